@@ -1,0 +1,1 @@
+"""The command line: wires objects and does nothing clever."""

@@ -1,0 +1,5 @@
+"""Live video to scores.
+
+Pure parts decide, thin parts act: `engine`, `batcher`, `ingest.timeline`, `ingest.connection` and
+`ingest.backoff` are told the time; only `supervisor` runs anything concurrently.
+"""

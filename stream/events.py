@@ -1,0 +1,283 @@
+"""What travels between the parts of `stream`: frames in, events out. Values only, no behaviour.
+
+Three times appear here and are never mixed: `at` is media time (seconds, from PTS, within one
+epoch), `arrived` is the monotonic time at which the packet came in, and `published` is stamped by
+whoever sends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
+
+
+class ConnectionState(Enum):
+    """Where a stream's connection stands."""
+
+    CONNECTING = "connecting"
+    WAITING_FOR_KEYFRAME = "waiting_for_keyframe"
+    LIVE = "live"
+    STALLED = "stalled"
+    BACKING_OFF = "backing_off"
+    FAILED = "failed"
+    ENDED = "ended"  # a file or demo that has played to its end; nothing is wrong
+
+
+class ReasonCode(Enum):
+    """Why a connection is not live. A closed list: dashboards and alerts switch on it."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    AUTH = "auth"
+    NOT_FOUND = "not_found"
+    TLS = "tls"
+    CODEC = "codec"
+    ENDED = "ended"
+    CORRUPT = "corrupt"
+
+
+class EpochCause(Enum):
+    """Why media time started anew."""
+
+    CONNECTED = "connected"
+    PTS_JUMP = "pts_jump"
+    PTS_BACKWARD = "pts_backward"
+    SIZE_CHANGED = "size_changed"
+    CODEC_CHANGED = "codec_changed"
+
+
+class AbstainReason(Enum):
+    """Why no verdict is given. A closed list, most fundamental first."""
+
+    UNTRAINED = "untrained"
+    WARMING = "warming"
+    NO_FACE = "no_face"
+    FACE_SMALL = "face_small"
+    BLURRED = "blurred"
+    DARK = "dark"
+    PROFILE = "profile"
+    LOW_FPS = "low_fps"
+    PACKET_LOSS = "packet_loss"
+    CONTAMINATED = "contaminated"
+    OVERLOADED = "overloaded"
+
+
+class Verdict(Enum):
+    """What the evidence says about one track so far."""
+
+    PENDING = "pending"
+    CLEAR = "clear"
+    SUSPECT = "suspect"
+
+
+class TrackEnd(Enum):
+    """Why a track ended."""
+
+    LOST = "lost"
+    JUMPED = "jumped"
+    APPEARANCE_CHANGED = "appearance_changed"
+    EVICTED = "evicted"
+    EPOCH_ENDED = "epoch_ended"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded picture of one stream, sampled on the cadence grid.
+
+    Attributes:
+        stream: id of the stream.
+        epoch: counts the stretches of continuous media time of this stream.
+        slot: index on the cadence grid of this epoch; a jump of more than one is a gap.
+        at: media seconds since the epoch began.
+        arrived: monotonic seconds at which its packet arrived.
+        image: RGB picture, `(H, W, 3)` uint8.
+        contaminated: decoded after a loss and before the next keyframe, so no evidence.
+        source_fps: decoded source frames per media second, measured over the last seconds.
+    """
+
+    stream: str
+    epoch: int
+    slot: int
+    at: float
+    arrived: float
+    image: Image
+    contaminated: bool = False
+    source_fps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTrack:
+    """A track that perception has closed, and why."""
+
+    track: int
+    reason: TrackEnd
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Perceived:
+    """What was seen in one sampled frame: all that the engine is ever told.
+
+    Attributes:
+        stream: id of the stream.
+        epoch: the frame's epoch.
+        slot: the frame's index on the cadence grid.
+        at: media seconds since the epoch began.
+        arrived: monotonic arrival of the frame's packet.
+        contaminated: the picture may be damaged and is no evidence.
+        source_fps: decoded source frames per media second, lately.
+        faces: aligned faces, one per track that was seen in this frame.
+        started: tracks whose first frame this is.
+        ended: tracks that are closed; none of them is in `faces`.
+        overrun: sampled frames dropped since the previous one because the analyzer was too slow.
+    """
+
+    stream: str
+    epoch: int
+    slot: int
+    at: float
+    arrived: float
+    contaminated: bool
+    source_fps: float
+    faces: tuple[AlignedFace, ...]
+    started: tuple[int, ...] = ()
+    ended: tuple[EndedTrack, ...] = ()
+    overrun: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamChanged:
+    """A connection entered another state."""
+
+    stream: str
+    epoch: int
+    state: ConnectionState
+    code: ReasonCode | None = None
+    detail: str = ""
+    retry_in_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStarted:
+    """Media time of a stream started anew; every earlier track has ended."""
+
+    stream: str
+    epoch: int
+    cause: EpochCause
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStarted:
+    """A face appeared."""
+
+    stream: str
+    epoch: int
+    track: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEnded:
+    """A face's history is closed; its id is never used again."""
+
+    stream: str
+    epoch: int
+    track: int
+    at: float
+    reason: TrackEnd
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityReached:
+    """A track got no slot on the device and is therefore not scored."""
+
+    stream: str
+    epoch: int
+    track: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChanged:
+    """A track's verdict changed; never dropped on the way to a subscriber."""
+
+    stream: str
+    epoch: int
+    track: int
+    at: float
+    previous: Verdict
+    verdict: Verdict
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The rolling score of one track: 1 leans fake. Evidence, not proof.
+
+    Attributes:
+        start: media time of the first frame behind this score.
+        end: media time of the newest frame behind this score.
+        frames: sampled frames behind this score.
+        missing: grid slots between `start` and `end` that held no usable frame.
+        logit: the model's raw output at `end`.
+        probability: calibrated from `logit`.
+        score: smoothed probability, the published number.
+        low: lower end of the score's interval.
+        high: upper end of the score's interval.
+        reasons: why there is no verdict; empty when there is one.
+        box: where the face is in source pixels at `end`.
+        arrived: monotonic arrival of the newest packet behind this score.
+    """
+
+    stream: str
+    epoch: int
+    track: int
+    start: float
+    end: float
+    frames: int
+    missing: int
+    logit: float
+    probability: float
+    score: float
+    low: float
+    high: float
+    verdict: Verdict
+    reasons: tuple[AbstainReason, ...]
+    quality: FaceQuality
+    box: Box
+    arrived: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """How a stream is doing, once a second and at every change of its reasons.
+
+    Attributes:
+        fps: decoded source frames per media second, lately.
+        loss: share of media time lately lost to gaps and contamination, 0..1.
+        tracks: faces followed now.
+        reasons: why the stream as a whole yields no scores (for example no face).
+        age_s: seconds since the newest frame arrived; None before the first.
+    """
+
+    stream: str
+    epoch: int
+    fps: float
+    loss: float
+    tracks: int
+    reasons: tuple[AbstainReason, ...]
+    age_s: float | None
+
+
+Event = (
+    StreamChanged
+    | EpochStarted
+    | TrackStarted
+    | TrackEnded
+    | CapacityReached
+    | VerdictChanged
+    | Score
+    | StreamReport
+)
+"""Everything that the analyzer tells the outside world."""

@@ -1,0 +1,1 @@
+"""Events to subscribers: the versioned wire format and the fan-out."""

@@ -1,0 +1,91 @@
+"""What an operator says about a stream, and what the analyzer says back. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream.events import AbstainReason, ConnectionState, ReasonCode, Score
+from stream.ingest.source import SourceSettings
+from styleflow.detector import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """One monitored video, as configured.
+
+    Attributes:
+        id: 1 to 64 letters, digits, dots, dashes or underscores; used in URLs and as a label.
+        source: how it is obtained.
+        name: what people call it; the id when empty.
+    """
+
+    id: str
+    source: SourceSettings
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """How one stream stands now. `source` is redacted: it never shows credentials."""
+
+    id: str
+    name: str
+    source: str
+    demo: bool
+    state: ConnectionState
+    code: ReasonCode | None
+    detail: str
+    retry_in_s: float | None
+    epoch: int
+    fps: float
+    loss: float
+    age_s: float | None
+    reconnects: int
+    reasons: tuple[AbstainReason, ...]
+    model: ModelCard
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the process should be kept and whether it should be given work.
+
+    Attributes:
+        live: False means: restart me.
+        ready: False means: do not route to me.
+        details: one short sentence per check, keyed by the check's name.
+    """
+
+    live: bool
+    ready: bool
+    details: Mapping[str, str]
+
+
+class StreamControl(Protocol):
+    """What the web may ask of the analyzer."""
+
+    def add(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
+        """Start a stream. Raises StreamExists or TooManyStreams."""
+        ...
+
+    def change(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
+        """Restart a stream with other settings. Raises StreamUnknown."""
+        ...
+
+    def remove(self, stream: str) -> Awaitable[None]:
+        """Stop and forget a stream, in any state, in bounded time. Raises StreamUnknown."""
+        ...
+
+    def status(self, stream: str) -> StreamStatus:
+        """Return how one stream stands. Raises StreamUnknown."""
+        ...
+
+    def statuses(self) -> tuple[StreamStatus, ...]:
+        """Return how every stream stands, ordered by id."""
+        ...
+
+    def health(self) -> Health:
+        """Return whether the process is live and ready."""
+        ...

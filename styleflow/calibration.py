@@ -1,0 +1,46 @@
+"""From a logit to a probability: the only sigmoid on the way to a user."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt scaling fitted on validation data, with the spread that its interval is made of.
+
+    Attributes:
+        scale: multiplies the logit.
+        bias: added after scaling.
+        spread: standard deviation of the scaled logit between clips of the same label, for one
+            full window of evidence.
+        fitted: False until it has seen validation data; the messages say so.
+    """
+
+    scale: float = 1.0
+    bias: float = 0.0
+    spread: float = 2.0
+    fitted: bool = False
+
+    def probability(self, logit: float) -> float:
+        """Return the probability, in (0, 1), that a face with this logit is synthesised."""
+        return _sigmoid(self.scale * logit + self.bias)
+
+    def interval(self, logit: float, evidence: float) -> tuple[float, float]:
+        """Return an interval of about two thirds around the probability.
+
+        Args:
+            logit: raw output, possibly averaged over time.
+            evidence: how many full windows of evidence are behind it; less evidence is wider.
+        """
+        centre = self.scale * logit + self.bias
+        half = self.spread / math.sqrt(max(evidence, 1e-3))
+        return _sigmoid(centre - half), _sigmoid(centre + half)
+
+
+def _sigmoid(x: float) -> float:
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-min(x, 700.0)))
+    e = math.exp(max(x, -700.0))
+    return e / (1.0 + e)

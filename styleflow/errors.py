@@ -1,0 +1,55 @@
+"""The family tree of errors raised by models and maths.
+
+Errors carry data and compose their sentence in `__str__`; turning one into advice for a person is
+`stream.problems`' work.
+
+    StyleflowError
+    ├── ShapeMismatch          a tensor or array of the wrong shape
+    ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
+    └── WeightsMissing         a file of weights that is not there, and how to get it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class StyleflowError(Exception):
+    """Anything that `styleflow` raises on purpose."""
+
+
+@dataclass(eq=False)
+class ShapeMismatch(StyleflowError):
+    """An array has another shape than the function can take."""
+
+    what: str
+    expected: str
+    got: Sequence[int]
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected shape {self.expected}, got {tuple(self.got)}"
+
+
+@dataclass(eq=False)
+class CheckpointInvalid(StyleflowError):
+    """A checkpoint cannot be loaded; `reason` says what is wrong with it."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class WeightsMissing(StyleflowError):
+    """A model's weights are not on this machine; `remedy` is the command that fetches them."""
+
+    model: str
+    path: Path
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.model} weights are missing ({self.path}); run: {self.remedy}"

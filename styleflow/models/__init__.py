@@ -1,0 +1,1 @@
+"""Face-analysis networks and deepfake detectors, each readable from top to bottom."""

@@ -1,0 +1,1 @@
+"""FastAPI application: HTTP, WebSocket and access. No detection logic."""
