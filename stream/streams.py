@@ -8,7 +8,7 @@ from typing import Protocol
 
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Score
 from stream.ingest.source import SourceSettings
-from styleflow.detector import ModelCard
+from styleflow.card import ModelCard
 
 
 @dataclass(frozen=True, slots=True)

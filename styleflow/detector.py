@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from styleflow.calibration import Calibration
+from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 
-
-class TemporalMode(Enum):
-    """How a detector looks at time; the numbers of one mode never stand for the other's."""
-
-    CAUSAL = "causal"  # one step per frame, O(1); ours
-    EXACT = "exact"  # the whole window is recomputed from the rolling buffer; the published models
-
-
-class TrainingStatus(Enum):
-    """How far a checkpoint's scores may be trusted."""
-
-    UNTRAINED = "untrained"  # seeded random weights: shows that the path works, means nothing
-    UNCALIBRATED = "uncalibrated"  # trained, but its logits were never fitted to probabilities
-    TRAINED = "trained"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """What every message says about the model behind a score.
-
-    Attributes:
-        name: the model's published name, for example `styleflow-live`.
-        version: version of the weights.
-        mode: how it looks at time.
-        status: how far its scores may be trusted.
-        sha256: digest of the checkpoint's tensors, hexadecimal.
-    """
-
-    name: str
-    version: str
-    mode: TemporalMode
-    status: TrainingStatus
-    sha256: str
+__all__ = ["Detector", "ModelCard", "TemporalMode", "TrainingStatus"]
 
 
 class Detector(Protocol):

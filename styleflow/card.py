@@ -1,0 +1,40 @@
+"""What a detector says about itself. No torch here, so that every part may read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class TemporalMode(Enum):
+    """How a detector looks at time; the numbers of one mode never stand for the other's."""
+
+    CAUSAL = "causal"  # one step per frame, O(1); ours
+    EXACT = "exact"  # the whole window is recomputed from the rolling buffer; the published models
+
+
+class TrainingStatus(Enum):
+    """How far a checkpoint's scores may be trusted."""
+
+    UNTRAINED = "untrained"  # seeded random weights: shows that the path works, means nothing
+    UNCALIBRATED = "uncalibrated"  # trained, but its logits were never fitted to probabilities
+    TRAINED = "trained"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What every message says about the model behind a score.
+
+    Attributes:
+        name: the model's published name, for example `styleflow-live`.
+        version: version of the weights.
+        mode: how it looks at time.
+        status: how far its scores may be trusted.
+        sha256: digest of the checkpoint's tensors, hexadecimal.
+    """
+
+    name: str
+    version: str
+    mode: TemporalMode
+    status: TrainingStatus
+    sha256: str
