@@ -356,3 +356,21 @@ def test_a_report_says_why_the_stream_as_a_whole_yields_nothing() -> None:
     assert AbstainReason.CONTAMINATED in report.reasons
     assert report.loss == pytest.approx(1 / 31)
     assert report.fps == 25.0
+
+
+def test_what_was_said_before_a_long_gap_weighs_nothing_after_it() -> None:
+    core, device = engine(), FakeDevice()
+    play(core, device, talk(range(40), logit=3.0))
+    scores = of(Score, play(core, device, talk(range(60, 100), logit=-1.0)))
+    assert scores[-1].score == pytest.approx(1 / (1 + math.e))
+
+
+def test_a_logit_of_a_track_in_doubt_is_not_used() -> None:
+    core, device = engine(settings=EngineSettings(hop_s=0.08)), FakeDevice()
+    play(core, device, talk(range(40)))
+    overtaken, _ = core.step(talk([40])[0])
+    plan, _ = core.step(talk([41])[0])
+    assert plan.rates == (Rate(KEY),)
+    events = core.resolve(plan, device.run([overtaken, plan])[1])
+    assert of(Score, events) == []
+    assert core.counters.unrated == 1
