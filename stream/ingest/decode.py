@@ -32,8 +32,8 @@ MAX_REFUSALS = 150
 
 _Plane = npt.NDArray[np.uint8]
 
-_AVCOL_SPC_BT709 = 1
-_AVCOL_RANGE_FULL = 2
+_BT601 = frozenset({2, 5, 6})  # AVCOL_SPC_UNSPECIFIED, BT470BG and SMPTE170M
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +60,14 @@ class Picture:
     corrupt: bool
     arrived: float
     _frame: VideoFrame
+    _quarter_turns: int
 
     def rgb(self) -> Image:
-        """Convert to RGB, `(H, W, 3)` uint8; a fresh array."""
-        return to_rgb(self._frame)
+        """Convert to RGB and turn upright, `(H, W, 3)` uint8; a fresh array."""
+        image = to_rgb(self._frame)
+        if self._quarter_turns % 4:
+            image = np.ascontiguousarray(np.rot90(image, self._quarter_turns))
+        return image
 
 
 class Decoder:
@@ -151,6 +155,7 @@ class Decoder:
             corrupt=frame.is_corrupt or (packet is not None and packet.lossy),
             arrived=self._arrived if packet is None else packet.arrived,
             _frame=frame,
+            _quarter_turns=self.format.quarter_turns,
         )
 
 
@@ -162,12 +167,12 @@ def to_rgb(frame: VideoFrame) -> Image:
     range and matrix.
     """
     even = frame.width % 2 == 0 and frame.height % 2 == 0
-    limited = frame.color_range != _AVCOL_RANGE_FULL and frame.colorspace != _AVCOL_SPC_BT709
-    if even and limited and frame.format.name == "yuv420p":
+    full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+    common = even and not full and frame.colorspace in _BT601
+    if common and frame.format.name == "yuv420p":
         return _i420_to_rgb(frame)
-    if even and limited and frame.format.name == "nv12":
+    if common and frame.format.name == "nv12":
         return _nv12_to_rgb(frame)
-    full = frame.color_range == _AVCOL_RANGE_FULL or frame.format.name.startswith("yuvj")
     rgb = frame.reformat(
         format="rgb24",
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,

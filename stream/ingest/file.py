@@ -51,8 +51,9 @@ class FileSource:
         Raises:
             SourceError: NOT_FOUND, CODEC, CORRUPT, or ENDED after the last packet.
         """
+        turns = quarter_turns(self._settings)
         with open_file(self._settings) as container:
-            yield from self._read(container)
+            yield from self._read(container, turns)
         if not self._closed:
             raise SourceError(ReasonCode.ENDED, "the file has played to its end")
 
@@ -60,10 +61,10 @@ class FileSource:
         """Stop yielding; the file is closed by whoever reads it."""
         self._closed = True
 
-    def _read(self, container: InputContainer) -> Iterator[Packet]:
+    def _read(self, container: InputContainer, turns: int) -> Iterator[Packet]:
         video = container.streams.video[0]
         context = video.codec_context
-        known = StreamFormat(context.name, context.width, context.height, context.extradata)
+        known = StreamFormat(context.name, context.width, context.height, context.extradata, turns)
         pace = _Pacer(self._clock) if self._settings.pace is Pace.NATIVE else None
         try:
             for unit in container.demux(video):
@@ -143,6 +144,22 @@ def duration_s(settings: SourceSettings) -> float | None:
     with open_file(settings) as container:
         duration = container.duration
     return None if duration is None or duration <= 0 else duration / av.time_base
+
+
+def quarter_turns(settings: SourceSettings) -> int:
+    """Return how a file's pictures must be turned, counterclockwise; phones film sideways.
+
+    FFmpeg attaches this to the pictures that its own reader decodes, so one is decoded to look.
+
+    Raises:
+        SourceError: as `open_file`.
+    """
+    with open_file(settings) as container:
+        try:
+            first = next(container.decode(video=0), None)
+        except av.error.FFmpegError:
+            return 0  # whatever is wrong will be noticed and counted when the file is played
+    return 0 if first is None else round(first.rotation / 90) % 4
 
 
 def _check(path: Path) -> None:

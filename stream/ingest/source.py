@@ -273,12 +273,21 @@ class SourceSettings:
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """What a decoder must know before the first packet."""
+    """What a decoder must know before the first packet.
+
+    Attributes:
+        codec: name of the codec.
+        width: of the coded picture; 0 when only the pictures themselves will tell.
+        height: likewise.
+        extradata: parameter sets, when they came apart from the packets.
+        quarter_turns: by which decoded pictures must be turned, counterclockwise, to be upright.
+    """
 
     codec: str
     width: int
     height: int
     extradata: bytes | None
+    quarter_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
