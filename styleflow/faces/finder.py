@@ -12,7 +12,7 @@ from styleflow.faces.mesh import FaceMesh
 
 _SAME_FACE = 0.6  # two meshes that overlap more than this lie on one face
 _ON_FACE = 0.5  # a detection that overlaps a known face more than this is that face
-_FADE = 0.8  # confidence of a known face, each time that the detector overlooks it
+_FADE = 0.7  # confidence of a known face, each time that the detector overlooks it
 _GONE = 0.2  # below it an overlooked face is dropped
 
 
@@ -21,6 +21,10 @@ class TilingDetector(FaceDetector, Protocol):
 
     def detect(self, image: Image, tiles: int = 0) -> tuple[Face, ...]:
         """Return the faces in one RGB picture, most confident first."""
+        ...
+
+    def smallest_px(self, image: Image, tiles: int = 0) -> float:
+        """Return the side of the smallest faces that `detect` would find in this picture."""
         ...
 
 
@@ -48,13 +52,14 @@ class FaceFinder:
                 starts from its landmarks, so that points do not jump when the detector runs. A
                 known face that the detector overlooks, as it may a profile, is kept while the
                 mesh believes in it; its confidence fades with each time, and finally it is gone.
+                One that is too small to be seen in this look does not fade.
         """
         detected = self._detector.detect(image, tiles)
         faces = [_start(face, known) for face in detected]
+        smallest = self._detector.smallest_px(image, tiles)
         overlooked = (k for k in known if all(k.box.iou(f.box) < _ON_FACE for f in faces))
-        fading = (_faded(face) for face in overlooked)
-        faces += [face for face in fading if face.confidence >= _GONE]
-        return self._refine(image, faces)
+        fading = [_faded(f) if f.box.side >= smallest else f for f in overlooked]
+        return self._refine(image, faces + [f for f in fading if f.confidence >= _GONE])
 
     def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return where the faces of the previous frame are now; those that vanished are left out.
