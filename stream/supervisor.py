@@ -95,6 +95,22 @@ class _Handed:
     at: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offered:
+    """A frame, and when it was offered to the batcher."""
+
+    frame: Frame
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Handed:
+    """An event, and when it was handed to the event loop."""
+
+    event: Event
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class _Stream:
     """One stream's parts and what is known of it; only the event loop changes it."""
