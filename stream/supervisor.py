@@ -95,22 +95,6 @@ class _Handed:
     at: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Offered:
-    """A frame, and when it was offered to the batcher."""
-
-    frame: Frame
-    at: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Handed:
-    """An event, and when it was handed to the event loop."""
-
-    event: Event
-    at: float
-
-
 @dataclass(slots=True, eq=False)
 class _Stream:
     """One stream's parts and what is known of it; only the event loop changes it."""
@@ -415,7 +399,7 @@ class Analyzer:
                 return
             self.metrics.batch_size.labels("frames").observe(len(batch))
             for item in batch:
-                self._pipeline.observe("wait", now - item.value.at)
+                self._pipeline.observe("wait", max(now - item.value.at, 0.0))
                 self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
                 if item.overrun:
                     self.metrics.frames_dropped.labels(item.stream, "overrun").inc(item.overrun)
