@@ -86,6 +86,7 @@ class Ingest:
         rng: jitters the backoff.
         open_source: how the source is obtained.
         log: where its packets are kept; a fresh one of a minute and 32 MiB by default.
+        first_epoch: number of its first epoch; one that replaces another counts on.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Ingest:
         rng: random.Random,
         open_source: OpenSource = open_source,
         log: PacketLog | None = None,
+        first_epoch: int = 1,
     ) -> None:
         self.stream = stream
         self.settings = settings
@@ -106,7 +108,7 @@ class Ingest:
         self._lock = threading.Lock()
         self._connection = Connection(stream)
         self._backoff = Backoff(rng)
-        self._timeline = Timeline()
+        self._timeline = Timeline(first_epoch)
         self._sampler: GridSampler[tuple[Picture, Moment]] = GridSampler(cadence_hz)
         self._decoder: Decoder | None = None
         self._closed = False
