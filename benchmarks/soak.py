@@ -104,6 +104,8 @@ class Slope:
         blocks: how many means it goes through.
         first_mb: mean of the first block.
         last_mb: mean of the last.
+        least_mb: the smallest single sample.
+        most_mb: the largest.
     """
 
     mb_per_hour: float
@@ -111,13 +113,13 @@ class Slope:
     blocks: int
     first_mb: float
     last_mb: float
+    least_mb: float
+    most_mb: float
 
     @property
     def verdict(self) -> str:
-        """Say in one word what the slope means: flat, grows or shrinks."""
-        if abs(self.mb_per_hour) <= 2 * self.error:
-            return "flat"
-        return "grows" if self.mb_per_hour > 0 else "shrinks"
+        """Say what the slope means, against its noise."""
+        return "grows" if self.mb_per_hour > 2 * self.error else "does not grow"
 
 
 def slope(samples: Sequence[Sample], warm_up_s: float) -> Slope | None:
@@ -141,6 +143,8 @@ def slope(samples: Sequence[Sample], warm_up_s: float) -> Slope | None:
         len(means),
         round(means[0], 1),
         round(means[-1], 1),
+        min(one.rss_mb for one in samples if one.at >= warm_up_s),
+        max(one.rss_mb for one in samples if one.at >= warm_up_s),
     )
 
 
