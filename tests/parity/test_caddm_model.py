@@ -33,7 +33,14 @@ class Outcome:
     final: Tensor
 
 
-@pytest.fixture(scope="module", params=sorted(HEADLINE))
+@pytest.fixture(
+    scope="module",
+    params=[
+        "resnet34",
+        "efficientnet-b4",
+        pytest.param("efficientnet-b3", marks=pytest.mark.slow),
+    ],
+)
 def filled(request: pytest.FixtureRequest) -> tuple[str, Caddm]:
     with torch.device("meta"):
         model = Caddm(CaddmDims(backbone=request.param))
