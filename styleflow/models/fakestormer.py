@@ -33,12 +33,18 @@ from torch import Tensor, nn
 
 from styleflow.calibration import Calibration
 from styleflow.clips import ClipSpec
-from styleflow.detector import ModelCard
+from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import ShapeMismatch
 from styleflow.models.backbones import Attention, Mlp, PatchEmbed, layer_norm
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+NAMES = ("fakestormer-c0", "fakestormer-c23", "fakestormer-c40")
+"""The published detectors: one network, trained on three compression levels of FaceForensics++."""
+
+UNSAVED = ModelCard("fakestormer", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
+"""What a network says about itself before a checkpoint gives it a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,26 @@ class FakeStormerDims:
     frames: int = 4
     register_token: bool = False
     cadence_hz: float = 2.5
+
+    def __post_init__(self) -> None:
+        """Refuse dimensions that no network can have."""
+        for name, most in (
+            ("image_px", 1024),
+            ("patch_px", 64),
+            ("width", 4096),
+            ("depth", 64),
+            ("frames", 64),
+        ):
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise ValueError(f"{name} lies in 1..{most}, not {value}")
+        if self.image_px % self.patch_px:
+            raise ValueError(f"patch_px {self.patch_px} does not divide image_px {self.image_px}")
+        for name in ("heads", "frames"):
+            if getattr(self, name) < 1 or self.width % getattr(self, name):
+                raise ValueError(f"{name} {getattr(self, name)} does not divide width {self.width}")
+        if not 0 < self.cadence_hz <= 1000:
+            raise ValueError(f"cadence_hz lies in 0..1000, not {self.cadence_hz}")
 
     @property
     def grid(self) -> int:
@@ -342,9 +368,16 @@ class FakeStormerPrediction:
 class FakeStormer(nn.Module):
     """The network: clips in, logit and vulnerability maps out."""
 
-    def __init__(self, dims: FakeStormerDims) -> None:
+    def __init__(
+        self,
+        dims: FakeStormerDims,
+        card: ModelCard = UNSAVED,
+        calibration: Calibration | None = None,
+    ) -> None:
         super().__init__()
         self.dims = dims
+        self.card = card
+        self.calibration = calibration or Calibration()
         self.backbone = TimeViT(dims)
         self.keypoint_head = Heads(dims)
 
@@ -373,6 +406,18 @@ class FakeStormer(nn.Module):
         tokens = self.backbone.start(patches, self.backbone.seed(patches))
         return self.keypoint_head.cls(self.backbone.temporal_only(tokens))  # type: ignore[no-any-return]
 
+    def deploy(
+        self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> FakeStormerDetector:
+        """Make this network ready for inference, for good, and return its detector.
+
+        Args:
+            device: where weights and state live.
+            dtype: what the network computes in; logits and maps are float32 always.
+        """
+        ready = self.eval().requires_grad_(requires_grad=False).to(device, dtype)
+        return FakeStormerDetector(ready)
+
     def network_input(self, crops: Tensor) -> Tensor:
         """Return the network's input for crops in their order of time.
 
@@ -389,8 +434,9 @@ class FakeStormer(nn.Module):
         if crops.shape[1:] != (T, S, S, 3):
             raise ShapeMismatch("FakeSTormer clips", f"(B, {T}, {S}, {S}, 3)", crops.shape)
         like = self.keypoint_head.cls.fc_out.weight
-        mean, std = like.new_tensor(IMAGENET_MEAN), like.new_tensor(IMAGENET_STD)
-        return ((crops.to(like.dtype) / 255 - mean) / std).permute(0, 4, 1, 2, 3)
+        mean = torch.tensor(IMAGENET_MEAN, device=like.device)
+        std = torch.tensor(IMAGENET_STD, device=like.device)
+        return ((crops / 255 - mean) / std).to(like.dtype).permute(0, 4, 1, 2, 3)
 
 
 # --- live -----------------------------------------------------------------------------------
@@ -416,11 +462,11 @@ class FakeStormerDetector:
     so nothing but the crops can be carried from one window to the next: `rate` recomputes.
     """
 
-    def __init__(self, model: FakeStormer, card: ModelCard, calibration: Calibration) -> None:
-        self.model = model.eval().requires_grad_(requires_grad=False)
-        self.card = card
+    def __init__(self, model: FakeStormer) -> None:
+        self.model = model
+        self.card = model.card
         self.clip = model.dims.clip
-        self.calibration = calibration
+        self.calibration = model.calibration
 
     def init_state(self, slots: int) -> FakeStormerState:
         """Return the state of `slots` tracks that have seen nothing."""
