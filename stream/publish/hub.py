@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from stream.clock import Clock
-from stream.errors import StreamError
+from stream.errors import StreamError, StreamUnknown
 from stream.events import (
     EpochStarted,
     Event,
@@ -369,9 +369,11 @@ class Hub:
             utc: the wall clock's time.
 
         Raises:
-            KeyError: the stream was never announced, or is retired.
+            StreamUnknown: the stream was never announced, or is retired.
         """
-        stream = self._streams[event.stream]
+        stream = self._streams.get(event.stream)
+        if stream is None:
+            raise StreamUnknown(event.stream)
         if isinstance(event, Score) and event.epoch < stream.epoch:
             self.stale += 1
             return
@@ -480,6 +482,13 @@ class Hub:
     def knows(self, stream: str) -> bool:
         """Return whether a stream is announced."""
         return stream in self._streams
+
+    def info(self, stream: str) -> StreamInfo:
+        """Return what was announced about a stream. Raises StreamUnknown."""
+        known = self._streams.get(stream)
+        if known is None:
+            raise StreamUnknown(stream)
+        return known.info
 
     def epoch(self, stream: str) -> int:
         """Return the epoch of a stream, 0 when it is unknown."""
