@@ -9,6 +9,7 @@ first, so that a small file cannot ask for a lot of memory.
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ MAX_FILE_BYTES = 16 << 30
 
 MAX_PROGRAM_BYTES = 64 << 20
 """How long the pickle program itself, without tensor contents, may be; usual are below 1 MB."""
+
+_ASKED_FOR = re.compile(r"\bGLOBAL ([\w.]{1,80})")  # as torch names what it refused
 
 
 def read(path: Path) -> Any:
@@ -69,10 +72,9 @@ def _check_archive(path: Path) -> None:
 def _refusal(error: pickle.UnpicklingError) -> str:
     """Say in one line what was refused; torch's own text is a page of advice to trust the file."""
     text = str(error)
-    for mark in ("Unsupported global: GLOBAL ", "Unsupported class "):
-        if mark in text:
-            name = text.split(mark, 1)[1].split(" ", 1)[0].strip("`'\"")
-            return f"asks to run {name}, which no file of weights needs; nothing was run"
-    if "weights_only" in text or "Unsupported" in text:
+    asked = _ASKED_FOR.search(text)
+    if asked:
+        return f"asks to run {asked[1]}, which no file of weights needs; nothing was run"
+    if "weights_only" in text:
         return "holds something other than tensors and plain data; nothing was run"
     return "is not a file of weights"
