@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from stream.clock import Clock
-from stream.errors import SourceError
+from stream.errors import SourceError, SourceUrlInvalid
 from stream.events import EpochCause, EpochStarted, Frame, ReasonCode, StreamChanged
 from stream.ingest.backoff import Backoff
 from stream.ingest.connection import Changes, Connection
@@ -174,7 +174,10 @@ class Ingest:
         decoded_before = self._tally.decoded
         self._timeline.reconnected()
         self._decoder = None
-        source = self._open_source(self.settings, self._clock, wait)
+        try:
+            source = self._open_source(self.settings, self._clock, wait)
+        except SourceUrlInvalid as error:
+            return SourceError(ReasonCode.NOT_FOUND, error.reason)
         try:
             for packet in source.packets():
                 self._take(packet, emit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stream.clock import Clock
+from stream.ingest.demo import DemoSource
 from stream.ingest.file import FileSource
 from stream.ingest.rtsp import RtspSource
 from stream.ingest.source import Source, SourceSettings
@@ -23,8 +24,6 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], 
         wait: blocks for some seconds, returns True when the stream should stop.
     """
     if settings.url.is_demo:
-        from stream.ingest.demo import DemoSource
-
         return DemoSource(settings.url, clock, wait)
     if settings.url.is_live:
         return RtspSource(settings, clock)
