@@ -24,7 +24,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -110,7 +109,6 @@ PRIORS_PER_CELL = 2
 PRIORS = sum(level.cells**2 * PRIORS_PER_CELL for level in PRIOR_LEVELS)
 
 
-@cache
 def prior_boxes() -> Tensor:
     """Return the boxes that the heads adjust: upright then lying, cell by cell, level by level.
 
