@@ -77,3 +77,17 @@ def fakestormer_crop(
 ) -> Image:
     """Return a face as FakeSTormer saw faces in training, `(size_px, size_px, 3)` uint8."""
     return cut_margin(box_crop(image, box), size_px, margin_px)
+
+
+def shown_box(box: Box, width: int, height: int, margin_px: int = TEST_MARGIN_PX) -> Box:
+    """Return the part of a picture that a crop shows: where to lay a map of the crop.
+
+    Args:
+        box: the face's box that the crop was made with.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        margin_px: as given to `fakestormer_crop`.
+    """
+    x0, y0, x1, y1 = enlarged(box, width, height)
+    cut_x, cut_y = (x1 - x0) * margin_px / STORED_PX, (y1 - y0) * margin_px / STORED_PX
+    return Box(x0 + cut_x, y0 + cut_y, x1 - cut_x, y1 - cut_y)
