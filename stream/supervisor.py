@@ -45,6 +45,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
+from stream.ingest.open import check
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
@@ -76,6 +77,22 @@ class AnalyzerSettings:
     stop_s: float = 5.0
     stuck_s: float = 15.0
     events: int = 8192
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offered:
+    """A frame, and when it was offered to the batcher."""
+
+    frame: Frame
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Handed:
+    """An event, and when it was handed to the event loop."""
+
+    event: Event
+    at: float
 
 
 @dataclass(slots=True, eq=False)
@@ -126,13 +143,13 @@ class Analyzer:
         self._cadence_hz = pipeline.device.detector.clip.cadence_hz
         self._clock = clock
         self._rng = random.Random(seed)
-        self._batcher: Batcher[Frame] = Batcher(batching or BatcherSettings())
+        self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
         self._batcher_lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
         self._orders: deque[Callable[[], tuple[Event, ...]]] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._outbox: Mailbox[Event] = Mailbox(
+        self._outbox: Mailbox[_Handed] = Mailbox(
             self.settings.events, Overflow.DROP_OLDEST, wake=self._ring
         )
         self._ringing = threading.Event()
@@ -140,6 +157,7 @@ class Analyzer:
         self._beat = clock.monotonic()
         self._device_healthy = True
         self._abandoned = 0
+        self._copied = CounterCopy()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -173,7 +191,14 @@ class Analyzer:
     # --- control: on the event loop ---------------------------------------------------------
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
-        """Start a stream; its source need not be reachable yet."""
+        """Start a stream; its source need not be reachable yet.
+
+        Raises:
+            StreamExists: the id is taken.
+            TooManyStreams: the limit is reached.
+            SourceUrlInvalid: the source can never be opened.
+        """
+        check(spec.source)
         if spec.id in self._streams:
             raise StreamExists(spec.id)
         if len(self._streams) >= self.settings.max_streams:
@@ -317,11 +342,13 @@ class Analyzer:
     def _read(self, ingest: Ingest, stop: threading.Event) -> None:
         def emit(item: Frame | StreamChanged | EpochStarted) -> None:
             if isinstance(item, Frame):
+                now = self._clock.monotonic()
                 with self._batcher_lock:
-                    self._batcher.offer(item.stream, item, item.arrived)
+                    self._batcher.offer(item.stream, _Offered(item, now), item.arrived)
                 self._wake.set()
+                self._pipeline.observe("decode", now - item.arrived)
             else:
-                self._outbox.put(item)
+                self._hand_over((item,))
 
         try:
             ingest.run(emit, stop.wait)
@@ -345,6 +372,7 @@ class Analyzer:
         return ()
 
     def _device_loop(self) -> None:
+        self._pipeline.device.prepare_thread()
         report_at = self._clock.monotonic()
         while not self._stopping.is_set():
             self._wake.wait(self.settings.tick_s)
@@ -371,11 +399,12 @@ class Analyzer:
                 return
             self.metrics.batch_size.labels("frames").observe(len(batch))
             for item in batch:
+                self._pipeline.observe("wait", max(now - item.value.at, 0.0))
                 self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
                 if item.overrun:
                     self.metrics.frames_dropped.labels(item.stream, "overrun").inc(item.overrun)
             try:
-                done = self._pipeline.process([(item.value, item.overrun) for item in batch])
+                done = self._pipeline.process([(item.value.frame, item.overrun) for item in batch])
             except Exception:
                 failures += 1
                 log.exception("the device failed on a batch", failures=failures)
@@ -391,8 +420,10 @@ class Analyzer:
             self._hand_over(done.events)
 
     def _hand_over(self, events: tuple[Event, ...]) -> None:
+        """Put events into the mailbox; for the device thread and the ingest threads."""
+        now = self._clock.monotonic()
         for event in events:
-            self._outbox.put(event)
+            self._outbox.put(_Handed(event, now))
 
     # --- event loop: from mailbox to hub ----------------------------------------------------
 
@@ -409,10 +440,11 @@ class Analyzer:
     def _drain(self) -> None:
         self._ringing.clear()
         for _ in range(self.settings.events):
-            event = self._outbox.take()
-            if event is None:
+            handed = self._outbox.take()
+            if handed is None:
                 return
-            self._publish(event)
+            self._pipeline.observe("hand_over", self._clock.monotonic() - handed.at)
+            self._publish(handed.event)
 
     def _publish(self, event: Event) -> None:
         state = self._streams.get(event.stream)
@@ -473,9 +505,19 @@ class Analyzer:
                 for change in state.ingest.tick(now):
                     self._publish(change)
                 self._copy_counters(state)
-            stats = self._pipeline.device.stats
-            self.metrics.slots_used.set(stats.used)
+            self._copy_totals()
             await self._clock.sleep(self.settings.tick_s)
+
+    def _copy_totals(self) -> None:
+        """Copy what is counted for the whole process."""
+        stats, metrics, advance = self._pipeline.device.stats, self.metrics, self._copied.advance
+        metrics.slots_used.set(stats.used)
+        metrics.ws_clients.set(self.hub.clients)
+        advance(metrics.slots_refused, stats.refusals)
+        advance(metrics.ws_coalesced, self.hub.coalesced)
+        advance(metrics.ws_lagged, self.hub.lagged)
+        for code, total in self.hub.disconnects.items():
+            advance(metrics.ws_disconnects, total, str(int(code)))
 
     def _copy_counters(self, state: _Stream) -> None:
         """Advance the stream's Prometheus counters to what its ingest has counted."""
@@ -529,6 +571,7 @@ class FileAnalyzer:
     def _analyze(self, path: Path, detector: str | None, stop: threading.Event) -> Analysis:
         if self._pipeline is None:
             self._pipeline = self._make()
+        self._pipeline.device.prepare_thread()
         card = self._pipeline.device.detector.card
         if detector not in (None, card.name):
             raise DetectorUnknown(detector, (card.name,))
