@@ -184,25 +184,45 @@ class StyleFlow(nn.Module):
         return torch.cat([self.psp.codes(part, styles) for part in torch.split(images, at_once)])
 
     def content_input(self, clips: Tensor) -> Tensor:
-        """Return what the content branch sees of aligned clips.
+        """Return what the content branch sees, `(B, 3, T, S', S')`, of clips of aligned crops.
 
         Args:
             clips: aligned crops, `(B, T, S, S, 3)` RGB uint8.
+        """
+        crops = self.content_crops(clips.flatten(0, 1))
+        return self.normalised(crops.reshape(*clips.shape[:2], *crops.shape[1:]))
+
+    def content_crops(self, images: Tensor) -> Tensor:
+        """Return aligned crops at the content branch's size.
+
+        Args:
+            images: aligned crops, `(B, S, S, 3)` RGB uint8.
 
         Returns:
-            Normalised pictures, `(B, 3, T, S', S')`.
+            Crops, `(B, 3, S', S')` RGB uint8.
 
         Source: the stage-2 code resizes each crop with Pillow's bicubic filter to 224 pixels.
         Departs: the same filter, computed in floating point and rounded; it may differ from
         Pillow's fixed-point arithmetic by one grey level.
         """
         size = self.dims.content.size_px
+        crops = images.permute(0, 3, 1, 2)
+        if crops.shape[2:] == (size, size):
+            return crops
+        x = nn.functional.interpolate(crops.float(), (size, size), mode="bicubic", antialias=True)
+        return x.round_().clamp_(0, 255).to(torch.uint8)
+
+    def normalised(self, crops: Tensor) -> Tensor:
+        """Return clips as the content branch takes them.
+
+        Args:
+            crops: RGB uint8, `(B, T, 3, S', S')`.
+
+        Returns:
+            Clips, `(B, 3, T, S', S')`, normalised by ImageNet's statistics.
+        """
         dtype = self.resnet.s1.pathway0_stem.conv.weight.dtype
-        x = clips.flatten(0, 1).permute(0, 3, 1, 2).float()
-        if x.shape[2:] != (size, size):
-            x = nn.functional.interpolate(x, (size, size), mode="bicubic", antialias=True)
-            x = x.round_().clamp_(0, 255)
-        mean = x.new_tensor(IMAGENET_MEAN)[:, None, None] * 255
-        std = x.new_tensor(IMAGENET_STD)[:, None, None] * 255
-        x = (x - mean).div_(std).to(dtype)  # (B * T, 3, S', S')
-        return x.reshape(*clips.shape[:2], 3, size, size).transpose(1, 2)
+        x = crops.transpose(1, 2).to(dtype)
+        mean = x.new_tensor(IMAGENET_MEAN)[:, None, None, None] * 255
+        std = x.new_tensor(IMAGENET_STD)[:, None, None, None] * 255
+        return (x - mean) / std

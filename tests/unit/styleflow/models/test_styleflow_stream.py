@@ -1,0 +1,278 @@
+"""Exact streaming: whatever is pushed frame by frame equals the same windows computed whole."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from styleflow.calibration import Calibration
+from styleflow.card import ModelCard, TemporalMode, TrainingStatus
+from styleflow.models.cnn3d import ContentDims, TemporalResNet
+from styleflow.models.cnn3d_stream import ContentStream
+from styleflow.models.psp import PspDims
+from styleflow.models.style_levels import StyleLevels
+from styleflow.models.styleflow import StyleFlow, StyleFlowDims
+from styleflow.models.styleflow_stream import StyleFlowDetector, StyleFlowState
+
+HOPS = (1, 2, 3, 4, 5, 7, 8, 16, 31, 32)
+CARD = ModelCard("styleflow", "test", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "0" * 64)
+DIMS = StyleFlowDims(
+    psp=PspDims(size_px=32, width=2, units=(1, 1, 1, 1)),
+    hidden=16,
+    gru_head=8,
+    content=ContentDims(size_px=16, width=2),
+    heads=2,
+    head=8,
+    inner=32,
+)
+
+
+def network(dims: StyleFlowDims = DIMS) -> StyleFlow:
+    """Return a toy detector whose statistics are those of no layer in particular."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = StyleFlow(dims)
+        for name, tensor in net.state_dict().items():
+            if name.endswith("running_mean"):
+                tensor.normal_(0, 0.1)
+            elif name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5)
+            elif "bn" in name and name.endswith(("weight", "bias")):
+                tensor.add_(torch.randn_like(tensor) * 0.1)
+        torch.nn.init.normal_(net.resnet.head.STA.lp.weight, std=0.2)
+        # Latents of an untrained encoder hardly move; make the style branch matter.
+        for style in net.psp.encoder.styles:
+            style.linear.weight.data.mul_(200)
+    return net.eval().requires_grad_(requires_grad=False)
+
+
+NETWORK = network()
+
+
+def faces(frames: int, seed: int) -> Tensor:
+    """Return aligned crops of one track, `(T, 32, 32, 3)` uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (frames, 32, 32, 3), generator=generator, dtype=torch.uint8)
+
+
+def whole(track: Tensor, end: int, net: StyleFlow = NETWORK) -> Tensor:
+    """Return the logit of the window of 32 frames that ends before frame `end`."""
+    with torch.no_grad():
+        return net(track[None, end - 32 : end])[0]
+
+
+def detector(hop: int = 8, **options: object) -> StyleFlowDetector:
+    return StyleFlowDetector(NETWORK, CARD, Calibration(), hop=hop, **options)  # type: ignore[arg-type]
+
+
+def feed(
+    live: StyleFlowDetector,
+    state: StyleFlowState,
+    rows: list[int],
+    images: list[Tensor],
+    missing: int = 0,
+) -> None:
+    live.push(
+        state,
+        torch.tensor(rows),
+        torch.stack(images),
+        torch.full((len(rows),), missing, dtype=torch.int64),
+    )
+
+
+def close(got: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
+
+
+def test_style_and_content_both_matter_in_these_tests() -> None:
+    """Otherwise an error in one branch could hide behind the other."""
+    track = faces(32, 1)
+    other = network()
+    other.style_gru.hidden_state.mul_(-1)
+    assert (whole(track, 32, other) - whole(track, 32)).abs() > 1e-2
+    other = network()
+    other.resnet.s1.pathway0_stem.conv.weight.mul_(-1)
+    assert (whole(track, 32, other) - whole(track, 32)).abs() > 1e-2
+
+
+@pytest.mark.parametrize("keep_content", [False, True])
+@pytest.mark.parametrize("hop", HOPS)
+def test_live_windows_equal_offline_windows(hop: int, keep_content: bool) -> None:
+    """Three tracks at different phases in one batch, rated every hop, for a hundred frames."""
+    live = detector(hop, keep_content=keep_content)
+    state = live.init_state(4)
+    begins = {0: 0, 2: 5, 3: 12}
+    tracks = {row: faces(101, row) for row in begins}
+    for tick in range(101):
+        rows = [row for row, begin in begins.items() if tick >= begin]
+        feed(live, state, rows, [tracks[row][tick - begins[row]] for row in rows])
+        seen = {row: tick - begins[row] + 1 for row in rows}
+        due = [row for row in rows if seen[row] >= 32 and (seen[row] - 32) % hop == 0]
+        if due:
+            expected = torch.stack([whole(tracks[row], seen[row]) for row in due])
+            close(live.rate(state, torch.tensor(due)), expected)
+
+
+@pytest.mark.parametrize("keep_content", [False, True])
+@pytest.mark.parametrize("hop", [4, 5])
+def test_ratings_off_the_grid_are_exact_too(hop: int, keep_content: bool) -> None:
+    """Ratings at any frame, twice at the same frame and long after each other."""
+    live = detector(hop, keep_content=keep_content)
+    state = live.init_state(1)
+    track = faces(90, 3)
+    row = torch.tensor([0])
+    for frame in range(90):
+        feed(live, state, [0], [track[frame]])
+        for _ in range({33: 1, 34: 2, 36: 1, 37: 1, 45: 1, 46: 1, 47: 1, 88: 3}.get(frame, 0)):
+            close(live.rate(state, row)[0], whole(track, frame + 1))
+
+
+def test_a_window_that_is_not_full_has_no_logit() -> None:
+    live = detector()
+    state = live.init_state(2)
+    track = faces(32, 4)
+    for frame in range(31):
+        feed(live, state, [0], [track[frame]])
+    assert live.rate(state, torch.tensor([0, 1])).isnan().all()
+    feed(live, state, [0], [track[31]])
+    logits = live.rate(state, torch.tensor([1, 0]))
+    assert logits[0].isnan()
+    close(logits[1], whole(track, 32))
+
+
+@pytest.mark.parametrize("hop", [1, 2, 8])
+def test_a_long_gap_begins_a_new_window(hop: int) -> None:
+    """Nothing from before the gap enters a window after it, cached features included."""
+    live = detector(hop, keep_content=True)
+    state = live.init_state(1)
+    before, after = faces(41, 5), faces(40, 6)
+    row = torch.tensor([0])
+    for image in before:
+        feed(live, state, [0], [image])
+        live.rate(state, row)
+    for frame, image in enumerate(after):
+        feed(live, state, [0], [image], missing=3 if frame == 0 else 0)
+        logit = live.rate(state, row)[0]
+        if frame < 31:
+            assert logit.isnan()
+        else:
+            close(logit, whole(after, frame + 1))
+
+
+def test_a_short_gap_is_bridged() -> None:
+    live = detector(hop=4, bridge=2)
+    state = live.init_state(1)
+    track = faces(32, 7)
+    for frame, image in enumerate(track):
+        feed(live, state, [0], [image], missing=2 if frame == 9 else 0)
+    close(live.rate(state, torch.tensor([0]))[0], whole(track, 32))
+
+
+def test_clear_forgets_everything() -> None:
+    """A row's next face is rated as if nobody had been there, and no trace of the first stays."""
+    live = detector(hop=2, keep_content=True)
+    fresh, state = live.init_state(1), live.init_state(1)
+    row = torch.tensor([0])
+    for image in faces(40, 8):
+        feed(live, state, [0], [image])
+        live.rate(state, row)
+    live.clear(state, row)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(state), tensors(fresh), strict=True))
+
+
+def test_rows_that_are_not_named_stay_bit_identical() -> None:
+    live = detector(hop=3, keep_content=True)
+    state = live.init_state(3)
+    for image in faces(40, 9):
+        feed(live, state, [0, 1, 2], [image, image.flip(0), image.flip(1)])
+    live.rate(state, torch.tensor([0, 1, 2]))
+    kept = [tensor[1].clone() for tensor in tensors(state)]
+    image = faces(1, 10)[0]
+    feed(live, state, [2, 0], [image, image], missing=7)
+    live.reanchor(state, torch.tensor([0]), image[None])
+    live.rate(state, torch.tensor([0, 2]))
+    live.clear(state, torch.tensor([2]))
+    assert all(torch.equal(t[1], k) for t, k in zip(tensors(state), kept, strict=True))
+
+
+def test_after_a_new_anchor_deltas_lie_under_one_transform() -> None:
+    """The delta into the next frame is taken against the newest frame's second crop."""
+    live = detector(hop=8)
+    state = live.init_state(1)
+    row = torch.tensor([0])
+    track, again = faces(32, 11), faces(1, 12)
+    for frame, image in enumerate(track):
+        feed(live, state, [0], [image])
+        if frame == 19:
+            live.reanchor(state, row, again)
+    latents = NETWORK.latents(track)
+    deltas = latents[1:] - latents[:-1]
+    deltas[19] = latents[20] - NETWORK.latents(again)[0]
+    code = NETWORK.style_gru.code(deltas.flatten(1)[None])
+    tokens = NETWORK.resnet.features(NETWORK.content_input(track[None]))
+    close(live.rate(state, row), NETWORK.resnet.head(tokens, code))
+
+
+def test_order_and_company_do_not_matter() -> None:
+    """A row's logit is the same alone and in a batch of any order."""
+    live = detector(hop=8)
+    alone, together = live.init_state(1), live.init_state(3)
+    track = faces(32, 13)
+    for image in track:
+        feed(live, alone, [0], [image])
+        feed(live, together, [2, 0, 1], [image.flip(0), image.flip(1), image])
+    close(
+        live.rate(together, torch.tensor([1, 2, 0]))[0],
+        live.rate(alone, torch.tensor([0]))[0],
+    )
+
+
+def test_fewer_style_levels_stream_as_exactly() -> None:
+    dims = StyleFlowDims(
+        psp=DIMS.psp,
+        levels=StyleLevels("coarse,fine"),
+        hidden=16,
+        gru_head=8,
+        content=DIMS.content,
+        heads=2,
+        head=8,
+        inner=32,
+    )
+    net = network(dims)
+    live = StyleFlowDetector(net, CARD, Calibration(), hop=8)
+    state = live.init_state(1)
+    track = faces(40, 14)
+    for image in track:
+        feed(live, state, [0], [image])
+    close(live.rate(state, torch.tensor([0]))[0], whole(track, 40, net))
+
+
+@pytest.mark.parametrize(
+    "dims",
+    [
+        ContentDims(frames=16, size_px=16, width=2),
+        ContentDims(frames=6, size_px=16, width=2),
+        ContentDims(frames=48, size_px=16, width=2, blocks=(2, 1, 3)),
+    ],
+)
+@pytest.mark.parametrize("hop", [1, 2, 6])
+def test_shared_content_is_exact_for_other_shapes(dims: ContentDims, hop: int) -> None:
+    """The cut between shared and own positions follows from the network, not from a table."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net = TemporalResNet(dims).eval().requires_grad_(requires_grad=False)
+        clip = torch.randn(1, 3, dims.frames + 20, 16, 16)
+    stream = ContentStream(net, hop)
+    state = stream.init_state(1)
+    for start in range(0, 20, hop):
+        window = clip[:, :, start : start + dims.frames]
+        tokens = stream.tokens(state, torch.tensor([0]), torch.tensor([start]), window)
+        close(tokens, net.features(window))
+
+
+def tensors(state: StyleFlowState) -> list[Tensor]:
+    """Return every tensor that a state holds, slots first."""
+    content = [] if state.content is None else [state.content.starts, *state.content.middles]
+    gru = [state.gru.products, state.gru.hidden, state.gru.outputs]
+    return [state.frames, state.newest, state.crops, *gru, *content]
