@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ from styleflow.models.psp import PspDims, PspEncoder
 from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import Ftcn, StyleFlow, StyleFlowDims, StyleFlowTrunk
+
+D = TypeVar("D")
 
 WRAPPERS = ("state_dict", "model", "model_state", "network")
 PREFIXES = ("module.model.", "module.", "model.")
@@ -135,7 +137,9 @@ def port_psp(loaded: Mapping[str, Any]) -> Ported:
     if isinstance(latent_avg, Tensor):
         wanted["latent_avg"] = latent_avg
     width = _size(wanted, "encoder.input_layer.0.weight", 0, PspDims().width)
-    dims = PspDims(size_px=_psp_size(wanted), width=width, units=_psp_units(wanted))
+    dims = _possible(
+        lambda: PspDims(size_px=_psp_size(wanted), width=width, units=_psp_units(wanted)), PspDims()
+    )
     return _fit(wanted, lambda: PspEncoder(dims), dims, ignored)
 
 
@@ -148,11 +152,14 @@ def port_style_gru(loaded: Mapping[str, Any]) -> Ported:
     """
     state = bare_state(loaded)
     hidden = _size(state, "gru.weight_hh_l0", 1, StyleGruDims().hidden)
-    dims = StyleGruDims(
-        features=_size(state, "gru.weight_ih_l0", 1, StyleGruDims().features),
-        hidden=hidden,
-        head=_size(state, "dense.1.fn.net.0.weight", 0, hidden),
-        flow=_size(state, "bn.weight", 0, StyleGruDims().flow),
+    dims = _possible(
+        lambda: StyleGruDims(
+            features=_size(state, "gru.weight_ih_l0", 1, StyleGruDims().features),
+            hidden=hidden,
+            head=_size(state, "dense.1.fn.net.0.weight", 0, hidden),
+            flow=_size(state, "bn.weight", 0, StyleGruDims().flow),
+        ),
+        StyleGruDims(),
     )
     return _fit(state, lambda: StyleGRU(dims), dims)
 
@@ -160,7 +167,7 @@ def port_style_gru(loaded: Mapping[str, Any]) -> Ported:
 def port_ftcn(loaded: Mapping[str, Any]) -> Ported:
     """Return the content branch and head of an FTCN file, such as `ftcn_tt.pth`."""
     state = bare_state(loaded)
-    dims = _content_dims(state)
+    dims = _possible(lambda: _content_dims(state), StyleFlowDims())
     return _fit(state, lambda: Ftcn(dims), dims)
 
 
@@ -170,7 +177,7 @@ def port_stage2(loaded: Mapping[str, Any]) -> Ported:
     Stage 2 freezes pSp and StyleGRU and saves neither; they come from their own files.
     """
     state = bare_state(loaded)
-    dims = _content_dims(state)
+    dims = _possible(lambda: _content_dims(state), StyleFlowDims())
     return _fit(state, lambda: _Stage2(dims), dims)
 
 
@@ -264,6 +271,17 @@ def _compare(
         wrong=tuple(wrong),
         ignored=ignored,
     )
+
+
+def _possible(read: Callable[[], D], published: D) -> D:
+    """Return the dimensions that a file implies, or the published ones where it implies nonsense.
+
+    Its tensors are then reported against the published shapes.
+    """
+    try:
+        return read()
+    except ValueError:
+        return published
 
 
 def _size(state: Mapping[str, Tensor], name: str, axis: int, default: int) -> int:
