@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from styleflow.models.style_gru_published import StyleGRU, StyleGruDims, style_flow
+from styleflow.models.style_gru_stream import StyleGruStream
 from tests.parity.fill import built, reference_case, reference_shapes, shapes, uniform_input
 
 SMALL = StyleGruDims(features=96, hidden=32, head=48)
@@ -84,3 +85,23 @@ def test_compact_width_equals_the_reference() -> None:
 def test_released_width_equals_the_reference() -> None:
     """Hidden width 4096, tolerance 2e-5; 3 GB of weights."""
     _check_at_full_width(RELEASED, "stylegru_full")
+
+
+@pytest.mark.parametrize("hop", [1, 2, 4, 8, 16, 32])
+def test_streamed_windows_equal_the_reference(hop: int) -> None:
+    """The track of the fixture, fed delta by delta: every window on the hop's grid, 1e-5."""
+    case = reference_case("styleflow", "stylegru_stream")
+    network = built(lambda: StyleGRU(SMALL))
+    stream = StyleGruStream(network, hop)
+    state = stream.init_state(1)
+    row = torch.tensor([0])
+    rated = 0
+    for number, delta in enumerate(style_flow(uniform_input(1, 64, 96))[0]):
+        stream.push(state, row, delta[None], torch.tensor([number]))
+        start = number - 30
+        if start >= 0 and start % hop == 0:
+            code = stream.code(state, row, torch.tensor([number + 1]))
+            expected = torch.from_numpy(case["feature"])[start]
+            torch.testing.assert_close(code[0], expected, atol=1e-5, rtol=0)
+            rated += 1
+    assert rated == 32 // hop + 1
