@@ -5,7 +5,8 @@ StreamError
 ├── SourceUrlInvalid       a URL that names no source we can open
 ├── StreamExists           a stream id that is taken
 ├── StreamUnknown          a stream id that nobody has
-└── TooManyStreams         the configured limit of streams is reached
+├── TooManyStreams         the configured limit of streams is reached
+└── SettingInvalid         a setting that makes no sense; names its key
 """
 
 from __future__ import annotations
@@ -69,3 +70,15 @@ class TooManyStreams(StreamError):
 
     def __str__(self) -> str:
         return f"all {self.limit} streams that this analyzer may hold are in use"
+
+
+@dataclass(eq=False)
+class SettingInvalid(StreamError, ValueError):
+    """A setting has a value that makes no sense; `rule` says what would."""
+
+    key: str
+    value: object
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.rule}, not {self.value}"

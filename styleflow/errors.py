@@ -6,7 +6,8 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     StyleflowError
     ├── ShapeMismatch          a tensor or array of the wrong shape
     ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
-    └── WeightsMissing         a file of weights that is not there, and how to get it
+    ├── WeightsMissing         a file of weights that is not there, and how to get it
+    └── WeightsUnusable        weights that could not be fetched, verified or converted
 """
 
 from __future__ import annotations
@@ -53,3 +54,14 @@ class WeightsMissing(StyleflowError):
 
     def __str__(self) -> str:
         return f"{self.model} weights are missing ({self.path}); run: {self.remedy}"
+
+
+@dataclass(eq=False)
+class WeightsUnusable(StyleflowError):
+    """Published weights could not be obtained or are not what they should be."""
+
+    model: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.model} weights: {self.reason}"

@@ -72,11 +72,13 @@ class Face:
         box: the face's rectangle in image pixels.
         points: the five points, `(5, 2)`.
         confidence: the face detector's own confidence in [0, 1]; not a deepfake score.
+        mesh: the landmarks of FaceMesh, `(468, 2)`, once a mesh has been laid over the face.
     """
 
     box: Box
     points: Points
     confidence: float
+    mesh: Points | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,216 @@
+"""Which items of which streams run together, and when. Pure: told the time, never waiting.
+
+Theory of operation. Each stream has a short queue in its own order. A batch is filled with the
+queue heads that are due first, at most `per_stream` from one stream, and is handed out with
+whatever is there: nobody waits for a particular stream. A full queue lets its oldest item go, and
+an item that has become too old is let go when a batch is taken; both are counted and told to
+whoever gets the stream's next item.
+
+A stream's place in the line is that of its first item since it was last served, even when that
+item gave way to a newer one. And whatever deadlines say, an item is due `patience_s` after it
+arrived. So no stream can be overtaken for ever.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from stream.errors import SettingInvalid
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherSettings:
+    """How streams share one device.
+
+    Attributes:
+        max_batch: items in one batch at most.
+        per_stream: items of one stream in one batch at most.
+        capacity: items of one stream that may wait; the oldest gives way.
+        budget_s: seconds after its arrival at which an item is due, unless the offer says so.
+        patience_s: seconds after its arrival at which any item is due, whatever its offer says.
+        max_age_s: seconds after its arrival beyond which an item is not worth running.
+    """
+
+    max_batch: int = 16
+    per_stream: int = 2
+    capacity: int = 4
+    budget_s: float = 0.1
+    patience_s: float = 0.5
+    max_age_s: float = 1.5
+
+    def __post_init__(self) -> None:
+        for key in ("max_batch", "per_stream", "capacity"):
+            if getattr(self, key) < 1:
+                raise SettingInvalid(key, getattr(self, key), "must be at least 1")
+        for key in ("budget_s", "patience_s", "max_age_s"):
+            if not getattr(self, key) > 0:
+                raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[T]):
+    """One value whose turn has come.
+
+    Attributes:
+        stream: whose it is.
+        value: what was offered.
+        arrived: monotonic seconds at which it arrived.
+        overrun: values of this stream let go since the previous one that was handed out.
+    """
+
+    stream: str
+    value: T
+    arrived: float
+    overrun: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherStats:
+    """What a batcher has done so far; counters only grow.
+
+    Attributes:
+        batches: batches handed out; empty ones do not count.
+        items: items in them.
+        fill: mean share of `max_batch` that was used, 0..1.
+        crowded: items that gave way to newer ones of their stream.
+        stale: items that became too old.
+        waiting: items that wait now.
+    """
+
+    batches: int
+    items: int
+    fill: float
+    crowded: int
+    stale: int
+    waiting: int
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[T]):
+    value: T
+    arrived: float
+    due: float
+
+
+@dataclass(slots=True)
+class _Queue(Generic[T]):
+    """One stream's items, and since when the stream has been waiting to be served."""
+
+    items: deque[_Waiting[T]] = field(default_factory=deque)
+    due: float | None = None
+    overrun: int = 0
+
+    def let_go(self) -> None:
+        self.items.popleft()
+        self.overrun += 1
+
+
+class Batcher(Generic[T]):
+    """Chooses what runs next, earliest due first.
+
+    It takes no lock: whoever shares one between threads brings their own.
+
+    Args:
+        settings: sizes and times.
+    """
+
+    def __init__(self, settings: BatcherSettings) -> None:
+        self.settings = settings
+        self._queues: dict[str, _Queue[T]] = {}
+        self._batches = 0
+        self._items = 0
+        self._crowded = 0
+        self._stale = 0
+
+    def offer(self, stream: str, value: T, arrived: float, deadline: float | None = None) -> bool:
+        """Put a value at the end of its stream's queue.
+
+        Args:
+            stream: whose it is.
+            value: handed back by `take`.
+            arrived: monotonic seconds at which it arrived.
+            deadline: monotonic seconds by which it should run; None means `budget_s` after
+                arrival. It only orders items: a late item still runs until it is too old.
+
+        Returns:
+            False when the stream's oldest item had to give way.
+        """
+        limits = self.settings
+        wanted = arrived + limits.budget_s if deadline is None else max(deadline, arrived)
+        item = _Waiting(value, arrived, min(wanted, arrived + limits.patience_s))
+        queue = self._queues.setdefault(stream, _Queue())
+        if queue.due is None:
+            queue.due = item.due
+        crowded = len(queue.items) >= limits.capacity
+        if crowded:
+            queue.let_go()
+            self._crowded += 1
+        queue.items.append(item)
+        return not crowded
+
+    def take(self, now: float) -> list[Item[T]]:
+        """Return the next batch, which is empty only if nothing worth running waits.
+
+        Args:
+            now: monotonic seconds.
+        """
+        line: list[tuple[float, int, str]] = []
+        for place, (stream, queue) in enumerate(self._queues.items()):
+            self._drop_stale(queue, now)
+            if queue.items and queue.due is not None:
+                line.append((queue.due, place, stream))
+        heapq.heapify(line)
+        served: dict[str, int] = {}
+        batch: list[Item[T]] = []
+        while line and len(batch) < self.settings.max_batch:
+            _, place, stream = heapq.heappop(line)
+            queue = self._queues[stream]
+            batch.append(self._serve(stream, queue))
+            served[stream] = served.get(stream, 0) + 1
+            if queue.due is not None and served[stream] < self.settings.per_stream:
+                heapq.heappush(line, (queue.due, place, stream))
+        self._rotate(served)
+        if batch:
+            self._batches += 1
+            self._items += len(batch)
+        return batch
+
+    def forget(self, stream: str) -> int:
+        """Drop a stream and return how many of its items were waiting."""
+        queue = self._queues.pop(stream, None)
+        return 0 if queue is None else len(queue.items)
+
+    @property
+    def stats(self) -> BatcherStats:
+        """What was done so far."""
+        room = self._batches * self.settings.max_batch
+        return BatcherStats(
+            batches=self._batches,
+            items=self._items,
+            fill=self._items / room if room else 0.0,
+            crowded=self._crowded,
+            stale=self._stale,
+            waiting=sum(len(queue.items) for queue in self._queues.values()),
+        )
+
+    def _drop_stale(self, queue: _Queue[T], now: float) -> None:
+        while queue.items and now - queue.items[0].arrived > self.settings.max_age_s:
+            queue.let_go()
+            self._stale += 1
+
+    @staticmethod
+    def _serve(stream: str, queue: _Queue[T]) -> Item[T]:
+        item = queue.items.popleft()
+        overrun, queue.overrun = queue.overrun, 0
+        queue.due = queue.items[0].due if queue.items else None
+        return Item(stream, item.value, item.arrived, overrun)
+
+    def _rotate(self, served: dict[str, int]) -> None:
+        """Let streams that were just served lose the next tie."""
+        for stream in served:
+            self._queues[stream] = self._queues.pop(stream)

@@ -1,0 +1,251 @@
+"""The accelerator, seen from the rest of `stream`: plans in, ratings out.
+
+One thread owns a `Device` and calls `run`; only `stats` may be read from elsewhere. All crops of a
+run travel to the device in one copy, and all logits travel back in one.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stream.device.schedule import PushRow, RateRow, Schedule, schedule
+from stream.device.slots import Slots
+from stream.device.state import State
+from stream.engine.plan import Plan, Ratings, TrackKey
+from styleflow.detector import Detector
+from styleflow.errors import ShapeMismatch
+from styleflow.faces.face import Image
+
+MAX_BATCH = 64
+"""Crops per call of the network; more are fed in several calls, so that memory stays bounded."""
+
+_WARM_UP_BATCHES = (1, 2, 4, 8)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStats:
+    """What a device has done so far; a snapshot.
+
+    Attributes:
+        slots: tracks that can be held at the same time.
+        used: tracks that are held.
+        runs: calls of `run`.
+        pushes: frames fed.
+        reanchors: frames replaced by the same frame under a new anchor.
+        rates: logits returned.
+        undefined: logits that were asked for and were not a number, as before a full window.
+        refusals: frames not fed because all slots were taken.
+        batches: how often each number of crops was fed in one call.
+    """
+
+    slots: int
+    used: int = 0
+    runs: int = 0
+    pushes: int = 0
+    reanchors: int = 0
+    rates: int = 0
+    undefined: int = 0
+    refusals: int = 0
+    batches: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Device:
+    """Runs plans on one detector whose per-track state never leaves the accelerator.
+
+    Args:
+        detector: built for `torch_device`.
+        slots: how many tracks can be held at the same time; memory for all is taken at once.
+        torch_device: where the detector's weights live, such as `cpu` or `cuda:0`.
+        threads: CPU threads of torch in this process; torch's own choice when None.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        slots: int,
+        torch_device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.detector = detector
+        self._device = torch.device(torch_device)
+        self._slots = Slots(slots)
+        with torch.inference_mode():
+            self._state = State(detector, slots, self._device)
+        self._stats = DeviceStats(slots)
+        self._batches: Counter[int] = Counter()
+
+    @property
+    def stats(self) -> DeviceStats:
+        """What this device has done until the end of the latest run; safe from any thread."""
+        return self._stats
+
+    def run(self, plans: Sequence[Plan]) -> tuple[Ratings, ...]:
+        """Do what plans ask for and return one answer per plan, in their order.
+
+        Tracks of all plans share batches. Several plans of one stream take effect one after the
+        other. A track without a slot is refused; a rate of a track that nobody pushed is left out
+        of the answer, and so is a logit that is not a number.
+
+        Raises:
+            ShapeMismatch: a crop is not what the detector takes; nothing has been done.
+            RuntimeError: the accelerator failed; every track of these plans has lost its history.
+        """
+        for plan in plans:
+            for push in plan.pushes:
+                self._check(push.image)
+                if push.reanchored is not None:
+                    self._check(push.reanchored)
+        with _computing():
+            todo = schedule(plans, self._slots)
+            try:
+                logits = self._execute(todo)
+            except BaseException:
+                # Nobody knows how far it came: these tracks begin anew at their next push.
+                self._release(plans)
+                raise
+        answers = tuple(
+            Ratings(plan.number, rated, refused, self._slots.capacity)
+            for plan, rated, refused in zip(
+                plans, _by_plan(logits, len(plans)), todo.refused, strict=True
+            )
+        )
+        self._count(todo, len(logits), sum(len(answer.logits) for answer in answers))
+        return answers
+
+    @staticmethod
+    def prepare_thread() -> None:
+        """Make the calling thread flush denormals in whatever it computes.
+
+        `run` does so for its own duration; a thread that also looks for faces wants it throughout.
+        """
+        torch.set_flush_denormal(True)
+
+    def warm_up(self) -> None:
+        """Run the network once per usual batch size, so that the first frames are not late."""
+        size = self.detector.clip.size_px
+        with _computing():
+            state = self.detector.init_state(max(_WARM_UP_BATCHES))
+            for batch in _WARM_UP_BATCHES:
+                rows = torch.arange(batch, device=self._device)
+                crops = torch.zeros(batch, size, size, 3, dtype=torch.uint8, device=self._device)
+                self.detector.clear(state, rows)
+                self.detector.push(state, rows, crops, torch.zeros_like(rows))
+                self.detector.rate(state, rows).cpu()
+
+    def healthy(self) -> bool:
+        """Return whether the device still computes; a broken CUDA context never recovers."""
+        try:
+            return float(torch.ones(2, device=self._device).sum()) == 2.0
+        except RuntimeError:
+            return False
+
+    def _check(self, image: Image) -> None:
+        size = self.detector.clip.size_px
+        if image.shape != (size, size, 3) or image.dtype != np.uint8:
+            raise ShapeMismatch("aligned crop", f"({size}, {size}, 3) uint8", image.shape)
+
+    def _release(self, plans: Sequence[Plan]) -> None:
+        for plan in plans:
+            for push in plan.pushes:
+                self._slots.release(push.key)
+
+    def _execute(self, todo: Schedule) -> list[tuple[RateRow, float]]:
+        crops = self._upload(todo)
+        rated: list[RateRow] = []
+        logits: list[Tensor] = []
+        for turn in todo.rounds:
+            for pushes in _chunks(turn.pushes):
+                self._push(pushes, crops)
+            for rates in _chunks(turn.rates):
+                rated += rates
+                logits.append(self._state.rate([rate.slot for rate in rates]))
+        if not logits:
+            return []
+        values: list[float] = torch.cat(logits).float().cpu().tolist()
+        return list(zip(rated, values, strict=True))
+
+    def _push(self, pushes: Sequence[PushRow], crops: Iterator[Tensor]) -> None:
+        fresh = [row.slot for row in pushes if row.clear]
+        if fresh:
+            self._state.clear(fresh)
+        missing = [row.push.missing for row in pushes]
+        self._state.push([row.slot for row in pushes], next(crops), missing)
+        moved = [row.slot for row in pushes if row.push.reanchored is not None]
+        if moved:
+            self._state.reanchor(moved, next(crops))
+        self._batches[len(pushes)] += 1
+
+    def _upload(self, todo: Schedule) -> Iterator[Tensor]:
+        """Copy every crop of a run at once; yield the batches in the order of their use."""
+        batches: list[list[Image]] = []
+        for turn in todo.rounds:
+            for pushes in _chunks(turn.pushes):
+                batches.append([row.push.image for row in pushes])
+                moved = [r.push.reanchored for r in pushes if r.push.reanchored is not None]
+                if moved:
+                    batches.append(moved)
+        if not batches:
+            return iter(())
+        stacked = np.stack([image for batch in batches for image in batch])
+        uploaded = torch.from_numpy(stacked).to(self._device)
+        return iter(torch.split(uploaded, [len(batch) for batch in batches]))
+
+    def _count(self, todo: Schedule, asked: int, answered: int) -> None:
+        rows = [row for turn in todo.rounds for row in turn.pushes]
+        before = self._stats
+        self._stats = DeviceStats(
+            slots=self._slots.capacity,
+            used=self._slots.used,
+            runs=before.runs + 1,
+            pushes=before.pushes + len(rows),
+            reanchors=before.reanchors + sum(r.push.reanchored is not None for r in rows),
+            rates=before.rates + answered,
+            undefined=before.undefined + asked - answered,
+            refusals=self._slots.refused,
+            batches=MappingProxyType(dict(self._batches)),
+        )
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    """Compute without gradients and without denormals, which make a frame several times slower.
+
+    Flushing them is a setting of the calling thread, whose other arithmetic keeps IEEE's rules.
+    """
+    flushed_before = sys.float_info.min / 2 == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_flush_denormal(flushed_before)
+
+
+def _by_plan(
+    logits: Sequence[tuple[RateRow, float]], plans: int
+) -> tuple[dict[TrackKey, float], ...]:
+    rated: tuple[dict[TrackKey, float], ...] = tuple({} for _ in range(plans))
+    for row, logit in logits:
+        if math.isfinite(logit):
+            rated[row.plan][row.key] = logit
+    return rated
+
+
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), MAX_BATCH):
+        yield values[start : start + MAX_BATCH]

@@ -1,0 +1,76 @@
+"""The tensors behind the slots, and the guard that no stale slot ever reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stream.device.slots import Slot, StaleSlot
+from styleflow.detector import Detector
+
+
+class State:
+    """What all tracks have gathered, one row each.
+
+    Every row knows the generation that it holds. `clear` begins a generation; every other
+    operation must name exactly the one that is there.
+
+    Args:
+        detector: owns the meaning of the tensors.
+        slots: how many rows there are.
+        device: where the detector's weights live.
+    """
+
+    def __init__(self, detector: Detector, slots: int, device: torch.device) -> None:
+        self._detector = detector
+        self._device = device
+        self._tensors = detector.init_state(slots)
+        self._generations = [0] * slots
+
+    def clear(self, slots: Sequence[Slot]) -> None:
+        """Make rows forget everything and begin the slots' generations.
+
+        Raises:
+            StaleSlot: a row is already in a later generation; nothing is cleared.
+        """
+        for slot in slots:
+            if slot.generation < self._generations[slot.row]:
+                raise StaleSlot(slot, self._generations[slot.row])
+        for slot in slots:
+            self._generations[slot.row] = slot.generation
+        self._detector.clear(self._tensors, self._tensor([slot.row for slot in slots]))
+
+    def push(self, slots: Sequence[Slot], images: Tensor, missing: Sequence[int]) -> None:
+        """Feed one frame, `(B, S, S, 3)` uint8 on the device, to each slot; see `Detector.push`.
+
+        Raises:
+            StaleSlot: a slot is of another generation than its row; nothing is fed.
+        """
+        self._detector.push(self._tensors, self._rows(slots), images, self._tensor(missing))
+
+    def reanchor(self, slots: Sequence[Slot], images: Tensor) -> None:
+        """Replace the newest frame of each slot; see `Detector.reanchor`.
+
+        Raises:
+            StaleSlot: a slot is of another generation than its row; nothing is replaced.
+        """
+        self._detector.reanchor(self._tensors, self._rows(slots), images)
+
+    def rate(self, slots: Sequence[Slot]) -> Tensor:
+        """Return the logits of slots, `(B,)` on the device.
+
+        Raises:
+            StaleSlot: a slot is of another generation than its row.
+        """
+        return self._detector.rate(self._tensors, self._rows(slots))
+
+    def _rows(self, slots: Sequence[Slot]) -> Tensor:
+        for slot in slots:
+            if slot.generation != self._generations[slot.row]:
+                raise StaleSlot(slot, self._generations[slot.row])
+        return self._tensor([slot.row for slot in slots])
+
+    def _tensor(self, values: Sequence[int]) -> Tensor:
+        return torch.tensor(list(values), dtype=torch.int64, device=self._device)

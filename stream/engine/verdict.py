@@ -1,0 +1,182 @@
+"""What the logits mean: smoothing in media time, the interval, and a verdict with hysteresis.
+
+Theory of operation. A logit counts as evidence only when nothing speaks against the frames behind
+it; otherwise the engine abstains, the score stays what it was, and only time passes. `Evidence`
+keeps a weighted mean of the logits that counted. The weight of old ones halves every
+`half_life_s`, abstaining included, so that the interval widens while nothing new is learnt.
+
+    pending or clear ──score >= enter for dwell_s──▶ suspect
+    pending or suspect ──score <= leave for dwell_s──▶ clear
+
+Between the thresholds a verdict stays what it was. Abstaining stops the dwell's watch without
+setting it back, and shows `pending` whatever verdict is held underneath.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream.engine.settings import EngineSettings
+from stream.events import AbstainReason, Verdict
+from styleflow.calibration import Calibration
+
+LOGIT_LIMIT = 30.0
+"""Logits beyond this count as this: a sigmoid is flat there, and one must not outlast a hundred."""
+
+
+_AGAINST_THE_VERDICT_ONLY = frozenset({AbstainReason.UNTRAINED})
+
+
+@dataclass(slots=True)
+class Smoother:
+    """A mean of logits in which older ones weigh less.
+
+    Attributes:
+        mean: weighted mean of the logits so far; meaningless while `mass` is 0.
+        mass: sampled frames behind it, the older ones discounted.
+    """
+
+    mean: float = 0.0
+    mass: float = 0.0
+
+    def decay(self, elapsed_s: float, half_life_s: float) -> None:
+        """Let media time pass."""
+        self.mass *= 0.5 ** (elapsed_s / half_life_s)
+
+    def add(self, logit: float, frames: int) -> None:
+        """Take in the logit of a hop of `frames` usable frames."""
+        self.mass += frames
+        self.mean += (min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT) - self.mean) * frames / self.mass
+
+
+@dataclass(slots=True)
+class Hysteresis:
+    """Enters high, leaves low, and only after a while.
+
+    Attributes:
+        held: the verdict so far.
+        dwelt_s: media seconds for which `candidate` has lasted.
+        candidate: the verdict that the latest score leads to, when it is not `held`.
+    """
+
+    held: Verdict = Verdict.PENDING
+    dwelt_s: float = 0.0
+    candidate: Verdict | None = None
+
+    def update(self, score: float, elapsed_s: float, settings: EngineSettings) -> Verdict:
+        """Return the verdict after a score.
+
+        Args:
+            score: 0..1.
+            elapsed_s: media seconds since the previous score, or 0 if the engine abstained then.
+            settings: thresholds and dwell.
+        """
+        target = self._target(score, settings)
+        if target is None or target is self.held:
+            self.candidate, self.dwelt_s = None, 0.0
+            return self.held
+        if target is self.candidate:
+            self.dwelt_s += elapsed_s
+        else:
+            self.candidate, self.dwelt_s = target, 0.0
+        # Sums of equal hops miss a round dwell by rounding; a microsecond decides nothing else.
+        if self.dwelt_s >= settings.dwell_s - 1e-6:
+            self.held, self.candidate, self.dwelt_s = target, None, 0.0
+        return self.held
+
+    @staticmethod
+    def _target(score: float, settings: EngineSettings) -> Verdict | None:
+        if score >= settings.enter:
+            return Verdict.SUSPECT
+        if score <= settings.leave:
+            return Verdict.CLEAR
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What is published about a track after a rating."""
+
+    score: float
+    low: float
+    high: float
+
+
+class Evidence:
+    """What one track's logits have said since its evidence started.
+
+    Args:
+        calibration: the detector's.
+        clip_frames: sampled frames in one full window of evidence.
+        step_s: media seconds per slot.
+    """
+
+    def __init__(self, calibration: Calibration, clip_frames: int, step_s: float) -> None:
+        self._calibration = calibration
+        self._clip_frames = clip_frames
+        self._step_s = step_s
+        self.shown = Verdict.PENDING
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget every logit. What is shown stays, until `abstain` or `rate` says otherwise."""
+        self._smoother = Smoother()
+        self._hysteresis = Hysteresis()
+        self._slot: int | None = None
+        self._abstained = True
+
+    def abstain(self) -> None:
+        """Show no verdict for now; what is held underneath stays."""
+        self._abstained = True
+        self.shown = Verdict.PENDING
+
+    def rate(
+        self,
+        logit: float,
+        slot: int,
+        frames: int,
+        reasons: tuple[AbstainReason, ...],
+        settings: EngineSettings,
+    ) -> None:
+        """Take note of a rating.
+
+        Args:
+            logit: raw and finite.
+            slot: newest frame behind it.
+            frames: usable frames since the previous rating.
+            reasons: why no verdict may be shown. Whatever speaks against the frames also keeps
+                their logit out of the score; being untrained speaks only against the verdict.
+            settings: thresholds and times.
+        """
+        elapsed_s = 0.0 if self._slot is None else (slot - self._slot) * self._step_s
+        self._slot = slot
+        self._smoother.decay(elapsed_s, settings.half_life_s)
+        if not _AGAINST_THE_VERDICT_ONLY.issuperset(reasons):
+            self.abstain()
+            return
+        self._smoother.add(logit, frames)
+        if reasons:
+            self.abstain()
+            return
+        # Only time that was seen counts: a gap must not bring a verdict nearer.
+        seen_s = 0.0 if self._abstained else min(elapsed_s, frames * self._step_s)
+        self._abstained = False
+        self.shown = self._hysteresis.update(self.score, seen_s, settings)
+
+    @property
+    def score(self) -> float:
+        """The smoothed probability of what counted; that of logit 0 before anything did."""
+        return self._calibration.probability(self._smoother.mean)
+
+    def opinion(self, logit: float, frames: int) -> Opinion:
+        """Return what to publish.
+
+        Args:
+            logit: the newest logit; stands in for the mean while nothing was admitted yet.
+            frames: usable frames behind it, likewise.
+        """
+        begun = self._smoother.mass > 0
+        mean = self._smoother.mean if begun else min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT)
+        evidence = (self._smoother.mass if begun else frames) / self._clip_frames
+        low, high = self._calibration.interval(mean, evidence)
+        return Opinion(self._calibration.probability(mean), low, high)

@@ -1,0 +1,203 @@
+"""Words for people, in one place: every error becomes a Problem that says what to do next.
+
+`web` renders a Problem as problem+json, `cli` as one line; neither invents sentences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream.analysis import DetectorUnknown
+from stream.errors import (
+    SettingInvalid,
+    SourceError,
+    SourceUrlInvalid,
+    StreamExists,
+    StreamUnknown,
+    TooManyStreams,
+)
+from stream.events import AbstainReason, ConnectionState, ReasonCode
+from styleflow.detector import ModelCard, TrainingStatus
+from styleflow.errors import (
+    CheckpointInvalid,
+    ShapeMismatch,
+    WeightsMissing,
+    WeightsUnusable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, for a person.
+
+    Attributes:
+        code: short stable name that programs may switch on.
+        title: what kind of thing went wrong; the same for every occurrence.
+        detail: what went wrong this time.
+        hint: what to change or do next.
+        status: the HTTP status it suggests.
+        retry: whether the same request may succeed later without a change.
+    """
+
+    code: str
+    title: str
+    detail: str
+    hint: str
+    status: int = 400
+    retry: bool = False
+
+    @property
+    def line(self) -> str:
+        """The problem in one line of text."""
+        return f"{self.title}: {self.detail}. {self.hint}" if self.hint else self.detail
+
+
+SOURCE_HINTS: dict[ReasonCode, str] = {
+    ReasonCode.UNREACHABLE: "Check the address and the port, and that the camera is switched on",
+    ReasonCode.TIMEOUT: "The other side accepts connections but sends nothing; check the path",
+    ReasonCode.AUTH: "Check user name and password in the URL",
+    ReasonCode.NOT_FOUND: "Check the path; a camera's is what follows the host, see its manual",
+    ReasonCode.TLS: "Give the camera's certificate with tls_ca_file, or set tls_verify: false",
+    ReasonCode.CODEC: "Set the camera to H.264 or H.265",
+    ReasonCode.ENDED: "The source has ended",
+    ReasonCode.CORRUPT: "The video cannot be decoded; check that the file or stream is intact",
+}
+
+REASON_WORDS: dict[AbstainReason, str] = {
+    AbstainReason.UNTRAINED: "the model is untrained, its numbers mean nothing",
+    AbstainReason.WARMING: "still gathering evidence",
+    AbstainReason.NO_FACE: "no face in the picture",
+    AbstainReason.FACE_SMALL: "the face is too small",
+    AbstainReason.BLURRED: "the face is blurred",
+    AbstainReason.DARK: "the face is too dark",
+    AbstainReason.PROFILE: "the face is turned too far away",
+    AbstainReason.LOW_FPS: "too few frames per second",
+    AbstainReason.PACKET_LOSS: "too much of the video is missing",
+    AbstainReason.CONTAMINATED: "the picture is damaged by packet loss",
+    AbstainReason.OVERLOADED: "this analyzer cannot keep up",
+}
+
+STATE_WORDS: dict[ConnectionState, str] = {
+    ConnectionState.CONNECTING: "connecting",
+    ConnectionState.WAITING_FOR_KEYFRAME: "connected, waiting for a keyframe",
+    ConnectionState.LIVE: "live",
+    ConnectionState.STALLED: "stalled: connected, but no packets arrive",
+    ConnectionState.BACKING_OFF: "not connected, trying again soon",
+    ConnectionState.FAILED: "failed, needs your attention; retried rarely",
+    ConnectionState.ENDED: "played to its end",
+}
+
+
+def describe(error: BaseException) -> Problem:
+    """Return the problem that an error means to a person.
+
+    Unknown errors become `internal`, without their text: it might carry secrets.
+    """
+    match error:
+        case SourceUrlInvalid():
+            return Problem(
+                "source_url", "This source cannot be used", str(error), "Correct its url"
+            )
+        case SettingInvalid():
+            return Problem(
+                "setting", "A setting makes no sense", str(error), f"Change {error.key}", status=422
+            )
+        case DetectorUnknown():
+            return Problem(
+                "detector_unknown",
+                "There is no such detector",
+                str(error),
+                "Leave `detector` out for the default",
+                status=422,
+            )
+        case SourceError(code=code):
+            return Problem(
+                code.value,
+                "The source does not deliver video",
+                error.detail,
+                SOURCE_HINTS[code],
+                status=422,
+                retry=code in (ReasonCode.UNREACHABLE, ReasonCode.TIMEOUT),
+            )
+        case StreamExists():
+            return Problem(
+                "stream_exists",
+                "The id is taken",
+                str(error),
+                "Choose another id, or change the stream with PATCH",
+                status=409,
+            )
+        case StreamUnknown():
+            return Problem(
+                "stream_unknown",
+                "There is no such stream",
+                str(error),
+                "GET /api/v1/streams lists those that exist",
+                status=404,
+            )
+        case TooManyStreams():
+            return Problem(
+                "too_many_streams",
+                "No further stream is accepted",
+                str(error),
+                "Remove one, or raise analyzer.max_streams",
+                status=429,
+                retry=True,
+            )
+        case WeightsMissing():
+            return Problem(
+                "weights_missing",
+                "A model is not on this machine",
+                f"the {error.model} weights are not at {error.path}",
+                f"Run: {error.remedy}",
+                status=503,
+            )
+        case WeightsUnusable():
+            return Problem(
+                "weights_unusable",
+                "A model cannot be used",
+                str(error),
+                "Fetch it again: styleflow models fetch",
+                status=503,
+            )
+        case CheckpointInvalid():
+            return Problem(
+                "checkpoint_invalid",
+                "The checkpoint cannot be used",
+                str(error),
+                "Fetch or train it again",
+                status=500,
+            )
+        case ShapeMismatch():
+            return Problem(
+                "shape_mismatch", "An array has the wrong shape", str(error), "", status=500
+            )
+        case FileNotFoundError():
+            return Problem(
+                "file_missing",
+                "The file is not there",
+                f"{error.filename} does not exist",
+                "Check the path",
+                status=404,
+            )
+        case _:
+            return Problem(
+                "internal",
+                "Something went wrong inside the analyzer",
+                type(error).__name__,
+                "The log of the analyzer has the details",
+                status=500,
+                retry=True,
+            )
+
+
+def notice(model: ModelCard, *, demo: bool) -> str:
+    """Return what must stand beside every score of this model and source; empty when nothing."""
+    parts = []
+    if demo:
+        parts.append("demo source: not a finding")
+    if model.status is TrainingStatus.UNTRAINED:
+        parts.append("untrained model: this score means nothing")
+    elif model.status is TrainingStatus.UNCALIBRATED:
+        parts.append("uncalibrated model: compare scores, do not read them as probabilities")
+    return "; ".join(parts)

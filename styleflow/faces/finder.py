@@ -1,0 +1,100 @@
+"""Detector and mesh together: find faces anew, or follow those of the previous frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from styleflow.faces.face import Face, FaceDetector, Image
+from styleflow.faces.mesh import FaceMesh
+
+_SAME_FACE = 0.6  # two meshes that overlap more than this lie on one face
+_ON_FACE = 0.5  # a detection that overlaps a known face more than this is that face
+_FADE = 0.7  # confidence of a known face, each time that the detector overlooks it
+_GONE = 0.2  # below it an overlooked face is dropped
+
+
+class TilingDetector(FaceDetector, Protocol):
+    """A face detector that can take a second, closer look at parts of the picture."""
+
+    def detect(self, image: Image, tiles: int = 0) -> tuple[Face, ...]:
+        """Return the faces in one RGB picture, most confident first."""
+        ...
+
+    def smallest_px(self, image: Image, tiles: int = 0) -> float:
+        """Return the side of the smallest faces that `detect` would find in this picture."""
+        ...
+
+
+class FaceFinder:
+    """Find faces with their five points, and follow them cheaply between detections.
+
+    Args:
+        detector: looks at the whole picture.
+        mesh: places the landmarks.
+        min_presence: a face in which the mesh believes less than this is none, in [0, 1].
+    """
+
+    def __init__(self, detector: TilingDetector, mesh: FaceMesh, min_presence: float = 0.5) -> None:
+        self._detector = detector
+        self._mesh = mesh
+        self.min_presence = min_presence
+
+    def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
+        """Return the faces in a picture, detected ones first, with landmarks.
+
+        Args:
+            image: `(H, W, 3)` RGB uint8.
+            tiles: how closely to look for small faces, see `BlazeFace.detect`.
+            known: faces of the previous frame. Where a detection falls on one of them, the mesh
+                starts from its landmarks, so that points do not jump when the detector runs. A
+                known face that the detector overlooks, as it may a profile, is kept while the
+                mesh believes in it; its confidence fades with each time, and finally it is gone.
+                One that is too small to be seen in this look does not fade.
+        """
+        detected = self._detector.detect(image, tiles)
+        faces = [_start(face, known) for face in detected]
+        smallest = self._detector.smallest_px(image, tiles)
+        overlooked = (k for k in known if all(k.box.iou(f.box) < _ON_FACE for f in faces))
+        fading = [_faded(f) if f.box.side >= smallest else f for f in overlooked]
+        return self._refine(image, faces + [f for f in fading if f.confidence >= _GONE])
+
+    def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Return where the faces of the previous frame are now; those that vanished are left out.
+
+        Runs the mesh alone, all faces in one pass.
+        """
+        return self._refine(image, faces)
+
+    def _refine(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+        height, width = image.shape[:2]
+        refined = self._mesh.refine(image, faces)
+        kept = (face for face, presence in refined if presence >= self.min_presence)
+        return _distinct(face for face in kept if _is_inside(face, width, height))
+
+
+def _start(face: Face, known: Sequence[Face]) -> Face:
+    best = max(known, key=lambda k: k.box.iou(face.box), default=None)
+    if best is None or best.mesh is None or best.box.iou(face.box) < _ON_FACE:
+        return face
+    return Face(best.box, best.points, face.confidence, best.mesh)
+
+
+def _faded(face: Face) -> Face:
+    return Face(face.box, face.points, face.confidence * _FADE, face.mesh)
+
+
+def _is_inside(face: Face, width: int, height: int) -> bool:
+    x, y = face.box.centre
+    return bool(np.isfinite(face.points).all()) and 0 <= x < width and 0 <= y < height
+
+
+def _distinct(faces: Iterable[Face]) -> tuple[Face, ...]:
+    """Keep the first of several meshes that slid onto one face."""
+    kept: list[Face] = []
+    for face in faces:
+        if all(face.box.iou(other.box) <= _SAME_FACE for other in kept):
+            kept.append(face)
+    return tuple(kept)

@@ -1,0 +1,107 @@
+"""Lay FaceMesh over faces whose whereabouts are roughly known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from styleflow.faces.face import Box, Face, Image, Points
+from styleflow.faces.networks import INPUT_PX, FaceMeshNet, prepared
+
+_REGION = 1.5  # side of the crop over the longer side of the face, as the network was trained
+
+# Which landmarks make the five points. Eye corners and not lids, so that a blink moves nothing.
+_FIVE = ((33, 133), (362, 263), (1, 4), (61,), (291,))
+
+
+class FaceMesh:
+    """468 landmarks per face, several faces in one pass.
+
+    Args:
+        net: the network with its weights, on the device where it shall run.
+    """
+
+    def __init__(self, net: FaceMeshNet) -> None:
+        self._net = prepared(net)
+        self._device = next(net.parameters()).device
+
+    def refine(self, image: Image, faces: Sequence[Face]) -> tuple[tuple[Face, float], ...]:
+        """Return every face with its landmarks, and how sure the mesh is that it is a face.
+
+        The new box is the upright rectangle round the landmarks, the new five points are theirs;
+        confidence remains the detector's.
+
+        Args:
+            image: `(H, W, 3)` RGB uint8.
+            faces: where to look, from a detector or from the previous frame.
+
+        Returns:
+            One pair per face, in order: the face, and its presence in [0, 1].
+        """
+        if not faces:
+            return ()
+        regions = [_region(face) for face in faces]
+        crops = np.stack([_crop(image, region) for region in regions])
+        landmarks, presence = self._place(crops)
+        return tuple(
+            (_face(face, _to_image(landmarks[i], regions[i])), float(presence[i]))
+            for i, face in enumerate(faces)
+        )
+
+    @torch.inference_mode()
+    def _place(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        batch = torch.from_numpy(crops).to(self._device)
+        landmarks, logits = self._net(batch.permute(0, 3, 1, 2).float() / 255.0)
+        xy = landmarks[..., :2].double().cpu().numpy()
+        return xy, torch.sigmoid(logits.double()).cpu().numpy()
+
+
+def five_points(mesh: Points) -> Points:
+    """Return the five points of a mesh, `(5, 2)`."""
+    return np.stack([mesh[list(indices)].mean(axis=0) for indices in _FIVE])
+
+
+def _region(face: Face) -> NDArray[np.float64]:
+    """Return the 2x3 map from crop pixels to image pixels that puts the face upright."""
+    across = face.points[1] - face.points[0]
+    roll = math.atan2(float(across[1]), float(across[0]))
+    if not math.isfinite(roll):
+        roll = 0.0
+    cos, sin = math.cos(roll), math.sin(roll)
+    centre, side = _extent(face, np.array([[cos, sin], [-sin, cos]]))
+    a = _REGION * max(side, 1.0) / INPUT_PX
+    turn = a * np.array([[cos, -sin], [sin, cos]])
+    middle = (INPUT_PX - 1) / 2
+    shift = centre - turn @ np.array([middle, middle])
+    return np.column_stack([turn, shift])
+
+
+def _extent(face: Face, upright: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return centre and longer side of a face; of its landmarks in its own frame where it can."""
+    if face.mesh is None:
+        return np.array(face.box.centre), max(face.box.width, face.box.height)
+    turned = face.mesh @ upright.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    return upright.T @ ((low + high) / 2), float((high - low).max())
+
+
+def _crop(image: Image, region: NDArray[np.float64]) -> Image:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(image, region, (INPUT_PX, INPUT_PX), flags=flags)
+    return np.asarray(crop, np.uint8)
+
+
+def _to_image(landmarks: NDArray[np.float64], region: NDArray[np.float64]) -> Points:
+    # The network counts from pixel edges, warps count from pixel centres: hence the half.
+    return np.asarray((landmarks - 0.5) @ region[:, :2].T + region[:, 2])
+
+
+def _face(face: Face, mesh: Points) -> Face:
+    low, high = mesh.min(axis=0), mesh.max(axis=0)
+    box = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    return Face(box, five_points(mesh), face.confidence, mesh)

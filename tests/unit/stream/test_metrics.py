@@ -1,0 +1,50 @@
+"""Metrics: conforming names, few labels, and no series left of a removed stream."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from stream.metrics import CounterCopy, Metrics
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+def test_names_and_labels_follow_the_conventions(metrics: Metrics) -> None:
+    """Prefix, base units, `_total` for counters, and labels from the short closed list."""
+    allowed = {
+        "stream", "stage", "reason", "state", "verdict", "cause", "code", "segment",
+        "version", "model", "status", "le",
+    }  # fmt: skip
+    for family in metrics.registry.collect():
+        assert re.fullmatch(r"styleflow_[a-z_]+", family.name)
+        assert family.documentation.endswith(".")
+    for metric in vars(metrics).values():
+        if hasattr(metric, "_labelnames"):
+            assert set(metric._labelnames) <= allowed
+
+
+def test_a_removed_stream_leaves_no_series(metrics: Metrics) -> None:
+    metrics.stream_up.labels("lobby").set(1)
+    metrics.frames_dropped.labels("lobby", "overrun").inc()
+    metrics.stream_up.labels("door").set(1)
+    metrics.forget("lobby")
+    text = generate_latest(metrics.registry).decode()
+    assert "lobby" not in text
+    assert 'stream="door"' in text
+
+
+def test_copied_totals_are_added_once(metrics: Metrics) -> None:
+    """Copying the same total twice adds nothing; labels are kept apart."""
+    copy = CounterCopy()
+    for total in (3, 3, 5):
+        copy.advance(metrics.packets, total, "lobby")
+    copy.advance(metrics.packets, 2, "door")
+    text = generate_latest(metrics.registry).decode()
+    assert 'styleflow_packets_received_total{stream="lobby"} 5.0' in text
+    assert 'styleflow_packets_received_total{stream="door"} 2.0' in text
