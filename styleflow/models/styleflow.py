@@ -169,7 +169,7 @@ class StyleFlow(nn.Module):
         codes = self.latents(clips.flatten(0, 1))  # (B * T, levels, D)
         latents = codes.reshape(*clips.shape[:2], *codes.shape[1:])
         code = self.style_gru.code(style_flow(latents))  # (B, 4H)
-        tokens = self.resnet.features(self.content_input(clips))  # (B, T / 2, D)
+        tokens = self.resnet.features(self.content_input(clips)).float()  # (B, T / 2, D)
         logits: Tensor = self.resnet.head(tokens, code)
         return logits
 
@@ -181,7 +181,11 @@ class StyleFlow(nn.Module):
             at_once: pictures that pSp sees together; bounds its activations (180 MB a picture).
         """
         styles = self.dims.levels.styles
-        return torch.cat([self.psp.codes(part, styles) for part in torch.split(images, at_once)])
+        # A style delta is a small difference of two latents, so these are float32 whatever pSp
+        # computes in.
+        return torch.cat(
+            [self.psp.codes(part, styles).float() for part in torch.split(images, at_once)]
+        )
 
     def content_input(self, clips: Tensor) -> Tensor:
         """Return what the content branch sees, `(B, 3, T, S', S')`, of clips of aligned crops.

@@ -18,14 +18,19 @@ import torch
 from torch import Tensor
 
 from styleflow.calibration import Calibration
-from styleflow.card import ModelCard
+from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.models.cnn3d_stream import ContentState, ContentStream
 from styleflow.models.style_gru_stream import StyleGruState, StyleGruStream
-from styleflow.models.styleflow import StyleFlow
+from styleflow.models.styleflow import StyleFlow, StyleFlowDims
 
+NAME = "styleflow"
 CADENCE_HZ = 25.0  # of the videos that the authors cut their clips from; nothing resamples them
+HOP = 8  # frames from one rating to the next, 0.32 s
 WORTH_KEEPING = 4  # up to this hop, shared content features save a third of the content branch
+
+
+UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +76,7 @@ class StyleFlowDetector:
         card: ModelCard,
         calibration: Calibration,
         *,
-        hop: int = 8,
+        hop: int = HOP,
         bridge: int = 2,
         keep_content: bool | None = None,
         at_once: int = 8,
@@ -160,5 +165,39 @@ class StyleFlowDetector:
             tokens = self._network.resnet.features(clips)
         else:
             tokens = self._content.tokens(state.content, rows, start, clips)
-        logits: Tensor = self._network.resnet.head(tokens, code)
+        logits: Tensor = self._network.resnet.head(tokens.float(), code)
         return logits
+
+
+class PublishedStyleFlow(StyleFlow):
+    """A StyleFlow network as a checkpoint builds it: it knows its card and how to go live."""
+
+    def __init__(
+        self,
+        dims: StyleFlowDims,
+        card: ModelCard = UNSAVED,
+        calibration: Calibration | None = None,
+    ) -> None:
+        super().__init__(dims)
+        self.card = card
+        self.calibration = calibration or Calibration()
+
+    def deploy(
+        self,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        hop: int = HOP,
+    ) -> StyleFlowDetector:
+        """Make this network ready for inference, for good, and return its detector.
+
+        Args:
+            device: where weights and state live.
+            dtype: what pSp and the content branch compute in; StyleGRU and the head stay float32.
+            hop: frames from one rating to the next.
+        """
+        self.eval().requires_grad_(requires_grad=False).to(device)
+        trunk = self.resnet
+        for part in (self.psp.encoder, trunk.s1, trunk.s2, trunk.s3, trunk.s4):
+            part.to(dtype)
+        return StyleFlowDetector(self, self.card, self.calibration, hop=hop)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
+from styleflow import checkpoint
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
+from styleflow.checkpoint import Checkpoint
+from styleflow.clips import ClipSpec
 from styleflow.models.cnn3d import ContentDims
 from styleflow.models.psp import PspDims
 from styleflow.models.style_gru_published import style_flow
@@ -275,6 +280,36 @@ def test_fewer_style_levels_stream_as_exactly() -> None:
     for image in track:
         feed(live, state, [0], [image])
     close(live.rate(state, torch.tensor([0]))[0], whole(track, 40, net))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_checkpoint_file_brings_the_detector_back(tmp_path: Path, dtype: torch.dtype) -> None:
+    """Saved, read, verified and deployed; half precision stays close where it is used."""
+    net = network()
+    saved = Checkpoint(
+        kind="styleflow",
+        version="1",
+        dimensions=DIMS,
+        tensors=net.state_dict(),
+        calibration=Calibration(scale=2.0),
+        status=TrainingStatus.UNCALIBRATED,
+        provenance="toy",
+    )
+    checkpoint.save(saved, tmp_path / "toy.safetensors")
+    loaded = checkpoint.load(tmp_path / "toy.safetensors")
+    live = checkpoint.build(loaded, dtype=dtype)
+    assert loaded.dimensions == DIMS
+    assert live.card.mode is TemporalMode.EXACT
+    assert live.clip == ClipSpec(32, 25.0, 32)
+    assert live.calibration.scale == 2.0
+    state = live.init_state(1)
+    track, row = faces(32, 15), torch.tensor([0])
+    for image in track:
+        live.push(state, row, image[None], torch.tensor([0]))
+    tolerance = 1e-4 if dtype is torch.float32 else 0.1
+    logit = live.rate(state, row)[0]
+    assert logit.dtype is torch.float32
+    torch.testing.assert_close(logit, whole(track, 32), atol=tolerance, rtol=0)
 
 
 def tensors(state: StyleFlowState) -> list[Tensor]:
