@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from styleflow.models.caddm import Caddm, CaddmDims, CaddmPrediction
-from tests.parity.fill import REFERENCE, fill, fill_input, reference
+from tests.parity.fill import REFERENCE, filled_state, reference, uniform_input
 
 # Logits of (real, fake) on FILL weights and input; EfficientNets with `base_model.` matrices
 # times 1.5, because FILL damps their signal until nothing of the picture is left.
@@ -44,7 +44,7 @@ class Outcome:
 def filled(request: pytest.FixtureRequest) -> tuple[str, Caddm]:
     with torch.device("meta"):
         model = Caddm(CaddmDims(backbone=request.param))
-    model.load_state_dict(fill(model.state_dict()), assign=True)
+    model.load_state_dict(filled_state(model.state_dict()), assign=True)
     return request.param, model.eval()
 
 
@@ -57,7 +57,7 @@ def outcome(filled: tuple[str, Caddm]) -> Callable[[str], Outcome]:
     def run(case: str) -> Outcome:
         if case not in known:
             gain = {"A": 1.0, "B": 1.5, "D": 1.1}[case] if name != "resnet34" else 1.0
-            x = fixture_crop() if case == "D" else fill_input((1, 3, 224, 224))
+            x = fixture_crop() if case == "D" else uniform_input(1, 3, 224, 224)
             with Amplified(model.base_model, gain):
                 known[case] = watched(model, x)
         return known[case]

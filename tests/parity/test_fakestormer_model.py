@@ -21,7 +21,7 @@ from styleflow.models.fakestormer import (
     Tokens,
     head_volume,
 )
-from tests.parity.fill import REFERENCE, fill, fill_input, reference
+from tests.parity.fill import REFERENCE, filled_state, reference, uniform_input
 
 CONFIGS = {
     "base_c23": FakeStormerDims(),
@@ -44,7 +44,7 @@ with_insides = pytest.mark.parametrize("config", ["small_112p8_fixed", slow_base
 def filled(config: str) -> FakeStormer:
     with torch.device("meta"):
         model = FakeStormer(CONFIGS[config])
-    model.load_state_dict(fill(model.state_dict()), assign=True)
+    model.load_state_dict(filled_state(model.state_dict()), assign=True)
     return model.eval().requires_grad_(requires_grad=False)
 
 
@@ -56,7 +56,7 @@ def _forget_weights() -> Any:
 
 def clips(config: str, count: int) -> Tensor:
     dims = CONFIGS[config]
-    pixels = fill_input((count, 3, dims.frames, dims.image_px, dims.image_px))
+    pixels = uniform_input(count, 3, dims.frames, dims.image_px, dims.image_px)
     mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1, 1)
     return (pixels - mean) / torch.tensor(IMAGENET_STD).view(1, 3, 1, 1, 1)
 

@@ -10,7 +10,7 @@ import torch
 from styleflow.checkpoint import build, load, save
 from styleflow.importing import import_file
 from styleflow.models.port import LAYOUTS
-from tests.parity.fill import fill, reference
+from tests.parity.fill import filled_state, reference
 
 pytestmark = pytest.mark.slow  # writes and reads some hundred megabytes
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # writes and reads some hundred megabytes
 def authors_file(name: str, folder: Path) -> Path:
     """A file of known weights as the authors lay it out, wrapped for data parallelism."""
     layout = LAYOUTS[name]
-    state = fill(layout.expected())
+    state = filled_state(layout.expected())
     path = folder / layout.publication.file
     torch.save({layout.wrapper: {f"module.{k}": v for k, v in state.items()}, "epoch": 7}, path)
     return path
