@@ -4,6 +4,10 @@ Looking at the whole picture is dear, laying the mesh over a known face is cheap
 runs at every n-th frame and at once when a face is missing; in between, the faces of the previous
 frame are followed. Now and then the picture is searched in tiles for small faces.
 
+Several detectors may look at one stream. Faces are found and tracked once, on the grid of the
+fastest; each detector's clip then gets its own crops on its own grid, whose cadence must divide
+the fastest one's.
+
 This is a plain object, stepped frame by frame; what finds faces is passed in.
 """
 
@@ -13,11 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from stream.errors import SettingInvalid
 from stream.events import EndedTrack, Frame, Perceived
 from styleflow.clips import ClipSpec
-from styleflow.faces.align import Aligner, Anchoring, AnchorSettings
+from styleflow.faces.align import Anchoring, AnchorSettings
 from styleflow.faces.appearance import describe
 from styleflow.faces.face import AlignedFace, Face, Image, TrackedFace
+from styleflow.faces.framing import framer
 from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
 
 
@@ -58,66 +64,156 @@ class PerceptionSettings:
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
 
 
+def strides(clips: Sequence[ClipSpec]) -> tuple[int, ...]:
+    """Return how many slots of the fastest clip's grid lie between two frames of each clip.
+
+    Raises:
+        SettingInvalid: a cadence does not divide the fastest one, so that there is no common grid.
+    """
+    fastest = max(clip.cadence_hz for clip in clips)
+    found = []
+    for clip in clips:
+        stride = round(fastest / clip.cadence_hz)
+        if abs(stride * clip.cadence_hz - fastest) > 1e-6 * fastest:
+            rule = f"must divide {fastest:g} Hz, the fastest of the detectors side by side"
+            raise SettingInvalid("cadence_hz", clip.cadence_hz, rule)
+        found.append(stride)
+    return tuple(found)
+
+
+class _View:
+    """What one detector's clip gets to see of a stream.
+
+    Args:
+        clip: how its crops are cut out.
+        stride: slots of the stream's grid from one of its frames to the next.
+        anchor: when a track's crop is framed anew.
+    """
+
+    def __init__(self, clip: ClipSpec, stride: int, anchor: AnchorSettings) -> None:
+        self._framer = framer(clip, anchor)
+        self._stride = stride
+        self._anchorings: dict[int, Anchoring] = {}
+        self._place: tuple[int, int] | None = None  # epoch and slot of its newest frame
+        self._started: tuple[int, ...] = ()
+        self._ended: tuple[EndedTrack, ...] = ()
+        self._overrun = 0
+
+    def note(self, started: Sequence[int], ended: Sequence[EndedTrack], overrun: int) -> None:
+        """Keep what happened until the next frame of this clip is due."""
+        self.forget(ended)
+        gone = {each.track for each in ended}
+        # A track that came and went between two frames of this clip was never there for it.
+        unseen = gone.intersection((*self._started, *started))
+        self._started = tuple(t for t in (*self._started, *started) if t not in unseen)
+        self._ended += tuple(each for each in ended if each.track not in unseen)
+        self._overrun += overrun
+
+    def look(self, frame: Frame, tracked: Sequence[TrackedFace]) -> Perceived | None:
+        """Return what the clip sees of a frame; None when its next frame is not due yet."""
+        place = (frame.epoch, frame.slot // self._stride)
+        if place == self._place:
+            return None
+        self._place = place
+        overrun, self._overrun = divmod(self._overrun, self._stride)
+        seen = Perceived(
+            stream=frame.stream,
+            epoch=frame.epoch,
+            slot=place[1],
+            at=frame.at,
+            arrived=frame.arrived,
+            contaminated=frame.contaminated,
+            source_fps=frame.source_fps,
+            faces=self._align(frame, tracked),
+            started=self._started,
+            ended=self._ended,
+            overrun=overrun,
+        )
+        self._started, self._ended = (), ()
+        return seen
+
+    def forget(self, ended: Sequence[EndedTrack]) -> None:
+        """Drop what is remembered of tracks that have ended."""
+        for each in ended:
+            self._anchorings.pop(each.track, None)
+
+    def _align(self, frame: Frame, tracked: Sequence[TrackedFace]) -> tuple[AlignedFace, ...]:
+        aligned = []
+        for face in tracked:
+            before = self._anchorings.get(face.track)
+            done = self._framer.align(frame.image, face, frame.at, before)
+            if done is not None:
+                crop, after = done
+                if after is not None:
+                    self._anchorings[face.track] = after
+                aligned.append(crop)
+        return tuple(aligned)
+
+
 class Perception:
     """What one stream has in view.
 
     Args:
         finder: finds and follows faces; may be shared by streams, it holds nothing of theirs.
-        clip: the size of crop that the detector was trained on.
+        clips: what each detector was trained on: its cadence, and its crops' size and framing.
         settings: how closely to look.
+
+    Raises:
+        SettingInvalid: the clips' cadences have no common grid.
     """
 
     def __init__(
-        self, finder: Finder, clip: ClipSpec, settings: PerceptionSettings | None = None
+        self,
+        finder: Finder,
+        clips: Sequence[ClipSpec],
+        settings: PerceptionSettings | None = None,
     ) -> None:
         self.settings = settings or PerceptionSettings()
         self.ignored_faces = 0  # faces that found no free track
         self.detections = 0  # looks at the whole picture
         self._finder = finder
-        self._aligner = Aligner(clip.size_px, self.settings.anchor)
+        self._views = tuple(
+            _View(clip, stride, self.settings.anchor)
+            for clip, stride in zip(clips, strides(clips), strict=True)
+        )
         self._tracker = FaceTracker(self.settings.tracker)
         self._epoch: int | None = None
-        self._anchorings: dict[int, Anchoring] = {}
         self._forget_faces()
 
-    def perceive(self, frame: Frame, overrun: int = 0) -> Perceived:
-        """Return what is seen in one sampled frame.
+    def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
+        """Return what each clip sees of one sampled frame; None where none is due.
 
-        The first frame of a new epoch ends all earlier tracks. A contaminated frame is looked at
-        like any other and its faces are delivered; but no track begins with it and none ends
-        because a face looks different in it.
+        A clip whose frame is missing takes the next one there is. The first frame of a new epoch
+        ends all earlier tracks. A contaminated frame is looked at like any other and its faces are
+        delivered; but no track begins with it and none ends because a face looks different in it.
 
         Args:
-            frame: the newest sampled frame, in order.
+            frame: the newest frame, sampled at the fastest clip's cadence, in order.
             overrun: sampled frames dropped before it because the analyzer was too slow.
         """
         ended: tuple[EndedTrack, ...] = ()
         if frame.epoch != self._epoch:
-            ended = self.close()
+            ended = self._end(TrackEnd.EPOCH_ENDED)
             self._epoch = frame.epoch
         faces = self._look(frame.image)
         looks = [describe(frame.image, face) for face in faces]
         step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
-        ended += self._end(step.ended)
+        ended += _named(step.ended)
         self.ignored_faces += step.ignored
-        return Perceived(
-            stream=frame.stream,
-            epoch=frame.epoch,
-            slot=frame.slot,
-            at=frame.at,
-            arrived=frame.arrived,
-            contaminated=frame.contaminated,
-            source_fps=frame.source_fps,
-            faces=self._align(frame, step.tracked),
-            started=step.started,
-            ended=ended,
-            overrun=overrun,
-        )
+        for view in self._views:
+            view.note(step.started, ended, overrun)
+        return tuple(view.look(frame, step.tracked) for view in self._views)
 
     def close(self, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[EndedTrack, ...]:
         """End every track, forget what is in view, and return what ended."""
+        ended = self._end(reason)
+        for view in self._views:
+            view.note((), ended, 0)
+        return ended
+
+    def _end(self, reason: TrackEnd) -> tuple[EndedTrack, ...]:
         self._forget_faces()
-        return self._end(self._tracker.end(reason))
+        return _named(self._tracker.end(reason))
 
     def _forget_faces(self) -> None:
         self._faces: tuple[Face, ...] = ()
@@ -162,18 +258,6 @@ class Perception:
         self.detections += 1
         return faces
 
-    def _align(self, frame: Frame, tracked: Sequence[TrackedFace]) -> tuple[AlignedFace, ...]:
-        aligned = []
-        for face in tracked:
-            done = self._aligner.align(
-                frame.image, face, frame.at, self._anchorings.get(face.track)
-            )
-            if done is not None:
-                crop, self._anchorings[face.track] = done
-                aligned.append(crop)
-        return tuple(aligned)
 
-    def _end(self, ended: Sequence[tuple[int, TrackEnd]]) -> tuple[EndedTrack, ...]:
-        for track, _ in ended:
-            self._anchorings.pop(track, None)
-        return tuple(EndedTrack(track, reason) for track, reason in ended)
+def _named(ended: Sequence[tuple[int, TrackEnd]]) -> tuple[EndedTrack, ...]:
+    return tuple(EndedTrack(track, reason) for track, reason in ended)

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from styleflow.calibration import Calibration
-from styleflow.clips import ClipSpec
+from styleflow.clips import ClipSpec, Framing
 from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import ShapeMismatch
 from styleflow.models.backbones import (
@@ -83,7 +83,7 @@ class CaddmDims:
     @property
     def clip(self) -> ClipSpec:
         """The format of its input."""
-        return ClipSpec(self.window, self.cadence_hz, CROP_PX)
+        return ClipSpec(self.window, self.cadence_hz, CROP_PX, Framing.CADDM)
 
 
 # --- prior boxes ----------------------------------------------------------------------------

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from styleflow.calibration import Calibration
-from styleflow.clips import ClipSpec
+from styleflow.clips import ClipSpec, Framing
 from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import ShapeMismatch
 from styleflow.models.backbones import Attention, Mlp, PatchEmbed, layer_norm
@@ -99,7 +99,7 @@ class FakeStormerDims:
     @property
     def clip(self) -> ClipSpec:
         """The format of its input."""
-        return ClipSpec(self.frames, self.cadence_hz, self.image_px)
+        return ClipSpec(self.frames, self.cadence_hz, self.image_px, Framing.FAKESTORMER)
 
 
 # --- backbone -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
-from styleflow.clips import ClipSpec
+from styleflow.clips import ClipSpec, Framing
 from styleflow.models.cnn3d_stream import ContentState, ContentStream
 from styleflow.models.style_gru_stream import StyleGruState, StyleGruStream
 from styleflow.models.styleflow import StyleFlow, StyleFlowDims
@@ -84,7 +84,7 @@ class StyleFlowDetector:
         dims = network.dims
         self.card = card
         self.calibration = calibration
-        self.clip = ClipSpec(dims.content.frames, CADENCE_HZ, dims.psp.size_px)
+        self.clip = ClipSpec(dims.content.frames, CADENCE_HZ, dims.psp.size_px, Framing.STYLEFLOW)
         self._network = network.eval()
         self._gru = StyleGruStream(network.style_gru, hop)
         keep = hop <= WORTH_KEEPING if keep_content is None else keep_content

@@ -12,7 +12,7 @@ from styleflow import checkpoint
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.checkpoint import Checkpoint
-from styleflow.clips import ClipSpec
+from styleflow.clips import ClipSpec, Framing
 from styleflow.models.cnn3d import ContentDims
 from styleflow.models.psp import PspDims
 from styleflow.models.style_gru_published import style_flow
@@ -300,7 +300,7 @@ def test_a_checkpoint_file_brings_the_detector_back(tmp_path: Path, dtype: torch
     live = checkpoint.build(loaded, dtype=dtype)
     assert loaded.dimensions == DIMS
     assert live.card.mode is TemporalMode.EXACT
-    assert live.clip == ClipSpec(32, 25.0, 32)
+    assert live.clip == ClipSpec(32, 25.0, 32, Framing.STYLEFLOW)
     assert live.calibration.scale == 2.0
     state = live.init_state(1)
     track, row = faces(32, 15), torch.tensor([0])
