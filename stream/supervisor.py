@@ -45,7 +45,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import check
+from stream.ingest.open import check, is_demo
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
@@ -110,6 +110,7 @@ class _Stream:
     thread: threading.Thread
     stop: threading.Event
     change: StreamChanged
+    demo: bool = False
     changed_at: float = 0.0
     epoch: int = 0
     report: StreamReport | None = None
@@ -212,16 +213,16 @@ class Analyzer:
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
         ingest, thread, stop = self._ingest(spec, epoch=0)
-        self._streams[spec.id] = _Stream(
-            spec, ingest, thread, stop, StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
-        )
+        change = StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
+        demo = is_demo(spec.source.url)
+        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, change, demo=demo)
         self.hub.announce(
             spec.id,
             StreamInfo(
                 name=spec.name or spec.id,
                 model=self._voices[0].model,
                 calibrated=self._voices[0].calibrated,
-                demo=spec.source.url.is_demo,
+                demo=demo,
                 others=self._voices[1:],
             ),
         )
@@ -312,7 +313,7 @@ class Analyzer:
             id=state.spec.id,
             name=state.spec.name or state.spec.id,
             source=state.spec.source.url.redacted,
-            demo=state.spec.source.url.is_demo,
+            demo=state.demo,
             state=state.change.state,
             code=state.change.code,
             detail=state.change.detail,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleflow.errors import ShapeMismatch
+from styleflow.faces.align import Transform, fit
 from styleflow.faces.face import Image, Points
 
 TEMPLATE_256: Points = np.array(
@@ -28,9 +29,6 @@ TEMPLATE_256: Points = np.array(
     ]
 )
 """Where eyes, nose tip and mouth corners lie in a crop of 256 pixels, `(5, 2)`."""
-
-Transform = NDArray[np.float64]
-"""A 2x3 matrix from canvas to crop pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,9 +70,6 @@ def clip_canvas(boxes: NDArray[np.int64]) -> ClipCanvas:
 def clip_transform(points: NDArray[np.float64], size_px: int) -> Transform:
     """Return the similarity that brings a clip's points to the template, as the authors fit it.
 
-    The fit is least squares from template to image, then inverted; because the template is the
-    same in every frame, it equals the fit on the five points' mean over time.
-
     Args:
         points: five points of every frame in canvas pixels, `(T, 5, 2)`.
         size_px: side of the crop.
@@ -88,18 +83,8 @@ def clip_transform(points: NDArray[np.float64], size_px: int) -> Transform:
     """
     if points.ndim != 3 or points.shape[1:] != (5, 2):
         raise ShapeMismatch("five points of a clip", "(T, 5, 2)", points.shape)
-    template = _complex(TEMPLATE_256) * (size_px / 256)
-    image = _complex(points.mean(0))
-    s, m = template - template.mean(), image - image.mean()
-    scale_turn = np.vdot(s, m) / np.vdot(s, s)  # image = scale_turn * template + shift
-    shift = image.mean() - scale_turn * template.mean()
-    a, c = 1 / scale_turn, -shift / scale_turn
-    return np.array([[a.real, -a.imag, c.real], [a.imag, a.real, c.imag]])
-
-
-def transformed(points: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
-    """Return points, `(..., 2)`, as the transform moves them."""
-    return points @ transform[:, :2].T + transform[:, 2]
+    # Because the template is the same in every frame, fitting all points is fitting their mean.
+    return fit(points.mean(0), goal=TEMPLATE_256 * (size_px / 256))
 
 
 def align_clip(
@@ -134,7 +119,3 @@ def _warped(
     pasted[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
     crop = cv2.warpAffine(pasted, transform, (size_px, size_px), flags=cv2.INTER_LINEAR)
     return np.asarray(crop, np.uint8)
-
-
-def _complex(points: Points) -> NDArray[np.complex128]:
-    return points[:, 0] + 1j * points[:, 1]

@@ -5,9 +5,10 @@ is paid once, when the frame is pushed: its latent, its style delta, layer 0's i
 one step of every open window. What depends on the window's end is paid when it is rated. Results
 equal `StyleFlow.forward` on the same crops up to the order of floating-point sums.
 
-What a slot holds at published dimensions, fp32: the newest latent (37 kB), 32 crops (4.8 MB), the
-input products of 31 deltas (3 MB), 31 outputs of each open window (0.5 MB each; 4 windows at hop
-8), and the features shared by overlapping clips where they are kept (`cnn3d_stream.py`).
+What a slot holds at published dimensions, float32: the newest latent (37 kB), 32 crops (4.8 MB),
+the input products of 31 deltas (3 MB), and either 31 outputs of each open window (0.5 MB each, 31
+windows at hop 1) or the 31 deltas (1.1 MB); where overlapping clips share content features, those
+too (242 MB, 302 MB at odd hops).
 """
 
 from __future__ import annotations

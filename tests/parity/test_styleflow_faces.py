@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from styleflow.faces.align import apply
 from styleflow.faces.clip_alignment import (
     align_clip,
     clip_canvas,
     clip_transform,
     context_boxes,
-    transformed,
 )
 from styleflow.faces.clip_tracks import (
     ScoredBox,
@@ -46,7 +46,7 @@ def test_clip_transform_equals_the_reference(size: int) -> None:
     case = reference_case("styleflow", "align")
     transform = clip_transform(case["lm5"] - case["left_top"], size)
     np.testing.assert_allclose(transform, case[f"tfm_{size}"], atol=1e-8, rtol=0)
-    landmarks = transformed(case["lm68"] - case["left_top"], transform)
+    landmarks = apply(transform, case["lm68"] - case["left_top"])
     np.testing.assert_allclose(landmarks, case[f"lm68_{size}"], atol=1e-6, rtol=0)
 
 

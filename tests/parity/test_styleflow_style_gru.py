@@ -87,12 +87,13 @@ def test_released_width_equals_the_reference() -> None:
     _check_at_full_width(RELEASED, "stylegru_full")
 
 
+@pytest.mark.parametrize("staggered", [True, False])
 @pytest.mark.parametrize("hop", [1, 2, 4, 8, 16, 32])
-def test_streamed_windows_equal_the_reference(hop: int) -> None:
+def test_streamed_windows_equal_the_reference(hop: int, staggered: bool) -> None:
     """The track of the fixture, fed delta by delta: every window on the hop's grid, 1e-5."""
     case = reference_case("styleflow", "stylegru_stream")
     network = built(lambda: StyleGRU(SMALL))
-    stream = StyleGruStream(network, hop)
+    stream = StyleGruStream(network, hop, staggered=staggered)
     state = stream.init_state(1)
     row = torch.tensor([0])
     rated = 0

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from styleflow.errors import ShapeMismatch
+from styleflow.faces.align import apply
 from styleflow.faces.clip_alignment import (
     TEMPLATE_256,
     align_clip,
     clip_transform,
     context_boxes,
-    transformed,
 )
 from styleflow.faces.clip_tracks import ScoredBox, full_tracks, video_tracks
 from styleflow.faces.face import Box
@@ -21,14 +21,14 @@ from styleflow.faces.ffhq import FfhqQuad, ffhq_crop, ffhq_quad
 def test_a_moved_template_is_brought_back() -> None:
     turn = np.array([[0.8, -0.6], [0.6, 0.8]]) * 1.7
     points = np.stack([TEMPLATE_256 @ turn.T + (40, 90)] * 4)
-    back = transformed(points[0], clip_transform(points, 128))
+    back = apply(clip_transform(points, 128), points[0])
     np.testing.assert_allclose(back, TEMPLATE_256 / 2, atol=1e-9)
 
 
 def test_motion_within_a_clip_stays() -> None:
     """All frames share one transform, so a face that moves still moves after alignment."""
     points = TEMPLATE_256 + np.arange(4)[:, None, None] * (2.0, 0.0)
-    aligned = transformed(points, clip_transform(points, 256))
+    aligned = apply(clip_transform(points, 256), points)
     np.testing.assert_allclose(np.diff(aligned[:, :, 0], axis=0), 2.0, atol=1e-9)
 
 

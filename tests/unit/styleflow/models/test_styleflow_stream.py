@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -315,5 +316,5 @@ def test_a_checkpoint_file_brings_the_detector_back(tmp_path: Path, dtype: torch
 def tensors(state: StyleFlowState) -> list[Tensor]:
     """Return every tensor that a state holds, slots first."""
     content = [] if state.content is None else [state.content.starts, *state.content.middles]
-    gru = [state.gru.products, state.gru.hidden, state.gru.outputs]
+    gru = [getattr(state.gru, field.name) for field in dataclasses.fields(state.gru)]
     return [state.frames, state.newest, state.crops, *gru, *content]
