@@ -13,7 +13,14 @@ import yaml
 from pydantic import BaseModel
 from rich.console import Console
 
-from cli.settings import ConfigInvalid, Settings, StreamConfig, keys_of, load
+from cli.settings import (
+    ConfigInvalid,
+    DetectorConfig,
+    Settings,
+    StreamConfig,
+    keys_of,
+    load,
+)
 from stream.errors import SourceUrlInvalid
 from stream.ingest.open import check as check_source
 from stream.ingest.source import SourceUrl
@@ -28,6 +35,8 @@ HEADER = """\
 # STYLEFLOW__WEB__PORT=9000. Values may say ${VAR}, ${VAR:-default}, ${VAR:?message} or
 # ${file:/run/secrets/x}. An unknown key is an error that suggests the nearest.
 """
+
+DETECTOR_HEADER = "# One of `detectors`; configs/side-by-side.yaml has an example."
 
 EXAMPLE = """\
 # - id: lobby
@@ -71,7 +80,8 @@ def annotated_defaults() -> str:
     values = Settings().model_dump(mode="json")
     lines = [HEADER, *_section(Settings, values, 0)]
     streams = ["", *(f"# {line}" for line in _described(StreamConfig, 0)), EXAMPLE]
-    return "\n".join(lines + streams)
+    detectors = ["", DETECTOR_HEADER, *(f"# {line}" for line in _described(DetectorConfig, 0))]
+    return "\n".join(lines + streams + detectors) + "\n"
 
 
 def _section(kind: Any, values: Mapping[str, Any], depth: int) -> Iterator[str]:

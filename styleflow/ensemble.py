@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
-from styleflow.errors import StyleflowError
+from styleflow.errors import EnsembleInvalid
 
 NAME = "ensemble"
 """What its scores are published under; no detector may be called so."""
@@ -35,17 +35,6 @@ _FLAT = 1e-6  # slope of the loss below which a fit has settled
 _WORST_FIRST = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED, TrainingStatus.TRAINED)
 
 Numbers = NDArray[np.float64]
-
-
-@dataclass(eq=False)
-class EnsembleInvalid(StyleflowError):
-    """An ensemble that cannot be fitted, read, or used with these detectors."""
-
-    reason: str
-    path: Path | None = None
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +192,38 @@ def fit(
         max(spread, 1e-3),
         Fit(len(y), steps, plain, l2),
     )
+
+
+def held_out_loss(
+    logits: Numbers,
+    labels: Numbers,
+    detectors: Sequence[str],
+    groups: Sequence[str],
+    folds: int = 5,
+) -> float | None:
+    """Return the log loss on samples that were not fitted on, or None where there are too few.
+
+    Args:
+        logits: `(N, K)`.
+        labels: `(N,)`.
+        detectors: names of the columns.
+        groups: what each sample belongs to; a group is never on both sides.
+        folds: parts that the groups are dealt into.
+    """
+    order = {group: number % folds for number, group in enumerate(dict.fromkeys(groups))}
+    fold = np.array([order[group] for group in groups])
+    losses: list[Numbers] = []
+    for number in range(folds):
+        inside, outside = fold != number, fold == number
+        try:
+            made = fit(logits[inside], labels[inside], detectors)
+        except EnsembleInvalid:
+            return None
+        z = np.array(
+            [made.logit(dict(zip(detectors, row, strict=True))) for row in logits[outside]]
+        )
+        losses.append(np.logaddexp(0.0, z) - labels[outside] * z)
+    return float(np.concatenate(losses).mean())
 
 
 def save(ensemble: Ensemble, path: Path) -> None:

@@ -3,6 +3,9 @@
 The file is read without running anything in it, every tensor's name, shape and type is compared
 with what the network needs, and only then is a checkpoint made. Nothing is guessed: a file that
 does not fit is refused with the names that are missing, left over or of another shape.
+
+StyleFlow comes in parts, which its authors publish apart: `import_files` joins them. For the other
+detectors one file is all.
 """
 
 from __future__ import annotations
@@ -11,32 +14,25 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from styleflow import safe_pickle
 from styleflow.calibration import Calibration
-from styleflow.card import TrainingStatus
-from styleflow.checkpoint import Checkpoint
-from styleflow.errors import CheckpointInvalid, StyleflowError
-from styleflow.models.port import LAYOUTS, Layout, unwrap
+from styleflow.card import ModelCard, TemporalMode, TrainingStatus
+from styleflow.checkpoint import KINDS, Checkpoint, load
+from styleflow.errors import CheckpointInvalid, DetectorUnknown, DetectorWeightsMissing
+from styleflow.models import port_styleflow, styleflow_stream
+from styleflow.models.port import LAYOUTS, Layout, Publication, unwrap
+from styleflow.models.port_styleflow import CheckpointMismatch, Ported
 from styleflow.models.seeding import seed_weights
+from styleflow.models.styleflow import StyleFlowDims
 
+_UNSAVED = ModelCard("", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 _SHOWN = 5  # so many names of a kind are spelled out
 _CHUNK_BYTES = 1 << 20
-
-
-@dataclass(eq=False)
-class DetectorUnknown(StyleflowError):
-    """No published file is known for this detector."""
-
-    name: str
-    known: Sequence[str]
-
-    def __str__(self) -> str:
-        return f"no published weights are known for {self.name!r}; known: {', '.join(self.known)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,77 @@ class ImportReport:
         return "; ".join(parts)
 
 
+PUBLISHED = (styleflow_stream.NAME, *LAYOUTS)
+"""Detectors whose weights come from their authors."""
+
+STYLEFLOW_PARTS = ("pSp encoder", "StyleGRU", "stage 2")
+
+
+def publications(name: str) -> tuple[Publication, ...]:
+    """Return which files a detector needs and where its authors publish them.
+
+    Raises:
+        DetectorUnknown: no published file is known for this name.
+    """
+    if name == styleflow_stream.NAME:
+        return port_styleflow.PUBLICATIONS
+    return (layout_of(name).publication,)
+
+
+def missing_weights(name: str, wanted: Path | None) -> DetectorWeightsMissing:
+    """Return the error that says what a detector needs and how to get it."""
+    published = publications(name)
+    files = " ".join(publication.file for publication in published)
+    return DetectorWeightsMissing(
+        name,
+        wanted,
+        [f"{p.file} at {p.page} ({p.licence})" for p in published],
+        f"Run: styleflow checkpoints import {name} {files}",
+    )
+
+
+def weights(paths: Sequence[Path], name: str) -> Checkpoint:
+    """Return a detector's checkpoint, from our own file or straight from the authors' ones.
+
+    Raises:
+        DetectorWeightsMissing: a file is not there.
+        CheckpointInvalid: a file cannot be used, or is another detector's.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise missing_weights(name, path)
+    if len(paths) == 1 and is_ours(paths[0]):
+        checkpoint = load(paths[0])
+        if checkpoint.kind != name:
+            raise CheckpointInvalid(paths[0], f"holds {checkpoint.kind!r}, not {name!r}")
+        return checkpoint
+    return import_files(paths, name)[0]
+
+
+def is_ours(path: Path) -> bool:
+    """Say whether a file is of the safetensors format, as ours are and the authors' are not."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def import_files(paths: Sequence[Path], name: str) -> tuple[Checkpoint, ImportReport]:
+    """Return the checkpoint that the authors' files of a detector become, and how they compared.
+
+    Args:
+        paths: the file; for StyleFlow those of its three parts, in any order.
+        name: the detector, one of `PUBLISHED`.
+
+    Raises:
+        DetectorUnknown: no published file is known for this name.
+        CheckpointInvalid: see `import_file`.
+    """
+    if name == styleflow_stream.NAME:
+        return _import_styleflow(paths)
+    if len(paths) != 1:
+        raise CheckpointInvalid(paths[0], f"{name} is one file, not {len(paths)}")
+    return import_file(paths[0], name)
+
+
 def layout_of(name: str) -> Layout:
     """Return how a detector's published file is laid out.
 
@@ -95,7 +162,7 @@ def layout_of(name: str) -> Layout:
         DetectorUnknown: no published file is known for this name.
     """
     if name not in LAYOUTS:
-        raise DetectorUnknown(name, sorted(LAYOUTS))
+        raise DetectorUnknown(name, sorted(PUBLISHED))
     return LAYOUTS[name]
 
 
@@ -164,20 +231,89 @@ def untrained(name: str, seed: int = 0) -> Checkpoint:
     Raises:
         DetectorUnknown: no dimensions are known for this name.
     """
-    layout = layout_of(name)
+    dimensions: Any = StyleFlowDims() if name == styleflow_stream.NAME else None
+    dimensions = dimensions or layout_of(name).dimensions
     with torch.device("meta"):
-        network = layout.network(layout.dimensions)
+        network = cast("nn.Module", KINDS[name].network(dimensions, _UNSAVED, Calibration()))
     network.to_empty(device="cpu")
     seed_weights(network, seed)
     return Checkpoint(
         kind=name,
         version=f"untrained-{seed}",
-        dimensions=layout.dimensions,
+        dimensions=dimensions,
         tensors=network.state_dict(),
         calibration=Calibration(),
         status=TrainingStatus.UNTRAINED,
         provenance=f"Random weights from seed {seed}; no data of any kind.",
     )
+
+
+def _import_styleflow(paths: Sequence[Path]) -> tuple[Checkpoint, ImportReport]:
+    """Join pSp's encoder, StyleGRU and stage 2 into one detector."""
+    parts: dict[str, tuple[Path, Ported]] = {}
+    for path in paths:
+        found = styleflow_part(safe_pickle.read(path))
+        if found is None:
+            known = ", ".join(STYLEFLOW_PARTS)
+            raise CheckpointInvalid(path, f"is none of StyleFlow's parts: {known}")
+        part, ported = found
+        if part in parts:
+            raise CheckpointInvalid(path, f"is a second {part}; {parts[part][0].name} is one too")
+        if not ported.report.complete:
+            raise CheckpointInvalid(path, f"does not fit {part}: {ported.report}")
+        parts[part] = path, ported
+    absent = [part for part in STYLEFLOW_PARTS if part not in parts]
+    if absent:
+        raise CheckpointInvalid(
+            paths[0], f"styleflow also needs the file of its {' and of its '.join(absent)}"
+        )
+    psp, gru, stage2 = (parts[part][1] for part in STYLEFLOW_PARTS)
+    try:
+        tensors, dimensions = port_styleflow.assemble(psp, gru, stage2)
+    except (CheckpointMismatch, ValueError) as error:
+        raise CheckpointInvalid(parts["stage 2"][0], str(error)) from error
+    bad = [name for name, t in tensors.items() if not bool(t.isfinite().all())]
+    if bad:
+        raise CheckpointInvalid(paths[0], f"values that are not numbers: {', '.join(bad[:_SHOWN])}")
+    digests = [(path.name, file_digest(path)) for path, _ in parts.values()]
+    checkpoint = Checkpoint(
+        kind=styleflow_stream.NAME,
+        version=f"published-{'-'.join(digest[:8] for _, digest in digests)}",
+        dimensions=dimensions,
+        tensors={
+            name: (t.float() if t.is_floating_point() else t).contiguous()
+            for name, t in tensors.items()
+        },
+        calibration=Calibration(),
+        status=TrainingStatus.UNCALIBRATED,
+        provenance="Joined from "
+        + ", ".join(f"{file} (sha256 {digest})" for file, digest in digests)
+        + f". Licences: {'; '.join(p.licence for p in port_styleflow.PUBLICATIONS)}.",
+    )
+    return checkpoint, ImportReport(fitting=len(tensors))
+
+
+def styleflow_part(content: Any) -> tuple[str, Ported] | None:
+    """Return which part of StyleFlow a file is, by the names in it, and its tensors.
+
+    Args:
+        content: what the file holds.
+
+    Returns:
+        A name of `STYLEFLOW_PARTS` with what was ported, or None when it is no part of it.
+    """
+    if not isinstance(content, Mapping):
+        return None
+    names = port_styleflow.bare_state(content).keys()
+    for start, part, port in zip(
+        ("encoder.", "gru.", "resnet."),
+        STYLEFLOW_PARTS,
+        (port_styleflow.port_psp, port_styleflow.port_style_gru, port_styleflow.port_stage2),
+        strict=True,
+    ):
+        if any(name.startswith(start) for name in names):
+            return part, port(content)
+    return None
 
 
 def file_digest(path: Path) -> str:

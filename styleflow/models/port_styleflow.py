@@ -25,12 +25,38 @@ from torch import Tensor, nn
 
 from styleflow.errors import StyleflowError
 from styleflow.models.cnn3d import ContentDims
+from styleflow.models.port import Publication
 from styleflow.models.psp import PspDims, PspEncoder
 from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import Ftcn, StyleFlow, StyleFlowDims, StyleFlowTrunk
 
 D = TypeVar("D")
+
+_PAPER = "Exploiting Style Latent Flows (Choi et al., CVPR 2024), arXiv 2403.06592"
+
+PUBLICATIONS = (
+    Publication(
+        file="psp_ffhq_encode.pt",
+        page="https://github.com/eladrich/pixel2style2pixel (link in its README)",
+        licence="MIT; trained on FFHQ (CC BY-NC-SA), and the file also holds a StyleGAN2 generator "
+        "(NVIDIA, non-commercial lineage), which is left out",
+        paper="Encoding in Style (Richardson et al., CVPR 2021), arXiv 2008.00951",
+    ),
+    Publication(
+        file="stylegru_stage1.pth",
+        page="https://github.com/jongwook-Choi/StyleFlow (code; its weights are not published)",
+        licence="code MIT",
+        paper=_PAPER,
+    ),
+    Publication(
+        file="styleflow_stage2.pth",
+        page="https://github.com/truemediaorg/ml-models, folder StyleFlow (weights behind a gate)",
+        licence="code MIT; it starts from FTCN's ftcn_tt.pth, which has no licence file",
+        paper=_PAPER,
+    ),
+)
+"""The files that make one StyleFlow: encoder, StyleGRU, and everything after them."""
 
 WRAPPERS = ("state_dict", "model", "model_state", "network")
 PREFIXES = ("module.model.", "module.", "model.")
