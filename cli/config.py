@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from cli.settings import (
+    BUILT_IN,
     ConfigInvalid,
     DetectorConfig,
     Settings,
@@ -55,6 +56,8 @@ def check(path: Path, env: Mapping[str, str], *, show: bool) -> None:
     out = Console()
     if show:
         out.print(yaml.safe_dump(shown(settings), sort_keys=False), markup=False, highlight=False)
+    for line in _absent_files(settings):
+        out.print(f"{path}: note: {line}", style="yellow", markup=False, highlight=False)
     n = len(settings.streams)
     out.print(f"{path}: good, {n} stream{'' if n == 1 else 's'}", markup=False, highlight=False)
 
@@ -65,6 +68,17 @@ def _bad_sources(settings: Settings) -> Iterator[str]:
             check_source(stream.spec().source)
         except SourceUrlInvalid as error:
             yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
+
+
+def _absent_files(settings: Settings) -> Iterator[str]:
+    """Yield what `serve` would refuse to start without; another machine may well have it."""
+    for index, detector in enumerate(settings.detectors):
+        if detector.checkpoint is None and detector.name != BUILT_IN:
+            yield f"detectors[{index}].checkpoint: {detector.name} needs a file of weights"
+        elif detector.checkpoint is not None and not detector.checkpoint.is_file():
+            yield f"detectors[{index}].checkpoint: {detector.checkpoint} is not here"
+    if settings.ensemble is not None and not settings.ensemble.is_file():
+        yield f"ensemble: {settings.ensemble} is not here"
 
 
 def shown(settings: Settings) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Board:
 
 
 def _key(stream: str, score: dict[str, Any]) -> tuple[str, int, str]:
-    return stream, score["track"], score["detector"]
+    return stream, score["track"], score.get("detector", "")  # older servers have one
 
 
 def _number(value: float | None) -> str:

@@ -4,9 +4,9 @@ Looking at the whole picture is dear, laying the mesh over a known face is cheap
 runs at every n-th frame and at once when a face is missing; in between, the faces of the previous
 frame are followed. Now and then the picture is searched in tiles for small faces.
 
-Several detectors may look at one stream. Faces are found and tracked once, on the grid of the
-fastest; each detector's clip then gets its own crops on its own grid, whose cadence must divide
-the fastest one's.
+Several detectors may look at one stream. Faces are found and tracked once, in the frames that at
+least one of them wants; each detector's clip then gets its own crops on its own cadence. All
+cadences lie on one common grid.
 
 This is a plain object, stepped frame by frame; what finds faces is passed in.
 """
@@ -25,6 +25,9 @@ from styleflow.faces.appearance import describe
 from styleflow.faces.face import AlignedFace, Face, Image, TrackedFace
 from styleflow.faces.framing import framer
 from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
+
+MAX_GRID_HZ = 60.0
+"""No camera here is faster, so a finer common grid of several cadences would be empty."""
 
 
 class Finder(Protocol):
@@ -64,21 +67,35 @@ class PerceptionSettings:
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
 
 
-def strides(clips: Sequence[ClipSpec]) -> tuple[int, ...]:
-    """Return how many slots of the fastest clip's grid lie between two frames of each clip.
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The slots that all clips of one stream have in common.
 
-    Raises:
-        SettingInvalid: a cadence does not divide the fastest one, so that there is no common grid.
+    Attributes:
+        cadence_hz: slots per second of media time.
+        strides: slots from one frame of each clip to its next.
     """
-    fastest = max(clip.cadence_hz for clip in clips)
-    found = []
-    for clip in clips:
-        stride = round(fastest / clip.cadence_hz)
-        if abs(stride * clip.cadence_hz - fastest) > 1e-6 * fastest:
-            rule = f"must divide {fastest:g} Hz, the fastest of the detectors side by side"
-            raise SettingInvalid("cadence_hz", clip.cadence_hz, rule)
-        found.append(stride)
-    return tuple(found)
+
+    cadence_hz: float
+    strides: tuple[int, ...]
+
+    @classmethod
+    def common(cls, clips: Sequence[ClipSpec]) -> Grid:
+        """Return the coarsest grid on which every clip's frames lie.
+
+        Raises:
+            SettingInvalid: there is none up to `MAX_GRID_HZ`.
+        """
+        fastest = max(clip.cadence_hz for clip in clips)
+        finer = 1
+        while finer == 1 or fastest * finer <= MAX_GRID_HZ:
+            strides = [fastest * finer / clip.cadence_hz for clip in clips]
+            if all(abs(stride - round(stride)) < 1e-6 * stride for stride in strides):
+                return cls(fastest * finer, tuple(round(stride) for stride in strides))
+            finer += 1
+        rates = ", ".join(f"{clip.cadence_hz:g}" for clip in clips)
+        rule = f"must have a common multiple up to {MAX_GRID_HZ:g} Hz to look side by side"
+        raise SettingInvalid("cadences", rates, rule)
 
 
 class _View:
@@ -99,6 +116,10 @@ class _View:
         self._ended: tuple[EndedTrack, ...] = ()
         self._overrun = 0
 
+    def wants(self, frame: Frame) -> bool:
+        """Say whether the clip's next frame is due, and this is it."""
+        return (frame.epoch, frame.slot // self._stride) != self._place
+
     def note(self, started: Sequence[int], ended: Sequence[EndedTrack], overrun: int) -> None:
         """Keep what happened until the next frame of this clip is due."""
         self.forget(ended)
@@ -111,10 +132,9 @@ class _View:
 
     def look(self, frame: Frame, tracked: Sequence[TrackedFace]) -> Perceived | None:
         """Return what the clip sees of a frame; None when its next frame is not due yet."""
-        place = (frame.epoch, frame.slot // self._stride)
-        if place == self._place:
+        if not self.wants(frame):
             return None
-        self._place = place
+        place = self._place = (frame.epoch, frame.slot // self._stride)
         overrun, self._overrun = divmod(self._overrun, self._stride)
         seen = Perceived(
             stream=frame.stream,
@@ -174,7 +194,7 @@ class Perception:
         self._finder = finder
         self._views = tuple(
             _View(clip, stride, self.settings.anchor)
-            for clip, stride in zip(clips, strides(clips), strict=True)
+            for clip, stride in zip(clips, Grid.common(clips).strides, strict=True)
         )
         self._tracker = FaceTracker(self.settings.tracker)
         self._epoch: int | None = None
@@ -188,9 +208,13 @@ class Perception:
         delivered; but no track begins with it and none ends because a face looks different in it.
 
         Args:
-            frame: the newest frame, sampled at the fastest clip's cadence, in order.
+            frame: the newest frame, sampled on the clips' common grid, in order.
             overrun: sampled frames dropped before it because the analyzer was too slow.
         """
+        if not any(view.wants(frame) for view in self._views):
+            for view in self._views:
+                view.note((), (), overrun)
+            return (None,) * len(self._views)
         ended: tuple[EndedTrack, ...] = ()
         if frame.epoch != self._epoch:
             ended = self._end(TrackEnd.EPOCH_ENDED)

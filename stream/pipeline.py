@@ -31,7 +31,7 @@ from stream.events import (
     TrackStarted,
     VerdictChanged,
 )
-from stream.perception import Perception, strides
+from stream.perception import Grid, Perception
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard
 from styleflow.clips import ClipSpec
@@ -102,6 +102,8 @@ class Pipeline:
 
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
+        cadence_hz: frames that it wants of a stream, per media second.
+        opinions: every voice on a stream: the detectors', then the ensemble's if there is one.
 
     Raises:
         SettingInvalid: two detectors of one name, cadences without a common grid, or an ensemble
@@ -128,8 +130,9 @@ class Pipeline:
         for name in {card.name for card in cards}:
             if sum(card.name == name for card in cards) > 1:
                 raise SettingInvalid("detectors", name, "must name each detector once")
-        steps = strides([device.detector.clip for device in self.devices])
-        self._lead = steps.index(1)
+        grid = Grid.common([device.detector.clip for device in self.devices])
+        self.cadence_hz = grid.cadence_hz
+        self._lead = grid.strides.index(min(grid.strides))
         self.opinions = tuple(
             Opinion(d.detector.card, d.detector.calibration, d.detector.clip) for d in self.devices
         )
@@ -143,11 +146,6 @@ class Pipeline:
     def device(self) -> Device:
         """The first detector's device."""
         return self.devices[0]
-
-    @property
-    def cadence_hz(self) -> float:
-        """Frames that the pipeline wants of a stream, per media second: the fastest detector's."""
-        return self.devices[self._lead].detector.clip.cadence_hz
 
     def opinion(self, detector: str | None) -> Opinion:
         """Return the voice of a name; the first one when None. Raises KeyError."""
