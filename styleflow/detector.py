@@ -54,5 +54,9 @@ class Detector(Protocol):
         ...
 
     def rate(self, state: Any, rows: Tensor) -> Tensor:
-        """Return the logits of rows, `(B,)`; above 0 leans fake."""
+        """Return the logits of rows, `(B,)`; above 0 leans fake.
+
+        NaN says that a row has not seen enough yet, as an exact detector before its first full
+        window.
+        """
         ...

@@ -80,7 +80,7 @@ class PlayedAnalyzer:
             age_s=None,
             reconnects=0,
             reasons=(),
-            model=UNTRAINED,
+            models=(UNTRAINED,),
             scores=(score(stream),),
         )
 

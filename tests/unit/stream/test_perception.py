@@ -27,7 +27,7 @@ class Video:
 
     def __init__(self, settings: PerceptionSettings = PLAIN) -> None:
         self.finder = ScriptedFinder([()])
-        self.perception = Perception(self.finder, CLIP, settings)
+        self.perception = Perception(self.finder, [CLIP], settings)
         self.slot = 0
 
     def show(
@@ -45,7 +45,9 @@ class Video:
             self.finder.now = faces
             at, self.slot = self.slot / 25, self.slot + 1
             frame = Frame("hall", epoch, self.slot, at, 100 + at, image, contaminated, 25.0)
-            seen.append(self.perception.perceive(frame, overrun))
+            (view,) = self.perception.perceive(frame, overrun)
+            assert view is not None
+            seen.append(view)
         return seen
 
 
@@ -142,7 +144,7 @@ def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
     video = Video()
     for i in range(60):
         video.show((face_at(200, 200), i), frames=2)
-    assert len(video.perception._anchorings) == 1
+    assert len(video.perception._views[0]._anchorings) == 1
     assert [e.track for e in video.perception.close(TrackEnd.LOST)] == [60]
-    assert video.perception._anchorings == {}
+    assert video.perception._views[0]._anchorings == {}
     assert video.perception.close() == ()

@@ -223,7 +223,7 @@ async def test_a_broken_device_makes_the_process_unhealthy(clip: Path) -> None:
 
 
 async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None:
-    desk = FileAnalyzer(toy_pipeline, EAGER)
+    desk = FileAnalyzer(lambda name: toy_pipeline(), ("styleflow-live",), EAGER)
     first, second = await asyncio.gather(
         desk(clip, shown="one.mp4", detector=None), desk(clip, shown="two.mp4", detector=None)
     )
@@ -236,7 +236,7 @@ async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None
 
 
 async def test_cancelling_an_analysis_frees_the_desk(clip: Path) -> None:
-    desk = FileAnalyzer(toy_pipeline, EAGER)
+    desk = FileAnalyzer(lambda name: toy_pipeline(), ("styleflow-live",), EAGER)
     running = asyncio.create_task(desk(clip, shown="x", detector=None))
     await asyncio.sleep(0)
     running.cancel()
