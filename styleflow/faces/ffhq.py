@@ -1,7 +1,7 @@
 """FFHQ's framing of a face, which pSp was trained on.
 
 Looser than the clip template: the face is smaller and lower. Whether the published StyleFlow fed
-pSp with this framing or with its clip crops is not settled (docs/models-styleflow.md), so both are
+pSp with this framing or with its clip crops is not settled (docs/models.md), so both are
 here.
 """
 
