@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cli import logs, plot, wiring
 from cli.errors import Exit
+from cli.overlay import Album
 from cli.settings import DETECTORS, ConfigInvalid, DetectorConfig, Settings
 from stream.analysis import Analysis, DetectorUnknown
 from stream.clock import Clock, ManualClock, SystemClock
@@ -20,7 +21,7 @@ from stream.ingest.file import duration_s
 from stream.ingest.open import check, is_trace, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.trace import TraceWriter, recording
-from stream.pipeline import Pipeline
+from stream.pipeline import Pipeline, Viewer
 from stream.problems import REASON_WORDS, notice
 from stream.replay import analyze
 from styleflow import ensemble
@@ -64,7 +65,8 @@ def run(settings: Settings, asked: Wanted) -> Exit:
     total = min(filter(None, (length, seconds)), default=None)
     clock: Clock = ManualClock() if wanted.url.is_file else SystemClock()
     check(wanted)
-    pipeline = pipeline_for(settings, clock, asked)
+    album = Album(asked.overlay) if asked.overlay else None
+    pipeline = pipeline_for(settings, clock, asked, album.add if album else None)
     pipeline.device.prepare_thread()
     with (
         TraceWriter(record, wanted.url) if record else nullcontext() as writer,
@@ -95,11 +97,23 @@ def run(settings: Settings, asked: Wanted) -> Exit:
         Console(soft_wrap=True).print_json(prediction(analysis).model_dump_json())
     else:
         show(analysis, picture, Console())
+        if album is not None:
+            more = f", {album.left_out} more left out" if album.left_out else ""
+            said = f"annotated pictures: {album.written} in {asked.overlay}{more}"
+            Console().print(said, markup=False, highlight=False, soft_wrap=True)
     return exit_code(analysis)
 
 
-def pipeline_for(settings: Settings, clock: Clock, asked: Wanted) -> Pipeline:
+def pipeline_for(
+    settings: Settings, clock: Clock, asked: Wanted, viewer: Viewer | None = None
+) -> Pipeline:
     """Return the pipeline that the command line asks for.
+
+    Args:
+        settings: everything that the command line does not say.
+        clock: where time comes from.
+        asked: what it says.
+        viewer: shown what the detectors point at.
 
     Raises:
         DetectorWeightsMissing: a published detector has no weights.
@@ -110,17 +124,19 @@ def pipeline_for(settings: Settings, clock: Clock, asked: Wanted) -> Pipeline:
     if name is None:
         if asked.weights:
             raise ConfigInvalid("--weights", ("say whose they are with --detector",))
-        return wiring.pipeline(settings, clock, untrained=asked.untrained)
+        return wiring.pipeline(settings, clock, untrained=asked.untrained, viewer=viewer)
     if name not in (*DETECTORS, ensemble.NAME):
         raise DetectorUnknown(name, DETECTORS)
     if asked.weights:
-        return wiring.from_files(settings, clock, name, asked.weights)
+        return wiring.from_files(settings, clock, name, asked.weights, viewer)
     if name == ensemble.NAME:
-        return wiring.pipeline(settings, clock, untrained=asked.untrained)
+        return wiring.pipeline(settings, clock, untrained=asked.untrained, viewer=viewer)
     if name not in [wanted.name for wanted in wiring.chosen(settings)]:
         added = (DetectorConfig(name=name),)
         settings = settings.model_copy(update={"detectors": added})
-    return wiring.pipeline(wiring.alone(settings, name), clock, untrained=asked.untrained)
+    return wiring.pipeline(
+        wiring.alone(settings, name), clock, untrained=asked.untrained, viewer=viewer
+    )
 
 
 def exit_code(analysis: Analysis) -> Exit:

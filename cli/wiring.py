@@ -10,7 +10,7 @@ from cli.settings import BUILT_IN, DetectorConfig, Settings
 from stream.clock import Clock
 from stream.device.device import Device
 from stream.perception import Perception
-from stream.pipeline import Observer, Pipeline
+from stream.pipeline import Observer, Pipeline, Viewer
 from stream.supervisor import FileAnalyzer
 from styleflow import ensemble, importing
 from styleflow.card import TrainingStatus
@@ -58,7 +58,12 @@ def detector(wanted: DetectorConfig, settings: Settings, *, untrained: bool = Fa
 
 
 def pipeline(
-    settings: Settings, clock: Clock, observe: Observer | None = None, *, untrained: bool = False
+    settings: Settings,
+    clock: Clock,
+    observe: Observer | None = None,
+    *,
+    untrained: bool = False,
+    viewer: Viewer | None = None,
 ) -> Pipeline:
     """Return a pipeline with devices of its own; the face models are shared by its streams.
 
@@ -78,7 +83,7 @@ def pipeline(
         )
         for wanted in chosen(settings)
     ]
-    return _pipeline(settings, clock, devices, observe, together)
+    return _pipeline(settings, clock, devices, observe, together, viewer)
 
 
 def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> FileAnalyzer:
@@ -103,7 +108,13 @@ def alone(settings: Settings, name: str) -> Settings:
     return settings.model_copy(update={"detectors": own, "ensemble": None})
 
 
-def from_files(settings: Settings, clock: Clock, name: str, weights: Sequence[Path]) -> Pipeline:
+def from_files(
+    settings: Settings,
+    clock: Clock,
+    name: str,
+    weights: Sequence[Path],
+    viewer: Viewer | None = None,
+) -> Pipeline:
     """Return a pipeline of one detector whose weights are given on the command line.
 
     Args:
@@ -111,12 +122,13 @@ def from_files(settings: Settings, clock: Clock, name: str, weights: Sequence[Pa
         clock: where time comes from.
         name: the detector.
         weights: our checkpoint, or the authors' files, which are imported on the way.
+        viewer: shown what the detector points at.
     """
     wanted = DetectorConfig(name=name)
     made = build(_calibrated(importing.weights(weights, name), wanted), settings.model.device)
     slots, threads = settings.model.slots, settings.model.threads
     device = Device(made, slots, settings.model.device, threads)
-    return _pipeline(settings, clock, [device])
+    return _pipeline(settings, clock, [device], viewer=viewer)
 
 
 def _pipeline(
@@ -125,6 +137,7 @@ def _pipeline(
     devices: Sequence[Device],
     observe: Observer | None = None,
     together: ensemble.Ensemble | None = None,
+    viewer: Viewer | None = None,
 ) -> Pipeline:
     finder = load_finder(settings.model.device)
     clips = [device.detector.clip for device in devices]
@@ -135,6 +148,7 @@ def _pipeline(
         clock,
         observe,
         together,
+        viewer,
     )
 
 

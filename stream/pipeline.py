@@ -24,6 +24,7 @@ from stream.events import (
     CapacityReached,
     Event,
     Frame,
+    Perceived,
     Score,
     StreamReport,
     TrackEnd,
@@ -36,6 +37,8 @@ from styleflow.calibration import Calibration
 from styleflow.card import ModelCard
 from styleflow.clips import ClipSpec
 from styleflow.ensemble import Ensemble
+from styleflow.faces.face import Face
+from styleflow.overlay import Patch
 
 Observer = Callable[[str, float], None]
 """Told how many seconds a stage took, from whatever thread it ran in.
@@ -61,6 +64,31 @@ class Processed:
 
     events: tuple[Event, ...]
     faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """What one detector points at in one face of one frame.
+
+    Attributes:
+        frame: the picture.
+        face: where the face is in it.
+        track: whose face it is.
+        detector: name of the model.
+        clip: how its crop was framed.
+        patches: parts of the crop that stand out; empty when nothing does.
+    """
+
+    frame: Frame
+    face: Face
+    track: int
+    detector: str
+    clip: ClipSpec
+    patches: tuple[Patch, ...]
+
+
+Viewer = Callable[[Explanation], None]
+"""Shown what the detectors point at, for every face that is rated; asking costs another rating."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +127,7 @@ class Pipeline:
         clock: only to measure how long stages take.
         observe: told the duration of every stage.
         ensemble: what the detectors' scores amount to together, if anything.
+        viewer: shown what the detectors point at; they are not asked when None.
 
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
@@ -118,6 +147,7 @@ class Pipeline:
         clock: Clock,
         observe: Observer | None = None,
         ensemble: Ensemble | None = None,
+        viewer: Viewer | None = None,
     ) -> None:
         self.devices = tuple(devices)
         self.observe = observe or _ignore
@@ -125,6 +155,7 @@ class Pipeline:
         self._settings = settings
         self._clock = clock
         self._ensemble = ensemble
+        self._viewer = viewer
         self._lanes: dict[str, _Lane] = {}
         cards = [device.detector.card for device in self.devices]
         for name in {card.name for card in cards}:
@@ -178,6 +209,7 @@ class Pipeline:
         events: list[Event] = []
         faults: list[Fault] = []
         pending: list[list[tuple[_Lane, Plan]]] = [[] for _ in self.devices]
+        shown: list[tuple[int, Plan, Frame, Perceived]] = []
         for frame, overrun in batch:
             lane = self._lanes.get(frame.stream)
             if lane is None:
@@ -190,11 +222,15 @@ class Pipeline:
                 lane.perception.close()
                 continue
             events += started
-            for number, plan in plans:
+            for number, plan, seen in plans:
                 pending[number].append((lane, plan))
+                if self._viewer is not None:
+                    shown.append((number, plan, frame, seen))
         for number, todo in enumerate(pending):
             if todo:
                 events += self._run(number, todo)
+        for each in shown:
+            self._show(*each)
         return Processed(tuple(events), tuple(faults))
 
     def reports(self, now: float) -> tuple[Event, ...]:
@@ -212,17 +248,17 @@ class Pipeline:
 
     def _look(
         self, lane: _Lane, frame: Frame, overrun: int
-    ) -> tuple[list[tuple[int, Plan]], list[Event]]:
+    ) -> tuple[list[tuple[int, Plan, Perceived]], list[Event]]:
         """Return what the devices have to do for a frame, and what is certain already."""
         begin = self._clock.monotonic()
         views = lane.perception.perceive(frame, overrun)
         middle = self._clock.monotonic()
-        plans: list[tuple[int, Plan]] = []
+        plans: list[tuple[int, Plan, Perceived]] = []
         events: list[Event] = []
         for number, seen in enumerate(views):
             if seen is not None:
                 plan, certain = lane.engines[number].step(seen)
-                plans.append((number, plan))
+                plans.append((number, plan, seen))
                 events += self._told(lane, number, certain)
         self.observe("perceive", middle - begin)
         self.observe("step", self._clock.monotonic() - middle)
@@ -239,6 +275,17 @@ class Pipeline:
         self.observe("device", middle - begin)
         self.observe("resolve", self._clock.monotonic() - middle)
         return events
+
+    def _show(self, number: int, plan: Plan, frame: Frame, seen: Perceived) -> None:
+        """Ask a detector what it points at in the faces that were just rated."""
+        detector = self.devices[number].detector
+        faces = {face.track: face.face for face in seen.faces}
+        found = self.devices[number].explain([rate.key for rate in plan.rates])
+        for key, patches in found.items():
+            face, name = faces[key.track], detector.card.name
+            explanation = Explanation(frame, face, key.track, name, detector.clip, patches)
+            assert self._viewer is not None
+            self._viewer(explanation)
 
     def _told(self, lane: _Lane, number: int, events: Iterable[Event]) -> list[Event]:
         """Return which events of one engine are published, with what the ensemble makes of them.

@@ -8,7 +8,7 @@ that one set of limits serves every detector.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import cv2
@@ -26,10 +26,12 @@ from styleflow.faces.align import (
     measure_quality,
     warp,
 )
-from styleflow.faces.box_crop import fakestormer_crop
-from styleflow.faces.caddm_crop import caddm_crop
+from styleflow.faces.box_crop import fakestormer_crop, shown_box
+from styleflow.faces.caddm_crop import CROP_PX as CADDM_PX
+from styleflow.faces.caddm_crop import caddm_crop, crop_to_image
 from styleflow.faces.clip_alignment import TEMPLATE_256
-from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, TrackedFace
+from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, Points, TrackedFace
+from styleflow.overlay import Patch
 
 QUALITY_PX = 128
 """Quality is measured on crops of this side; the engine's limits were found on them."""
@@ -152,3 +154,34 @@ def _fakestormer(image: Image, face: Face, size_px: int) -> Image | None:
         return fakestormer_crop(image, face.box, size_px)
     except (ValueError, OverflowError):  # outside the picture, or no box at all
         return None
+
+
+def in_picture(
+    patches: Sequence[Patch], clip: ClipSpec, face: Face, width: int, height: int
+) -> Points:
+    """Return where patches of a face's crop lie in its picture.
+
+    Args:
+        patches: of the crop that `FrameCropper` made of this face.
+        clip: the crop's framing.
+        face: the face in the picture.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+
+    Returns:
+        The four corners of each, clockwise from the top left, in picture pixels, `(K, 4, 2)`.
+
+    Raises:
+        ValueError: an anchored framing; its crop does not follow from the face alone.
+    """
+    boxes = np.array([(p.x0, p.y0, p.x1, p.y1) for p in patches], np.float64).reshape(-1, 4)
+    match clip.framing:
+        case Framing.CADDM:
+            return crop_to_image(boxes * CADDM_PX, face.points)
+        case Framing.FAKESTORMER:
+            shown = shown_box(face.box, width, height)
+            scale = np.array([shown.width, shown.height] * 2)
+            placed = boxes * scale + np.array([shown.x0, shown.y0] * 2)
+            return np.asarray(placed[:, [[0, 1], [2, 1], [2, 3], [0, 3]]], np.float64)
+        case Framing.ANCHORED | Framing.STYLEFLOW:
+            raise ValueError(f"crops framed as {clip.framing.value} follow their track's anchor")

@@ -39,6 +39,7 @@ from styleflow.models.backbones import (
     EfficientNet,
     ResNet,
 )
+from styleflow.overlay import Patch
 
 CROP_PX = 224
 VARIANCE_CENTRE, VARIANCE_SIZE = 0.1, 0.2
@@ -481,6 +482,16 @@ class CaddmDetector:
         found = artifact_boxes(prediction)
         seen = (state.pushed[rows] > 0).tolist()
         return tuple(boxes if has else () for boxes, has in zip(found, seen, strict=True))
+
+    def patches(self, state: CaddmState, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
+        """Return the artifact boxes of each row's newest frame, in crop sides."""
+        return tuple(
+            tuple(
+                Patch(b.x0 / CROP_PX, b.y0 / CROP_PX, b.x1 / CROP_PX, b.y1 / CROP_PX, b.score)
+                for b in boxes
+            )
+            for boxes in self.artifacts(state, rows)
+        )
 
     def _judge(self, state: CaddmState, rows: Tensor, images: Tensor) -> None:
         prediction = self.model(self.model.network_input(images))

@@ -36,6 +36,7 @@ from styleflow.clips import ClipSpec, Framing
 from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import ShapeMismatch
 from styleflow.models.backbones import Attention, Mlp, PatchEmbed, layer_norm
+from styleflow.overlay import Patch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -529,6 +530,15 @@ class FakeStormerDetector:
                 target[full] = values.float()
         return empty
 
+    def patches(self, state: FakeStormerState, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
+        """Return where each row's newest frame is most vulnerable, cell by cell of its patches.
+
+        The map is a z-score, so strengths are relative: 1 is the map's highest cell, 0 its mean.
+        Cells in the upper half of that range are returned.
+        """
+        maps = self.vulnerability(state, rows).temporal[:, -1]  # (B, G, G)
+        return tuple(_standing_out(cells) for cells in maps.cpu())
+
     def _full(self, state: FakeStormerState, rows: Tensor) -> Tensor:
         return state.pushed[rows] >= self.clip.frames
 
@@ -543,6 +553,21 @@ class FakeStormerDetector:
         if images.shape[1:] != (S, S, 3):
             raise ShapeMismatch("FakeSTormer crops", f"(B, {S}, {S}, 3)", images.shape)
         state.crops[rows, (state.pushed[rows] - 1) % self.clip.frames] = images
+
+
+def _standing_out(cells: Tensor) -> tuple[Patch, ...]:
+    """Return the cells of a map `(G, G)` that lie nearer to its highest than to its mean."""
+    if not bool(cells.isfinite().all()):
+        return ()
+    above = cells - cells.mean()
+    strength = above / above.max().clamp_min(1e-6)
+    side = 1 / len(cells)
+    return tuple(
+        Patch(column * side, row * side, (column + 1) * side, (row + 1) * side, value)
+        for row, values in enumerate(strength.tolist())
+        for column, value in enumerate(values)
+        if value >= 0.5
+    )
 
 
 def _fields(prediction: FakeStormerPrediction) -> Iterable[Tensor]:

@@ -10,7 +10,7 @@ from stream.clock import ManualClock
 from stream.device.device import Device
 from stream.engine.plan import Plan, Ratings, TrackKey
 from stream.perception import Perception
-from stream.pipeline import Pipeline
+from stream.pipeline import Pipeline, Viewer
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.detector import Detector
 from styleflow.ensemble import Ensemble
@@ -91,7 +91,9 @@ class RecordingDevice(Device):
         return super().run(plans)
 
 
-def toy_pipeline_of(*names: str, ensemble: Ensemble | None = None) -> Pipeline:
+def toy_pipeline_of(
+    *names: str, ensemble: Ensemble | None = None, viewer: Viewer | None = None
+) -> Pipeline:
     """Return a pipeline of toy detectors, on devices that record their crops."""
     detectors = [TOYS[name]() for name in names]
     clips = [detector.clip for detector in detectors]
@@ -101,4 +103,5 @@ def toy_pipeline_of(*names: str, ensemble: Ensemble | None = None) -> Pipeline:
         EAGER,
         ManualClock(),
         ensemble=ensemble,
+        viewer=viewer,
     )

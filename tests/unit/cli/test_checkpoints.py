@@ -226,3 +226,17 @@ def test_scores_that_cannot_be_fitted_are_one_line(tmp_path: Path, text: str, sa
     path = tmp_path / "scores.csv"
     path.write_text(text)
     assert said in refused("ensemble", "fit", path, "--out", tmp_path / "out.json")
+
+
+def test_analyze_draws_what_a_detector_points_at(clip: Path, tmp_path: Path) -> None:
+    weights, config = imported("fakestormer-c23", tmp_path), tmp_path / "styleflow.yaml"
+    config.write_text(EAGER)
+    folder = tmp_path / "pictures"
+    arguments = ["analyze", clip, "--config", config, "--detector", "fakestormer-c23"]
+    result = RUNNER.invoke(
+        app, [str(a) for a in (*arguments, "--weights", weights, "--overlay", folder)]
+    )
+    pictures = list(folder.iterdir())
+    assert f"annotated pictures: {len(pictures)}" in result.stdout
+    assert pictures
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)

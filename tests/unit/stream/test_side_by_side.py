@@ -13,7 +13,7 @@ from stream.analysis import DetectorUnknown
 from stream.engine.plan import TrackKey
 from stream.errors import SettingInvalid
 from stream.events import AbstainReason, Event, Frame, Score, TrackEnded, TrackStarted
-from stream.pipeline import Pipeline
+from stream.pipeline import Explanation, Pipeline
 from stream.replay import STREAM, analyze, replay
 from styleflow.card import TemporalMode, TrainingStatus
 from styleflow.ensemble import Ensemble, Fit, Member
@@ -196,3 +196,26 @@ def test_closing_a_stream_releases_every_detectors_slots(clip: Path) -> None:
     events_of(pipeline, clip)
     assert [device.stats.used for device in pipeline.devices] == [0, 0, 0]
     assert all(device.stats.pushes > 0 for device in pipeline.devices)
+
+
+def test_a_viewer_is_shown_what_the_detectors_point_at() -> None:
+    """Once for every rating of a detector that can say; the scores stay what they were."""
+    names = ("caddm-resnet34", "fakestormer-c23")
+    seen: list[Explanation] = []
+    shown = run(toy_pipeline_of(*names, viewer=seen.append), every=1)
+    plain = run(toy_pipeline_of(*names), every=1)
+    assert scores_of(shown, "caddm-resnet34") == scores_of(plain, "caddm-resnet34")
+    for name in names:
+        own = [each for each in seen if each.detector == name]
+        ends = {score.end for score in scores_of(shown, name)}
+        assert ends <= {each.frame.at for each in own}
+        assert any(each.patches for each in own)
+    strengths = [patch.strength for each in seen for patch in each.patches]
+    assert 0 < min(strengths) <= max(strengths) <= 1
+
+
+def test_a_detector_that_cannot_say_points_at_nothing() -> None:
+    seen: list[Explanation] = []
+    run(toy_pipeline_of("styleflow-live", viewer=seen.append), every=1)
+    assert seen
+    assert all(each.patches == () for each in seen)
