@@ -88,7 +88,10 @@ class Explanation:
 
 
 Viewer = Callable[[Explanation], None]
-"""Shown what the detectors point at, for every face that is rated; asking costs another rating."""
+"""Shown what the detectors point at, for every face that is rated; asking costs another rating.
+
+It is asked after the batch, so it is exact where a batch holds one frame of a stream, as in replay.
+"""
 
 
 @dataclass(frozen=True, slots=True)

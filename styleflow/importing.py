@@ -105,11 +105,12 @@ def missing_weights(name: str, wanted: Path | None) -> DetectorWeightsMissing:
     """Return the error that says what a detector needs and how to get it."""
     published = publications(name)
     files = " ".join(publication.file for publication in published)
+    out = f" --out {wanted}" if wanted else ""
     return DetectorWeightsMissing(
         name,
         wanted,
         [f"{p.file} at {p.page} ({p.licence})" for p in published],
-        f"Run: styleflow checkpoints import {name} {files}",
+        f"Run: styleflow checkpoints import {name} {files}{out}",
     )
 
 

@@ -25,7 +25,7 @@ class Publication:
     """Where a file of weights comes from, for people.
 
     Attributes:
-        file: its published name, or how that name ends.
+        file: its published name, or how that name ends; capitals where none is published.
         page: where the authors publish it.
         licence: what it may be used for, as far as the authors say.
         paper: the method's paper.

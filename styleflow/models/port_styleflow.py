@@ -44,13 +44,13 @@ PUBLICATIONS = (
         paper="Encoding in Style (Richardson et al., CVPR 2021), arXiv 2008.00951",
     ),
     Publication(
-        file="stylegru_stage1.pth",
+        file="STYLEGRU",
         page="https://github.com/jongwook-Choi/StyleFlow (code; its weights are not published)",
         licence="code MIT",
         paper=_PAPER,
     ),
     Publication(
-        file="styleflow_stage2.pth",
+        file="STAGE2",
         page="https://github.com/truemediaorg/ml-models, folder StyleFlow (weights behind a gate)",
         licence="code MIT; it starts from FTCN's ftcn_tt.pth, which has no licence file",
         paper=_PAPER,
