@@ -13,8 +13,9 @@ from stream.clock import Clock
 from stream.device.device import Device
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.plan import Plan
-from stream.events import Event, Frame, TrackEnd
+from stream.events import Event, Frame, Perceived, TrackEnd
 from stream.perception import Perception
+from styleflow.faces.face import Box
 
 Observer = Callable[[str, float], None]
 """Told how many seconds a stage took: `perceive`, `step`, `device`, `resolve`."""
@@ -28,12 +29,21 @@ class Fault:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A frame that was looked at, and where its tracks are; for pictures."""
+
+    frame: Frame
+    faces: tuple[tuple[int, Box], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Processed:
     """What came of one batch of frames."""
 
     events: tuple[Event, ...]
     faults: tuple[Fault, ...] = ()
+    seen: tuple[Seen, ...] = ()
 
 
 @dataclass(slots=True)
@@ -70,13 +80,17 @@ class Pipeline:
         self._observe = observe or _ignore
         self._lanes: dict[str, _Lane] = {}
 
-    def open(self, stream: str) -> None:
-        """Prepare for the frames of a stream."""
+    def open(self, stream: str, settings: EngineSettings | None = None) -> None:
+        """Prepare for the frames of a stream, with thresholds of its own if it has any."""
         detector = self.device.detector
         self._lanes[stream] = _Lane(
             self._perception(),
             Engine(
-                stream, detector.clip, detector.calibration, detector.card.status, self._settings
+                stream,
+                detector.clip,
+                detector.calibration,
+                detector.card.status,
+                settings or self._settings,
             ),
         )
 
@@ -96,18 +110,20 @@ class Pipeline:
         """
         events: list[Event] = []
         faults: list[Fault] = []
+        shown: list[Seen] = []
         pending: list[tuple[Engine, Plan]] = []
         for frame, overrun in batch:
             lane = self._lanes.get(frame.stream)
             if lane is None:
                 continue
             try:
-                plan, started = self._look(lane, frame, overrun)
+                seen, plan, started = self._look(lane, frame, overrun)
             except Exception as error:
                 faults.append(Fault(frame.stream, error))
                 events += self._recover(lane)
                 continue
             events += started
+            shown.append(Seen(frame, tuple((a.track, a.face.box) for a in seen.faces)))
             pending.append((lane.engine, plan))
         if pending:
             begin = self._clock.monotonic()
@@ -117,14 +133,24 @@ class Pipeline:
                 events += engine.resolve(plan, ratings)
             self._observe("device", middle - begin)
             self._observe("resolve", self._clock.monotonic() - middle)
-        return Processed(tuple(events), tuple(faults))
+        return Processed(tuple(events), tuple(faults), tuple(shown))
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
         return tuple(lane.engine.report(now) for lane in self._lanes.values())
 
-    def retune(self, settings: EngineSettings) -> None:
-        """Change thresholds and times without losing any track's history."""
+    def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Change thresholds and times without losing any track's history.
+
+        Args:
+            settings: what holds from the next frame on.
+            stream: whose; None means all streams, and those to come.
+        """
+        if stream is not None:
+            lane = self._lanes.get(stream)
+            if lane is not None:
+                lane.engine.retune(settings)
+            return
         self._settings = settings
         for lane in self._lanes.values():
             lane.engine.retune(settings)
@@ -136,14 +162,16 @@ class Pipeline:
         self.device.run((plan,))
         return events
 
-    def _look(self, lane: _Lane, frame: Frame, overrun: int) -> tuple[Plan, tuple[Event, ...]]:
+    def _look(
+        self, lane: _Lane, frame: Frame, overrun: int
+    ) -> tuple[Perceived, Plan, tuple[Event, ...]]:
         begin = self._clock.monotonic()
         seen = lane.perception.perceive(frame, overrun)
         middle = self._clock.monotonic()
         plan, events = lane.engine.step(seen)
         self._observe("perceive", middle - begin)
         self._observe("step", self._clock.monotonic() - middle)
-        return plan, events
+        return seen, plan, events
 
 
 def _ignore(stage: str, seconds: float) -> None:
