@@ -16,7 +16,7 @@ from stream.analysis import Analysis
 from stream.clock import Clock, ManualClock, SystemClock
 from stream.events import AbstainReason, Verdict
 from stream.ingest.file import duration_s
-from stream.ingest.open import open_source
+from stream.ingest.open import check, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.trace import SUFFIX, TraceWriter, recording
 from stream.problems import REASON_WORDS, notice
@@ -39,7 +39,9 @@ def run(
     length = duration_s(wanted) if wanted.url.is_file and not is_trace else None
     total = min(filter(None, (length, seconds)), default=None)
     clock: Clock = ManualClock() if wanted.url.is_file else SystemClock()
+    check(wanted)
     pipeline = wiring.pipeline(settings, clock)
+    pipeline.device.prepare_thread()
     with (
         TraceWriter(record) if record else nullcontext() as writer,
         Progress(

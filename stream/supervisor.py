@@ -45,10 +45,12 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
+from stream.ingest.open import check
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
-from stream.pipeline import Pipeline
+from stream.pictures import Pictures, Still
+from stream.pipeline import Pipeline, Processed
 from stream.publish.hub import Hub
 from stream.publish.messages import StreamInfo
 from stream.replay import analyze
@@ -78,6 +80,22 @@ class AnalyzerSettings:
     events: int = 8192
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offered:
+    """A frame, and when it was offered to the batcher."""
+
+    frame: Frame
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Handed:
+    """An event, and when it was handed to the event loop."""
+
+    event: Event
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class _Stream:
     """One stream's parts and what is known of it; only the event loop changes it."""
@@ -91,6 +109,7 @@ class _Stream:
     report: StreamReport | None = None
     scores: dict[int, Score] = field(default_factory=dict)
     reconnects: int = 0
+    engine: EngineSettings | None = None  # thresholds of its own
     copied: CounterCopy = field(default_factory=CounterCopy)
 
 
@@ -124,15 +143,18 @@ class Analyzer:
         self._card = pipeline.device.detector.card
         self._calibrated = pipeline.device.detector.calibration.fitted
         self._cadence_hz = pipeline.device.detector.clip.cadence_hz
+        self._engine = pipeline.settings
+        self._pictures = Pictures()
+        self._drawing = asyncio.Semaphore(1)  # one worker thread makes pictures, never more
         self._clock = clock
         self._rng = random.Random(seed)
-        self._batcher: Batcher[Frame] = Batcher(batching or BatcherSettings())
+        self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
         self._batcher_lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
         self._orders: deque[Callable[[], tuple[Event, ...]]] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._outbox: Mailbox[Event] = Mailbox(
+        self._outbox: Mailbox[_Handed] = Mailbox(
             self.settings.events, Overflow.DROP_OLDEST, wake=self._ring
         )
         self._ringing = threading.Event()
@@ -140,6 +162,7 @@ class Analyzer:
         self._beat = clock.monotonic()
         self._device_healthy = True
         self._abandoned = 0
+        self._copied = CounterCopy()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -173,7 +196,14 @@ class Analyzer:
     # --- control: on the event loop ---------------------------------------------------------
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
-        """Start a stream; its source need not be reachable yet."""
+        """Start a stream; its source need not be reachable yet.
+
+        Raises:
+            StreamExists: the id is taken.
+            TooManyStreams: the limit is reached.
+            SourceUrlInvalid: the source can never be opened.
+        """
+        check(spec.source)
         if spec.id in self._streams:
             raise StreamExists(spec.id)
         if len(self._streams) >= self.settings.max_streams:
@@ -211,8 +241,12 @@ class Analyzer:
         """Restart a stream with other settings."""
         if spec.id not in self._streams:
             raise StreamUnknown(spec.id)
+        engine = self._streams[spec.id].engine
         await self.remove(spec.id)
-        return await self.add(spec)
+        status = await self.add(spec)
+        if engine is not None:
+            await self.retune(engine, spec.id)
+        return status
 
     async def remove(self, stream: str) -> None:
         """Stop and forget a stream, in any state, in bounded time."""
@@ -243,22 +277,18 @@ class Analyzer:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
         self._drain()
         self.hub.retire(stream)
+        self._pictures.forget(stream)
         self.metrics.forget(stream)
         self.metrics.streams.set(len(self._streams))
         log.info("stream removed", stream=stream)
 
     def spec(self, stream: str) -> StreamSpec:
         """Return a stream's settings as they were given."""
-        state = self._streams.get(stream)
-        if state is None:
-            raise StreamUnknown(stream)
-        return state.spec
+        return self._state(stream).spec
 
     def status(self, stream: str) -> StreamStatus:
         """Return how one stream stands."""
-        state = self._streams.get(stream)
-        if state is None:
-            raise StreamUnknown(stream)
+        state = self._state(stream)
         report = state.report
         return StreamStatus(
             id=state.spec.id,
@@ -283,14 +313,41 @@ class Analyzer:
         """Return how every stream stands, ordered by id."""
         return tuple(self.status(stream) for stream in sorted(self._streams))
 
-    async def retune(self, settings: EngineSettings) -> None:
-        """Change thresholds for every stream without losing history."""
+    def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what one stream is judged by; None means what holds for the others."""
+        state = self._state(stream) if stream is not None else None
+        return (state.engine if state else None) or self._engine
+
+    async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Change thresholds of one stream, or of all, without losing history."""
+        if stream is None:
+            self._engine = settings
+            for state in self._streams.values():
+                state.engine = None
+        else:
+            self._state(stream).engine = settings
 
         def retune() -> tuple[Event, ...]:
-            self._pipeline.retune(settings)
+            self._pipeline.retune(settings, stream)
             return ()
 
         self._order(retune)
+
+    async def picture(self, stream: str, width: int) -> Still | None:
+        """Return the newest picture of a stream, and have more of them kept for a while."""
+        self._state(stream)
+        self._pictures.watch(stream, self._clock.monotonic())
+        done = self._pictures.ready(stream, width)
+        if done is not None:
+            return done
+        async with self._drawing:
+            return await asyncio.to_thread(self._pictures.still, stream, width)
+
+    def _state(self, stream: str) -> _Stream:
+        state = self._streams.get(stream)
+        if state is None:
+            raise StreamUnknown(stream)
+        return state
 
     def health(self) -> Health:
         """Return whether the process is live and ready."""
@@ -317,11 +374,13 @@ class Analyzer:
     def _read(self, ingest: Ingest, stop: threading.Event) -> None:
         def emit(item: Frame | StreamChanged | EpochStarted) -> None:
             if isinstance(item, Frame):
+                now = self._clock.monotonic()
                 with self._batcher_lock:
-                    self._batcher.offer(item.stream, item, item.arrived)
+                    self._batcher.offer(item.stream, _Offered(item, now), item.arrived)
                 self._wake.set()
+                self._pipeline.observe("decode", now - item.arrived)
             else:
-                self._outbox.put(item)
+                self._hand_over((item,))
 
         try:
             ingest.run(emit, stop.wait)
@@ -345,6 +404,7 @@ class Analyzer:
         return ()
 
     def _device_loop(self) -> None:
+        self._pipeline.device.prepare_thread()
         report_at = self._clock.monotonic()
         while not self._stopping.is_set():
             self._wake.wait(self.settings.tick_s)
@@ -371,11 +431,12 @@ class Analyzer:
                 return
             self.metrics.batch_size.labels("frames").observe(len(batch))
             for item in batch:
+                self._pipeline.observe("wait", max(now - item.value.at, 0.0))
                 self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
                 if item.overrun:
                     self.metrics.frames_dropped.labels(item.stream, "overrun").inc(item.overrun)
             try:
-                done = self._pipeline.process([(item.value, item.overrun) for item in batch])
+                done = self._pipeline.process([(item.value.frame, item.overrun) for item in batch])
             except Exception:
                 failures += 1
                 log.exception("the device failed on a batch", failures=failures)
@@ -385,14 +446,24 @@ class Analyzer:
                 continue
             failures = 0
             self._beat = self._clock.monotonic()
+            self._keep_pictures(done)
             for fault in done.faults:
                 log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
                 self.metrics.frames_dropped.labels(fault.stream, "fault").inc()
             self._hand_over(done.events)
 
     def _hand_over(self, events: tuple[Event, ...]) -> None:
+        """Put events into the mailbox; for the device thread and the ingest threads."""
+        now = self._clock.monotonic()
         for event in events:
-            self._outbox.put(event)
+            self._outbox.put(_Handed(event, now))
+
+    def _keep_pictures(self, done: Processed) -> None:
+        for seen in done.seen:
+            stream = seen.frame.stream
+            if self._pictures.watched(stream):
+                scores = [e for e in done.events if isinstance(e, Score) and e.stream == stream]
+                self._pictures.offer(seen.frame, seen.faces, scores, self._clock.monotonic())
 
     # --- event loop: from mailbox to hub ----------------------------------------------------
 
@@ -409,10 +480,11 @@ class Analyzer:
     def _drain(self) -> None:
         self._ringing.clear()
         for _ in range(self.settings.events):
-            event = self._outbox.take()
-            if event is None:
+            handed = self._outbox.take()
+            if handed is None:
                 return
-            self._publish(event)
+            self._pipeline.observe("hand_over", self._clock.monotonic() - handed.at)
+            self._publish(handed.event)
 
     def _publish(self, event: Event) -> None:
         state = self._streams.get(event.stream)
@@ -473,9 +545,20 @@ class Analyzer:
                 for change in state.ingest.tick(now):
                     self._publish(change)
                 self._copy_counters(state)
-            stats = self._pipeline.device.stats
-            self.metrics.slots_used.set(stats.used)
+            self._copy_totals()
+            self._pictures.prune(now)
             await self._clock.sleep(self.settings.tick_s)
+
+    def _copy_totals(self) -> None:
+        """Copy what is counted for the whole process."""
+        stats, metrics, advance = self._pipeline.device.stats, self.metrics, self._copied.advance
+        metrics.slots_used.set(stats.used)
+        metrics.ws_clients.set(self.hub.clients)
+        advance(metrics.slots_refused, stats.refusals)
+        advance(metrics.ws_coalesced, self.hub.coalesced)
+        advance(metrics.ws_lagged, self.hub.lagged)
+        for code, total in self.hub.disconnects.items():
+            advance(metrics.ws_disconnects, total, str(int(code)))
 
     def _copy_counters(self, state: _Stream) -> None:
         """Advance the stream's Prometheus counters to what its ingest has counted."""
@@ -529,6 +612,7 @@ class FileAnalyzer:
     def _analyze(self, path: Path, detector: str | None, stop: threading.Event) -> Analysis:
         if self._pipeline is None:
             self._pipeline = self._make()
+        self._pipeline.device.prepare_thread()
         card = self._pipeline.device.detector.card
         if detector not in (None, card.name):
             raise DetectorUnknown(detector, (card.name,))

@@ -127,6 +127,14 @@ class Device:
         self._count(todo, len(logits), sum(len(answer.logits) for answer in answers))
         return answers
 
+    @staticmethod
+    def prepare_thread() -> None:
+        """Make the calling thread flush denormals in whatever it computes.
+
+        `run` does so for its own duration; a thread that also looks for faces wants it throughout.
+        """
+        torch.set_flush_denormal(True)
+
     def warm_up(self) -> None:
         """Run the network once per usual batch size, so that the first frames are not late."""
         size = self.detector.clip.size_px

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stream.clock import Clock
-from stream.ingest.demo import DemoSource
+from stream.ingest.demo import DemoSettings, DemoSource
 from stream.ingest.file import FileSource
 from stream.ingest.rtsp import RtspSource
 from stream.ingest.source import Source, SourceSettings
@@ -30,3 +30,13 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], 
     if settings.url.redacted.endswith(SUFFIX):
         return TraceSource(settings)
     return FileSource(settings, clock, wait)
+
+
+def check(settings: SourceSettings) -> None:
+    """Find what is wrong with a source before anybody opens it.
+
+    Raises:
+        SourceUrlInvalid: the URL asks for something that its kind of source does not have.
+    """
+    if settings.url.is_demo:
+        DemoSettings.parse(settings.url)

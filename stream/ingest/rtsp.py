@@ -193,10 +193,7 @@ def _units(
 
 def _listen_to_ffmpeg() -> None:
     """Let FFmpeg's warnings through to `Capture`, and to nobody else: they may quote URLs."""
-    quiet = logging.getLogger("libav")
-    quiet.propagate = False
-    if not quiet.handlers:
-        quiet.addHandler(logging.NullHandler())
+    logging.getLogger("libav").setLevel(logging.CRITICAL + 1)
     if av.logging.get_level() is None:
         av.logging.set_skip_repeated(False)
         av.logging.set_level(av.logging.WARNING)

@@ -1,7 +1,7 @@
 """The last minutes of one stream, for whoever opens its page late.
 
-Scores are thinned: one per face and half second, and one more whenever its state changes. Both rings
-are bounded by count and by age; the oldest gives way.
+Scores are thinned: one per face and half second, and one more whenever its state changes. Both
+rings are bounded by count and by age; the oldest gives way.
 """
 
 from __future__ import annotations

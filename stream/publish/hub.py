@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -71,7 +71,7 @@ class HubSettings:
     max_clients: int = 256
     max_tracks: int = 64
     closed_logs: int = 64
-    history: HistorySettings = HistorySettings()
+    history: HistorySettings = field(default_factory=HistorySettings)
 
 
 @dataclass(eq=False)

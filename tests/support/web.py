@@ -17,8 +17,10 @@ from prometheus_client import CollectorRegistry
 
 from stream.analysis import Analysis, TrackTimeline
 from stream.clock import Clock, ManualClock
+from stream.engine.settings import EngineSettings
 from stream.errors import StreamExists, StreamUnknown
 from stream.events import ConnectionState, TrackEnd, Verdict
+from stream.pictures import Pictures, Still
 from stream.publish.hub import Hub, HubSettings, StreamInfo
 from stream.streams import Health, StreamSpec, StreamStatus
 from tests.support.wire import UNTRAINED, score
@@ -33,6 +35,9 @@ class PlayedAnalyzer:
     def __init__(self, hub: Hub) -> None:
         self.specs: dict[str, StreamSpec] = {}
         self.state = Health(live=True, ready=True, details={"device": "answers"})
+        self.engine = EngineSettings()
+        self.engines: dict[str, EngineSettings] = {}
+        self.pictures = Pictures()
         self._hub = hub
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
@@ -87,6 +92,24 @@ class PlayedAnalyzer:
     def statuses(self) -> tuple[StreamStatus, ...]:
         """Return all, ordered by id."""
         return tuple(self.status(stream) for stream in sorted(self.specs))
+
+    def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what was set last."""
+        if stream is None:
+            return self.engine
+        self.spec(stream)
+        return self.engines.get(stream, self.engine)
+
+    async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Remember the thresholds."""
+        assert stream is not None
+        self.engines[stream] = settings
+
+    async def picture(self, stream: str, width: int) -> Still | None:
+        """Return the picture that the test has offered, as the real analyzer would."""
+        self.spec(stream)
+        self.pictures.watch(stream, 0.0)
+        return self.pictures.still(stream, width)
 
     def health(self) -> Health:
         """Return what the test has set."""
