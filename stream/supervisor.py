@@ -45,7 +45,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import check
+from stream.ingest.open import check, is_demo
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
@@ -58,6 +58,9 @@ from stream.streams import Health, StreamSpec, StreamStatus
 
 log = structlog.get_logger(__name__)
 
+Order = Callable[[], tuple[Event, ...]]
+"""Something that only the device thread may do; its events are published."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnalyzerSettings:
@@ -68,6 +71,8 @@ class AnalyzerSettings:
         tick_s: how often stalls are looked for and counters copied.
         report_s: how often each stream reports how it is doing.
         stop_s: how long a stopping ingest thread is waited for before it is abandoned.
+        replace_s: how long a stream may be stalled before its ingest is replaced; the old one may
+            hang in the network, where nothing can interrupt it.
         stuck_s: silence of the device thread after which the process is not live.
         events: events that may wait for the event loop; the oldest gives way and is counted.
     """
@@ -76,6 +81,7 @@ class AnalyzerSettings:
     tick_s: float = 0.25
     report_s: float = 1.0
     stop_s: float = 5.0
+    replace_s: float = 10.0
     stuck_s: float = 15.0
     events: int = 8192
 
@@ -105,12 +111,15 @@ class _Stream:
     thread: threading.Thread
     stop: threading.Event
     change: StreamChanged
+    demo: bool = False
+    changed_at: float = 0.0
     epoch: int = 0
     report: StreamReport | None = None
     scores: dict[int, Score] = field(default_factory=dict)
     reconnects: int = 0
     engine: EngineSettings | None = None  # thresholds of its own
     copied: CounterCopy = field(default_factory=CounterCopy)
+    leaving: asyncio.Event | None = None
 
 
 class Analyzer:
@@ -151,7 +160,7 @@ class Analyzer:
         self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
         self._batcher_lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
-        self._orders: deque[Callable[[], tuple[Event, ...]]] = deque()
+        self._orders: deque[tuple[Order, Callable[[], object] | None]] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._outbox: Mailbox[_Handed] = Mailbox(
@@ -208,27 +217,17 @@ class Analyzer:
             raise StreamExists(spec.id)
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
-        stop = threading.Event()
-        ingest = Ingest(
-            spec.id,
-            spec.source,
-            self._cadence_hz,
-            self._clock,
-            random.Random(self._rng.random()),
-        )
-        thread = threading.Thread(
-            target=self._read, args=(ingest, stop), name=f"ingest-{spec.id}", daemon=True
-        )
-        self._streams[spec.id] = _Stream(
-            spec, ingest, thread, stop, StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
-        )
+        ingest, thread, stop = self._ingest(spec, epoch=0)
+        change = StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
+        demo = is_demo(spec.source.url)
+        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, change, demo=demo)
         self.hub.announce(
             spec.id,
             StreamInfo(
                 name=spec.name or spec.id,
                 model=self._card,
                 calibrated=self._calibrated,
-                demo=spec.source.url.is_demo,
+                demo=demo,
             ),
         )
         self.metrics.streams.set(len(self._streams))
@@ -236,6 +235,30 @@ class Analyzer:
         thread.start()
         log.info("stream added", stream=spec.id, source=spec.source.url.redacted)
         return self.status(spec.id)
+
+    def _ingest(
+        self, spec: StreamSpec, epoch: int
+    ) -> tuple[Ingest, threading.Thread, threading.Event]:
+        """Return a new ingest with its thread, not started, and what stops it."""
+        stop = threading.Event()
+        rng = random.Random(self._rng.random())
+        ingest = Ingest(
+            spec.id, spec.source, self._cadence_hz, self._clock, rng, first_epoch=epoch + 1
+        )
+        thread = threading.Thread(
+            target=self._read, args=(ingest, stop), name=f"ingest-{spec.id}", daemon=True
+        )
+        return ingest, thread, stop
+
+    def _replace(self, state: _Stream) -> None:
+        """Give a stream a new ingest; the old one hangs, and ends when the network lets it."""
+        self._stop(state)
+        self._abandoned += 1
+        log.warning("a stalled ingest is replaced", stream=state.spec.id)
+        state.ingest, state.thread, state.stop = self._ingest(state.spec, state.epoch)
+        state.copied = CounterCopy()
+        state.changed_at = self._clock.monotonic()
+        state.thread.start()
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
         """Restart a stream with other settings."""
@@ -253,33 +276,33 @@ class Analyzer:
         state = self._streams.get(stream)
         if state is None:
             raise StreamUnknown(stream)
+        if state.leaving is not None:
+            await state.leaving.wait()
+            return
+        state.leaving = asyncio.Event()
         self._stop(state)
         await asyncio.to_thread(state.thread.join, self.settings.stop_s)
         if state.thread.is_alive():
             self._abandoned += 1
             log.warning("ingest thread abandoned", stream=stream)
-        if self._streams.pop(stream, None) is None:
-            return  # somebody else removed it while we waited
-        closed: asyncio.Event = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def close() -> tuple[Event, ...]:
-            events = self._pipeline.close(stream)
-            loop.call_soon_threadsafe(closed.set)
-            return events
-
         with self._batcher_lock:
             self._batcher.forget(stream)
-        self._order(close)
+        closed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._order(
+            lambda: self._pipeline.close(stream), lambda: loop.call_soon_threadsafe(closed.set)
+        )
         try:
             await asyncio.wait_for(closed.wait(), self.settings.stop_s)
         except TimeoutError:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
         self._drain()
+        del self._streams[stream]
         self.hub.retire(stream)
         self._pictures.forget(stream)
         self.metrics.forget(stream)
         self.metrics.streams.set(len(self._streams))
+        state.leaving.set()
         log.info("stream removed", stream=stream)
 
     def spec(self, stream: str) -> StreamSpec:
@@ -294,7 +317,7 @@ class Analyzer:
             id=state.spec.id,
             name=state.spec.name or state.spec.id,
             source=state.spec.source.url.redacted,
-            demo=state.spec.source.url.is_demo,
+            demo=state.demo,
             state=state.change.state,
             code=state.change.code,
             detail=state.change.detail,
@@ -373,6 +396,8 @@ class Analyzer:
 
     def _read(self, ingest: Ingest, stop: threading.Event) -> None:
         def emit(item: Frame | StreamChanged | EpochStarted) -> None:
+            if stop.is_set():
+                return  # nobody waits for it any more
             if isinstance(item, Frame):
                 now = self._clock.monotonic()
                 with self._batcher_lock:
@@ -394,10 +419,20 @@ class Analyzer:
 
     # --- device thread ----------------------------------------------------------------------
 
-    def _order(self, order: Callable[[], tuple[Event, ...]]) -> None:
-        """Have the device thread call a function; its events are published."""
-        self._orders.append(order)
+    def _order(self, order: Order, done: Callable[[], object] | None = None) -> None:
+        """Have the device thread call a function; `done` is called once its events are on the way.
+
+        Bounded by who may ask: opening and closing streams, and changing thresholds.
+        """
+        self._orders.append((order, done))
         self._wake.set()
+
+    def _obey(self) -> None:
+        while self._orders:
+            order, done = self._orders.popleft()
+            self._hand_over(order())
+            if done is not None:
+                done()
 
     def _open(self, stream: str) -> tuple[Event, ...]:
         self._pipeline.open(stream)
@@ -409,16 +444,14 @@ class Analyzer:
         while not self._stopping.is_set():
             self._wake.wait(self.settings.tick_s)
             self._wake.clear()
-            while self._orders:
-                self._hand_over(self._orders.popleft()())
+            self._obey()
             self._work_off()
             now = self._clock.monotonic()
             self._beat = now
             if now >= report_at:
                 report_at = now + self.settings.report_s
                 self._hand_over(self._pipeline.reports(now))
-        while self._orders:
-            self._orders.popleft()()
+        self._obey()
 
     def _work_off(self) -> None:
         """Process batches until no frame is waiting or somebody wants the device thread."""
@@ -521,6 +554,7 @@ class Analyzer:
         ):
             state.reconnects += 1
         state.change = event
+        state.changed_at = self._clock.monotonic()
         up = event.state is ConnectionState.LIVE
         self.metrics.stream_up.labels(event.stream).set(up)
         for possible in ConnectionState:
@@ -544,6 +578,9 @@ class Analyzer:
             for state in list(self._streams.values()):
                 for change in state.ingest.tick(now):
                     self._publish(change)
+                stalled = state.change.state is ConnectionState.STALLED
+                if stalled and now - state.changed_at > self.settings.replace_s:
+                    self._replace(state)
                 self._copy_counters(state)
             self._copy_totals()
             self._pictures.prune(now)

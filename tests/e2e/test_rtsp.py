@@ -250,6 +250,22 @@ def test_a_killed_camera_comes_back_in_a_new_epoch(media: dict[str, Media]) -> N
         assert [f.slot for f in watch.frames_of(2)[:5]] == list(range(5))
 
 
+def test_a_killed_camera_behind_tls_has_ended_and_is_not_mistrusted(
+    media: dict[str, Media], tmp_path: Path
+) -> None:
+    """A broken TLS connection is an I/O error to FFmpeg, like a refused certificate."""
+    context, authority = self_signed(tmp_path)
+    with (
+        RtspServer(media, tls=context) as server,
+        Watch(server.url("/h264"), tls_ca_file=authority) as watch,
+    ):
+        watch.until(lambda w: len(w.frames) >= 5)
+        server.kill()
+        failure = watch.until(lambda w: w.failure).failure
+        assert failure is not None
+        assert (failure.state, failure.code) == (S.BACKING_OFF, ReasonCode.ENDED)
+
+
 def test_a_frozen_camera_is_stalled_within_three_seconds_and_picked_up_again(
     media: dict[str, Media],
 ) -> None:
