@@ -23,6 +23,7 @@ from stream.events import ConnectionState, TrackEnd, Verdict
 from stream.pictures import Pictures, Still
 from stream.publish.hub import Hub, HubSettings, StreamInfo
 from stream.streams import Health, StreamSpec, StreamStatus
+from styleflow.card import ModelCard, TrainingStatus
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.settings import WebSettings
@@ -34,6 +35,7 @@ class PlayedAnalyzer:
 
     def __init__(self, hub: Hub) -> None:
         self.specs: dict[str, StreamSpec] = {}
+        self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
         self.state = Health(live=True, ready=True, details={"device": "answers"})
         self.engine = EngineSettings()
         self.engines: dict[str, EngineSettings] = {}
@@ -45,7 +47,9 @@ class PlayedAnalyzer:
         if spec.id in self.specs:
             raise StreamExists(spec.id)
         self.specs[spec.id] = spec
-        info = StreamInfo(spec.name or spec.id, UNTRAINED, False, spec.source.url.is_demo)
+        card = self.cards.get(spec.id, UNTRAINED)
+        trained = card.status is TrainingStatus.TRAINED
+        info = StreamInfo(spec.name or spec.id, card, trained, spec.source.url.is_demo)
         self._hub.announce(spec.id, info)
         return self.status(spec.id)
 
@@ -201,9 +205,9 @@ def resolver(addresses: Sequence[str], **named: Sequence[str]) -> Any:
 
 
 @asynccontextmanager
-async def served(app: FastAPI, **options: Any) -> AsyncIterator[int]:
-    """Serve an application on a loopback port; yields the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+async def served(app: FastAPI, at: int = 0, **options: Any) -> AsyncIterator[int]:
+    """Serve an application on a loopback port, any if `at` is 0; yields the port."""
+    with socket.create_server(("127.0.0.1", at)) as listener:
         config = uvicorn.Config(app, log_config=None, **(SERVER_OPTIONS | options))
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign]

@@ -1,6 +1,6 @@
 // What needs eyes first, and an order of tiles that does not jump.
 
-import type { ConnectionState } from "./protocol";
+import type { ConnectionState, ScoreData } from "./protocol";
 import { type Stream, doubt, leading } from "./streams";
 
 /** The one thing to know of a stream, most urgent first. */
@@ -35,14 +35,18 @@ export function condition(stream: Stream): Condition {
   if (connection !== null) return connection;
   const lead = leading(stream);
   if (lead === null) return withoutFace(stream);
-  if (lead.state === "suspect") return doubt(stream) === null ? "suspect" : "demo-suspect";
-  if (lead.state === "ok") return "clear";
-  if (lead.reasons.includes("untrained")) {
-    return lead.reasons.every((reason) => reason === "untrained" || reason === "warming")
-      ? "untrained"
-      : "hindered";
+  return faceCondition(lead, doubt(stream) !== null);
+}
+
+/** What there is to know of one face; `doubtful` when its score is no finding. */
+export function faceCondition(face: ScoreData, doubtful: boolean): Condition {
+  if (face.state === "suspect") return doubtful ? "demo-suspect" : "suspect";
+  if (face.state === "ok") return "clear";
+  if (face.reasons.includes("untrained")) {
+    const calm = face.reasons.every((reason) => reason === "untrained" || reason === "warming");
+    return calm ? "untrained" : "hindered";
   }
-  return lead.state === "warming" ? "warming" : "hindered";
+  return face.state === "warming" ? "warming" : "hindered";
 }
 
 function withoutFace(stream: Stream): Condition {

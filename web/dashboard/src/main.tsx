@@ -104,19 +104,22 @@ function Outage({ app }: { app: App }) {
 /** What must stand beside the scores, once for all streams that share it. */
 function Notices({ app }: { app: App }) {
   const said = new Map<string, string[]>();
-  for (const stream of app.streams.all.values()) {
+  const { route } = app;
+  const shown = [...app.streams.all.values()].filter(
+    (stream) => route.page === "wall" || stream.id === route.id,
+  );
+  for (const stream of shown) {
     for (const part of stream.notice.split("; ").filter(Boolean)) {
       said.set(part, [...(said.get(part) ?? []), stream.name]);
     }
   }
-  const all = app.streams.all.size;
   if (said.size === 0) return null;
   return (
     <div class="notices" role="note">
       {[...said].map(([notice, names]) => (
         <p key={notice}>
           <strong>{sentence(notice)}</strong>
-          {names.length < all && (
+          {names.length < shown.length && (
             <span>
               {names.slice(0, 3).join(", ")}
               {names.length > 3 && ` and ${names.length - 3} more`}

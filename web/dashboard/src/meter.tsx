@@ -3,7 +3,7 @@
 import type { Point } from "./streams";
 
 const WIDTH = 240;
-const HEIGHT = 28;
+const HEIGHT = 34;
 const MAX_GAP_MS = 1_500;
 
 interface IntervalProps {
@@ -25,7 +25,7 @@ export function Interval({ p, lo, hi }: IntervalProps) {
   );
 }
 
-interface SparklineProps {
+interface SparklineProps extends IntervalProps {
   points: readonly Point[];
   /** The face drawn in front. */
   track: number | null;
@@ -34,17 +34,19 @@ interface SparklineProps {
   spanMs: number;
 }
 
-/** The last minute of every face, the leading one in front; what is missing is a gap. */
-export function Sparkline({ points, track, now, spanMs }: SparklineProps) {
+/**
+ * The last minute of every face, the leading one in front; what is missing is a gap. At its end, on
+ * the same scale, the interval of the score that is shown.
+ */
+export function Sparkline({ points, track, now, spanMs, p, lo, hi }: SparklineProps) {
   const recent = points.filter((point) => point.t >= now - spanMs - MAX_GAP_MS);
   const tracks = [...new Set(recent.map((point) => point.track))];
   const place = (t: number) => WIDTH * (1 - (now - t) / spanMs);
   return (
+    <div class="sparkline" aria-hidden="true">
     <svg
-      class="sparkline"
       viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
       preserveAspectRatio="none"
-      aria-hidden="true"
     >
       <path class="grid" d={`M0 ${level(0.5)}H${WIDTH}`} />
       {tracks
@@ -57,6 +59,12 @@ export function Sparkline({ points, track, now, spanMs }: SparklineProps) {
           />
         ))}
     </svg>
+    <svg class="whisker" viewBox={`0 0 8 ${HEIGHT}`} preserveAspectRatio="none">
+      <path class="scale" d={`M4 ${level(1)}V${level(0)}`} />
+      {lo !== null && hi !== null && <path class="range" d={`M4 ${level(hi)}V${level(lo)}`} />}
+      {p !== null && <path class="point" d={`M0 ${level(p)}H8`} />}
+    </svg>
+    </div>
   );
 }
 

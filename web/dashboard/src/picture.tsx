@@ -61,7 +61,6 @@ export function LivePicture({ app, stream, width, label, detailed, doubtful, sta
               key={face.track}
               face={face}
               unit={picture.width / (detailed ? 100 : 60)}
-              top={picture.height}
               detailed={detailed}
               doubtful={doubtful}
             />
@@ -76,7 +75,6 @@ export function LivePicture({ app, stream, width, label, detailed, doubtful, sta
 interface BoxProps {
   face: PictureFace;
   unit: number;
-  top: number;
   detailed: boolean;
   doubtful: boolean;
 }
@@ -86,7 +84,7 @@ function FaceBox({ face, unit, detailed, doubtful }: BoxProps) {
   const state = doubtful ? "doubtful" : (face.state ?? "unrated");
   const text = `#${face.track}${face.p === null ? "" : `  ${number(face.p)}`}`;
   const size = unit * 2.1;
-  const width = (text.length * 0.58 + 0.9) * size;
+  const width = (text.length * 0.56 + 0.9) * size;
   const above = y0 > size * 1.6;
   const y = above ? y0 - size * 1.5 : y1;
   return (
@@ -96,7 +94,7 @@ function FaceBox({ face, unit, detailed, doubtful }: BoxProps) {
       {detailed && (
         <>
           <rect class="plate" x={x0} y={y} width={width} height={size * 1.5} rx={unit * 0.5} />
-          <text x={x0 + size * 0.45} y={y + size * 1.1} font-size={size} xml:space="preserve">
+          <text x={x0 + size * 0.45} y={y + size * 1.1} font-size={size}>
             {text}
           </text>
         </>

@@ -61,6 +61,8 @@ export interface StatusData {
   tracks: number;
   reasons: string[];
   age_s: number | null;
+  /** How a caller's packets arrive; only in a call. */
+  link?: { loss: number | null } | null;
   summary: string;
   hint: string;
   demo: boolean;

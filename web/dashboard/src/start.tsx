@@ -19,16 +19,28 @@ export function Starters({ app, onAdd, large = false }: StartersProps) {
   const busy = phase !== undefined && phase !== "failed";
   return (
     <div class={large ? "starters large" : "starters"}>
-      <button type="button" class="primary" disabled={busy} onClick={() => app.publish("camera")}>
-        <CameraIcon /> Analyze my camera
+      <button type="button" class={large ? "primary" : ""} disabled={busy} onClick={() => app.publish("camera")}>
+        <CameraIcon /> <Label long="Analyze my camera" short="Camera" />
       </button>
       <button type="button" disabled={busy} onClick={() => app.publish("tab")}>
-        <TabIcon /> Analyze a tab
+        <TabIcon /> <Label long="Analyze a tab" short="Tab" />
       </button>
       <button type="button" onClick={onAdd}>
-        <PlusIcon /> Add a camera
+        <PlusIcon /> <Label long="Add a camera" short="Add" />
       </button>
     </div>
+  );
+}
+
+/** A label that is shorter on a phone; its name stays the same. */
+function Label({ long, short }: { long: string; short: string }) {
+  return (
+    <>
+      <span class="long">{long}</span>
+      <span class="short" aria-hidden="true">
+        {short}
+      </span>
+    </>
   );
 }
 

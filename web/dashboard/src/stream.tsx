@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
-import { condition } from "./attention";
+import { condition, faceCondition } from "./attention";
 import { BackIcon, BinIcon, ConditionIcon, LinkIcon } from "./icons";
 import { Interval } from "./meter";
 import { LivePicture } from "./picture";
@@ -13,7 +13,7 @@ import { doubt, frameAge, leading, type Happening, type Stream } from "./streams
 import { ThresholdsForm } from "./thresholds";
 import { Tags } from "./tile";
 import { Timeline, trackColour } from "./timeline";
-import { because, clock, CONDITION_WORDS, number, reasonWords, seconds, sentence, tell } from "./words";
+import { ago, because, clock, CONDITION_WORDS, number, reasonWords, sentence, tell } from "./words";
 
 const SPANS = [
   { label: "1 min", ms: 60_000 },
@@ -213,7 +213,7 @@ function Faces({ stream, age }: { stream: Stream; age: number | null }) {
   return (
     <section class="panel faces" aria-label="Faces">
       <dl class="figures">
-        <Figure name="Last frame" value={age === null ? "–" : seconds(age)} />
+        <Figure name="Last frame" value={age === null ? "–" : ago(age)} />
         <Figure name="Frames" value={status?.fps ? `${status.fps.toFixed(0)}/s` : "–"} />
         <Figure name="Loss" value={share(status?.loss)} />
         <Figure name="Latency" value={latency(faces)} />
@@ -224,7 +224,6 @@ function Faces({ stream, age }: { stream: Stream; age: number | null }) {
           <FaceRow key={face.track} face={face} stream={stream} />
         ))}
       </ul>
-      {stream.notice && <p class="notice">{sentence(stream.notice)}</p>}
     </section>
   );
 }
@@ -249,13 +248,7 @@ function latency(faces: ScoreData[]): string {
 
 function FaceRow({ face, stream }: { face: ScoreData; stream: Stream }) {
   const doubted = doubt(stream);
-  const what = {
-    suspect: doubted ? "demo-suspect" : "suspect",
-    ok: "clear",
-    warming: "warming",
-    abstain: "hindered",
-  } as const;
-  const of = what[face.state];
+  const of = faceCondition(face, doubted !== null);
   return (
     <li class={`face is-${of}`}>
       <p class="who">
@@ -286,7 +279,7 @@ function Legend({ doubtful, thresholds }: { doubtful: boolean; thresholds: Thres
         </>
       )}
       <span class="key epoch">video starts anew</span>
-      <span class="key outage">not connected</span>
+      <span class="key down">not connected</span>
     </p>
   );
 }
@@ -308,7 +301,7 @@ function Quality({ stream, from, to, thresholds }: QualityProps) {
   const size = points.map(({ t, facePx }) => ({ t, v: facePx }));
   const sharp = points.map(({ t, sharpness }) => ({ t, v: sharpness }));
   const rate = stream.pulses.map(({ t, fps }) => ({ t, v: fps }));
-  const loss = stream.pulses.map(({ t, loss }) => ({ t, v: loss === null ? null : loss * 100 }));
+  const lost = stream.pulses.map(({ t, loss }) => ({ t, v: loss === null ? null : loss * 100 }));
   return (
     <div class="strips">
       <Strip name="Face size" unit="px" samples={size} from={from} to={to} limit={current?.min_face_px} />
@@ -317,7 +310,7 @@ function Quality({ stream, from, to, thresholds }: QualityProps) {
       <Strip
         name="Loss"
         unit="%"
-        samples={loss}
+        samples={lost}
         from={from}
         to={to}
         least={10}

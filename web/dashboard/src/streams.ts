@@ -50,8 +50,8 @@ export interface Stream {
   notice: string;
   model: Model | null;
   status: StatusData | null;
-  /** When `status` was made, wall clock. */
-  statusAt: number;
+  /** When the newest frame that we know of arrived, server's clock. */
+  frameAt: number | null;
   faces: Map<number, ScoreData>;
   points: Point[];
   pulses: Pulse[];
@@ -149,7 +149,7 @@ export class Streams {
       notice: "",
       model: null,
       status: null,
-      statusAt: 0,
+      frameAt: null,
       faces: new Map(),
       points: [],
       pulses: [],
@@ -175,12 +175,14 @@ export class Streams {
     if (!stream) return;
     const t = Date.parse(message.ts_emit);
     stream.status = data;
-    stream.statusAt = t;
+    if (data.age_s !== null) stream.frameAt = Math.max(stream.frameAt ?? 0, t - data.age_s * 1000);
     stream.name = data.name;
     stream.demo = data.demo;
     stream.notice = data.notice;
     if (data.state === "live") {
-      push(stream.pulses, { t, fps: data.fps, loss: data.loss });
+      // In a call, packets that were repaired in time still say how good the way is.
+      const loss = Math.max(data.loss ?? 0, data.link?.loss ?? 0);
+      push(stream.pulses, { t, fps: data.fps, loss: data.loss === null ? null : loss });
     }
     stream.version += 1;
   }
@@ -194,8 +196,10 @@ export class Streams {
     if (!stream) return;
     stream.faces.set(data.track, data);
     stream.epoch = message.epoch;
+    const t = Date.parse(message.ts_capture ?? message.ts_emit);
+    stream.frameAt = Math.max(stream.frameAt ?? 0, t);
     push(stream.points, {
-      t: Date.parse(message.ts_capture ?? message.ts_emit),
+      t,
       epoch: message.epoch,
       track: data.track,
       p: data.p,
@@ -282,7 +286,5 @@ export function doubt(stream: Stream): "untrained" | "demo" | null {
 
 /** Milliseconds since the newest frame arrived; null when none ever did. */
 export function frameAge(stream: Stream, serverNow: number): number | null {
-  const age = stream.status?.age_s;
-  if (age === null || age === undefined) return null;
-  return Math.max(age * 1000 + serverNow - stream.statusAt, 0);
+  return stream.frameAt === null ? null : Math.max(serverNow - stream.frameAt, 0);
 }

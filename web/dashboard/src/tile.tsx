@@ -4,11 +4,11 @@ import { memo } from "preact/compat";
 import type { App } from "./app";
 import type { Condition } from "./attention";
 import { ConditionIcon } from "./icons";
-import { Interval, Sparkline } from "./meter";
+import { Sparkline } from "./meter";
 import { LivePicture } from "./picture";
 import { address } from "./route";
 import { MINUTE_MS, type Stream, doubt, frameAge, leading } from "./streams";
-import { because, CONDITION_WORDS, number, seconds } from "./words";
+import { ago, because, CONDITION_WORDS, number } from "./words";
 
 interface Props {
   app: App;
@@ -44,7 +44,7 @@ export const Tile = memo(function Tile(props: Props) {
       </div>
       <p class={`age${(age ?? 0) > 3_000 ? " old" : ""}`} title="Since the last frame">
         <span class="visually-hidden">Last frame </span>
-        {age === null ? "no frame" : `${seconds(age)}`}
+        {age === null ? "no frame" : ago(age)}
       </p>
       <div class="facts">
         <h2 class="name" id={`name-${stream.id}`}>
@@ -63,15 +63,22 @@ export const Tile = memo(function Tile(props: Props) {
           <ConditionIcon of={condition} />
           <span>{CONDITION_WORDS[condition]}</span>
         </p>
-        <p class={`score${doubted ? " doubtful" : ""}`}>
+        <p class={`score${lead ? (doubted ? " doubtful" : "") : " none"}`}>
           <span class="visually-hidden">{doubted ? "Not a finding: " : "Score "}</span>
           {number(lead?.p)}
         </p>
-        <Interval p={lead?.p ?? null} lo={lead?.lo ?? null} hi={lead?.hi ?? null} />
         <p class="why" title={why}>
           {why || "\u00a0"}
         </p>
-        <Sparkline points={stream.points} track={lead?.track ?? null} now={now} spanMs={MINUTE_MS} />
+        <Sparkline
+          points={stream.points}
+          track={lead?.track ?? null}
+          now={now}
+          spanMs={MINUTE_MS}
+          p={lead?.p ?? null}
+          lo={lead?.lo ?? null}
+          hi={lead?.hi ?? null}
+        />
       </div>
     </article>
   );

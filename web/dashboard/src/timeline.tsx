@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { marks, outages, trackLines } from "./series";
 import type { Happening, Point } from "./streams";
+import { clock } from "./words";
 
 interface Props {
   points: readonly Point[];
@@ -15,11 +16,10 @@ interface Props {
   enter: number | null;
   leave: number | null;
   doubtful: boolean;
-  /** Which of the two it is, since a chart is built for one set of faces. */
   onZoom: (from: number, to: number) => void;
 }
 
-const HEIGHT = 240;
+const HEIGHT = 210;
 const TRACK_COLOURS = 6;
 
 export function trackColour(track: number): string {
@@ -87,7 +87,7 @@ function build(at: HTMLElement, tracks: number[], latest: { current: Props }): u
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: { x: { time: true }, y: { range: [0, 1] } },
-      axes: [axis(at, {}), axis(at, { size: 44, splits: () => [0, 0.25, 0.5, 0.75, 1] })],
+      axes: [axis(at, { values: (_, splits) => times(splits), space: 76, size: 30 }), axis(at, { size: 44, splits: () => [0, 0.25, 0.5, 0.75, 1] })],
       hooks: {
         drawClear: [(u) => shade(u, at, latest.current)],
         draw: [(u) => annotate(u, at, latest.current)],
@@ -115,6 +115,13 @@ function axis(at: HTMLElement, more: uPlot.Axis): uPlot.Axis {
     ticks: { show: false },
     ...more,
   };
+}
+
+/** Seconds only where the scale is that fine. */
+function times(splits: number[]): string[] {
+  const [first = 0, second = first + 60] = splits;
+  const digits = second - first < 60 ? 8 : 5;
+  return splits.map((t) => clock(t * 1000).slice(0, digits));
 }
 
 /** Shade what was not connected, behind everything else. */

@@ -127,9 +127,9 @@ export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** A score with two digits, or a dash that is as wide. */
+/** A score with two digits, or a dash. */
 export function number(p: number | null | undefined): string {
-  return p === null || p === undefined ? "–.––" : p.toFixed(2);
+  return p === null || p === undefined ? "–" : p.toFixed(2);
 }
 
 /** A duration in its largest sensible unit: `0.4 s`, `12 s`, `3 min`, `5 h`. */
@@ -139,6 +139,11 @@ export function seconds(ms: number): string {
   if (s < 100) return `${Math.round(s)} s`;
   if (s < 6000) return `${Math.round(s / 60)} min`;
   return `${Math.round(s / 3600)} h`;
+}
+
+/** How long ago something was that should be now: no digits while it is. */
+export function ago(ms: number): string {
+  return ms < 1_500 ? "now" : `${seconds(ms)} ago`;
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
