@@ -1,4 +1,4 @@
-"""This browser's own camera and tabs, on their way to the analyzer: an aiortc peer answers the calls."""
+"""This browser's own camera and tabs, on their way to the analyzer: aiortc answers the calls."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_my_camera_is_sent_and_its_scores_are_shown(
     assert offer.headers["content-type"] == "application/sdp"
     sdp = offer.post_data or ""
     assert "a=sendonly" in sdp
-    assert {codec for codec in re.findall(r"a=rtpmap:\d+ (\w+)/", sdp)} == {"VP8", "H264", "rtx"}
+    assert set(re.findall(r"a=rtpmap:\d+ (\w+)/", sdp)) == {"VP8", "H264", "rtx"}
     id = page.url.rpartition("/")[2]
     await wall.add(PlayedStream(id, "My camera"))
     async with wall.playing():

@@ -223,29 +223,36 @@ def picture(stream: PlayedStream) -> Image:
     wall = np.linspace(150, 105, 360, dtype=np.float32)[:, None, None]
     room = np.broadcast_to(wall, (360, 640, 3)).copy()
     room[250:] *= 0.72  # a floor
-    for at, box in enumerate(_boxes(stream)[: stream.faces]):
-        _paste(room, box, 1.0 if at == 0 else 0.8)
+    for place, box in enumerate(_boxes(stream)[: stream.faces]):
+        _paste(room, box, 1.0 if place == 0 else 0.85)
     noise = np.random.default_rng(stream.slot).normal(0, 3, room.shape)
     return np.asarray(np.clip(room * stream.tint + noise, 0, 255).astype(np.uint8))
 
 
 def _boxes(stream: PlayedStream) -> list[Box]:
-    side, x, y = stream.face_px * 0.9, 320 + stream.shift, 125.0
+    side, x, y = stream.face_px * 0.9, 320 + stream.shift, 150.0
     x += 6 * math.sin(stream.slot / 7)
-    places = [(x, y), (x - 190, y + 20), (x + 190, y + 15)]
+    places = [(x, y), (x - 210, y + 20), (x + 210, y + 15)]
     return [Box(a - side / 2, b - side * 0.6, a + side / 2, b + side * 0.6) for a, b in places]
 
 
 def _paste(room: np.ndarray, box: Box, light: float) -> None:
-    """Put head and shoulders of the portrait where a face should be."""
-    portrait = data.astronaut()[0:270, 90:360].astype(np.float32)
+    """Put head and shoulders of the portrait where a face should be, softly into the room."""
     scale = box.width / 92.0  # the face is 92 px wide in the portrait
-    head = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    x, y = round((box.x0 + box.x1) / 2 - 133 * scale), round((box.y0 + box.y1) / 2 - 121 * scale)
-    top, left = max(y, 0), max(x, 0)
-    bottom, right = min(y + head.shape[0], room.shape[0]), min(x + head.shape[1], room.shape[1])
-    if bottom > top and right > left:
-        room[top:bottom, left:right] = head[top - y : bottom - y, left - x : right - x] * light
+    x, y = box.centre
+    place = np.array([[scale, 0, x - 223 * scale], [0, scale, y - 121 * scale]])
+    size = (room.shape[1], room.shape[0])
+    head = cv2.warpAffine(data.astronaut().astype(np.float32) * light, place, size)
+    mask = cv2.warpAffine(_figure(), place, size)[:, :, None]
+    room[:] = room * (1 - mask) + head * mask
+
+
+def _figure() -> np.ndarray:
+    """Return where the portrait shows a person, 0..1, with a soft edge."""
+    mask = np.zeros((512, 512), np.float32)
+    cv2.ellipse(mask, (221, 92), (64, 80), 0, 0, 360, 1.0, -1)
+    cv2.ellipse(mask, (225, 335), (148, 158), 0, 0, 360, 1.0, -1)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 6))
 
 
 def cameras(count: int) -> list[PlayedStream]:

@@ -78,6 +78,7 @@ export function suggestId(address: string, name: string, taken: ReadonlySet<stri
   const base =
     (name || host || "camera")
       .normalize("NFKD")
+      .replace(/\p{M}/gu, "")
       .replace(/[^A-Za-z0-9._-]+/g, "-")
       .replace(/^[-.]+|[-.]+$/g, "")
       .toLowerCase()

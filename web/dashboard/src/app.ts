@@ -16,7 +16,10 @@ const WALL_PAST_S = MINUTE_MS / 1000;
 export class App {
   readonly streams = new Streams();
   readonly api = new Api(() => this.token);
-  readonly pictures = new PictureDesk(this.api);
+  readonly pictures = new PictureDesk(
+    this.api,
+    () => !document.hidden && this.live.link.phase === "live",
+  );
   readonly live: Live;
   publisher: Publisher | null = null;
   route: Route = parse(location.pathname, location.search);

@@ -106,12 +106,12 @@ export class Live {
   private receive(text: string): void {
     const message = JSON.parse(text) as Message;
     if (message.type === "subscribed") this.arrive();
-    this.watch();
     if (message.stream !== null && "seq" in message && message.seq !== null) {
       const seen = this.points.get(message.stream)?.seq ?? 0;
       const seq = Math.max(seen, message.seq);
       this.points.set(message.stream, { epoch: message.epoch, seq });
     }
+    this.watch();
     this.take(message);
   }
 

@@ -28,6 +28,7 @@ const SLOWEST_MS = 2_500;
 const PER_PICTURE_MS = 45;
 const UNTIL_FIRST_MS = 300;
 const AFTER_FAILURE_MS = 2_000;
+const ASLEEP_MS = 500;
 
 /** How often each of so many pictures is asked for. */
 export function interval(visible: number): number {
@@ -41,6 +42,8 @@ export class PictureDesk {
 
   constructor(
     private readonly api: Api,
+    /** Whether asking makes sense now: not in a tab in the background, not without a server. */
+    private readonly awake: () => boolean = () => true,
     private readonly now: () => number = () => performance.now(),
     private readonly decode: (data: Blob) => Promise<ImageBitmap> = (data) => createImageBitmap(data),
   ) {}
@@ -58,8 +61,8 @@ export class PictureDesk {
   private turn(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
-    if (document.hidden) {
-      this.timer = setTimeout(() => this.turn(), 1_000);
+    if (!this.awake()) {
+      this.timer = setTimeout(() => this.turn(), ASLEEP_MS);
       return;
     }
     const idle = [...this.watches].filter((watch) => !watch.busy).sort((a, b) => a.due - b.due);

@@ -60,8 +60,9 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
 
   useEffect(() => app.wantPast(stream.id), [app, stream.id, stream.seeded]);
   useEffect(() => {
+    if (stale) return;
     app.api.thresholds(stream.id).then(setThresholds, () => setThresholds(null));
-  }, [app, stream.id, app.live.link.phase]);
+  }, [app, stream.id, stale]);
 
   const live = () => app.go({ ...route, from: null, to: null }, true);
   return (

@@ -56,7 +56,7 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
           {held && order.waiting > 0 ? "Order held while you point here" : ""}
         </p>
       </div>
-      <section class={`wall ${density(tiles.length)}`} aria-label="Streams" {...holding}>
+      <section class={`wall ${density(tiles.length)}${stale ? " stale" : ""}`} aria-label="Streams" {...holding}>
         {ids.map((id) => {
           const stream = app.streams.all.get(id);
           if (!stream) return null;
