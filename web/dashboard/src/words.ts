@@ -143,7 +143,7 @@ export function seconds(ms: number): string {
 
 /** How long ago something was that should be now: no digits while it is. */
 export function ago(ms: number): string {
-  return ms < 1_500 ? "now" : `${seconds(ms)} ago`;
+  return ms < 2_000 ? "now" : `${seconds(ms)} ago`;
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
