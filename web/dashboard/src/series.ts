@@ -4,7 +4,7 @@ import type { Happening, Point } from "./streams";
 
 /** Longer than this between two scores of a face, and the line is broken. */
 export const MAX_GAP_MS = 1_800;
-const MAX_TRACKS = 8;
+export const MAX_TRACKS = 8;
 
 export interface TrackLine {
   track: number;

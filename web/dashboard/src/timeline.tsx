@@ -3,7 +3,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { marks, outages, trackLines } from "./series";
+import { MAX_TRACKS, marks, outages, type TrackLine, trackLines } from "./series";
 import type { Happening, Point } from "./streams";
 import { clock } from "./words";
 
@@ -29,7 +29,7 @@ export function trackColour(track: number): string {
 export function Timeline(props: Props) {
   const host = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
-  const built = useRef("");
+  const tracks = useRef<number[]>([]);
   const latest = useRef(props);
   latest.current = props;
 
@@ -37,16 +37,10 @@ export function Timeline(props: Props) {
     const at = host.current;
     if (!at) return;
     const lines = trackLines(props.points);
-    const tracks = lines.map((line) => line.track).join();
-    if (!chart.current || built.current !== tracks) {
-      chart.current?.destroy();
-      chart.current = build(at, lines.map((line) => line.track), latest);
-      built.current = tracks;
-    }
-    const tables = lines.map((line) => [line.x, line.p, line.lo, line.hi] as uPlot.AlignedData);
-    const data: uPlot.AlignedData = tables.length > 0 ? uPlot.join(tables) : [[]];
+    tracks.current = lines.map((line) => line.track);
+    chart.current ??= build(at, tracks, latest);
     chart.current.batch(() => {
-      chart.current?.setData(data, false);
+      chart.current?.setData(table(lines), false);
       chart.current?.setScale("x", { min: props.from / 1000, max: props.to / 1000 });
     });
   });
@@ -68,15 +62,28 @@ export function Timeline(props: Props) {
   return <div class="timeline" ref={host} role="img" aria-label="Scores over time" />;
 }
 
-function build(at: HTMLElement, tracks: number[], latest: { current: Props }): uPlot {
+/** One table for all lines, with empty columns for the places that no face takes. */
+function table(lines: TrackLine[]): uPlot.AlignedData {
+  const tables = lines.map((line) => [line.x, line.p, line.lo, line.hi] as uPlot.AlignedData);
+  const joined = tables.length > 0 ? uPlot.join(tables) : [[]];
+  const nothing = new Array<null>(joined[0]?.length ?? 0).fill(null);
+  const missing = 3 * (MAX_TRACKS - lines.length);
+  return [...joined, ...new Array<null[]>(missing).fill(nothing)] as uPlot.AlignedData;
+}
+
+/** Make the chart once, with a place for every face that it may show, so that it is never rebuilt. */
+function build(at: HTMLElement, tracks: { current: number[] }, latest: { current: Props }): uPlot {
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
-  for (const track of tracks) {
-    const colour = () => ink(at, latest.current.doubtful ? "--doubtful" : trackColour(track));
+  for (let place = 0; place < MAX_TRACKS; place += 1) {
+    const colour = () => {
+      const track = tracks.current[place] ?? 1;
+      return ink(at, latest.current.doubtful ? "--doubtful" : trackColour(track));
+    };
     const edge = { stroke: "transparent", width: 0, points: { show: false } };
-    const place = series.length;
+    const first = series.length;
     series.push({ stroke: colour, width: 2, points: { show: false } }, { ...edge }, { ...edge });
-    bands.push({ series: [place + 2, place + 1], fill: () => fade(colour(), 0.14) });
+    bands.push({ series: [first + 2, first + 1], fill: () => fade(colour(), 0.14) });
   }
   return new uPlot(
     {
@@ -102,7 +109,7 @@ function build(at: HTMLElement, tracks: number[], latest: { current: Props }): u
         ],
       },
     },
-    [[]],
+    table([]),
     at,
   );
 }
