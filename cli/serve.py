@@ -25,6 +25,7 @@ from stream.supervisor import Analyzer
 from styleflow.card import ModelCard
 from web.app import create_app
 from web.auth import check_binding
+from web.pages import NOT_BUILT, is_built
 from web.sockets import SERVER_OPTIONS
 
 log = structlog.get_logger(__name__)
@@ -145,6 +146,8 @@ def _greet(console: Console, settings: Settings, port: int, warning: str) -> Non
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)
+    if not is_built():
+        console.print(f"  note    {NOT_BUILT}", style="yellow", markup=False, highlight=False)
     if warning:
         console.print(f"  note    {warning}", style="yellow", markup=False, highlight=False)
     if not settings.streams:

@@ -49,7 +49,8 @@ from stream.ingest.open import check, is_demo
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
-from stream.pipeline import Pipeline
+from stream.pictures import Pictures, Still
+from stream.pipeline import Pipeline, Processed
 from stream.publish.hub import Hub
 from stream.publish.messages import StreamInfo, Voice
 from stream.replay import analyze
@@ -116,6 +117,7 @@ class _Stream:
     report: StreamReport | None = None
     scores: dict[tuple[int, str], Score] = field(default_factory=dict)
     reconnects: int = 0
+    engine: EngineSettings | None = None  # thresholds of its own
     copied: CounterCopy = field(default_factory=CounterCopy)
     leaving: asyncio.Event | None = None
 
@@ -149,6 +151,9 @@ class Analyzer:
         self._pipeline = pipeline
         self._voices = tuple(Voice(o.card, o.calibration.fitted) for o in pipeline.opinions)
         self._cadence_hz = pipeline.cadence_hz
+        self._engine = pipeline.settings
+        self._pictures = Pictures()
+        self._drawing = asyncio.Semaphore(1)  # one worker thread makes pictures, never more
         self._clock = clock
         self._rng = random.Random(seed)
         self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
@@ -260,8 +265,12 @@ class Analyzer:
         """Restart a stream with other settings."""
         if spec.id not in self._streams:
             raise StreamUnknown(spec.id)
+        engine = self._streams[spec.id].engine
         await self.remove(spec.id)
-        return await self.add(spec)
+        status = await self.add(spec)
+        if engine is not None:
+            await self.retune(engine, spec.id)
+        return status
 
     async def remove(self, stream: str) -> None:
         """Stop and forget a stream, in any state, in bounded time."""
@@ -291,6 +300,7 @@ class Analyzer:
         self._drain()
         del self._streams[stream]
         self.hub.retire(stream)
+        self._pictures.forget(stream)
         self.metrics.forget(stream)
         self.metrics.streams.set(len(self._streams))
         state.leaving.set()
@@ -298,16 +308,11 @@ class Analyzer:
 
     def spec(self, stream: str) -> StreamSpec:
         """Return a stream's settings as they were given."""
-        state = self._streams.get(stream)
-        if state is None:
-            raise StreamUnknown(stream)
-        return state.spec
+        return self._state(stream).spec
 
     def status(self, stream: str) -> StreamStatus:
         """Return how one stream stands."""
-        state = self._streams.get(stream)
-        if state is None:
-            raise StreamUnknown(stream)
+        state = self._state(stream)
         report = state.report
         return StreamStatus(
             id=state.spec.id,
@@ -332,14 +337,41 @@ class Analyzer:
         """Return how every stream stands, ordered by id."""
         return tuple(self.status(stream) for stream in sorted(self._streams))
 
-    async def retune(self, settings: EngineSettings) -> None:
-        """Change thresholds for every stream without losing history."""
+    def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what one stream is judged by; None means what holds for the others."""
+        state = self._state(stream) if stream is not None else None
+        return (state.engine if state else None) or self._engine
+
+    async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Change thresholds of one stream, or of all, without losing history."""
+        if stream is None:
+            self._engine = settings
+            for state in self._streams.values():
+                state.engine = None
+        else:
+            self._state(stream).engine = settings
 
         def retune() -> tuple[Event, ...]:
-            self._pipeline.retune(settings)
+            self._pipeline.retune(settings, stream)
             return ()
 
         self._order(retune)
+
+    async def picture(self, stream: str, width: int) -> Still | None:
+        """Return the newest picture of a stream, and have more of them kept for a while."""
+        self._state(stream)
+        self._pictures.watch(stream, self._clock.monotonic())
+        done = self._pictures.ready(stream, width)
+        if done is not None:
+            return done
+        async with self._drawing:
+            return await asyncio.to_thread(self._pictures.still, stream, width)
+
+    def _state(self, stream: str) -> _Stream:
+        state = self._streams.get(stream)
+        if state is None:
+            raise StreamUnknown(stream)
+        return state
 
     def health(self) -> Health:
         """Return whether the process is live and ready."""
@@ -451,6 +483,7 @@ class Analyzer:
                 continue
             failures = 0
             self._beat = self._clock.monotonic()
+            self._keep_pictures(done)
             for fault in done.faults:
                 log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
                 self.metrics.frames_dropped.labels(fault.stream, "fault").inc()
@@ -461,6 +494,13 @@ class Analyzer:
         now = self._clock.monotonic()
         for event in events:
             self._outbox.put(_Handed(event, now))
+
+    def _keep_pictures(self, done: Processed) -> None:
+        for seen in done.seen:
+            stream = seen.frame.stream
+            if self._pictures.watched(stream):
+                scores = [e for e in done.events if isinstance(e, Score) and e.stream == stream]
+                self._pictures.offer(seen.frame, seen.faces, scores, self._clock.monotonic())
 
     # --- event loop: from mailbox to hub ----------------------------------------------------
 
@@ -548,6 +588,7 @@ class Analyzer:
                     self._replace(state)
                 self._copy_counters(state)
             self._copy_totals()
+            self._pictures.prune(now)
             await self._clock.sleep(self.settings.tick_s)
 
     def _copy_totals(self) -> None:

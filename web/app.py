@@ -17,7 +17,7 @@ from stream.publish.asyncapi import document
 from stream.publish.hub import Hub
 from stream.publish.messages import SUBPROTOCOL
 from stream.streams import StreamControl
-from web import answers, pages, streams
+from web import answers, history, pages, pictures, streams, thresholds
 from web.access import Guardian
 from web.auth import Access, Scope
 from web.errors import refuse
@@ -71,6 +71,9 @@ def create_app(
     app.include_router(
         streams.routes(control, hub, guardian, clock, settings.source_roots, resolve)
     )
+    app.include_router(pictures.routes(control, guardian, clock))
+    app.include_router(history.routes(hub, guardian, clock))
+    app.include_router(thresholds.routes(control, guardian))
     app.include_router(_prediction(desk, guardian))
     app.include_router(_descriptions(registry, guardian))
     app.include_router(_scores(hub, access, settings, clock))

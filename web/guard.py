@@ -22,12 +22,19 @@ from web.auth import is_loopback
 MAX_BODY = 64 * 1024
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+# The page may use this machine's camera and screen when its user says so, and nothing else.
+PERMISSIONS_POLICY = (
+    "camera=(self), display-capture=(self), microphone=(), geolocation=(), payment=(), usb=()"
 )
 
 _HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
+    "permissions-policy": PERMISSIONS_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",

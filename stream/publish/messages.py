@@ -35,7 +35,7 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
-from stream.problems import REASON_WORDS, STATE_WORDS, notice
+from stream.problems import REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
 from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.faces.face import Box, FaceQuality
 
@@ -260,6 +260,7 @@ class StatusData(_Model):
     reasons: tuple[AbstainReason, ...] = Field(description="why it yields no scores")
     age_s: Number = Field(description="seconds since the newest frame arrived")
     summary: str = Field(description="the same in plain words")
+    hint: str = Field(description="what to do when it is not live; empty when nothing")
     demo: bool
     notice: str
 
@@ -761,6 +762,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         reasons=report.reasons,
         age_s=report.age_s,
         summary=", ".join(words),
+        hint=SOURCE_HINTS[change.code] if change and change.code else "",
         demo=context.info.demo,
         notice=context.info.notice,
     )
