@@ -166,7 +166,8 @@ export class Streams {
     const stream = this.all.get(id) ?? this.make(id);
     stream.model = data.model;
     stream.epoch = message.epoch;
-    stream.faces = new Map(data.scores.map((face) => [face.track, face]));
+    const shown = data.scores.filter((face) => isShown(stream, face));
+    stream.faces = new Map(shown.map((face) => [face.track, face]));
     this.status(id, data.status, message);
   }
 
@@ -193,7 +194,7 @@ export class Streams {
     message: { ts_emit: string; ts_capture: string | null; epoch: number },
   ): void {
     const stream = this.all.get(id);
-    if (!stream) return;
+    if (!stream || !isShown(stream, data)) return;
     stream.faces.set(data.track, data);
     stream.epoch = message.epoch;
     const t = Date.parse(message.ts_capture ?? message.ts_emit);
@@ -287,4 +288,9 @@ export function doubt(stream: Stream): "untrained" | "demo" | null {
 /** Milliseconds since the newest frame arrived; null when none ever did. */
 export function frameAge(stream: Stream, serverNow: number): number | null {
   return stream.frameAt === null ? null : Math.max(serverNow - stream.frameAt, 0);
+}
+
+/** Of several detectors side by side, the page shows the stream's first; the API has them all. */
+function isShown(stream: { model: Model | null }, face: ScoreData): boolean {
+  return stream.model === null || face.model.name === stream.model.name;
 }
