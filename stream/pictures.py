@@ -136,7 +136,7 @@ class Pictures:
         """
         by_track = {
             score.track: score
-            for score in scores
+            for score in reversed(list(scores))  # of several detectors the first one is shown
             if score.epoch == frame.epoch and score.end == frame.at
         }
         with self._lock:

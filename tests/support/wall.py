@@ -173,7 +173,14 @@ class PlayedWall:
         self._tell(*scores)
         if stream.faces and stream.verdict is not stream.told:
             change = VerdictChanged(
-                stream.id, stream.epoch, 1, at, stream.told, stream.verdict, stream.level
+                stream.id,
+                stream.epoch,
+                1,
+                at,
+                stream.told,
+                stream.verdict,
+                stream.level,
+                CARD.name,
             )
             stream.told = stream.verdict
             self._tell(change)
