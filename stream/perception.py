@@ -4,6 +4,9 @@ Looking at the whole picture is dear, laying the mesh over a known face is cheap
 runs at every n-th frame and at once when a face is missing; in between, the faces of the previous
 frame are followed. Now and then the picture is searched in tiles for small faces.
 
+A caller's pictures may change their size in the middle of an epoch. What is known of a face is then
+mapped onto the new size and the picture is looked at anew, so the face keeps its track.
+
 This is a plain object, stepped frame by frame; what finds faces is passed in.
 """
 
@@ -77,6 +80,7 @@ class Perception:
         self._aligner = Aligner(clip.size_px, self.settings.anchor)
         self._tracker = FaceTracker(self.settings.tracker)
         self._epoch: int | None = None
+        self._size: tuple[int, int] = (0, 0)
         self._anchorings: dict[int, Anchoring] = {}
         self._forget_faces()
 
@@ -95,6 +99,7 @@ class Perception:
         if frame.epoch != self._epoch:
             ended = self.close()
             self._epoch = frame.epoch
+        self._fit(frame.image)
         faces = self._look(frame.image)
         looks = [describe(frame.image, face) for face in faces]
         step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
@@ -112,12 +117,30 @@ class Perception:
             started=step.started,
             ended=ended,
             overrun=overrun,
+            link_loss=frame.link_loss,
         )
 
     def close(self, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[EndedTrack, ...]:
         """End every track, forget what is in view, and return what ended."""
         self._forget_faces()
         return self._end(self._tracker.end(reason))
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch of the newest frame; None before the first."""
+        return self._epoch
+
+    def _fit(self, image: Image) -> None:
+        """Map what is known onto pictures of this size, if it is another than before."""
+        size = (image.shape[1], image.shape[0])
+        if size == self._size:
+            return
+        if self._tracker and all(self._size):
+            x, y = size[0] / self._size[0], size[1] / self._size[1]
+            self._tracker.rescale(x, y)
+            self._anchorings = {n: a.rescaled(x, y) for n, a in self._anchorings.items()}
+        self._size = size
+        self._forget_faces()
 
     def _forget_faces(self) -> None:
         self._faces: tuple[Face, ...] = ()

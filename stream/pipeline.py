@@ -97,6 +97,13 @@ class Pipeline:
         self.device.run((plan,))
         return events
 
+    def end(self, stream: str, epoch: int) -> tuple[Event, ...]:
+        """End every track of a stream whose caller has gone; a later epoch's are left alone."""
+        lane = self._lanes.get(stream)
+        if lane is None or (lane.perception.epoch or 0) > epoch:
+            return ()
+        return self._recover(lane)
+
     def process(self, batch: Sequence[tuple[Frame, int]]) -> Processed:
         """Turn frames into events; each frame comes with the number of frames dropped before it.
 
@@ -138,7 +145,7 @@ class Pipeline:
             lane.engine.retune(settings)
 
     def _recover(self, lane: _Lane) -> tuple[Event, ...]:
-        """End every track of a stream after a fault; its next track gets a number of its own."""
+        """End every track of a stream; its next track gets a number of its own."""
         lane.perception.close()
         plan, events = lane.engine.end(TrackEnd.EPOCH_ENDED)
         self.device.run((plan,))

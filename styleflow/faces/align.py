@@ -25,7 +25,7 @@ Departs: FFHQ-like framing (eyes a quarter of the crop apart) in place of FTCN's
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -97,6 +97,21 @@ class Anchoring:
     def begin(cls, at: float, points: Points) -> Anchoring:
         """Return the anchoring of a track's first frame. Raises ShapeMismatch: see `fit`."""
         return cls(fit(points), None, 1, settled=False, mean=points, smoothed=points, at=at)
+
+    def rescaled(self, x: float, y: float) -> Anchoring:
+        """Return the same anchoring for pictures `x` times as wide and `y` times as high."""
+        scale = np.array([x, y])
+
+        def onto(transform: Transform) -> Transform:
+            return np.column_stack([transform[:, :2] / scale, transform[:, 2]])
+
+        return replace(
+            self,
+            anchor=onto(self.anchor),
+            moved=None if self.moved is None else onto(self.moved),
+            mean=self.mean * scale,
+            smoothed=self.smoothed * scale,
+        )
 
     def advance(
         self, at: float, points: Points, settings: AnchorSettings | None = None
