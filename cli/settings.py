@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stream.batcher import BatcherSettings
+from stream.calls import WebRtcSettings
 from stream.engine.engine import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception import PerceptionSettings
@@ -51,7 +52,8 @@ class SourceConfig(_Section):
     """How a stream is obtained.
 
     Attributes:
-        url: rtsp://, rtsps://, demo://authentic, demo://tampered, or the path of a file.
+        url: rtsp://, rtsps://, whip:// (waits for a WebRTC peer at /whip/ID), demo://authentic,
+            demo://tampered, or the path of a file.
         transport: RTP transport of an RTSP source; auto tries TCP, then UDP.
         timeout_s: silence after which the network layer gives up.
         tls_verify: check the server's certificate (RTSPS).
@@ -133,6 +135,7 @@ class Settings(_Section):
 
     Attributes:
         web: where to listen, whom to serve, and what they may reach.
+        webrtc: which calls are answered (WHIP), where, and how much they may send.
         model: which weights score, and on what.
         analyzer: how much one process takes on.
         batching: how streams share one device.
@@ -143,6 +146,7 @@ class Settings(_Section):
     """
 
     web: WebSettings = WebSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
     model: ModelConfig = ModelConfig()
     analyzer: AnalyzerSettings = AnalyzerSettings()
     batching: BatcherSettings = BatcherSettings()

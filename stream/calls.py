@@ -1,13 +1,13 @@
 """What may be said about calls over WebRTC: their settings, their answers, and who answers them.
 
-Values only. `stream.ingest.webrtc` speaks with peers, `stream.supervisor` runs them, `web.signalling`
-is where they knock.
+Values only. `stream.ingest.webrtc` speaks with peers, `stream.switchboard` keeps them apart, and
+`web.signalling` is where they knock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -27,7 +27,7 @@ class IceServer:
 
     url: str
     username: str = ""
-    credential: SecretStr = SecretStr("")
+    credential: SecretStr = field(default_factory=lambda: SecretStr(""))
 
     def __post_init__(self) -> None:
         if self.url.partition(":")[0] not in ("stun", "stuns", "turn", "turns"):

@@ -23,7 +23,7 @@ class ConnectionState(Enum):
     STALLED = "stalled"
     BACKING_OFF = "backing_off"
     FAILED = "failed"
-    ENDED = "ended"  # a file or demo that has played to its end; nothing is wrong
+    ENDED = "ended"  # a file or demo has played to its end, or a call is over
 
 
 class ReasonCode(Enum):

@@ -90,7 +90,7 @@ STATE_WORDS: dict[ConnectionState, str] = {
     ConnectionState.STALLED: "stalled: connected, but no packets arrive",
     ConnectionState.BACKING_OFF: "not connected, trying again soon",
     ConnectionState.FAILED: "failed, needs your attention; retried rarely",
-    ConnectionState.ENDED: "played to its end",
+    ConnectionState.ENDED: "over: it has come to its end",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream.events import AbstainReason, ConnectionState, ReasonCode, Score
+from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Score
 from stream.ingest.source import SourceSettings
 from styleflow.card import ModelCard
 
@@ -46,6 +46,7 @@ class StreamStatus:
     reasons: tuple[AbstainReason, ...]
     model: ModelCard
     scores: tuple[Score, ...]
+    link: LinkQuality | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 Theory of operation. One attempt runs CONNECTING, WAITING_FOR_KEYFRAME, LIVE. Silence while waiting
 or live makes it STALLED, the next packet undoes that. Every attempt ends in BACKING_OFF (trying
 again soon), FAILED (a person has to act: wrong password, no such path, refused certificate,
-unknown codec; trying again later) or ENDED (a file played to its end, or a call is over). From there
-only CONNECTING follows. A method called in a state where it means nothing changes nothing and
+unknown codec; trying again later) or ENDED (a file played to its end, or a call is over). From
+there only CONNECTING follows. A method called in a state where it means nothing changes nothing and
 returns nothing, so whoever calls need not know the state.
 """
 
