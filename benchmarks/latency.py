@@ -345,14 +345,16 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the JSON and the chart.")] = RESULTS,
     *,
     seconds: Annotated[float, typer.Option(min=1, help="Measured per load.")] = 30.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of torch.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of torch; the product's default.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="6 s per load; a smoke test.")] = False,
 ) -> None:
     """Measure how long a frame takes from packet to published score."""
     logs.configure("warning", "console")
-    settings = load(None, {}, {"model": {"threads": threads}})
-    if threads is not None:
-        torch.set_num_threads(threads)  # before the hardware is described
+    settings = load(None, {}, {"model": {"threads": threads}} if threads else None)
+    if settings.model.threads is not None:
+        torch.set_num_threads(settings.model.threads)  # before the hardware is described
     where = hardware()
     found = asyncio.run(measure_all(6.0 if quick else seconds, settings))
     out.mkdir(parents=True, exist_ok=True)

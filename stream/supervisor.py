@@ -47,7 +47,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import check, open_source
+from stream.ingest.open import check, is_demo, open_source
 from stream.ingest.sdp import check_offer
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.webrtc import PeerCounters
@@ -115,6 +115,7 @@ class _Stream:
     thread: threading.Thread
     stop: threading.Event
     change: StreamChanged
+    demo: bool = False
     changed_at: float = 0.0
     epoch: int = 0
     report: StreamReport | None = None
@@ -225,14 +226,15 @@ class Analyzer:
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
         ingest, thread, stop = self._ingest(spec, epoch=0)
-        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec))
+        demo = is_demo(spec.source.url)
+        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec), demo=demo)
         self.hub.announce(
             spec.id,
             StreamInfo(
                 name=spec.name or spec.id,
                 model=self._card,
                 calibrated=self._calibrated,
-                demo=spec.source.url.is_demo,
+                demo=demo,
             ),
         )
         self.metrics.streams.set(len(self._streams))
@@ -382,7 +384,7 @@ class Analyzer:
             id=state.spec.id,
             name=state.spec.name or state.spec.id,
             source=state.spec.source.url.redacted,
-            demo=state.spec.source.url.is_demo,
+            demo=state.demo,
             state=state.change.state,
             code=state.change.code,
             detail=state.change.detail,

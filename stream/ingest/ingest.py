@@ -186,7 +186,7 @@ class Ingest:
 
     def _read(self, emit: Emit, wait: Wait) -> SourceError:
         """Read one connection to its end and return why it ended."""
-        decoded_before = self._tally.decoded
+        decoded_before, placed_before = self._tally.decoded, self._placed
         self._decoder = None
         try:
             source = self._open_source(self.settings, self._clock, wait)
@@ -206,12 +206,19 @@ class Ingest:
         finally:
             source.close()
         self._finish(emit)
-        if ending.code is ReasonCode.ENDED and self._tally.decoded == decoded_before:
+        if ending.code is ReasonCode.ENDED and self._placed == placed_before:
             # An empty file must not be looped over at full speed, nor pass for one well played.
             ends_anyhow = self.settings.url.is_live or self.settings.url.is_call
             code = ReasonCode.ENDED if ends_anyhow else ReasonCode.CORRUPT
-            return SourceError(code, f"{ending.detail} without one picture that can be decoded")
+            decoded = self._tally.decoded > decoded_before
+            lack = "has a time stamp; a container has them" if decoded else "can be decoded"
+            return SourceError(code, f"{ending.detail} without one picture that {lack}")
         return ending
+
+    @property
+    def _placed(self) -> int:
+        """How many pictures got a place in media time."""
+        return self._tally.decoded - self._discarded.total()
 
     def _take(self, packet: Packet, emit: Emit) -> None:
         with self._lock:

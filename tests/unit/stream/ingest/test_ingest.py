@@ -245,6 +245,16 @@ def test_a_file_of_nothing_is_not_looped_over(tmp_path: Path) -> None:
     assert run.waits
 
 
+def test_a_bare_stream_without_time_stamps_is_refused_and_not_looped_over(tmp_path: Path) -> None:
+    """It used to play to its end, all pictures decoded and none of them ever seen."""
+    path = encode(tmp_path / "bare.h264", moving_pictures(10))
+    run = Run(of_file(path, loop=True), for_s=60).run()
+    assert not run.frames
+    failed = run.changes[-1]
+    assert failed.code is ReasonCode.CORRUPT
+    assert "time stamp" in failed.detail
+
+
 def test_a_missing_file_is_a_failure_with_a_reason(tmp_path: Path) -> None:
     run = Run(of_file(tmp_path / "missing.mp4"), for_s=10.0).run()
     assert run.states == [S.CONNECTING, S.FAILED]
