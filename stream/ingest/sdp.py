@@ -59,12 +59,10 @@ class Fragment:
     Attributes:
         ufrag: the ICE session that it is about; empty when it does not say.
         candidates: (media id, candidate) pairs, without `a=candidate:`.
-        complete: no further candidates will come.
     """
 
     ufrag: str
     candidates: tuple[tuple[str, str], ...]
-    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ def parse_fragment(text: str) -> Fragment:
             raise OfferInvalid("a line is neither an attribute nor a media section")
     if not ufrags and not candidates and "a=end-of-candidates" not in lines:
         raise OfferInvalid("the fragment says nothing")
-    return Fragment(ufrags[0] if ufrags else "", tuple(candidates), "a=end-of-candidates" in lines)
+    return Fragment(ufrags[0] if ufrags else "", tuple(candidates))
 
 
 def is_useful(line: str) -> bool:
@@ -294,6 +292,8 @@ def _without_names(text: str) -> str:
             candidates += 1
             if not is_useful(line) or candidates > MAX_CANDIDATES:
                 continue
+        elif line == "a=end-of-candidates":
+            continue  # a peer that is not reached may still reach us; the deadline decides
         elif line.startswith("a=group:") and not line.startswith("a=group:BUNDLE"):
             continue
         kept.append(line)

@@ -290,6 +290,7 @@ class Peer:
         self._clock = clock
         self._scores = scores
         self._channels = 0
+        self._told = False
         self._began = clock.monotonic()
         self._heard: float | None = None
         self._seen: float | None = None
@@ -359,8 +360,6 @@ class Peer:
             candidate = candidate_from_sdp(text)
             candidate.sdpMid = mid
             await self._connection.addIceCandidate(candidate)
-        if fragment.complete:
-            await self._connection.addIceCandidate(None)
 
     async def close(self) -> None:
         """Say goodbye and release everything; in any state, more than once."""
@@ -514,7 +513,8 @@ class Peer:
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         self._channels += 1
-        if channel.label == SCORES and self._channels == 1:
+        if channel.label == SCORES and not self._told:
+            self._told = True
             self._scores(ScoresChannel(channel, self._settings.max_data))
         elif self._channels <= MAX_CHANNELS:
             channel.close()
