@@ -25,7 +25,7 @@ from rich.console import Console
 from stream.clock import Clock, SystemClock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.webrtc import gather_on
+from stream.ingest.webrtc import close_quietly, gather_on
 from stream.problems import Problem
 from web.errors import Refusal
 
@@ -140,7 +140,7 @@ class Publisher:
             except httpx.HTTPError:
                 pass
             self._session = None
-        await self.connection.close()
+        await close_quietly(self.connection)
 
     def _prefer(self, sender: RTCRtpSender, codec: str) -> None:
         known = RTCRtpSender.getCapabilities("video").codecs

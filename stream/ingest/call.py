@@ -115,6 +115,11 @@ class Feed:
                 raise replace(self._end)
             return None
 
+    def restart(self) -> None:
+        """Refuse what follows until the next keyframe: something before it was given up."""
+        with self._changed:
+            self._awaiting_keyframe = self._wanted = True
+
     def want_keyframe(self) -> None:
         """Say that nothing that comes is of use before the next keyframe."""
         with self._changed:

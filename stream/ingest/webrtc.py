@@ -8,7 +8,10 @@ let go. So nothing is ever left in a queue of aiortc, whether or not anybody kee
 
 aiortc hands over a picture once the first packet of the next one has come, and only if all before
 it was complete; what it had to give up on shows as a keyframe request (PLI), which is watched here,
-so that the next picture can be marked as following a loss.
+so that the next picture can be marked as following a loss. It asks for a lost packet only when it
+notices another loss, and waits for it until 512 packets have piled up, ten seconds of a small
+stream. So a hole is asked for again here, and given up after a second: then the jitter buffer is
+emptied and a keyframe is asked for.
 
 Everything private of aiortc and aioice that is touched is touched in `_Inside`, and a unit test
 fails when a new version has moved it. The rest is told the time, and nothing here starts a task:
@@ -17,6 +20,7 @@ fails when a new version has moved it. The rest is told the time, and nothing he
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +40,7 @@ from aiortc import (
 from aiortc.exceptions import InvalidStateError, OperationError
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.sdp import candidate_from_sdp
+from OpenSSL import SSL
 
 from stream.calls import WebRtcSettings
 from stream.clock import Clock
@@ -52,6 +57,12 @@ RTP_VIDEO = Fraction(1, 90_000)
 
 ASK_S = 0.5
 """How often a keyframe is asked for while one is wanted."""
+
+HOLE_S = 0.3
+"""Silence, while packets come, after which a lost one is asked for again."""
+
+GIVE_UP_S = 1.0
+"""Silence, while packets come, after which a lost one is given up."""
 
 MEASURE_S = 1.0
 """How often the link is measured and pinged."""
@@ -129,6 +140,9 @@ class _Inside:
     QUEUE = "_RTCRtpReceiver__decoder_queue"
     STREAMS = "_RTCRtpReceiver__remote_streams"
     REPAIRS = "_RTCRtpReceiver__rtx_ssrc"
+    NACKS = "_RTCRtpReceiver__nack_generator"
+    BUFFER = "_RTCRtpReceiver__jitter_buffer"
+    REMOTE = "_RTCPeerConnection__remoteIce"
 
     @classmethod
     def tap(cls, receiver: RTCRtpReceiver, tap: _Tap) -> None:
@@ -147,6 +161,18 @@ class _Inside:
 
         vars(receiver)["_send_rtcp_pli"] = told
 
+    @staticmethod
+    def send_quietly(receiver: RTCRtpReceiver) -> None:
+        """Have data for a peer that has gone lost, rather than fail a task that nobody awaits."""
+        transport = receiver.transport
+        send = transport._send_data
+
+        async def quiet(data: bytes) -> None:
+            with contextlib.suppress(ConnectionError, SSL.Error):
+                await send(data)
+
+        vars(transport)["_send_data"] = quiet
+
     @classmethod
     async def ask_for_keyframe(cls, receiver: RTCRtpReceiver) -> bool:
         """Ask the sender for a keyframe; False while it is not known whom to ask."""
@@ -155,6 +181,27 @@ class _Inside:
             return False
         await RTCRtpReceiver._send_rtcp_pli(receiver, ssrc)
         return True
+
+    @classmethod
+    async def ask_for_hole(cls, receiver: RTCRtpReceiver) -> bool:
+        """Ask the sender once more for what is missing; False when nothing is."""
+        ssrc, nacks = cls._main(receiver), getattr(receiver, cls.NACKS)
+        if ssrc is None or not nacks.missing:
+            return False
+        await receiver._send_rtcp_nack(ssrc, sorted(nacks.missing))
+        return True
+
+    @classmethod
+    def give_up_hole(cls, receiver: RTCRtpReceiver) -> None:
+        """Let go of everything that waits for what is missing, and begin with what comes next.
+
+        What was missing may still come; it is then behind the beginning, and let go.
+        """
+        nacks, buffer = getattr(receiver, cls.NACKS), getattr(receiver, cls.BUFFER)
+        nacks.missing.clear()
+        if buffer._origin is not None and nacks.max_seq is not None:
+            buffer.remove(buffer.capacity)
+            buffer._origin = (nacks.max_seq + 1) % (1 << 16)
 
     @classmethod
     def sample(cls, receiver: RTCRtpReceiver, at: float, received: int) -> _Sample:
@@ -192,6 +239,23 @@ class _Inside:
             return await gather(component, list(hosts) or addresses or ["127.0.0.1"], timeout)
 
         vars(connection)["get_component_candidates"] = bound
+
+    @classmethod
+    def stop_connecting(cls, connection: RTCPeerConnection) -> None:
+        """Let aiortc's task that connects find nothing more to do.
+
+        It would go on with what is closed meanwhile: fail where nobody looks, or start a receiver
+        that nobody stops.
+        """
+
+        async def nothing(parameters: object) -> None:
+            return
+
+        getattr(connection, cls.REMOTE).clear()
+        for receiver in connection.getReceivers():
+            vars(receiver)["receive"] = nothing
+        for sender in connection.getSenders():
+            vars(sender)["send"] = nothing
 
     @staticmethod
     async def ping(connection: aioice.ice.Connection) -> bool:
@@ -300,6 +364,7 @@ class Peer:
         self._greedy_since: float | None = None
         self._sample: _Sample | None = None
         self._rtt: float | None = None
+        self._patience = GIVE_UP_S
         self._lost = False
         self._hung_up = False
         self._ufrag = ""
@@ -364,7 +429,7 @@ class Peer:
     async def close(self) -> None:
         """Say goodbye and release everything; in any state, more than once."""
         self.feed.end(SourceError(ReasonCode.ENDED, "the call was ended here"))
-        await self._connection.close()
+        await close_quietly(self._connection)
 
     # --- being looked after -----------------------------------------------------------------
 
@@ -372,6 +437,7 @@ class Peer:
         """Ask for keyframes, measure the link, and return why the call has to end, if it has."""
         end = self._end(now)
         if end is None and self._receiver is not None and self._heard is not None:
+            await self._fill_hole(now)
             await self._ask_for_keyframe(now)
             if now - self._measured >= MEASURE_S:
                 await self._measure(now)
@@ -446,6 +512,18 @@ class Peer:
         words = f"the peer sends {self.quality.kbps:.0f} of {self._settings.max_kbps} kbit/s"
         return SourceError(ReasonCode.CORRUPT, words)
 
+    async def _fill_hole(self, now: float) -> None:
+        """Have what is missing sent again; after a second, go on without it."""
+        assert self._receiver is not None
+        silence = now - self._seen if self._seen is not None else 0.0
+        if silence < HOLE_S:
+            self._patience = GIVE_UP_S
+        elif await _Inside.ask_for_hole(self._receiver) and silence > self._patience:
+            self._patience = silence + GIVE_UP_S
+            _Inside.give_up_hole(self._receiver)
+            self.feed.restart()
+            self._losses += 1
+
     async def _ask_for_keyframe(self, now: float) -> None:
         due = now - self._keyframe_at >= self._settings.keyframe_s
         if not (due or self.feed.keyframe_wanted) or now - self._asked < ASK_S:
@@ -483,6 +561,7 @@ class Peer:
                 self._receiver = receiver
                 _Inside.tap(receiver, _Tap(self._take_picture, self._on_end))
                 _Inside.watch_losses(receiver, self._on_loss)
+                _Inside.send_quietly(receiver)
             else:
                 _Inside.tap(receiver, _Tap(self._take_audio, _nothing))
 
@@ -533,6 +612,12 @@ def gather_on(connection: RTCPeerConnection, hosts: Sequence[str] = ()) -> None:
         _Inside.bind(_Inside.ice(receiver), hosts)
 
 
+async def close_quietly(connection: RTCPeerConnection) -> None:
+    """Close a connection, also one that is still being made, without an error in the log."""
+    _Inside.stop_connecting(connection)
+    await connection.close()
+
+
 def is_keyframe(codec: str, data: bytes) -> bool:
     """Say whether a compressed picture begins anew: a whole VP8 keyframe, or H.264 with an IDR."""
     if codec == "VP8":
@@ -549,4 +634,12 @@ def _nothing() -> None:
     """Take no note of the end of audio."""
 
 
-__all__ = ["SCORES", "Peer", "PeerCounters", "ScoresChannel", "gather_on", "is_keyframe"]
+__all__ = [
+    "SCORES",
+    "Peer",
+    "PeerCounters",
+    "ScoresChannel",
+    "close_quietly",
+    "gather_on",
+    "is_keyframe",
+]

@@ -72,9 +72,13 @@ async def test_what_is_touched_inside_aiortc_is_still_there() -> None:
     connection = RTCPeerConnection()
     transceiver = connection.addTransceiver("video")
     receiver, ice = transceiver.receiver, _Inside.ice(transceiver.receiver)
-    for name in (_Inside.QUEUE, _Inside.STREAMS, _Inside.REPAIRS):
+    for name in (_Inside.QUEUE, _Inside.STREAMS, _Inside.REPAIRS, _Inside.NACKS):
         assert hasattr(receiver, name)
+    assert getattr(connection, _Inside.REMOTE) == {}
+    assert getattr(receiver, _Inside.BUFFER)._origin is None
+    assert getattr(receiver, _Inside.NACKS).missing == set()
     assert asyncio.iscoroutinefunction(RTCRtpReceiver._send_rtcp_pli)
+    assert asyncio.iscoroutinefunction(RTCRtpReceiver._send_rtcp_nack)
     assert asyncio.iscoroutinefunction(ice.get_component_candidates)
     assert ice._nominated == {}
     assert ice._queue.qsize() == 0
