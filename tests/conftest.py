@@ -1,7 +1,10 @@
 """What every test run shares."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Toy networks gain nothing from a second thread, and on a busy machine waiting for it made the
@@ -11,3 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test asserts wall time, so Hypothesis must not either: a busy machine is not a wrong result.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def fresh_logs() -> Iterator[None]:
+    """Undo what a command has configured: its standard error is closed once the test is over."""
+    yield
+    structlog.reset_defaults()
