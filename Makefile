@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help run test check format e2e bench clean
+.PHONY: help run test check format e2e browser bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +31,13 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check e2e ## everything that CI runs: check, then the end-to-end tests
+test: models check e2e browser ## everything that CI runs: check, then the end-to-end tests
 
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly
+
+browser: models ## real headless Chromium with a fake camera; skipped where there is none
+	$(BIN)/pytest -m browser -p no:randomly
 
 format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .
