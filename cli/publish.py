@@ -154,6 +154,8 @@ def _problem(response: httpx.Response) -> Problem:
     """Return what an endpoint said; one that is no analyzer may say anything."""
     try:
         body: Any = response.json()
+        if body["code"] == "http":
+            raise KeyError("nothing here speaks WHIP")
         code, title, detail, hint = (str(body[k]) for k in ("code", "title", "detail", "hint"))
         return Problem(code, title, detail, hint, response.status_code, retry=bool(body["retry"]))
     except (ValueError, KeyError, TypeError):
