@@ -68,14 +68,14 @@ LOOPBACK = ("127.0.0.1",)
 WARM_UP_S = 5.0
 VIDEO = Fraction(1, 90_000)
 
-FLAGS = [
+FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-sync",
     "--allow-loopback-in-peer-connection",
-]
+)
 
 PAGE = """async ([picture, codec, fps]) => {
   const image = new Image();
