@@ -39,7 +39,7 @@ def run(
     length = duration_s(wanted) if is_video else None
     total = min(filter(None, (length, seconds)), default=None)
     clock: Clock = ManualClock() if wanted.url.is_file else SystemClock()
-    check(wanted)
+    check(wanted, served=False)
     pipeline = wiring.pipeline(settings, clock)
     pipeline.device.prepare_thread()
     with (

@@ -428,6 +428,7 @@ class Analyzer:
                 "streams": f"{up} of {len(self._streams)} live",
                 "slots": f"{self._pipeline.device.stats.used} of "
                 f"{self._pipeline.device.stats.slots} in use",
+                "calls": f"{len(self._board)} of {self._board.settings.max_peers}",
                 "events_dropped": str(self._outbox.dropped),
                 "threads_abandoned": str(self._abandoned),
             },
