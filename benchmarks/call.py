@@ -143,7 +143,7 @@ class ReadingPerception(Perception):
 
     shown: dict[tuple[int, float], int]
 
-    def perceive(self, frame: Frame, overrun: int = 0) -> Perceived:
+    def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
         """Look at a frame and remember what time it shows."""
         time = read(frame.image)
         if time is not None:
@@ -257,18 +257,24 @@ async def running(settings: Settings, slow_s: float = 0.0) -> AsyncIterator[Rig]
 
 
 def _pipeline(settings: Settings, shown: dict[tuple[int, float], int], slow_s: float) -> Pipeline:
-    device = Device(
-        wiring.detector(settings), settings.model.slots, settings.model.device,
-        settings.model.threads,
-    )  # fmt: skip
-    finder, clip = load_finder(settings.model.device), device.detector.clip
+    devices = [
+        Device(
+            wiring.detector(wanted, settings, untrained=True),
+            wanted.slots or settings.model.slots,
+            settings.model.device,
+            settings.model.threads,
+        )
+        for wanted in wiring.chosen(settings)
+    ]
+    finder = load_finder(settings.model.device)
+    clips = [device.detector.clip for device in devices]
 
     def eyes() -> Perception:
-        made = ReadingPerception(finder, clip, settings.perception)
+        made = ReadingPerception(finder, clips, settings.perception)
         made.shown = shown
         return _Slow(made, slow_s) if slow_s else made  # type: ignore[return-value]
 
-    return Pipeline(device, eyes, settings.engine, SystemClock())
+    return Pipeline(devices, eyes, settings.engine, SystemClock())
 
 
 class _Slow:
@@ -282,7 +288,7 @@ class _Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def perceive(self, frame: Frame, overrun: int = 0) -> Perceived:
+    def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
         """Look at a frame, for long."""
         until = self._clock.monotonic() + self._seconds
         seen = self._inner.perceive(frame, overrun)

@@ -117,6 +117,7 @@ class StatusView(StreamView):
     reasons: tuple[AbstainReason, ...]
     link: LinkData | None
     model: Model
+    models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
     notice: str
     scores: tuple[ScoreData, ...]
     at: datetime
@@ -244,7 +245,8 @@ def _status(status: StreamStatus, info: StreamInfo, clock: Clock) -> StatusView:
         reconnects=status.reconnects,
         reasons=status.reasons,
         link=link_data(status.link),
-        model=model_data(status.model),
+        model=model_data(status.models[0]),
+        models=tuple(model_data(model) for model in status.models),
         notice=info.notice,
         scores=tuple(score_data(score, info, clock.monotonic()) for score in status.scores),
         at=clock.utc(),

@@ -350,7 +350,7 @@ async def test_twenty_ugly_endings_leave_nothing_behind(rig: CallRig) -> None:
     await rig.until(lambda: sockets() <= before, f"end of all sockets ({before} before)")
     assert left_tasks() == []
     assert thread_names() == []
-    assert rig.analyzer._pipeline.device.stats.used == 0
+    assert [d.stats.used for d in rig.analyzer._pipeline.devices] == [0]
     assert rig.analyzer._board.abandoned == 0
     assert rig.analyzer.hub.clients == 0
 
