@@ -56,6 +56,9 @@ test: models check dashboard-test e2e browser ## everything that CI runs: check,
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly
 
+browser: models ## real headless Chromium with a fake camera; skipped where there is none
+	$(BIN)/pytest -m browser -p no:randomly
+
 format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

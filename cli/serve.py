@@ -107,7 +107,9 @@ async def _serve(
     cards = [opinion.card for opinion in pipeline.opinions]
     for card in cards:
         metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
-    analyzer = Analyzer(pipeline, hub, metrics, clock, settings.analyzer, settings.batching)
+    analyzer = Analyzer(
+        pipeline, hub, metrics, clock, settings.analyzer, settings.batching, calls=settings.webrtc
+    )
     async with analyzer:
         for spec in specs:
             await analyzer.add(spec)
@@ -118,6 +120,7 @@ async def _serve(
             settings=settings.web,
             clock=clock,
             registry=metrics.registry,
+            ice_servers=settings.webrtc.ice_servers,
         )
         server = _Server(
             uvicorn.Config(app, log_config=None, log_level="warning", **SERVER_OPTIONS)

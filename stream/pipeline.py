@@ -226,6 +226,15 @@ class Pipeline:
         lane = self._lanes.pop(stream, None)
         return () if lane is None else self._end(lane, reason)
 
+    def end(self, stream: str, epoch: int) -> tuple[Event, ...]:
+        """End every track of a stream whose caller has gone; a later epoch's are left alone."""
+        lane = self._lanes.get(stream)
+        if lane is None or (lane.perception.epoch or 0) > epoch:
+            return ()
+        events = self._end(lane, TrackEnd.EPOCH_ENDED)
+        lane.perception.close()
+        return events
+
     def process(self, batch: Sequence[tuple[Frame, int]]) -> Processed:
         """Turn frames into events; each frame comes with the number of frames dropped before it.
 

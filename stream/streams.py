@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stream.engine.settings import EngineSettings
-from stream.events import AbstainReason, ConnectionState, ReasonCode, Score
+from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Score
 from stream.ingest.source import SourceSettings
 from stream.pictures import Still
 from styleflow.card import ModelCard
@@ -51,6 +51,7 @@ class StreamStatus:
     reasons: tuple[AbstainReason, ...]
     models: tuple[ModelCard, ...]
     scores: tuple[Score, ...]
+    link: LinkQuality | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from stream.analysis import Analysis, Predictor, TrackTimeline
+from stream.calls import CallAnswer, IceServer
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
-from stream.errors import StreamExists, StreamUnknown
+from stream.errors import CallUnknown, StreamError, StreamExists, StreamUnknown
 from stream.events import ConnectionState, TrackEnd, Verdict
 from stream.pictures import Pictures, Still
 from stream.publish.hub import Hub, HubSettings, StreamInfo
@@ -36,6 +37,10 @@ class PlayedAnalyzer:
     def __init__(self, hub: Hub) -> None:
         self.specs: dict[str, StreamSpec] = {}
         self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
+        self.calls: dict[str, str] = {}
+        self.offers: list[str] = []
+        self.fragments: list[str] = []
+        self.refusal: StreamError | None = None
         self.state = Health(live=True, ready=True, details={"device": "answers"})
         self.engine = EngineSettings()
         self.engines: dict[str, EngineSettings] = {}
@@ -115,6 +120,32 @@ class PlayedAnalyzer:
         self.pictures.watch(stream, 0.0)
         return self.pictures.still(stream, width)
 
+    async def call(self, stream: str, offer: str) -> CallAnswer:
+        """Answer every offer alike, unless told to refuse."""
+        if self.refusal is not None:
+            raise self.refusal
+        session = f"session-{len(self.calls):016d}"
+        self.calls[session] = stream
+        self.offers.append(offer)
+        return CallAnswer(session, '"first"', "v=0\r\nanswer")
+
+    def etag(self, session: str) -> str:
+        """Return the tag of a call."""
+        if session not in self.calls:
+            raise CallUnknown
+        return '"first"'
+
+    async def trickle(self, session: str, fragment: str) -> None:
+        """Keep a fragment, unless told to refuse."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.fragments.append(fragment)
+
+    async def hang_up(self, session: str) -> None:
+        """Forget a call."""
+        self.etag(session)
+        del self.calls[session]
+
     def health(self) -> Health:
         """Return what the test has set."""
         return self.state
@@ -163,6 +194,7 @@ class WebRig:
         clock: Clock | None = None,
         resolve: Callable[[str, int], Any] | None = None,
         predictor: Predictor | None = None,
+        ice_servers: Sequence[IceServer] = (),
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -177,6 +209,7 @@ class WebRig:
             self.clock,
             self.registry,
             resolve=resolve or resolver(()),
+            ice_servers=ice_servers,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
