@@ -1,6 +1,7 @@
 """What every test run shares."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +18,9 @@ settings.load_profile("project")
 
 
 @pytest.fixture(autouse=True)
-def fresh_logs() -> Iterator[None]:
-    """Undo what a command has configured: its standard error is closed once the test is over."""
+def as_it_was() -> Iterator[None]:
+    """Undo what a command does to its process: logging, and how the thread rounds tiny numbers."""
     yield
     structlog.reset_defaults()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_flush_denormal(False)
