@@ -22,6 +22,7 @@ from stream.errors import StreamExists, StreamUnknown
 from stream.events import ConnectionState, TrackEnd, Verdict
 from stream.pictures import Pictures, Still
 from stream.publish.hub import Hub, HubSettings, StreamInfo
+from stream.publish.messages import Voice
 from stream.streams import Health, StreamSpec, StreamStatus
 from styleflow.card import ModelCard, TrainingStatus
 from tests.support.wire import UNTRAINED, score
@@ -36,6 +37,7 @@ class PlayedAnalyzer:
     def __init__(self, hub: Hub) -> None:
         self.specs: dict[str, StreamSpec] = {}
         self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
+        self.others: dict[str, tuple[Voice, ...]] = {}  # further detectors of a stream
         self.state = Health(live=True, ready=True, details={"device": "answers"})
         self.engine = EngineSettings()
         self.engines: dict[str, EngineSettings] = {}
@@ -49,7 +51,9 @@ class PlayedAnalyzer:
         self.specs[spec.id] = spec
         card = self.cards.get(spec.id, UNTRAINED)
         trained = card.status is TrainingStatus.TRAINED
-        info = StreamInfo(spec.name or spec.id, card, trained, spec.source.url.is_demo)
+        others = self.others.get(spec.id, ())
+        demo = spec.source.url.is_demo
+        info = StreamInfo(spec.name or spec.id, card, trained, demo, others)
         self._hub.announce(spec.id, info)
         return self.status(spec.id)
 
