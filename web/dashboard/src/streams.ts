@@ -283,11 +283,20 @@ export function primary(stream: Stream): string | null {
   return names.includes(ENSEMBLE) ? ENSEMBLE : (names[0] ?? null);
 }
 
-/** The score that speaks for a face: the primary detector's, or any that there is. */
+/**
+ * The score that speaks for a face: the primary detector's, or any that there is. Where no ensemble
+ * weighs them against each other, one detector that finds the face suspect is enough to be heard.
+ */
 export function speaking(stream: Stream, track: number): ScoreData | null {
   const voices = stream.faces.get(track);
   if (!voices) return null;
-  return voices.get(primary(stream) ?? "") ?? voices.values().next().value ?? null;
+  const name = primary(stream);
+  if (name !== ENSEMBLE) {
+    for (const voice of voices.values()) {
+      if (voice.state === "suspect" && doubt(stream, voice.model) === null) return voice;
+    }
+  }
+  return voices.get(name ?? "") ?? voices.values().next().value ?? null;
 }
 
 /** The score that a tile speaks of: the most telling state first, then the highest score. */

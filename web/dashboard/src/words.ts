@@ -58,7 +58,9 @@ export function because(stream: Stream, what: Condition): string {
     case "clear":
     case "warming": {
       const others = stream.faces.size - 1;
-      return others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
+      const more = others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
+      const by = stream.models.length > 1 ? `says ${leading(stream)?.detector}` : "";
+      return [by, more].filter(Boolean).join(", ");
     }
     case "ended":
       return "played to its end";

@@ -165,3 +165,19 @@ test("doubt is a model's own: an untrained one does not taint the others", () =>
   expect(doubt(get())).toBeNull();
   expect(doubt(get(), bad)).toBe("untrained");
 });
+
+test("one detector's suspicion is heard, unless an ensemble weighs it or it is no finding", () => {
+  const other = { ...TRAINED, name: "caddm" };
+  const suspect = score({ detector: "caddm", model: other, p: 0.9, state: "suspect" });
+  const lead = (models: (typeof other)[], ...scores: ReturnType<typeof score>[]) => {
+    const { streams, get } = lobby();
+    streams.take(say.snapshot("lobby", { models, scores: [score(), ...scores] }), T0);
+    return leading(get())?.detector;
+  };
+  expect(lead([TRAINED, other], suspect)).toBe("caddm");
+  const ensemble = { ...TRAINED, name: "ensemble" };
+  const calm = score({ detector: "ensemble", model: ensemble, p: 0.4 });
+  expect(lead([TRAINED, other, ensemble], suspect, calm)).toBe("ensemble");
+  const bad = { ...other, status: "untrained" as const };
+  expect(lead([TRAINED, bad], { ...suspect, model: bad })).toBe(TRAINED.name);
+});
