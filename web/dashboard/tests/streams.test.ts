@@ -142,7 +142,7 @@ test("the ensemble speaks for several detectors, or else the first", () => {
   const ensemble = { ...TRAINED, name: "ensemble" };
   const { streams, get } = lobby();
   streams.take(say.snapshot("lobby", { models: [TRAINED, other] }), T0);
-  streams.take(say.score({ detector: "caddm", model: other, p: 0.9, state: "suspect" }), T0);
+  streams.take(say.score({ detector: "caddm", model: other, p: 0.9 }), T0);
   expect(speaking(get(), 1)?.detector).toBe("caddm"); // the only one that has spoken
   streams.take(say.score({ p: 0.2 }), T0);
   expect(primary(get())).toBe(TRAINED.name);
