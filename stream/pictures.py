@@ -45,11 +45,11 @@ class PictureSettings:
 
 @dataclass(frozen=True, slots=True)
 class ShownFace:
-    """One face in a picture, with the score that this very frame led to; None when unrated."""
+    """One face in a picture, with the scores that this very frame led to, one per detector."""
 
     track: int
     box: Box
-    score: Score | None = None
+    scores: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,19 +134,18 @@ class Pictures:
             scores: what it led to.
             now: monotonic seconds.
         """
-        by_track = {
-            score.track: score
-            for score in reversed(list(scores))  # of several detectors the first one is shown
-            if score.epoch == frame.epoch and score.end == frame.at
-        }
+        rated = [s for s in scores if s.epoch == frame.epoch and s.end == frame.at]
         with self._lock:
             if frame.stream not in self._watched_until:
                 return False
             before = self._kept.get(frame.stream)
-            if before is not None and not self._replaces(before, frame, now, rated=bool(by_track)):
+            if before is not None and not self._replaces(before, frame, now, rated=bool(rated)):
                 return False
-            shown = tuple(ShownFace(track, box, by_track.get(track)) for track, box in faces)
-            self._kept[frame.stream] = _Kept(frame, shown, bool(by_track), now)
+            shown = tuple(
+                ShownFace(track, box, tuple(s for s in rated if s.track == track))
+                for track, box in faces
+            )
+            self._kept[frame.stream] = _Kept(frame, shown, bool(rated), now)
         return True
 
     def ready(self, stream: str, width: int) -> Still | None:

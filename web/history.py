@@ -25,6 +25,7 @@ class ScoreColumns(BaseModel):
     t: tuple[float, ...] = Field(description="wall-clock seconds since 1970")
     epoch: tuple[int, ...]
     track: tuple[int, ...]
+    detector: tuple[str, ...]
     p: tuple[Share, ...]
     lo: tuple[Share, ...]
     hi: tuple[Share, ...]
@@ -93,6 +94,7 @@ def _scores(points: tuple[Point, ...]) -> ScoreColumns:
         t=tuple(round(point.t, 3) for point in points),
         epoch=tuple(point.epoch for point in points),
         track=tuple(point.track for point in points),
+        detector=tuple(point.detector for point in points),
         p=tuple(point.p for point in points),
         lo=tuple(point.lo for point in points),
         hi=tuple(point.hi for point in points),

@@ -24,16 +24,23 @@ from web.auth import Scope
 from web.streams import StreamId
 
 
+class PictureScore(BaseModel):
+    """What one detector made of one face, up to this very frame."""
+
+    detector: str
+    p: Share
+    lo: Share
+    hi: Share
+    state: State
+    reasons: tuple[AbstainReason, ...]
+
+
 class PictureFace(BaseModel):
-    """One face in a picture; without state when this frame was not rated."""
+    """One face in a picture; without scores when this frame was not rated."""
 
     track: int
     box: FaceBox
-    p: Share = None
-    lo: Share = None
-    hi: Share = None
-    state: State | None = None
-    reasons: tuple[AbstainReason, ...] = ()
+    scores: tuple[PictureScore, ...]
 
 
 class PictureFaces(BaseModel):
@@ -101,16 +108,19 @@ def _headers(still: Still, clock: Clock) -> dict[str, str]:
 
 
 def _face(face: ShownFace) -> PictureFace:
-    box, score = face.box, face.score
-    shown = FaceBox(x0=round(box.x0), y0=round(box.y0), x1=round(box.x1), y1=round(box.y1))
-    if score is None:
-        return PictureFace(track=face.track, box=shown)
+    box = face.box
     return PictureFace(
         track=face.track,
-        box=shown,
-        p=score.score,
-        lo=score.low,
-        hi=score.high,
-        state=state_of(score),
-        reasons=score.reasons,
+        box=FaceBox(x0=round(box.x0), y0=round(box.y0), x1=round(box.x1), y1=round(box.y1)),
+        scores=tuple(
+            PictureScore(
+                detector=score.detector,
+                p=score.score,
+                lo=score.low,
+                hi=score.high,
+                state=state_of(score),
+                reasons=score.reasons,
+            )
+            for score in face.scores
+        ),
     )

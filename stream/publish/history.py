@@ -1,7 +1,7 @@
 """The last minutes of one stream, for whoever opens its page late.
 
-Scores are thinned: one per face and half second, and one more whenever its state changes. Both
-rings are bounded by count and by age; the oldest gives way.
+Scores are thinned: one per face, detector and half second, and one more whenever its state changes.
+Both rings are bounded by count and by age; the oldest gives way.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Point:
         t: wall-clock seconds since 1970 at which the newest packet behind it arrived.
         epoch: the stretch of continuous media time it belongs to.
         track: whose score.
+        detector: by whom.
         p: the score; None when it is no number.
         lo: lower end of its interval.
         hi: upper end of its interval.
@@ -50,6 +51,7 @@ class Point:
     t: float
     epoch: int
     track: int
+    detector: str
     p: float | None
     lo: float | None
     hi: float | None
@@ -76,7 +78,7 @@ class History:
         self.settings = settings or HistorySettings()
         self._points: deque[Point] = deque(maxlen=self.settings.points)
         self._pulses: deque[Pulse] = deque(maxlen=self.settings.pulses)
-        self._newest: dict[int, Point] = {}
+        self._newest: dict[tuple[int, str], Point] = {}
 
     def note_score(self, score: Score, t: float) -> None:
         """Remember a score whose packet arrived at wall-clock second `t`."""
@@ -84,6 +86,7 @@ class History:
             t,
             score.epoch,
             score.track,
+            score.detector,
             _number(score.score),
             _number(score.low),
             _number(score.high),
@@ -91,10 +94,10 @@ class History:
             _number(score.quality.face_px),
             _number(score.quality.sharpness),
         )
-        last = self._newest.get(score.track)
+        last = self._newest.get((point.track, point.detector))
         if last is not None and _alike(last, point) and t - last.t < self.settings.step_s:
             return
-        self._newest[score.track] = point
+        self._newest[point.track, point.detector] = point
         self._points.append(point)
         self._drop(t)
 
@@ -117,8 +120,8 @@ class History:
         oldest = now - self.settings.span_s
         while self._points and self._points[0].t < oldest:
             gone = self._points.popleft()
-            if self._newest.get(gone.track) is gone:
-                del self._newest[gone.track]
+            if self._newest.get((gone.track, gone.detector)) is gone:
+                del self._newest[gone.track, gone.detector]
         while self._pulses and self._pulses[0].t < oldest:
             self._pulses.popleft()
         if len(self._newest) > self.settings.points:

@@ -534,8 +534,7 @@ class Hub:
         return subscription._join(stream, resume, now, utc)
 
     def _publish_score(self, stream: _Stream, score: Score, now: float, utc: datetime) -> None:
-        if stream.info.voice(score.detector) == stream.info.voices[0]:
-            stream.history.note_score(score, utc.timestamp() - max(now - score.arrived, 0.0))
+        stream.history.note_score(score, utc.timestamp() - max(now - score.arrived, 0.0))
         context = stream.context(now, utc)
         rank = STATE_RANK[state_of(score)]
         text = partial(encode, score, context)

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from stream.clock import SystemClock
+from tests.support.browser import chromium
 from tests.support.wall import PlayedWall
 from tests.support.web import WebRig, served
 from web.pages import NOT_BUILT, is_built
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--allow-loopback-in-peer-connection",
-)
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """A browser with a fake camera whose owner always says yes."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium on the PATH")
     if not is_built():
         pytest.skip(NOT_BUILT)
-    async with async_playwright() as playwright:
-        made = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    async with chromium() as made:
         yield made
-        await made.close()
 
 
 class Complaints:

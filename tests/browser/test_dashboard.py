@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stream.clock import SystemClock
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
 from tests.support.wall import PlayedStream, PlayedWall, cameras, untrained
 from tests.support.web import WebRig, served
+from tests.support.wire import CARD
 from web.auth import Role, Token, TokenDigest
 from web.settings import WebSettings
 
@@ -262,6 +264,21 @@ async def test_thresholds_are_changed_from_the_page(
         await page.get_by_label("Clear at or below").fill("0.9")
         await page.get_by_role("button", name="Apply").click()
         await expect(page.locator(".thresholds .problem")).to_contain_text("must be below enter")
+
+
+async def test_several_detectors_are_told_apart(page: Page, wall: PlayedWall, address: str) -> None:
+    """One speaks for the face, the others stand below it, and any can be looked at."""
+    other = replace(CARD, name="caddm")
+    await wall.add(replace(cameras(1)[0], level=0.5, others=(other,)), ago=30)
+    wall.past(30)
+    async with wall.playing():
+        await open_stream(page, address)
+        await expect(page.locator(".face")).to_have_count(1)
+        await expect(page.locator(".others")).to_have_text(re.compile(r"caddm 0\.[23]\d"))
+        await page.get_by_role("combobox", name="Detector").select_option("caddm")
+        await expect(page.locator(".face .score")).to_have_text(re.compile(r"0\.[23]\d"))
+        await expect(page.locator(".others")).to_have_text(re.compile(r"styleflow-live 0\.[45]\d"))
+        await expect(page.locator(".overlay text")).to_have_text(re.compile(r"0\.[23]\d"))
 
 
 async def test_a_stream_is_removed_only_when_asked_twice(

@@ -35,6 +35,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.source import SourceSettings, SourceUrl
+from stream.publish.messages import Voice
 from stream.streams import StreamSpec
 from styleflow.detector import ModelCard
 from styleflow.faces.face import Box, FaceQuality, Image
@@ -52,6 +53,7 @@ class PlayedStream:
     name: str
     url: str = "rtsp://camera.example/stream1"
     model: ModelCard = CARD
+    others: tuple[ModelCard, ...] = ()
     level: float = 0.12
     verdict: Verdict = Verdict.CLEAR
     reasons: tuple[AbstainReason, ...] = ()
@@ -88,6 +90,7 @@ class PlayedWall:
         self.streams[stream.id] = stream
         url = SourceUrl.parse(stream.url)
         self.rig.control.cards[stream.id] = stream.model
+        self.rig.control.others[stream.id] = tuple(Voice(o, True) for o in stream.others)
         await self.rig.control.add(StreamSpec(stream.id, SourceSettings(url), stream.name))
         self._tell(
             StreamChanged(stream.id, 1, ConnectionState.CONNECTING),
@@ -170,6 +173,11 @@ class PlayedWall:
                 stream.seen.add(track)
                 self._tell(TrackStarted(stream.id, stream.epoch, track, at))
         scores = [self._score(stream, track, at, box, now) for track, box in enumerate(boxes, 1)]
+        scores += [
+            replace(one, detector=other.name, score=one.score * 0.6)
+            for one in scores
+            for other in stream.others
+        ]
         self._tell(*scores)
         if stream.faces and stream.verdict is not stream.told:
             change = VerdictChanged(
@@ -180,7 +188,7 @@ class PlayedWall:
                 stream.told,
                 stream.verdict,
                 stream.level,
-                CARD.name,
+                stream.model.name,
             )
             stream.told = stream.verdict
             self._tell(change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -57,7 +58,7 @@ def test_box_and_score_are_of_the_frame_that_is_shown() -> None:
     still = pictures.still("lobby", 320)
     assert still is not None
     assert (still.epoch, still.slot, still.at) == (1, 9, shown.at)
-    assert [face.score is not None for face in still.faces] == [True, False]
+    assert [len(face.scores) for face in still.faces] == [1, 0]
 
 
 def test_a_rated_picture_gives_way_to_rated_ones_at_a_modest_rate() -> None:
@@ -118,3 +119,14 @@ def test_a_removed_stream_leaves_nothing() -> None:
     pictures.forget("lobby")
     assert not pictures.watched("lobby")
     assert pictures.still("lobby", 320) is None
+
+
+def test_every_detector_that_rated_the_frame_has_its_say() -> None:
+    pictures = Pictures()
+    pictures.watch("lobby", 10.0)
+    shown = frame(9)
+    both = [rated(shown), replace(rated(shown), detector="ensemble")]
+    pictures.offer(shown, [(1, BOX)], both, 10.0)
+    still = pictures.still("lobby", 320)
+    assert still is not None
+    assert [score.detector for score in still.faces[0].scores] == ["styleflow-live", "ensemble"]

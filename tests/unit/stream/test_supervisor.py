@@ -229,13 +229,13 @@ async def test_a_picture_is_made_for_who_asks_and_is_of_what_was_scored(clip: Pa
         assert await analyzer.picture("a", 64) is None  # nobody had asked before
         async with asyncio.timeout(PATIENCE_S):
             while (still := await analyzer.picture("a", 64)) is None or not any(
-                face.score for face in still.faces
+                face.scores for face in still.faces
             ):
                 await listener.until(lambda m: m["type"] == "score", len(listener.messages))
         (face,) = still.faces
-        assert face.score is not None
-        assert (face.score.epoch, face.score.end) == (still.epoch, still.at)
-        assert face.box == face.score.box
+        (said,) = face.scores
+        assert (said.epoch, said.end) == (still.epoch, still.at)
+        assert face.box == said.box
         assert still.jpeg[:2] == b"\xff\xd8"
         with pytest.raises(StreamUnknown):
             await analyzer.picture("b", 64)

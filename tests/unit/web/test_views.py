@@ -45,9 +45,11 @@ async def test_a_picture_says_which_frame_it_is_and_who_is_in_it() -> None:
     assert [got.headers[f"picture-{n}"] for n in names] == ["1", "7", "1.280", "160x90"]
     assert got.headers["picture-captured"] == "2025-12-31T23:59:59.500+00:00"
     rated, unrated = json.loads(got.headers["picture-faces"])["faces"]
-    assert (rated["track"], rated["p"], rated["state"]) == (1, 0.25, "ok")
+    (said,) = rated["scores"]
+    assert rated["track"] == 1
+    assert (said["detector"], said["p"], said["state"]) == ("styleflow-live", 0.25, "ok")
     assert rated["box"] == {"x0": 10, "y0": 20, "x1": 50, "y1": 60}
-    assert (unrated["track"], unrated["p"], unrated["state"]) == (2, None, None)
+    assert (unrated["track"], unrated["scores"]) == (2, [])
 
 
 async def test_a_known_picture_is_not_sent_again() -> None:
@@ -85,6 +87,7 @@ async def test_history_has_scores_pulses_and_events() -> None:
         recent = (await http.get("/api/v1/streams/lobby/history?seconds=1&events=1")).json()
         assert (await http.get("/api/v1/streams/hall/history")).status_code == 404
     assert got["scores"]["p"] == [0.25, 0.9]
+    assert got["scores"]["detector"] == ["styleflow-live"] * 2
     assert got["scores"]["state"] == ["ok", "suspect"]
     assert got["scores"]["t"] == [got["now"] - 2, got["now"]]
     assert got["pulses"]["fps"] == [25.0]

@@ -35,7 +35,7 @@ export function condition(stream: Stream): Condition {
   if (connection !== null) return connection;
   const lead = leading(stream);
   if (lead === null) return withoutFace(stream);
-  return faceCondition(lead, doubt(stream) !== null);
+  return faceCondition(lead, doubt(stream, lead.model) !== null);
 }
 
 /** What there is to know of one face; `doubtful` when its score is no finding. */

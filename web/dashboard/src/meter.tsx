@@ -27,6 +27,7 @@ export function Interval({ p, lo, hi }: IntervalProps) {
 
 interface SparklineProps extends IntervalProps {
   points: readonly Point[];
+  detector: string | null;
   /** The face drawn in front. */
   track: number | null;
   /** The right edge, wall clock. */
@@ -38,8 +39,9 @@ interface SparklineProps extends IntervalProps {
  * The last minute of every face, the leading one in front; what is missing is a gap. At its end, on
  * the same scale, the interval of the score that is shown.
  */
-export function Sparkline({ points, track, now, spanMs, p, lo, hi }: SparklineProps) {
-  const recent = points.filter((point) => point.t >= now - spanMs - MAX_GAP_MS);
+export function Sparkline({ points, detector, track, now, spanMs, p, lo, hi }: SparklineProps) {
+  const begin = now - spanMs - MAX_GAP_MS;
+  const recent = points.filter((point) => point.t >= begin && point.detector === detector);
   const tracks = [...new Set(recent.map((point) => point.track))];
   const place = (t: number) => WIDTH * (1 - (now - t) / spanMs);
   return (

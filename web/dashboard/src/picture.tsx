@@ -14,12 +14,14 @@ interface Props {
   label: string;
   /** Draw numbers of faces and scores beside the boxes. */
   detailed: boolean;
+  /** Whose scores are drawn. */
+  detector: string | null;
   /** The numbers are no findings. */
   doubtful: boolean;
   stale: boolean;
 }
 
-export function LivePicture({ app, stream, width, label, detailed, doubtful, stale }: Props) {
+export function LivePicture({ app, stream, width, label, detailed, detector, doubtful, stale }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [picture, setPicture] = useState<Picture | null>(null);
@@ -62,6 +64,7 @@ export function LivePicture({ app, stream, width, label, detailed, doubtful, sta
               face={face}
               unit={picture.width / (detailed ? 100 : 60)}
               detailed={detailed}
+              detector={detector}
               doubtful={doubtful}
             />
           ))}
@@ -76,13 +79,15 @@ interface BoxProps {
   face: PictureFace;
   unit: number;
   detailed: boolean;
+  detector: string | null;
   doubtful: boolean;
 }
 
-function FaceBox({ face, unit, detailed, doubtful }: BoxProps) {
+function FaceBox({ face, unit, detailed, detector, doubtful }: BoxProps) {
   const { x0, y0, x1, y1 } = face.box;
-  const state = doubtful ? "doubtful" : (face.state ?? "unrated");
-  const text = `#${face.track}${face.p === null ? "" : `  ${number(face.p)}`}`;
+  const score = face.scores.find((one) => one.detector === detector) ?? null;
+  const state = doubtful ? "doubtful" : (score?.state ?? "unrated");
+  const text = `#${face.track}${score?.p == null ? "" : `  ${number(score.p)}`}`;
   const size = unit * 2.1;
   const width = (text.length * 0.56 + 0.9) * size;
   const above = y0 > size * 1.6;

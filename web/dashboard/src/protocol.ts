@@ -37,6 +37,8 @@ export interface Quality {
 
 export interface ScoreData {
   track: number;
+  /** Whose score it is: a face has one per detector. */
+  detector: string;
   p: number | null;
   lo: number | null;
   hi: number | null;
@@ -71,7 +73,8 @@ export interface StatusData {
 
 export interface SnapshotData {
   name: string;
-  model: Model;
+  /** Every model that scores it, the first one first. */
+  models: Model[];
   demo: boolean;
   notice: string;
   status: StatusData;
@@ -79,7 +82,7 @@ export interface SnapshotData {
 }
 
 export type EventData =
-  | { kind: "stream_added"; id: string; name: string; model: Model; demo: boolean; notice: string }
+  | { kind: "stream_added"; id: string; name: string; models: Model[]; demo: boolean; notice: string }
   | { kind: "stream_removed"; id: string }
   | {
       kind: "stream_changed";
@@ -93,11 +96,12 @@ export type EventData =
   | { kind: "epoch_started"; id: string; cause: string }
   | { kind: "track_started"; id: string; track: number; at: number | null }
   | { kind: "track_ended"; id: string; track: number; at: number | null; reason: string }
-  | { kind: "capacity_reached"; id: string; track: number; slots: number }
+  | { kind: "capacity_reached"; id: string; track: number; detector: string; slots: number }
   | {
       kind: "verdict_changed";
       id: string;
       track: number;
+      detector: string;
       previous: string;
       verdict: string;
       score: number | null;
@@ -151,15 +155,18 @@ export interface ResumePoint {
   seq: number;
 }
 
-/** A face in a picture; without a state when that frame was not rated. */
+/** What one detector made of a face, up to the very frame that is shown. */
+export interface PictureScore {
+  detector: string;
+  p: number | null;
+  state: FaceState;
+}
+
+/** A face in a picture; without scores when that frame was not rated. */
 export interface PictureFace {
   track: number;
   box: Box;
-  p: number | null;
-  lo: number | null;
-  hi: number | null;
-  state: FaceState | null;
-  reasons: string[];
+  scores: PictureScore[];
 }
 
 export interface History {
@@ -169,6 +176,7 @@ export interface History {
     t: number[];
     epoch: number[];
     track: number[];
+    detector: string[];
     p: (number | null)[];
     lo: (number | null)[];
     hi: (number | null)[];

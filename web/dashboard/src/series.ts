@@ -50,12 +50,12 @@ export interface Mark {
   track: number | null;
 }
 
-/** Moments to mark on the timeline. */
-export function marks(events: readonly Happening[]): Mark[] {
+/** Moments to mark on the timeline of one detector. */
+export function marks(events: readonly Happening[], detector: string | null): Mark[] {
   const found: Mark[] = [];
   for (const { t, data } of events) {
     if (data.kind === "epoch_started") found.push({ t, kind: "epoch", track: null });
-    if (data.kind === "verdict_changed") {
+    if (data.kind === "verdict_changed" && data.detector === detector) {
       const kind = data.verdict === "suspect" ? "suspect" : "clear";
       if (data.verdict !== "pending") found.push({ t, kind, track: data.track });
     }

@@ -9,7 +9,7 @@ import { LivePicture } from "./picture";
 import type { ScoreData, ThresholdsView } from "./protocol";
 import { address, type Route } from "./route";
 import { path, type Sample } from "./series";
-import { doubt, frameAge, leading, type Happening, type Stream } from "./streams";
+import { doubt, frameAge, leading, primary, type Happening, type Point, type Stream } from "./streams";
 import { ThresholdsForm } from "./thresholds";
 import { Tags } from "./tile";
 import { Timeline, trackColour } from "./timeline";
@@ -50,11 +50,19 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   const now = useNow(250) + app.streams.skew;
   const [span, setSpan] = useState(300_000);
   const [thresholds, setThresholds] = useState<ThresholdsView | null>(null);
+  const [chosen, setChosen] = useState<string | null>(null);
+  const detector = chosen ?? primary(stream);
+  const model = stream.models.find(({ name }) => name === detector) ?? null;
+  const shown = useMemo(
+    () => stream.points.filter((point) => point.detector === detector),
+    [stream, stream.version, detector],
+  );
   const zoomed = route.from !== null && route.to !== null;
   const from = zoomed ? (route.from ?? 0) : now - span;
   const to = zoomed ? (route.to ?? now) : now;
   const stale = app.live.link.phase !== "live";
-  const doubted = doubt(stream);
+  const several = stream.models.length > 1;
+  const doubted = doubt(stream, model);
   const what = condition(stream);
   const age = frameAge(stream, now);
 
@@ -91,10 +99,11 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           width={1280}
           label={stream.name}
           detailed
+          detector={detector}
           doubtful={doubted !== null}
           stale={stale || (age ?? 0) > 3_000}
         />
-        <Faces stream={stream} age={age} />
+        <Faces stream={stream} age={age} detector={detector} onChoose={setChosen} />
       </div>
 
       <section class="panel" aria-labelledby="timeline-title">
@@ -121,8 +130,9 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           </div>
         </div>
         <Timeline
-          points={stream.points}
+          points={shown}
           events={stream.events}
+          detector={detector}
           from={from}
           to={to}
           now={now}
@@ -131,12 +141,12 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           doubtful={doubted !== null}
           onZoom={(begin, end) => app.go({ ...route, from: begin, to: end }, true)}
         />
-        <Quality stream={stream} from={from} to={to} thresholds={thresholds} />
+        <Quality stream={stream} points={shown} from={from} to={to} thresholds={thresholds} />
       </section>
 
       <div class="columns">
-        <Log title="Events" entries={stream.events} connection={false} />
-        <Log title="Connection" entries={stream.events} connection />
+        <Log title="Events" entries={stream.events} connection={false} named={several} />
+        <Log title="Connection" entries={stream.events} connection named={several} />
         <section class="panel" aria-labelledby="thresholds-title">
           <div class="panel-head">
             <h2 id="thresholds-title">Thresholds of this stream</h2>
@@ -208,21 +218,42 @@ function Remove({ app, stream }: { app: App; stream: Stream }) {
   );
 }
 
-function Faces({ stream, age }: { stream: Stream; age: number | null }) {
+interface FacesProps {
+  stream: Stream;
+  age: number | null;
+  detector: string | null;
+  onChoose: (detector: string) => void;
+}
+
+function Faces({ stream, age, detector, onChoose }: FacesProps) {
   const { status } = stream;
-  const faces = [...stream.faces.values()].sort((a, b) => a.track - b.track);
+  const tracks = [...stream.faces.keys()].sort((a, b) => a - b);
+  const scores = [...stream.faces.values()].flatMap((voices) => [...voices.values()]);
   return (
     <section class="panel faces" aria-label="Faces">
       <dl class="figures">
         <Figure name="Last frame" value={age === null ? "–" : ago(age)} />
         <Figure name="Frames" value={status?.fps ? `${status.fps.toFixed(0)}/s` : "–"} />
         <Figure name="Loss" value={share(status?.loss)} />
-        <Figure name="Latency" value={latency(faces)} />
+        <Figure name="Latency" value={latency(scores)} />
       </dl>
-      {faces.length === 0 && <p class="quiet nobody">No face in the picture</p>}
+      {stream.models.length > 1 && (
+        <label class="detector">
+          <span>Detector</span>
+          <select aria-label="Detector" value={detector ?? ""} onChange={(at) => onChoose(at.currentTarget.value)}>
+            {stream.models.map((model) => (
+              <option key={model.name} value={model.name}>
+                {model.name}
+                {model.status === "trained" ? "" : ` (${model.status})`}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      {tracks.length === 0 && <p class="quiet nobody">No face in the picture</p>}
       <ul>
-        {faces.map((face) => (
-          <FaceRow key={face.track} face={face} stream={stream} />
+        {tracks.map((track) => (
+          <FaceRow key={track} track={track} detector={detector} stream={stream} />
         ))}
       </ul>
     </section>
@@ -247,8 +278,25 @@ function latency(faces: ScoreData[]): string {
   return known.length === 0 ? "–" : `${Math.round(Math.max(...known))} ms`;
 }
 
-function FaceRow({ face, stream }: { face: ScoreData; stream: Stream }) {
-  const doubted = doubt(stream);
+interface FaceRowProps {
+  track: number;
+  detector: string | null;
+  stream: Stream;
+}
+
+function FaceRow({ track, detector, stream }: FaceRowProps) {
+  const voices = [...(stream.faces.get(track)?.values() ?? [])];
+  const face = voices.find((voice) => voice.detector === detector);
+  if (!face) {
+    return (
+      <li class="face">
+        <p class="who">Face {track}</p>
+        <p class="why">Not scored by {detector} yet</p>
+      </li>
+    );
+  }
+  const doubted = doubt(stream, face.model);
+  const others = voices.filter((voice) => voice !== face);
   const of = faceCondition(face, doubted !== null);
   return (
     <li class={`face is-${of}`}>
@@ -265,6 +313,16 @@ function FaceRow({ face, stream }: { face: ScoreData; stream: Stream }) {
         {number(face.lo)} to {number(face.hi)}
       </p>
       <p class="why">{sentence(reasonWords(face.reasons))}</p>
+      {others.length > 0 && (
+        <ul class="others" aria-label="Other detectors">
+          {others.map((voice) => (
+            <li key={voice.detector}>
+              {voice.detector}{" "}
+              <b class={doubt(stream, voice.model) ? "doubtful" : ""}>{number(voice.p)}</b>
+            </li>
+          ))}
+        </ul>
+      )}
     </li>
   );
 }
@@ -287,16 +345,17 @@ function Legend({ doubtful, thresholds }: { doubtful: boolean; thresholds: Thres
 
 interface QualityProps {
   stream: Stream;
+  points: readonly Point[];
   from: number;
   to: number;
   thresholds: ThresholdsView | null;
 }
 
-function Quality({ stream, from, to, thresholds }: QualityProps) {
-  const track = leading(stream)?.track ?? stream.points.at(-1)?.track ?? null;
+function Quality({ stream, points: all, from, to, thresholds }: QualityProps) {
+  const track = leading(stream)?.track ?? all.at(-1)?.track ?? null;
   const points = useMemo(
-    () => stream.points.filter((point) => point.track === track),
-    [stream, stream.version, track],
+    () => all.filter((point) => point.track === track),
+    [all, track],
   );
   const { current } = thresholds ?? {};
   const size = points.map(({ t, facePx }) => ({ t, v: facePx }));
@@ -359,11 +418,13 @@ interface LogProps {
   title: string;
   entries: readonly Happening[];
   connection: boolean;
+  /** Whether there are several detectors to tell apart. */
+  named: boolean;
 }
 
-function Log({ title, entries, connection }: LogProps) {
+function Log({ title, entries, connection, named }: LogProps) {
   const told = entries
-    .map((entry) => ({ entry, told: tell(entry) }))
+    .map((entry) => ({ entry, told: tell(entry, named) }))
     .filter(({ told: { connection: of } }) => of === connection)
     .slice(-SHOWN_EVENTS)
     .reverse();

@@ -13,6 +13,7 @@ import type {
 } from "./protocol";
 
 export const MINUTE_MS = 60_000;
+const ENSEMBLE = "ensemble";
 const MAX_EVENTS = 512;
 const MAX_POINTS = 4096;
 
@@ -21,6 +22,7 @@ export interface Point {
   t: number;
   epoch: number;
   track: number;
+  detector: string;
   p: number | null;
   lo: number | null;
   hi: number | null;
@@ -48,11 +50,13 @@ export interface Stream {
   name: string;
   demo: boolean;
   notice: string;
-  model: Model | null;
+  /** Every model that scores it, the first one first. */
+  models: Model[];
   status: StatusData | null;
   /** When the newest frame that we know of arrived, server's clock. */
   frameAt: number | null;
-  faces: Map<number, ScoreData>;
+  /** The newest score of every face that is there, by detector. */
+  faces: Map<number, Map<string, ScoreData>>;
   points: Point[];
   pulses: Pulse[];
   events: Happening[];
@@ -111,6 +115,7 @@ export class Streams {
       t: t * 1000,
       epoch: scores.epoch[n] ?? 0,
       track: scores.track[n] ?? 0,
+      detector: scores.detector[n] ?? "",
       p: scores.p[n] ?? null,
       lo: scores.lo[n] ?? null,
       hi: scores.hi[n] ?? null,
@@ -147,7 +152,7 @@ export class Streams {
       name: id,
       demo: false,
       notice: "",
-      model: null,
+      models: [],
       status: null,
       frameAt: null,
       faces: new Map(),
@@ -164,10 +169,10 @@ export class Streams {
 
   private snapshot(id: string, data: SnapshotData, message: { ts_emit: string; epoch: number }): void {
     const stream = this.all.get(id) ?? this.make(id);
-    stream.model = data.model;
+    stream.models = data.models;
     stream.epoch = message.epoch;
-    const shown = data.scores.filter((face) => isShown(stream, face));
-    stream.faces = new Map(shown.map((face) => [face.track, face]));
+    stream.faces.clear();
+    for (const score of data.scores) hear(stream, score);
     this.status(id, data.status, message);
   }
 
@@ -194,8 +199,8 @@ export class Streams {
     message: { ts_emit: string; ts_capture: string | null; epoch: number },
   ): void {
     const stream = this.all.get(id);
-    if (!stream || !isShown(stream, data)) return;
-    stream.faces.set(data.track, data);
+    if (!stream) return;
+    hear(stream, data);
     stream.epoch = message.epoch;
     const t = Date.parse(message.ts_capture ?? message.ts_emit);
     stream.frameAt = Math.max(stream.frameAt ?? 0, t);
@@ -203,6 +208,7 @@ export class Streams {
       t,
       epoch: message.epoch,
       track: data.track,
+      detector: data.detector,
       p: data.p,
       lo: data.lo,
       hi: data.hi,
@@ -228,7 +234,7 @@ export class Streams {
       stream.name = data.name;
       stream.demo = data.demo;
       stream.notice = data.notice;
-      stream.model = data.model;
+      stream.models = data.models;
     } else if (data.kind === "track_ended") {
       stream.faces.delete(data.track);
     } else if (data.kind === "epoch_started") {
@@ -263,15 +269,46 @@ function before<T extends { t: number }>(older: T[], newer: T[]): T[] {
   return [...older.filter((entry) => entry.t < first), ...newer].slice(-MAX_POINTS);
 }
 
-/** The face that a tile speaks of: the most telling state first, then the highest score. */
+function hear(stream: Stream, score: ScoreData): void {
+  const voices = stream.faces.get(score.track) ?? new Map<string, ScoreData>();
+  voices.set(score.detector, score);
+  stream.faces.set(score.track, voices);
+}
+
+const RANK: Record<FaceState, number> = { suspect: 3, ok: 2, abstain: 1, warming: 0 };
+
+/** The detector that speaks for a stream with several: their ensemble, or else the first. */
+export function primary(stream: Stream): string | null {
+  const names = stream.models.map((model) => model.name);
+  return names.includes(ENSEMBLE) ? ENSEMBLE : (names[0] ?? null);
+}
+
+/**
+ * The score that speaks for a face: the primary detector's, or any that there is. Where no ensemble
+ * weighs them against each other, one detector that finds the face suspect is enough to be heard.
+ */
+export function speaking(stream: Stream, track: number): ScoreData | null {
+  const voices = stream.faces.get(track);
+  if (!voices) return null;
+  const name = primary(stream);
+  if (name !== ENSEMBLE) {
+    for (const voice of voices.values()) {
+      if (voice.state === "suspect" && doubt(stream, voice.model) === null) return voice;
+    }
+  }
+  return voices.get(name ?? "") ?? voices.values().next().value ?? null;
+}
+
+/** The score that a tile speaks of: the most telling state first, then the highest score. */
 export function leading(stream: Stream): ScoreData | null {
-  const rank: Record<FaceState, number> = { suspect: 3, ok: 2, abstain: 1, warming: 0 };
   let lead: ScoreData | null = null;
-  for (const face of stream.faces.values()) {
+  for (const track of stream.faces.keys()) {
+    const face = speaking(stream, track);
+    if (face === null) continue;
     if (
       lead === null ||
-      rank[face.state] > rank[lead.state] ||
-      (rank[face.state] === rank[lead.state] && (face.p ?? -1) > (lead.p ?? -1))
+      RANK[face.state] > RANK[lead.state] ||
+      (RANK[face.state] === RANK[lead.state] && (face.p ?? -1) > (lead.p ?? -1))
     ) {
       lead = face;
     }
@@ -279,18 +316,21 @@ export function leading(stream: Stream): ScoreData | null {
   return lead;
 }
 
-/** Why a stream's numbers are not findings; null when they may be taken for what they are. */
-export function doubt(stream: Stream): "untrained" | "demo" | null {
-  if (stream.model?.status === "untrained") return "untrained";
+/** The model that speaks for a stream. */
+export function speaker(stream: Stream): Model | null {
+  return stream.models.find((model) => model.name === primary(stream)) ?? null;
+}
+
+/** Why a model's numbers about a stream are no findings; null when they may be. */
+export function doubt(
+  stream: Stream,
+  model: Model | null = speaker(stream),
+): "untrained" | "demo" | null {
+  if (model?.status === "untrained") return "untrained";
   return stream.demo ? "demo" : null;
 }
 
 /** Milliseconds since the newest frame arrived; null when none ever did. */
 export function frameAge(stream: Stream, serverNow: number): number | null {
   return stream.frameAt === null ? null : Math.max(serverNow - stream.frameAt, 0);
-}
-
-/** Of several detectors side by side, the page shows the stream's first; the API has them all. */
-function isShown(stream: { model: Model | null }, face: ScoreData): boolean {
-  return stream.model === null || face.model.name === stream.model.name;
 }

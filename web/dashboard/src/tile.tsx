@@ -7,7 +7,7 @@ import { ConditionIcon } from "./icons";
 import { Sparkline } from "./meter";
 import { LivePicture } from "./picture";
 import { address } from "./route";
-import { MINUTE_MS, type Stream, doubt, frameAge, leading } from "./streams";
+import { MINUTE_MS, type Stream, doubt, frameAge, leading, primary, speaker } from "./streams";
 import { ago, because, CONDITION_WORDS, number } from "./words";
 
 interface Props {
@@ -36,6 +36,7 @@ export const Tile = memo(function Tile(props: Props) {
         width={pictureWidth}
         label={stream.name}
         detailed={false}
+        detector={primary(stream)}
         doubtful={doubted !== null}
         stale={stale || (age ?? 0) > 3_000}
       />
@@ -72,6 +73,7 @@ export const Tile = memo(function Tile(props: Props) {
         </p>
         <Sparkline
           points={stream.points}
+          detector={lead?.detector ?? primary(stream)}
           track={lead?.track ?? null}
           now={now}
           spanMs={MINUTE_MS}
@@ -86,13 +88,12 @@ export const Tile = memo(function Tile(props: Props) {
 
 /** What must stand beside every score of a stream that is no finding. */
 export function Tags({ stream }: { stream: Stream }) {
-  const untrained = stream.model?.status === "untrained";
-  const uncalibrated = stream.model?.status === "uncalibrated";
+  const status = speaker(stream)?.status;
   return (
     <>
       {stream.demo && <span class="tag">Demo</span>}
-      {untrained && <span class="tag">Untrained</span>}
-      {uncalibrated && <span class="tag">Uncalibrated</span>}
+      {status === "untrained" && <span class="tag">Untrained</span>}
+      {status === "uncalibrated" && <span class="tag">Uncalibrated</span>}
     </>
   );
 }

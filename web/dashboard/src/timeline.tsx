@@ -10,6 +10,8 @@ import { clock } from "./words";
 interface Props {
   points: readonly Point[];
   events: readonly Happening[];
+  /** Whose verdicts are marked. */
+  detector: string | null;
   from: number;
   to: number;
   now: number;
@@ -164,7 +166,7 @@ function annotate(u: uPlot, at: HTMLElement, props: Props): void {
     ctx.setLineDash([5 * unit, 4 * unit]);
     stroke(ctx, left, y, left + width, y);
   }
-  for (const mark of marks(props.events)) {
+  for (const mark of marks(props.events, props.detector)) {
     const x = Math.round(u.valToPos(mark.t / 1000, "x", true));
     if (mark.kind === "epoch") {
       ctx.strokeStyle = ink(at, "--quiet");

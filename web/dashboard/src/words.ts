@@ -58,7 +58,9 @@ export function because(stream: Stream, what: Condition): string {
     case "clear":
     case "warming": {
       const others = stream.faces.size - 1;
-      return others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
+      const more = others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
+      const by = stream.models.length > 1 ? `says ${leading(stream)?.detector}` : "";
+      return [by, more].filter(Boolean).join(", ");
     }
     case "ended":
       return "played to its end";
@@ -74,7 +76,8 @@ export interface Told {
   connection: boolean;
 }
 
-export function tell(entry: Happening): Told {
+/** Say what happened; `named` says by which detector, where there are several. */
+export function tell(entry: Happening, named = false): Told {
   const { data } = entry;
   switch (data.kind) {
     case "stream_added":
@@ -98,7 +101,8 @@ export function tell(entry: Happening): Told {
       return { text: `Face ${data.track} is gone: ${reason}`, tone: "quiet", connection: false };
     }
     case "capacity_reached": {
-      const text = `Face ${data.track} is not scored: all ${data.slots} places are taken`;
+      const by = named ? ` by ${data.detector}` : "";
+      const text = `Face ${data.track} is not scored${by}: all ${data.slots} places are taken`;
       return { text, tone: "warn", connection: false };
     }
     case "verdict_changed": {
@@ -111,7 +115,8 @@ export function tell(entry: Happening): Told {
       const doubtful = data.notice !== "";
       const tone = doubtful ? "quiet" : data.verdict === "suspect" ? "alarm" : "good";
       const said = verdicts[data.verdict] ?? data.verdict;
-      const text = `Face ${data.track}: ${said}${score}${doubtful ? `, ${data.notice}` : ""}`;
+      const whose = `Face ${data.track}${named ? `, ${data.detector}` : ""}`;
+      const text = `${whose}: ${said}${score}${doubtful ? `, ${data.notice}` : ""}`;
       return { text, tone, connection: false };
     }
     case "lagged":

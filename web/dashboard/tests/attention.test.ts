@@ -8,9 +8,9 @@ function shown(more: { status?: Partial<StatusData>; face?: Partial<ScoreData>; 
   const streams = new Streams();
   streams.take(
     say.snapshot("lobby", {
-      model: more.untrained ? UNTRAINED : TRAINED,
+      models: [more.untrained ? UNTRAINED : TRAINED],
       status: status({ demo: more.demo ?? false, ...more.status }),
-      scores: more.face ? [score(more.face)] : [],
+      scores: more.face ? [score({ model: more.untrained ? UNTRAINED : TRAINED, ...more.face })] : [],
     }),
     T0,
   );

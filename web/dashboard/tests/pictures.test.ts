@@ -29,7 +29,7 @@ function rig(answer: (path: string, tag: string | null) => Response = full, awak
 }
 
 function full(): Response {
-  const faces = JSON.stringify({ faces: [{ track: 1, box: { x0: 1, y0: 2, x1: 3, y1: 4 }, p: 0.5 }] });
+  const faces = JSON.stringify({ faces: [{ track: 1, box: { x0: 1, y0: 2, x1: 3, y1: 4 }, scores: [] }] });
   const headers = { etag: '"1.7.320"', "picture-size": "640x360", "picture-faces": faces };
   return new Response("jpeg", { headers });
 }
@@ -39,7 +39,7 @@ test("a picture comes with the faces that are in it", async () => {
   const { desk } = rig();
   desk.watch("lobby", 320, (picture) => shown.push(picture));
   await vi.advanceTimersByTimeAsync(20);
-  expect(shown[0]).toMatchObject({ width: 640, height: 360, faces: [{ track: 1, p: 0.5 }] });
+  expect(shown[0]).toMatchObject({ width: 640, height: 360, faces: [{ track: 1, scores: [] }] });
 });
 
 test("a picture that is known already is not shown again", async () => {

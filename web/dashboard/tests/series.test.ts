@@ -7,6 +7,7 @@ const point = (t: number, more: Partial<Point> = {}): Point => ({
   t,
   epoch: 1,
   track: 1,
+  detector: "styleflow-live",
   p: 0.5,
   lo: 0.4,
   hi: 0.6,
@@ -70,6 +71,7 @@ test("epochs and verdicts are marked, going back to pending is not", () => {
       kind: "verdict_changed",
       id: String(t),
       track: 1,
+      detector: "styleflow-live",
       previous: "clear",
       verdict: to,
       score: 0.9,
@@ -82,7 +84,8 @@ test("epochs and verdicts are marked, going back to pending is not", () => {
     verdict(3, "pending"),
     verdict(4, "clear"),
   ];
-  expect(marks(events).map(({ t, kind }) => [t, kind])).toEqual([
+  expect(marks(events, "caddm").map(({ kind }) => kind)).toEqual(["epoch"]);
+  expect(marks(events, "styleflow-live").map(({ t, kind }) => [t, kind])).toEqual([
     [1, "epoch"],
     [2, "suspect"],
     [4, "clear"],

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { History } from "../src/protocol";
-import { Streams, doubt, frameAge, leading } from "../src/streams";
+import { Streams, doubt, frameAge, leading, primary, speaking } from "../src/streams";
 import { say, score, T0, TRAINED, UNTRAINED } from "./support";
 
 function lobby(): { streams: Streams; get: () => NonNullable<ReturnType<Streams["all"]["get"]>> } {
@@ -32,7 +32,7 @@ test("what was removed while the page was away goes, and is told", () => {
 
 test("a new stream is shown before its first status", () => {
   const streams = new Streams();
-  const added = { kind: "stream_added", id: "x/1", name: "Gate", model: TRAINED } as const;
+  const added = { kind: "stream_added" as const, id: "x/1", name: "Gate", models: [TRAINED] };
   streams.take(say.event({ ...added, demo: false, notice: "" }, 0, "gate"), T0);
   expect(streams.all.get("gate")?.name).toBe("Gate");
 });
@@ -66,6 +66,7 @@ test("the past goes in front of the present, without doubling", () => {
       t: [T0 / 1000 + 8, T0 / 1000 + 10],
       epoch: [1, 1],
       track: [1, 1],
+      detector: [TRAINED.name, TRAINED.name],
       p: [0.1, 0.5],
       lo: [0, 0],
       hi: [1, 1],
@@ -122,7 +123,7 @@ test("untrained weighs more than demo, and either is doubt", () => {
   expect(doubt(get())).toBeNull();
   streams.take(say.status({ demo: true }), T0);
   expect(doubt(get())).toBe("demo");
-  streams.take(say.snapshot("lobby", { model: UNTRAINED, demo: true }), T0);
+  streams.take(say.snapshot("lobby", { models: [UNTRAINED], demo: true }), T0);
   expect(doubt(get())).toBe("untrained");
 });
 
@@ -134,4 +135,49 @@ test("memory is bounded", () => {
   }
   expect(get().points).toHaveLength(4096);
   expect(get().events).toHaveLength(512);
+});
+
+test("the ensemble speaks for several detectors, or else the first", () => {
+  const other = { ...TRAINED, name: "caddm" };
+  const ensemble = { ...TRAINED, name: "ensemble" };
+  const { streams, get } = lobby();
+  streams.take(say.snapshot("lobby", { models: [TRAINED, other] }), T0);
+  streams.take(say.score({ detector: "caddm", model: other, p: 0.9 }), T0);
+  expect(speaking(get(), 1)?.detector).toBe("caddm"); // the only one that has spoken
+  streams.take(say.score({ p: 0.2 }), T0);
+  expect(primary(get())).toBe(TRAINED.name);
+  expect(leading(get())?.p).toBe(0.2);
+  streams.take(
+    say.snapshot("lobby", {
+      models: [TRAINED, other, ensemble],
+      scores: [score({ p: 0.2 }), score({ detector: "ensemble", model: ensemble, p: 0.6 })],
+    }),
+    T0,
+  );
+  expect(leading(get())?.p).toBe(0.6);
+  expect([...get().faces.keys()]).toEqual([1]);
+});
+
+test("doubt is a model's own: an untrained one does not taint the others", () => {
+  const { streams, get } = lobby();
+  const bad = { ...UNTRAINED, name: "new" };
+  streams.take(say.snapshot("lobby", { models: [TRAINED, bad] }), T0);
+  expect(doubt(get())).toBeNull();
+  expect(doubt(get(), bad)).toBe("untrained");
+});
+
+test("one detector's suspicion is heard, unless an ensemble weighs it or it is no finding", () => {
+  const other = { ...TRAINED, name: "caddm" };
+  const suspect = score({ detector: "caddm", model: other, p: 0.9, state: "suspect" });
+  const lead = (models: (typeof other)[], ...scores: ReturnType<typeof score>[]) => {
+    const { streams, get } = lobby();
+    streams.take(say.snapshot("lobby", { models, scores: [score(), ...scores] }), T0);
+    return leading(get())?.detector;
+  };
+  expect(lead([TRAINED, other], suspect)).toBe("caddm");
+  const ensemble = { ...TRAINED, name: "ensemble" };
+  const calm = score({ detector: "ensemble", model: ensemble, p: 0.4 });
+  expect(lead([TRAINED, other, ensemble], suspect, calm)).toBe("ensemble");
+  const bad = { ...other, status: "untrained" as const };
+  expect(lead([TRAINED, bad], { ...suspect, model: bad })).toBe(TRAINED.name);
 });

@@ -37,6 +37,7 @@ export function status(more: Partial<StatusData> = {}): StatusData {
 export function score(more: Partial<ScoreData> = {}): ScoreData {
   return {
     track: 1,
+    detector: TRAINED.name,
     p: 0.2,
     lo: 0.1,
     hi: 0.3,
@@ -55,7 +56,7 @@ export function score(more: Partial<ScoreData> = {}): ScoreData {
 export function snapshot(more: Partial<SnapshotData> = {}): SnapshotData {
   return {
     name: "Lobby",
-    model: TRAINED,
+    models: [TRAINED],
     demo: false,
     notice: "",
     status: status(),

@@ -42,6 +42,7 @@ const verdict = (notice: string): Happening => ({
     kind: "verdict_changed",
     id: "1",
     track: 3,
+    detector: "styleflow-live",
     previous: "clear",
     verdict: "suspect",
     score: 0.91,
@@ -52,6 +53,7 @@ const verdict = (notice: string): Happening => ({
 
 test("a verdict is an alarm, unless it is no finding", () => {
   expect(tell(verdict(""))).toMatchObject({ tone: "alarm", text: "Face 3: looks synthesised (0.91)" });
+  expect(tell(verdict(""), true).text).toBe("Face 3, styleflow-live: looks synthesised (0.91)");
   const doubtful = tell(verdict("demo source: not a finding"));
   expect(doubtful.tone).toBe("quiet");
   expect(doubtful.text).toContain("not a finding");

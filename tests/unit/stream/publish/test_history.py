@@ -21,12 +21,13 @@ def test_scores_are_thinned_but_a_change_of_state_is_kept() -> None:
     ]
 
 
-def test_faces_and_epochs_are_thinned_apart() -> None:
+def test_faces_epochs_and_detectors_are_thinned_apart() -> None:
     history = History()
     history.note_score(score(track=1), 100.0)
+    history.note_score(score(track=1, detector="ensemble"), 100.0)
     history.note_score(score(track=2), 100.1)
     history.note_score(score(track=1, epoch=2), 100.2)
-    assert [(p.track, p.epoch) for p in history.points()] == [(1, 1), (2, 1), (1, 2)]
+    assert [(p.track, p.epoch) for p in history.points()] == [(1, 1), (1, 1), (2, 1), (1, 2)]
 
 
 def test_what_is_too_old_or_too_much_gives_way() -> None:

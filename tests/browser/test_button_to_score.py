@@ -1,0 +1,50 @@
+"""The whole way: a person presses the button, and their own face is scored on the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from playwright.async_api import expect
+
+from stream.calls import WebRtcSettings
+from tests.support.browser import chromium
+from tests.support.calls import LOCAL, call_rig
+from web.pages import NOT_BUILT, is_built
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not is_built(), reason=NOT_BUILT),
+]
+
+BRISK = WebRtcSettings(bind=LOCAL, silence_s=1.5, keep_s=30.0)
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> Path:
+    """A film of a still texture, 640x480; the toy finder sees a face in its middle."""
+    tiles = np.random.default_rng(1).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    path = tmp_path / "camera.mjpeg"
+    path.write_bytes(cv2.imencode(".jpg", tiles.repeat(40, 0).repeat(40, 1))[1].tobytes() * 25)
+    return path
+
+
+async def test_pressing_the_button_shows_my_own_score(camera: Path) -> None:
+    async with call_rig(BRISK) as rig, chromium(camera) as browser:
+        page = await browser.new_page()
+        await page.goto(f"http://127.0.0.1:{rig.port}/")
+        await page.get_by_role("button", name="Analyze my camera").click()
+        await expect(page).to_have_url(re.compile("/streams/my-camera-"))
+        await expect(page.locator(".face .score")).to_have_text(
+            re.compile(r"0\.\d\d"), timeout=20_000
+        )
+        await expect(page.locator(".overlay text")).to_have_text(re.compile(r"#1\s+0\.\d\d"))
+        await expect(page.locator(".tag")).to_have_text(["Untrained"])
+        await page.get_by_role("button", name="Stop").click()
+        stream = page.url.rpartition("/")[2]
+        await rig.until(lambda: rig.analyzer.status(stream).state.value == "ended", "the goodbye")
+        await expect(page.locator(".stream-head .state")).to_have_text("Ended")
