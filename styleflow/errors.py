@@ -7,7 +7,8 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── ShapeMismatch          a tensor or array of the wrong shape
     ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
     ├── WeightsMissing         a file of weights that is not there, and how to get it
-    └── WeightsUnusable        weights that could not be fetched, verified or converted
+    ├── WeightsUnusable        weights that could not be fetched, verified or converted
+    └── VideoUnusable          a video or picture of a data set that cannot be read
 """
 
 from __future__ import annotations
@@ -65,3 +66,14 @@ class WeightsUnusable(StyleflowError):
 
     def __str__(self) -> str:
         return f"{self.model} weights: {self.reason}"
+
+
+@dataclass(eq=False)
+class VideoUnusable(StyleflowError):
+    """A video or picture of a data set cannot be used; `reason` says why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.reason}"
