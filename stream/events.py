@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
+from styleflow.faces.track import TrackEnd as TrackEnd
 
 
 class ConnectionState(Enum):
@@ -70,16 +71,6 @@ class Verdict(Enum):
     PENDING = "pending"
     CLEAR = "clear"
     SUSPECT = "suspect"
-
-
-class TrackEnd(Enum):
-    """Why a track ended."""
-
-    LOST = "lost"
-    JUMPED = "jumped"
-    APPEARANCE_CHANGED = "appearance_changed"
-    EVICTED = "evicted"
-    EPOCH_ENDED = "epoch_ended"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,6 +60,9 @@ class Metrics:
         self.frames_contaminated = counter(
             "frames_contaminated_total", "Frames that are no evidence, by cause.", "stream", "cause"
         )
+        self.frames_missing = counter(
+            "frames_missing_total", "Source frames that the PTS say were lost.", "stream"
+        )
         self.decode_errors = counter(
             "decode_errors_total", "Packets that the decoder refused.", "stream"
         )
@@ -98,3 +101,18 @@ class Metrics:
         """Remove every series of a stream that has been removed."""
         for metric in self._per_stream:
             metric.remove_by_labels({"stream": stream})
+
+
+class CounterCopy:
+    """Advances Prometheus counters to totals that are counted elsewhere."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, tuple[str, ...]], int] = {}
+
+    def advance(self, counter: Counter, total: int, *labels: str) -> None:
+        """Add to a counter what a total has grown by since the last call."""
+        key = (id(counter), labels)
+        grown = total - self._seen.get(key, 0)
+        if grown > 0:
+            (counter.labels(*labels) if labels else counter).inc(grown)
+            self._seen[key] = total

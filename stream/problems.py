@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stream.analysis import DetectorUnknown
 from stream.errors import (
+    SettingInvalid,
     SourceError,
     SourceUrlInvalid,
     StreamExists,
@@ -90,6 +92,18 @@ def describe(error: BaseException) -> Problem:
         case SourceUrlInvalid():
             return Problem(
                 "source_url", "This source cannot be used", str(error), "Correct its url"
+            )
+        case SettingInvalid():
+            return Problem(
+                "setting", "A setting makes no sense", str(error), f"Change {error.key}", status=422
+            )
+        case DetectorUnknown():
+            return Problem(
+                "detector_unknown",
+                "There is no such detector",
+                str(error),
+                "Leave `detector` out for the default",
+                status=422,
             )
         case SourceError(code=code):
             return Problem(

@@ -78,6 +78,10 @@ class StreamControl(Protocol):
         """Stop and forget a stream, in any state, in bounded time. Raises StreamUnknown."""
         ...
 
+    def spec(self, stream: str) -> StreamSpec:
+        """Return a stream's settings as they were given. Raises StreamUnknown."""
+        ...
+
     def status(self, stream: str) -> StreamStatus:
         """Return how one stream stands. Raises StreamUnknown."""
         ...

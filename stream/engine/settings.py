@@ -49,6 +49,8 @@ class EngineSettings:
     max_overrun: float = 0.3
     min_fps_share: float = 0.8
     min_face_px: float = 48.0
+    # Sharp faces of 70 px measured 40 to 70 in 128 px crops, of 120 px and more 150 to 670; blurred
+    # by a Gaussian of 4 px, the latter fall to 12.
     min_sharpness: float = 15.0
     min_brightness: float = 35.0
     max_yaw_deg: float = 50.0

@@ -2,19 +2,235 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from stream.errors import SourceUrlInvalid
+
+HIDDEN = "***"
+
+_ALLOWED = "rtsp://, rtsps://, demo://authentic, demo://tampered, file:// or the path of a file"
+_SCHEMES = ("rtsp", "rtsps", "demo", "file")
+_DEMOS = ("authentic", "tampered")
+_SECRET_KEY = re.compile(r"pass|pwd|token|secret|key|auth|sig|cred|user|session|login", re.I)
+_SECRET_PATH = re.compile(r"(?i)[\w.-]*(?:pass|pwd|token|secret|key|auth|sig|cred|user)[\w.-]*=")
+_LOGIN_WITHOUT_SCHEME = re.compile(r"[^/]*:.*@")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_USERINFO_BYTES = 127  # FFmpeg's RTSP client cuts longer credentials without a word
 
 
-@dataclass(frozen=True, slots=True)
 class SourceUrl:
-    """A source URL whose repr, str and JSON hide its credentials."""
+    """A source URL whose repr, str, format and JSON hide its credentials.
 
-    secret: str
+    `parse` is the way in and `reveal` the only way out. It is not a dataclass on purpose: tools
+    that walk the fields of dataclasses would otherwise print what must stay hidden.
+
+    Attributes:
+        scheme: `rtsp`, `rtsps`, `demo` or `file`.
+        redacted: what may be shown to anybody.
+    """
+
+    __slots__ = ("_secret", "_secrets", "redacted", "scheme")
+
+    scheme: str
+    redacted: str
+
+    def __init__(
+        self, scheme: str, redacted: str, secret: str, secrets: tuple[str, ...] = ()
+    ) -> None:
+        self.scheme = scheme
+        self.redacted = redacted
+        self._secret = secret
+        self._secrets = secrets
+
+    @classmethod
+    def parse(cls, text: str) -> SourceUrl:
+        """Understand what an operator wrote.
+
+        Raises:
+            SourceUrlInvalid: it names nothing that can be opened; says what can be.
+        """
+        text = text.strip()
+        shown = redact(text)
+        if not text:
+            raise SourceUrlInvalid(shown, f"empty; use {_ALLOWED}")
+        if _UNPRINTABLE.search(text):
+            raise SourceUrlInvalid(shown, "contains a control character")
+        scheme, colon, rest = text.partition(":")
+        scheme = scheme.lower()
+        if rest.startswith("//"):
+            if scheme in ("rtsp", "rtsps"):
+                return cls._network(text, scheme, shown)
+            if scheme == "demo":
+                return cls._demo(text, shown)
+            if scheme == "file":
+                return cls._file_url(rest, shown)
+            raise SourceUrlInvalid(shown, _unknown_scheme(scheme))
+        if colon and scheme in _SCHEMES:
+            raise SourceUrlInvalid(shown, f"two slashes are missing; did you mean {scheme}://?")
+        if _LOGIN_WITHOUT_SCHEME.match(text):
+            raise SourceUrlInvalid(shown, "looks like a camera; did you mean rtsp://?")
+        return cls("file", text, text)
+
+    @classmethod
+    def _network(cls, text: str, scheme: str, shown: str) -> SourceUrl:
+        rest = text.partition("://")[2]
+        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        tail = rest[len(authority) :]
+        if "@" in tail:
+            # Either the password holds an unescaped / ? or #, or the path holds an @. Guessing
+            # wrong would send half a password to a name server, so nobody guesses.
+            raise SourceUrlInvalid(
+                shown, "write / ? # in a password as %2F %3F %23, and @ in a path as %40"
+            )
+        userinfo, _, _ = authority.rpartition("@")
+        try:
+            parts = urlsplit(f"{scheme}://{authority.rpartition('@')[2]}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise SourceUrlInvalid(shown, "the host or port is malformed") from None
+        if not host or re.search(r"\s", authority.rpartition("@")[2]):
+            raise SourceUrlInvalid(shown, f"no host; write {scheme}://HOST/PATH")
+        if port == 0:
+            raise SourceUrlInvalid(shown, "port 0 cannot be connected to")
+        if len(userinfo.encode()) > _USERINFO_BYTES:
+            raise SourceUrlInvalid(shown, f"credentials longer than {_USERINFO_BYTES} bytes")
+        secret = f"{scheme}://{authority}{tail.replace(' ', '%20')}"
+        return cls(scheme, shown, secret, _secrets(userinfo, tail))
+
+    @classmethod
+    def _demo(cls, text: str, shown: str) -> SourceUrl:
+        name = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0].lower()
+        if name not in _DEMOS:
+            near = difflib.get_close_matches(name, _DEMOS, n=1)
+            hint = f"; did you mean demo://{near[0]}?" if near else ""
+            raise SourceUrlInvalid(
+                shown, f"the demo sources are {' and '.join(f'demo://{d}' for d in _DEMOS)}{hint}"
+            )
+        return cls("demo", shown, text)
+
+    @classmethod
+    def _file_url(cls, rest: str, shown: str) -> SourceUrl:
+        host, slash, path = rest[2:].partition("/")
+        if host not in ("", "localhost") or not slash:
+            raise SourceUrlInvalid(shown, "a file URL is file:///PATH")
+        path = "/" + unquote(path)
+        if _UNPRINTABLE.search(path):
+            raise SourceUrlInvalid(shown, "contains a control character")
+        return cls("file", path, path)
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this is one of the embedded demo sources."""
+        return self.scheme == "demo"
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a file of this machine."""
+        return self.scheme == "file"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it comes from the network and therefore never simply ends."""
+        return self.scheme in ("rtsp", "rtsps")
+
+    def reveal(self) -> str:
+        """Return the URL or path as it must be opened, with credentials. Never print it."""
+        return self._secret
+
+    def scrub(self, text: str) -> str:
+        """Return someone else's words with every secret of this URL taken out."""
+        if self.scheme in ("file", "demo"):
+            return text
+        text = text.replace(self._secret, self.redacted)
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    def __repr__(self) -> str:
+        return f"SourceUrl({self.redacted!r})"
+
+    def __str__(self) -> str:
+        return self.redacted
+
+    def __format__(self, spec: str) -> str:
+        return format(self.redacted, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SourceUrl) and self._secret == other._secret
+
+    def __hash__(self) -> int:
+        return hash(self._secret)
+
+    def __reduce__(self) -> tuple[type[SourceUrl], tuple[str, str, str, tuple[str, ...]]]:
+        # A URL may travel to a worker process and still work there; it stays hidden on arrival.
+        return SourceUrl, (self.scheme, self.redacted, self._secret, self._secrets)
+
+
+def redact(text: str) -> str:
+    """Return any would-be URL without credentials, however malformed it is.
+
+    Everything up to the last `@` is taken for credentials: an unescaped password may hold any
+    character, and hiding too much of a broken URL costs nothing.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        if "@" not in text or ":" not in text:
+            return text
+        scheme, separator, rest = "", "", text
+    if scheme.lower() == "file":
+        return text
+    credentials, at, rest = rest.rpartition("@")
+    shown = f"{HIDDEN}@{rest}" if at and credentials else at + rest
+    path, question, query = shown.partition("#")[0].partition("?")
+    hidden_path = _SECRET_PATH.search(path)
+    if hidden_path:
+        path = path[: hidden_path.end()] + HIDDEN
+    if question:
+        path += "?" + "&".join(_redact_pair(pair) for pair in query.split("&"))
+    return f"{scheme}{separator}{path}"
+
+
+def _redact_pair(pair: str) -> str:
+    key, equals, _ = pair.partition("=")
+    if not equals:
+        return HIDDEN if pair else ""
+    return f"{key}={HIDDEN}" if _SECRET_KEY.search(unquote(pair)) else pair
+
+
+def _secrets(userinfo: str, tail: str) -> tuple[str, ...]:
+    """Return every spelling of every secret, longest first.
+
+    Fragments shorter than four characters stay out: replacing each `e` of an error message
+    would tell the password rather than hide it.
+    """
+    user, _, password = userinfo.partition(":")
+    plain = [userinfo, password, user]
+    path, _, query = tail.partition("?")
+    hidden_path = _SECRET_PATH.search(path)
+    if hidden_path:
+        plain.append(path[hidden_path.end() :])
+    for pair in query.split("&"):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            plain.append(key)
+        elif _SECRET_KEY.search(unquote(pair)):
+            plain.append(value)
+    spellings = {s for p in plain for s in (p, unquote(p), quote(unquote(p), safe=""))}
+    return tuple(sorted((s for s in spellings if len(s) >= 4), key=len, reverse=True))
+
+
+def _unknown_scheme(scheme: str) -> str:
+    near = difflib.get_close_matches(scheme, _SCHEMES, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}://?" if near else ""
+    return f"cannot open {scheme}://, only {_ALLOWED}{hint}"
 
 
 class Transport(Enum):
@@ -57,12 +273,21 @@ class SourceSettings:
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """What a decoder must know before the first packet."""
+    """What a decoder must know before the first packet.
+
+    Attributes:
+        codec: name of the codec.
+        width: of the coded picture; 0 when only the pictures themselves will tell.
+        height: likewise.
+        extradata: parameter sets, when they came apart from the packets.
+        quarter_turns: by which decoded pictures must be turned, counterclockwise, to be upright.
+    """
 
     codec: str
     width: int
     height: int
     extradata: bytes | None
+    quarter_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +301,8 @@ class Packet:
         time_base: seconds per unit.
         keyframe: decodable on its own.
         arrived: monotonic seconds.
-        format: what a decoder must know; a change of it begins a new epoch.
+        format: what a decoder must know.
+        lossy: the network lost a part of it, or of what belongs right before it.
     """
 
     data: bytes
@@ -86,6 +312,7 @@ class Packet:
     keyframe: bool
     arrived: float
     format: StreamFormat
+    lossy: bool = False
 
 
 class Source(Protocol):

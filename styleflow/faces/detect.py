@@ -16,6 +16,7 @@ from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, prep
 _CELL_PX = INPUT_PX // DETECTOR_GRID
 _TILE_OVERLAP = 0.2  # of a tile's side; a face smaller than this is whole in some tile
 _CUT_MARGIN = 0.02  # of a tile's side; a box this close to an inner edge is probably cut there
+_SMALLEST = 12 / INPUT_PX  # of a look's side; of faces this small more than half were found
 _MOUTH_HALF = 0.38  # half a mouth's width over the distance between the eyes, from FaceMesh
 
 
@@ -82,6 +83,12 @@ class BlazeFace:
         ]
         return _merge(np.concatenate(found), self.settings)
 
+    def smallest_px(self, image: Image, tiles: int = 0) -> float:
+        """Return the side of the smallest faces that `detect` would find in this picture."""
+        height, width = image.shape[:2]
+        squares = _tiles(height, width, tiles)
+        return _SMALLEST * (squares[0].side if squares else max(height, width))
+
     @torch.inference_mode()
     def _look(self, pictures: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         batch = torch.from_numpy(np.stack(pictures)).to(self._device)
@@ -97,6 +104,8 @@ def _tiles(height: int, width: int, tiles: int) -> list[_Tile]:
     short = min(height, width)
     # n squares of this side cover the shorter direction with the wanted overlap.
     side = math.ceil(short / (tiles - (tiles - 1) * _TILE_OVERLAP))
+    if side >= max(height, width):
+        return []  # the look at the whole picture has seen it
     return [_Tile(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
 
 

@@ -11,6 +11,9 @@ from styleflow.faces.face import Face, FaceDetector, Image
 from styleflow.faces.mesh import FaceMesh
 
 _SAME_FACE = 0.6  # two meshes that overlap more than this lie on one face
+_ON_FACE = 0.5  # a detection that overlaps a known face more than this is that face
+_FADE = 0.7  # confidence of a known face, each time that the detector overlooks it
+_GONE = 0.2  # below it an overlooked face is dropped
 
 
 class TilingDetector(FaceDetector, Protocol):
@@ -18,6 +21,10 @@ class TilingDetector(FaceDetector, Protocol):
 
     def detect(self, image: Image, tiles: int = 0) -> tuple[Face, ...]:
         """Return the faces in one RGB picture, most confident first."""
+        ...
+
+    def smallest_px(self, image: Image, tiles: int = 0) -> float:
+        """Return the side of the smallest faces that `detect` would find in this picture."""
         ...
 
 
@@ -36,16 +43,23 @@ class FaceFinder:
         self.min_presence = min_presence
 
     def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
-        """Return the faces in a picture, most confident first, with landmarks.
+        """Return the faces in a picture, detected ones first, with landmarks.
 
         Args:
             image: `(H, W, 3)` RGB uint8.
             tiles: how closely to look for small faces, see `BlazeFace.detect`.
             known: faces of the previous frame. Where a detection falls on one of them, the mesh
-                starts from its landmarks, so that points do not jump when the detector runs.
+                starts from its landmarks, so that points do not jump when the detector runs. A
+                known face that the detector overlooks, as it may a profile, is kept while the
+                mesh believes in it; its confidence fades with each time, and finally it is gone.
+                One that is too small to be seen in this look does not fade.
         """
         detected = self._detector.detect(image, tiles)
-        return self._refine(image, [_start(face, known) for face in detected])
+        faces = [_start(face, known) for face in detected]
+        smallest = self._detector.smallest_px(image, tiles)
+        overlooked = (k for k in known if all(k.box.iou(f.box) < _ON_FACE for f in faces))
+        fading = [_faded(f) if f.box.side >= smallest else f for f in overlooked]
+        return self._refine(image, faces + [f for f in fading if f.confidence >= _GONE])
 
     def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return where the faces of the previous frame are now; those that vanished are left out.
@@ -63,9 +77,13 @@ class FaceFinder:
 
 def _start(face: Face, known: Sequence[Face]) -> Face:
     best = max(known, key=lambda k: k.box.iou(face.box), default=None)
-    if best is None or best.mesh is None or best.box.iou(face.box) < 0.5:
+    if best is None or best.mesh is None or best.box.iou(face.box) < _ON_FACE:
         return face
     return Face(best.box, best.points, face.confidence, best.mesh)
+
+
+def _faded(face: Face) -> Face:
+    return Face(face.box, face.points, face.confidence * _FADE, face.mesh)
 
 
 def _is_inside(face: Face, width: int, height: int) -> bool:

@@ -7,7 +7,7 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from stream.metrics import Metrics
+from stream.metrics import CounterCopy, Metrics
 
 
 @pytest.fixture
@@ -37,3 +37,14 @@ def test_a_removed_stream_leaves_no_series(metrics: Metrics) -> None:
     text = generate_latest(metrics.registry).decode()
     assert "lobby" not in text
     assert 'stream="door"' in text
+
+
+def test_copied_totals_are_added_once(metrics: Metrics) -> None:
+    """Copying the same total twice adds nothing; labels are kept apart."""
+    copy = CounterCopy()
+    for total in (3, 3, 5):
+        copy.advance(metrics.packets, total, "lobby")
+    copy.advance(metrics.packets, 2, "door")
+    text = generate_latest(metrics.registry).decode()
+    assert 'styleflow_packets_received_total{stream="lobby"} 5.0' in text
+    assert 'styleflow_packets_received_total{stream="door"} 2.0' in text

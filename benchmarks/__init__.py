@@ -1,0 +1,1 @@
+"""Programs that measure; their results, with hardware and commit, lie in `benchmarks/results`."""

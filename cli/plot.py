@@ -1,0 +1,55 @@
+"""A picture of an analysis: one timeline per face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from stream.analysis import Analysis
+from stream.problems import notice
+
+COLOURS = ("#0b6e99", "#b5541c", "#5b7f2b", "#7a4f9a", "#a0344c", "#3d5a80")
+MAX_TRACKS = 12
+
+
+def timeline(analysis: Analysis, enter: float, leave: float, path: Path) -> None:
+    """Write the rolling score of every face over media time to a PNG file.
+
+    Scores that came without a verdict are drawn faintly; gaps between scores stay gaps.
+    """
+    figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
+    for index, track in enumerate(analysis.tracks[:MAX_TRACKS]):
+        colour = COLOURS[index % len(COLOURS)]
+        times = [score.end for score in track.scores]
+        axes.fill_between(
+            times,
+            [score.low for score in track.scores],
+            [score.high for score in track.scores],
+            color=colour,
+            alpha=0.12,
+            linewidth=0,
+        )
+        judged = [s.score if not s.reasons else float("nan") for s in track.scores]
+        axes.plot(times, [s.score for s in track.scores], color=colour, alpha=0.45, linewidth=1)
+        axes.plot(times, judged, color=colour, linewidth=2)
+        mean = "no score" if track.score is None else f"{track.score:.2f}"
+        axes.plot([], [], color=colour, label=f"face {track.track}: {mean}")
+    axes.axhline(enter, color="#888888", linewidth=1, linestyle="--")
+    axes.axhline(leave, color="#888888", linewidth=1, linestyle=":")
+    axes.text(0, enter + 0.01, "suspect above", fontsize=8, color="#666666")
+    axes.text(0, leave - 0.045, "clear below", fontsize=8, color="#666666")
+    axes.set(xlim=(0, max(analysis.duration_s, 1e-3)), ylim=(0, 1))
+    axes.set_xlabel("media time, s")
+    axes.set_ylabel("score (1 leans fake)")
+    axes.set_title(f"{analysis.source}   {analysis.model.name} ({analysis.model.mode.value})")
+    if analysis.tracks:
+        axes.legend(loc="upper right", frameon=False)
+    said = notice(analysis.model, demo=analysis.demo) or "a score is evidence, not proof"
+    figure.supxlabel(said, fontsize=9, color="#a0344c" if analysis.model else "#666666")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,139 @@
+"""`styleflow serve` and `styleflow demo`: one process, one port, until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import structlog
+import uvicorn
+from prometheus_client import CollectorRegistry, disable_created_metrics
+from rich.console import Console
+
+from cli import logs, wiring
+from cli.settings import Settings
+from stream.clock import SystemClock
+from stream.metrics import Metrics
+from stream.problems import notice
+from stream.publish.hub import Hub
+from stream.streams import StreamSpec
+from stream.supervisor import Analyzer
+from web.app import create_app
+from web.auth import check_binding
+from web.sockets import SERVER_OPTIONS
+
+log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings, console: Console) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        OSError: the port is taken or the address is not this machine's.
+        AuthError: an address other than loopback is bound without a token.
+    """
+    logs.configure(settings.log.level, settings.log.format)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
+    check_binding(settings.web.host, settings.web.tokens)
+    specs = [stream.spec() for stream in settings.streams]
+    with _bind(settings.web.host, settings.web.port) as listener:
+        asyncio.run(_serve(settings, specs, listener, console))
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket, so that a busy port is an error before anything is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us.
+
+    uvicorn catches SIGTERM and raises it again once it has stopped serving, which would end the
+    process before the streams are closed.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def stop_on_signals(server: uvicorn.Server, hub: Hub) -> None:
+    """Stop politely at the first SIGINT or SIGTERM, at once at the second."""
+
+    def stop(number: int) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        hub.stop()
+        server.handle_exit(number, None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+
+
+async def _serve(
+    settings: Settings, specs: list[StreamSpec], listener: socket.socket, console: Console
+) -> None:
+    clock = SystemClock()
+    metrics = Metrics(CollectorRegistry())
+    hub = Hub(clock)
+    with console.status("loading the models"):
+        pipeline = await asyncio.to_thread(
+            wiring.pipeline,
+            settings,
+            clock,
+            lambda stage, seconds: metrics.stage_seconds.labels(stage).observe(seconds),
+        )
+    card = pipeline.device.detector.card
+    metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
+    analyzer = Analyzer(pipeline, hub, metrics, clock, settings.analyzer, settings.batching)
+    async with analyzer:
+        for spec in specs:
+            await analyzer.add(spec)
+        app = create_app(
+            control=analyzer,
+            hub=hub,
+            predictor=wiring.predictor(settings, clock),
+            settings=settings.web,
+            clock=clock,
+            registry=metrics.registry,
+        )
+        server = _Server(
+            uvicorn.Config(app, log_config=None, log_level="warning", **SERVER_OPTIONS)
+        )
+        stop_on_signals(server, hub)
+        _greet(console, settings, listener.getsockname()[1], notice(card, demo=False))
+        await server.serve(sockets=[listener])
+
+
+def _greet(console: Console, settings: Settings, port: int, warning: str) -> None:
+    host = settings.web.host
+    at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [
+        f"StyleFlow Live {version('styleflow-live')}",
+        f"  page    http://{at}/",
+        f"  scores  ws://{at}/api/v1/scores   (subprotocol styleflow.v1.json)",
+        f"  API     http://{at}/docs",
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+    if warning:
+        console.print(f"  note    {warning}", style="yellow", markup=False, highlight=False)
+    if not settings.streams:
+        console.print(
+            "  no streams yet: add one with POST /api/v1/streams, or in a --config file",
+            markup=False,
+            highlight=False,
+        )

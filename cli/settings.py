@@ -1,0 +1,311 @@
+"""Configuration: YAML and environment in, frozen settings out. Nobody else parses or reads either.
+
+Precedence, lowest first: built-in defaults, the file, environment variables of the form
+`STYLEFLOW__SECTION__KEY`, command-line options. Values may say `${VAR}`, `${VAR:-default}`,
+`${VAR:?message}` or `${file:/run/secrets/x}`. An unknown key is an error that suggests the nearest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stream.batcher import BatcherSettings
+from stream.engine.engine import EngineSettings
+from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
+from stream.perception import PerceptionSettings
+from stream.streams import StreamSpec
+from stream.supervisor import AnalyzerSettings
+from web.settings import WebSettings
+
+ENV_PREFIX = "STYLEFLOW__"
+
+
+@dataclass(eq=False)
+class ConfigInvalid(Exception):
+    """A configuration that cannot be used; one line per thing to change."""
+
+    origin: str
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.origin}: {fault}" for fault in self.faults)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceConfig(_Section):
+    """How a stream is obtained.
+
+    Attributes:
+        url: rtsp://, rtsps://, demo://authentic, demo://tampered, or the path of a file.
+        transport: RTP transport of an RTSP source; auto tries TCP, then UDP.
+        timeout_s: silence after which the network layer gives up.
+        tls_verify: check the server's certificate (RTSPS).
+        tls_ca_file: certificates to trust instead of the system's (RTSPS).
+        pace: speed at which a file is read; native or fast.
+        loop: start a file again at its end, in a new epoch.
+    """
+
+    url: str
+    transport: Transport = Transport.AUTO
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.5
+    tls_verify: bool = True
+    tls_ca_file: Path | None = None
+    pace: Pace = Pace.NATIVE
+    loop: bool = False
+
+    def settings(self) -> SourceSettings:
+        """Return what ingest wants. Raises SourceUrlInvalid."""
+        return SourceSettings(
+            url=SourceUrl.parse(self.url),
+            transport=self.transport,
+            timeout_s=self.timeout_s,
+            tls_verify=self.tls_verify,
+            tls_ca_file=self.tls_ca_file,
+            pace=self.pace,
+            loop=self.loop,
+        )
+
+
+class StreamConfig(_Section):
+    """One stream that is there from the start.
+
+    Attributes:
+        id: 1 to 64 letters, digits, dots, dashes or underscores; used in URLs and as a label.
+        source: how it is obtained.
+        name: what people call it; the id when empty.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    source: SourceConfig
+    name: str = ""
+
+    def spec(self) -> StreamSpec:
+        """Return what the analyzer wants. Raises SourceUrlInvalid."""
+        return StreamSpec(self.id, self.source.settings(), self.name)
+
+
+class ModelConfig(_Section):
+    """Which weights score, and on what.
+
+    Attributes:
+        checkpoint: file of weights; empty means the built-in model, which says how far its scores
+            may be trusted.
+        device: cpu, cuda or cuda:N.
+        threads: CPU threads of torch; empty lets torch choose.
+        slots: faces that can be scored at the same time; a further one is refused and reported.
+    """
+
+    checkpoint: Path | None = None
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    slots: Annotated[int, Field(ge=1, le=4096)] = 64
+
+
+class LogConfig(_Section):
+    """What is logged and how it looks.
+
+    Attributes:
+        level: debug, info, warning or error.
+        format: console for people, json for machines; on standard error.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(_Section):
+    """Everything that can be configured.
+
+    Attributes:
+        web: where to listen, whom to serve, and what they may reach.
+        model: which weights score, and on what.
+        analyzer: how much one process takes on.
+        batching: how streams share one device.
+        perception: how closely pictures are looked at.
+        engine: when scores become verdicts, and when no verdict is given.
+        log: what is logged and how it looks.
+        streams: streams that are there from the start; more can be added while running.
+    """
+
+    web: WebSettings = WebSettings()
+    model: ModelConfig = ModelConfig()
+    analyzer: AnalyzerSettings = AnalyzerSettings()
+    batching: BatcherSettings = BatcherSettings()
+    perception: PerceptionSettings = PerceptionSettings()
+    engine: EngineSettings = EngineSettings()
+    log: LogConfig = LogConfig()
+    streams: tuple[StreamConfig, ...] = ()
+
+
+def load(
+    path: Path | None,
+    env: Mapping[str, str],
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings of a file, the environment and command-line options together.
+
+    Args:
+        path: the YAML file, or None for the built-in defaults.
+        env: environment variables.
+        overrides: nested values that win over everything else; None values are ignored.
+
+    Raises:
+        ConfigInvalid: naming every key that must change.
+    """
+    origin = str(path) if path else "configuration"
+    raw = _read(path) if path else {}
+    raw = _merge(raw, _from_environment(env))
+    raw = _merge(raw, overrides or {})
+    filled = _interpolate(raw, env, origin)
+    faults = list(_unknown_keys(Settings, filled, ""))
+    if faults:
+        raise ConfigInvalid(origin, tuple(faults))
+    try:
+        settings = Settings.model_validate(filled)
+    except ValidationError as error:
+        raise ConfigInvalid(
+            origin,
+            tuple(f"{_dotted(e['loc'])}: {_friendly(e['msg'])}" for e in error.errors()),
+        ) from None
+    ids = [stream.id for stream in settings.streams]
+    twice = sorted({i for i in ids if ids.count(i) > 1})
+    if twice:
+        raise ConfigInvalid(origin, tuple(f"streams: the id {i!r} is used twice" for i in twice))
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigInvalid(str(path), (f"cannot be read: {error.strerror}",)) from None
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigInvalid(str(path), (f"{where}{error.problem}",)) from None
+    except yaml.YAMLError as error:
+        raise ConfigInvalid(str(path), (f"is not YAML: {error}",)) from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigInvalid(str(path), ("must be a mapping of sections, such as `web:`",))
+    return raw
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, text in env.items():
+        if not name.startswith(ENV_PREFIX):
+            continue
+        *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
+        at = values
+        for section in sections:
+            at = at.setdefault(section, {})
+        at[key] = yaml.safe_load(text)
+    return values
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        if value is None:
+            continue
+        if isinstance(value, Mapping):
+            below = merged.get(key)
+            merged[key] = _merge(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+_REFERENCE = re.compile(
+    r"\$\{(?:file:(?P<file>[^}]+)|(?P<name>\w+)(?::(?P<op>[-?])(?P<arg>[^}]*))?)\}"
+)
+
+
+def _interpolate(value: Any, env: Mapping[str, str], origin: str) -> Any:
+    """Return a value with every `${…}` replaced."""
+    if isinstance(value, Mapping):
+        return {key: _interpolate(item, env, origin) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_interpolate(item, env, origin) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        if file := match["file"]:
+            try:
+                return Path(file).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigInvalid(
+                    origin, (f"${{file:{file}}} cannot be read: {error.strerror}",)
+                ) from None
+        found = env.get(match["name"])
+        if found:
+            return found
+        if match["op"] == "-":
+            return match["arg"]
+        message = match["arg"] or "is not set in the environment"
+        raise ConfigInvalid(origin, (f"${{{match['name']}}}: {message}",))
+
+    return _REFERENCE.sub(replace, value)
+
+
+def keys_of(kind: Any) -> dict[str, Any]:
+    """Return the keys that a section takes and their types; empty when it is no section."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {name: field.annotation for name, field in kind.model_fields.items()}
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    return {}
+
+
+def _unknown_keys(kind: Any, value: Any, at: str) -> Iterator[str]:
+    """Yield one sentence per key that no setting has, with the nearest that exists."""
+    if get_origin(kind) in (Union, UnionType):
+        for option in get_args(kind):
+            if keys_of(option):
+                kind = option
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _unknown_keys(get_args(kind)[0], item, f"{at}[{index}]")
+        return
+    known = keys_of(kind)
+    if not known or not isinstance(value, Mapping):
+        return
+    for key, item in value.items():
+        here = f"{at}.{key}" if at else str(key)
+        if key in known:
+            yield from _unknown_keys(known[key], item, here)
+            continue
+        near = difflib.get_close_matches(str(key), known, n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+        yield f"{here}: unknown key{guess}"
+
+
+def _dotted(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "configuration"
+
+
+def _friendly(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

@@ -1,0 +1,189 @@
+"""`styleflow watch`: live scores in the terminal, from a server or from a source analyzed here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.typing import Subprotocol
+
+from cli import logs, wiring
+from cli.settings import Settings
+from stream.clock import SystemClock
+from stream.ingest.source import SourceSettings, SourceUrl
+from stream.metrics import Metrics
+from stream.publish.hub import Filter, Hub
+from stream.publish.messages import SUBPROTOCOL, CloseCode
+from stream.streams import StreamSpec
+from stream.supervisor import Analyzer
+
+FINAL = frozenset({CloseCode.FORBIDDEN, CloseCode.BAD_MESSAGE, CloseCode.TOKEN_EXPIRED})
+"""Closings after which connecting again the same way would fail the same way."""
+
+STYLES = {"suspect": "bold red", "ok": "green", "abstain": "yellow", "warming": "dim"}
+RETRY_S = 2.0
+
+
+class Board:
+    """What the terminal shows: one row per face, or one per stream without a face."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, dict[str, Any]] = {}
+        self._scores: dict[tuple[str, int], dict[str, Any]] = {}
+        self.line = ""
+
+    def note(self, message: dict[str, Any]) -> None:
+        """Take in one message of the analyzer."""
+        stream, data = message.get("stream"), message["data"]
+        match message["type"]:
+            case "snapshot":
+                self._streams[str(stream)] = data["status"]
+                for score in data["scores"]:
+                    self._scores[str(stream), score["track"]] = score
+            case "status":
+                self._streams[str(stream)] = data
+            case "score":
+                self._scores[str(stream), data["track"]] = data
+            case "event":
+                self._note_event(str(stream), data)
+            case "lagged":
+                self.line = f"this terminal is slow: {data['dropped']} events were skipped"
+            case "error":
+                self.line = f"{data['title']}: {data['detail']} {data['hint']}"
+
+    def _note_event(self, stream: str, data: dict[str, Any]) -> None:
+        match data["kind"]:
+            case "track_ended":
+                self._scores.pop((stream, data["track"]), None)
+            case "epoch_started":
+                self._forget_scores(stream)
+            case "stream_removed":
+                self._forget_scores(stream)
+                self._streams.pop(stream, None)
+
+    def _forget_scores(self, stream: str) -> None:
+        for key in [key for key in self._scores if key[0] == stream]:
+            del self._scores[key]
+
+    def table(self) -> Table:
+        """Return the rows, suspects first."""
+        table = Table(expand=True, caption=self.line or "a score is evidence, not proof")
+        for column in ("stream", "face", "score", "interval", "state", "note"):
+            table.add_column(column, overflow="fold")
+        rank = ("suspect", "abstain", "ok", "warming")
+        rows = sorted(
+            self._scores.items(), key=lambda item: (rank.index(item[1]["state"]), item[0])
+        )
+        for (stream, track), score in rows:
+            table.add_row(
+                stream,
+                str(track),
+                _number(score["p"]),
+                f"{_number(score['lo'])} – {_number(score['hi'])}",
+                Text(score["summary"], STYLES[score["state"]]),
+                Text(score["notice"], "bold yellow"),
+            )
+        with_face = {stream for stream, _ in self._scores}
+        for stream, status in sorted(self._streams.items()):
+            if stream not in with_face:
+                note = Text(status["notice"], "bold yellow")
+                table.add_row(stream, "–", "–", "–", Text(status["summary"], "dim"), note)
+        return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def run(settings: Settings, target: str, streams: str, token: str | None) -> None:
+    """Follow scores until interrupted."""
+    logs.configure("error", settings.log.format)
+    if target.partition("://")[0] in ("http", "https", "ws", "wss"):
+        asyncio.run(_remote(target, streams, token))
+    else:
+        asyncio.run(_local(settings, SourceUrl.parse(target)))
+
+
+async def _remote(target: str, streams: str, token: str | None) -> None:
+    """Show what a running analyzer publishes; connect again whenever the connection is lost."""
+    board = Board()
+    clock = SystemClock()
+    address = socket_address(target)
+    hello = {"type": "hello", "client": "styleflow watch", "token": token}
+    wanted = {"type": "subscribe", "id": "watch", "streams": streams.split(",")}
+    with Live(board.table(), console=Console(), auto_refresh=False) as screen:
+        while True:
+            try:
+                async with connect(
+                    address, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=1 << 22
+                ) as socket:
+                    board.line = ""
+                    await socket.send(json.dumps(hello))
+                    await socket.send(json.dumps(wanted))
+                    await _follow(socket, board, screen)
+            except ConnectionClosed as error:
+                closed = error.rcvd
+                if closed is not None and closed.code in FINAL:
+                    raise ConnectionRefusedError(f"{address}: {closed.reason}") from None
+                board.line = f"connection lost{f' ({closed.reason})' if closed else ''}, retrying"
+            except InvalidURI:
+                raise ConnectionRefusedError(f"{target} is not an analyzer's address") from None
+            except (OSError, InvalidHandshake) as error:
+                board.line = f"{address} does not answer ({type(error).__name__}), retrying"
+            screen.update(board.table(), refresh=True)
+            await clock.sleep(RETRY_S)
+
+
+async def _follow(socket: ClientConnection, board: Board, screen: Live) -> None:
+    async for text in socket:
+        board.note(json.loads(text))
+        screen.update(board.table(), refresh=True)
+
+
+def socket_address(target: str) -> str:
+    """Return the WebSocket address of an analyzer, given its http(s) or ws(s) address."""
+    parts = urlsplit(target)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    path = parts.path if parts.path.strip("/") else "/api/v1/scores"
+    return urlunsplit((scheme, parts.netloc, path, "", ""))
+
+
+async def _local(settings: Settings, url: SourceUrl) -> None:
+    """Analyze one source in this process and show its scores; no server, no port."""
+    clock = SystemClock()
+    console = Console()
+    with console.status("loading the models"):
+        pipeline = await asyncio.to_thread(wiring.pipeline, settings, clock)
+    hub = Hub(clock)
+    board = Board()
+    wake = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        analyzer = await stack.enter_async_context(
+            Analyzer(
+                pipeline, hub, Metrics(CollectorRegistry()), clock, seed=random.getrandbits(32)
+            )
+        )
+        subscription = hub.subscribe(Filter(), wake.set, name="watch")
+        stack.callback(subscription.close)
+        await analyzer.add(StreamSpec("watch", SourceSettings(url)))
+        with Live(board.table(), console=console, auto_refresh=False) as screen:
+            while True:
+                while (text := subscription.take(clock.monotonic())) is not None:
+                    board.note(json.loads(text))
+                screen.update(board.table(), refresh=True)
+                wake.clear()
+                try:
+                    await asyncio.wait_for(wake.wait(), 0.25)
+                except TimeoutError:
+                    continue

@@ -1,0 +1,276 @@
+"""From PTS to media time, and from source frames to the cadence grid. Pure; no clock is read.
+
+`Timeline` gives every decoded picture its epoch and its media time, and says which pictures are
+contaminated. The decoder does not say so itself: FFmpeg conceals what it misses and flags nothing,
+so a loss is judged from the hole that it leaves between two PTS. The declared frame rate is never
+used, because cameras lie about it: the usual distance between pictures is measured.
+
+`GridSampler` picks, for every point of the grid, the source frame nearest to it. Nothing is
+duplicated and nothing is invented: a grid point without a frame within half a step stays empty.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from math import floor
+from typing import Generic, TypeVar
+
+from stream.events import EpochCause
+
+T = TypeVar("T")
+
+JUMP_S = 1.0
+JUMP_FRAMES = 10
+"""A PTS that leaps ahead by more than both of these begins a new epoch."""
+
+GAP_RATIO = 1.5
+"""A distance between pictures of more than this many usual ones means that some are missing."""
+
+RECENT = 64
+"""How many distances the usual one is judged from."""
+
+FPS_WINDOW_S = 4.0
+"""Media seconds over which the source's frame rate is measured."""
+
+RECENT_PTS = 1024
+"""How many pictures that window holds at most, whatever a source sends."""
+
+MIN_DELTAS = 3
+BEHIND_RUN = 2
+
+
+class Damage(Enum):
+    """Why pictures are no evidence until the next keyframe."""
+
+    GAP = "gap"
+    DECODE_ERROR = "decode_error"
+    CORRUPT = "corrupt"
+    NO_KEYFRAME = "no_keyframe"
+    OUT_OF_ORDER = "out_of_order"
+
+
+class Discard(Enum):
+    """Why a picture has no place in media time."""
+
+    NO_PTS = "no_pts"
+    OUT_OF_ORDER = "out_of_order"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the timeline needs to know about one decoded picture, in presentation order.
+
+    Attributes:
+        pts: presentation time in `time_base` units, or None.
+        time_base: seconds per unit.
+        codec: name of the codec.
+        size: width and height.
+        keyframe: decodable on its own.
+        damaged: the decoder reported an error since the previous picture.
+        corrupt: this very picture is damaged, keyframe or not.
+    """
+
+    pts: int | None
+    time_base: Fraction
+    codec: str
+    size: tuple[int, int]
+    keyframe: bool
+    damaged: bool = False
+    corrupt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a picture stands in media time.
+
+    Attributes:
+        epoch: counts from 1.
+        at: media seconds since the epoch's first picture.
+        began: set on an epoch's first picture: why it began.
+        missing: pictures that the distance to the previous one says are lost.
+        damage: why this picture is contaminated, or None.
+        source_fps: pictures per media second over the last seconds; 0 until two are there.
+    """
+
+    epoch: int
+    at: float
+    began: EpochCause | None
+    missing: int
+    damage: Damage | None
+    source_fps: float
+
+
+class Timeline:
+    """Media time of one stream, across all its connections."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self._cause: EpochCause | None = EpochCause.CONNECTED
+        self._format: tuple[str, tuple[int, int], Fraction] | None = None
+        self._origin = 0
+        self._last = 0
+        self._behind = 0
+        self._damage: Damage | None = Damage.NO_KEYFRAME
+        self._deltas: deque[int] = deque(maxlen=RECENT)
+        self._recent: deque[int] = deque(maxlen=RECENT_PTS)
+
+    def reconnected(self) -> None:
+        """Let the next picture begin a new epoch, whatever its PTS."""
+        self._cause = EpochCause.CONNECTED
+        self._damage = Damage.NO_KEYFRAME
+
+    def place(self, stamp: Stamp) -> Moment | Discard:
+        """Return where a picture stands, or why it is to be dropped."""
+        pts = stamp.pts
+        if pts is None:
+            # FFmpeg's RTSP client gives the first access unit no PTS. It is dropped, but as the
+            # keyframe that it usually is, it still makes its successors sound.
+            self._note(stamp)
+            return Discard.NO_PTS
+        cause = self._cause or self._break(stamp, pts)
+        if cause is not None:
+            self._begin(stamp, pts, cause)
+            return Moment(self.epoch, 0.0, cause, 0, self._damage, 0.0)
+        if pts <= self._last:
+            self._behind += 1
+            self._damage = Damage.OUT_OF_ORDER
+            self._note(stamp)
+            return Discard.OUT_OF_ORDER
+        self._behind = 0
+        missing = self._missing(pts - self._last)
+        self._deltas.append(pts - self._last)
+        self._last = pts
+        if missing or self._began_with_gap():
+            self._damage = Damage.GAP
+        self._note(stamp)
+        at = float((pts - self._origin) * stamp.time_base)
+        return Moment(self.epoch, at, None, missing, self._damage, self._fps(pts, stamp.time_base))
+
+    def _break(self, stamp: Stamp, pts: int) -> EpochCause | None:
+        codec, size, time_base = self._format or ("", (0, 0), stamp.time_base)
+        if (stamp.codec, stamp.time_base) != (codec, time_base):
+            return EpochCause.CODEC_CHANGED
+        if stamp.size != size:
+            return EpochCause.SIZE_CHANGED
+        limit = max(Fraction(JUMP_S) / time_base, Fraction(JUMP_FRAMES * self._usual()))
+        if pts - self._last > limit:
+            return EpochCause.PTS_JUMP
+        # One stray picture is dropped; a run of them means that the sender's clock stepped back.
+        if pts <= self._last and (self._last - pts > limit or self._behind + 1 >= BEHIND_RUN):
+            return EpochCause.PTS_BACKWARD
+        return None
+
+    def _begin(self, stamp: Stamp, pts: int, cause: EpochCause) -> None:
+        if cause is EpochCause.PTS_JUMP:
+            # Kept, so that a source with a picture every two seconds becomes usual in time.
+            self._deltas.append(pts - self._last)
+        else:
+            self._deltas.clear()
+        self.epoch += 1
+        self._cause = None
+        self._format = (stamp.codec, stamp.size, stamp.time_base)
+        self._origin = self._last = pts
+        self._behind = 0
+        self._recent = deque([pts], maxlen=RECENT_PTS)
+        if cause is not EpochCause.CONNECTED:
+            self._damage = self._damage or Damage.GAP
+        self._note(stamp)
+
+    def _note(self, stamp: Stamp) -> None:
+        """Update the damage: what came before is healed by a keyframe that is itself intact."""
+        if stamp.damaged:
+            self._damage = Damage.DECODE_ERROR
+        if stamp.keyframe:
+            self._damage = None
+        if stamp.corrupt:
+            self._damage = Damage.CORRUPT
+
+    def _usual(self) -> int:
+        """Return the upper quartile of recent distances, or 0 while too few are known.
+
+        A quartile rather than the median, because some cameras alternate between two distances;
+        rather than the maximum, because losses must not pass for usual.
+        """
+        if len(self._deltas) < MIN_DELTAS:
+            return 0
+        ordered = sorted(self._deltas)
+        return ordered[3 * (len(ordered) - 1) // 4]
+
+    def _missing(self, delta: int) -> int:
+        """Return how many pictures are missing before one that comes `delta` after the last."""
+        usual = self._usual()
+        if not usual or delta <= GAP_RATIO * usual:
+            return 0
+        return max(1, round(delta / usual) - 1)
+
+    def _began_with_gap(self) -> bool:
+        """Return, once the usual distance is known, whether one of the first was too long."""
+        known = len(self._deltas) == MIN_DELTAS
+        return known and max(self._deltas) > GAP_RATIO * self._usual()
+
+    def _fps(self, pts: int, time_base: Fraction) -> float:
+        self._recent.append(pts)
+        window = FPS_WINDOW_S / time_base
+        while pts - self._recent[0] > window and len(self._recent) > 2:
+            self._recent.popleft()
+        return (len(self._recent) - 1) / float((pts - self._recent[0]) * time_base)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled(Generic[T]):
+    """A source frame chosen for one point of the grid."""
+
+    slot: int
+    at: float
+    item: T
+
+
+class GridSampler(Generic[T]):
+    """Choose source frames on a grid of `cadence_hz`, whose origin is the epoch's first frame.
+
+    Each slot gets at most one frame and each frame at most one slot: the one whose grid point is
+    nearest. A frame at or after its grid point, or less than a tenth of a step before it, is
+    chosen at once; an earlier one waits for the next frame, which may be nearer. At most one frame
+    waits, so memory is bounded, and the choice depends only on the frames, not on how they come.
+    """
+
+    EARLY = 0.1
+
+    def __init__(self, cadence_hz: float) -> None:
+        if not cadence_hz > 0:
+            raise ValueError(f"a cadence is above 0 Hz, not {cadence_hz}")
+        self.cadence_hz = cadence_hz
+        self._decided = -1
+        self._waiting: Sampled[T] | None = None
+
+    def push(self, at: float, item: T) -> list[Sampled[T]]:
+        """Take the next frame of this epoch; return what is thereby chosen, in slot order."""
+        position = at * self.cadence_hz
+        slot = floor(position + 0.5)
+        offset = position - slot
+        chosen: list[Sampled[T]] = []
+        waiting = self._waiting
+        if waiting is not None:
+            self._waiting = None
+            early = waiting.slot - waiting.at * self.cadence_hz
+            if waiting.slot != slot or early <= abs(offset):
+                chosen.append(self._decide(waiting))
+        if slot > self._decided:
+            frame = Sampled(slot, at, item)
+            if offset >= -self.EARLY:
+                chosen.append(self._decide(frame))
+            else:
+                self._waiting = frame
+        return chosen
+
+    def finish(self) -> list[Sampled[T]]:
+        """End the epoch: return the waiting frame, if any, and be ready for the next epoch."""
+        waiting, self._waiting, self._decided = self._waiting, None, -1
+        return [] if waiting is None else [waiting]
+
+    def _decide(self, frame: Sampled[T]) -> Sampled[T]:
+        self._decided = frame.slot
+        return frame

@@ -1,0 +1,141 @@
+"""The WebSocket protocol described for programs: JSON Schemas and one AsyncAPI 3 document.
+
+Both are derived from the models in `messages`; nothing is written twice.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from stream.publish.messages import (
+    RESUME_GAP,
+    SUBPROTOCOL,
+    CloseCode,
+    ErrorMessage,
+    EventMessage,
+    Hello,
+    LaggedMessage,
+    ScoreMessage,
+    SnapshotMessage,
+    StatusMessage,
+    Subscribe,
+    SubscribedMessage,
+    Unsubscribe,
+    UnsubscribedMessage,
+)
+
+SERVER_MESSAGES: dict[str, type[BaseModel]] = {
+    "score": ScoreMessage,
+    "event": EventMessage,
+    "status": StatusMessage,
+    "snapshot": SnapshotMessage,
+    "subscribed": SubscribedMessage,
+    "unsubscribed": UnsubscribedMessage,
+    "lagged": LaggedMessage,
+    "error": ErrorMessage,
+}
+"""What the server sends, by `type`."""
+
+CLIENT_MESSAGES: dict[str, type[BaseModel]] = {
+    "hello": Hello,
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+}
+"""What a client sends, by `type`."""
+
+_CLOSE_WORDS: dict[CloseCode, str] = {
+    CloseCode.GOING_AWAY: "the analyzer stops for good",
+    CloseCode.FORBIDDEN: "no token, a wrong one, or no hello in time",
+    CloseCode.TOO_BIG: "a client message is too big",
+    CloseCode.RESTARTING: "the server stops or restarts: connect again and resume",
+    CloseCode.TOO_SLOW: "the client reads too slowly, or there is no room: try again later",
+    CloseCode.BAD_MESSAGE: "a client message is not understood; the reason says what",
+    CloseCode.TOKEN_EXPIRED: "the token has expired",
+    CloseCode.UNKNOWN_STREAM: "subscribe names only streams that do not exist",
+}
+
+
+@cache
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema of every message by its `type`, each complete in itself."""
+    found = {
+        name: model.model_json_schema(mode="serialization")
+        for name, model in SERVER_MESSAGES.items()
+    }
+    return found | {name: model.model_json_schema() for name, model in CLIENT_MESSAGES.items()}
+
+
+def document(version: str) -> dict[str, Any]:
+    """Return the AsyncAPI 3 document.
+
+    Args:
+        version: version of the program.
+    """
+    names = {**SERVER_MESSAGES, **CLIENT_MESSAGES}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "StyleFlow Live scores",
+            "version": version,
+            "description": _description(),
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "scores": {
+                "address": "/api/v1/scores",
+                "title": f"WebSocket, subprotocol {SUBPROTOCOL}",
+                "messages": {
+                    name: {"$ref": f"#/components/messages/{name}"} for name in sorted(names)
+                },
+            }
+        },
+        "operations": {
+            "receive": _operation("receive", CLIENT_MESSAGES, "What clients send."),
+            "send": _operation("send", SERVER_MESSAGES, "What the server sends."),
+        },
+        "components": {
+            "messages": {name: _message(name, model) for name, model in sorted(names.items())},
+            "schemas": _components(),
+        },
+    }
+
+
+def _description() -> str:
+    codes = "\n".join(f"- {int(code)}: {words}" for code, words in _CLOSE_WORDS.items())
+    return (
+        "The client says hello within five seconds, then subscribes. A score is evidence, not "
+        "proof; read `notice` before the number.\n\nClose codes:\n"
+        f"{codes}\n\nAn `error` message with code {RESUME_GAP} says that a resume point is too "
+        "old; the connection stays open and a full snapshot follows."
+    )
+
+
+def _operation(action: str, messages: dict[str, type[BaseModel]], summary: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "summary": summary,
+        "channel": {"$ref": "#/channels/scores"},
+        "messages": [{"$ref": f"#/channels/scores/messages/{name}"} for name in messages],
+    }
+
+
+def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "summary": (model.__doc__ or "").strip().splitlines()[0],
+        "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
+    }
+
+
+def _components() -> dict[str, Any]:
+    server = [(model, "serialization") for model in SERVER_MESSAGES.values()]
+    client = [(model, "validation") for model in CLIENT_MESSAGES.values()]
+    _, definitions = models_json_schema(
+        [*server, *client],  # type: ignore[list-item]
+        ref_template="#/components/schemas/{model}",
+    )
+    return dict(definitions["$defs"])

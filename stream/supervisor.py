@@ -1,0 +1,536 @@
+"""Everything that happens at the same time, in one place.
+
+Theory of operation. One event loop holds the state that people see. Each stream has one ingest
+thread, because opening and reading a source block; it offers sampled frames to the batcher and
+hands connection events over. One device thread takes batches of frames, steps the pipeline and
+hands its events over. Both hand over through one bounded mailbox that the loop drains. A ticker
+on the loop notices stalls, asks for reports and copies counters into metrics.
+
+    ingest thread ──frames──▶ batcher ──▶ device thread ──┐
+          └────────connection events──▶ mailbox ◀─events──┘
+                                           └──▶ event loop ──▶ hub
+
+What belongs to the device thread (pipeline) is touched by nobody else: the loop sends it small
+functions through `_orders`. Every queue here is bounded and counts what it lets go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+
+import structlog
+
+from stream.analysis import Analysis, DetectorUnknown
+from stream.batcher import Batcher, BatcherSettings
+from stream.clock import Clock
+from stream.engine.engine import EngineSettings
+from stream.errors import StreamExists, StreamUnknown, TooManyStreams
+from stream.events import (
+    ConnectionState,
+    EpochStarted,
+    Event,
+    Frame,
+    Score,
+    StreamChanged,
+    StreamReport,
+    TrackEnded,
+    Verdict,
+    VerdictChanged,
+)
+from stream.ingest.ingest import Ingest
+from stream.ingest.source import Pace, SourceSettings, SourceUrl
+from stream.mailbox import Mailbox, Overflow
+from stream.metrics import CounterCopy, Metrics
+from stream.pipeline import Pipeline
+from stream.publish.hub import Hub
+from stream.publish.messages import StreamInfo
+from stream.replay import analyze
+from stream.streams import Health, StreamSpec, StreamStatus
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzerSettings:
+    """How much one analyzer takes on.
+
+    Attributes:
+        max_streams: streams at a time; a further one is refused.
+        tick_s: how often stalls are looked for and counters copied.
+        report_s: how often each stream reports how it is doing.
+        stop_s: how long a stopping ingest thread is waited for before it is abandoned.
+        stuck_s: silence of the device thread after which the process is not live.
+        events: events that may wait for the event loop; the oldest gives way and is counted.
+    """
+
+    max_streams: int = 16
+    tick_s: float = 0.25
+    report_s: float = 1.0
+    stop_s: float = 5.0
+    stuck_s: float = 15.0
+    events: int = 8192
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """One stream's parts and what is known of it; only the event loop changes it."""
+
+    spec: StreamSpec
+    ingest: Ingest
+    thread: threading.Thread
+    stop: threading.Event
+    change: StreamChanged
+    epoch: int = 0
+    report: StreamReport | None = None
+    scores: dict[int, Score] = field(default_factory=dict)
+    reconnects: int = 0
+    copied: CounterCopy = field(default_factory=CounterCopy)
+
+
+class Analyzer:
+    """Runs streams from source to hub; an async context manager.
+
+    Args:
+        pipeline: from frame to event; this analyzer's device thread owns it from now on.
+        hub: where events go; used on the event loop only.
+        metrics: where figures go.
+        clock: where time comes from.
+        settings: how much it takes on.
+        batching: how frames of several streams share the device.
+        seed: seeds the jitter of reconnection.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        hub: Hub,
+        metrics: Metrics,
+        clock: Clock,
+        settings: AnalyzerSettings | None = None,
+        batching: BatcherSettings | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.hub = hub
+        self.metrics = metrics
+        self.settings = settings or AnalyzerSettings()
+        self._pipeline = pipeline
+        self._card = pipeline.device.detector.card
+        self._calibrated = pipeline.device.detector.calibration.fitted
+        self._cadence_hz = pipeline.device.detector.clip.cadence_hz
+        self._clock = clock
+        self._rng = random.Random(seed)
+        self._batcher: Batcher[Frame] = Batcher(batching or BatcherSettings())
+        self._batcher_lock = threading.Lock()
+        self._streams: dict[str, _Stream] = {}
+        self._orders: deque[Callable[[], tuple[Event, ...]]] = deque()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._outbox: Mailbox[Event] = Mailbox(
+            self.settings.events, Overflow.DROP_OLDEST, wake=self._ring
+        )
+        self._ringing = threading.Event()
+        self._device_thread = threading.Thread(target=self._device_loop, name="device", daemon=True)
+        self._beat = clock.monotonic()
+        self._device_healthy = True
+        self._abandoned = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    # --- life -----------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Analyzer:
+        self._loop = asyncio.get_running_loop()
+        self._pipeline.device.warm_up()
+        self._device_thread.start()
+        self._ticker = self._loop.create_task(self._tick(), name="ticker")
+        self.metrics.slots.set(self._pipeline.device.stats.slots)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for stream in list(self._streams):
+            self._stop(self._streams[stream])
+        for stream in list(self._streams):
+            await self.remove(stream)
+        assert self._ticker is not None
+        self._ticker.cancel()
+        await asyncio.gather(self._ticker, return_exceptions=True)
+        self._stopping.set()
+        self._wake.set()
+        await asyncio.to_thread(self._device_thread.join, self.settings.stop_s)
+
+    # --- control: on the event loop ---------------------------------------------------------
+
+    async def add(self, spec: StreamSpec) -> StreamStatus:
+        """Start a stream; its source need not be reachable yet."""
+        if spec.id in self._streams:
+            raise StreamExists(spec.id)
+        if len(self._streams) >= self.settings.max_streams:
+            raise TooManyStreams(self.settings.max_streams)
+        stop = threading.Event()
+        ingest = Ingest(
+            spec.id,
+            spec.source,
+            self._cadence_hz,
+            self._clock,
+            random.Random(self._rng.random()),
+        )
+        thread = threading.Thread(
+            target=self._read, args=(ingest, stop), name=f"ingest-{spec.id}", daemon=True
+        )
+        self._streams[spec.id] = _Stream(
+            spec, ingest, thread, stop, StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
+        )
+        self.hub.announce(
+            spec.id,
+            StreamInfo(
+                name=spec.name or spec.id,
+                model=self._card,
+                calibrated=self._calibrated,
+                demo=spec.source.url.is_demo,
+            ),
+        )
+        self.metrics.streams.set(len(self._streams))
+        self._order(lambda: self._open(spec.id))
+        thread.start()
+        log.info("stream added", stream=spec.id, source=spec.source.url.redacted)
+        return self.status(spec.id)
+
+    async def change(self, spec: StreamSpec) -> StreamStatus:
+        """Restart a stream with other settings."""
+        if spec.id not in self._streams:
+            raise StreamUnknown(spec.id)
+        await self.remove(spec.id)
+        return await self.add(spec)
+
+    async def remove(self, stream: str) -> None:
+        """Stop and forget a stream, in any state, in bounded time."""
+        state = self._streams.get(stream)
+        if state is None:
+            raise StreamUnknown(stream)
+        self._stop(state)
+        await asyncio.to_thread(state.thread.join, self.settings.stop_s)
+        if state.thread.is_alive():
+            self._abandoned += 1
+            log.warning("ingest thread abandoned", stream=stream)
+        if self._streams.pop(stream, None) is None:
+            return  # somebody else removed it while we waited
+        closed: asyncio.Event = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def close() -> tuple[Event, ...]:
+            events = self._pipeline.close(stream)
+            loop.call_soon_threadsafe(closed.set)
+            return events
+
+        with self._batcher_lock:
+            self._batcher.forget(stream)
+        self._order(close)
+        try:
+            await asyncio.wait_for(closed.wait(), self.settings.stop_s)
+        except TimeoutError:
+            log.warning("device thread is busy; a stream's slots are released later", stream=stream)
+        self._drain()
+        self.hub.retire(stream)
+        self.metrics.forget(stream)
+        self.metrics.streams.set(len(self._streams))
+        log.info("stream removed", stream=stream)
+
+    def spec(self, stream: str) -> StreamSpec:
+        """Return a stream's settings as they were given."""
+        state = self._streams.get(stream)
+        if state is None:
+            raise StreamUnknown(stream)
+        return state.spec
+
+    def status(self, stream: str) -> StreamStatus:
+        """Return how one stream stands."""
+        state = self._streams.get(stream)
+        if state is None:
+            raise StreamUnknown(stream)
+        report = state.report
+        return StreamStatus(
+            id=state.spec.id,
+            name=state.spec.name or state.spec.id,
+            source=state.spec.source.url.redacted,
+            demo=state.spec.source.url.is_demo,
+            state=state.change.state,
+            code=state.change.code,
+            detail=state.change.detail,
+            retry_in_s=state.change.retry_in_s,
+            epoch=state.epoch,
+            fps=report.fps if report else 0.0,
+            loss=report.loss if report else 0.0,
+            age_s=report.age_s if report else None,
+            reconnects=state.reconnects,
+            reasons=report.reasons if report else (),
+            model=self._card,
+            scores=tuple(state.scores.values()),
+        )
+
+    def statuses(self) -> tuple[StreamStatus, ...]:
+        """Return how every stream stands, ordered by id."""
+        return tuple(self.status(stream) for stream in sorted(self._streams))
+
+    async def retune(self, settings: EngineSettings) -> None:
+        """Change thresholds for every stream without losing history."""
+
+        def retune() -> tuple[Event, ...]:
+            self._pipeline.retune(settings)
+            return ()
+
+        self._order(retune)
+
+    def health(self) -> Health:
+        """Return whether the process is live and ready."""
+        silence = self._clock.monotonic() - self._beat
+        turning = self._device_thread.is_alive() and silence < self.settings.stuck_s
+        live = turning and self._device_healthy
+        up = sum(s.change.state is ConnectionState.LIVE for s in self._streams.values())
+        return Health(
+            live=live,
+            ready=live,
+            details={
+                "device_thread": "turning" if turning else f"silent for {silence:.0f} s",
+                "device": "answers" if self._device_healthy else "fails; restart this process",
+                "streams": f"{up} of {len(self._streams)} live",
+                "slots": f"{self._pipeline.device.stats.used} of "
+                f"{self._pipeline.device.stats.slots} in use",
+                "events_dropped": str(self._outbox.dropped),
+                "threads_abandoned": str(self._abandoned),
+            },
+        )
+
+    # --- ingest threads ---------------------------------------------------------------------
+
+    def _read(self, ingest: Ingest, stop: threading.Event) -> None:
+        def emit(item: Frame | StreamChanged | EpochStarted) -> None:
+            if isinstance(item, Frame):
+                with self._batcher_lock:
+                    self._batcher.offer(item.stream, item, item.arrived)
+                self._wake.set()
+            else:
+                self._outbox.put(item)
+
+        try:
+            ingest.run(emit, stop.wait)
+        except Exception:
+            log.exception("ingest thread failed", stream=ingest.stream)
+            raise
+
+    def _stop(self, state: _Stream) -> None:
+        state.stop.set()
+        state.ingest.close()
+
+    # --- device thread ----------------------------------------------------------------------
+
+    def _order(self, order: Callable[[], tuple[Event, ...]]) -> None:
+        """Have the device thread call a function; its events are published."""
+        self._orders.append(order)
+        self._wake.set()
+
+    def _open(self, stream: str) -> tuple[Event, ...]:
+        self._pipeline.open(stream)
+        return ()
+
+    def _device_loop(self) -> None:
+        report_at = self._clock.monotonic()
+        while not self._stopping.is_set():
+            self._wake.wait(self.settings.tick_s)
+            self._wake.clear()
+            while self._orders:
+                self._hand_over(self._orders.popleft()())
+            self._work_off()
+            now = self._clock.monotonic()
+            self._beat = now
+            if now >= report_at:
+                report_at = now + self.settings.report_s
+                self._hand_over(self._pipeline.reports(now))
+        while self._orders:
+            self._orders.popleft()()
+
+    def _work_off(self) -> None:
+        """Process batches until no frame is waiting or somebody wants the device thread."""
+        failures = 0
+        while not self._orders and not self._stopping.is_set():
+            now = self._clock.monotonic()
+            with self._batcher_lock:
+                batch = self._batcher.take(now)
+            if not batch:
+                return
+            self.metrics.batch_size.labels("frames").observe(len(batch))
+            for item in batch:
+                self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
+                if item.overrun:
+                    self.metrics.frames_dropped.labels(item.stream, "overrun").inc(item.overrun)
+            try:
+                done = self._pipeline.process([(item.value, item.overrun) for item in batch])
+            except Exception:
+                failures += 1
+                log.exception("the device failed on a batch", failures=failures)
+                self._device_healthy = failures < 3 and self._pipeline.device.healthy()
+                if not self._device_healthy:
+                    return
+                continue
+            failures = 0
+            self._beat = self._clock.monotonic()
+            for fault in done.faults:
+                log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
+                self.metrics.frames_dropped.labels(fault.stream, "fault").inc()
+            self._hand_over(done.events)
+
+    def _hand_over(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self._outbox.put(event)
+
+    # --- event loop: from mailbox to hub ----------------------------------------------------
+
+    def _ring(self) -> None:
+        """Wake the event loop, once for any number of waiting events."""
+        if self._ringing.is_set() or self._loop is None:
+            return
+        self._ringing.set()
+        try:
+            self._loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:
+            self._ringing.clear()  # the loop has closed: nobody is left to tell
+
+    def _drain(self) -> None:
+        self._ringing.clear()
+        for _ in range(self.settings.events):
+            event = self._outbox.take()
+            if event is None:
+                return
+            self._publish(event)
+
+    def _publish(self, event: Event) -> None:
+        state = self._streams.get(event.stream)
+        if state is None:
+            return  # removed meanwhile
+        now = self._clock.monotonic()
+        match event:
+            case StreamChanged():
+                self._note_change(state, event)
+            case EpochStarted():
+                state.epoch = event.epoch
+                state.scores.clear()
+            case Score():
+                if event.epoch != state.epoch:
+                    return  # a late answer from before the reconnection
+                state.scores[event.track] = event
+                self._count_score(event, now)
+            case TrackEnded():
+                state.scores.pop(event.track, None)
+                self.metrics.tracks_ended.labels(event.stream, event.reason.value).inc()
+            case VerdictChanged(verdict=Verdict.SUSPECT):
+                self.metrics.alarms.labels(event.stream).inc()
+            case StreamReport():
+                state.report = event
+                self.metrics.tracks_active.labels(event.stream).set(event.tracks)
+            case _:
+                pass
+        self.hub.publish(event, now, self._clock.utc())
+
+    def _note_change(self, state: _Stream, event: StreamChanged) -> None:
+        if state.change.state is ConnectionState.LIVE and event.state in (
+            ConnectionState.BACKING_OFF,
+            ConnectionState.FAILED,
+        ):
+            state.reconnects += 1
+        state.change = event
+        up = event.state is ConnectionState.LIVE
+        self.metrics.stream_up.labels(event.stream).set(up)
+        for possible in ConnectionState:
+            self.metrics.stream_state.labels(event.stream, possible.value).set(
+                possible is event.state
+            )
+        why = {"code": event.code.value, "detail": event.detail} if event.code else {}
+        log.info("stream changed", stream=event.stream, state=event.state.value, **why)
+
+    def _count_score(self, score: Score, now: float) -> None:
+        self.metrics.scores.labels(score.stream, score.verdict.value).inc()
+        for reason in score.reasons:
+            self.metrics.abstain.labels(score.stream, reason.value).inc()
+        self.metrics.score_latency.labels("packet_to_score").observe(max(now - score.arrived, 0.0))
+
+    # --- event loop: the ticker ---------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while True:
+            now = self._clock.monotonic()
+            for state in list(self._streams.values()):
+                for change in state.ingest.tick(now):
+                    self._publish(change)
+                self._copy_counters(state)
+            stats = self._pipeline.device.stats
+            self.metrics.slots_used.set(stats.used)
+            await self._clock.sleep(self.settings.tick_s)
+
+    def _copy_counters(self, state: _Stream) -> None:
+        """Advance the stream's Prometheus counters to what its ingest has counted."""
+        stream, done, metrics = state.spec.id, state.ingest.counters, self.metrics
+        advance = state.copied.advance
+        advance(metrics.packets, done.packets, stream)
+        advance(metrics.frames_decoded, done.decoded, stream)
+        advance(metrics.frames_sampled, done.sampled, stream)
+        advance(metrics.frames_missing, done.missing, stream)
+        advance(metrics.decode_errors, done.refused, stream)
+        for code, total in done.ends.items():
+            advance(metrics.reconnects, total, stream, code.value)
+        for damage, total in done.contaminated.items():
+            advance(metrics.frames_contaminated, total, stream, damage.value)
+        for discard, total in done.discarded.items():
+            advance(metrics.frames_dropped, total, stream, discard.value)
+
+
+class FileAnalyzer:
+    """Analyzes video files one call at a time, in a worker thread with a pipeline of its own.
+
+    Args:
+        pipeline: makes the pipeline, at the first call.
+        engine: thresholds of the verdict.
+    """
+
+    def __init__(self, pipeline: Callable[[], Pipeline], engine: EngineSettings) -> None:
+        self._make = pipeline
+        self._engine = engine
+        self._pipeline: Pipeline | None = None
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, path: Path, *, shown: str, detector: str | None) -> Analysis:
+        """Return what a file says; cancelling stops the worker at its next frame.
+
+        Raises:
+            SourceError: the file is not a video, or cannot be decoded.
+            DetectorUnknown: there is no such detector.
+        """
+        stop = threading.Event()
+        async with self._turn:
+            work = asyncio.create_task(asyncio.to_thread(self._analyze, path, detector, stop))
+            try:
+                analysis = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                stop.set()
+                await asyncio.wait((work,))
+                raise
+        return replace(analysis, source=shown)
+
+    def _analyze(self, path: Path, detector: str | None, stop: threading.Event) -> Analysis:
+        if self._pipeline is None:
+            self._pipeline = self._make()
+        card = self._pipeline.device.detector.card
+        if detector not in (None, card.name):
+            raise DetectorUnknown(detector, (card.name,))
+        source = SourceSettings(SourceUrl.parse(str(path)), pace=Pace.FAST)
+        return analyze(source, self._pipeline, self._engine, stop=stop.is_set)

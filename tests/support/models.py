@@ -1,0 +1,41 @@
+"""A `styleflow-live` small enough for unit tests, and pictures for it."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from styleflow.checkpoint import Checkpoint, seeded_untrained
+from styleflow.faces.face import Image
+from styleflow.models.seeding import seed_weights
+from styleflow.models.style_encoder import StyleEncoderDims
+from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
+
+TOY_ENCODER = StyleEncoderDims(
+    size_px=32, widths=(4, 4, 6, 8, 8), expansion=2, pyramid=8, levels=(1, 2, 2), latent=3
+)
+TOY = StyleFlowLiveDims(encoder=TOY_ENCODER, hidden=6, layers=2, gap_half_life=3.0, frames=4)
+
+
+def toy_checkpoint(seed: int = 0) -> Checkpoint:
+    """Return a seeded checkpoint of toy dimensions."""
+    return seeded_untrained(seed, TOY)
+
+
+def toy_network(seed: int = 0) -> StyleFlowLive:
+    """Return a toy network in inference mode whose learned start is not zero."""
+    network = StyleFlowLive(TOY)
+    seed_weights(network, seed)
+    generator = torch.Generator().manual_seed(seed)
+    network.style_gru.initial.data.normal_(generator=generator)
+    return network.eval().requires_grad_(False)
+
+
+def crop(seed: int) -> Image:
+    """Return one toy crop, `(32, 32, 3)` uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+def crops(seed: int, *shape: int) -> Tensor:
+    """Return toy crops, `(*shape, 32, 32, 3)` uint8."""
+    pictures = np.random.default_rng(seed).integers(0, 256, (*shape, 32, 32, 3), dtype=np.uint8)
+    return torch.from_numpy(pictures)

@@ -1,0 +1,60 @@
+"""The whole path with toy parts: a pipeline whose finder always sees one face in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stream.clock import ManualClock
+from stream.device.device import Device
+from stream.engine.engine import EngineSettings
+from stream.events import Frame
+from stream.ingest.source import Pace, SourceSettings, SourceUrl
+from stream.perception import Perception
+from stream.pipeline import Pipeline
+from styleflow.faces.face import Face, Image
+from tests.support.faces import face_at
+from tests.support.models import toy_network
+
+
+class CentreFinder:
+    """Sees one face in the middle of every picture."""
+
+    def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
+        height, width = image.shape[:2]
+        return (face_at(width / 2, height / 2, min(width, height) * 0.6),)
+
+    def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+        return self.find(image)
+
+
+EAGER = EngineSettings(
+    hop_s=0.08, warmup_s=0.4, min_face_px=10, min_sharpness=0, min_brightness=0, max_yaw_deg=180
+)
+"""Judges whatever it is shown."""
+
+
+def toy_pipeline(
+    finder: Callable[[], object] = CentreFinder, slots: int = 8, settings: EngineSettings = EAGER
+) -> Pipeline:
+    """Return a pipeline with a toy network."""
+    network = toy_network()
+    return Pipeline(
+        Device(network, slots),
+        lambda: Perception(finder(), network.clip),  # type: ignore[arg-type]
+        settings,
+        ManualClock(),
+    )
+
+
+def frames(stream: str, image: Image, count: int, first: int = 0) -> list[Frame]:
+    """Return frames of one still picture on the cadence grid."""
+    return [
+        Frame(stream, 0, slot, slot * 0.08, 100 + slot * 0.08, image, source_fps=25.0)
+        for slot in range(first, first + count)
+    ]
+
+
+def from_file(path: Path) -> SourceSettings:
+    """Return settings that read a file as fast as possible."""
+    return SourceSettings(SourceUrl.parse(str(path)), pace=Pace.FAST)

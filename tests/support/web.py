@@ -1,0 +1,195 @@
+"""An application whose analyzer is played by the test, in process or on a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from stream.analysis import Analysis, TrackTimeline
+from stream.clock import Clock, ManualClock
+from stream.errors import StreamExists, StreamUnknown
+from stream.events import ConnectionState, TrackEnd, Verdict
+from stream.publish.hub import Hub, HubSettings, StreamInfo
+from stream.streams import Health, StreamSpec, StreamStatus
+from tests.support.wire import UNTRAINED, score
+from web.app import create_app
+from web.settings import WebSettings
+from web.sockets import SERVER_OPTIONS
+
+
+class PlayedAnalyzer:
+    """Keeps streams without running them; announces them like the real one."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.specs: dict[str, StreamSpec] = {}
+        self.state = Health(live=True, ready=True, details={"device": "answers"})
+        self._hub = hub
+
+    async def add(self, spec: StreamSpec) -> StreamStatus:
+        """Keep a stream."""
+        if spec.id in self.specs:
+            raise StreamExists(spec.id)
+        self.specs[spec.id] = spec
+        info = StreamInfo(spec.name or spec.id, UNTRAINED, False, spec.source.url.is_demo)
+        self._hub.announce(spec.id, info)
+        return self.status(spec.id)
+
+    async def change(self, spec: StreamSpec) -> StreamStatus:
+        """Replace a stream's settings."""
+        self.spec(spec.id)
+        self.specs[spec.id] = spec
+        return self.status(spec.id)
+
+    async def remove(self, stream: str) -> None:
+        """Forget a stream."""
+        self.spec(stream)
+        del self.specs[stream]
+        self._hub.retire(stream)
+
+    def spec(self, stream: str) -> StreamSpec:
+        """Return the settings of a stream."""
+        if stream not in self.specs:
+            raise StreamUnknown(stream)
+        return self.specs[stream]
+
+    def status(self, stream: str) -> StreamStatus:
+        """Say that the stream is connecting."""
+        spec = self.spec(stream)
+        return StreamStatus(
+            id=spec.id,
+            name=spec.name or spec.id,
+            source=spec.source.url.redacted,
+            demo=spec.source.url.is_demo,
+            state=ConnectionState.CONNECTING,
+            code=None,
+            detail="",
+            retry_in_s=None,
+            epoch=0,
+            fps=0.0,
+            loss=0.0,
+            age_s=None,
+            reconnects=0,
+            reasons=(),
+            model=UNTRAINED,
+            scores=(score(stream),),
+        )
+
+    def statuses(self) -> tuple[StreamStatus, ...]:
+        """Return all, ordered by id."""
+        return tuple(self.status(stream) for stream in sorted(self.specs))
+
+    def health(self) -> Health:
+        """Return what the test has set."""
+        return self.state
+
+
+@dataclass
+class PlayedPredictor:
+    """Answers with one analysis, remembers what it was asked, and waits when it is told to."""
+
+    error: Exception | None = None
+    tracks: int = 1
+    hold: asyncio.Event | None = None
+    asked: list[tuple[Path, bytes]] = field(default_factory=list)
+
+    async def __call__(self, path: Path, *, shown: str, detector: str | None) -> Analysis:
+        """Analyse nothing."""
+        self.asked.append((path, path.read_bytes()))  # noqa: ASYNC240 - a few bytes
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.error is not None:
+            raise self.error
+        track = TrackTimeline(1, 0.0, 2.0, TrackEnd.LOST, (score(),), 0.25, Verdict.CLEAR)
+        return Analysis(
+            source=shown,
+            duration_s=2.0,
+            frames=50,
+            tracks=(track,) * self.tracks,
+            score=0.25 if self.tracks else None,
+            low=0.1 if self.tracks else None,
+            high=0.6 if self.tracks else None,
+            verdict=Verdict.CLEAR if self.tracks else Verdict.PENDING,
+            reasons=(),
+            model=UNTRAINED,
+            demo=False,
+        )
+
+
+class WebRig:
+    """Everything behind the application, in the test's hands."""
+
+    def __init__(
+        self,
+        settings: WebSettings | None = None,
+        *,
+        hub: HubSettings | None = None,
+        clock: Clock | None = None,
+        resolve: Callable[[str, int], Any] | None = None,
+    ) -> None:
+        self.clock = clock or ManualClock(start=100.0)
+        self.hub = Hub(self.clock, hub)
+        self.control = PlayedAnalyzer(self.hub)
+        self.predictor = PlayedPredictor()
+        self.registry = CollectorRegistry()
+        self.app: FastAPI = create_app(
+            self.control,
+            self.hub,
+            self.predictor,
+            settings or WebSettings(),
+            self.clock,
+            self.registry,
+            resolve=resolve or resolver(()),
+        )
+
+    def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
+        """Return an HTTP client that talks to the application in process."""
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url=f"http://{host}",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+        )
+
+    def publish(self, *events: Any) -> None:
+        """Publish events at the clock's time."""
+        for event in events:
+            self.hub.publish(event, self.clock.monotonic(), self.clock.utc())
+
+
+def resolver(addresses: Sequence[str], **named: Sequence[str]) -> Any:
+    """Return a name server that knows a few hosts and says the same of all others."""
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        found = named.get(host.replace(".", "_").replace("-", "_"), addresses)
+        if not found:
+            raise OSError(f"no address for {host}")
+        return found
+
+    return resolve
+
+
+@asynccontextmanager
+async def served(app: FastAPI, **options: Any) -> AsyncIterator[int]:
+    """Serve an application on a loopback port; yields the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, **(SERVER_OPTIONS | options))
+        server = uvicorn.Server(config)
+        server.capture_signals = nullcontext  # type: ignore[method-assign]
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0)
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await serving

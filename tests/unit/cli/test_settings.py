@@ -1,0 +1,132 @@
+"""Configuration: precedence, interpolation, and faults that name what to change."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.config import annotated_defaults, check, shown
+from cli.settings import ConfigInvalid, Settings, load
+from stream.ingest.source import Transport
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "styleflow.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def faults(path: Path, env: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(path, env or {})
+    return str(caught.value)
+
+
+def test_the_manual_is_what_the_program_prints() -> None:
+    """configs/default.yaml cannot drift from the settings and their docstrings."""
+    text = (ROOT / "configs/default.yaml").read_text(encoding="utf-8")
+    assert text == annotated_defaults(), (
+        "run: .venv/bin/styleflow config defaults > configs/default.yaml"
+    )
+
+
+def test_the_manual_holds_the_defaults() -> None:
+    assert load(ROOT / "configs/default.yaml", {}) == Settings()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_configuration_is_good(path: Path) -> None:
+    names = re.findall(r"\$\{(\w+):\?", path.read_text(encoding="utf-8"))
+    check(path, dict.fromkeys(names, "a-long-and-random-text"), show=False)
+
+
+def test_environment_wins_over_file_and_options_over_both(tmp_path: Path) -> None:
+    path = write(tmp_path, "web: {port: 1, host: 127.0.0.2}\nengine: {hop_s: 0.5}\n")
+    env = {"STYLEFLOW__WEB__PORT": "2", "STYLEFLOW__ENGINE__ENTER": "0.9", "PATH": "/bin"}
+    settings = load(path, env, {"web": {"port": 3, "host": None}})
+    assert settings.web.port == 3
+    assert settings.web.host == "127.0.0.2"
+    assert settings.engine.hop_s == 0.5
+    assert settings.engine.enter == 0.9
+
+
+def test_options_that_are_not_given_change_nothing() -> None:
+    assert load(None, {}, {"web": {"host": None, "port": None}}) == Settings()
+
+
+def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2\n", encoding="utf-8")
+    path = write(
+        tmp_path,
+        f"""streams:
+  - id: a
+    source: {{url: 'rtsp://u:${{PW}}@cam/1'}}
+  - id: b
+    source: {{url: 'rtsp://u:${{file:{secret}}}@cam/1', transport: '${{T:-udp}}'}}
+""",
+    )
+    a, b = load(path, {"PW": "open-sesame"}).streams
+    assert "open-sesame" in a.source.url
+    assert "hunter2" in b.source.url
+    assert b.source.transport is Transport.UDP
+
+
+def test_a_password_is_not_shown(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "web: {tokens: [{token: 0123456789abcdef-very-secret}]}\n"
+        "streams: [{id: a, source: {url: 'rtsp://u:hunter2@cam/1'}}]\n",
+    )
+    text = str(shown(load(path, {})))
+    assert "hunter2" not in text
+    assert "very-secret" not in text
+    assert "***@cam" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("wbe: {port: 1}", "wbe: unknown key; did you mean 'web'?"),
+        ("web: {prot: 1}", "web.prot: unknown key; did you mean 'port'?"),
+        ("engine: {hops: 1}", "engine.hops: unknown key; did you mean 'hop_s'?"),
+        ("perception: {tracker: {max_track: 1}}", "perception.tracker.max_track: unknown key"),
+        ("streams: [{id: a, source: {uri: x}}]", "streams[0].source.uri: unknown key"),
+        ("streams: [{id: 'a b', source: {url: x}}]", "streams[0].id"),
+        ("web: {port: eighty}", "web.port: "),
+        ("engine: {enter: 1.5}", "enter must lie between 0 and 1"),
+        ("engine: {enter: 0.3, leave: 0.4}", "leave must be below enter"),
+        ("model: {device: tpu}", "model.device: "),
+        ("web: {tokens: [{token: short}]}", "at least 16 characters"),
+        ("streams: [{id: a, source: {url: x}}, {id: a, source: {url: y}}]", "'a' is used twice"),
+        ("web: [1, 2", "line "),
+        ("- 1", "must be a mapping"),
+        ("web: {host: '${NOWHERE}'}", "${NOWHERE}: is not set"),
+        ("web: {host: '${NOWHERE:?give a host}'}", "give a host"),
+        ("web: {host: '${file:/nowhere/at/all}'}", "cannot be read"),
+    ],
+)
+def test_a_fault_names_what_to_change(tmp_path: Path, text: str, said: str) -> None:
+    assert said in faults(write(tmp_path, text))
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    text = faults(write(tmp_path, "wbe: {}\nengine: {hops: 1}\n"))
+    assert len(text.splitlines()) == 2
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    text = faults(tmp_path / "nowhere.yaml")
+    assert text.endswith("cannot be read: No such file or directory")
+
+
+def test_a_bad_source_is_found_by_the_check(tmp_path: Path) -> None:
+    path = write(tmp_path, "streams: [{id: a, source: {url: 'rstp://u:hunter2@cam/1'}}]")
+    with pytest.raises(ConfigInvalid) as caught:
+        check(path, {}, show=False)
+    assert "streams[0].source.url" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,197 @@
+"""Media time comes from PTS alone, epochs begin where it breaks, and losses leave their mark."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import pytest
+
+from stream.events import EpochCause
+from stream.ingest.timeline import Damage, Discard, Moment, Stamp, Timeline
+
+TICKS = Fraction(1, 90_000)
+FRAME = 3_600  # 25 a second
+GOP = 25
+
+
+def stamp(
+    pts: int | None, *, key: bool = False, size: tuple[int, int] = (64, 48), codec: str = "h264",
+    damaged: bool = False, corrupt: bool = False,
+) -> Stamp:  # fmt: skip
+    return Stamp(pts, TICKS, codec, size, key, damaged, corrupt)
+
+
+def play(timeline: Timeline, numbers: Iterable[int], start: int = 0) -> list[Moment]:
+    """Place the frames with these numbers, every 25th being a keyframe."""
+    moments = []
+    for n in numbers:
+        moment = timeline.place(stamp(start + n * FRAME, key=n % GOP == 0))
+        assert isinstance(moment, Moment)
+        moments.append(moment)
+    return moments
+
+
+def test_media_time_begins_at_zero_and_follows_the_pts() -> None:
+    first, *rest = play(Timeline(), range(100), start=8_000_000_000)
+    assert (first.epoch, first.at, first.began) == (1, 0.0, EpochCause.CONNECTED)
+    assert [m.at for m in rest] == [pytest.approx(n / 25) for n in range(1, 100)]
+    assert all(m.began is None and m.damage is None and not m.missing for m in rest)
+
+
+def test_a_jump_ahead_begins_an_epoch() -> None:
+    timeline = Timeline()
+    play(timeline, range(50))
+    (moment,) = play(timeline, [50 + 26])
+    assert (moment.epoch, moment.at, moment.began) == (2, 0.0, EpochCause.PTS_JUMP)
+
+
+def test_a_gap_of_up_to_a_second_does_not() -> None:
+    timeline = Timeline()
+    play(timeline, range(26))
+    (moment,) = play(timeline, [25 + 25 - 1])
+    assert (moment.epoch, moment.began, moment.missing) == (1, None, 23)
+
+
+def test_a_slow_source_may_leap_ten_of_its_own_frames() -> None:
+    """Two frames a second: five seconds of silence are ten frames."""
+    timeline = Timeline()
+    for n in range(20):
+        timeline.place(stamp(n * 45_000, key=True))
+    moment = timeline.place(stamp(28 * 45_000, key=True))
+    assert isinstance(moment, Moment)
+    assert (moment.began, moment.missing) == (None, 8)
+
+
+def test_a_source_slower_than_a_jump_becomes_usual() -> None:
+    timeline = Timeline()
+    causes = []
+    for n in range(12):
+        moment = timeline.place(stamp(n * 180_000, key=True))
+        assert isinstance(moment, Moment)
+        causes.append(moment.began)
+    assert causes[6:] == [None] * 6
+
+
+def test_one_stray_picture_is_dropped_and_a_run_begins_an_epoch() -> None:
+    timeline = Timeline()
+    play(timeline, range(30))
+    assert timeline.place(stamp(20 * FRAME)) is Discard.OUT_OF_ORDER
+    (moment,) = play(timeline, [30])
+    assert (moment.epoch, moment.damage) == (1, Damage.OUT_OF_ORDER)
+    assert timeline.place(stamp(15 * FRAME)) is Discard.OUT_OF_ORDER
+    moment = timeline.place(stamp(16 * FRAME))  # type: ignore[assignment]
+    assert (moment.epoch, moment.began) == (2, EpochCause.PTS_BACKWARD)
+    assert moment.damage is Damage.OUT_OF_ORDER
+
+
+def test_far_back_begins_an_epoch_at_once() -> None:
+    timeline = Timeline()
+    play(timeline, range(100))
+    (moment,) = play(timeline, [0])
+    assert (moment.epoch, moment.began, moment.damage) == (2, EpochCause.PTS_BACKWARD, None)
+
+
+def test_a_repeated_pts_is_dropped() -> None:
+    timeline = Timeline()
+    play(timeline, range(10))
+    assert timeline.place(stamp(9 * FRAME)) is Discard.OUT_OF_ORDER
+
+
+@pytest.mark.parametrize(
+    ("changed", "cause"),
+    [
+        (stamp(30 * FRAME, key=True, size=(32, 32)), EpochCause.SIZE_CHANGED),
+        (stamp(30 * FRAME, key=True, codec="hevc"), EpochCause.CODEC_CHANGED),
+    ],
+)
+def test_another_size_or_codec_begins_an_epoch(changed: Stamp, cause: EpochCause) -> None:
+    timeline = Timeline()
+    play(timeline, range(30))
+    moment = timeline.place(changed)
+    assert isinstance(moment, Moment)
+    assert (moment.epoch, moment.began) == (2, cause)
+
+
+def test_a_reconnect_begins_an_epoch_even_where_the_pts_go_on() -> None:
+    timeline = Timeline()
+    play(timeline, range(30))
+    timeline.reconnected()
+    moments = play(timeline, range(30, 60))
+    assert (moments[0].epoch, moments[0].began) == (2, EpochCause.CONNECTED)
+    assert [m.damage for m in moments] == [Damage.NO_KEYFRAME] * 20 + [None] * 10
+
+
+def test_frames_after_a_gap_are_contaminated_until_the_next_keyframe() -> None:
+    numbers = [n for n in range(75) if n not in (30, 31)]
+    moments = play(Timeline(), numbers)
+    dirty = [n for n, m in zip(numbers, moments, strict=True) if m.damage is Damage.GAP]
+    assert dirty == list(range(32, 50))
+    assert sum(m.missing for m in moments) == 2
+
+
+def test_a_lost_keyframe_contaminates_its_whole_group() -> None:
+    numbers = [n for n in range(100) if n != 50]
+    moments = play(Timeline(), numbers)
+    dirty = [n for n, m in zip(numbers, moments, strict=True) if m.damage]
+    assert dirty == list(range(51, 75))
+
+
+def test_a_gap_among_the_first_frames_is_noticed_as_soon_as_it_can_be() -> None:
+    numbers = [n for n in range(50) if n != 1]
+    moments = play(Timeline(), numbers)
+    dirty = [n for n, m in zip(numbers, moments, strict=True) if m.damage]
+    assert dirty == list(range(4, 25))
+
+
+def test_a_keyframe_heals_what_came_before_unless_it_is_corrupt_itself() -> None:
+    timeline = Timeline()
+    play(timeline, range(5))
+    for given, expected in [
+        (stamp(5 * FRAME, damaged=True), Damage.DECODE_ERROR),
+        (stamp(6 * FRAME), Damage.DECODE_ERROR),
+        (stamp(7 * FRAME, key=True, damaged=True), None),
+        (stamp(8 * FRAME, key=True, corrupt=True), Damage.CORRUPT),
+        (stamp(9 * FRAME), Damage.CORRUPT),
+        (stamp(10 * FRAME, key=True), None),
+    ]:
+        moment = timeline.place(given)
+        assert isinstance(moment, Moment)
+        assert moment.damage is expected
+
+
+def test_a_keyframe_without_pts_still_makes_its_successors_sound() -> None:
+    """FFmpeg's RTSP client gives the first access unit no PTS."""
+    timeline = Timeline()
+    assert timeline.place(stamp(None, key=True)) is Discard.NO_PTS
+    moments = play(timeline, range(1, 25))
+    assert moments[0].began is EpochCause.CONNECTED
+    assert all(m.damage is None for m in moments)
+
+
+def test_two_alternating_distances_are_usual() -> None:
+    """Some cameras send 40 and 80 ms apart by turns; nothing is missing there."""
+    timeline = Timeline()
+    pts, missing = 0, 0
+    for n in range(200):
+        moment = timeline.place(stamp(pts, key=n % GOP == 0))
+        assert isinstance(moment, Moment)
+        missing += moment.missing
+        pts += FRAME * (1 if n % 3 == 0 else 2)
+    assert missing == 0
+
+
+def test_the_frame_rate_is_measured_over_the_last_seconds() -> None:
+    timeline = Timeline()
+    assert play(timeline, range(100))[-1].source_fps == pytest.approx(25.0)
+    slow = [timeline.place(stamp(100 * FRAME + n * 2 * FRAME)) for n in range(60)]
+    assert isinstance(slow[-1], Moment)
+    assert slow[-1].source_fps == pytest.approx(12.5)
+
+
+def test_memory_is_bounded_for_absurd_rates() -> None:
+    timeline = Timeline()
+    for n in range(5_000):
+        timeline.place(stamp(n, key=n == 0))
+    moment = timeline.place(stamp(5_000))
+    assert isinstance(moment, Moment)
+    assert moment.source_fps == pytest.approx(90_000.0)
+    assert len(timeline._recent) <= 1_024

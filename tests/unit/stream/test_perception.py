@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from stream.events import Frame, Perceived
+from stream.perception import Perception, PerceptionSettings
+from styleflow.clips import ClipSpec
+from styleflow.faces.face import Face, Image
+from styleflow.faces.track import TrackEnd, TrackerSettings
+from tests.support.faces import ScriptedFinder, face_at, textured_face
+
+CLIP = ClipSpec(frames=32, cadence_hz=25.0, size_px=128)
+PLAIN = PerceptionSettings(detect_every=5, tiles=1, tiles_every=10, retry_every=2)
+
+
+def picture(faces: tuple[Face, ...], people: tuple[int, ...]) -> Image:
+    """A dark picture in which every face shows its person."""
+    image = np.full((480, 640, 3), 30, np.uint8)
+    for face, person in zip(faces, people, strict=True):
+        side = round(face.box.side * 1.6)
+        x, y = (round(c - side / 2) for c in face.box.centre)
+        image[y : y + side, x : x + side] = textured_face(side, person)
+    return image
+
+
+class Video:
+    """Plays scenes of (faces, people) through a Perception, 25 frames a second."""
+
+    def __init__(self, settings: PerceptionSettings = PLAIN) -> None:
+        self.finder = ScriptedFinder([()])
+        self.perception = Perception(self.finder, CLIP, settings)
+        self.slot = 0
+
+    def show(
+        self,
+        *people: tuple[Face, int],
+        frames: int = 1,
+        epoch: int = 0,
+        contaminated: bool = False,
+        overrun: int = 0,
+    ) -> list[Perceived]:
+        faces = tuple(face for face, _ in people)
+        image = picture(faces, tuple(person for _, person in people))
+        seen = []
+        for _ in range(frames):
+            self.finder.now = faces
+            at, self.slot = self.slot / 25, self.slot + 1
+            frame = Frame("hall", epoch, self.slot, at, 100 + at, image, contaminated, 25.0)
+            seen.append(self.perception.perceive(frame, overrun))
+        return seen
+
+
+def test_the_detector_runs_now_and_then_and_looks_closely_more_rarely() -> None:
+    video = Video()
+    video.show((face_at(200, 200), 1), frames=21)
+    expected = ["find1", *["follow"] * 4, "find0", *["follow"] * 4] * 2 + ["find1"]
+    assert [a.replace("find0", "find") for a in video.finder.asked] == [
+        a.replace("find0", "find") if i != 10 else "find1" for i, a in enumerate(expected)
+    ]
+    assert video.perception.detections == 5
+
+
+def test_a_vanished_face_is_looked_for_in_the_same_frame() -> None:
+    video = Video()
+    video.show((face_at(200, 200), 1), frames=2)
+    video.finder.asked.clear()
+    video.show()
+    assert video.finder.asked == ["follow", "find0"]
+
+
+def test_without_faces_the_picture_is_searched_more_often() -> None:
+    video = Video()
+    video.show(frames=9)
+    assert [a[:4] for a in video.finder.asked].count("find") == 5
+
+
+def test_a_frame_becomes_perceived_with_all_that_it_says() -> None:
+    (seen,) = Video().show((face_at(200, 200), 1), contaminated=False, overrun=3)
+    assert (seen.stream, seen.epoch, seen.slot, seen.at) == ("hall", 0, 1, 0.0)
+    assert (seen.arrived, seen.source_fps, seen.overrun) == (100.0, 25.0, 3)
+    assert seen.started == (1,)
+    (face,) = seen.faces
+    assert face.track == 1
+    assert face.image.shape == (128, 128, 3)
+    assert face.reanchored is None
+    assert face.quality.face_px == pytest.approx(80)
+
+
+def test_the_anchor_of_a_track_settles_once() -> None:
+    seen = Video().show((face_at(200, 200), 1), frames=30)
+    assert [i for i, s in enumerate(seen) if s.faces[0].reanchored is not None] == [7]
+
+
+def test_a_new_epoch_ends_all_tracks_with_its_first_frame() -> None:
+    video = Video()
+    video.show((face_at(200, 200), 1), (face_at(450, 200), 2), frames=3)
+    video.slot = 0
+    (seen,) = video.show((face_at(200, 200), 1), epoch=1)
+    assert [(e.track, e.reason) for e in seen.ended] == [
+        (1, TrackEnd.EPOCH_ENDED),
+        (2, TrackEnd.EPOCH_ENDED),
+    ]
+    assert seen.started == (3,)
+    assert seen.faces[0].reanchored is None
+    assert video.finder.asked[-1].startswith("find")
+
+
+def test_a_cut_to_another_person_ends_the_track() -> None:
+    video = Video()
+    video.show((face_at(200, 200), 1), frames=12)
+    (seen,) = video.show((face_at(200, 200), 2))
+    assert [(e.track, e.reason) for e in seen.ended] == [(1, TrackEnd.APPEARANCE_CHANGED)]
+    assert [f.track for f in seen.faces] == [2]
+    assert seen.faces[0].reanchored is None
+
+
+def test_contaminated_frames_deliver_faces_but_decide_nothing() -> None:
+    video = Video()
+    video.show((face_at(200, 200), 1), frames=12)
+    same = video.show((face_at(200, 200), 1), contaminated=True)[0]
+    assert [f.track for f in same.faces] == [1]
+    assert same.contaminated
+    smeared = video.show((face_at(200, 200), 9), (face_at(450, 200), 8), contaminated=True)[0]
+    assert (smeared.started, smeared.ended, smeared.faces) == ((), (), ())
+    healed = video.show((face_at(200, 200), 1))[0]
+    assert [f.track for f in healed.faces] == [1]
+
+
+def test_small_and_surplus_faces_are_left_alone_the_largest_kept() -> None:
+    settings = PerceptionSettings(max_faces=2, min_face_px=40)
+    people = [(face_at(90 + 130 * i, 200, side), i) for i, side in enumerate((30, 50, 90, 70))]
+    (seen,) = Video(settings).show(*people)
+    assert sorted(round(f.quality.face_px) for f in seen.faces) == [70, 90]
+
+
+def test_faces_without_a_free_track_are_counted() -> None:
+    video = Video(PerceptionSettings(tracker=TrackerSettings(max_tracks=1)))
+    video.show((face_at(200, 200), 1), (face_at(450, 200), 2), frames=2)
+    assert video.perception.ignored_faces == 2
+
+
+def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
+    video = Video()
+    for i in range(60):
+        video.show((face_at(200, 200), i), frames=2)
+    assert len(video.perception._anchorings) == 1
+    assert [e.track for e in video.perception.close(TrackEnd.LOST)] == [60]
+    assert video.perception._anchorings == {}
+    assert video.perception.close() == ()

@@ -1,0 +1,91 @@
+"""The pipeline: one stream's fault is its own, and streams do not disturb each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream.events import Score, TrackEnded, TrackStarted
+from styleflow.faces.face import Face, Image
+from tests.support.path import CentreFinder, frames, toy_pipeline
+
+PICTURE: Image = np.random.default_rng(3).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+POISON: Image = np.zeros((120, 160, 3), dtype=np.uint8)
+
+
+class FragileFinder(CentreFinder):
+    """Breaks on a black picture."""
+
+    def find(self, image: Image, tiles: int = 0, known: object = ()) -> tuple[Face, ...]:
+        if not image.any():
+            raise ArithmeticError("black picture")
+        return super().find(image)
+
+
+def test_a_frame_becomes_scores() -> None:
+    pipeline = toy_pipeline()
+    pipeline.open("a")
+    events = [e for f in frames("a", PICTURE, 12) for e in pipeline.process([(f, 0)]).events]
+    assert isinstance(events[0], TrackStarted)
+    scores = [e for e in events if isinstance(e, Score)]
+    assert scores
+    assert all(0 <= s.low <= s.score <= s.high <= 1 for s in scores)
+
+
+def test_a_fault_ends_only_the_tracks_of_its_stream() -> None:
+    """The other stream scores on, and the faulty one goes on with a new track number."""
+    pipeline = toy_pipeline(FragileFinder)
+    for stream in ("a", "b"):
+        pipeline.open(stream)
+    good = frames("a", PICTURE, 8), frames("b", PICTURE, 8)
+    for pair in zip(*good, strict=True):
+        pipeline.process([(frame, 0) for frame in pair])
+    poisoned = frames("a", POISON, 1, first=8)[0], frames("b", PICTURE, 1, first=8)[0]
+    done = pipeline.process([(frame, 0) for frame in poisoned])
+    assert [fault.stream for fault in done.faults] == ["a"]
+    assert [e.stream for e in done.events if isinstance(e, TrackEnded)] == ["a"]
+    assert {e.stream for e in done.events if isinstance(e, Score)} <= {"b"}
+    after = pipeline.process([(frames("a", PICTURE, 1, first=9)[0], 0)])
+    started = [e.track for e in after.events if isinstance(e, TrackStarted)]
+    assert started
+    assert started[0] > 1
+    assert pipeline.device.stats.used == 2
+
+
+def test_closing_a_stream_releases_its_slots() -> None:
+    pipeline = toy_pipeline()
+    pipeline.open("a")
+    pipeline.process([(frames("a", PICTURE, 1)[0], 0)])
+    assert pipeline.device.stats.used == 1
+    events = pipeline.close("a")
+    assert [type(e) for e in events] == [TrackEnded]
+    assert pipeline.device.stats.used == 0
+    assert pipeline.close("a") == ()
+
+
+def test_frames_of_a_removed_stream_are_ignored() -> None:
+    pipeline = toy_pipeline()
+    assert pipeline.process([(frames("gone", PICTURE, 1)[0], 0)]).events == ()
+
+
+def test_a_stream_scores_the_same_alone_and_in_company() -> None:
+    """Batching streams together changes a score by float rounding at most."""
+    alone = toy_pipeline()
+    alone.open("a")
+    both = toy_pipeline()
+    both.open("a")
+    both.open("b")
+    for a, b in zip(frames("a", PICTURE, 15), frames("b", PICTURE[::-1], 15), strict=True):
+        one = [e for e in alone.process([(a, 0)]).events if isinstance(e, Score)]
+        two = [e for e in both.process([(a, 0), (b, 0)]).events if isinstance(e, Score)]
+        two = [e for e in two if e.stream == "a"]
+        assert [s.track for s in one] == [s.track for s in two]
+        np.testing.assert_allclose([s.logit for s in one], [s.logit for s in two], atol=1e-5)
+
+
+def test_stages_are_timed() -> None:
+    stages: list[str] = []
+    pipeline = toy_pipeline()
+    pipeline._observe = lambda stage, seconds: stages.append(stage)
+    pipeline.open("a")
+    pipeline.process([(frames("a", PICTURE, 1)[0], 0)])
+    assert stages == ["perceive", "step", "device", "resolve"]

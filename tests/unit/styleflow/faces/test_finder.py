@@ -1,0 +1,118 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from styleflow.faces.face import Box, Face, Image
+from styleflow.faces.finder import FaceFinder
+from styleflow.faces.mesh import FaceMesh
+from styleflow.faces.networks import FaceMeshNet
+from tests.support.faces import face_at
+
+BLANK = np.zeros((480, 640, 3), np.uint8)
+
+
+class Eye:
+    """A detector that sees what it is told."""
+
+    def __init__(self, *faces: Face, smallest: float = 40.0) -> None:
+        self.faces = faces
+        self.smallest = smallest
+
+    def detect(self, image: Image, tiles: int = 0) -> tuple[Face, ...]:
+        return self.faces
+
+    def smallest_px(self, image: Image, tiles: int = 0) -> float:
+        return self.smallest
+
+
+class Believer(FaceMesh):
+    """A mesh that leaves faces where they are and believes in those on the left."""
+
+    def __init__(self) -> None:
+        super().__init__(FaceMeshNet())
+
+    def refine(self, image: Image, faces: Sequence[Face]) -> tuple[tuple[Face, float], ...]:
+        return tuple(
+            (
+                Face(f.box, f.points, f.confidence, np.zeros((468, 2))),
+                0.9 if f.box.x0 < 320 else 0.1,
+            )
+            for f in faces
+        )
+
+
+def test_faces_that_the_mesh_doubts_are_left_out() -> None:
+    finder = FaceFinder(Eye(face_at(100, 100), face_at(500, 100)), Believer())
+    assert [f.box.centre for f in finder.find(BLANK)] == [(100, 100)]
+
+
+def test_two_meshes_on_one_face_become_one() -> None:
+    finder = FaceFinder(Eye(), Believer())
+    assert len(finder.follow(BLANK, [face_at(100, 100), face_at(104, 102)])) == 1
+
+
+def test_a_face_outside_the_picture_is_gone() -> None:
+    finder = FaceFinder(Eye(), Believer())
+    assert finder.follow(BLANK, [face_at(-30, 100), face_at(100, 500)]) == ()
+
+
+def test_an_overlooked_face_fades_until_it_is_gone() -> None:
+    finder = FaceFinder(Eye(), Believer())
+    known = finder.follow(BLANK, [face_at(100, 100)])
+    seen = []
+    while known:
+        seen.append(known[0].confidence)
+        known = finder.find(BLANK, known=known)
+        assert len(seen) < 20
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == 5
+
+
+def test_a_face_too_small_for_this_look_does_not_fade() -> None:
+    finder = FaceFinder(Eye(smallest=90.0), Believer())
+    known = (face_at(100, 100, side=80),)
+    for _ in range(30):
+        known = finder.find(BLANK, known=known)
+    assert known[0].confidence == pytest.approx(0.9)
+
+
+def test_a_detection_on_a_known_face_starts_from_its_landmarks() -> None:
+    known = Believer().refine(BLANK, [face_at(100, 100)])[0][0]
+    finder = FaceFinder(Eye(face_at(106, 100, confidence=0.7)), Believer())
+    (face,) = finder.find(BLANK, known=[known])
+    assert face.box.centre == (100, 100)
+    assert face.confidence == pytest.approx(0.7)
+
+
+def test_following_keeps_to_the_face(finder: FaceFinder, portrait: Image) -> None:
+    """Twelve frames of a face drifting by 2 px each, found once."""
+    (start,) = finder.find(portrait)
+    faces: tuple[Face, ...] = (start,)
+    for i in range(1, 13):
+        moved = np.roll(portrait, 2 * i, axis=1)
+        faces = finder.follow(moved, faces)
+        assert len(faces) == 1
+        drift = faces[0].points - start.points - np.array([2 * i, 0])
+        assert np.abs(drift).max() < 1.5
+
+
+def test_following_into_nothing_ends(finder: FaceFinder, portrait: Image) -> None:
+    faces = finder.find(portrait)
+    empty = np.full_like(portrait, 128)
+    assert finder.follow(empty, faces) == ()
+
+
+def test_several_faces_in_one_pass_equal_one_by_one(finder: FaceFinder, portrait: Image) -> None:
+    both = np.concatenate([portrait, portrait[:, ::-1]], axis=1)
+    faces = finder.find(both, tiles=1)
+    assert len(faces) == 2
+    together = finder.follow(both, faces)
+    apart = [finder.follow(both, [face])[0] for face in faces]
+    for a, b in zip(together, apart, strict=True):
+        assert np.abs(a.points - b.points).max() < 1e-2
+
+
+def test_broken_points_are_survived(finder: FaceFinder, portrait: Image) -> None:
+    broken = Face(Box(170, 60, 280, 180), np.full((5, 2), np.nan), 0.9)
+    assert len(finder.follow(portrait, [broken])) == 1

@@ -1,0 +1,50 @@
+"""Promises of the way from a logit to a probability."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from styleflow.calibration import Calibration
+
+logits = st.floats(-1e6, 1e6)
+calibrations = st.builds(
+    Calibration, st.floats(0.01, 10), st.floats(-10, 10), st.floats(0.01, 10), st.booleans()
+)
+
+
+def test_an_unfitted_calibration_is_the_plain_sigmoid():
+    calibration = Calibration()
+    assert not calibration.fitted
+    assert calibration.probability(0.0) == 0.5
+    assert calibration.probability(2.0) == pytest.approx(1 / (1 + math.exp(-2)))
+
+
+def test_scale_and_bias_are_applied_in_this_order():
+    assert Calibration(scale=2.0, bias=-3.0).probability(1.5) == 0.5
+
+
+@given(calibrations, logits)
+def test_a_probability_lies_between_0_and_1(calibration, logit):
+    assert 0.0 <= calibration.probability(logit) <= 1.0
+
+
+@given(calibrations, logits, logits)
+def test_a_higher_logit_never_lowers_the_probability(calibration, a, b):
+    low, high = sorted((a, b))
+    assert calibration.probability(low) <= calibration.probability(high)
+
+
+@given(calibrations, logits, st.floats(0, 100))
+def test_the_interval_holds_the_probability(calibration, logit, evidence):
+    low, high = calibration.interval(logit, evidence)
+    assert 0.0 <= low <= calibration.probability(logit) <= high <= 1.0
+
+
+@given(calibrations, st.floats(-5, 5), st.floats(0.01, 50), st.floats(1.1, 10))
+def test_more_evidence_never_widens_the_interval(calibration, logit, evidence, times):
+    wide = calibration.interval(logit, evidence)
+    narrow = calibration.interval(logit, evidence * times)
+    assert wide[0] <= narrow[0]
+    assert narrow[1] <= wide[1]

@@ -1,0 +1,136 @@
+"""Turns problems into RFC 9457 answers. The words come from `stream.problems`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from stream.errors import StreamError
+from stream.problems import Problem, describe
+from styleflow.errors import StyleflowError
+from web.errors import Refusal
+
+log = structlog.get_logger(__name__)
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str
+    what: str
+
+
+class ProblemBody(BaseModel):
+    """Why a request was not granted, after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str
+    retry: bool
+    faults: tuple[Fault, ...] = ()
+
+
+def answer(
+    problem: Problem, headers: dict[str, str] | None = None, faults: tuple[Fault, ...] = ()
+) -> Response:
+    """Return a problem as `application/problem+json`."""
+    body = ProblemBody(
+        type=f"urn:styleflow:problem:{problem.code}",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        hint=problem.hint,
+        retry=problem.retry,
+        faults=faults,
+    )
+    return JSONResponse(
+        body.model_dump(mode="json"),
+        status_code=problem.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of an app answered as a problem."""
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(StreamError, _described)
+    app.add_exception_handler(StyleflowError, _described)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says about the problems of an operation."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+    return {
+        code: {"model": ProblemBody, "description": _WORDS[code], "content": content}
+        for code in codes
+    }
+
+
+_WORDS = {
+    400: "The request cannot be understood",
+    401: "A token is needed",
+    403: "Not allowed",
+    404: "There is no such thing",
+    409: "There is one already",
+    413: "Too large",
+    415: "Not a video",
+    422: "The request is understood, but cannot be met",
+    429: "Too much at once; try again later",
+    502: "The other side did not deliver",
+    503: "Not available now",
+    504: "It took too long",
+}
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return answer(error.problem, error.headers)
+
+
+async def _described(request: Request, error: Exception) -> Response:
+    return answer(describe(error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Say what is wrong with a request, never what it contained: that may be a password."""
+    assert isinstance(error, RequestValidationError)
+    faults = tuple(
+        Fault(where=".".join(map(str, fault["loc"])), what=str(fault["msg"]))
+        for fault in error.errors()[:16]
+    )
+    detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults[:3])
+    problem = Problem(
+        "invalid_request", "The request is not valid", detail, "See /docs", status=422
+    )
+    return answer(problem, faults=faults)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = Problem(
+        "http", str(error.detail), f"{request.method} {request.url.path}", "See /docs"
+    )
+    return answer(
+        Problem(problem.code, problem.title, problem.detail, problem.hint, error.status_code),
+        dict(error.headers or {}),
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.exception("request failed", path=request.url.path, exc_info=error)
+    return answer(describe(error))

@@ -1,0 +1,218 @@
+"""Who may do what: bearer tokens with a role, and no token only on this machine itself."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from ipaddress import ip_address
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from stream.problems import Problem
+from web.errors import Refusal, refuse
+
+MIN_TOKEN_CHARS = 16
+
+
+class Scope(Enum):
+    """What a request needs."""
+
+    READ = "read"
+    CONTROL = "control"
+
+
+class Role(Enum):
+    """What a token is for."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """What the role may do."""
+        return frozenset(Scope) if self is Role.OPERATOR else frozenset({Scope.READ})
+
+
+class TokenDigest:
+    """What is kept of a token: enough to recognise it, too little to use it.
+
+    Tokens are long and random, so one round of SHA-256 is as good as a slow hash.
+    """
+
+    __slots__ = ("_digest",)
+
+    def __init__(self, token: str) -> None:
+        if len(token) < MIN_TOKEN_CHARS:
+            raise ValueError(f"a token has at least {MIN_TOKEN_CHARS} characters")
+        self._digest = _digest(token)
+
+    def matches(self, token: str) -> bool:
+        """Compare in a time that does not depend on where they differ."""
+        return hmac.compare_digest(self._digest, _digest(token))
+
+    def __repr__(self) -> str:
+        return "TokenDigest(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TokenDigest) and hmac.compare_digest(self._digest, other._digest)
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=from_text,
+            python_schema=core_schema.union_schema(
+                [core_schema.is_instance_schema(cls), from_text]
+            ),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A credential as configured.
+
+    Attributes:
+        token: the secret, of at least 16 characters; only its digest is kept.
+        role: viewer may read, operator may also change streams and use `/predict`.
+        name: whose it is.
+        expires: when it stops working; never, when None.
+    """
+
+    token: TokenDigest
+    role: Role = Role.VIEWER
+    name: str = ""
+    expires: datetime | None = None
+
+    def valid_at(self, now: datetime) -> bool:
+        """Return whether it still works; a time without zone is taken for UTC."""
+        if self.expires is None:
+            return True
+        zone = self.expires.tzinfo or UTC
+        return now < self.expires.replace(tzinfo=zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking.
+
+    Attributes:
+        token: the credential that was shown; None where none is needed.
+    """
+
+    token: Token | None
+
+    def may(self, scope: Scope) -> bool:
+        """Return whether the caller may do this."""
+        return self.token is None or scope in self.token.role.scopes
+
+    def valid_at(self, now: datetime) -> bool:
+        """Return whether the caller's credential still works."""
+        return self.token is None or self.token.valid_at(now)
+
+
+class Access:
+    """Recognises callers.
+
+    Args:
+        tokens: the credentials there are; with none, everybody is let in.
+    """
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._tokens = tuple(tokens)
+
+    def identify(self, secret: str | None, now: datetime) -> Caller | None:
+        """Return who shows this secret, or None when nobody we know does.
+
+        Every token is compared, so that the time taken says nothing about which one matched.
+        """
+        if not self._tokens:
+            return Caller(None)
+        found = None
+        for token in self._tokens:
+            if token.token.matches(secret or "") and token.valid_at(now):
+                found = token
+        return Caller(found) if found is not None else None
+
+    def admit(self, authorization: str | None, scope: Scope, now: datetime) -> Caller:
+        """Return the caller of an HTTP request.
+
+        Raises:
+            Refusal: 401 without a working token, 403 with one that may not do this.
+        """
+        caller = self.identify(bearer(authorization), now)
+        if caller is None:
+            refusal = refuse(
+                401,
+                "unauthorized",
+                "A token is needed",
+                "no token" if not authorization else "this token is unknown or has expired",
+                "Send the header Authorization: Bearer TOKEN",
+            )
+            refusal.headers["WWW-Authenticate"] = 'Bearer realm="styleflow"'
+            raise refusal
+        if not caller.may(scope):
+            raise refuse(
+                403,
+                "forbidden",
+                "This token may not do that",
+                f"{scope.value} is not allowed to a {caller.token.role.value}"
+                if caller.token
+                else scope.value,
+                "Use a token with the role operator",
+            )
+        return caller
+
+
+def bearer(authorization: str | None) -> str | None:
+    """Return the token in an Authorization header."""
+    kind, _, secret = (authorization or "").partition(" ")
+    return secret.strip() or None if kind.lower() == "bearer" else None
+
+
+class AuthError(Refusal):
+    """The server would be open to others without a token."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            Problem(
+                "token_needed",
+                "A token is needed to listen here",
+                f"{host} can be reached from other machines, and no token is set",
+                "Set one, for example STYLEFLOW__WEB__TOKENS='[{token: "
+                '"32 random characters", role: operator}]\', or listen on 127.0.0.1',
+            )
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can connect to an address."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check_binding(host: str, tokens: Sequence[Token]) -> None:
+    """Make sure that only this machine is served without a token.
+
+    Raises:
+        AuthError: it says how to set a token.
+    """
+    if not tokens and not is_loopback(host):
+        raise AuthError(host)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,86 @@
+"""What can be set about HTTP and WebSockets. Values only; `cli.settings` reads them from YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+from web.auth import Token
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """Limits on fetching a video by URL for `/predict`.
+
+    Attributes:
+        max_bytes: a larger file is refused.
+        timeout_s: the whole transfer, redirects included.
+        connect_s: one connection attempt.
+        max_redirects: a further redirect is refused; every hop is checked like the first.
+        allow_networks: addresses that are fetched from although they are not public.
+    """
+
+    max_bytes: int = 200_000_000
+    timeout_s: float = 120.0
+    connect_s: float = 5.0
+    max_redirects: int = 3
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PredictSettings:
+    """How much work `/predict` takes on.
+
+    Attributes:
+        waiting: requests that may wait for the one that is running; a further one is refused.
+        timeout_s: the analysis of one video.
+    """
+
+    waiting: int = 4
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class SocketSettings:
+    """How patient the WebSocket is.
+
+    Attributes:
+        hello_s: a client that has not said hello by then is closed.
+        stall_s: a client that has not taken a message for so long is closed.
+        max_subscriptions: subscriptions per connection.
+    """
+
+    hello_s: float = 5.0
+    stall_s: float = 10.0
+    max_subscriptions: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where to listen, whom to serve, and what they may reach.
+
+    Attributes:
+        host: address to listen on; anything but loopback needs a token.
+        port: port to listen on.
+        tokens: who may do what; without any, everybody on this machine may do everything.
+        allowed_hosts: further host names under which the server is asked for, for example behind
+            a proxy.
+        allowed_origins: further web pages that may use it from a browser, as `https://name:port`.
+        source_roots: folders whose files may be added as streams over the API.
+        predict_roots: folders whose files may be given to `/predict`.
+        fetch: limits on fetching a video by URL.
+        predict: how much `/predict` takes on.
+        sockets: how patient the WebSocket is.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tokens: tuple[Token, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    source_roots: tuple[Path, ...] = ()
+    predict_roots: tuple[Path, ...] = ()
+    fetch: FetchSettings = FetchSettings()
+    predict: PredictSettings = PredictSettings()
+    sockets: SocketSettings = SocketSettings()

@@ -1,0 +1,300 @@
+"""`/api/v1/scores`: one client's conversation, from hello to close.
+
+Theory of operation. After hello a connection has two tasks, which end together. The reader turns
+client messages into subscriptions and replies; the writer is the only one that sends. The writer
+looks for the next message (replies first, then each subscription in turn), sends it, and when
+there is none sleeps until the hub wakes it or a held state falls due. A send that makes no
+progress ends the connection, so a client that stops reading holds nobody up but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import datetime
+
+import structlog
+from fastapi import WebSocket
+from pydantic import ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from stream.clock import Clock
+from stream.publish.hub import Filter, Hub, HubFull, Subscription
+from stream.publish.messages import (
+    RESUME_GAP,
+    SUBPROTOCOL,
+    CloseCode,
+    ErrorData,
+    Hello,
+    Subscribe,
+    SubscribedData,
+    Unsubscribe,
+    encode_error,
+    encode_subscribed,
+    encode_unsubscribed,
+    is_pattern,
+    parse_client,
+)
+from web.auth import Access, Caller, Scope, bearer
+from web.settings import SocketSettings
+from web.transport import SERVER_OPTIONS
+
+__all__ = ["SERVER_OPTIONS", "Session"]
+
+log = structlog.get_logger(__name__)
+
+MAX_REPLIES = 64
+"""Replies that may wait for a client that asks without reading."""
+
+BREATH = 32
+"""Messages sent in a row before others get their turn on the event loop."""
+
+COUNTED = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1012, *CloseCode})
+"""Close codes that are counted by themselves; a client may send any of 4000, counted as 1005."""
+
+
+class _Closing(Exception):
+    """Ends the conversation."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason.encode()[:120].decode(errors="ignore")
+
+
+class Session:
+    """One connection.
+
+    Args:
+        socket: not yet accepted.
+        hub: where messages come from.
+        access: who may connect.
+        settings: how patient to be.
+        clock: where time comes from.
+    """
+
+    def __init__(
+        self, socket: WebSocket, hub: Hub, access: Access, settings: SocketSettings, clock: Clock
+    ) -> None:
+        self._socket = socket
+        self._hub = hub
+        self._access = access
+        self._settings = settings
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._replies: deque[str] = deque()
+        self._subscriptions: dict[str, Subscription] = {}
+        self._caller: Caller | None = None
+
+    async def run(self) -> None:
+        """Hold the conversation; returns when the connection is closed."""
+        await self._socket.accept(SUBPROTOCOL if self._offered() else None)
+        wake = self._wake.set  # one object: the hub recognises us by it
+        try:
+            self._hub.enter(wake)
+        except HubFull as error:
+            self._hub.disconnects[CloseCode.TOO_SLOW] += 1
+            await self._close(_Closing(CloseCode.TOO_SLOW, str(error)))
+            return
+        code = 1006
+        try:
+            code = await self._converse()
+        finally:
+            for subscription in self._subscriptions.values():
+                subscription.close()
+            self._hub.leave(wake, code if code in COUNTED else 1005)
+
+    def _offered(self) -> bool:
+        return SUBPROTOCOL in self._socket.scope.get("subprotocols", ())
+
+    async def _converse(self) -> int:
+        """Return the close code with which it ended."""
+        closing: _Closing | None = None
+        code = 1006
+        try:
+            await self._greet()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read())
+                tasks.create_task(self._write())
+        except* _Closing as group:
+            closing = next(e for e in group.exceptions if isinstance(e, _Closing))
+        except* WebSocketDisconnect as group:
+            code = next(e.code for e in group.exceptions if isinstance(e, WebSocketDisconnect))
+        if closing is None:
+            return code
+        await self._close(closing)
+        return closing.code
+
+    async def _close(self, closing: _Closing) -> None:
+        log.debug("socket closed", code=int(closing.code), reason=closing.reason)
+        try:
+            async with asyncio.timeout(1.0):
+                await self._socket.close(closing.code, closing.reason)
+        except (TimeoutError, RuntimeError, WebSocketDisconnect):
+            return  # it went by itself, or never reads again: the transport cuts it
+
+    # --- hello ------------------------------------------------------------------------------
+
+    async def _greet(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.hello_s):
+                hello = await self._receive()
+        except TimeoutError:
+            raise _Closing(
+                CloseCode.FORBIDDEN, f"no hello within {self._settings.hello_s:g} s"
+            ) from None
+        if not isinstance(hello, Hello):
+            raise _Closing(CloseCode.BAD_MESSAGE, "the first message must be hello")
+        header = self._socket.headers.get("authorization")
+        caller = self._access.identify(hello.token or bearer(header), self._clock.utc())
+        if caller is None or not caller.may(Scope.READ):
+            raise _Closing(CloseCode.FORBIDDEN, "a token is needed: none, or an unknown one")
+        self._caller = caller
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def _receive(self) -> Hello | Subscribe | Unsubscribe:
+        frame = await self._socket.receive()
+        if frame["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(frame.get("code") or 1005)
+        text = frame.get("text")
+        if text is None:
+            raise _Closing(CloseCode.BAD_MESSAGE, "messages are text frames")
+        try:
+            return parse_client(text)
+        except ValidationError as error:
+            raise _Closing(CloseCode.BAD_MESSAGE, _words(error)) from None
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._receive()
+            match message:
+                case Subscribe():
+                    self._subscribe(message)
+                case Unsubscribe(id=name):
+                    self._unsubscribe(name)
+                case Hello():
+                    raise _Closing(CloseCode.BAD_MESSAGE, "hello was said already")
+
+    def _subscribe(self, message: Subscribe) -> None:
+        if message.id in self._subscriptions:
+            raise _Closing(CloseCode.BAD_MESSAGE, f"subscription {message.id!r} exists already")
+        if len(self._subscriptions) >= self._settings.max_subscriptions:
+            raise _Closing(
+                CloseCode.BAD_MESSAGE, f"at most {self._settings.max_subscriptions} subscriptions"
+            )
+        if not any(is_pattern(s) or self._hub.knows(s) for s in message.streams):
+            raise _Closing(CloseCode.UNKNOWN_STREAM, f"no stream {', '.join(message.streams)}")
+        wanted = Filter(
+            message.streams, frozenset(message.types), message.max_hz, message.min_state
+        )
+        subscription = self._hub.subscribe(
+            wanted, self._wake.set, name=message.id, resume=message.resume_points
+        )
+        self._subscriptions[message.id] = subscription
+        utc = self._clock.utc()
+        self._reply(encode_subscribed(_subscribed(subscription), utc))
+        self._replies.extend(_gap(stream, utc) for stream in subscription.gaps)
+
+    def _unsubscribe(self, name: str) -> None:
+        subscription = self._subscriptions.pop(name, None)
+        if subscription is not None:
+            subscription.close()
+        self._reply(encode_unsubscribed(name, self._clock.utc()))
+
+    def _reply(self, text: str) -> None:
+        if len(self._replies) >= MAX_REPLIES:
+            raise _Closing(CloseCode.TOO_SLOW, "too many questions, too few answers read")
+        self._replies.append(text)
+        self._wake.set()
+
+    # --- writing ----------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        sent = 0
+        while True:
+            self._wake.clear()  # before looking, so that nothing that comes meanwhile is missed
+            self._check()
+            text = self._next()
+            if text is None:
+                await self._sleep()
+                continue
+            await self._send(text)
+            sent += 1
+            if sent % BREATH == 0:
+                await asyncio.sleep(0)  # a send into an empty buffer does not suspend
+
+    def _check(self) -> None:
+        stopped = self._hub.stopped
+        if stopped is not None:
+            raise _Closing(stopped.code, stopped.reason)
+        if self._caller is not None and not self._caller.valid_at(self._clock.utc()):
+            raise _Closing(CloseCode.TOKEN_EXPIRED, "the token has expired")
+
+    def _next(self) -> str | None:
+        if self._replies:
+            return self._replies.popleft()
+        now = self._clock.monotonic()
+        for name, subscription in list(self._subscriptions.items()):
+            text = subscription.take(now)
+            if subscription.cut is not None:
+                raise _Closing(subscription.cut.code, subscription.cut.reason)
+            if text is not None:
+                self._subscriptions[name] = self._subscriptions.pop(name)  # the others' turn
+                return text
+        return None
+
+    async def _send(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(self._settings.stall_s):
+                await self._socket.send_text(text)
+        except TimeoutError:
+            raise _Closing(
+                CloseCode.TOO_SLOW, f"no message was read for {self._settings.stall_s:g} s"
+            ) from None
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience()):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _patience(self) -> float | None:
+        """Return the seconds after which something is due without anybody waking us."""
+        now = self._clock.monotonic()
+        waits = [due - now for s in self._subscriptions.values() if (due := s.due()) is not None]
+        token = self._caller.token if self._caller else None
+        if token is not None and token.expires is not None:
+            waits.append(min(_seconds(token.expires, self._clock.utc()), 3600.0))
+        return max(min(waits), 0.0) if waits else None
+
+
+def _seconds(until: datetime, now: datetime) -> float:
+    return (until.replace(tzinfo=until.tzinfo or now.tzinfo) - now).total_seconds()
+
+
+def _subscribed(subscription: Subscription) -> SubscribedData:
+    return SubscribedData(
+        id=subscription.name,
+        snapshot=len(subscription.resumed) < max(len(subscription.streams), 1),
+        streams=subscription.streams,
+        resumed=subscription.resumed,
+    )
+
+
+def _gap(stream: str, utc: datetime) -> str:
+    data = ErrorData(
+        code=RESUME_GAP,
+        title="Some events are no longer there",
+        detail=f"the resume point of {stream} is too old, or of another run",
+        hint="A full snapshot follows",
+    )
+    return encode_error(data, utc, stream)
+
+
+def _words(error: ValidationError) -> str:
+    """Return what is wrong with a client's message, without repeating what it said."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
