@@ -8,6 +8,7 @@ traces: the picture, its high frequencies, and the change since the frame before
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -104,6 +105,16 @@ class ContentNet(nn.Module):
         )
         features: Tensor = nn.functional.silu(self.summary(seen))
         return features, traces[:, 0]
+
+    def folded(self) -> ContentNet:
+        """Return a copy for inference whose batch normalisations live in its convolutions."""
+        twin = copy.deepcopy(self).eval()
+        for module in twin.modules():
+            if isinstance(module, ConvNorm):
+                module.fold()
+        twin.requires_grad_(requires_grad=False)
+        twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return twin
 
 
 @torch.no_grad()
