@@ -8,7 +8,8 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
-    └── VideoUnusable          a video or picture of a data set that cannot be read
+    ├── VideoUnusable          a video or picture of a data set that cannot be read
+    └── RecipeInvalid          a training recipe that cannot be followed
 """
 
 from __future__ import annotations
@@ -77,3 +78,14 @@ class VideoUnusable(StyleflowError):
 
     def __str__(self) -> str:
         return f"{self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class RecipeInvalid(StyleflowError):
+    """A training recipe is missing or wrong; `reason` names the key."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"recipe {self.path.name}: {self.reason}"

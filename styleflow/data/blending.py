@@ -9,7 +9,9 @@ Regions are found by where landmarks lie along the face: `v` runs from the middl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +25,8 @@ Landmarks = NDArray[np.float32]
 
 Mask = NDArray[np.float32]
 """How much of each pixel is replaced, `(H, W)` in [0, 1]."""
+
+Option = TypeVar("Option")
 
 REGIONS = ("face", "inner", "lower", "mouth", "upper")
 
@@ -91,7 +95,7 @@ def region_mask(
 
 def face_width(mesh: Landmarks) -> float:
     """Return how wide a face is, in pixels."""
-    return float(max(np.ptp(mesh[:, 0]), 1.0))
+    return max(float(mesh[:, 0].max() - mesh[:, 0].min()), 1.0)
 
 
 def blend(under: Image, over: Image, mask: Mask) -> Image:
@@ -120,7 +124,9 @@ def warp_between(
     height, width = size
     flow = _spline(goal.astype(np.float64), origin.astype(np.float64), height, width)
     maps = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    bent = cv2.remap(image, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    bent = cv2.remap(
+        image, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(bent, np.uint8)
 
 
@@ -151,7 +157,7 @@ def _spline(
     ys = ((np.arange(_GRID) + 0.5) * height / _GRID - 0.5) * scale
     grid = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     out = _bending(grid, points) @ weights[:n] + weights[n] + grid @ weights[n + 1 :]
-    return out.reshape(_GRID, _GRID, 2).astype(np.float32)
+    return np.asarray(out.reshape(_GRID, _GRID, 2), np.float32)
 
 
 def _bending(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,7 +181,7 @@ def match_colours(image: Image, to: Image, mask: Mask, strength: float) -> Image
     mine, theirs = source[inside], to[inside].astype(np.float32)
     gain = np.clip(theirs.std(axis=0) / np.maximum(mine.std(axis=0), 1.0), 0.4, 2.5)
     matched = (source - mine.mean(axis=0)) * gain + theirs.mean(axis=0)
-    return np.clip(source + strength * (matched - source), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(source + strength * (matched - source), 0, 255), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +271,13 @@ def jpeg(image: Image, quality: int) -> Image:
     """Return a picture after a JPEG pass of some quality, 1..100."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, 1), cv2.COLOR_BGR2RGB), np.uint8)
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
+    """Return one of several things, each as likely."""
+    return options[int(rng.integers(len(options)))]
 
 
 def wander(rng: np.random.Generator, frames: int, memory: float) -> NDArray[np.float64]:

@@ -70,7 +70,7 @@ class Damage:
         if self.noise > 0:
             # Luma noise, mostly: sensors are demosaiced and codecs halve the chroma anyway.
             picture += rng.normal(0, self.noise, (*frame.shape[:2], 1)).astype(np.float32)
-        return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
 
 
 def random_damage(rng: np.random.Generator) -> Damage:
@@ -107,7 +107,7 @@ def through_h264(frames: Frames, crf: int, preset: str = "veryfast", rate: int =
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     buffer.seek(0)
-    with av.open(buffer) as container:
+    with av.open(buffer, "r") as container:
         container.streams.video[0].thread_type = "NONE"
         decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
     return np.stack(decoded)

@@ -97,7 +97,7 @@ def _pictures(container: av.container.InputContainer, limit: int | None) -> Iter
     for index, frame in enumerate(container.decode(video=0)):
         if limit is not None and index >= limit:
             return
-        yield frame.to_ndarray(format="rgb24")
+        yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def follow_face(frames: Sequence[Image] | Frames, finder: FaceFinder) -> FacePath | None:
@@ -151,7 +151,9 @@ def plan_crops(path: FacePath, fps: float, cadence_hz: float) -> CropPlan:
     )
 
 
-def crop(frames: Frames, indices: NDArray[np.int64], anchors: Sequence[Transform], size_px: int) -> Frames:
+def crop(
+    frames: Frames, indices: NDArray[np.int64], anchors: Sequence[Transform], size_px: int
+) -> Frames:
     """Return aligned crops, `(n, size_px, size_px, 3)` uint8, one per index and anchor."""
     crops = [warp(frames[t], anchor, size_px) for t, anchor in zip(indices, anchors, strict=True)]
     return np.stack(crops) if crops else np.zeros((0, size_px, size_px, 3), np.uint8)

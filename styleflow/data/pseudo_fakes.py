@@ -30,6 +30,7 @@ from styleflow.data.blending import (
     blend,
     face_width,
     match_colours,
+    pick,
     random_look,
     region,
     region_mask,
@@ -128,7 +129,7 @@ def self_blend(clip: FaceClip, materials: Materials, rng: np.random.Generator) -
 
 def swap(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> PseudoFake:
     """Bend somebody else's picture to the face's landmarks and blend it in."""
-    portrait = materials.portraits[rng.integers(len(materials.portraits))]
+    portrait = pick(rng, materials.portraits)
     patch = _random_patch(clip.meshes[0], rng, ("face", "inner"))
     look = random_look(rng, colours=True, detail=bool(rng.random() < 0.7))
     strength = float(rng.uniform(0.6, 1.0))
@@ -146,7 +147,7 @@ def mouth(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> Pse
     patch = _random_patch(clip.meshes[0], rng, ("lower", "mouth"))
     look = random_look(rng, colours=bool(rng.random() < 0.5), detail=False)
     if materials.redraws and rng.random() < 0.4:
-        drawn = materials.redraws[rng.integers(len(materials.redraws))](clip.frames)
+        drawn = pick(rng, materials.redraws)(clip.frames)
         clip_over = FaceClip(drawn, clip.meshes)
     else:
         across = float(rng.uniform(28, 110))  # pixels that the network spends on the face
@@ -195,7 +196,9 @@ def reenact(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> P
     frames = np.stack(
         [
             look.apply(
-                warp_between(clip.frames[start], clip.meshes[start], there, clip.size, pinned=pinned)
+                warp_between(
+                    clip.frames[start], clip.meshes[start], there, clip.size, pinned=pinned
+                )
             )
             for there in path
         ]
@@ -203,13 +206,13 @@ def reenact(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> P
     if rng.random() < 0.6:
         frames = _real_mouth(clip, frames, materials, rng)
     if materials.redraws and rng.random() < 0.4:
-        frames = materials.redraws[rng.integers(len(materials.redraws))](frames)
+        frames = pick(rng, materials.redraws)(frames)
     return PseudoFake("reenact", frames, _everywhere(clip))
 
 
 def redraw(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> PseudoFake:
     """Draw the pictures anew through a network, whole or only the face."""
-    drawn = materials.redraws[rng.integers(len(materials.redraws))](clip.frames)
+    drawn = pick(rng, materials.redraws)(clip.frames)
     if rng.random() < 0.5:  # some generators are followed by a network that restores detail
         look = Look(sharpen=float(rng.uniform(0.1, 0.8)))
         drawn = np.stack([look.apply(frame) for frame in drawn])
@@ -254,9 +257,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def make(
-    kind: str, clip: FaceClip, materials: Materials, rng: np.random.Generator
-) -> PseudoFake:
+def make(kind: str, clip: FaceClip, materials: Materials, rng: np.random.Generator) -> PseudoFake:
     """Return a pseudo-fake of one kind.
 
     Raises:
@@ -283,9 +284,7 @@ def _lay(
     kind: str,
 ) -> PseudoFake:
     breath = wander(rng, len(clip.frames), 0.8)
-    masks = [
-        patch.mask(mesh, clip.size, b) for mesh, b in zip(clip.meshes, breath, strict=True)
-    ]
+    masks = [patch.mask(mesh, clip.size, b) for mesh, b in zip(clip.meshes, breath, strict=True)]
     frames = [blend(f, o, m) for f, o, m in zip(clip.frames, over, masks, strict=True)]
     return PseudoFake(kind, np.stack(frames), (np.stack(masks) * 255).astype(np.uint8))
 

@@ -66,7 +66,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features, `(B, outer, H / stride, W / stride)`."""
-        return (self.second(self.first(x)) + self.skip(x)).relu_()
+        y: Tensor = self.second(self.first(x)) + self.skip(x)
+        return y.relu_()
 
 
 class ContentNet(nn.Module):
@@ -101,7 +102,13 @@ class ContentNet(nn.Module):
         y = self.coarse(x)
         flat = traces.flatten(1)
         seen = torch.cat(
-            [y.mean(dim=(2, 3)), y.amax(dim=(2, 3)), flat.mean(1, True), flat.amax(1, True)], dim=1
+            [
+                y.mean(dim=(2, 3)),
+                y.amax(dim=(2, 3)),
+                flat.mean(dim=1, keepdim=True),
+                flat.amax(dim=1, keepdim=True),
+            ],
+            dim=1,
         )
         features: Tensor = nn.functional.silu(self.summary(seen))
         return features, traces[:, 0]

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from styleflow.models.style_encoder import StyleEncoderDims
+from styleflow.models.style_encoder import HALVINGS, StyleEncoderDims
 
 Upsampling = Literal["nearest", "bilinear", "transposed", "shuffle"]
 
@@ -90,7 +90,7 @@ class StyledConv(nn.Module):
 
 
 class StyleDecoder(nn.Module):
-    """W+ latents to a face: a learned 4 by 4 constant, drawn larger style by style.
+    """W+ latents to a face: a small learned constant, drawn larger style by style.
 
     Source: the synthesis network of StyleGAN (Karras et al., CVPR 2019), in small.
     Departs: no noise and no adversary; it is the decoder of an auto-encoder.
@@ -98,9 +98,9 @@ class StyleDecoder(nn.Module):
 
     def __init__(self, dims: StyleEncoderDims) -> None:
         super().__init__()
-        widths = _decoder_widths(dims)
-        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
-        layers, inner, size = [], widths[0], 4
+        widths, smallest = _decoder_widths(dims), dims.size_px >> HALVINGS
+        self.constant = nn.Parameter(torch.randn(1, widths[0], smallest, smallest))
+        layers, inner, size = [], widths[0], smallest
         for index, outer in enumerate(widths):
             doubled = index % 2 == 1 and size < dims.size_px
             size *= 2 if doubled else 1

@@ -213,11 +213,15 @@ class StyleFlowLive(nn.Module):
         gaps = None if missing is None else missing.clone()
         if gaps is not None:
             gaps[:, 0] = 0
-        return self._running_mean(self.frame_logits(images, gaps)[0], gaps)
+        return self._running_mean(self.frame_logits(images, gaps), gaps)
 
-    def frame_logits(
+    def frame_logits(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Return what every frame of whole clips says by itself, `(B, T)`; see `score_clip`."""
+        return self.frame_logits_and_flow(images, missing)[0]
+
+    def frame_logits_and_flow(
         self, images: Tensor, missing: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor]:
         """Return what every frame of whole clips says by itself; differentiable.
 
         Args:
@@ -225,7 +229,7 @@ class StyleFlowLive(nn.Module):
             missing: as for `score_clip`.
 
         Returns:
-            Logits `(B, T)`, and maps of traces `(B, T, s, s)` where there is a content network.
+            Logits `(B, T)`, and the top hidden states of the style flow `(B, T, H)`.
 
         Raises:
             ShapeMismatch: not a batch of clips.
@@ -240,12 +244,13 @@ class StyleFlowLive(nn.Module):
             gaps = None if missing is None else missing[:, 1:]
             states = torch.cat([states, self.style_gru.states(style_deltas(latents), gaps)], dim=1)
         if self.content is None:
-            return self._flow_logits(states[:, :, -1]), None
-        windows = self._window(images.flatten(0, 1)).unflatten(0, (B, T))
+            return self._flow_logits(states[:, :, -1]), states[:, :, -1]
+        windows = self._window(images.flatten(0, 1))
+        windows = windows.view(B, T, *windows.shape[1:])
         before = torch.cat([windows[:, :1], windows[:, :-1]], dim=1)
-        features, traces = self.content(windows.flatten(0, 1), before.flatten(0, 1))
+        features, _ = self.content(windows.flatten(0, 1), before.flatten(0, 1))
         logits: Tensor = self.fusion(features.float(), states.flatten(0, 1))
-        return logits.view(B, T), traces.float().unflatten(0, (B, T))
+        return logits.view(B, T), states[:, :, -1]
 
     def init_state(self, slots: int) -> StyleFlowLiveState:
         """Return the state of `slots` tracks that have seen nothing, on the weights' device."""
