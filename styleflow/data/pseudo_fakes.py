@@ -286,7 +286,7 @@ def _lay(
     breath = wander(rng, len(clip.frames), 0.8)
     masks = [patch.mask(mesh, clip.size, b) for mesh, b in zip(clip.meshes, breath, strict=True)]
     frames = [blend(f, o, m) for f, o, m in zip(clip.frames, over, masks, strict=True)]
-    return PseudoFake(kind, np.stack(frames), (np.stack(masks) * 255).astype(np.uint8))
+    return PseudoFake(kind, np.stack(frames), np.ceil(np.stack(masks) * 255).astype(np.uint8))
 
 
 def _displaced(clip: FaceClip, look: Look, rng: np.random.Generator) -> list[Image]:

@@ -64,10 +64,10 @@ def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> float:
         ShapeMismatch: not one score per label.
     """
     false_alarms, hits = roc(labels, scores)
+    if np.isnan(false_alarms).any() or np.isnan(hits).any():
+        return float("nan")
     missed = 1 - hits
     crossed = int(np.argmax(false_alarms >= missed))
-    if np.isnan(false_alarms).any():
-        return float("nan")
     if crossed == 0:
         return float(false_alarms[0])
     before = missed[crossed - 1] - false_alarms[crossed - 1]

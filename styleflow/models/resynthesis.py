@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from styleflow.models.style_encoder import HALVINGS, StyleEncoderDims
 
+_WIDTHS = (96, 96, 80, 48, 32, 16)  # channels per resolution, smallest first
+
 Upsampling = Literal["nearest", "bilinear", "transposed", "shuffle"]
 
 
@@ -77,7 +79,6 @@ class StyledConv(nn.Module):
         super().__init__()
         self.doubled = doubled
         self.conv = nn.Conv2d(inner, outer, 3, 1, 1)
-        self.norm = nn.InstanceNorm2d(outer)
         self.style = nn.Linear(latent, 2 * outer)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
@@ -85,12 +86,15 @@ class StyledConv(nn.Module):
         if self.doubled:
             x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
         scale, shift = self.style(style)[..., None, None].chunk(2, dim=1)
-        y: Tensor = nn.functional.silu(self.norm(self.conv(x)) * (1 + scale) + shift)
+        y: Tensor = nn.functional.silu(self.conv(x) * (1 + scale) + shift)
         return y
 
 
 class StyleDecoder(nn.Module):
     """W+ latents to a face: a small learned constant, drawn larger style by style.
+
+    Raises:
+        ValueError: fewer than seven style levels, which cannot double five times.
 
     Source: the synthesis network of StyleGAN (Karras et al., CVPR 2019), in small.
     Departs: no noise and no adversary; it is the decoder of an auto-encoder.
@@ -98,14 +102,22 @@ class StyleDecoder(nn.Module):
 
     def __init__(self, dims: StyleEncoderDims) -> None:
         super().__init__()
-        widths, smallest = _decoder_widths(dims), dims.size_px >> HALVINGS
-        self.constant = nn.Parameter(torch.randn(1, widths[0], smallest, smallest))
-        layers, inner, size = [], widths[0], smallest
-        for index, outer in enumerate(widths):
-            doubled = index % 2 == 1 and size < dims.size_px
-            size *= 2 if doubled else 1
-            layers.append(StyledConv(inner, outer, dims.latent, doubled=doubled))
-            inner = outer
+        if dims.style_levels < HALVINGS + 2:
+            raise ValueError(
+                f"a decoder needs {HALVINGS + 2} style levels, not {dims.style_levels}"
+            )
+        smallest = dims.size_px >> HALVINGS
+        layers, inner = [], _WIDTHS[0]
+        self.constant = nn.Parameter(torch.randn(1, inner, smallest, smallest))
+        doublings = 0
+        for index in range(dims.style_levels):
+            doubled = (
+                doublings < HALVINGS
+                and index == 1 + doublings * (dims.style_levels - 2) // HALVINGS
+            )
+            doublings += doubled
+            layers.append(StyledConv(inner, _WIDTHS[doublings], dims.latent, doubled=doubled))
+            inner = _WIDTHS[doublings]
         self.layers = nn.ModuleList(layers)
         self.picture = nn.Conv2d(inner, 3, 1)
 
@@ -116,13 +128,3 @@ class StyleDecoder(nn.Module):
             x = layer(x, style)
         drawn: Tensor = self.picture(x)
         return drawn
-
-
-def _decoder_widths(dims: StyleEncoderDims) -> tuple[int, ...]:
-    """Return the channels of each styled convolution: two per resolution, fewer as it grows."""
-    by_resolution = (160, 160, 128, 96, 48, 24)
-    widths = [by_resolution[0]]
-    for width in by_resolution[1:]:
-        widths += [width, width]
-    widths.append(by_resolution[-1])
-    return tuple(widths[: dims.style_levels])

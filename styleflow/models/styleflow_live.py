@@ -24,7 +24,7 @@ from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.errors import ShapeMismatch
-from styleflow.models.content import ContentDims, ContentNet
+from styleflow.models.content import FEATURES, ContentDims, ContentNet
 from styleflow.models.style_encoder import StyleEncoder, StyleEncoderDims
 from styleflow.models.style_gru import CausalStyleGRU, style_deltas
 
@@ -136,8 +136,9 @@ class StyleFusion(nn.Module):
         self.key = nn.Linear(hidden, width)
         self.value = nn.Linear(hidden, width)
         self.flow_norm = nn.LayerNorm(hidden)
-        self.norm = nn.LayerNorm(features + width)
-        self.head = nn.Linear(features + width, 1)
+        self.answer_norm = nn.LayerNorm(width)
+        self.flow_head = nn.Linear(width, 1)
+        self.content_head = nn.Linear(features, 1)
 
     def forward(self, content: Tensor, hidden: Tensor) -> Tensor:
         """Return logits, `(B,)`.
@@ -150,8 +151,8 @@ class StyleFusion(nn.Module):
         keys, values = self.key(flow), self.value(flow)  # (B, layers, W)
         affinity = torch.einsum("bw,blw->bl", self.query(content), keys) / keys.shape[-1] ** 0.5
         answer = torch.einsum("bl,blw->bw", affinity.softmax(dim=-1), values)
-        logits: Tensor = self.head(self.norm(torch.cat([content, answer], dim=-1)))
-        return logits.squeeze(-1)
+        logits = self.content_head(content) + self.flow_head(self.answer_norm(answer))
+        return torch.as_tensor(logits).squeeze(-1)
 
 
 class StyleFlowLive(nn.Module):
@@ -185,7 +186,7 @@ class StyleFlowLive(nn.Module):
             self.head = nn.Linear(dims.hidden, 1)
         else:
             self.content = ContentNet(dims.content)
-            self.fusion = StyleFusion(dims.content.features, dims.hidden, dims.attention)
+            self.fusion = StyleFusion(FEATURES, dims.hidden, dims.attention)
 
     def encode(self, images: Tensor) -> Tensor:
         """Return style latents, `(B, L, D)`, of aligned crops, `(B, S, S, 3)` RGB uint8.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -72,7 +73,8 @@ def random_tones(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def toned(crops: Frames, tones: NDArray[np.uint8]) -> Frames:
     """Return crops with every channel sent through its tone curve."""
-    return np.stack([tones[:, c][crops[..., c]] for c in range(3)], axis=-1)
+    flat = np.ascontiguousarray(crops).reshape(len(crops), -1, 3)
+    return np.asarray(cv2.LUT(flat, tones[None]), np.uint8).reshape(crops.shape)
 
 
 def _cut(

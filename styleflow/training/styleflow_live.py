@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from styleflow.calibration import Calibration
 from styleflow.data.store import Family
 from styleflow.evaluation.metrics import auc
-from styleflow.models.content import ContentNet
+from styleflow.models.content import FEATURES, PATCH_STRIDE, ContentNet
 from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
 from styleflow.training.batches import draw
 from styleflow.training.losses import contrastive, smoothed_bce
 
-_TRACES_WEIGHT = 0.5
+_TRACES_WEIGHT = 2.0  # patches teach the network, the frame only weighs them
 _CONTRAST_WEIGHT = 0.1
 _AT_ONCE = 32  # frames per pass in validation
 
@@ -36,8 +36,7 @@ class ContentJudge(nn.Module):
             raise ValueError("these dimensions have no content network")
         self.window = dims.content
         self.content = ContentNet(dims.content)
-        self.dropout = nn.Dropout(0.2)
-        self.head = nn.Linear(dims.content.features, 1)
+        self.head = nn.Linear(FEATURES, 1)
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the last of each two neighbouring frames looks like.
@@ -46,14 +45,14 @@ class ContentJudge(nn.Module):
             clips: aligned crops, `(B, 2, S, S, 3)` uint8.
 
         Returns:
-            Logits `(B,)`, maps of traces `(B, s, s)` and features `(B, F)`.
+            Logits `(B,)`, maps of traces `(B, s, s)` and features `(B, FEATURES)`.
         """
         window = self.window
         rows = slice(window.top, window.top + window.size_px)
         columns = slice(window.left, window.left + window.size_px)
         seen = clips[:, :, rows, columns]
         features, traces = self.content(seen[:, 1].contiguous(), seen[:, 0].contiguous())
-        logits: Tensor = self.head(self.dropout(features))
+        logits: Tensor = self.head(features)
         return logits.squeeze(-1), traces, features
 
 
@@ -183,8 +182,9 @@ def fit_calibration(labels: ArrayLike, logits: ArrayLike) -> Calibration:
     """
     y, x = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
     weight = np.where(y > 0.5, 0.5 / max(y.sum(), 1), 0.5 / max((1 - y).sum(), 1))
-    # Platt's targets: with so few clips nothing is certain.
-    target = np.where(y > 0.5, (y.sum() + 1) / (y.sum() + 2), 1 / ((1 - y).sum() + 2))
+    # With so few clips nothing is certain: Platt's targets, alike for both labels.
+    doubt = 1 / (len(y) / 2 + 2)
+    target = np.where(y > 0.5, 1 - doubt, doubt)
     scale, bias = 1.0, 0.0
     for _ in range(100):  # Newton's method on a convex problem of two unknowns
         p = 1 / (1 + np.exp(-np.clip(scale * x + bias, -30, 30)))
@@ -213,4 +213,8 @@ def _mean_logit(network: nn.Module, pairs: NDArray[np.uint8]) -> float:
 
 def _window_of(masks: Tensor, top: int, left: int, size: int) -> Tensor:
     """Return the part of crop-sized masks, `(B, s, s)`, that lies in the content window."""
-    return masks[:, top // 8 : top // 8 + size, left // 8 : left // 8 + size]
+    return masks[
+        :,
+        top // PATCH_STRIDE : top // PATCH_STRIDE + size,
+        left // PATCH_STRIDE : left // PATCH_STRIDE + size,
+    ]
