@@ -8,6 +8,7 @@ Each kind imitates one way in which faces are synthesised, without being it:
 - `other_mouth`: the lower face of another moment, so that lips and head disagree;
 - `reenact`: one single picture, bent to follow the clip's landmarks (talking heads);
 - `redraw`: everything drawn by a small network (fully generated pictures);
+- `restore`: the face smoothed and sharpened beyond what a camera does (face restoration);
 - `smooth_time`: the face averaged or held over neighbouring frames.
 
 A pseudo-fake keeps the landmarks of its clip, the damage of camera and codec comes later, and the
@@ -222,6 +223,20 @@ def redraw(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> Ps
     return _lay(clip, list(drawn), patch, rng, "redraw")
 
 
+def restore(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> PseudoFake:
+    """Take the grain out of a face and put edges in, as face restoration does."""
+    look = Look(
+        smooth=float(rng.uniform(15, 50)),
+        sharpen=float(rng.uniform(0.4, 1.8)),
+        resolution=float(rng.uniform(0.5, 1.0)),
+    )
+    over = [look.apply(frame) for frame in clip.frames]
+    if rng.random() < 0.4:
+        return PseudoFake("restore", np.stack(over), _everywhere(clip))
+    patch = _random_patch(clip.meshes[0], rng, ("face", "inner", "lower"))
+    return _lay(clip, over, patch, rng, "restore")
+
+
 def smooth_time(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> PseudoFake:
     """Average the face over neighbouring frames, or hold it for some, carried with the head."""
     T = len(clip.frames)
@@ -253,6 +268,7 @@ KINDS: Mapping[str, Kind] = {
     "other_mouth": other_mouth,
     "reenact": reenact,
     "redraw": redraw,
+    "restore": restore,
     "smooth_time": smooth_time,
 }
 
