@@ -31,7 +31,7 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: check e2e ## everything that CI runs: check, then the end-to-end tests
+test: models check e2e ## everything that CI runs: check, then the end-to-end tests
 
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly

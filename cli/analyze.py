@@ -16,9 +16,9 @@ from stream.analysis import Analysis
 from stream.clock import Clock, ManualClock, SystemClock
 from stream.events import AbstainReason, Verdict
 from stream.ingest.file import duration_s
-from stream.ingest.open import open_source
+from stream.ingest.open import check, is_trace, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
-from stream.ingest.trace import SUFFIX, TraceWriter, recording
+from stream.ingest.trace import TraceWriter, recording
 from stream.problems import REASON_WORDS, notice
 from stream.replay import analyze
 from web.predict import prediction
@@ -35,13 +35,15 @@ def run(
     """Analyze one source, show what came of it and return the exit code."""
     logs.configure("warning", settings.log.format)
     wanted = SourceSettings(SourceUrl.parse(source), pace=Pace.FAST)
-    is_trace = source.endswith(SUFFIX)
-    length = duration_s(wanted) if wanted.url.is_file and not is_trace else None
+    is_video = wanted.url.is_file and not is_trace(wanted.url)
+    length = duration_s(wanted) if is_video else None
     total = min(filter(None, (length, seconds)), default=None)
     clock: Clock = ManualClock() if wanted.url.is_file else SystemClock()
+    check(wanted)
     pipeline = wiring.pipeline(settings, clock)
+    pipeline.device.prepare_thread()
     with (
-        TraceWriter(record) if record else nullcontext() as writer,
+        TraceWriter(record, wanted.url) if record else nullcontext() as writer,
         Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from cli.settings import ConfigInvalid, Settings, StreamConfig, keys_of, load
 from stream.errors import SourceUrlInvalid
+from stream.ingest.open import check as check_source
 from stream.ingest.source import SourceUrl
 
 HEADER = """\
@@ -52,7 +53,7 @@ def check(path: Path, env: Mapping[str, str], *, show: bool) -> None:
 def _bad_sources(settings: Settings) -> Iterator[str]:
     for index, stream in enumerate(settings.streams):
         try:
-            stream.spec()
+            check_source(stream.spec().source)
         except SourceUrlInvalid as error:
             yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
 

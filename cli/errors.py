@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cli.settings import ConfigInvalid
 from stream.problems import Problem, describe
+from web.errors import Refusal
 
 
 class Exit(IntEnum):
@@ -34,6 +35,8 @@ def problem_of(error: BaseException) -> Problem:
         return Problem(
             "address", "The address is not this machine's", str(error.strerror), "Check --host"
         )
+    if isinstance(error, Refusal):
+        return error.problem
     return describe(error)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -41,12 +40,13 @@ ConfigOption = Annotated[
 def readable(command: Callable[P, R]) -> Callable[P, R]:
     """Turn the errors that people can cause into one line and an exit code."""
     from cli.settings import ConfigInvalid
+    from web.errors import Refusal
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (StyleflowError, StreamError, ConfigInvalid, OSError) as error:
+        except (StyleflowError, StreamError, ConfigInvalid, Refusal, OSError) as error:
             raise typer.Exit(report(error, Console(stderr=True))) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
@@ -69,9 +69,9 @@ def serve(
     `POST /api/v1/streams`. Scores appear on the WebSocket `/api/v1/scores`.
     """
     from cli.serve import run
-    from cli.settings import load
+    from cli.settings import environment, load
 
-    run(load(config, os.environ, {"web": {"host": host, "port": port}}), Console(stderr=True))
+    run(load(config, environment(), {"web": {"host": host, "port": port}}), Console(stderr=True))
 
 
 @app.command()
@@ -85,14 +85,14 @@ def demo(
     Both animate a public-domain portrait and go through encoding and decoding like any camera.
     """
     from cli.serve import run
-    from cli.settings import load
+    from cli.settings import environment, load
 
     streams = [
         {"id": "demo-authentic", "name": "Demo, authentic", "source": {"url": "demo://authentic"}},
         {"id": "demo-tampered", "name": "Demo, tampered", "source": {"url": "demo://tampered"}},
     ]
     overrides: dict[str, Any] = {"web": {"host": host, "port": port}, "streams": streams}
-    run(load(None, os.environ, overrides), Console(stderr=True))
+    run(load(None, environment(), overrides), Console(stderr=True))
 
 
 @app.command()
@@ -117,9 +117,9 @@ def analyze(
     an untrained model), **1** the source could not be read, **2** wrong usage.
     """
     from cli.analyze import run
-    from cli.settings import load
+    from cli.settings import environment, load
 
-    code = run(load(config, os.environ), source, json, plot, seconds, record)
+    code = run(load(config, environment()), source, json, plot, seconds, record)
     raise typer.Exit(code)
 
 
@@ -139,10 +139,10 @@ def watch(
 
     Give it the address of a running analyzer, or a source to analyze right here without a server.
     """
-    from cli.settings import load
+    from cli.settings import environment, load
     from cli.watch import run
 
-    run(load(config, os.environ), url, streams, token)
+    run(load(config, environment()), url, streams, token)
 
 
 @config_app.command("check")
@@ -155,8 +155,9 @@ def config_check(
 ) -> None:
     """Read a configuration the way `serve` would and name every key that must change."""
     from cli.config import check
+    from cli.settings import environment
 
-    check(path, os.environ, show=show)
+    check(path, environment(), show=show)
 
 
 @config_app.command("defaults")

@@ -49,7 +49,11 @@ def timeline(analysis: Analysis, enter: float, leave: float, path: Path) -> None
     axes.set_title(f"{analysis.source}   {analysis.model.name} ({analysis.model.mode.value})")
     if analysis.tracks:
         axes.legend(loc="upper right", frameon=False)
-    said = notice(analysis.model, demo=analysis.demo) or "a score is evidence, not proof"
-    figure.supxlabel(said, fontsize=9, color="#a0344c" if analysis.model else "#666666")
+    warning = notice(analysis.model, demo=analysis.demo)
+    figure.supxlabel(
+        warning or "a score is evidence, not proof",
+        fontsize=9,
+        color="#a0344c" if warning else "#666666",
+    )
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -83,7 +83,7 @@ class Metrics:
         self.tracks_ended = counter("tracks_ended_total", "Tracks ended.", "stream", "reason")
         self.slots_used = gauge("slots_used", "Device slots in use.")
         self.slots = gauge("slots", "Device slots in all.")
-        self.slots_refused = counter("slots_refused_total", "Tracks refused for want of a slot.")
+        self.slots_refused = counter("slots_refused_total", "Frames refused for want of a slot.")
         self.scores = counter("scores_total", "Scores published, by verdict.", "stream", "verdict")
         self.abstain = counter(
             "abstain_total", "Scores that came without a verdict, by reason.", "stream", "reason"
@@ -92,6 +92,9 @@ class Metrics:
         self.ws_clients = gauge("ws_clients", "WebSocket subscribers now.")
         self.ws_coalesced = counter(
             "ws_coalesced_total", "Score messages replaced by a newer one before they were sent."
+        )
+        self.ws_lagged = counter(
+            "ws_lagged_total", "Events that subscribers were too slow for and were told so."
         )
         self.ws_disconnects = counter(
             "ws_disconnects_total", "WebSocket subscribers gone, by close code.", "code"

@@ -17,7 +17,12 @@ from stream.events import Event, Frame, TrackEnd
 from stream.perception import Perception
 
 Observer = Callable[[str, float], None]
-"""Told how many seconds a stage took: `perceive`, `step`, `device`, `resolve`."""
+"""Told how many seconds a stage took, from whatever thread it ran in.
+
+A Pipeline tells `perceive` and `step` per frame, `device` and `resolve` per batch. The supervisor
+tells what lies around it: `decode` (from a packet's arrival until its frame is offered) and `wait`
+(until its batch is taken) per sampled frame, `hand_over` (until the event loop has it) per event.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,9 @@ class Pipeline:
         settings: thresholds and times of the engine.
         clock: only to measure how long stages take.
         observe: told the duration of every stage.
+
+    Attributes:
+        observe: the same, for whoever runs the stages around this pipeline.
     """
 
     def __init__(
@@ -67,7 +75,7 @@ class Pipeline:
         self._perception = perception
         self._settings = settings
         self._clock = clock
-        self._observe = observe or _ignore
+        self.observe = observe or _ignore
         self._lanes: dict[str, _Lane] = {}
 
     def open(self, stream: str) -> None:
@@ -115,8 +123,8 @@ class Pipeline:
             middle = self._clock.monotonic()
             for (engine, plan), ratings in zip(pending, answers, strict=True):
                 events += engine.resolve(plan, ratings)
-            self._observe("device", middle - begin)
-            self._observe("resolve", self._clock.monotonic() - middle)
+            self.observe("device", middle - begin)
+            self.observe("resolve", self._clock.monotonic() - middle)
         return Processed(tuple(events), tuple(faults))
 
     def reports(self, now: float) -> tuple[Event, ...]:
@@ -141,8 +149,8 @@ class Pipeline:
         seen = lane.perception.perceive(frame, overrun)
         middle = self._clock.monotonic()
         plan, events = lane.engine.step(seen)
-        self._observe("perceive", middle - begin)
-        self._observe("step", self._clock.monotonic() - middle)
+        self.observe("perceive", middle - begin)
+        self.observe("step", self._clock.monotonic() - middle)
         return plan, events
 
 

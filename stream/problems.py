@@ -18,7 +18,12 @@ from stream.errors import (
 )
 from stream.events import AbstainReason, ConnectionState, ReasonCode
 from styleflow.detector import ModelCard, TrainingStatus
-from styleflow.errors import CheckpointInvalid, ShapeMismatch, WeightsMissing
+from styleflow.errors import (
+    CheckpointInvalid,
+    ShapeMismatch,
+    WeightsMissing,
+    WeightsUnusable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ SOURCE_HINTS: dict[ReasonCode, str] = {
     ReasonCode.UNREACHABLE: "Check the address and the port, and that the camera is switched on",
     ReasonCode.TIMEOUT: "The other side accepts connections but sends nothing; check the path",
     ReasonCode.AUTH: "Check user name and password in the URL",
-    ReasonCode.NOT_FOUND: "Check the path after the host; cameras differ, see their manual",
+    ReasonCode.NOT_FOUND: "Check the path; a camera's is what follows the host, see its manual",
     ReasonCode.TLS: "Give the camera's certificate with tls_ca_file, or set tls_verify: false",
     ReasonCode.CODEC: "Set the camera to H.264 or H.265",
     ReasonCode.ENDED: "The source has ended",
@@ -145,6 +150,14 @@ def describe(error: BaseException) -> Problem:
                 "A model is not on this machine",
                 f"the {error.model} weights are not at {error.path}",
                 f"Run: {error.remedy}",
+                status=503,
+            )
+        case WeightsUnusable():
+            return Problem(
+                "weights_unusable",
+                "A model cannot be used",
+                str(error),
+                "Fetch it again: styleflow models fetch",
                 status=503,
             )
         case CheckpointInvalid():

@@ -29,7 +29,7 @@ from stream.events import (
     Verdict,
 )
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import OpenSource, open_source
+from stream.ingest.open import OpenSource, is_demo, open_source
 from stream.ingest.source import SourceSettings
 from stream.pipeline import Pipeline
 from styleflow.calibration import Calibration
@@ -222,7 +222,7 @@ def analyze(
         verdict=Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine),
         reasons=_reasons(worst, list(tracks.values())),
         model=detector.card,
-        demo=source.url.is_demo,
+        demo=is_demo(source.url),
     )
 
 

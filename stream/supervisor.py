@@ -45,6 +45,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
+from stream.ingest.open import check, is_demo
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
@@ -56,6 +57,9 @@ from stream.streams import Health, StreamSpec, StreamStatus
 
 log = structlog.get_logger(__name__)
 
+Order = Callable[[], tuple[Event, ...]]
+"""Something that only the device thread may do; its events are published."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnalyzerSettings:
@@ -66,6 +70,8 @@ class AnalyzerSettings:
         tick_s: how often stalls are looked for and counters copied.
         report_s: how often each stream reports how it is doing.
         stop_s: how long a stopping ingest thread is waited for before it is abandoned.
+        replace_s: how long a stream may be stalled before its ingest is replaced; the old one may
+            hang in the network, where nothing can interrupt it.
         stuck_s: silence of the device thread after which the process is not live.
         events: events that may wait for the event loop; the oldest gives way and is counted.
     """
@@ -74,8 +80,25 @@ class AnalyzerSettings:
     tick_s: float = 0.25
     report_s: float = 1.0
     stop_s: float = 5.0
+    replace_s: float = 10.0
     stuck_s: float = 15.0
     events: int = 8192
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offered:
+    """A frame, and when it was offered to the batcher."""
+
+    frame: Frame
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Handed:
+    """An event, and when it was handed to the event loop."""
+
+    event: Event
+    at: float
 
 
 @dataclass(slots=True, eq=False)
@@ -87,11 +110,14 @@ class _Stream:
     thread: threading.Thread
     stop: threading.Event
     change: StreamChanged
+    demo: bool = False
+    changed_at: float = 0.0
     epoch: int = 0
     report: StreamReport | None = None
     scores: dict[int, Score] = field(default_factory=dict)
     reconnects: int = 0
     copied: CounterCopy = field(default_factory=CounterCopy)
+    leaving: asyncio.Event | None = None
 
 
 class Analyzer:
@@ -126,13 +152,13 @@ class Analyzer:
         self._cadence_hz = pipeline.device.detector.clip.cadence_hz
         self._clock = clock
         self._rng = random.Random(seed)
-        self._batcher: Batcher[Frame] = Batcher(batching or BatcherSettings())
+        self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
         self._batcher_lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
-        self._orders: deque[Callable[[], tuple[Event, ...]]] = deque()
+        self._orders: deque[tuple[Order, Callable[[], object] | None]] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._outbox: Mailbox[Event] = Mailbox(
+        self._outbox: Mailbox[_Handed] = Mailbox(
             self.settings.events, Overflow.DROP_OLDEST, wake=self._ring
         )
         self._ringing = threading.Event()
@@ -140,6 +166,7 @@ class Analyzer:
         self._beat = clock.monotonic()
         self._device_healthy = True
         self._abandoned = 0
+        self._copied = CounterCopy()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -173,32 +200,29 @@ class Analyzer:
     # --- control: on the event loop ---------------------------------------------------------
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
-        """Start a stream; its source need not be reachable yet."""
+        """Start a stream; its source need not be reachable yet.
+
+        Raises:
+            StreamExists: the id is taken.
+            TooManyStreams: the limit is reached.
+            SourceUrlInvalid: the source can never be opened.
+        """
+        check(spec.source)
         if spec.id in self._streams:
             raise StreamExists(spec.id)
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
-        stop = threading.Event()
-        ingest = Ingest(
-            spec.id,
-            spec.source,
-            self._cadence_hz,
-            self._clock,
-            random.Random(self._rng.random()),
-        )
-        thread = threading.Thread(
-            target=self._read, args=(ingest, stop), name=f"ingest-{spec.id}", daemon=True
-        )
-        self._streams[spec.id] = _Stream(
-            spec, ingest, thread, stop, StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
-        )
+        ingest, thread, stop = self._ingest(spec, epoch=0)
+        change = StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
+        demo = is_demo(spec.source.url)
+        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, change, demo=demo)
         self.hub.announce(
             spec.id,
             StreamInfo(
                 name=spec.name or spec.id,
                 model=self._card,
                 calibrated=self._calibrated,
-                demo=spec.source.url.is_demo,
+                demo=demo,
             ),
         )
         self.metrics.streams.set(len(self._streams))
@@ -206,6 +230,30 @@ class Analyzer:
         thread.start()
         log.info("stream added", stream=spec.id, source=spec.source.url.redacted)
         return self.status(spec.id)
+
+    def _ingest(
+        self, spec: StreamSpec, epoch: int
+    ) -> tuple[Ingest, threading.Thread, threading.Event]:
+        """Return a new ingest with its thread, not started, and what stops it."""
+        stop = threading.Event()
+        rng = random.Random(self._rng.random())
+        ingest = Ingest(
+            spec.id, spec.source, self._cadence_hz, self._clock, rng, first_epoch=epoch + 1
+        )
+        thread = threading.Thread(
+            target=self._read, args=(ingest, stop), name=f"ingest-{spec.id}", daemon=True
+        )
+        return ingest, thread, stop
+
+    def _replace(self, state: _Stream) -> None:
+        """Give a stream a new ingest; the old one hangs, and ends when the network lets it."""
+        self._stop(state)
+        self._abandoned += 1
+        log.warning("a stalled ingest is replaced", stream=state.spec.id)
+        state.ingest, state.thread, state.stop = self._ingest(state.spec, state.epoch)
+        state.copied = CounterCopy()
+        state.changed_at = self._clock.monotonic()
+        state.thread.start()
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
         """Restart a stream with other settings."""
@@ -219,32 +267,32 @@ class Analyzer:
         state = self._streams.get(stream)
         if state is None:
             raise StreamUnknown(stream)
+        if state.leaving is not None:
+            await state.leaving.wait()
+            return
+        state.leaving = asyncio.Event()
         self._stop(state)
         await asyncio.to_thread(state.thread.join, self.settings.stop_s)
         if state.thread.is_alive():
             self._abandoned += 1
             log.warning("ingest thread abandoned", stream=stream)
-        if self._streams.pop(stream, None) is None:
-            return  # somebody else removed it while we waited
-        closed: asyncio.Event = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def close() -> tuple[Event, ...]:
-            events = self._pipeline.close(stream)
-            loop.call_soon_threadsafe(closed.set)
-            return events
-
         with self._batcher_lock:
             self._batcher.forget(stream)
-        self._order(close)
+        closed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._order(
+            lambda: self._pipeline.close(stream), lambda: loop.call_soon_threadsafe(closed.set)
+        )
         try:
             await asyncio.wait_for(closed.wait(), self.settings.stop_s)
         except TimeoutError:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
         self._drain()
+        del self._streams[stream]
         self.hub.retire(stream)
         self.metrics.forget(stream)
         self.metrics.streams.set(len(self._streams))
+        state.leaving.set()
         log.info("stream removed", stream=stream)
 
     def spec(self, stream: str) -> StreamSpec:
@@ -264,7 +312,7 @@ class Analyzer:
             id=state.spec.id,
             name=state.spec.name or state.spec.id,
             source=state.spec.source.url.redacted,
-            demo=state.spec.source.url.is_demo,
+            demo=state.demo,
             state=state.change.state,
             code=state.change.code,
             detail=state.change.detail,
@@ -316,12 +364,16 @@ class Analyzer:
 
     def _read(self, ingest: Ingest, stop: threading.Event) -> None:
         def emit(item: Frame | StreamChanged | EpochStarted) -> None:
+            if stop.is_set():
+                return  # nobody waits for it any more
             if isinstance(item, Frame):
+                now = self._clock.monotonic()
                 with self._batcher_lock:
-                    self._batcher.offer(item.stream, item, item.arrived)
+                    self._batcher.offer(item.stream, _Offered(item, now), item.arrived)
                 self._wake.set()
+                self._pipeline.observe("decode", now - item.arrived)
             else:
-                self._outbox.put(item)
+                self._hand_over((item,))
 
         try:
             ingest.run(emit, stop.wait)
@@ -335,30 +387,39 @@ class Analyzer:
 
     # --- device thread ----------------------------------------------------------------------
 
-    def _order(self, order: Callable[[], tuple[Event, ...]]) -> None:
-        """Have the device thread call a function; its events are published."""
-        self._orders.append(order)
+    def _order(self, order: Order, done: Callable[[], object] | None = None) -> None:
+        """Have the device thread call a function; `done` is called once its events are on the way.
+
+        Bounded by who may ask: opening and closing streams, and changing thresholds.
+        """
+        self._orders.append((order, done))
         self._wake.set()
+
+    def _obey(self) -> None:
+        while self._orders:
+            order, done = self._orders.popleft()
+            self._hand_over(order())
+            if done is not None:
+                done()
 
     def _open(self, stream: str) -> tuple[Event, ...]:
         self._pipeline.open(stream)
         return ()
 
     def _device_loop(self) -> None:
+        self._pipeline.device.prepare_thread()
         report_at = self._clock.monotonic()
         while not self._stopping.is_set():
             self._wake.wait(self.settings.tick_s)
             self._wake.clear()
-            while self._orders:
-                self._hand_over(self._orders.popleft()())
+            self._obey()
             self._work_off()
             now = self._clock.monotonic()
             self._beat = now
             if now >= report_at:
                 report_at = now + self.settings.report_s
                 self._hand_over(self._pipeline.reports(now))
-        while self._orders:
-            self._orders.popleft()()
+        self._obey()
 
     def _work_off(self) -> None:
         """Process batches until no frame is waiting or somebody wants the device thread."""
@@ -371,11 +432,12 @@ class Analyzer:
                 return
             self.metrics.batch_size.labels("frames").observe(len(batch))
             for item in batch:
+                self._pipeline.observe("wait", max(now - item.value.at, 0.0))
                 self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
                 if item.overrun:
                     self.metrics.frames_dropped.labels(item.stream, "overrun").inc(item.overrun)
             try:
-                done = self._pipeline.process([(item.value, item.overrun) for item in batch])
+                done = self._pipeline.process([(item.value.frame, item.overrun) for item in batch])
             except Exception:
                 failures += 1
                 log.exception("the device failed on a batch", failures=failures)
@@ -391,8 +453,10 @@ class Analyzer:
             self._hand_over(done.events)
 
     def _hand_over(self, events: tuple[Event, ...]) -> None:
+        """Put events into the mailbox; for the device thread and the ingest threads."""
+        now = self._clock.monotonic()
         for event in events:
-            self._outbox.put(event)
+            self._outbox.put(_Handed(event, now))
 
     # --- event loop: from mailbox to hub ----------------------------------------------------
 
@@ -409,10 +473,11 @@ class Analyzer:
     def _drain(self) -> None:
         self._ringing.clear()
         for _ in range(self.settings.events):
-            event = self._outbox.take()
-            if event is None:
+            handed = self._outbox.take()
+            if handed is None:
                 return
-            self._publish(event)
+            self._pipeline.observe("hand_over", self._clock.monotonic() - handed.at)
+            self._publish(handed.event)
 
     def _publish(self, event: Event) -> None:
         state = self._streams.get(event.stream)
@@ -449,6 +514,7 @@ class Analyzer:
         ):
             state.reconnects += 1
         state.change = event
+        state.changed_at = self._clock.monotonic()
         up = event.state is ConnectionState.LIVE
         self.metrics.stream_up.labels(event.stream).set(up)
         for possible in ConnectionState:
@@ -472,10 +538,23 @@ class Analyzer:
             for state in list(self._streams.values()):
                 for change in state.ingest.tick(now):
                     self._publish(change)
+                stalled = state.change.state is ConnectionState.STALLED
+                if stalled and now - state.changed_at > self.settings.replace_s:
+                    self._replace(state)
                 self._copy_counters(state)
-            stats = self._pipeline.device.stats
-            self.metrics.slots_used.set(stats.used)
+            self._copy_totals()
             await self._clock.sleep(self.settings.tick_s)
+
+    def _copy_totals(self) -> None:
+        """Copy what is counted for the whole process."""
+        stats, metrics, advance = self._pipeline.device.stats, self.metrics, self._copied.advance
+        metrics.slots_used.set(stats.used)
+        metrics.ws_clients.set(self.hub.clients)
+        advance(metrics.slots_refused, stats.refusals)
+        advance(metrics.ws_coalesced, self.hub.coalesced)
+        advance(metrics.ws_lagged, self.hub.lagged)
+        for code, total in self.hub.disconnects.items():
+            advance(metrics.ws_disconnects, total, str(int(code)))
 
     def _copy_counters(self, state: _Stream) -> None:
         """Advance the stream's Prometheus counters to what its ingest has counted."""
@@ -529,6 +608,7 @@ class FileAnalyzer:
     def _analyze(self, path: Path, detector: str | None, stop: threading.Event) -> Analysis:
         if self._pipeline is None:
             self._pipeline = self._make()
+        self._pipeline.device.prepare_thread()
         card = self._pipeline.device.detector.card
         if detector not in (None, card.name):
             raise DetectorUnknown(detector, (card.name,))

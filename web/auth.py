@@ -69,14 +69,19 @@ class TokenDigest:
     def __get_pydantic_core_schema__(
         cls, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
-        return core_schema.json_or_python_schema(
-            json_schema=from_text,
-            python_schema=core_schema.union_schema(
-                [core_schema.is_instance_schema(cls), from_text]
-            ),
+        return core_schema.no_info_plain_validator_function(
+            cls._parse,
+            json_schema_input_schema=core_schema.str_schema(min_length=MIN_TOKEN_CHARS),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***"),
         )
+
+    @classmethod
+    def _parse(cls, value: object) -> TokenDigest:
+        if isinstance(value, TokenDigest):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("a token is text")
+        return cls(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ def permitted_file(text: str, roots: Sequence[Path], setting: str) -> Path:
     ]
     if not inside:
         raise outside
-    path = next((path for path in inside if path.exists()), inside[0])
-    if not path.exists():
+    path = next((path for path in inside if _exists(path)), inside[0])
+    if not _exists(path):
         raise refuse(404, "file_missing", "The file is not there", path.name, "Check the path")
     if not path.is_file():
         raise refuse(
@@ -83,6 +83,13 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # a loop of links, or a name that is too long
         return Path("/")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long, or a folder may not be entered
+        return False
 
 
 def _outside(setting: str) -> Refusal:

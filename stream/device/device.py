@@ -7,8 +7,10 @@ run travel to the device in one copy, and all logits travel back in one.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
@@ -108,10 +110,7 @@ class Device:
                 self._check(push.image)
                 if push.reanchored is not None:
                     self._check(push.reanchored)
-        # A setting of the calling thread, and cheap; denormals would make a frame several times
-        # slower.
-        torch.set_flush_denormal(True)
-        with torch.inference_mode():
+        with _computing():
             todo = schedule(plans, self._slots)
             try:
                 logits = self._execute(todo)
@@ -128,11 +127,18 @@ class Device:
         self._count(todo, len(logits), sum(len(answer.logits) for answer in answers))
         return answers
 
+    @staticmethod
+    def prepare_thread() -> None:
+        """Make the calling thread flush denormals in whatever it computes.
+
+        `run` does so for its own duration; a thread that also looks for faces wants it throughout.
+        """
+        torch.set_flush_denormal(True)
+
     def warm_up(self) -> None:
         """Run the network once per usual batch size, so that the first frames are not late."""
         size = self.detector.clip.size_px
-        torch.set_flush_denormal(True)
-        with torch.inference_mode():
+        with _computing():
             state = self.detector.init_state(max(_WARM_UP_BATCHES))
             for batch in _WARM_UP_BATCHES:
                 rows = torch.arange(batch, device=self._device)
@@ -213,6 +219,21 @@ class Device:
             refusals=self._slots.refused,
             batches=MappingProxyType(dict(self._batches)),
         )
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    """Compute without gradients and without denormals, which make a frame several times slower.
+
+    Flushing them is a setting of the calling thread, whose other arithmetic keeps IEEE's rules.
+    """
+    flushed_before = sys.float_info.min / 2 == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_flush_denormal(flushed_before)
 
 
 def _by_plan(

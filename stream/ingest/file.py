@@ -17,6 +17,7 @@ from av.container import InputContainer
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
+from stream.ingest.decode import MAX_PIXELS
 from stream.ingest.source import Pace, Packet, SourceSettings, StreamFormat
 
 CONTAINERS = (
@@ -155,6 +156,8 @@ def quarter_turns(settings: SourceSettings) -> int:
         SourceError: as `open_file`.
     """
     with open_file(settings) as container:
+        # A GIF of fifty bytes may declare 16000x16000 pixels: a gigabyte, before one is decoded.
+        container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         try:
             first = next(container.decode(video=0), None)
         except av.error.FFmpegError:

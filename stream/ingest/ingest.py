@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from stream.clock import Clock
-from stream.errors import SourceError
+from stream.errors import SourceError, SourceUrlInvalid
 from stream.events import EpochCause, EpochStarted, Frame, ReasonCode, StreamChanged
 from stream.ingest.backoff import Backoff
 from stream.ingest.connection import Changes, Connection
@@ -86,6 +86,7 @@ class Ingest:
         rng: jitters the backoff.
         open_source: how the source is obtained.
         log: where its packets are kept; a fresh one of a minute and 32 MiB by default.
+        first_epoch: number of its first epoch; one that replaces another counts on.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Ingest:
         rng: random.Random,
         open_source: OpenSource = open_source,
         log: PacketLog | None = None,
+        first_epoch: int = 1,
     ) -> None:
         self.stream = stream
         self.settings = settings
@@ -106,7 +108,7 @@ class Ingest:
         self._lock = threading.Lock()
         self._connection = Connection(stream)
         self._backoff = Backoff(rng)
-        self._timeline = Timeline()
+        self._timeline = Timeline(first_epoch)
         self._sampler: GridSampler[tuple[Picture, Moment]] = GridSampler(cadence_hz)
         self._decoder: Decoder | None = None
         self._closed = False
@@ -171,10 +173,13 @@ class Ingest:
 
     def _read(self, emit: Emit, wait: Wait) -> SourceError:
         """Read one connection to its end and return why it ended."""
-        decoded_before = self._tally.decoded
+        decoded_before, placed_before = self._tally.decoded, self._placed
         self._timeline.reconnected()
         self._decoder = None
-        source = self._open_source(self.settings, self._clock, wait)
+        try:
+            source = self._open_source(self.settings, self._clock, wait)
+        except SourceUrlInvalid as error:
+            return SourceError(ReasonCode.NOT_FOUND, error.reason)
         try:
             for packet in source.packets():
                 self._take(packet, emit)
@@ -186,11 +191,19 @@ class Ingest:
         finally:
             source.close()
         self._finish(emit)
-        if ending.code is ReasonCode.ENDED and self._tally.decoded == decoded_before:
+        if ending.code is ReasonCode.ENDED and self._placed == placed_before:
             # An empty file must not be looped over at full speed, nor pass for one well played.
+            # Nor must a bare H.264 stream, whose pictures come without any time.
             code = ReasonCode.ENDED if self.settings.url.is_live else ReasonCode.CORRUPT
-            return SourceError(code, f"{ending.detail} without one picture that can be decoded")
+            decoded = self._tally.decoded > decoded_before
+            lack = "has a time stamp; a container has them" if decoded else "can be decoded"
+            return SourceError(code, f"{ending.detail} without one picture that {lack}")
         return ending
+
+    @property
+    def _placed(self) -> int:
+        """How many pictures got a place in media time."""
+        return self._tally.decoded - self._discarded.total()
 
     def _take(self, packet: Packet, emit: Emit) -> None:
         with self._lock:

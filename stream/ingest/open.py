@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from stream.clock import Clock
+from stream.ingest.demo import DemoSettings, DemoSource
 from stream.ingest.file import FileSource
 from stream.ingest.rtsp import RtspSource
-from stream.ingest.source import Source, SourceSettings
-from stream.ingest.trace import SUFFIX, TraceSource
+from stream.ingest.source import Source, SourceSettings, SourceUrl
+from stream.ingest.trace import SUFFIX, TraceSource, comes_from_demo
 
 OpenSource = Callable[[SourceSettings, Clock, Callable[[float], bool]], Source]
 """How `Ingest` obtains a source; tests hand in their own."""
@@ -23,11 +25,29 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], 
         wait: blocks for some seconds, returns True when the stream should stop.
     """
     if settings.url.is_demo:
-        from stream.ingest.demo import DemoSource
-
         return DemoSource(settings.url, clock, wait)
     if settings.url.is_live:
         return RtspSource(settings, clock)
-    if settings.url.redacted.endswith(SUFFIX):
+    if is_trace(settings.url):
         return TraceSource(settings)
     return FileSource(settings, clock, wait)
+
+
+def check(settings: SourceSettings) -> None:
+    """Find what is wrong with a source before anybody opens it.
+
+    Raises:
+        SourceUrlInvalid: the URL asks for something that its kind of source does not have.
+    """
+    if settings.url.is_demo:
+        DemoSettings.parse(settings.url)
+
+
+def is_trace(url: SourceUrl) -> bool:
+    """Say whether a file is a recorded trace, by its name."""
+    return url.is_file and url.reveal().endswith(SUFFIX)
+
+
+def is_demo(url: SourceUrl) -> bool:
+    """Say whether what comes from here is one of the demo sources, live or recorded."""
+    return url.is_demo or (is_trace(url) and comes_from_demo(Path(url.reveal())))

@@ -38,13 +38,7 @@ USER_AGENT = "StyleFlow-Live"
 RECEIVE_BUFFER_BYTES = 2 << 20
 """A keyframe arrives in one burst; the kernel may grant less."""
 
-_BROKEN = (
-    av.error.EOFError,
-    av.error.ConnectionResetError,
-    av.error.ConnectionAbortedError,
-    av.error.BrokenPipeError,
-    av.error.InvalidDataError,
-)
+_TIMED_OUT = (av.error.TimeoutError, av.error.ExitError)
 
 
 class RtspSource:
@@ -109,6 +103,7 @@ class RtspSource:
         context = video.codec_context
         known = StreamFormat(context.name, context.width, context.height, context.extradata)
         heard = self._clock.monotonic()
+        ending = ""
         try:
             for unit, lossy in _units(container, video, transport):
                 now = self._clock.monotonic()
@@ -131,19 +126,20 @@ class RtspSource:
                     format=known,
                     lossy=lossy,
                 )
-        except _BROKEN:
-            pass
-        except av.error.FFmpegError as error:
-            raise self._reason(error, self._clock.monotonic() - heard) from None
+        except _TIMED_OUT:
+            raise self._silence() from None
+        except av.error.FFmpegError:
+            # Whatever it is called, a connection that worked has broken: with TLS an I/O error.
+            ending = " without a farewell"
         if not self._closed:
-            raise SourceError(ReasonCode.ENDED, "the camera closed the connection")
+            raise SourceError(ReasonCode.ENDED, f"the camera closed the connection{ending}")
 
     def _reason(self, error: av.error.FFmpegError, waited_s: float) -> SourceError:
         """Return what an FFmpeg error means, without any of FFmpeg's words about the URL."""
         code, detail = _meaning(error)
         vague = code in (ReasonCode.UNREACHABLE, ReasonCode.CORRUPT)
         late = vague and waited_s >= 0.9 * self._settings.timeout_s
-        if late or isinstance(error, av.error.TimeoutError | av.error.ExitError):
+        if late or isinstance(error, _TIMED_OUT):
             return self._silence()
         if error.errno == errno.EIO:
             code, detail = self._io_error()
@@ -193,10 +189,7 @@ def _units(
 
 def _listen_to_ffmpeg() -> None:
     """Let FFmpeg's warnings through to `Capture`, and to nobody else: they may quote URLs."""
-    quiet = logging.getLogger("libav")
-    quiet.propagate = False
-    if not quiet.handlers:
-        quiet.addHandler(logging.NullHandler())
+    logging.getLogger("libav").setLevel(logging.CRITICAL + 1)
     if av.logging.get_level() is None:
         av.logging.set_skip_repeated(False)
         av.logging.set_level(av.logging.WARNING)

@@ -104,10 +104,14 @@ class Moment:
 
 
 class Timeline:
-    """Media time of one stream, across all its connections."""
+    """Media time of one stream, across all its connections.
 
-    def __init__(self) -> None:
-        self.epoch = 0
+    Args:
+        first_epoch: number of the epoch that the first picture begins.
+    """
+
+    def __init__(self, first_epoch: int = 1) -> None:
+        self.epoch = first_epoch - 1
         self._cause: EpochCause | None = EpochCause.CONNECTED
         self._format: tuple[str, tuple[int, int], Fraction] | None = None
         self._origin = 0

@@ -1,9 +1,10 @@
 """Recorded traces: a source's compressed packets with their arrival times, for exact replay.
 
 A trace holds what came off the wire, not what we made of it, so a replay decodes, samples and
-scores it again from the first byte. File layout: the line `MAGIC`, then records. A record is two
-little-endian 32-bit lengths, a JSON object of that many bytes and the packet's bytes. The JSON of
-a record repeats the stream's format only where it changed.
+scores it again from the first byte. File layout: the line `MAGIC`, a line of JSON that says where
+the packets came from, then records. A record is two little-endian 32-bit lengths, a JSON object of
+that many bytes and the packet's bytes. The JSON of a record repeats the stream's format only where
+it changed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import IO, Any
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.source import Packet, Source, SourceSettings, StreamFormat
+from stream.ingest.source import Packet, Source, SourceSettings, SourceUrl, StreamFormat
 
 MAGIC = b"styleflow trace 1\n"
 SUFFIX = ".sftrace"
@@ -30,11 +31,17 @@ _LENGTHS = struct.Struct("<II")
 
 
 class TraceWriter:
-    """Writes packets to a trace file; a context manager."""
+    """Writes packets to a trace file; a context manager.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file, which is replaced.
+        source: where the packets come from; kept redacted.
+    """
+
+    def __init__(self, path: Path, source: SourceUrl) -> None:
         self._file: IO[bytes] = path.open("wb")
-        self._file.write(MAGIC)
+        origin = {"source": source.redacted, "demo": source.is_demo}
+        self._file.write(MAGIC + json.dumps(origin).encode() + b"\n")
         self._format: StreamFormat | None = None
 
     def write(self, packet: Packet) -> None:
@@ -90,8 +97,7 @@ class TraceSource:
                 ReasonCode.NOT_FOUND, f"{self._path} cannot be read: {error.strerror}"
             ) from None
         with file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise SourceError(ReasonCode.CORRUPT, f"{self._path} is no trace of version 1")
+            _read_origin(file, self._path)
             known: StreamFormat | None = None
             while not self._closed and (lengths := file.read(_LENGTHS.size)):
                 packet = _read_record(file, lengths, known)
@@ -103,6 +109,15 @@ class TraceSource:
     def close(self) -> None:
         """Stop yielding."""
         self._closed = True
+
+
+def comes_from_demo(path: Path) -> bool:
+    """Say whether a trace holds a demo source; one that cannot be read holds nothing."""
+    try:
+        with path.open("rb") as file:
+            return bool(_read_origin(file, path).get("demo"))
+    except (OSError, SourceError):
+        return False
 
 
 def recording(
@@ -129,6 +144,18 @@ class _Recorded:
 
     def close(self) -> None:
         self._source.close()
+
+
+def _read_origin(file: IO[bytes], path: Path) -> dict[str, Any]:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise SourceError(ReasonCode.CORRUPT, f"{path} is no trace of version 1")
+    try:
+        origin = json.loads(file.readline(MAX_HEAD_BYTES))
+    except (ValueError, RecursionError):
+        origin = None
+    if not isinstance(origin, dict):
+        raise SourceError(ReasonCode.CORRUPT, "the trace is damaged")
+    return origin
 
 
 def _read_record(file: IO[bytes], lengths: bytes, known: StreamFormat | None) -> Packet:

@@ -378,6 +378,7 @@ class _Envelope(_Model):
     """What every message of the server begins with."""
 
     v: Literal[1] = VERSION
+    type: str
     stream: str | None = None
     epoch: int | None = Field(default=None, description="counts stretches of continuous media time")
     seq: int | None = Field(
@@ -681,7 +682,7 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         box=_box(score.box),
         model=model_data(info.model),
         calibration=CalibrationData(fitted=info.calibrated),
-        latency_ms=max(now - score.arrived, 0.0) * 1000.0,
+        latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
         demo=info.demo,
         notice=info.notice,
     )

@@ -44,7 +44,7 @@ _TEMPLATE = np.array(
     [[96.5, 120.0], [159.5, 120.0], [128.0, 157.0], [100.5, 185.5], [155.5, 185.5]]
 )
 _MIN_SPREAD_PX = 1.0  # five points closer together than this name no direction
-_NOSE_OVER_EYES = 0.55  # how far the nose stands out, over the distance between the eyes
+_NOSE_OVER_EYES = 0.55  # how far the nose stands out; 0.551 fitted to FaceMesh's depth
 # What quality is measured on: brows to chin, so that neither hair nor background counts.
 _FACE_ROWS = (0.36, 0.86)
 _FACE_COLUMNS = (0.26, 0.74)

@@ -47,9 +47,10 @@ class TrackerSettings:
         max_speed: how much further per second since it was seen, in face sides.
         max_reach: how far at most, however long ago, in face sides.
         max_growth: by what factor its side changes at most.
-        max_change: how different it may look, see `appearance.distance`. Measured on 6 minutes of
-            real talking faces with another person spliced in at the same place: 0.42 ended no
-            track falsely and caught 98 of 100 splices at their first frame.
+        max_change: how different it may look, see `appearance.distance`. Measured through
+            `Perception` on real talking faces of 100 px and more: 0.42 ended no track falsely in
+            11 minutes and caught 394 of 394 cuts to another person in the same place at their
+            first frame. Below 30 px landmarks are too rough: 11 false ends per minute.
         memory_s: half-life, in media seconds, of what a track's face looked like.
     """
 

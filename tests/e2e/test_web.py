@@ -8,9 +8,12 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
 from jsonschema import Draft202012Validator
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -20,10 +23,10 @@ from stream.events import ConnectionState, StreamChanged
 from stream.publish.asyncapi import schemas
 from stream.publish.hub import HubSettings
 from stream.publish.messages import SUBPROTOCOL, CloseCode
-from tests.support.web import WebRig, served
+from tests.support.web import WebRig, resolver, served
 from tests.support.wire import INFO, UNTRAINED_DEMO, score, track_started, verdict_changed
 from web.auth import Role, Token, TokenDigest
-from web.settings import SocketSettings, WebSettings
+from web.settings import FetchSettings, SocketSettings, WebSettings
 
 pytestmark = pytest.mark.e2e
 
@@ -334,3 +337,30 @@ async def test_a_server_that_stops_says_1012() -> None:
         await asyncio.wait_for(me.recv(), 10)
     assert gone.value.rcvd is not None
     assert gone.value.rcvd.code == CloseCode.RESTARTING
+
+
+async def test_predict_fetches_a_video_through_a_real_connection() -> None:
+    """The name is asked for once, the address is pinned, and the server still sees the name."""
+    seen: list[str] = []
+    films = FastAPI()
+
+    @films.get("/a.mp4")
+    async def film(request: Request) -> Response:
+        seen.append(request.headers["host"])
+        return Response(b"film" * 100_000)
+
+    @films.get("/moved")
+    async def moved() -> Response:
+        return RedirectResponse("/a.mp4")
+
+    fetch = FetchSettings(allow_networks=(ip_network("127.0.0.0/8"),))
+    settings = WebSettings(fetch=fetch)
+    web = WebRig(settings, clock=SystemClock(), resolve=resolver(["127.0.0.1"]))
+    async with served(films) as port, web.client() as http:
+        at = f"http://films.example:{port}/moved"
+        answer = await http.post("/predict", json={"file_path": at})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["source"] == at
+    assert seen == [f"films.example:{port}"]
+    assert [content for _, content in web.predictor.asked] == [b"film" * 100_000]
+    assert not web.predictor.asked[0][0].exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,66 +39,71 @@ QUICK = EngineSettings(
 )
 """Short times, so that short traces reach every state."""
 
-RARELY = st.sampled_from([False] * 20 + [True])
+LOGITS = (-4.0, -1.0, 0.0, 0.5, 1.5, 4.0)
+POOR = (FaceQuality(30.0, 200.0, 120.0, 0.0), FaceQuality(160.0, 1.0, 9.0, 80.0))
 
-LOGITS = st.sampled_from([-4.0, -1.0, 0.0, 0.5, 1.5, 4.0])
-QUALITIES = st.sampled_from(
-    [GOOD] * 12 + [FaceQuality(30.0, 200.0, 120.0, 0.0), FaceQuality(160.0, 1.0, 9.0, 80.0)]
-)
+HAPPENINGS = ["plain"] * 24 + [
+    *("start", "hidden", "skip", "gap", "contaminated", "slow", "overrun", "poor", "worse"),
+    *("lean", "lean", "lean"),
+]
+"""What may happen in one frame; mostly nothing, or no verdict would ever be reached."""
+
+ENDINGS = ["end", "epoch"]
 
 
-@dataclass
 class Writer:
-    """Writes a trace that perception could have written."""
+    """Writes a trace that perception could have written, one happening per frame."""
 
-    draw: st.DrawFn
-    trace: list[Perceived]
-    slot: int = -1
-    epoch: int = 0
-    next_track: int = 1
-    leanings: dict[int, float] = field(default_factory=dict)
+    def __init__(self, leanings: Sequence[float]) -> None:
+        self.trace: list[Perceived] = []
+        self._leanings = leanings
+        self._leaning = 0
+        self._alive: list[int] = []
+        self._tracks = 0
+        self._slot = -1
+        self._epoch = 0
 
-    def logit(self, track: int) -> float:
-        """Return a logit; a track mostly keeps leaning one way, or no verdict would be reached."""
-        if track not in self.leanings or self.draw(RARELY):
-            self.leanings[track] = self.draw(LOGITS)
-        return self.leanings[track]
-
-    def write(self, steps: int, *, ending: bool) -> None:
-        alive: list[int] = []
-        for _ in range(steps):
-            ended: list[EndedTrack] = []
-            if ending and self.draw(RARELY) and self.draw(RARELY):
-                ended = [EndedTrack(track, TrackEnd.EPOCH_ENDED) for track in alive]
-                alive, self.epoch, self.slot = [], self.epoch + 1, -1
-            elif ending and alive and self.draw(RARELY):
-                ended = [EndedTrack(alive.pop(0), TrackEnd.LOST)]
-            started: list[int] = []
-            if not alive or (len(alive) < 3 and self.draw(RARELY)):
-                started = [self.next_track]
-                alive.append(self.next_track)
-                self.next_track += 1
-            self.slot += self.draw(st.sampled_from([1] * 30 + [2, 2, 3, 14]))
-            hidden = int(self.draw(RARELY))
-            shown = alive[hidden:] if not started else alive
-            self.trace.append(
-                seen(
-                    self.slot,
-                    *(face(t, self.logit(t), self.draw(QUALITIES)) for t in shown),
-                    epoch=self.epoch,
-                    contaminated=self.draw(RARELY),
-                    source_fps=6.0 if self.draw(RARELY) else 25.0,
-                    started=started,
-                    ended=ended,
-                    overrun=int(self.draw(RARELY)),
-                )
+    def write(self, happening: str) -> None:
+        ended: list[EndedTrack] = []
+        if happening == "epoch":
+            ended = [EndedTrack(track, TrackEnd.EPOCH_ENDED) for track in self._alive]
+            self._alive, self._epoch, self._slot = [], self._epoch + 1, -1
+        if happening == "end" and self._alive:
+            ended = [EndedTrack(self._alive.pop(0), TrackEnd.LOST)]
+        started: list[int] = []
+        if not self._alive or (happening == "start" and len(self._alive) < 3):
+            self._tracks += 1
+            started = [self._tracks]
+            self._alive.append(self._tracks)
+        if happening == "lean":
+            self._leaning += 1
+        self._slot += {"skip": 2, "gap": 14, "overrun": 3}.get(happening, 1)
+        quality = {"poor": POOR[0], "worse": POOR[1]}.get(happening, GOOD)
+        shown = self._alive[1:] if happening == "hidden" and not started else self._alive
+        self.trace.append(
+            seen(
+                self._slot,
+                *(face(track, self._logit(track), quality) for track in shown),
+                epoch=self._epoch,
+                contaminated=happening == "contaminated",
+                source_fps=6.0 if happening == "slow" else 25.0,
+                started=started,
+                ended=ended,
+                overrun=2 if happening == "overrun" else 0,
             )
+        )
+
+    def _logit(self, track: int) -> float:
+        return self._leanings[(track + self._leaning) % len(self._leanings)]
 
 
 @st.composite
 def traces(draw: st.DrawFn, *, ending: bool = True, longest: int = 60) -> list[Perceived]:
-    writer = Writer(draw, [])
-    writer.write(draw(st.integers(1, longest)), ending=ending)
+    writer = Writer(draw(st.lists(st.sampled_from(LOGITS), min_size=1, max_size=6)))
+    kinds = HAPPENINGS + ENDINGS if ending else HAPPENINGS
+    frames = draw(st.integers(1, longest))
+    for happening in draw(st.lists(st.sampled_from(kinds), min_size=frames, max_size=frames)):
+        writer.write(happening)
     return writer.trace
 
 
@@ -269,7 +274,10 @@ def chaos(draw: st.DrawFn) -> Perceived:
     quality = FaceQuality(*(draw(ODD_FLOATS) for _ in range(4)))
     base = seen(
         slot,
-        *(face(draw(NUMBERS), draw(LOGITS), quality) for _ in range(draw(st.integers(0, 8)))),
+        *(
+            face(draw(NUMBERS), draw(st.sampled_from(LOGITS)), quality)
+            for _ in range(draw(st.integers(0, 8)))
+        ),
         epoch=draw(st.integers(-2, 3)),
         contaminated=draw(st.booleans()),
         source_fps=draw(ODD_FLOATS),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Picture = npt.NDArray[np.uint8]
 
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp8": "libvpx", "mpeg4": "mpeg4"}
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp8": "libvpx"}
 
 
 def moving_pictures(

@@ -126,10 +126,11 @@ class Faults:
 
     Attributes:
         loss: probability that an RTP packet is lost.
-        drop_units: this many access units (keyframes excepted) are left out from now on.
+        drop_units: this many access units right after the next keyframe are left out.
         frozen: connected, answering, but sending no video.
         lost_packets: RTP packets lost so far.
         dropped_units: access units left out so far.
+        past_keyframe: a keyframe has passed since `drop_units` was set.
     """
 
     loss: float = 0.0
@@ -137,6 +138,7 @@ class Faults:
     frozen: bool = False
     lost_packets: int = 0
     dropped_units: int = 0
+    past_keyframe: bool = False
     rng: random.Random = field(default_factory=lambda: random.Random(7))
 
     def loses_packet(self) -> bool:
@@ -147,7 +149,9 @@ class Faults:
 
     def drops_unit(self, unit: Unit) -> bool:
         """Decide the fate of one access unit."""
-        if self.drop_units <= 0 or unit.keyframe:
+        if unit.keyframe:
+            self.past_keyframe = self.drop_units > 0
+        if unit.keyframe or not self.past_keyframe or self.drop_units <= 0:
             return False
         self.drop_units -= 1
         self.dropped_units += 1

@@ -11,6 +11,7 @@ const streams = new Map(); // id -> {name, status, notice, demo, faces: Map(trac
 const points = {}; // id -> {epoch, seq}: where to resume
 let wait = 500;
 let dirty = false;
+let expected = 1; // streams that the server has promised a snapshot of, or resumed
 
 const byId = (id) => document.getElementById(id);
 
@@ -72,6 +73,7 @@ function begin(data) {
   wait = 500;
   say("live", "live");
   byId("login").hidden = true;
+  expected = data.streams.length;
   const there = new Set(data.streams);
   for (const id of streams.keys()) {
     if (!there.has(id)) forget(id); // removed while we were away
@@ -118,7 +120,10 @@ function happened(message) {
   const stream = streams.get(id);
   if (data.kind === "track_ended" && stream) stream.faces.delete(data.track);
   if (data.kind === "epoch_started" && stream) stream.faces.clear();
-  if (data.kind === "stream_removed") forget(id);
+  if (data.kind === "stream_removed") {
+    forget(id);
+    expected = streams.size;
+  }
   const words = WORDS[data.kind];
   if (words) note(message.ts_emit, `${stream ? stream.name : id}: ${words(data)}`);
 }
@@ -135,7 +140,7 @@ function draw() {
   dirty = false;
   const rows = [...streams.entries()].sort().flatMap(([id, stream]) => streamRows(id, stream));
   byId("rows").replaceChildren(...rows);
-  byId("empty").hidden = streams.size > 0;
+  byId("empty").hidden = streams.size > 0 || expected > 0;
   banners();
 }
 
@@ -185,16 +190,15 @@ function scoreCell(face) {
     cell.append("–");
     return cell;
   }
-  const meter = element("meter");
-  meter.min = 0;
-  meter.max = 1;
-  meter.value = face.p;
-  meter.setAttribute("aria-label", `score ${face.p.toFixed(2)}`);
+  const bar = element("progress"); // neutral on purpose: the colour is the verdict's, not the number's
+  bar.max = 1;
+  bar.value = face.p;
+  bar.setAttribute("aria-label", `score ${face.p.toFixed(2)}`);
   cell.append(element("span", face.p.toFixed(2), face.notice ? "number doubtful" : "number"));
   if (face.lo !== null && face.hi !== null) {
     cell.append(element("span", `${face.lo.toFixed(2)} to ${face.hi.toFixed(2)}`, "interval"));
   }
-  cell.append(meter);
+  cell.append(bar);
   return cell;
 }
 

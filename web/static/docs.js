@@ -128,4 +128,5 @@ async function main() {
   }
 }
 
+byId("login").addEventListener("submit", (submitted) => submitted.preventDefault());
 main();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -48,3 +49,18 @@ def test_copied_totals_are_added_once(metrics: Metrics) -> None:
     text = generate_latest(metrics.registry).decode()
     assert 'styleflow_packets_received_total{stream="lobby"} 5.0' in text
     assert 'styleflow_packets_received_total{stream="door"} 2.0' in text
+
+
+@pytest.mark.parametrize("name", ["dashboard.json", "alerts.yml"])
+def test_what_is_shown_and_alerted_on_exists(metrics: Metrics, name: str) -> None:
+    """Every metric that the shipped dashboard and alerts name is one that we export."""
+    text = (Path(__file__).resolve().parents[3] / "deploy" / name).read_text(encoding="utf-8")
+    ours = {
+        sample
+        for family in metrics.registry.collect()
+        for ending in ("", "_total", "_bucket", "_sum", "_count")
+        for sample in [family.name + ending]
+    }
+    named = set(re.findall(r"\bstyleflow_[a-z_]+", text))
+    assert named
+    assert named <= ours

@@ -39,7 +39,7 @@ def test_the_same_file_gives_the_same_events_bit_for_bit(clip: Path) -> None:
 def test_a_recorded_trace_gives_the_same_scores_as_its_source(clip: Path, tmp_path: Path) -> None:
     """Only the words about the end differ: one says file, the other trace."""
     trace = tmp_path / "disc.sftrace"
-    with TraceWriter(trace) as writer:
+    with TraceWriter(trace, from_file(clip).url) as writer:
         first: list[Event] = []
         replay(from_file(clip), toy_pipeline(), first.append, opener=recording(open_source, writer))
     assert without_changes(events_of(trace)) == without_changes(first)

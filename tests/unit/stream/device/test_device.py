@@ -1,6 +1,7 @@
 """Promises of the one call that runs plans."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -237,6 +238,22 @@ def test_warming_up_leaves_no_trace():
     assert (
         device.run([_plan(1, 1)])[0].logits == Device(toy_network(), 2).run([_plan(1, 1)])[0].logits
     )
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_the_callers_arithmetic_stays_as_it_was(flushed):
+    """Symptom: after a run, 1e-310 was 0 for everybody else on the thread."""
+    tiny = sys.float_info.min
+    try:
+        torch.set_flush_denormal(flushed)
+        device = Device(toy_network(), 1)
+        device.warm_up()
+        device.run([_plan(1, 1)])
+        with pytest.raises(ShapeMismatch):
+            device.run([Plan(2, "lobby", (), (Push(A, np.zeros((1, 1, 3), np.uint8)),))])
+        assert (tiny / 2 == 0.0) is flushed
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def test_a_cpu_is_healthy():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stream.errors import SourceError
 from stream.events import ReasonCode
+from stream.ingest.open import is_demo
 from stream.ingest.source import Packet, SourceSettings, SourceUrl, StreamFormat
 from stream.ingest.trace import TraceSource, TraceWriter
 
@@ -34,7 +35,7 @@ PACKETS = st.builds(
 
 
 def write(path: Path, packets: list[Packet]) -> Path:
-    with TraceWriter(path) as writer:
+    with TraceWriter(path, SourceUrl.parse("demo://authentic")) as writer:
         for packet in packets:
             writer.write(packet)
     return path
@@ -75,3 +76,14 @@ def test_damage_is_an_error_with_a_code(
 
 def test_a_missing_trace_is_not_found(tmp_path: Path) -> None:
     assert read(tmp_path / "none.sftrace")[1].code is ReasonCode.NOT_FOUND
+
+
+def test_a_trace_remembers_that_it_came_from_a_demo(tmp_path: Path) -> None:
+    """What is recorded from a demo source is still a demo when it is replayed."""
+    demo = write(tmp_path / "demo.sftrace", [])
+    assert is_demo(SourceUrl.parse(str(demo)))
+    with TraceWriter(tmp_path / "cam.sftrace", SourceUrl.parse("rtsp://u:hunter2@cam/1")):
+        pass
+    assert not is_demo(SourceUrl.parse(str(tmp_path / "cam.sftrace")))
+    assert b"hunter2" not in (tmp_path / "cam.sftrace").read_bytes()
+    assert not is_demo(SourceUrl.parse(str(tmp_path / "none.sftrace")))

@@ -1,0 +1,187 @@
+"""Commands: what they print, and what a script learns from them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cli import wiring
+from cli.errors import Exit, problem_of
+from cli.main import app
+from cli.watch import Board, socket_address
+from stream.clock import Clock
+from stream.errors import StreamUnknown
+from stream.events import AbstainReason
+from tests.support.media import encode, moving_pictures
+from tests.support.path import toy_pipeline
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "disc.mp4"
+    return encode(path, moving_pictures(40), gop=20)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score with a toy network and a finder that always sees a face."""
+
+    def pipeline(settings: Any, clock: Clock, observe: Any = None) -> Any:
+        return toy_pipeline()
+
+    monkeypatch.setattr(wiring, "pipeline", pipeline)
+
+
+def one_line(result: Any) -> str:
+    """Return what went to standard error, which must be one line without a traceback."""
+    text = str(result.stderr).strip()
+    assert "Traceback" not in text
+    assert len(text.splitlines()) == 1, text
+    return text
+
+
+@pytest.mark.usefixtures("toy")
+def test_analyze_shows_a_table_and_says_untrained(clip: Path) -> None:
+    result = RUNNER.invoke(app, ["analyze", str(clip)])
+    assert result.exit_code == Exit.NO_VERDICT, result.output
+    assert "untrained model" in result.stdout
+    assert "evidence, not proof" in result.stdout
+
+
+@pytest.mark.usefixtures("toy")
+def test_analyze_prints_json_and_draws_a_picture(clip: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "timeline.png"
+    result = RUNNER.invoke(app, ["analyze", str(clip), "--json", "--plot", str(picture)])
+    document = json.loads(result.stdout)
+    assert document["verdict"] == "pending"
+    assert "untrained" in document["notice"]
+    assert document["tracks"][0]["scores"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_recording_can_be_analyzed_again(clip: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "disc.sftrace"
+    first = RUNNER.invoke(app, ["analyze", str(clip), "--json", "--record", str(trace)])
+    again = RUNNER.invoke(app, ["analyze", str(trace), "--json"])
+    one, two = json.loads(first.stdout), json.loads(again.stdout)
+    assert one["tracks"] == two["tracks"]
+    assert one["score"] == two["score"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["analyze", "nowhere.mp4"], Exit.ERROR, "no such file"),
+        (["analyze", "ftp://host/clip.mp4"], Exit.ERROR, "cannot open ftp://"),
+        (["analyze", "demo://tampred"], Exit.ERROR, "did you mean demo://tampered"),
+        (["analyze", "demo://tampered?sceonds=1"], Exit.ERROR, "there is no 'sceonds'"),
+        (["analyze", "rtsp://u:hunter2@127.0.0.1:1/cam"], Exit.ERROR, "nothing listens"),
+        (["serve", "--config", "nowhere.yaml"], Exit.USAGE, "nowhere.yaml: cannot be read"),
+        (["serve", "--host", "0.0.0.0", "--port", "0"], Exit.ERROR, "token is needed"),
+        (["config", "check", "nowhere.yaml"], Exit.USAGE, "cannot be read"),
+    ],
+)
+@pytest.mark.usefixtures("toy")
+def test_a_fault_is_one_line_that_says_what_to_change(
+    arguments: list[str], code: Exit, said: str
+) -> None:
+    result = RUNNER.invoke(app, arguments)
+    assert result.exit_code == code
+    assert said in one_line(result)
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_busy_port_is_said_before_anything_is_loaded() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = RUNNER.invoke(app, ["serve", "--port", str(taken.getsockname()[1])])
+    assert result.exit_code == Exit.ERROR
+    assert "--port" in one_line(result)
+
+
+def test_defaults_are_printed() -> None:
+    result = RUNNER.invoke(app, ["config", "defaults"])
+    assert result.exit_code == 0
+    assert "hop_s: 0.24" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [], ["serve"], ["demo"], ["analyze"], ["watch"],
+        ["config"], ["config", "check"], ["models"], ["models", "fetch"],
+    ],
+)  # fmt: skip
+def test_help_teaches(command: list[str]) -> None:
+    result = RUNNER.invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.stdout.split()) > 20
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/api/v1/scores"),
+        ("https://host/", "wss://host/api/v1/scores"),
+        ("ws://host:1/other", "ws://host:1/other"),
+    ],
+)
+def test_an_analyzers_address_becomes_a_sockets(given: str, expected: str) -> None:
+    assert socket_address(given) == expected
+
+
+def test_an_error_we_know_is_described() -> None:
+    assert problem_of(StreamUnknown("lobby")).code == "stream_unknown"
+    assert problem_of(RuntimeError("secret")).code == "internal"
+
+
+def score(stream: str, track: int, state: str, **more: Any) -> dict[str, Any]:
+    data = {
+        "track": track, "p": 0.5, "lo": 0.1, "hi": 0.9, "state": state,
+        "summary": state, "notice": "", **more,
+    }  # fmt: skip
+    return {"type": "score", "stream": stream, "data": data}
+
+
+def event(stream: str, kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": "event", "stream": stream, "data": {"kind": kind, **more}}
+
+
+def text_of(board: Board) -> str:
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(board.table())
+    return capture.get()
+
+
+def test_the_board_shows_suspects_first_and_forgets_what_ended() -> None:
+    board = Board()
+    board.note(score("a", 1, "ok"))
+    board.note(score("b", 2, "suspect"))
+    board.note(score("c", 3, "abstain", notice="demo source: not a finding"))
+    text = text_of(board)
+    assert text.index("suspect") < text.index("abstain") < text.index("ok")
+    assert "demo source" in text
+    board.note(event("b", "track_ended", track=2))
+    board.note(event("c", "epoch_started"))
+    board.note(event("a", "stream_removed"))
+    assert "suspect" not in text_of(board)
+    assert "demo source" not in text_of(board)
+
+
+def test_the_board_shows_streams_without_a_face() -> None:
+    board = Board()
+    status = {"notice": "", "summary": f"live, {AbstainReason.NO_FACE.value}"}
+    board.note({"type": "status", "stream": "lobby", "data": status})
+    assert "no_face" in text_of(board)

@@ -1,0 +1,245 @@
+"""The supervisor: real threads around toy parts; streams come and go and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from stream.analysis import DetectorUnknown
+from stream.clock import SystemClock
+from stream.errors import SourceError, SourceUrlInvalid, StreamExists, StreamUnknown, TooManyStreams
+from stream.events import ConnectionState, ReasonCode
+from stream.ingest.file import FileSource
+from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
+from stream.metrics import Metrics
+from stream.pipeline import Pipeline
+from stream.publish.hub import Filter, Hub
+from stream.streams import StreamSpec
+from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
+from tests.support.media import encode, moving_pictures
+from tests.support.path import EAGER, toy_pipeline
+
+PATIENCE_S = 30
+Message = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "disc.mp4"
+    return encode(path, moving_pictures(50), gop=25)
+
+
+def spec(stream: str, clip: Path, pace: Pace = Pace.FAST, **more: Any) -> StreamSpec:
+    return StreamSpec(stream, SourceSettings(SourceUrl.parse(str(clip)), pace=pace, **more))
+
+
+class Listener:
+    """Collects what the hub says."""
+
+    def __init__(self, hub: Hub, clock: SystemClock) -> None:
+        self._wake = asyncio.Event()
+        self._clock = clock
+        self._subscription = hub.subscribe(Filter(max_hz=1000.0), self._wake.set)
+        self.messages: list[Message] = []
+
+    async def until(self, wanted: Callable[[Message], bool], after: int = 0) -> Message:
+        """Return the first message that is wanted, remembered or still to come."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                self._wake.clear()
+                while (text := self._subscription.take(self._clock.monotonic())) is not None:
+                    self.messages.append(json.loads(text))
+                for message in self.messages[after:]:
+                    if wanted(message):
+                        return message
+                try:
+                    await asyncio.wait_for(self._wake.wait(), 0.05)
+                except TimeoutError:
+                    continue  # a held score may be due
+
+
+@asynccontextmanager
+async def analyzing(
+    pipeline: Pipeline | None = None, **settings: Any
+) -> AsyncIterator[tuple[Analyzer, Listener]]:
+    clock = SystemClock()
+    hub = Hub(clock)
+    metrics = Metrics(CollectorRegistry())
+    analyzer = Analyzer(
+        pipeline or toy_pipeline(), hub, metrics, clock, AnalyzerSettings(**settings), seed=1
+    )
+    async with analyzer:
+        yield analyzer, Listener(hub, clock)
+
+
+def is_event(kind: str, stream: str = "a") -> Callable[[Message], bool]:
+    return lambda m: m["type"] == "event" and m["stream"] == stream and m["data"]["kind"] == kind
+
+
+async def test_a_file_plays_from_start_to_end(clip: Path) -> None:
+    async with analyzing() as (analyzer, listener):
+        status = await analyzer.add(spec("a", clip))
+        assert status.state is ConnectionState.CONNECTING
+        await listener.until(lambda m: m["type"] == "score" and m["stream"] == "a")
+        await listener.until(
+            lambda m: is_event("stream_changed")(m) and m["data"]["state"] == "ended"
+        )
+        assert analyzer.status("a").state is ConnectionState.ENDED
+        assert analyzer.health().live
+        assert analyzer.health().ready
+
+
+async def test_removing_a_stream_ends_its_tracks_and_leaves_nothing(clip: Path) -> None:
+    async with analyzing() as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        await listener.until(lambda m: m["type"] == "score")
+        await analyzer.remove("a")
+        await listener.until(is_event("stream_removed"))
+        assert any(is_event("track_ended")(m) for m in listener.messages)
+        assert analyzer.statuses() == ()
+        assert analyzer._pipeline.device.stats.used == 0
+        text = generate_latest(analyzer.metrics.registry).decode()
+        assert 'stream="a"' not in text
+        assert not [t for t in threading.enumerate() if t.name == "ingest-a"]
+        with pytest.raises(StreamUnknown):
+            await analyzer.remove("a")
+
+
+async def test_streams_are_refused_with_the_reason(clip: Path) -> None:
+    async with analyzing(max_streams=1) as (analyzer, _):
+        await analyzer.add(spec("a", clip))
+        with pytest.raises(StreamExists):
+            await analyzer.add(spec("a", clip))
+        with pytest.raises(TooManyStreams):
+            await analyzer.add(spec("b", clip))
+        with pytest.raises(StreamUnknown):
+            await analyzer.change(spec("c", clip))
+        with pytest.raises(StreamUnknown):
+            analyzer.status("c")
+        await analyzer.remove("a")
+        wrong = SourceSettings(SourceUrl.parse("demo://tampered?sceonds=3"))
+        with pytest.raises(SourceUrlInvalid, match="sceonds"):
+            await analyzer.add(StreamSpec("d", wrong))
+
+
+async def test_a_source_that_fails_says_why_and_hurts_nobody(clip: Path, tmp_path: Path) -> None:
+    async with analyzing() as (analyzer, listener):
+        await analyzer.add(spec("broken", tmp_path / "nowhere.mp4"))
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        await listener.until(lambda m: m["type"] == "score" and m["stream"] == "a")
+        broken = analyzer.status("broken")
+        assert broken.state is ConnectionState.FAILED
+        assert broken.code is ReasonCode.NOT_FOUND
+        assert broken.retry_in_s is not None
+        assert broken.retry_in_s >= 30
+
+
+async def test_a_changed_stream_starts_again(clip: Path) -> None:
+    async with analyzing() as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        await listener.until(lambda m: m["type"] == "score")
+        before = len(listener.messages)
+        await analyzer.change(StreamSpec("a", spec("a", clip).source, "renamed"))
+        await listener.until(is_event("stream_removed"))
+        added = await listener.until(is_event("stream_added"), before)
+        assert added["data"]["name"] == "renamed"
+        assert analyzer.spec("a").name == "renamed"
+
+
+async def test_an_ingest_that_hangs_is_replaced(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that nothing can interrupt is given up; the stream goes on in a later epoch."""
+    release = threading.Event()
+    opened = 0
+
+    class Hanging(FileSource):
+        def packets(self) -> Iterator[Packet]:
+            nonlocal opened
+            opened += 1
+            for index, packet in enumerate(super().packets()):
+                if opened == 1 and index == 20:
+                    release.wait(PATIENCE_S)
+                yield packet
+
+    monkeypatch.setattr("stream.ingest.open.FileSource", Hanging)
+    async with analyzing(replace_s=0.3, stop_s=0.5) as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        first = await listener.until(lambda m: m["type"] == "score")
+        later = await listener.until(lambda m: m["type"] == "score" and m["epoch"] > first["epoch"])
+        assert later["stream"] == "a"
+        assert analyzer.health().details["threads_abandoned"] == "1"
+        release.set()
+
+
+async def test_running_out_of_slots_is_an_event(clip: Path) -> None:
+    async with analyzing(toy_pipeline(slots=1)) as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        await listener.until(lambda m: m["type"] == "score" and m["stream"] == "a")
+        await analyzer.add(spec("b", clip, Pace.NATIVE, loop=True))
+        refused = await listener.until(is_event("capacity_reached", "b"))
+        assert refused["data"]["slots"] == 1
+
+
+async def test_new_thresholds_reach_the_running_engine(clip: Path) -> None:
+    async with analyzing() as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        await listener.until(lambda m: m["type"] == "score")
+        await analyzer.retune(type(EAGER)(**{**_fields(EAGER), "min_face_px": 10_000.0}))
+        small = await listener.until(
+            lambda m: m["type"] == "score" and "face_small" in m["data"]["reasons"]
+        )
+        assert small["data"]["state"] in ("abstain", "warming")
+
+
+def _fields(settings: object) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__slots__}  # type: ignore[attr-defined]
+
+
+async def test_a_broken_device_makes_the_process_unhealthy(clip: Path) -> None:
+    pipeline = toy_pipeline()
+    async with analyzing(pipeline) as (analyzer, listener):
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("sticky error")
+
+        pipeline.device.run = broken  # type: ignore[method-assign, assignment]
+        pipeline.device.healthy = lambda: False  # type: ignore[method-assign]
+        await analyzer.add(spec("a", clip))
+        async with asyncio.timeout(PATIENCE_S):
+            while analyzer.health().live:  # noqa: ASYNC110 - health is a value, not an event
+                await asyncio.sleep(0.02)
+        assert "restart" in analyzer.health().details["device"]
+        del pipeline.device.run
+        assert listener.messages is not None
+
+
+async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None:
+    desk = FileAnalyzer(toy_pipeline, EAGER)
+    first, second = await asyncio.gather(
+        desk(clip, shown="one.mp4", detector=None), desk(clip, shown="two.mp4", detector=None)
+    )
+    assert (first.source, second.source) == ("one.mp4", "two.mp4")
+    assert first.score == second.score
+    with pytest.raises(DetectorUnknown):
+        await desk(clip, shown="x", detector="oracle")
+    with pytest.raises(SourceError):
+        await desk(tmp_path / "nowhere.mp4", shown="x", detector=None)
+
+
+async def test_cancelling_an_analysis_frees_the_desk(clip: Path) -> None:
+    desk = FileAnalyzer(toy_pipeline, EAGER)
+    running = asyncio.create_task(desk(clip, shown="x", detector=None))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (await desk(clip, shown="y", detector=None)).source == "y"
