@@ -19,7 +19,9 @@ from styleflow.models.style_encoder import ConvNorm
 _DETAIL_GAIN = 4.0  # high frequencies and changes are small; these bring them to the
 _CHANGE_GAIN = 2.0  # picture's own size
 PATCH_STRIDE = 8  # pixels of the window per patch of the map of traces
-FEATURES = 6  # numbers that sum up one map of traces; see `summarise`
+_FILMED_DETAIL = 0.6  # centre and spread of `detail` over the training clips, roughly
+_DETAIL_SPREAD = 2.0
+FEATURES = 10  # numbers that sum up one frame: six of its map of traces, four of its detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,13 @@ class ContentNet(nn.Module):
             before: the same windows one sampled frame earlier; `images` where there is none.
 
         Returns:
-            Features `(B, FEATURES)` float32, see `summarise`, and the map of traces
+            Features `(B, FEATURES)` float32, see `summarise` and `detail`, and the map of traces
             `(B, S / 8, S / 8)`, logits per patch.
         """
         both = torch.cat([images, before], dim=-1).permute(0, 3, 1, 2)  # a channels_last view
         x = both.to(self.stem.conv.weight.dtype).mul_(1 / 127.5).sub_(1.0)
         traces = self.traces(self.middle(self.fine(self.stem(x))))[:, 0].float()
-        return summarise(traces), traces
+        return torch.cat([summarise(traces), detail(images)], dim=1), traces
 
     def folded(self) -> ContentNet:
         """Return a copy for inference whose batch normalisations live in its convolutions."""
@@ -123,7 +125,7 @@ def summarise(traces: Tensor) -> Tensor:
         traces: logits per patch, `(B, s, s)`.
 
     Returns:
-        `(B, FEATURES)`. The peak is that of the map averaged over 3 by 3 patches.
+        `(B, 6)`. The peak is that of the map averaged over 3 by 3 patches.
     """
     bounded = 8.0 * torch.tanh(traces / 8.0)  # one wild patch shall not outvote a face
     spread, mean = torch.var_mean(bounded, dim=(1, 2), correction=0)
@@ -134,6 +136,42 @@ def summarise(traces: Tensor) -> Tensor:
     sides = torch.cat([bounded[:, :, : n // 8], bounded[:, :, n - n // 8 :]], dim=2)
     around = sides.mean(dim=(1, 2))
     return torch.stack([mean, (spread + 1e-4).sqrt(), peak, lower, upper, around], dim=1)
+
+
+def detail(images: Tensor) -> Tensor:
+    """Return how much of the finest detail four regions have, beside the next coarser one.
+
+    Networks that draw a face, or only its mouth, at a lower resolution than the camera's leave the
+    finest octave emptier than the one below, and those that restore it overfill it. A camera's
+    own blur does so to the mouth, the eyes, the cheeks and what lies around them alike.
+
+    Args:
+        images: windows of the aligned crops, `(B, S, S, 3)` RGB uint8.
+
+    Returns:
+        Of mouth, eyes, cheeks and surroundings the logarithm of the ratio, `(B, 4)`, centred on
+        what filmed faces have.
+    """
+    luma = images.float().mean(dim=-1)[:, None]  # (B, 1, S, S)
+    soft = nn.functional.avg_pool2d(luma, 3, 1, 1, count_include_pad=False)
+    softer = nn.functional.avg_pool2d(soft, 5, 1, 2, count_include_pad=False)
+    fine, coarse = (luma - soft)[:, 0].square(), (soft - softer)[:, 0].square()
+    ratios = [
+        torch.log((a.mean(dim=(1, 2)) + 0.05) / (b.mean(dim=(1, 2)) + 0.05))
+        for a, b in zip(_regions(fine), _regions(coarse), strict=True)
+    ]
+    return (torch.stack(ratios, dim=1) + _FILMED_DETAIL) * _DETAIL_SPREAD
+
+
+def _regions(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return mouth, eyes, cheeks and surroundings of windows, `(B, S, S)`."""
+    n = x.shape[-1]
+    mouth = x[:, n // 2 : 7 * n // 8, 5 * n // 16 : 11 * n // 16]
+    eyes = x[:, n // 8 : 7 * n // 16, 3 * n // 16 : 13 * n // 16]
+    cheeks = x[:, 13 * n // 32 : 5 * n // 8]
+    cheeks = torch.cat([cheeks[..., n // 8 : 3 * n // 8], cheeks[..., 5 * n // 8 : 7 * n // 8]], 2)
+    around = torch.cat([x[..., : n // 8], x[..., 7 * n // 8 :]], dim=2)
+    return mouth, eyes, cheeks, around
 
 
 @torch.no_grad()

@@ -74,7 +74,7 @@ def test_a_batch_sets_every_fake_beside_its_original():
     assert batch.masks.shape == (8, 2, 8, 8)
     assert batch.labels.tolist() == [0, 1] * 4
     assert not batch.masks[::2].any()
-    assert batch.masks[1::2, :, 5:7, 1:7].eq(1).all()
+    assert batch.masks[1::2].flatten(1).amax(dim=1).gt(0).all()
 
 
 def test_batches_are_the_generators():
