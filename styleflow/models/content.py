@@ -21,7 +21,7 @@ _CHANGE_GAIN = 2.0  # picture's own size
 PATCH_STRIDE = 8  # pixels of the window per patch of the map of traces
 _FILMED_DETAIL = 0.6  # centre and spread of `detail` over the training clips, roughly
 _DETAIL_SPREAD = 2.0
-FEATURES = 10  # numbers that sum up one frame: six of its map of traces, four of its detail
+FEATURES = 5  # numbers that sum up one frame: the mean of its map of traces, four of its detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,9 @@ class Residual(nn.Module):
 class ContentNet(nn.Module):
     """Where in a frame something looks synthesised, and what that amounts to.
 
-    It judges patches, each by no more than its surroundings, and a frame only through the map of
-    its patches: how high it lies, how uneven it is, and whether it is higher in the lower face, in
-    the upper face or around them. Measured: a head that saw deep features of the whole window
-    learned the training clips by heart and said less about others than the mean of this map.
+    It judges patches, each by no more than its surroundings, and a frame by the mean of its
+    patches and by where the finest detail is missing. Measured: heads that saw more (deep features
+    of the whole window, or the shape of the map) knew the training clips better and others worse.
 
     Source: patch forensics (Chai et al., ECCV 2020): small receptive fields generalise.
     Departs: trained on masks of pseudo-fakes, and sees the change since the frame before.
@@ -99,13 +98,13 @@ class ContentNet(nn.Module):
             before: the same windows one sampled frame earlier; `images` where there is none.
 
         Returns:
-            Features `(B, FEATURES)` float32, see `summarise` and `detail`, and the map of traces
+            Features `(B, FEATURES)` float32, see `suspicion` and `detail`, and the map of traces
             `(B, S / 8, S / 8)`, logits per patch.
         """
         both = torch.cat([images, before], dim=-1).permute(0, 3, 1, 2)  # a channels_last view
         x = both.to(self.stem.conv.weight.dtype).mul_(1 / 127.5).sub_(1.0)
         traces = self.traces(self.middle(self.fine(self.stem(x))))[:, 0].float()
-        return torch.cat([summarise(traces), detail(images)], dim=1), traces
+        return torch.cat([suspicion(traces)[:, None], detail(images)], dim=1), traces
 
     def folded(self) -> ContentNet:
         """Return a copy for inference whose batch normalisations live in its convolutions."""
@@ -118,24 +117,12 @@ class ContentNet(nn.Module):
         return twin
 
 
-def summarise(traces: Tensor) -> Tensor:
-    """Return mean, spread, peak and the means of three regions of maps of traces.
+def suspicion(traces: Tensor) -> Tensor:
+    """Return the mean of maps of traces, `(B, s, s)`, as `(B,)`.
 
-    Args:
-        traces: logits per patch, `(B, s, s)`.
-
-    Returns:
-        `(B, 6)`. The peak is that of the map averaged over 3 by 3 patches.
+    It is bounded patch by patch, so that one wild patch does not outvote a face.
     """
-    bounded = 8.0 * torch.tanh(traces / 8.0)  # one wild patch shall not outvote a face
-    spread, mean = torch.var_mean(bounded, dim=(1, 2), correction=0)
-    peak = nn.functional.avg_pool2d(bounded[:, None], 3, 1).amax(dim=(1, 2, 3))
-    n = traces.shape[-1]
-    lower = bounded[:, n // 2 : 7 * n // 8, n // 4 : 3 * n // 4].mean(dim=(1, 2))
-    upper = bounded[:, n // 8 : n // 2, n // 4 : 3 * n // 4].mean(dim=(1, 2))
-    sides = torch.cat([bounded[:, :, : n // 8], bounded[:, :, n - n // 8 :]], dim=2)
-    around = sides.mean(dim=(1, 2))
-    return torch.stack([mean, (spread + 1e-4).sqrt(), peak, lower, upper, around], dim=1)
+    return (8.0 * torch.tanh(traces / 8.0)).mean(dim=(1, 2))
 
 
 def detail(images: Tensor) -> Tensor:

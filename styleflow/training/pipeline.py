@@ -148,6 +148,7 @@ class Workshop:
         judge = self._content(families, validation)
         if network.content is not None:
             network.content.load_state_dict(judge.content.state_dict())
+            network.fusion.content_head.load_state_dict(judge.head.state_dict())
         network = self._fusion(network, families, validation)
         calibration = fit_calibration(*window_ratings(network, validation))
         return Checkpoint(

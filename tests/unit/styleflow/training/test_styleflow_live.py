@@ -102,9 +102,9 @@ def test_style_flow_and_content_overfit_a_tiny_set_and_hold_the_encoder_still(tm
     judge = ContentTask(_judge(), families, families, 4)
     network = StyleFlowLive(DIMS)
     seed_weights(network, 0)
-    network.content.load_state_dict(
-        train(judge, SETTINGS, 0, tmp_path / "content").content.state_dict()
-    )
+    judged = train(judge, SETTINGS, 0, tmp_path / "content")
+    network.content.load_state_dict(judged.content.state_dict())
+    network.fusion.content_head.load_state_dict(judged.head.state_dict())
     still = [p.clone() for p in (*network.encoder.state_dict().values(),)]
     task = FusionTask(network, families, families, 3, 4)
     trained = train(task, SETTINGS, 0, tmp_path / "fusion")
