@@ -150,7 +150,7 @@ class Workshop:
             network.content.load_state_dict(judge.content.state_dict())
             network.fusion.content_head.load_state_dict(judge.head.state_dict())
         network = self._fusion(network, families, validation)
-        calibration = fit_calibration(*window_ratings(network, validation))
+        calibration = fit_calibration(*window_ratings(network, validation), self.recipe.prior)
         return Checkpoint(
             kind=styleflow_live.NAME,
             version=version,

@@ -38,6 +38,21 @@ class WindowCounts:
     per_shard: int = 8
 
 
+@dataclass(frozen=True, slots=True)
+class PreviewSettings:
+    """How a contact sheet of pseudo-fakes is drawn.
+
+    Attributes:
+        frames: how much of the video is used.
+        size_px: side of each picture.
+        seed: decides the draws.
+    """
+
+    frames: int = 40
+    size_px: int = 160
+    seed: int = 0
+
+
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class StyleFlowLiveRecipe:
     """How the shipped default is trained.
@@ -60,6 +75,7 @@ class StyleFlowLiveRecipe:
         fusion: how style flow, attention and head are trained, with the rest held still.
         fusion_pairs: pairs of clips per batch.
         fusion_frames: sampled frames per clip.
+        prior: share of fakes among the faces that will be watched, for calibration.
     """
 
     seed: int = 0
@@ -79,6 +95,7 @@ class StyleFlowLiveRecipe:
     fusion: LoopSettings = field(default_factory=lambda: LoopSettings(500))
     fusion_pairs: int = 8
     fusion_frames: int = 10
+    prior: float = 0.5
 
 
 def read_recipe(path: Path) -> StyleFlowLiveRecipe:

@@ -170,15 +170,18 @@ def window_ratings(
     return np.array(labels), np.array(scores)
 
 
-def fit_calibration(labels: ArrayLike, logits: ArrayLike) -> Calibration:
+def fit_calibration(
+    labels: ArrayLike, logits: ArrayLike, prior: float = 0.5
+) -> Calibration:
     """Return Platt scaling with the spread between clips of one label.
 
-    Both labels weigh the same however many clips they have, so that a probability of one half
-    means that the evidence is balanced.
+    Both labels weigh the same however many clips they have: how common fakes are is said by
+    `prior` and not by the data set.
 
     Args:
         labels: 0 or 1.
         logits: ratings of clips that were not trained on.
+        prior: share of fakes among the faces that will be watched.
     """
     y, x = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
     weight = np.where(y > 0.5, 0.5 / max(y.sum(), 1), 0.5 / max((1 - y).sum(), 1))
@@ -199,6 +202,7 @@ def fit_calibration(labels: ArrayLike, logits: ArrayLike) -> Calibration:
         )
         scale, bias = np.array([scale, bias]) - np.linalg.solve(hessian, gradient)
     scaled = scale * x
+    bias += np.log(prior / (1 - prior))
     within = [scaled[y == label].var() for label in (0, 1) if (y == label).any()]
     return Calibration(float(scale), float(bias), float(np.sqrt(np.mean(within))), fitted=True)
 

@@ -151,6 +151,14 @@ def test_calibration_finds_the_line_that_made_the_labels():
     assert found.spread > 0
 
 
+def test_the_prior_moves_the_balance_point():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=200), rng.integers(0, 2, 200)
+    even, rare = (fit_calibration(labels, logits, prior) for prior in (0.5, 0.1))
+    assert rare.scale == even.scale
+    assert even.bias - rare.bias == pytest.approx(np.log(9))
+
+
 def test_labels_weigh_the_same_however_many_there_are():
     logits = np.r_[np.full(10, -1.0), np.full(90, 1.0)]
     assert fit_calibration(logits > 0, logits).probability(0.0) == pytest.approx(0.5, abs=0.05)
