@@ -23,7 +23,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -40,6 +40,7 @@ from websockets.typing import Subprotocol
 
 from benchmarks.cameras import Cameras, render
 from benchmarks.hardware import Hardware, hardware
+from cli.settings import load
 from stream.clock import Clock, SystemClock
 from stream.publish.messages import SUBPROTOCOL
 from tests.support.server import Server
@@ -67,7 +68,8 @@ class Sample:
         tracks: faces followed.
         slots: device slots in use.
         events_dropped: events that found the event loop's mailbox full.
-        frames_dropped: sampled frames that were never scored.
+        frames_overrun: sampled frames that gave way to newer ones because the server was late.
+        frames_discarded: pictures without a place in time, and frames that failed.
         scores: published since the start.
         reconnects: connections lost.
         clients: WebSocket subscribers.
@@ -85,7 +87,8 @@ class Sample:
     tracks: int
     slots: int
     events_dropped: int
-    frames_dropped: int
+    frames_overrun: int
+    frames_discarded: int
     scores: int
     reconnects: int
     clients: int
@@ -237,6 +240,7 @@ class Watch:
         status = dict(
             line.split(":", 1) for line in (process / "status").read_text().splitlines() if line
         )
+        overrun = total(text, "frames_dropped_total", 'reason="overrun"')
         times = (process / "stat").read_text().rpartition(")")[2].split()
         return Sample(
             at=round(self.passed, 1),
@@ -248,7 +252,8 @@ class Watch:
             tracks=total(text, "tracks_active"),
             slots=total(text, "slots_used"),
             events_dropped=int(health["events_dropped"]),
-            frames_dropped=total(text, "frames_dropped_total"),
+            frames_overrun=overrun,
+            frames_discarded=total(text, "frames_dropped_total") - overrun,
             scores=total(text, "scores_total"),
             reconnects=total(text, "reconnects_total"),
             clients=total(text, "ws_clients"),
@@ -258,10 +263,10 @@ class Watch:
         )
 
 
-def total(text: str, name: str) -> int:
-    """Return the sum of a metric over its labels."""
-    found = re.findall(rf"^styleflow_{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
-    return round(sum(float(value) for value in found))
+def total(text: str, name: str, label: str = "") -> int:
+    """Return the sum of a metric over its labels, or over the series that carry one of them."""
+    found = re.findall(rf"^styleflow_{name}({{.*}})? (\S+)$", text, re.MULTILINE)
+    return round(sum(float(value) for labels, value in found if label in labels))
 
 
 def soak(streams: int, seconds: float, warm_up_s: float) -> tuple[list[Sample], bool]:
@@ -351,7 +356,8 @@ def main(
     warm_up_s: Annotated[float, typer.Option(min=0, help="Left out of the verdict.")] = 120.0,
 ) -> None:
     """Soak a server, and say whether its memory grows."""
-    where = hardware()
+    # Torch's threads are those of the server, which runs with the product's defaults.
+    where = replace(hardware(), threads=load(None, {}).model.threads or 0)
     samples, interrupted = soak(streams, minutes * 60, warm_up_s)
     if not samples:
         raise SystemExit("interrupted before the first sample; nothing was written")

@@ -31,7 +31,7 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a program that embeds us may configure again
     )
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
     for noisy in ("aiortc", "aioice", "httpx", "matplotlib", "libav"):

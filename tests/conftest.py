@@ -1,7 +1,11 @@
 """What every test run shares."""
 
 import os
+import sys
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Toy networks gain nothing from a second thread, and on a busy machine waiting for it made the
@@ -11,3 +15,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test asserts wall time, so Hypothesis must not either: a busy machine is not a wrong result.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """Undo what a command does to its process: logging, and how the thread rounds tiny numbers."""
+    yield
+    structlog.reset_defaults()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_flush_denormal(False)

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.hardware import hardware
 from benchmarks.soak import BLOCK_S, SAMPLE_EVERY_S, Sample, chart, slope, total, write_csv
 
-FIRST = Sample(0.0, 480.0, 11, 12, 3.0, 2, 2, 2, 0, 0, 0, 0, 2, 0, 0, 0)
+FIRST = Sample(0.0, 480.0, 11, 12, 3.0, 2, 2, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0)
 
 
 def samples(minutes: int, mb_per_hour: float, wobble_mb: float = 2.0) -> list[Sample]:
@@ -58,6 +58,7 @@ def test_a_metric_is_summed_over_its_labels_and_no_other() -> None:
         "styleflow_slots_used 2.0\n"
     )
     assert total(text, "scores_total") == 7
+    assert total(text, "scores_total", 'stream="b"') == 4
     assert total(text, "slots_used") == 2
     assert total(text, "tracks_active") == 0
 
