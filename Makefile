@@ -40,9 +40,10 @@ format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: models ## measure latency and the causal step; results go to benchmarks/results/
+bench: models ## measure latency, the causal step and the published detectors; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.detectors
 
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,36 +12,61 @@ from rich.table import Table
 
 from cli import logs, plot, wiring
 from cli.errors import Exit
-from cli.settings import Settings
-from stream.analysis import Analysis
+from cli.overlay import Album
+from cli.settings import DETECTORS, ConfigInvalid, DetectorConfig, Settings
+from stream.analysis import Analysis, DetectorUnknown
 from stream.clock import Clock, ManualClock, SystemClock
 from stream.events import AbstainReason, Verdict
 from stream.ingest.file import duration_s
 from stream.ingest.open import check, is_trace, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.trace import TraceWriter, recording
+from stream.pipeline import Pipeline, Viewer
 from stream.problems import REASON_WORDS, notice
 from stream.replay import analyze
+from styleflow import ensemble
 from web.predict import prediction
 
 
-def run(
-    settings: Settings,
-    source: str,
-    as_json: bool,
-    picture: Path | None,
-    seconds: float | None,
-    record: Path | None,
-) -> Exit:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for.
+
+    Attributes:
+        source: what to analyze.
+        detector: by name; the configured one when None.
+        weights: its files, when they are not the configured ones.
+        untrained: random weights where there are none.
+        seconds: stop after so much media time.
+        as_json: print JSON rather than a table.
+        picture: where to draw the timeline.
+        record: where to keep the packets.
+        overlay: folder for annotated pictures.
+    """
+
+    source: str
+    detector: str | None = None
+    weights: tuple[Path, ...] = ()
+    untrained: bool = False
+    seconds: float | None = None
+    as_json: bool = False
+    picture: Path | None = None
+    record: Path | None = None
+    overlay: Path | None = None
+
+
+def run(settings: Settings, asked: Wanted) -> Exit:
     """Analyze one source, show what came of it and return the exit code."""
     logs.configure("warning", settings.log.format)
-    wanted = SourceSettings(SourceUrl.parse(source), pace=Pace.FAST)
+    seconds, record = asked.seconds, asked.record
+    wanted = SourceSettings(SourceUrl.parse(asked.source), pace=Pace.FAST)
     is_video = wanted.url.is_file and not is_trace(wanted.url)
     length = duration_s(wanted) if is_video else None
     total = min(filter(None, (length, seconds)), default=None)
     clock: Clock = ManualClock() if wanted.url.is_file else SystemClock()
     check(wanted)
-    pipeline = wiring.pipeline(settings, clock)
+    album = Album(asked.overlay) if asked.overlay else None
+    pipeline = pipeline_for(settings, clock, asked, album.add if album else None)
     pipeline.device.prepare_thread()
     with (
         TraceWriter(record, wanted.url) if record else nullcontext() as writer,
@@ -58,18 +84,59 @@ def run(
             wanted,
             pipeline,
             settings.engine,
+            detector=asked.detector,
             clock=clock,
             progress=lambda at: bar.update(task, completed=at),
             limit_s=seconds,
             opener=recording(open_source, writer) if writer else open_source,
         )
+    picture = asked.picture
     if picture is not None:
         plot.timeline(analysis, settings.engine.enter, settings.engine.leave, picture)
-    if as_json:
+    if asked.as_json:
         Console(soft_wrap=True).print_json(prediction(analysis).model_dump_json())
     else:
         show(analysis, picture, Console())
+        if album is not None:
+            more = f", {album.left_out} more left out" if album.left_out else ""
+            said = f"annotated pictures: {album.written} in {asked.overlay}{more}"
+            Console().print(said, markup=False, highlight=False, soft_wrap=True)
     return exit_code(analysis)
+
+
+def pipeline_for(
+    settings: Settings, clock: Clock, asked: Wanted, viewer: Viewer | None = None
+) -> Pipeline:
+    """Return the pipeline that the command line asks for.
+
+    Args:
+        settings: everything that the command line does not say.
+        clock: where time comes from.
+        asked: what it says.
+        viewer: shown what the detectors point at.
+
+    Raises:
+        DetectorWeightsMissing: a published detector has no weights.
+        CheckpointInvalid: a file of weights cannot be used.
+        ConfigInvalid: weights without a detector, or a detector that does not exist.
+    """
+    name = asked.detector
+    if name is None:
+        if asked.weights:
+            raise ConfigInvalid("--weights", ("say whose they are with --detector",))
+        return wiring.pipeline(settings, clock, untrained=asked.untrained, viewer=viewer)
+    if name not in (*DETECTORS, ensemble.NAME):
+        raise DetectorUnknown(name, DETECTORS)
+    if asked.weights:
+        return wiring.from_files(settings, clock, name, asked.weights, viewer)
+    if name == ensemble.NAME:
+        return wiring.pipeline(settings, clock, untrained=asked.untrained, viewer=viewer)
+    if name not in [wanted.name for wanted in wiring.chosen(settings)]:
+        added = (DetectorConfig(name=name),)
+        settings = settings.model_copy(update={"detectors": added})
+    return wiring.pipeline(
+        wiring.alone(settings, name), clock, untrained=asked.untrained, viewer=viewer
+    )
 
 
 def exit_code(analysis: Analysis) -> Exit:

@@ -13,7 +13,15 @@ import yaml
 from pydantic import BaseModel
 from rich.console import Console
 
-from cli.settings import ConfigInvalid, Settings, StreamConfig, keys_of, load
+from cli.settings import (
+    BUILT_IN,
+    ConfigInvalid,
+    DetectorConfig,
+    Settings,
+    StreamConfig,
+    keys_of,
+    load,
+)
 from stream.errors import SourceUrlInvalid
 from stream.ingest.open import check as check_source
 from stream.ingest.source import SourceUrl
@@ -28,6 +36,8 @@ HEADER = """\
 # STYLEFLOW__WEB__PORT=9000. Values may say ${VAR}, ${VAR:-default}, ${VAR:?message} or
 # ${file:/run/secrets/x}. An unknown key is an error that suggests the nearest.
 """
+
+DETECTOR_HEADER = "# One of `detectors`; configs/side-by-side.yaml has an example."
 
 EXAMPLE = """\
 # - id: lobby
@@ -46,6 +56,8 @@ def check(path: Path, env: Mapping[str, str], *, show: bool) -> None:
     out = Console()
     if show:
         out.print(yaml.safe_dump(shown(settings), sort_keys=False), markup=False, highlight=False)
+    for line in _absent_files(settings):
+        out.print(f"{path}: note: {line}", style="yellow", markup=False, highlight=False)
     n = len(settings.streams)
     out.print(f"{path}: good, {n} stream{'' if n == 1 else 's'}", markup=False, highlight=False)
 
@@ -56,6 +68,17 @@ def _bad_sources(settings: Settings) -> Iterator[str]:
             check_source(stream.spec().source)
         except SourceUrlInvalid as error:
             yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
+
+
+def _absent_files(settings: Settings) -> Iterator[str]:
+    """Yield what `serve` would refuse to start without; another machine may well have it."""
+    for index, detector in enumerate(settings.detectors):
+        if detector.checkpoint is None and detector.name != BUILT_IN:
+            yield f"detectors[{index}].checkpoint: {detector.name} needs a file of weights"
+        elif detector.checkpoint is not None and not detector.checkpoint.is_file():
+            yield f"detectors[{index}].checkpoint: {detector.checkpoint} is not here"
+    if settings.ensemble is not None and not settings.ensemble.is_file():
+        yield f"ensemble: {settings.ensemble} is not here"
 
 
 def shown(settings: Settings) -> dict[str, Any]:
@@ -71,7 +94,8 @@ def annotated_defaults() -> str:
     values = Settings().model_dump(mode="json")
     lines = [HEADER, *_section(Settings, values, 0)]
     streams = ["", *(f"# {line}" for line in _described(StreamConfig, 0)), EXAMPLE]
-    return "\n".join(lines + streams)
+    detectors = ["", DETECTOR_HEADER, *(f"# {line}" for line in _described(DetectorConfig, 0))]
+    return "\n".join(lines + streams + detectors) + "\n"
 
 
 def _section(kind: Any, values: Mapping[str, Any], depth: int) -> Iterator[str]:

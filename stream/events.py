@@ -108,7 +108,7 @@ class EndedTrack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Perceived:
-    """What was seen in one sampled frame: all that the engine is ever told.
+    """What one detector's clip sees of one sampled frame: all that its engine is ever told.
 
     Attributes:
         stream: id of the stream.
@@ -181,17 +181,18 @@ class TrackEnded:
 
 @dataclass(frozen=True, slots=True)
 class CapacityReached:
-    """A track got no slot on the device and is therefore not scored."""
+    """A track got no slot on a detector's device and is therefore not scored by it."""
 
     stream: str
     epoch: int
     track: int
     slots: int
+    detector: str
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictChanged:
-    """A track's verdict changed; never dropped on the way to a subscriber."""
+    """What one detector says of a track changed; never dropped on the way to a subscriber."""
 
     stream: str
     epoch: int
@@ -200,11 +201,12 @@ class VerdictChanged:
     previous: Verdict
     verdict: Verdict
     score: float
+    detector: str
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The rolling score of one track: 1 leans fake. Evidence, not proof.
+    """One detector's rolling score of one track: 1 leans fake. Evidence, not proof.
 
     Attributes:
         start: media time of the first frame behind this score.
@@ -219,6 +221,7 @@ class Score:
         reasons: why there is no verdict; empty when there is one.
         box: where the face is in source pixels at `end`.
         arrived: monotonic arrival of the newest packet behind this score.
+        detector: name of the model whose score it is.
     """
 
     stream: str
@@ -238,6 +241,7 @@ class Score:
     quality: FaceQuality
     box: Box
     arrived: float
+    detector: str
 
 
 @dataclass(frozen=True, slots=True)

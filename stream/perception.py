@@ -4,6 +4,10 @@ Looking at the whole picture is dear, laying the mesh over a known face is cheap
 runs at every n-th frame and at once when a face is missing; in between, the faces of the previous
 frame are followed. Now and then the picture is searched in tiles for small faces.
 
+Several detectors may look at one stream. Faces are found and tracked once, in the frames that at
+least one of them wants; each detector's clip then gets its own crops on its own cadence. All
+cadences lie on one common grid.
+
 This is a plain object, stepped frame by frame; what finds faces is passed in.
 """
 
@@ -13,12 +17,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from stream.errors import SettingInvalid
 from stream.events import EndedTrack, Frame, Perceived
 from styleflow.clips import ClipSpec
-from styleflow.faces.align import Aligner, Anchoring, AnchorSettings
+from styleflow.faces.align import Anchoring, AnchorSettings
 from styleflow.faces.appearance import describe
 from styleflow.faces.face import AlignedFace, Face, Image, TrackedFace
+from styleflow.faces.framing import framer
 from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
+
+MAX_GRID_HZ = 60.0
+"""No camera here is faster, so a finer common grid of several cadences would be empty."""
 
 
 class Finder(Protocol):
@@ -58,66 +67,177 @@ class PerceptionSettings:
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The slots that all clips of one stream have in common.
+
+    Attributes:
+        cadence_hz: slots per second of media time.
+        strides: slots from one frame of each clip to its next.
+    """
+
+    cadence_hz: float
+    strides: tuple[int, ...]
+
+    @classmethod
+    def common(cls, clips: Sequence[ClipSpec]) -> Grid:
+        """Return the coarsest grid on which every clip's frames lie.
+
+        Raises:
+            SettingInvalid: there is none up to `MAX_GRID_HZ`.
+        """
+        fastest = max(clip.cadence_hz for clip in clips)
+        finer = 1
+        while finer == 1 or fastest * finer <= MAX_GRID_HZ:
+            strides = [fastest * finer / clip.cadence_hz for clip in clips]
+            if all(abs(stride - round(stride)) < 1e-6 * stride for stride in strides):
+                return cls(fastest * finer, tuple(round(stride) for stride in strides))
+            finer += 1
+        rates = ", ".join(f"{clip.cadence_hz:g}" for clip in clips)
+        rule = f"must have a common multiple up to {MAX_GRID_HZ:g} Hz to look side by side"
+        raise SettingInvalid("cadences", rates, rule)
+
+
+class _View:
+    """What one detector's clip gets to see of a stream.
+
+    Args:
+        clip: how its crops are cut out.
+        stride: slots of the stream's grid from one of its frames to the next.
+        anchor: when a track's crop is framed anew.
+    """
+
+    def __init__(self, clip: ClipSpec, stride: int, anchor: AnchorSettings) -> None:
+        self._framer = framer(clip, anchor)
+        self._stride = stride
+        self._anchorings: dict[int, Anchoring] = {}
+        self._place: tuple[int, int] | None = None  # epoch and slot of its newest frame
+        self._started: tuple[int, ...] = ()
+        self._ended: tuple[EndedTrack, ...] = ()
+        self._overrun = 0
+
+    def wants(self, frame: Frame) -> bool:
+        """Say whether the clip's next frame is due, and this is it."""
+        return (frame.epoch, frame.slot // self._stride) != self._place
+
+    def note(self, started: Sequence[int], ended: Sequence[EndedTrack], overrun: int) -> None:
+        """Keep what happened until the next frame of this clip is due."""
+        self.forget(ended)
+        gone = {each.track for each in ended}
+        # A track that came and went between two frames of this clip was never there for it.
+        unseen = gone.intersection((*self._started, *started))
+        self._started = tuple(t for t in (*self._started, *started) if t not in unseen)
+        self._ended += tuple(each for each in ended if each.track not in unseen)
+        self._overrun += overrun
+
+    def look(self, frame: Frame, tracked: Sequence[TrackedFace]) -> Perceived | None:
+        """Return what the clip sees of a frame; None when its next frame is not due yet."""
+        if not self.wants(frame):
+            return None
+        place = self._place = (frame.epoch, frame.slot // self._stride)
+        overrun, self._overrun = divmod(self._overrun, self._stride)
+        seen = Perceived(
+            stream=frame.stream,
+            epoch=frame.epoch,
+            slot=place[1],
+            at=frame.at,
+            arrived=frame.arrived,
+            contaminated=frame.contaminated,
+            source_fps=frame.source_fps,
+            faces=self._align(frame, tracked),
+            started=self._started,
+            ended=self._ended,
+            overrun=overrun,
+        )
+        self._started, self._ended = (), ()
+        return seen
+
+    def forget(self, ended: Sequence[EndedTrack]) -> None:
+        """Drop what is remembered of tracks that have ended."""
+        for each in ended:
+            self._anchorings.pop(each.track, None)
+
+    def _align(self, frame: Frame, tracked: Sequence[TrackedFace]) -> tuple[AlignedFace, ...]:
+        aligned = []
+        for face in tracked:
+            before = self._anchorings.get(face.track)
+            done = self._framer.align(frame.image, face, frame.at, before)
+            if done is not None:
+                crop, after = done
+                if after is not None:
+                    self._anchorings[face.track] = after
+                aligned.append(crop)
+        return tuple(aligned)
+
+
 class Perception:
     """What one stream has in view.
 
     Args:
         finder: finds and follows faces; may be shared by streams, it holds nothing of theirs.
-        clip: the size of crop that the detector was trained on.
+        clips: what each detector was trained on: its cadence, and its crops' size and framing.
         settings: how closely to look.
+
+    Raises:
+        SettingInvalid: the clips' cadences have no common grid.
     """
 
     def __init__(
-        self, finder: Finder, clip: ClipSpec, settings: PerceptionSettings | None = None
+        self,
+        finder: Finder,
+        clips: Sequence[ClipSpec],
+        settings: PerceptionSettings | None = None,
     ) -> None:
         self.settings = settings or PerceptionSettings()
         self.ignored_faces = 0  # faces that found no free track
         self.detections = 0  # looks at the whole picture
         self._finder = finder
-        self._aligner = Aligner(clip.size_px, self.settings.anchor)
+        self._views = tuple(
+            _View(clip, stride, self.settings.anchor)
+            for clip, stride in zip(clips, Grid.common(clips).strides, strict=True)
+        )
         self._tracker = FaceTracker(self.settings.tracker)
         self._epoch: int | None = None
-        self._anchorings: dict[int, Anchoring] = {}
         self._forget_faces()
 
-    def perceive(self, frame: Frame, overrun: int = 0) -> Perceived:
-        """Return what is seen in one sampled frame.
+    def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
+        """Return what each clip sees of one sampled frame; None where none is due.
 
-        The first frame of a new epoch ends all earlier tracks. A contaminated frame is looked at
-        like any other and its faces are delivered; but no track begins with it and none ends
-        because a face looks different in it.
+        A clip whose frame is missing takes the next one there is. The first frame of a new epoch
+        ends all earlier tracks. A contaminated frame is looked at like any other and its faces are
+        delivered; but no track begins with it and none ends because a face looks different in it.
 
         Args:
-            frame: the newest sampled frame, in order.
+            frame: the newest frame, sampled on the clips' common grid, in order.
             overrun: sampled frames dropped before it because the analyzer was too slow.
         """
+        if not any(view.wants(frame) for view in self._views):
+            for view in self._views:
+                view.note((), (), overrun)
+            return (None,) * len(self._views)
         ended: tuple[EndedTrack, ...] = ()
         if frame.epoch != self._epoch:
-            ended = self.close()
+            ended = self._end(TrackEnd.EPOCH_ENDED)
             self._epoch = frame.epoch
         faces = self._look(frame.image)
         looks = [describe(frame.image, face) for face in faces]
         step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
-        ended += self._end(step.ended)
+        ended += _named(step.ended)
         self.ignored_faces += step.ignored
-        return Perceived(
-            stream=frame.stream,
-            epoch=frame.epoch,
-            slot=frame.slot,
-            at=frame.at,
-            arrived=frame.arrived,
-            contaminated=frame.contaminated,
-            source_fps=frame.source_fps,
-            faces=self._align(frame, step.tracked),
-            started=step.started,
-            ended=ended,
-            overrun=overrun,
-        )
+        for view in self._views:
+            view.note(step.started, ended, overrun)
+        return tuple(view.look(frame, step.tracked) for view in self._views)
 
     def close(self, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[EndedTrack, ...]:
         """End every track, forget what is in view, and return what ended."""
+        ended = self._end(reason)
+        for view in self._views:
+            view.note((), ended, 0)
+        return ended
+
+    def _end(self, reason: TrackEnd) -> tuple[EndedTrack, ...]:
         self._forget_faces()
-        return self._end(self._tracker.end(reason))
+        return _named(self._tracker.end(reason))
 
     def _forget_faces(self) -> None:
         self._faces: tuple[Face, ...] = ()
@@ -162,18 +282,6 @@ class Perception:
         self.detections += 1
         return faces
 
-    def _align(self, frame: Frame, tracked: Sequence[TrackedFace]) -> tuple[AlignedFace, ...]:
-        aligned = []
-        for face in tracked:
-            done = self._aligner.align(
-                frame.image, face, frame.at, self._anchorings.get(face.track)
-            )
-            if done is not None:
-                crop, self._anchorings[face.track] = done
-                aligned.append(crop)
-        return tuple(aligned)
 
-    def _end(self, ended: Sequence[tuple[int, TrackEnd]]) -> tuple[EndedTrack, ...]:
-        for track, _ in ended:
-            self._anchorings.pop(track, None)
-        return tuple(EndedTrack(track, reason) for track, reason in ended)
+def _named(ended: Sequence[tuple[int, TrackEnd]]) -> tuple[EndedTrack, ...]:
+    return tuple(EndedTrack(track, reason) for track, reason in ended)

@@ -2,26 +2,51 @@
 
 `supervisor` steps a Pipeline from its device thread, `replay` from a plain loop; so live scores and
 replayed ones go through the very same lines. A Pipeline starts nothing and waits for nothing.
+
+Several detectors may look at every stream side by side: each has a device and, per stream, an
+engine of its own. A face is found and tracked once, so its beginning and end are told once, as the
+fastest detector sees them; scores and verdicts say whose they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from stream.clock import Clock
 from stream.device.device import Device
 from stream.engine.engine import Engine, EngineSettings
+from stream.engine.ensemble import EnsembleEngine
 from stream.engine.plan import Plan
-from stream.events import Event, Frame, TrackEnd
-from stream.perception import Perception
+from stream.errors import SettingInvalid
+from stream.events import (
+    AbstainReason,
+    CapacityReached,
+    Event,
+    Frame,
+    Perceived,
+    Score,
+    StreamReport,
+    TrackEnd,
+    TrackEnded,
+    TrackStarted,
+    VerdictChanged,
+)
+from stream.perception import Grid, Perception
+from styleflow.calibration import Calibration
+from styleflow.card import ModelCard
+from styleflow.clips import ClipSpec
+from styleflow.ensemble import Ensemble
+from styleflow.faces.face import Face
+from styleflow.overlay import Patch
 
 Observer = Callable[[str, float], None]
 """Told how many seconds a stage took, from whatever thread it ran in.
 
-A Pipeline tells `perceive` and `step` per frame, `device` and `resolve` per batch. The supervisor
-tells what lies around it: `decode` (from a packet's arrival until its frame is offered) and `wait`
-(until its batch is taken) per sampled frame, `hand_over` (until the event loop has it) per event.
+A Pipeline tells `perceive` and `step` per frame, `device` and `resolve` per batch and detector. The
+supervisor tells what lies around it: `decode` (from a packet's arrival until its frame is offered)
+and `wait` (until its batch is taken) per sampled frame, `hand_over` (until the event loop has it)
+per event.
 """
 
 
@@ -41,61 +66,140 @@ class Processed:
     faults: tuple[Fault, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """What one detector points at in one face of one frame.
+
+    Attributes:
+        frame: the picture.
+        face: where the face is in it.
+        track: whose face it is.
+        detector: name of the model.
+        clip: how its crop was framed.
+        patches: parts of the crop that stand out; empty when nothing does.
+    """
+
+    frame: Frame
+    face: Face
+    track: int
+    detector: str
+    clip: ClipSpec
+    patches: tuple[Patch, ...]
+
+
+Viewer = Callable[[Explanation], None]
+"""Shown what the detectors point at, for every face that is rated; asking costs another rating."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """One voice on a stream: a detector, or the ensemble of them.
+
+    Attributes:
+        card: what is known of the model.
+        calibration: from logit to probability.
+        clip: one full window of its evidence.
+    """
+
+    card: ModelCard
+    calibration: Calibration
+    clip: ClipSpec
+
+
 @dataclass(slots=True)
 class _Lane:
     """What belongs to one stream and to nobody else."""
 
     perception: Perception
-    engine: Engine
+    engines: tuple[Engine, ...]  # one per device
+    ensemble: EnsembleEngine | None
+    live: set[int] = field(default_factory=set)  # faces whose beginning was told and whose end not
 
 
 class Pipeline:
     """Turns sampled frames of many streams into events.
 
     Args:
-        device: runs plans; shared by all streams.
-        perception: makes the perception of one new stream.
-        settings: thresholds and times of the engine.
+        devices: run plans, one detector each; shared by all streams. The first is the one that
+            stands for a stream where only one can.
+        perception: makes the perception of one new stream, for the devices' clips in their order.
+        settings: thresholds and times of the engines.
         clock: only to measure how long stages take.
         observe: told the duration of every stage.
+        ensemble: what the detectors' scores amount to together, if anything.
+        viewer: shown what the detectors point at; they are not asked when None.
 
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
+        cadence_hz: frames that it wants of a stream, per media second.
+        opinions: every voice on a stream: the detectors', then the ensemble's if there is one.
+
+    Raises:
+        SettingInvalid: two detectors of one name, cadences without a common grid, or an ensemble
+            of detectors that are not here.
     """
 
     def __init__(
         self,
-        device: Device,
+        devices: Sequence[Device],
         perception: Callable[[], Perception],
         settings: EngineSettings,
         clock: Clock,
         observe: Observer | None = None,
+        ensemble: Ensemble | None = None,
+        viewer: Viewer | None = None,
     ) -> None:
-        self.device = device
+        self.devices = tuple(devices)
+        self.observe = observe or _ignore
         self._perception = perception
         self._settings = settings
         self._clock = clock
-        self.observe = observe or _ignore
+        self._ensemble = ensemble
+        self._viewer = viewer
         self._lanes: dict[str, _Lane] = {}
+        cards = [device.detector.card for device in self.devices]
+        for name in {card.name for card in cards}:
+            if sum(card.name == name for card in cards) > 1:
+                raise SettingInvalid("detectors", name, "must name each detector once")
+        grid = Grid.common([device.detector.clip for device in self.devices])
+        self.cadence_hz = grid.cadence_hz
+        self._lead = grid.strides.index(min(grid.strides))
+        self.opinions = tuple(
+            Opinion(d.detector.card, d.detector.calibration, d.detector.clip) for d in self.devices
+        )
+        if ensemble is not None:
+            ensemble.check(cards)
+            card, longest = ensemble.card(cards), max(o.clip.duration_s for o in self.opinions)
+            clip = EnsembleEngine.clip(longest)
+            self.opinions += (Opinion(card, ensemble.calibration, clip),)
+
+    @property
+    def device(self) -> Device:
+        """The first detector's device."""
+        return self.devices[0]
+
+    def opinion(self, detector: str | None) -> Opinion:
+        """Return the voice of a name; the first one when None. Raises KeyError."""
+        if detector is None:
+            return self.opinions[0]
+        return {opinion.card.name: opinion for opinion in self.opinions}[detector]
 
     def open(self, stream: str) -> None:
         """Prepare for the frames of a stream."""
-        detector = self.device.detector
-        self._lanes[stream] = _Lane(
-            self._perception(),
-            Engine(
-                stream, detector.clip, detector.calibration, detector.card.status, self._settings
-            ),
+        engines = tuple(
+            Engine(stream, d.card.name, d.clip, d.calibration, d.card.status, self._settings)
+            for d in (device.detector for device in self.devices)
         )
+        ensemble = None
+        if self._ensemble is not None:
+            voice = self.opinions[-1]
+            ensemble = EnsembleEngine(self._ensemble, voice.clip, voice.card.status, self._settings)
+        self._lanes[stream] = _Lane(self._perception(), engines, ensemble)
 
     def close(self, stream: str, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[Event, ...]:
         """End every track of a stream, release its slots and forget it."""
         lane = self._lanes.pop(stream, None)
-        if lane is None:
-            return ()
-        plan, events = lane.engine.end(reason)
-        self.device.run((plan,))
-        return events
+        return () if lane is None else self._end(lane, reason)
 
     def process(self, batch: Sequence[tuple[Frame, int]]) -> Processed:
         """Turn frames into events; each frame comes with the number of frames dropped before it.
@@ -104,54 +208,132 @@ class Pipeline:
         """
         events: list[Event] = []
         faults: list[Fault] = []
-        pending: list[tuple[Engine, Plan]] = []
+        pending: list[list[tuple[_Lane, Plan]]] = [[] for _ in self.devices]
+        shown: list[tuple[int, Plan, Frame, Perceived]] = []
         for frame, overrun in batch:
             lane = self._lanes.get(frame.stream)
             if lane is None:
                 continue
             try:
-                plan, started = self._look(lane, frame, overrun)
+                plans, started = self._look(lane, frame, overrun)
             except Exception as error:
                 faults.append(Fault(frame.stream, error))
-                events += self._recover(lane)
+                events += self._end(lane, TrackEnd.EPOCH_ENDED)
+                lane.perception.close()
                 continue
             events += started
-            pending.append((lane.engine, plan))
-        if pending:
-            begin = self._clock.monotonic()
-            answers = self.device.run([plan for _, plan in pending])
-            middle = self._clock.monotonic()
-            for (engine, plan), ratings in zip(pending, answers, strict=True):
-                events += engine.resolve(plan, ratings)
-            self.observe("device", middle - begin)
-            self.observe("resolve", self._clock.monotonic() - middle)
+            for number, plan, seen in plans:
+                pending[number].append((lane, plan))
+                if self._viewer is not None:
+                    shown.append((number, plan, frame, seen))
+        for number, todo in enumerate(pending):
+            if todo:
+                events += self._run(number, todo)
+        for each in shown:
+            self._show(*each)
         return Processed(tuple(events), tuple(faults))
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
-        return tuple(lane.engine.report(now) for lane in self._lanes.values())
+        return tuple(self._report(lane, now) for lane in self._lanes.values())
 
     def retune(self, settings: EngineSettings) -> None:
         """Change thresholds and times without losing any track's history."""
         self._settings = settings
         for lane in self._lanes.values():
-            lane.engine.retune(settings)
+            for engine in lane.engines:
+                engine.retune(settings)
+            if lane.ensemble is not None:
+                lane.ensemble.settings = settings
 
-    def _recover(self, lane: _Lane) -> tuple[Event, ...]:
-        """End every track of a stream after a fault; its next track gets a number of its own."""
-        lane.perception.close()
-        plan, events = lane.engine.end(TrackEnd.EPOCH_ENDED)
-        self.device.run((plan,))
-        return events
-
-    def _look(self, lane: _Lane, frame: Frame, overrun: int) -> tuple[Plan, tuple[Event, ...]]:
+    def _look(
+        self, lane: _Lane, frame: Frame, overrun: int
+    ) -> tuple[list[tuple[int, Plan, Perceived]], list[Event]]:
+        """Return what the devices have to do for a frame, and what is certain already."""
         begin = self._clock.monotonic()
-        seen = lane.perception.perceive(frame, overrun)
+        views = lane.perception.perceive(frame, overrun)
         middle = self._clock.monotonic()
-        plan, events = lane.engine.step(seen)
+        plans: list[tuple[int, Plan, Perceived]] = []
+        events: list[Event] = []
+        for number, seen in enumerate(views):
+            if seen is not None:
+                plan, certain = lane.engines[number].step(seen)
+                plans.append((number, plan, seen))
+                events += self._told(lane, number, certain)
         self.observe("perceive", middle - begin)
         self.observe("step", self._clock.monotonic() - middle)
-        return plan, events
+        return plans, events
+
+    def _run(self, number: int, todo: Sequence[tuple[_Lane, Plan]]) -> list[Event]:
+        """Have one device do what its engines want, and return what that means."""
+        begin = self._clock.monotonic()
+        answers = self.devices[number].run([plan for _, plan in todo])
+        middle = self._clock.monotonic()
+        events: list[Event] = []
+        for (lane, plan), ratings in zip(todo, answers, strict=True):
+            events += self._told(lane, number, lane.engines[number].resolve(plan, ratings))
+        self.observe("device", middle - begin)
+        self.observe("resolve", self._clock.monotonic() - middle)
+        return events
+
+    def _show(self, number: int, plan: Plan, frame: Frame, seen: Perceived) -> None:
+        """Ask a detector what it points at in the faces that were just rated."""
+        detector = self.devices[number].detector
+        faces = {face.track: face.face for face in seen.faces}
+        found = self.devices[number].explain([rate.key for rate in plan.rates])
+        for key, patches in found.items():
+            face, name = faces[key.track], detector.card.name
+            explanation = Explanation(frame, face, key.track, name, detector.clip, patches)
+            assert self._viewer is not None
+            self._viewer(explanation)
+
+    def _told(self, lane: _Lane, number: int, events: Iterable[Event]) -> list[Event]:
+        """Return which events of one engine are published, with what the ensemble makes of them.
+
+        The slower detectors learn of a face's beginning and end later; what they say of a face
+        whose end has been told is dropped.
+        """
+        told: list[Event] = []
+        for event in events:
+            match event:
+                case TrackStarted() | TrackEnded() if number != self._lead:
+                    continue
+                case TrackStarted():
+                    lane.live.add(event.track)
+                case TrackEnded():
+                    lane.live.discard(event.track)
+                case Score() | VerdictChanged() if event.track not in lane.live:
+                    continue
+                case CapacityReached() if number != self._lead and event.track not in lane.live:
+                    continue
+                case _:
+                    pass
+            told.append(event)
+            if lane.ensemble is not None:
+                told += lane.ensemble.take(event)
+        return told
+
+    def _end(self, lane: _Lane, reason: TrackEnd) -> tuple[Event, ...]:
+        """End every track of a stream; its next track gets a number of its own."""
+        events: list[Event] = []
+        for number, engine in enumerate(lane.engines):
+            plan, ended = engine.end(reason)
+            self.devices[number].run((plan,))
+            events += self._told(lane, number, ended)
+        return tuple(events)
+
+    def _report(self, lane: _Lane, now: float) -> StreamReport:
+        """Return how a stream is doing, as the fastest detector sees it.
+
+        A reason holds for the stream as a whole when it holds for every detector.
+        """
+        reports = [engine.report(now) for engine in lane.engines]
+        lead = reports[self._lead]
+        shared = set.intersection(*(set(report.reasons) for report in reports))
+        reasons = tuple(reason for reason in AbstainReason if reason in shared)
+        return StreamReport(
+            lead.stream, lead.epoch, lead.fps, lead.loss, lead.tracks, reasons, lead.age_s
+        )
 
 
 def _ignore(stage: str, seconds: float) -> None:

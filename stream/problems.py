@@ -20,9 +20,14 @@ from stream.events import AbstainReason, ConnectionState, ReasonCode
 from styleflow.detector import ModelCard, TrainingStatus
 from styleflow.errors import (
     CheckpointInvalid,
+    DetectorWeightsMissing,
+    EnsembleInvalid,
     ShapeMismatch,
     WeightsMissing,
     WeightsUnusable,
+)
+from styleflow.errors import (
+    DetectorUnknown as PublicationUnknown,
 )
 
 
@@ -159,6 +164,30 @@ def describe(error: BaseException) -> Problem:
                 str(error),
                 "Fetch it again: styleflow models fetch",
                 status=503,
+            )
+        case DetectorWeightsMissing():
+            return Problem(
+                "detector_weights_missing",
+                "The detector has no weights",
+                str(error),
+                f"{error.remedy}, or pass --untrained to try the path with random weights",
+                status=503,
+            )
+        case EnsembleInvalid():
+            return Problem(
+                "ensemble_invalid",
+                "The ensemble cannot be used",
+                str(error),
+                "Fit it again with `styleflow ensemble fit`, or leave out ensemble",
+                status=500,
+            )
+        case PublicationUnknown():
+            return Problem(
+                "detector_unknown",
+                "There is no such detector",
+                str(error),
+                "`styleflow checkpoints list` names them",
+                status=404,
             )
         case CheckpointInvalid():
             return Problem(

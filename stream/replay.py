@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stream.analysis import Analysis, TrackTimeline
+from stream.analysis import Analysis, DetectorUnknown, TrackTimeline
 from stream.clock import Clock, ManualClock
 from stream.engine.engine import EngineSettings
 from stream.errors import SourceError
@@ -70,8 +70,7 @@ def replay(
         SourceError: the source could not be opened, or broke.
     """
     clock = clock or ManualClock()
-    cadence_hz = pipeline.device.detector.clip.cadence_hz
-    ingest = Ingest(STREAM, source, cadence_hz, clock, random.Random(0), opener)
+    ingest = Ingest(STREAM, source, pipeline.cadence_hz, clock, random.Random(0), opener)
     failure: SourceError | None = None
     done = False
 
@@ -152,6 +151,7 @@ def analyze(
     pipeline: Pipeline,
     engine: EngineSettings,
     *,
+    detector: str | None = None,
     clock: Clock | None = None,
     progress: Progress | None = None,
     limit_s: float | None = None,
@@ -161,11 +161,18 @@ def analyze(
     """Return what a whole video says: a score per track, and the highest as the video's.
 
     A track's score is the calibrated mean of its logits over the hops that gave evidence; the
-    video's is the highest of its tracks, because one synthesised face is enough.
+    video's is the highest of its tracks, because one synthesised face is enough. Of a pipeline's
+    detectors only one is heard: `detector`, or the first.
 
     Raises:
+        DetectorUnknown: the pipeline has no detector of that name.
         SourceError: the source could not be opened, or broke.
     """
+    try:
+        voice = pipeline.opinion(detector)
+    except KeyError:
+        known = tuple(opinion.card.name for opinion in pipeline.opinions)
+        raise DetectorUnknown(str(detector), known) from None
     tracks: dict[tuple[int, int], _Track] = {}
     frames = 0
     ended_at = 0.0
@@ -175,7 +182,8 @@ def analyze(
             case TrackStarted() if len(tracks) < MAX_TRACKS:
                 tracks[event.epoch, event.track] = _Track(event.at, event.at)
             case Score() if (event.epoch, event.track) in tracks:
-                tracks[event.epoch, event.track].add(event)
+                if event.detector == voice.card.name:
+                    tracks[event.epoch, event.track].add(event)
             case TrackEnded() if (event.epoch, event.track) in tracks:
                 track = tracks[event.epoch, event.track]
                 track.end_reason = event.reason
@@ -198,19 +206,18 @@ def analyze(
         stop=stop,
         opener=opener,
     )
-    detector = pipeline.device.detector
     last_epoch = max((epoch for epoch, _ in tracks), default=0)
     for (epoch, _), track in tracks.items():
         if epoch == last_epoch and track.end_reason is TrackEnd.EPOCH_ENDED:
             track.end_reason = None  # the video ended first
     numbered = sorted(tracks.items())
     timelines = tuple(
-        _timeline(track, number, detector.calibration, engine) for (_, number), track in numbered
+        _timeline(track, number, voice.calibration, engine) for (_, number), track in numbered
     )
     rated = [track for track in tracks.values() if track.mean is not None]
     worst = max(rated, key=lambda track: track.mean or 0.0, default=None)
-    low, high = _interval(worst, detector.calibration, detector.clip)
-    score = _score(worst, detector.calibration)
+    low, high = _interval(worst, voice.calibration, voice.clip)
+    score = _score(worst, voice.calibration)
     return Analysis(
         source=source.url.redacted,
         duration_s=ended_at,
@@ -221,7 +228,7 @@ def analyze(
         high=high,
         verdict=Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine),
         reasons=_reasons(worst, list(tracks.values())),
-        model=detector.card,
+        model=voice.card,
         demo=is_demo(source.url),
     )
 

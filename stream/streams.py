@@ -28,7 +28,10 @@ class StreamSpec:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """How one stream stands now. `source` is redacted: it never shows credentials."""
+    """How one stream stands now. `source` is redacted: it never shows credentials.
+
+    `models` are those of its detectors, the first one first; every score names its own.
+    """
 
     id: str
     name: str
@@ -44,7 +47,7 @@ class StreamStatus:
     age_s: float | None
     reconnects: int
     reasons: tuple[AbstainReason, ...]
-    model: ModelCard
+    models: tuple[ModelCard, ...]
     scores: tuple[Score, ...]
 
 

@@ -20,7 +20,7 @@ import asyncio
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +51,7 @@ from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
 from stream.pipeline import Pipeline
 from stream.publish.hub import Hub
-from stream.publish.messages import StreamInfo
+from stream.publish.messages import StreamInfo, Voice
 from stream.replay import analyze
 from stream.streams import Health, StreamSpec, StreamStatus
 
@@ -114,7 +114,7 @@ class _Stream:
     changed_at: float = 0.0
     epoch: int = 0
     report: StreamReport | None = None
-    scores: dict[int, Score] = field(default_factory=dict)
+    scores: dict[tuple[int, str], Score] = field(default_factory=dict)
     reconnects: int = 0
     copied: CounterCopy = field(default_factory=CounterCopy)
     leaving: asyncio.Event | None = None
@@ -147,9 +147,8 @@ class Analyzer:
         self.metrics = metrics
         self.settings = settings or AnalyzerSettings()
         self._pipeline = pipeline
-        self._card = pipeline.device.detector.card
-        self._calibrated = pipeline.device.detector.calibration.fitted
-        self._cadence_hz = pipeline.device.detector.clip.cadence_hz
+        self._voices = tuple(Voice(o.card, o.calibration.fitted) for o in pipeline.opinions)
+        self._cadence_hz = pipeline.cadence_hz
         self._clock = clock
         self._rng = random.Random(seed)
         self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
@@ -174,10 +173,11 @@ class Analyzer:
 
     async def __aenter__(self) -> Analyzer:
         self._loop = asyncio.get_running_loop()
-        self._pipeline.device.warm_up()
+        for device in self._pipeline.devices:
+            device.warm_up()
         self._device_thread.start()
         self._ticker = self._loop.create_task(self._tick(), name="ticker")
-        self.metrics.slots.set(self._pipeline.device.stats.slots)
+        self.metrics.slots.set(sum(d.stats.slots for d in self._pipeline.devices))
         return self
 
     async def __aexit__(
@@ -220,9 +220,10 @@ class Analyzer:
             spec.id,
             StreamInfo(
                 name=spec.name or spec.id,
-                model=self._card,
-                calibrated=self._calibrated,
+                model=self._voices[0].model,
+                calibrated=self._voices[0].calibrated,
                 demo=demo,
+                others=self._voices[1:],
             ),
         )
         self.metrics.streams.set(len(self._streams))
@@ -323,7 +324,7 @@ class Analyzer:
             age_s=report.age_s if report else None,
             reconnects=state.reconnects,
             reasons=report.reasons if report else (),
-            model=self._card,
+            models=tuple(voice.model for voice in self._voices),
             scores=tuple(state.scores.values()),
         )
 
@@ -353,8 +354,9 @@ class Analyzer:
                 "device_thread": "turning" if turning else f"silent for {silence:.0f} s",
                 "device": "answers" if self._device_healthy else "fails; restart this process",
                 "streams": f"{up} of {len(self._streams)} live",
-                "slots": f"{self._pipeline.device.stats.used} of "
-                f"{self._pipeline.device.stats.slots} in use",
+                "slots": "; ".join(
+                    f"{d.stats.used} of {d.stats.slots} in use" for d in self._pipeline.devices
+                ),
                 "events_dropped": str(self._outbox.dropped),
                 "threads_abandoned": str(self._abandoned),
             },
@@ -441,7 +443,9 @@ class Analyzer:
             except Exception:
                 failures += 1
                 log.exception("the device failed on a batch", failures=failures)
-                self._device_healthy = failures < 3 and self._pipeline.device.healthy()
+                self._device_healthy = failures < 3 and all(
+                    d.healthy() for d in self._pipeline.devices
+                )
                 if not self._device_healthy:
                     return
                 continue
@@ -493,10 +497,11 @@ class Analyzer:
             case Score():
                 if event.epoch != state.epoch:
                     return  # a late answer from before the reconnection
-                state.scores[event.track] = event
+                state.scores[event.track, event.detector] = event
                 self._count_score(event, now)
             case TrackEnded():
-                state.scores.pop(event.track, None)
+                for key in [key for key in state.scores if key[0] == event.track]:
+                    del state.scores[key]
                 self.metrics.tracks_ended.labels(event.stream, event.reason.value).inc()
             case VerdictChanged(verdict=Verdict.SUSPECT):
                 self.metrics.alarms.labels(event.stream).inc()
@@ -547,10 +552,11 @@ class Analyzer:
 
     def _copy_totals(self) -> None:
         """Copy what is counted for the whole process."""
-        stats, metrics, advance = self._pipeline.device.stats, self.metrics, self._copied.advance
-        metrics.slots_used.set(stats.used)
+        stats = [device.stats for device in self._pipeline.devices]
+        metrics, advance = self.metrics, self._copied.advance
+        metrics.slots_used.set(sum(each.used for each in stats))
         metrics.ws_clients.set(self.hub.clients)
-        advance(metrics.slots_refused, stats.refusals)
+        advance(metrics.slots_refused, sum(each.refusals for each in stats))
         advance(metrics.ws_coalesced, self.hub.coalesced)
         advance(metrics.ws_lagged, self.hub.lagged)
         for code, total in self.hub.disconnects.items():
@@ -574,17 +580,27 @@ class Analyzer:
 
 
 class FileAnalyzer:
-    """Analyzes video files one call at a time, in a worker thread with a pipeline of its own.
+    """Analyzes video files one call at a time, in a worker thread with pipelines of its own.
+
+    Each detector gets a pipeline at its first call and keeps it, so their number is bounded by the
+    detectors' names.
 
     Args:
-        pipeline: makes the pipeline, at the first call.
+        pipeline: makes the pipeline of one detector.
+        detectors: the names that there are, the default first.
         engine: thresholds of the verdict.
     """
 
-    def __init__(self, pipeline: Callable[[], Pipeline], engine: EngineSettings) -> None:
+    def __init__(
+        self,
+        pipeline: Callable[[str], Pipeline],
+        detectors: Sequence[str],
+        engine: EngineSettings,
+    ) -> None:
         self._make = pipeline
+        self._detectors = tuple(detectors)
         self._engine = engine
-        self._pipeline: Pipeline | None = None
+        self._pipelines: dict[str, Pipeline] = {}
         self._turn = asyncio.Lock()
 
     async def __call__(self, path: Path, *, shown: str, detector: str | None) -> Analysis:
@@ -594,9 +610,12 @@ class FileAnalyzer:
             SourceError: the file is not a video, or cannot be decoded.
             DetectorUnknown: there is no such detector.
         """
+        name = self._detectors[0] if detector is None else detector
+        if name not in self._detectors:
+            raise DetectorUnknown(name, self._detectors)
         stop = threading.Event()
         async with self._turn:
-            work = asyncio.create_task(asyncio.to_thread(self._analyze, path, detector, stop))
+            work = asyncio.create_task(asyncio.to_thread(self._analyze, path, name, stop))
             try:
                 analysis = await asyncio.shield(work)
             except asyncio.CancelledError:
@@ -605,12 +624,10 @@ class FileAnalyzer:
                 raise
         return replace(analysis, source=shown)
 
-    def _analyze(self, path: Path, detector: str | None, stop: threading.Event) -> Analysis:
-        if self._pipeline is None:
-            self._pipeline = self._make()
-        self._pipeline.device.prepare_thread()
-        card = self._pipeline.device.detector.card
-        if detector not in (None, card.name):
-            raise DetectorUnknown(detector, (card.name,))
+    def _analyze(self, path: Path, detector: str, stop: threading.Event) -> Analysis:
+        pipeline = self._pipelines.get(detector)
+        if pipeline is None:
+            pipeline = self._pipelines[detector] = self._make(detector)
+        pipeline.device.prepare_thread()
         source = SourceSettings(SourceUrl.parse(str(path)), pace=Pace.FAST)
-        return analyze(source, self._pipeline, self._engine, stop=stop.is_set)
+        return analyze(source, pipeline, self._engine, detector=detector, stop=stop.is_set)

@@ -11,6 +11,7 @@ class TemporalMode(Enum):
 
     CAUSAL = "causal"  # one step per frame, O(1); ours
     EXACT = "exact"  # the whole window is recomputed from the rolling buffer; the published models
+    MIXED = "mixed"  # an ensemble of both
 
 
 class TrainingStatus(Enum):

@@ -33,9 +33,13 @@ from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.detector import Detector
 from styleflow.errors import CheckpointInvalid
-from styleflow.models import styleflow_live
+from styleflow.models import caddm, fakestormer, styleflow_live, styleflow_stream
+from styleflow.models.caddm import Caddm, CaddmDims
+from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
 from styleflow.models.seeding import seed_weights
+from styleflow.models.styleflow import StyleFlowDims
 from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
+from styleflow.models.styleflow_stream import PublishedStyleFlow
 
 FORMAT = 1
 SHIPPED = "styleflow-live.safetensors"
@@ -69,6 +73,9 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     styleflow_live.NAME: Kind(StyleFlowLiveDims, StyleFlowLive, TemporalMode.CAUSAL),
+    **{name: Kind(CaddmDims, Caddm, TemporalMode.EXACT) for name in caddm.NAMES},
+    **{name: Kind(FakeStormerDims, FakeStormer, TemporalMode.EXACT) for name in fakestormer.NAMES},
+    styleflow_stream.NAME: Kind(StyleFlowDims, PublishedStyleFlow, TemporalMode.EXACT),
 }
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
+from styleflow.overlay import Patch
 
-__all__ = ["Detector", "ModelCard", "TemporalMode", "TrainingStatus"]
+__all__ = ["Detector", "Explaining", "ModelCard", "TemporalMode", "TrainingStatus"]
 
 
 class Detector(Protocol):
@@ -54,5 +55,18 @@ class Detector(Protocol):
         ...
 
     def rate(self, state: Any, rows: Tensor) -> Tensor:
-        """Return the logits of rows, `(B,)`; above 0 leans fake."""
+        """Return the logits of rows, `(B,)`; above 0 leans fake.
+
+        NaN says that a row has not seen enough yet, as an exact detector before its first full
+        window.
+        """
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A detector that can also say what it points at, at a cost, when it is asked."""
+
+    def patches(self, state: Any, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
+        """Return what stands out in each row's newest crop; nothing where there is none yet."""
         ...

@@ -9,7 +9,10 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
     ├── VideoUnusable          a video or picture of a data set that cannot be read
-    └── RecipeInvalid          a training recipe that cannot be followed
+    ├── RecipeInvalid          a training recipe that cannot be followed
+    ├── DetectorWeightsMissing a published detector without its authors' weights
+    ├── DetectorUnknown        a name that no published detector has
+    └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
 """
 
 from __future__ import annotations
@@ -59,6 +62,24 @@ class WeightsMissing(StyleflowError):
 
 
 @dataclass(eq=False)
+class DetectorWeightsMissing(StyleflowError):
+    """A published detector has no weights here, and it never scores with random ones unasked.
+
+    `wanted` is the file that was looked for, or None when none was named; `sources` say which
+    files the authors publish, where and under which licence.
+    """
+
+    detector: str
+    wanted: Path | None
+    sources: Sequence[str]
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"{self.wanted} is not there" if self.wanted else "no file of weights is named"
+        return f"{self.detector} has no weights: {where}; published: {'; '.join(self.sources)}"
+
+
+@dataclass(eq=False)
 class WeightsUnusable(StyleflowError):
     """Published weights could not be obtained or are not what they should be."""
 
@@ -89,3 +110,25 @@ class RecipeInvalid(StyleflowError):
 
     def __str__(self) -> str:
         return f"recipe {self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class DetectorUnknown(StyleflowError):
+    """No published file is known for this detector."""
+
+    name: str
+    known: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"no published weights are known for {self.name!r}; known: {', '.join(self.known)}"
+
+
+@dataclass(eq=False)
+class EnsembleInvalid(StyleflowError):
+    """An ensemble that cannot be fitted, read, or used with these detectors."""
+
+    reason: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason

@@ -23,7 +23,7 @@ from web.auth import Access, Scope
 from web.errors import refuse
 from web.fetch import Fetcher, Resolver, system_resolver
 from web.guard import Guard
-from web.predict import PredictDesk, Prediction, PredictRequest
+from web.predict import DetectorQuery, PredictDesk, Prediction, PredictRequest
 from web.settings import WebSettings
 from web.sockets import Session
 
@@ -122,9 +122,9 @@ def _prediction(desk: PredictDesk, guardian: Guardian) -> APIRouter:
         dependencies=[Depends(guardian.needs(Scope.CONTROL))],
         responses=answers.responses(400, 401, 403, 404, 413, 415, 422, 429, 502, 504),
     )
-    async def predict(request: PredictRequest) -> Prediction:
+    async def predict(request: PredictRequest, detector: DetectorQuery = None) -> Prediction:
         """Analyse one video: its score, its verdict and the timeline of every face."""
-        return await desk.predict(request)
+        return await desk.predict(request, detector)
 
     return router
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.analysis import Analysis, Predictor, TrackTimeline
@@ -53,6 +54,12 @@ class PredictRequest(BaseModel):
         ),
     ]
     detector: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+DetectorQuery = Annotated[
+    str | None,
+    Query(min_length=1, max_length=64, description="which detector; the first one when left out"),
+]
 
 
 class Point(BaseModel):
@@ -120,19 +127,32 @@ class PredictDesk:
         self._inside = 0
         self._turn = asyncio.Semaphore(1)
 
-    async def predict(self, request: PredictRequest) -> Prediction:
+    async def predict(self, request: PredictRequest, detector: str | None = None) -> Prediction:
         """Return what a video scores.
+
+        Args:
+            request: which video, and by which detector.
+            detector: the same, from the query; it may repeat the request's, not contradict it.
 
         Raises:
             Refusal: it cannot be had, is no video, shows no face, or takes too long.
             DetectorUnknown: there is no such detector.
         """
+        named = {name for name in (detector, request.detector) if name is not None}
+        if len(named) > 1:
+            raise refuse(
+                422,
+                "detector_twice",
+                "Two detectors were named",
+                f"{detector!r} in the query and {request.detector!r} in the body",
+                "Name one, in one place",
+            )
         with_place = self._place()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(with_place)
             path, shown = await self._video(request.file_path, stack)
             await stack.enter_async_context(self._turn)
-            analysis = await self._analyse(path, shown, request.detector)
+            analysis = await self._analyse(path, shown, next(iter(named), None))
         if not analysis.tracks:
             raise refuse(
                 422,

@@ -114,6 +114,7 @@ class StatusView(StreamView):
     reconnects: int
     reasons: tuple[AbstainReason, ...]
     model: Model
+    models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
     notice: str
     scores: tuple[ScoreData, ...]
     at: datetime
@@ -240,7 +241,8 @@ def _status(status: StreamStatus, info: StreamInfo, clock: Clock) -> StatusView:
         age_s=status.age_s,
         reconnects=status.reconnects,
         reasons=status.reasons,
-        model=model_data(status.model),
+        model=model_data(status.models[0]),
+        models=tuple(model_data(model) for model in status.models),
         notice=info.notice,
         scores=tuple(score_data(score, info, clock.monotonic()) for score in status.scores),
         at=clock.utc(),

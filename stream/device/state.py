@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from stream.device.slots import Slot, StaleSlot
-from styleflow.detector import Detector
+from styleflow.detector import Detector, Explaining
+from styleflow.overlay import Patch
 
 
 class State:
@@ -65,6 +66,16 @@ class State:
             StaleSlot: a slot is of another generation than its row.
         """
         return self._detector.rate(self._tensors, self._rows(slots))
+
+    def patches(self, slots: Sequence[Slot]) -> tuple[tuple[Patch, ...], ...]:
+        """Return what the detector points at in each slot's newest crop; see `Explaining`.
+
+        Raises:
+            StaleSlot: a slot is of another generation than its row.
+        """
+        if not isinstance(self._detector, Explaining):
+            return ((),) * len(slots)
+        return self._detector.patches(self._tensors, self._rows(slots))
 
     def _rows(self, slots: Sequence[Slot]) -> Tensor:
         for slot in slots:

@@ -1,4 +1,6 @@
-"""The engine of one stream: told what was seen, it says what to compute and what that means.
+"""The engine of one stream and one detector: told what was seen, it says what to compute.
+
+What the answer means, it says too.
 
 Theory of operation. `step` looks at one sampled frame and returns a numbered `Plan` for the device
 with the events that are certain already (tracks that start and end). For every plan it keeps a
@@ -128,12 +130,13 @@ class _Record:
 
 
 class Engine:
-    """One stream's state, from sampled frames to verdicts; a pure object.
+    """One detector's view of one stream, from sampled frames to verdicts; a pure object.
 
     Track numbers must rise within a stream; one that does not is taken for an ended track.
 
     Args:
         stream: id of the stream.
+        detector: name of the model behind its scores.
         clip: cadence and length that the detector was trained on.
         calibration: the detector's.
         status: how far the detector's scores may be trusted.
@@ -143,12 +146,14 @@ class Engine:
     def __init__(
         self,
         stream: str,
+        detector: str,
         clip: ClipSpec,
         calibration: Calibration,
         status: TrainingStatus,
         settings: EngineSettings,
     ) -> None:
         self.stream = stream
+        self.detector = detector
         self.settings = settings
         self.counters = EngineCounters()
         self._clip = clip
@@ -267,7 +272,9 @@ class Engine:
                 if stale is None:
                     self._count(turned_away=1)
                     limit = self.settings.max_tracks
-                    events.append(CapacityReached(self.stream, seen.epoch, number, limit))
+                    events.append(
+                        CapacityReached(self.stream, seen.epoch, number, limit, self.detector)
+                    )
                     continue
                 self._count(evictions=1)
                 forgets.append(self._forget(stale))
@@ -487,6 +494,7 @@ class Engine:
             quality=reading.quality,
             box=reading.box,
             arrived=record.arrived,
+            detector=self.detector,
         )
         yield from self._changed(track, before, opinion.score, record.at)
 
@@ -498,7 +506,7 @@ class Engine:
         track.in_doubt = True
         if not track.refused:
             track.refused = True
-            yield CapacityReached(self.stream, track.epoch, track.number, slots)
+            yield CapacityReached(self.stream, track.epoch, track.number, slots, self.detector)
 
     def _abstain(
         self, track: _Track, record: _Record, reason: AbstainReason
@@ -514,7 +522,11 @@ class Engine:
         now = track.evidence.shown
         if now is before:
             return ()
-        return (VerdictChanged(self.stream, track.epoch, track.number, at, before, now, score),)
+        return (
+            VerdictChanged(
+                self.stream, track.epoch, track.number, at, before, now, score, self.detector
+            ),
+        )
 
     def _give_up(self, record: _Record) -> list[Event]:
         """Treat a plan as never carried out, because a later one was answered before it."""

@@ -61,7 +61,7 @@ class HubSettings:
     Attributes:
         log_events: events per stream that a subscriber may be behind or resume from.
         max_clients: connections at a time; a further one is told to try again later.
-        max_tracks: faces per stream whose newest score is kept; the oldest gives way.
+        max_tracks: faces per stream whose newest scores are kept; the oldest gives way.
         closed_logs: removed streams whose last events one subscriber may still have to read.
     """
 
@@ -122,7 +122,7 @@ class _Stream:
         self.log = EventLog(capacity, floor)
         self.change: StreamChanged | None = None
         self.report = StreamReport(stream, 0, 0.0, 0.0, 0, (), None)
-        self.scores: dict[int, tuple[Score, Message]] = {}
+        self.scores: dict[tuple[int, str], tuple[Score, Message]] = {}
         self.status: Message | None = None
         self.subscriptions: dict[Subscription, None] = {}
         self._snapshot: Message | None = None
@@ -210,7 +210,7 @@ class Subscription:
         if reading.evicted:
             return self._lag(stream, reading)
         event = reading.peek()
-        older = self._states.pop_before(event.key, event.seq, now)
+        older = self._states.pop_before(stream, event.track, event.seq, now)
         if older is not None:
             return older.text
         return reading.advance().text
@@ -305,7 +305,7 @@ class Subscription:
             self._wake()
 
     def _forget(self, stream: str, track: int) -> None:
-        self._states.forget((stream, track))
+        self._states.forget(stream, track)
         self._wake()
 
 
@@ -390,7 +390,9 @@ class Hub:
                 self._publish_status(stream, now, utc)
             case EpochStarted():
                 self._publish_event(stream, event, now, utc)
-                for track in [t for t, (s, _) in stream.scores.items() if s.epoch < event.epoch]:
+                for track in {
+                    t for (t, _), (s, _) in stream.scores.items() if s.epoch < event.epoch
+                }:
                     self._forget(stream, track)
             case TrackEnded(track=track):
                 self._publish_event(stream, event, now, utc)
@@ -516,10 +518,20 @@ class Hub:
         context = stream.context(now, utc)
         rank = STATE_RANK[state_of(score)]
         text = partial(encode, score, context)
-        message = Message(stream.id, context.seq, "score", text, track=score.track, rank=rank)
-        stream.scores[score.track] = (score, message)
+        message = Message(
+            stream.id,
+            context.seq,
+            "score",
+            text,
+            track=score.track,
+            detector=score.detector,
+            rank=rank,
+        )
+        stream.scores[score.track, score.detector] = (score, message)
         if len(stream.scores) > self.settings.max_tracks:
-            self._forget(stream, next(iter(stream.scores)))
+            tracks = dict.fromkeys(track for track, _ in stream.scores)
+            if len(tracks) > self.settings.max_tracks:
+                self._forget(stream, next(iter(tracks)))
         self._offer(stream, message, now)
 
     def _publish_status(self, stream: _Stream, now: float, utc: datetime) -> None:
@@ -553,8 +565,11 @@ class Hub:
             subscription._tell(stream.id)
 
     def _forget(self, stream: _Stream, track: int) -> None:
-        if stream.scores.pop(track, None) is None:
+        own = [key for key in stream.scores if key[0] == track]
+        if not own:
             return
+        for key in own:
+            del stream.scores[key]
         for subscription in stream.subscriptions:
             subscription._forget(stream.id, track)
 

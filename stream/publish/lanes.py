@@ -7,7 +7,8 @@ so they are not copied per subscriber at all: each stream keeps one bounded log,
 only remembers how far it has read. What is evicted from the log before a subscriber has read it
 is lost to that subscriber, which then knows exactly how many there were.
 
-Memory is bounded by construction: the state lane by the live faces of the streams that match plus
+Memory is bounded by construction: the state lane by the live faces of the streams that match, once
+for each detector, plus
 `finals` last words of faces that have gone; a place in a log is two numbers.
 """
 
@@ -19,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Key = tuple[str, int | None]
-"""Stream and track; the track is None for the stream's own status."""
+Key = tuple[str, int | None, str]
+"""Stream, track and detector; for the stream's own status the track is None, the detector empty."""
 
 
 class Message:
@@ -30,11 +31,22 @@ class Message:
         stream: id of the stream.
         seq: its number within the stream.
         track: the face it is about; None for the stream itself.
+        detector: whose score it is; empty when it is no score.
         rank: rank of the score's state, for `min_state`; above every state when not a score.
         critical: a subscriber that loses this one is disconnected rather than left ignorant.
     """
 
-    __slots__ = ("_encode", "_text", "critical", "kind", "rank", "seq", "stream", "track")
+    __slots__ = (
+        "_encode",
+        "_text",
+        "critical",
+        "detector",
+        "kind",
+        "rank",
+        "seq",
+        "stream",
+        "track",
+    )
 
     def __init__(
         self,
@@ -44,6 +56,7 @@ class Message:
         encode: Callable[[], str],
         *,
         track: int | None = None,
+        detector: str = "",
         rank: int = 99,
         critical: bool = False,
     ) -> None:
@@ -51,6 +64,7 @@ class Message:
         self.seq = seq
         self.kind = kind
         self.track = track
+        self.detector = detector
         self.rank = rank
         self.critical = critical
         self._encode: Callable[[], str] | None = encode
@@ -59,7 +73,7 @@ class Message:
     @property
     def key(self) -> Key:
         """Which state this message is the newest of."""
-        return self.stream, self.track
+        return self.stream, self.track, self.detector
 
     @property
     def text(self) -> str:
@@ -172,7 +186,8 @@ class StateLane:
         self._finals_limit = finals
         self._ready: dict[Key, Message] = {}
         self._held: dict[Key, tuple[float, Message]] = {}
-        self._due: list[tuple[float, str, int]] = []
+        self._due: list[tuple[float, str, int, str]] = []
+        self._detectors: dict[str, None] = {}  # seen so far: a handful
         self._sent: dict[Key, float] = {}
         self._finals: dict[Key, None] = {}
 
@@ -182,6 +197,7 @@ class StateLane:
     def offer(self, message: Message, now: float) -> bool:
         """Add a message; return True when it replaced one that was never sent."""
         key = message.key
+        self._detectors[message.detector] = None
         if key in self._ready:
             self._ready[key] = message
             return True
@@ -193,7 +209,7 @@ class StateLane:
             self._ready[key] = message
         else:
             self._held[key] = (due, message)
-            heapq.heappush(self._due, (due, key[0], -1 if key[1] is None else key[1]))
+            heapq.heappush(self._due, (due, key[0], -1 if key[1] is None else key[1], key[2]))
         return False
 
     def pop(self, now: float) -> Message | None:
@@ -203,22 +219,31 @@ class StateLane:
             return None
         return self._leave(next(iter(self._ready)), now)
 
-    def pop_before(self, key: Key, seq: int, now: float) -> Message | None:
-        """Remove and return the message of one key, due or not, if it is older than `seq`."""
-        waiting = self._ready.get(key)
-        if waiting is None and key in self._held:
-            waiting = self._held[key][1]
-        if waiting is None or waiting.seq >= seq:
+    def pop_before(self, stream: str, track: int | None, seq: int, now: float) -> Message | None:
+        """Remove and return a message about one face, due or not, that is older than `seq`.
+
+        Of several detectors' messages the oldest.
+        """
+        waiting = [
+            message
+            for key in self._keys(stream, track)
+            if (message := self._waiting(key)) is not None and message.seq < seq
+        ]
+        if not waiting:
             return None
-        return self._leave(key, now)
+        return self._leave(min(waiting, key=lambda message: message.seq).key, now)
 
     def due(self) -> float | None:
         """Return when the next held message may go; None when none is held."""
         self._discard_stale()
         return self._due[0][0] if self._due else None
 
-    def forget(self, key: Key) -> None:
-        """Expect nothing more of a key; its last message, if it waits, goes at once."""
+    def forget(self, stream: str, track: int | None) -> None:
+        """Expect nothing more about a face; its last messages, if any wait, go at once."""
+        for key in self._keys(stream, track):
+            self._forget_key(key)
+
+    def _forget_key(self, key: Key) -> None:
         self._sent.pop(key, None)
         if key in self._held:
             self._ready[key] = self._held.pop(key)[1]
@@ -235,6 +260,13 @@ class StateLane:
         for lane in lanes:
             for key in [key for key in lane if key[0] == stream]:
                 del lane[key]
+
+    def _keys(self, stream: str, track: int | None) -> list[Key]:
+        return [(stream, track, detector) for detector in self._detectors]
+
+    def _waiting(self, key: Key) -> Message | None:
+        held = self._held.get(key)
+        return self._ready.get(key) or (held[1] if held is not None else None)
 
     def _leave(self, key: Key, now: float) -> Message:
         message = self._ready.pop(key, None) or self._held.pop(key)[1]
@@ -260,5 +292,5 @@ class StateLane:
             heapq.heappop(self._due)
 
 
-def _key(entry: tuple[float, str, int]) -> Key:
-    return entry[1], None if entry[2] < 0 else entry[2]
+def _key(entry: tuple[float, str, int, str]) -> Key:
+    return entry[1], None if entry[2] < 0 else entry[2], entry[3]

@@ -67,26 +67,54 @@ RESUME_GAP = 4409
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """One of the models that score a stream.
+
+    Attributes:
+        model: what is known of it.
+        calibrated: whether its calibration was fitted to validation data.
+    """
+
+    model: ModelCard
+    calibrated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What every message about a stream says besides the event itself.
 
     Attributes:
         name: what people call the stream.
-        model: the model behind its scores.
-        calibrated: whether the model's calibration was fitted to validation data.
+        model: the model behind its scores, or the first of several.
+        calibrated: whether that model's calibration was fitted to validation data.
         demo: whether it is a demo source.
+        others: further models that score it side by side.
     """
 
     name: str
     model: ModelCard
     calibrated: bool
     demo: bool
+    others: tuple[Voice, ...] = ()
+
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """Every model that scores the stream, the first one first."""
+        return (Voice(self.model, self.calibrated), *self.others)
+
+    def voice(self, detector: str) -> Voice:
+        """Return the model of a name; the first one when there is none of that name."""
+        return next((v for v in self.voices if v.model.name == detector), self.voices[0])
 
     @property
     def notice(self) -> str:
-        """What must stand beside every score of this stream; empty when nothing must."""
-        said = notice(self.model, demo=self.demo)
-        if self.calibrated or self.model.status is not TrainingStatus.TRAINED:
+        """What must stand beside the first model's scores; empty when nothing must."""
+        return self.notice_of(self.voices[0])
+
+    def notice_of(self, voice: Voice) -> str:
+        """Return what must stand beside every score of a model; empty when nothing must."""
+        said = notice(voice.model, demo=self.demo)
+        if voice.calibrated or voice.model.status is not TrainingStatus.TRAINED:
             return said
         uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
         return f"{said}; {uncalibrated}" if said else uncalibrated
@@ -186,6 +214,9 @@ class CalibrationData(_Model):
     fitted: bool
 
 
+DetectorName = Annotated[str, Field(min_length=1, max_length=128)]
+"""Which of a stream's models speaks: the `name` of its `model`, or `ensemble`."""
+
 State = Literal["warming", "abstain", "ok", "suspect"]
 
 STATE_RANK: dict[str, int] = {"warming": 0, "abstain": 1, "ok": 2, "suspect": 3}
@@ -196,6 +227,7 @@ class ScoreData(_Model):
     """The rolling score of one face: 1 leans fake. Evidence, not proof."""
 
     track: int = Field(description="number of the face within its stream, never used twice")
+    detector: DetectorName = Field(description="whose score it is; a face has one per detector")
     window: Window
     p: Share = Field(description="the published score: smoothed probability that it is fake")
     lo: Share = Field(description="lower end of the interval around p")
@@ -239,6 +271,7 @@ class StreamAddedData(_Model):
     id: str
     name: str
     model: Model
+    models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
     demo: bool
     notice: str
 
@@ -295,6 +328,7 @@ class CapacityReachedData(_Model):
     kind: Literal["capacity_reached"] = "capacity_reached"
     id: str
     track: int
+    detector: DetectorName
     slots: int
 
 
@@ -304,6 +338,7 @@ class VerdictChangedData(_Model):
     kind: Literal["verdict_changed"] = "verdict_changed"
     id: str
     track: int
+    detector: DetectorName
     at: Number
     previous: Verdict
     verdict: Verdict
@@ -331,11 +366,14 @@ class SnapshotData(_Model):
 
     name: str
     model: Model
+    models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
     calibration: CalibrationData
     demo: bool
     notice: str
     status: StatusData
-    scores: tuple[ScoreData, ...] = Field(description="the newest score of every live face")
+    scores: tuple[ScoreData, ...] = Field(
+        description="the newest score of every live face, one per detector"
+    )
 
 
 class SubscribedData(_Model):
@@ -585,6 +623,7 @@ def encode_snapshot(stream: str, view: View, context: Context) -> str:
     data = SnapshotData(
         name=info.name,
         model=model_data(info.model),
+        models=tuple(model_data(voice.model) for voice in info.voices),
         calibration=CalibrationData(fitted=info.calibrated),
         demo=info.demo,
         notice=info.notice,
@@ -607,6 +646,7 @@ def encode_added(stream: str, epoch: int, context: Context) -> str:
         id=event_id(stream, context.seq),
         name=info.name,
         model=model_data(info.model),
+        models=tuple(model_data(voice.model) for voice in info.voices),
         demo=info.demo,
         notice=info.notice,
     )
@@ -665,8 +705,10 @@ def state_of(score: Score) -> State:
 def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
     """Return what the wire says about a score."""
     state = state_of(score)
+    voice = info.voice(score.detector)
     return ScoreData(
         track=score.track,
+        detector=score.detector,
         window=Window(
             pts_start=score.start, pts_end=score.end, frames=score.frames, missing=score.missing
         ),
@@ -680,11 +722,11 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         summary=summary(state, score.reasons),
         quality=_quality(score.quality),
         box=_box(score.box),
-        model=model_data(info.model),
-        calibration=CalibrationData(fitted=info.calibrated),
+        model=model_data(voice.model),
+        calibration=CalibrationData(fitted=voice.calibrated),
         latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
         demo=info.demo,
-        notice=info.notice,
+        notice=info.notice_of(voice),
     )
 
 
@@ -754,18 +796,22 @@ def _event_data(event: Event, context: Context) -> EventData:
         case TrackEnded():
             return TrackEndedData(id=name, track=event.track, at=event.at, reason=event.reason)
         case CapacityReached():
-            return CapacityReachedData(id=name, track=event.track, slots=event.slots)
+            return CapacityReachedData(
+                id=name, track=event.track, detector=event.detector, slots=event.slots
+            )
         case VerdictChanged():
+            voice = context.info.voice(event.detector)
             return VerdictChangedData(
                 id=name,
                 track=event.track,
+                detector=event.detector,
                 at=event.at,
                 previous=event.previous,
                 verdict=event.verdict,
                 score=event.score,
-                model=model_data(context.info.model),
+                model=model_data(voice.model),
                 demo=context.info.demo,
-                notice=context.info.notice,
+                notice=context.info.notice_of(voice),
             )
         case Score() | StreamReport():
             raise TypeError(f"{type(event).__name__} is state, not an event")

@@ -25,6 +25,7 @@ Departs: FFHQ-like framing (eyes a quarter of the crop apart) in place of FTCN's
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -36,6 +37,9 @@ from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, Points, 
 
 Transform = NDArray[np.float64]
 """A 2x3 matrix that maps (x, y, 1) to (x, y)."""
+
+Cut = Callable[[Image, Transform, int], Image]
+"""Makes the square crop of a side, in pixels, that an anchor cuts out of a picture."""
 
 TEMPLATE_PX = 256
 """The template is stated for crops of this size and scales with them."""
@@ -83,6 +87,7 @@ class Anchoring:
         mean: mean of all frames' points until the anchor has settled.
         smoothed: points smoothed in media time.
         at: media time of this frame.
+        goal: where the five points belong in template space, `(5, 2)`.
     """
 
     anchor: Transform
@@ -92,11 +97,14 @@ class Anchoring:
     mean: Points
     smoothed: Points
     at: float
+    goal: Points
 
     @classmethod
-    def begin(cls, at: float, points: Points) -> Anchoring:
+    def begin(cls, at: float, points: Points, goal: Points | None = None) -> Anchoring:
         """Return the anchoring of a track's first frame. Raises ShapeMismatch: see `fit`."""
-        return cls(fit(points), None, 1, settled=False, mean=points, smoothed=points, at=at)
+        goal = template() if goal is None else goal
+        anchor = fit(points, goal)
+        return cls(anchor, None, 1, settled=False, mean=points, smoothed=points, at=at, goal=goal)
 
     def advance(
         self, at: float, points: Points, settings: AnchorSettings | None = None
@@ -108,20 +116,21 @@ class Anchoring:
         mean = self.mean if self.settled else self.mean + (points - self.mean) / frames
         weight = 1.0 - 0.5 ** (max(at - self.at, 0.0) / settings.half_life_s)
         smoothed = self.smoothed + weight * (points - self.smoothed)
-        if _strays(anchor, points, settings, settings.far):
+        if _strays(anchor, points, self.goal, settings, settings.far):
             smoothed = points
         settles = not self.settled and frames >= settings.settle_frames
-        strays = _strays(anchor, smoothed, settings)
+        strays = _strays(anchor, smoothed, self.goal, settings)
         if settles and not strays:
             smoothed = mean
         return Anchoring(
             anchor,
-            fit(smoothed) if settles or strays else None,
+            fit(smoothed, self.goal) if settles or strays else None,
             frames,
             settled=self.settled or settles or strays,
             mean=mean,
             smoothed=smoothed,
             at=at,
+            goal=self.goal,
         )
 
 
@@ -131,11 +140,22 @@ class Aligner:
     Args:
         size_px: side of the square crops.
         settings: when an anchor moves.
+        goal: where the five points belong in a crop of 256 pixels, `(5, 2)`; our template when
+            None.
+        cut: makes the crop, as `warp` does.
     """
 
-    def __init__(self, size_px: int, settings: AnchorSettings | None = None) -> None:
+    def __init__(
+        self,
+        size_px: int,
+        settings: AnchorSettings | None = None,
+        goal: Points | None = None,
+        cut: Cut | None = None,
+    ) -> None:
         self.size_px = size_px
         self.settings = settings or AnchorSettings()
+        self._goal = template() if goal is None else goal
+        self._cut = warp if cut is None else cut
 
     def align(
         self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
@@ -159,11 +179,11 @@ class Aligner:
         if not is_alignable(points):
             return None
         if before is None:
-            now = Anchoring.begin(at, points)
+            now = Anchoring.begin(at, points, self._goal)
         else:
             now = before.advance(at, points, self.settings)
-        crop = warp(image, now.anchor, self.size_px)
-        moved = None if now.moved is None else warp(image, now.moved, self.size_px)
+        crop = self._cut(image, now.anchor, self.size_px)
+        moved = None if now.moved is None else self._cut(image, now.moved, self.size_px)
         quality = measure_quality(crop if moved is None else moved, tracked.face)
         return AlignedFace(tracked.track, tracked.face, crop, moved, quality), now
 
@@ -270,14 +290,18 @@ def yaw_deg(points: Points) -> float:
 
 
 def _strays(
-    anchor: Transform, points: Points, settings: AnchorSettings, times: float = 1.0
+    anchor: Transform,
+    points: Points,
+    goal: Points,
+    settings: AnchorSettings,
+    times: float = 1.0,
 ) -> bool:
     """Say whether points, seen through an anchor, lie too far from the template."""
     seen = apply(anchor, points)
     if not is_alignable(seen):
         return True
-    shift = float(np.hypot(*(seen.mean(axis=0) - _TEMPLATE.mean(axis=0))))
-    back = fit(seen)
+    shift = float(np.hypot(*(seen.mean(axis=0) - goal.mean(axis=0))))
+    back = fit(seen, goal)
     scale = math.hypot(back[0, 0], back[1, 0])
     roll = math.degrees(math.atan2(back[1, 0], back[0, 0]))
     return (

@@ -34,14 +34,14 @@ def seed_weights(network: nn.Module, seed: int) -> None:
         m.conv: math.sqrt(2.0) for m in network.modules() if isinstance(m, ConvNorm) and m.relu
     }
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
             fan_in = module.weight[0].numel()
             bound = gains.get(module, 1.0) * math.sqrt(3.0 / fan_in)
             _fill(module.weight, f"{name}.weight", seed, bound)
         elif isinstance(module, nn.GRU):
             for part, weight in module.named_parameters():
                 _fill(weight, f"{name}.{part}", seed, 1 / math.sqrt(module.hidden_size))
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             module.reset_running_stats()
             module.weight.data.fill_(1.0)
         elif isinstance(module, nn.LayerNorm):

@@ -75,7 +75,7 @@ def test_whatever_carries_a_score_says_when_it_must_not_be_believed(
     score: Score, info: StreamInfo
 ) -> None:
     """Untrained, uncalibrated and demo are in every message with a number, in plain words."""
-    change = VerdictChanged("lobby", 1, 1, 0.0, score.verdict, score.verdict, 0.5)
+    change = VerdictChanged("lobby", 1, 1, 0.0, score.verdict, score.verdict, 0.5, score.detector)
     for event in (score, change):
         data = json.loads(encode(event, _context(info, 5.0)))["data"]
         assert data["demo"] == info.demo

@@ -20,6 +20,7 @@ from styleflow.card import TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import AlignedFace, Box, Face, FaceQuality
 
+DETECTOR = "styleflow-live"
 CLIP = ClipSpec(frames=32, cadence_hz=12.5, size_px=4)
 """A common cadence and length; the crops are as small as they may be."""
 
@@ -122,7 +123,9 @@ def engine(
     status: TrainingStatus = TrainingStatus.TRAINED,
 ) -> Engine:
     """Return an engine with the common clip and a calibration that changes nothing."""
-    return Engine(stream, CLIP, Calibration(fitted=True), status, settings or EngineSettings())
+    return Engine(
+        stream, DETECTOR, CLIP, Calibration(fitted=True), status, settings or EngineSettings()
+    )
 
 
 def play(core: Engine, device: FakeDevice, trace: Iterable[Perceived]) -> list[Event]:

@@ -40,8 +40,8 @@ def toy_pipeline(
     """Return a pipeline with a toy network."""
     network = toy_network()
     return Pipeline(
-        Device(network, slots),
-        lambda: Perception(finder(), network.clip),  # type: ignore[arg-type]
+        [Device(network, slots)],
+        lambda: Perception(finder(), [network.clip]),  # type: ignore[arg-type]
         settings,
         ManualClock(),
     )

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from stream.analysis import Analysis, TrackTimeline
+from stream.analysis import Analysis, Predictor, TrackTimeline
 from stream.clock import Clock, ManualClock
 from stream.errors import StreamExists, StreamUnknown
 from stream.events import ConnectionState, TrackEnd, Verdict
@@ -80,7 +80,7 @@ class PlayedAnalyzer:
             age_s=None,
             reconnects=0,
             reasons=(),
-            model=UNTRAINED,
+            models=(UNTRAINED,),
             scores=(score(stream),),
         )
 
@@ -135,6 +135,7 @@ class WebRig:
         hub: HubSettings | None = None,
         clock: Clock | None = None,
         resolve: Callable[[str, int], Any] | None = None,
+        predictor: Predictor | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -144,7 +145,7 @@ class WebRig:
         self.app: FastAPI = create_app(
             self.control,
             self.hub,
-            self.predictor,
+            predictor or self.predictor,
             settings or WebSettings(),
             self.clock,
             self.registry,

@@ -56,13 +56,14 @@ def score(stream: str = "lobby", track: int = 1, value: float = 0.25, **changes:
         quality=FaceQuality(face_px=140.0, sharpness=90.0, brightness=120.0, yaw_deg=4.0),
         box=Box(10.0, 20.0, 150.0, 160.0),
         arrived=0.0,
+        detector=CARD.name,
     )
     return replace(made, **changes)
 
 
 def verdict_changed(stream: str = "lobby", track: int = 1) -> VerdictChanged:
     """Return a change to suspect."""
-    return VerdictChanged(stream, 1, track, 2.0, Verdict.CLEAR, Verdict.SUSPECT, 0.9)
+    return VerdictChanged(stream, 1, track, 2.0, Verdict.CLEAR, Verdict.SUSPECT, 0.9, CARD.name)
 
 
 def track_started(stream: str = "lobby", track: int = 1) -> TrackStarted:
@@ -105,6 +106,7 @@ shares = st.one_of(st.floats(min_value=0.0, max_value=1.0), numbers)
 reasons = st.lists(st.sampled_from(AbstainReason), max_size=4).map(tuple)
 verdicts = st.sampled_from(Verdict)
 texts = st.text(max_size=40)
+detectors = st.sampled_from(["styleflow-live", "caddm-resnet34", "ensemble"])
 
 infos = st.builds(
     StreamInfo,
@@ -140,6 +142,7 @@ scores = st.builds(
     quality=st.builds(FaceQuality, numbers, numbers, numbers, numbers),
     box=st.builds(Box, numbers, numbers, numbers, numbers),
     arrived=numbers,
+    detector=detectors,
 )
 
 changes = st.builds(
@@ -158,8 +161,10 @@ events = st.one_of(
     st.builds(EpochStarted, streams, epochs, st.sampled_from(EpochCause)),
     st.builds(TrackStarted, streams, epochs, tracks, numbers),
     st.builds(TrackEnded, streams, epochs, tracks, numbers, st.sampled_from(TrackEnd)),
-    st.builds(CapacityReached, streams, epochs, tracks, st.integers(0, 4096)),
-    st.builds(VerdictChanged, streams, epochs, tracks, numbers, verdicts, verdicts, shares),
+    st.builds(CapacityReached, streams, epochs, tracks, st.integers(0, 4096), detectors),
+    st.builds(
+        VerdictChanged, streams, epochs, tracks, numbers, verdicts, verdicts, shares, detectors
+    ),
     st.builds(
         StreamReport,
         stream=streams,

@@ -34,7 +34,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score with a toy network and a finder that always sees a face."""
 
-    def pipeline(settings: Any, clock: Clock, observe: Any = None) -> Any:
+    def pipeline(settings: Any, clock: Clock, observe: Any = None, **options: Any) -> Any:
         return toy_pipeline()
 
     monkeypatch.setattr(wiring, "pipeline", pipeline)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from stream.errors import SettingInvalid
 from stream.events import Frame, Perceived
-from stream.perception import Perception, PerceptionSettings
+from stream.perception import Grid, Perception, PerceptionSettings
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import Face, Image
 from styleflow.faces.track import TrackEnd, TrackerSettings
@@ -27,7 +28,7 @@ class Video:
 
     def __init__(self, settings: PerceptionSettings = PLAIN) -> None:
         self.finder = ScriptedFinder([()])
-        self.perception = Perception(self.finder, CLIP, settings)
+        self.perception = Perception(self.finder, [CLIP], settings)
         self.slot = 0
 
     def show(
@@ -45,7 +46,9 @@ class Video:
             self.finder.now = faces
             at, self.slot = self.slot / 25, self.slot + 1
             frame = Frame("hall", epoch, self.slot, at, 100 + at, image, contaminated, 25.0)
-            seen.append(self.perception.perceive(frame, overrun))
+            (view,) = self.perception.perceive(frame, overrun)
+            assert view is not None
+            seen.append(view)
         return seen
 
 
@@ -142,7 +145,97 @@ def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
     video = Video()
     for i in range(60):
         video.show((face_at(200, 200), i), frames=2)
-    assert len(video.perception._anchorings) == 1
+    assert len(video.perception._views[0]._anchorings) == 1
     assert [e.track for e in video.perception.close(TrackEnd.LOST)] == [60]
-    assert video.perception._anchorings == {}
+    assert video.perception._views[0]._anchorings == {}
     assert video.perception.close() == ()
+
+
+def spec(cadence_hz: float) -> ClipSpec:
+    return ClipSpec(4, cadence_hz, 32)
+
+
+@pytest.mark.parametrize(
+    ("cadences", "grid_hz", "strides"),
+    [
+        ((12.5,), 12.5, (1,)),
+        ((25.0, 5.0, 2.5), 25.0, (1, 5, 10)),
+        ((12.5, 5.0), 25.0, (2, 5)),
+        ((2.5, 12.5), 12.5, (5, 1)),
+    ],
+)
+def test_clips_meet_on_the_coarsest_common_grid(cadences, grid_hz, strides) -> None:
+    assert Grid.common([spec(hz) for hz in cadences]) == Grid(grid_hz, strides)
+
+
+def test_cadences_that_never_meet_are_refused() -> None:
+    with pytest.raises(SettingInvalid, match="25, 7"):
+        Grid.common([spec(25.0), spec(7.0)])
+
+
+class Slots:
+    """Frames by slot, seen by one fast and one slow clip."""
+
+    def __init__(self) -> None:
+        self.finder = ScriptedFinder([()])
+        self.perception = Perception(self.finder, [spec(10.0), spec(2.0)], PLAIN)
+
+    def show(self, slot: int, *people: tuple[Face, int], overrun: int = 0, epoch: int = 0):
+        self.finder.now = tuple(face for face, _ in people)
+        image = picture(self.finder.now, tuple(person for _, person in people))
+        at = slot / 10
+        frame = Frame("hall", epoch, slot, at, 100 + at, image, source_fps=10.0)
+        return self.perception.perceive(frame, overrun)
+
+
+ONE, TWO = (face_at(200, 200), 1), (face_at(450, 200), 2)
+
+
+def test_a_slow_clip_takes_the_next_frame_when_its_own_is_missing() -> None:
+    slots = Slots()
+    seen = {slot: slots.show(slot, ONE) for slot in (0, 1, 4, 6, 7, 10)}
+    assert [slot for slot, (_, slow) in seen.items() if slow is not None] == [0, 6, 10]
+    assert [slow.slot for _, slow in seen.values() if slow is not None] == [0, 1, 2]
+    assert all(fast is not None for fast, _ in seen.values())
+
+
+def test_a_slow_clip_learns_later_what_began_and_ended() -> None:
+    slots = Slots()
+    slots.show(0, ONE)
+    started = [slots.show(slot, ONE, TWO) for slot in range(1, 6)]
+    assert [view.started for view, _ in started if view.started] == [(2,)]
+    (_, slow) = started[-1]
+    assert slow is not None
+    assert slow.started == (2,)
+    gone = [slots.show(slot, TWO) for slot in range(6, 21)]
+    (ended,) = [fast.ended for fast, _ in gone if fast.ended]
+    (told,) = [slow.ended for _, slow in gone if slow is not None and slow.ended]
+    assert told == ended
+
+
+def test_a_face_between_two_frames_of_a_slow_clip_was_never_there_for_it() -> None:
+    slots = Slots()
+    slots.show(0)
+    slots.show(1, ONE)
+    slots.perception.close()
+    (_, slow) = slots.show(5)
+    assert slow is not None
+    assert (slow.started, slow.ended) == ((), ())
+
+
+def test_a_new_epoch_is_due_for_every_clip_at_once() -> None:
+    slots = Slots()
+    slots.show(0, ONE)
+    fast, slow = slots.show(0, ONE, epoch=1)
+    assert fast is not None
+    assert slow is not None
+    assert fast.ended == slow.ended != ()
+
+
+def test_overrun_is_counted_in_each_clips_own_frames() -> None:
+    slots = Slots()
+    slots.show(0)
+    slots.show(4, overrun=3)
+    _, slow = slots.show(12, overrun=7)
+    assert slow is not None
+    assert slow.overrun == 2

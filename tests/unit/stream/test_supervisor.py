@@ -26,6 +26,7 @@ from stream.streams import StreamSpec
 from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, toy_pipeline
+from tests.support.published import toy_pipeline_of
 
 PATIENCE_S = 30
 Message = dict[str, Any]
@@ -223,7 +224,7 @@ async def test_a_broken_device_makes_the_process_unhealthy(clip: Path) -> None:
 
 
 async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None:
-    desk = FileAnalyzer(toy_pipeline, EAGER)
+    desk = FileAnalyzer(lambda name: toy_pipeline(), ("styleflow-live",), EAGER)
     first, second = await asyncio.gather(
         desk(clip, shown="one.mp4", detector=None), desk(clip, shown="two.mp4", detector=None)
     )
@@ -236,10 +237,49 @@ async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None
 
 
 async def test_cancelling_an_analysis_frees_the_desk(clip: Path) -> None:
-    desk = FileAnalyzer(toy_pipeline, EAGER)
+    desk = FileAnalyzer(lambda name: toy_pipeline(), ("styleflow-live",), EAGER)
     running = asyncio.create_task(desk(clip, shown="x", detector=None))
     await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (await desk(clip, shown="y", detector=None)).source == "y"
+
+
+async def test_two_detectors_score_one_stream_live(clip: Path) -> None:
+    """Each has its newest score, in the status as on the wire; the face ends for both."""
+    names = {"styleflow-live", "caddm-resnet34"}
+    pipeline = toy_pipeline_of(*sorted(names))
+    async with analyzing(pipeline) as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        for name in names:
+            await listener.until(
+                lambda m, name=name: m["type"] == "score" and m["data"]["detector"] == name  # type: ignore[misc]
+            )
+        status = analyzer.status("a")
+        assert {card.name for card in status.models} == names
+        assert {score.detector for score in status.scores} <= names
+        assert analyzer.health().live
+        await analyzer.remove("a")
+        await listener.until(is_event("stream_removed"))
+        ends = [m for m in listener.messages if is_event("track_ended")(m)]
+        starts = [m for m in listener.messages if is_event("track_started")(m)]
+        assert len(ends) == len(starts)
+        assert [device.stats.used for device in pipeline.devices] == [0, 0]
+
+
+async def test_a_file_is_analyzed_by_the_detector_that_was_asked_for(clip: Path) -> None:
+    """Each detector's pipeline is made once, at its first call."""
+    made: list[str] = []
+
+    def pipeline(name: str) -> Pipeline:
+        made.append(name)
+        return toy_pipeline_of(name)
+
+    desk = FileAnalyzer(pipeline, ("styleflow-live", "caddm-resnet34"), EAGER)
+    for asked in (None, "caddm-resnet34", "caddm-resnet34", "styleflow-live"):
+        analysis = await desk(clip, shown="disc.mp4", detector=asked)
+        assert analysis.model.name == (asked or "styleflow-live")
+    assert made == ["styleflow-live", "caddm-resnet34"]
+    with pytest.raises(DetectorUnknown, match="caddm-resnet34"):
+        await desk(clip, shown="disc.mp4", detector="fakestormer-c23")

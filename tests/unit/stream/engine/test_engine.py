@@ -293,7 +293,7 @@ def test_a_refused_track_is_told_of_once_and_starts_when_there_is_room() -> None
     both = [seen(0, face(1), face(2), started=(1, 2))]
     both += [seen(slot, face(1), face(2)) for slot in range(1, 20)]
     events = play(core, device, both)
-    assert of(CapacityReached, events) == [CapacityReached("lobby", 0, 2, 1)]
+    assert of(CapacityReached, events) == [CapacityReached("lobby", 0, 2, 1, "styleflow-live")]
     assert {score.track for score in of(Score, events)} == {1}
     assert core.counters.refusals == 20
     gone = seen(20, face(2), ended=[EndedTrack(1, TrackEnd.LOST)])
@@ -313,7 +313,7 @@ def test_the_face_seen_longest_ago_makes_room_but_one_in_sight_does_not() -> Non
     ]
     assert plan.forgets == (Forget(KEY),)
     _, events = core.step(seen(3, face(2), face(3), face(4), started=(4,)))
-    assert events == (CapacityReached("lobby", 0, 4, 2),)
+    assert events == (CapacityReached("lobby", 0, 4, 2, "styleflow-live"),)
     assert (core.counters.evictions, core.counters.turned_away) == (1, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from stream.events import ConnectionState, EpochCause, EpochStarted, StreamChanged
 from stream.publish.hub import Filter, HubFull, HubSettings
-from stream.publish.messages import CloseCode, ResumePoint
+from stream.publish.messages import CloseCode, ResumePoint, Voice
+from styleflow.card import TrainingStatus
 from tests.support.wire import (
+    CARD,
     INFO,
     HubRig,
     score,
@@ -287,3 +290,48 @@ def _points(seen: list[dict[str, object]]) -> dict[str, ResumePoint]:
         seq = max(message["seq"], best)  # type: ignore[call-overload]
         points[message["stream"]] = ResumePoint(epoch=message["epoch"], seq=seq)  # type: ignore[index, arg-type]
     return points
+
+
+def test_each_detector_of_a_face_has_a_newest_score_of_its_own() -> None:
+    rig = HubRig()
+    subscription = rig.hub.subscribe(Filter(max_hz=60.0), nothing)
+    rig.read(subscription)
+    for value in (0.1, 0.2):
+        rig.publish(score(value=value), score(value=value + 0.5, detector="caddm-resnet34"))
+    sent = [(m["data"]["detector"], m["data"]["p"]) for m in rig.read(subscription)]
+    assert sent == [("styleflow-live", 0.2), ("caddm-resnet34", 0.7)]
+    late = rig.hub.subscribe(Filter(), nothing)
+    (snapshot,) = rig.read(late)
+    assert {s["detector"] for s in snapshot["data"]["scores"]} == {
+        "styleflow-live",
+        "caddm-resnet34",
+    }
+
+
+def test_the_last_scores_of_all_detectors_go_out_before_a_face_ends() -> None:
+    rig = HubRig()
+    subscription = rig.hub.subscribe(Filter(max_hz=0.1), nothing)
+    rig.read(subscription)
+    for value in (0.1, 0.2):
+        rig.publish(score(value=value), score(value=value, detector="caddm-resnet34"))
+        rig.read(subscription)
+    rig.publish(track_ended())
+    sent = rig.read(subscription)
+    assert [m["type"] for m in sent] == ["score", "score", "event"]
+    assert [m["data"].get("detector") for m in sent[:2]] == ["styleflow-live", "caddm-resnet34"]
+    (snapshot,) = rig.read(rig.hub.subscribe(Filter(), nothing))
+    assert snapshot["data"]["scores"] == []
+
+
+def test_a_score_carries_the_card_of_its_own_model() -> None:
+    rig = HubRig()
+    other = replace(CARD, name="caddm-resnet34", status=TrainingStatus.UNCALIBRATED)
+    rig.hub.announce("lobby", replace(INFO, others=(Voice(other, False),)))
+    subscription = rig.hub.subscribe(Filter(types=frozenset({"score"})), nothing)
+    rig.read(subscription)
+    rig.publish(score(), score(detector="caddm-resnet34"))
+    first, second = (m["data"] for m in rig.read(subscription))
+    assert (first["model"]["name"], first["notice"]) == ("styleflow-live", "")
+    assert second["model"]["status"] == "uncalibrated"
+    assert "uncalibrated" in second["notice"]
+    assert second["calibration"] == {"fitted": False}

@@ -1,0 +1,92 @@
+"""`styleflow checkpoints`: the published detectors' weights, listed, looked at, brought in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from styleflow import importing, safe_pickle
+from styleflow.checkpoint import Checkpoint, load, save
+from styleflow.errors import CheckpointInvalid
+from styleflow.models.port import LAYOUTS, unwrap
+
+
+def show_published(out: Console) -> None:
+    """Print which files the authors publish, where, and under which licence."""
+    table = Table(title="published weights; none are shipped", title_justify="left")
+    for column in ("detector", "file", "where", "licence"):
+        table.add_column(column, overflow="fold")
+    for name in importing.PUBLISHED:
+        for publication in importing.publications(name):
+            table.add_row(name, publication.file, publication.page, publication.licence)
+    out.print(table)
+    out.print(
+        "Import one with: styleflow checkpoints import DETECTOR FILE", markup=False, highlight=False
+    )
+
+
+def show_file(path: Path, out: Console) -> None:
+    """Print what a file of weights is.
+
+    Raises:
+        CheckpointInvalid: it cannot be read, or belongs to no detector.
+    """
+    if not path.is_file():
+        raise CheckpointInvalid(path, "there is no such file")
+    if importing.is_ours(path):
+        _show(load(path), out)
+        return
+    for line in describe_theirs(path):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def describe_theirs(path: Path) -> list[str]:
+    """Return what an authors' file holds and how it compares with the networks here."""
+    content = safe_pickle.read(path)
+    part = importing.styleflow_part(content)
+    if part is not None:
+        name, ported = part
+        return [f"{path.name}: StyleFlow's {name}: {ported.report}", f"dimensions: {ported.dims}"]
+    try:
+        compared = {
+            name: importing.compare(unwrap(content, layout.wrapper), layout)
+            for name, layout in LAYOUTS.items()
+        }
+    except ValueError as error:
+        raise CheckpointInvalid(path, str(error)) from None
+    most = max(report.fitting for report in compared.values())
+    if not most:
+        raise CheckpointInvalid(path, "belongs to no detector that is known here")
+    # FakeSTormer's files are alike: only their names tell on which compression each was trained.
+    names = [name for name, report in compared.items() if report.fitting == most]
+    return [f"{path.name}: {' or '.join(names)}: {compared[names[0]]}"]
+
+
+def bring_in(name: str, files: Sequence[Path], out_path: Path, out: Console) -> None:
+    """Import the authors' files and write our checkpoint."""
+    for path in files:
+        if not path.is_file():
+            raise importing.missing_weights(name, path)
+    checkpoint, report = importing.import_files(files, name)
+    save(checkpoint, out_path)
+    out.print(str(report), markup=False, highlight=False, soft_wrap=True)
+    _show(checkpoint, out)
+    out.print(f"written: {out_path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(checkpoint: Checkpoint, out: Console) -> None:
+    card = checkpoint.card
+    for key, value in (
+        ("detector", checkpoint.kind),
+        ("version", checkpoint.version),
+        ("looks at time", card.mode.value),
+        ("status", card.status.value),
+        ("sha256", card.sha256),
+        ("tensors", str(len(checkpoint.tensors))),
+        ("dimensions", str(checkpoint.dimensions)),
+        ("provenance", checkpoint.provenance),
+    ):
+        out.print(f"{key + ':':<15}{value}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""`analyze --overlay DIR`: pictures with what a detector points at drawn into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stream.pipeline import Explanation
+from styleflow.faces.face import Image
+from styleflow.faces.framing import in_picture
+
+MAX_PICTURES = 2000
+_COLOUR = (230, 60, 60)
+_MOST_OPAQUE = 0.45
+
+
+class Album:
+    """A folder of annotated pictures, one per face and rating.
+
+    Args:
+        folder: made when the first picture is written.
+
+    Attributes:
+        written: pictures so far.
+        left_out: pictures beyond `MAX_PICTURES`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.written = 0
+        self.left_out = 0
+        self._folder = folder
+
+    def add(self, said: Explanation) -> None:
+        """Write one picture."""
+        if self.written >= MAX_PICTURES:
+            self.left_out += 1
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"{said.frame.epoch:03d}-{said.frame.at:09.3f}s-{said.detector}-face{said.track}.png"
+        done, data = cv2.imencode(".png", cv2.cvtColor(annotated(said), cv2.COLOR_RGB2BGR))
+        if not done:
+            raise OSError(f"cannot encode {name}")
+        (self._folder / name).write_bytes(data.tobytes())
+        self.written += 1
+
+
+def annotated(said: Explanation) -> Image:
+    """Return the picture with the face's box and the patches, stronger ones more opaque."""
+    picture = np.ascontiguousarray(said.frame.image)
+    height, width = picture.shape[:2]
+    box = said.face.box
+    drawn = picture.copy()
+    if said.patches:
+        quads = in_picture(said.patches, said.clip, said.face, width, height)
+        for patch, quad in zip(said.patches, np.rint(quads).astype(np.int32), strict=True):
+            layer = drawn.copy()
+            cv2.fillPoly(layer, [quad], _COLOUR)
+            weight = _MOST_OPAQUE * patch.strength
+            drawn = np.asarray(cv2.addWeighted(layer, weight, drawn, 1 - weight, 0), np.uint8)
+            cv2.polylines(drawn, [quad], isClosed=True, color=_COLOUR)
+    top_left, bottom_right = (round(box.x0), round(box.y0)), (round(box.x1), round(box.y1))
+    cv2.rectangle(drawn, top_left, bottom_right, (60, 200, 120))
+    words = f"{said.detector} {said.frame.at:.2f} s"
+    cv2.putText(drawn, words, (6, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255))
+    return np.asarray(drawn, np.uint8)

@@ -1,0 +1,187 @@
+"""One way to cut a face out for every detector, live and in training data alike.
+
+A detector must see faces framed as in its training, so each clip names its `Framing` and this
+module makes it. Anchored framings keep one transform per track (`align.py`); the others look at
+each frame alone. What limits the evidence is measured under our own framing for all of them, so
+that one set of limits serves every detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from styleflow.clips import ClipSpec, Framing
+from styleflow.faces.align import (
+    TEMPLATE_PX,
+    Aligner,
+    Anchoring,
+    AnchorSettings,
+    Transform,
+    fit,
+    is_alignable,
+    measure_quality,
+    warp,
+)
+from styleflow.faces.box_crop import fakestormer_crop, shown_box
+from styleflow.faces.caddm_crop import CROP_PX as CADDM_PX
+from styleflow.faces.caddm_crop import caddm_crop, crop_to_image
+from styleflow.faces.clip_alignment import TEMPLATE_256
+from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, Points, TrackedFace
+from styleflow.overlay import Patch
+
+QUALITY_PX = 128
+"""Quality is measured on crops of this side; the engine's limits were found on them."""
+
+Crop = Callable[[Image, Face], Image | None]
+"""Cuts a face out of a picture, or says None when there is nothing to cut."""
+
+
+class Framer(Protocol):
+    """Cuts tracked faces out of pictures. Holds no track's state."""
+
+    def align(
+        self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
+    ) -> tuple[AlignedFace, Anchoring | None] | None:
+        """Return a face as its detector wants it, and what its track's next frame needs.
+
+        Args:
+            image: the picture that the face was found in, `(H, W, 3)` RGB uint8.
+            tracked: the face, and whose it is.
+            at: media time of the picture.
+            before: what the track's previous frame returned; None at its first.
+
+        Returns:
+            None when there is nothing to cut.
+        """
+        ...
+
+
+def framer(clip: ClipSpec, settings: AnchorSettings | None = None) -> Framer:
+    """Return what makes the crops of a clip.
+
+    Args:
+        clip: names the framing and the size.
+        settings: when an anchor moves; only anchored framings have one.
+    """
+    match clip.framing:
+        case Framing.ANCHORED:
+            return Aligner(clip.size_px, settings)
+        case Framing.STYLEFLOW:
+            return StyleFlowFramer(clip.size_px, settings)
+        case Framing.CADDM:
+            return FrameCropper(_caddm)
+        case Framing.FAKESTORMER:
+            return FrameCropper(lambda image, face: _fakestormer(image, face, clip.size_px))
+
+
+class StyleFlowFramer:
+    """Anchored crops on the template of StyleFlow and FTCN.
+
+    Args:
+        size_px: side of the square crops.
+        settings: when an anchor moves.
+
+    Source: StyleFlow and FTCN, released pre-processing.
+    Departs: the transform belongs to a track while it fits, where the authors fit one to each
+    finished clip; for a still head they are the same. What lies beyond twice the face's box is
+    picture here and black there.
+    """
+
+    def __init__(self, size_px: int, settings: AnchorSettings | None = None) -> None:
+        self._aligner = Aligner(size_px, settings, TEMPLATE_256, plain_warp)
+
+    def align(
+        self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
+    ) -> tuple[AlignedFace, Anchoring | None] | None:
+        """Return the crop and the anchoring of the track's next frame; see `Framer`."""
+        done = self._aligner.align(image, tracked, at, before)
+        if done is None:
+            return None
+        face, anchoring = done
+        quality = plain_quality(image, tracked.face)
+        return AlignedFace(face.track, face.face, face.image, face.reanchored, quality), anchoring
+
+
+class FrameCropper:
+    """Crops each frame alone; there is nothing to remember.
+
+    Args:
+        crop: makes the crop.
+    """
+
+    def __init__(self, crop: Crop) -> None:
+        self._crop = crop
+
+    def align(
+        self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
+    ) -> tuple[AlignedFace, Anchoring | None] | None:
+        """Return the crop; see `Framer`."""
+        if not is_alignable(tracked.face.points):
+            return None
+        crop = self._crop(image, tracked.face)
+        if crop is None:
+            return None
+        quality = plain_quality(image, tracked.face)
+        return AlignedFace(tracked.track, tracked.face, crop, None, quality), before
+
+
+def plain_quality(image: Image, face: Face) -> FaceQuality:
+    """Return what limits the evidence of a face, measured under our own framing."""
+    return measure_quality(warp(image, fit(face.points), QUALITY_PX), face)
+
+
+def plain_warp(image: Image, anchor: Transform, size_px: int) -> Image:
+    """Return the crop that an anchor cuts out, bilinear however large the face is.
+
+    `warp` averages first what a strong reduction would alias; the published weights were trained
+    without.
+    """
+    transform = anchor * (size_px / TEMPLATE_PX)
+    crop = cv2.warpAffine(image, transform, (size_px, size_px), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, np.uint8)
+
+
+def _caddm(image: Image, face: Face) -> Image | None:
+    return caddm_crop(image, face.points)
+
+
+def _fakestormer(image: Image, face: Face, size_px: int) -> Image | None:
+    try:
+        return fakestormer_crop(image, face.box, size_px)
+    except (ValueError, OverflowError):  # outside the picture, or no box at all
+        return None
+
+
+def in_picture(
+    patches: Sequence[Patch], clip: ClipSpec, face: Face, width: int, height: int
+) -> Points:
+    """Return where patches of a face's crop lie in its picture.
+
+    Args:
+        patches: of the crop that `FrameCropper` made of this face.
+        clip: the crop's framing.
+        face: the face in the picture.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+
+    Returns:
+        The four corners of each, clockwise from the top left, in picture pixels, `(K, 4, 2)`.
+
+    Raises:
+        ValueError: an anchored framing; its crop does not follow from the face alone.
+    """
+    boxes = np.array([(p.x0, p.y0, p.x1, p.y1) for p in patches], np.float64).reshape(-1, 4)
+    match clip.framing:
+        case Framing.CADDM:
+            return crop_to_image(boxes * CADDM_PX, face.points)
+        case Framing.FAKESTORMER:
+            shown = shown_box(face.box, width, height)
+            scale = np.array([shown.width, shown.height] * 2)
+            placed = boxes * scale + np.array([shown.x0, shown.y0] * 2)
+            return np.asarray(placed[:, [[0, 1], [2, 1], [2, 3], [0, 3]]], np.float64)
+        case Framing.ANCHORED | Framing.STYLEFLOW:
+            raise ValueError(f"crops framed as {clip.framing.value} follow their track's anchor")

@@ -1,0 +1,27 @@
+"""What a detector points at: parts of a crop that stand out. No torch and no pictures here.
+
+It is for people who look at a score and ask where it comes from; it never enters the score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A rectangle of a crop, in crop sides, so that the whole crop is 0..1 in both directions.
+
+    Attributes:
+        x0: left.
+        y0: top.
+        x1: right.
+        y1: bottom.
+        strength: how much it stands out, 0..1; only to be compared within one detector.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    strength: float

@@ -1,0 +1,107 @@
+"""The published detectors, small enough for unit tests, on the real framing and cadence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from stream.clock import ManualClock
+from stream.device.device import Device
+from stream.engine.plan import Plan, Ratings, TrackKey
+from stream.perception import Perception
+from stream.pipeline import Pipeline, Viewer
+from styleflow.card import ModelCard, TemporalMode, TrainingStatus
+from styleflow.detector import Detector
+from styleflow.ensemble import Ensemble
+from styleflow.faces.face import Image
+from styleflow.models.caddm import Caddm, CaddmDims
+from styleflow.models.cnn3d import ContentDims
+from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
+from styleflow.models.psp import PspDims
+from styleflow.models.style_levels import StyleLevels
+from styleflow.models.styleflow import StyleFlowDims
+from styleflow.models.styleflow_stream import PublishedStyleFlow
+from tests.support.models import toy_network
+from tests.support.path import EAGER, CentreFinder
+
+STYLEFLOW_DIMS = StyleFlowDims(
+    psp=PspDims(size_px=32, width=2, units=(1, 1, 1, 1)),
+    levels=StyleLevels("coarse"),
+    hidden=16,
+    gru_head=8,
+    content=ContentDims(size_px=16, width=2),
+    heads=2,
+    head=8,
+    inner=32,
+)
+
+
+def card(name: str, status: TrainingStatus = TrainingStatus.UNTRAINED) -> ModelCard:
+    """Return a card whose digest is made of the name."""
+    return ModelCard(name, "toy", TemporalMode.EXACT, status, name.encode().hex().ljust(64, "0"))
+
+
+def toy_styleflow() -> PublishedStyleFlow:
+    """Return a StyleFlow whose both branches matter."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = PublishedStyleFlow(STYLEFLOW_DIMS, card("styleflow"))
+        torch.nn.init.normal_(network.resnet.head.STA.lp.weight, std=0.2)
+        for style in network.psp.encoder.styles:
+            style.linear.weight.data.mul_(200)  # latents of an untrained encoder hardly move
+        network.resnet.head.time_T.mlp_head[1].weight.data.mul_(4)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def toy_caddm(name: str = "caddm-resnet34") -> Caddm:
+    """Return a thin CADDM that averages three frames."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return Caddm(CaddmDims(backbone="resnet10-slim", window=3), card(name))
+
+
+def toy_fakestormer(name: str = "fakestormer-c23") -> FakeStormer:
+    """Return a small FakeSTormer."""
+    dims = FakeStormerDims(image_px=32, patch_px=8, width=24, depth=2, heads=3, frames=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        return FakeStormer(dims, card(name))
+
+
+TOYS: dict[str, Callable[[], Detector]] = {
+    "styleflow-live": toy_network,
+    "styleflow": lambda: toy_styleflow().deploy(hop=2),
+    "caddm-resnet34": lambda: toy_caddm().deploy(),
+    "fakestormer-c23": lambda: toy_fakestormer().deploy(),
+}
+
+
+class RecordingDevice(Device):
+    """A device that remembers every crop it was given, by face."""
+
+    def __init__(self, detector: Detector, slots: int = 8) -> None:
+        super().__init__(detector, slots)
+        self.crops: dict[TrackKey, list[Image]] = {}
+
+    def run(self, plans: Sequence[Plan]) -> tuple[Ratings, ...]:
+        for plan in plans:
+            for push in plan.pushes:
+                self.crops.setdefault(push.key, []).append(push.image)
+        return super().run(plans)
+
+
+def toy_pipeline_of(
+    *names: str, ensemble: Ensemble | None = None, viewer: Viewer | None = None
+) -> Pipeline:
+    """Return a pipeline of toy detectors, on devices that record their crops."""
+    detectors = [TOYS[name]() for name in names]
+    clips = [detector.clip for detector in detectors]
+    return Pipeline(
+        [RecordingDevice(detector) for detector in detectors],
+        lambda: Perception(CentreFinder(), clips),
+        EAGER,
+        ManualClock(),
+        ensemble=ensemble,
+        viewer=viewer,
+    )

@@ -1,0 +1,221 @@
+"""Several detectors on one stream, through the real perception, engine and device."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stream.analysis import DetectorUnknown
+from stream.engine.plan import TrackKey
+from stream.errors import SettingInvalid
+from stream.events import AbstainReason, Event, Frame, Score, TrackEnded, TrackStarted
+from stream.pipeline import Explanation, Pipeline
+from stream.replay import STREAM, analyze, replay
+from styleflow.card import TemporalMode, TrainingStatus
+from styleflow.ensemble import Ensemble, Fit, Member
+from styleflow.errors import EnsembleInvalid
+from tests.support.media import encode, moving_pictures
+from tests.support.path import EAGER, from_file
+from tests.support.published import RecordingDevice, card, toy_pipeline_of, toy_styleflow
+
+TRIO = ("styleflow-live", "caddm-resnet34", "fakestormer-c23")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of something that moves, 25 frames a second."""
+    path = tmp_path_factory.mktemp("clips") / "disc.mp4"
+    return encode(path, moving_pictures(100), gop=25)
+
+
+def events_of(pipeline: Pipeline, path: Path) -> list[Event]:
+    events: list[Event] = []
+    replay(from_file(path), pipeline, events.append)
+    return events
+
+
+def scores_of(events: list[Event], detector: str) -> list[Score]:
+    return [e for e in events if isinstance(e, Score) and e.detector == detector]
+
+
+def stacked(*names: str, intercept: float = 0.5) -> Ensemble:
+    """Return an ensemble of the toys, weights 1, 2, 3 and so on."""
+    members = tuple(Member(name, "", float(i + 1)) for i, name in enumerate(names))
+    return Ensemble(members, intercept, 1.0, Fit(100, 5, 0.3, 1e-3))
+
+
+@pytest.mark.parametrize(
+    ("name", "cadence_hz"),
+    [
+        ("styleflow-live", 12.5),
+        ("styleflow", 25.0),
+        ("caddm-resnet34", 5.0),
+        ("fakestormer-c23", 2.5),
+    ],
+)
+def test_each_detector_scores_a_stream(clip: Path, name: str, cadence_hz: float) -> None:
+    """At its own cadence, under its own name, and saying that it is untrained."""
+    pipeline = toy_pipeline_of(name)
+    scores = scores_of(events_of(pipeline, clip), name)
+    assert scores
+    assert pipeline.cadence_hz == cadence_hz
+    assert all(AbstainReason.UNTRAINED in score.reasons for score in scores)
+    distances = np.diff([score.end for score in scores])
+    assert distances.min() >= 1 / cadence_hz - 0.041  # never closer than a source frame off
+
+
+def test_exact_styleflow_live_equals_offline_windows(clip: Path) -> None:
+    """Every live logit is that of the last 32 crops, computed whole, once the anchor settled."""
+    pipeline = toy_pipeline_of("styleflow")
+    scores = scores_of(events_of(pipeline, clip), "styleflow")
+    device = pipeline.device
+    assert isinstance(device, RecordingDevice)
+    crops = np.stack(device.crops[TrackKey(STREAM, scores[0].track)])
+    network = toy_styleflow()
+    compared = 0
+    for score in scores:
+        newest = round(score.end * 25)
+        if newest < 8 + 31:
+            continue  # the anchor moved within this window
+        window = torch.from_numpy(crops[newest - 31 : newest + 1])[None]
+        assert score.logit == pytest.approx(network(window).item(), abs=1e-4)
+        compared += 1
+    assert compared > 20
+    assert np.std([score.logit for score in scores]) > 1e-3
+
+
+def run(pipeline: Pipeline, every: int) -> list[Event]:
+    """Send four seconds of noise, of which a pipeline gets every n-th frame of 25 a second."""
+    pipeline.open("a")
+    pictures = np.random.default_rng(0).integers(0, 255, (100, 120, 160, 3), dtype=np.uint8)
+    events: list[Event] = []
+    for number in range(0, 100, every):
+        at = number / 25
+        frame = Frame("a", 0, number // every, at, at, pictures[number], source_fps=25.0)
+        events += pipeline.process([(frame, 0)]).events
+    return [*events, *pipeline.close("a")]
+
+
+def test_side_by_side_is_each_alone() -> None:
+    """Company changes no detector's scores, and a face begins and ends once."""
+    together = run(toy_pipeline_of(*TRIO), every=1)
+    for name, every in zip(TRIO, (2, 5, 10), strict=True):
+        alone = scores_of(run(toy_pipeline_of(name), every), name)
+        beside = scores_of(together, name)
+        assert [s.end for s in beside] == [s.end for s in alone] != []
+        np.testing.assert_allclose([s.logit for s in beside], [s.logit for s in alone], atol=1e-5)
+    kinds = Counter(type(event) for event in together)
+    assert kinds[TrackStarted] == kinds[TrackEnded] == 1
+
+
+def test_faces_are_looked_for_only_in_frames_that_somebody_wants() -> None:
+    """12.5 and 5 frames a second meet on a grid of 25, of which 15 in a second are used."""
+    pipeline = toy_pipeline_of("styleflow-live", "caddm-resnet34")
+    stages: list[str] = []
+    pipeline.open("a")
+    perceive = pipeline._lanes["a"].perception
+    assert pipeline.cadence_hz == 25.0
+    picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    for slot in range(25):
+        at = slot / 25
+        views = perceive.perceive(Frame("a", 0, slot, at, 100 + at, picture, source_fps=25.0))
+        stages += [",".join(str(i) for i, view in enumerate(views) if view is not None)]
+    assert Counter(stages) == {"0": 10, "1": 2, "0,1": 3, "": 10}
+
+
+def test_a_face_that_has_ended_is_not_spoken_of_again(clip: Path) -> None:
+    events = events_of(toy_pipeline_of(*TRIO), clip)
+    (end,) = [i for i, event in enumerate(events) if isinstance(event, TrackEnded)]
+    assert not any(isinstance(event, Score) for event in events[end:])
+
+
+def test_an_ensemble_speaks_when_all_its_members_have(clip: Path) -> None:
+    """Its logit is the stacked one of their newest; untrained members make it untrained."""
+    names = ("caddm-resnet34", "fakestormer-c23")
+    pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
+    events = events_of(pipeline, clip)
+    newest: dict[str, float] = {}
+    spoken = 0
+    for event in events:
+        if not isinstance(event, Score):
+            continue
+        if event.detector == "ensemble":
+            expected = 0.5 + newest["caddm-resnet34"] + 2 * newest["fakestormer-c23"]
+            assert event.logit == pytest.approx(expected)
+            assert AbstainReason.UNTRAINED in event.reasons
+            spoken += 1
+        else:
+            newest[event.detector] = event.logit
+    assert spoken == len(scores_of(events, "fakestormer-c23"))
+    voice = pipeline.opinions[-1]
+    assert voice.card.name == "ensemble"
+    assert voice.card.status is TrainingStatus.UNTRAINED
+    assert voice.calibration.fitted
+
+
+def test_an_ensemble_of_both_ways_to_look_at_time_says_so() -> None:
+    names = ("styleflow-live", "caddm-resnet34")
+    pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
+    assert pipeline.opinions[-1].card.mode is TemporalMode.MIXED
+
+
+def test_an_ensemble_needs_its_members() -> None:
+    with pytest.raises(EnsembleInvalid, match="needs 'fakestormer-c23'"):
+        toy_pipeline_of("caddm-resnet34", ensemble=stacked("caddm-resnet34", "fakestormer-c23"))
+
+
+def test_an_ensemble_refuses_weights_that_it_was_not_fitted_with() -> None:
+    member = Member("caddm-resnet34", "0" * 64, 1.0)
+    ensemble = Ensemble((member, member), 0.0, 1.0, Fit(10, 3, 0.1, 0.0))
+    with pytest.raises(EnsembleInvalid, match="other weights"):
+        ensemble.check([card("caddm-resnet34")])
+
+
+def test_an_analysis_hears_one_detector(clip: Path) -> None:
+    pipeline = toy_pipeline_of(*TRIO)
+    by_name = analyze(from_file(clip), pipeline, EAGER, detector="caddm-resnet34")
+    first = analyze(from_file(clip), pipeline, EAGER)
+    assert by_name.model.name == "caddm-resnet34"
+    assert first.model.name == "styleflow-live"
+    assert {s.detector for track in by_name.tracks for s in track.scores} == {"caddm-resnet34"}
+    with pytest.raises(DetectorUnknown, match="fakestormer-c23"):
+        analyze(from_file(clip), pipeline, EAGER, detector="caddm-vgg")
+
+
+def test_a_detector_is_named_once() -> None:
+    with pytest.raises(SettingInvalid, match="once"):
+        toy_pipeline_of("caddm-resnet34", "caddm-resnet34")
+
+
+def test_closing_a_stream_releases_every_detectors_slots(clip: Path) -> None:
+    pipeline = toy_pipeline_of(*TRIO)
+    events_of(pipeline, clip)
+    assert [device.stats.used for device in pipeline.devices] == [0, 0, 0]
+    assert all(device.stats.pushes > 0 for device in pipeline.devices)
+
+
+def test_a_viewer_is_shown_what_the_detectors_point_at() -> None:
+    """Once for every rating of a detector that can say; the scores stay what they were."""
+    names = ("caddm-resnet34", "fakestormer-c23")
+    seen: list[Explanation] = []
+    shown = run(toy_pipeline_of(*names, viewer=seen.append), every=1)
+    plain = run(toy_pipeline_of(*names), every=1)
+    assert scores_of(shown, "caddm-resnet34") == scores_of(plain, "caddm-resnet34")
+    for name in names:
+        own = [each for each in seen if each.detector == name]
+        ends = {score.end for score in scores_of(shown, name)}
+        assert ends <= {each.frame.at for each in own}
+        assert any(each.patches for each in own)
+    strengths = [patch.strength for each in seen for patch in each.patches]
+    assert 0 < min(strengths) <= max(strengths) <= 1
+
+
+def test_a_detector_that_cannot_say_points_at_nothing() -> None:
+    seen: list[Explanation] = []
+    run(toy_pipeline_of("styleflow-live", viewer=seen.append), every=1)
+    assert seen
+    assert all(each.patches == () for each in seen)

@@ -1,0 +1,104 @@
+"""Each detector's framing: the crop it was trained on, and one measure of quality for all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from styleflow.clips import ClipSpec, Framing
+from styleflow.faces.align import Aligner, apply, fit, warp
+from styleflow.faces.box_crop import fakestormer_crop
+from styleflow.faces.caddm_crop import caddm_crop
+from styleflow.faces.clip_alignment import TEMPLATE_256, align_clip
+from styleflow.faces.face import Box, Face, Image, TrackedFace
+from styleflow.faces.framing import Framer, framer, plain_quality
+from tests.support.faces import face_at
+
+RNG = np.random.default_rng(3)
+IMAGE: Image = RNG.integers(0, 255, (30, 40, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
+FACE = TrackedFace(1, face_at(240.0, 180.0, 120.0))
+
+
+def clip(framing: Framing, size_px: int = 224) -> ClipSpec:
+    return ClipSpec(4, 25.0, size_px, framing)
+
+
+def first(made: Framer, face: TrackedFace = FACE) -> Image:
+    done = made.align(IMAGE, face, 0.0, None)
+    assert done is not None
+    return done[0].image
+
+
+def test_ours_is_the_aligner() -> None:
+    made = framer(clip(Framing.ANCHORED, 128))
+    assert isinstance(made, Aligner)
+    assert np.array_equal(first(made), warp(IMAGE, fit(FACE.face.points), 128))
+
+
+def test_caddm_sees_its_own_crop() -> None:
+    expected = caddm_crop(IMAGE, FACE.face.points)
+    assert np.array_equal(first(framer(clip(Framing.CADDM))), expected)
+
+
+def test_fakestormer_sees_its_own_crop() -> None:
+    expected = fakestormer_crop(IMAGE, FACE.face.box, 224)
+    assert np.array_equal(first(framer(clip(Framing.FAKESTORMER))), expected)
+
+
+def test_styleflow_sees_what_clip_wise_alignment_makes_of_a_still_face() -> None:
+    """The anchored crop of a head that does not move is the released program's, black edges aside.
+
+    The released transform cuts the face's doubled box out first; where that lies the two agree to
+    rounding.
+    """
+    crop = first(framer(clip(Framing.STYLEFLOW, 256)))
+    box = FACE.face.box
+    (offline,) = align_clip(
+        [IMAGE], np.array([[box.x0, box.y0, box.x1, box.y1]]), FACE.face.points[None], 256
+    )
+    inside = offline.any(-1)
+    assert inside.mean() > 0.8
+    difference = np.abs(crop.astype(int) - offline.astype(int))[inside]
+    assert np.mean(difference <= 4) > 0.97
+
+
+def test_styleflow_is_anchored_to_its_own_template() -> None:
+    """While the anchor holds, jitter of the points moves nothing."""
+    made = framer(clip(Framing.STYLEFLOW, 256))
+    before = None
+    crops = []
+    for number in range(20):
+        jitter = RNG.normal(0, 0.6, (5, 2))
+        face = Face(FACE.face.box, FACE.face.points + jitter, 0.9)
+        done = made.align(IMAGE, TrackedFace(1, face), number / 25, before)
+        assert done is not None
+        aligned, before = done
+        crops.append(aligned.image)
+    assert all(np.array_equal(crops[-1], crop) for crop in crops[9:])
+    assert before is not None
+    seen = apply(before.anchor, FACE.face.points)
+    assert np.abs(seen - TEMPLATE_256).mean() < 12  # the toy face has other proportions
+
+
+@pytest.mark.parametrize("framing", Framing)
+def test_points_that_fall_together_cannot_be_framed(framing: Framing) -> None:
+    broken = Face(FACE.face.box, np.full((5, 2), 100.0), 0.9)
+    assert framer(clip(framing)).align(IMAGE, TrackedFace(1, broken), 0.0, None) is None
+
+
+@pytest.mark.parametrize(
+    "box", [Box(900, 900, 990, 990), Box(-90, -90, -10, -10), Box(np.nan, 0, 1, 1), Box(5, 5, 5, 5)]
+)
+def test_a_box_outside_the_picture_is_no_crop(box: Box) -> None:
+    face = TrackedFace(1, Face(box, FACE.face.points, 0.9))
+    made = framer(clip(Framing.FAKESTORMER))
+    done = made.align(IMAGE, face, 0.0, None)
+    assert done is None or done[0].image.shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("framing", [f for f in Framing if f is not Framing.ANCHORED])
+def test_quality_is_measured_under_one_framing(framing: Framing) -> None:
+    """The engine's limits hold for every detector, whatever its crop shows."""
+    done = framer(clip(framing)).align(IMAGE, FACE, 0.0, None)
+    assert done is not None
+    assert done[0].quality == plain_quality(IMAGE, FACE.face)
