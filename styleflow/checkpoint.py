@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -41,6 +42,7 @@ from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
 from styleflow.models.styleflow_stream import PublishedStyleFlow
 
 FORMAT = 1
+SHIPPED = "styleflow-live.safetensors"
 _MANIFEST = "styleflow"  # key of the manifest in the file's metadata
 _SHOWN = 3  # so many names are listed when names are wrong
 
@@ -189,6 +191,16 @@ def load(path: Path) -> Checkpoint:
     if problem:
         raise CheckpointInvalid(path, problem)
     return checkpoint
+
+
+def shipped() -> Checkpoint:
+    """Return the default detector that travels inside the package.
+
+    Raises:
+        CheckpointInvalid: this installation lacks the file, or it is damaged.
+    """
+    with resources.as_file(resources.files("styleflow") / "weights" / SHIPPED) as path:
+        return load(path)
 
 
 def build(

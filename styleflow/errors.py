@@ -8,6 +8,8 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
+    ├── VideoUnusable          a video or picture of a data set that cannot be read
+    ├── RecipeInvalid          a training recipe that cannot be followed
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
     └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -86,6 +88,28 @@ class WeightsUnusable(StyleflowError):
 
     def __str__(self) -> str:
         return f"{self.model} weights: {self.reason}"
+
+
+@dataclass(eq=False)
+class VideoUnusable(StyleflowError):
+    """A video or picture of a data set cannot be used; `reason` says why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class RecipeInvalid(StyleflowError):
+    """A training recipe is missing or wrong; `reason` names the key."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"recipe {self.path.name}: {self.reason}"
 
 
 @dataclass(eq=False)

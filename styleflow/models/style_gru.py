@@ -98,14 +98,22 @@ class CausalStyleGRU(nn.Module):
         Returns:
             Top-layer hidden states, `(B, T - 1, H)`.
         """
-        hidden = self.start(deltas.shape[0])
         if missing is None or not bool(missing.any()):
-            return self._advance(hidden, deltas)[0]
-        tops = []
-        for delta, gap in zip(deltas.unbind(1), missing.unbind(1), strict=True):
+            return self._advance(self.start(deltas.shape[0]), deltas)[0]
+        return self.states(deltas, missing)[:, :, -1]
+
+    def states(self, deltas: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Return the hidden states of all layers after every delta, `(B, T - 1, layers, H)`.
+
+        Arguments as for `forward`.
+        """
+        hidden = self.start(deltas.shape[0])
+        gaps = deltas.new_zeros(deltas.shape[:2]).long() if missing is None else missing
+        states = []
+        for delta, gap in zip(deltas.unbind(1), gaps.unbind(1), strict=True):
             hidden = self.follow(hidden, delta, gap)
-            tops.append(hidden[:, -1])
-        return torch.stack(tops, dim=1)
+            states.append(hidden)
+        return torch.stack(states, dim=1)
 
     def follow(self, hidden: Tensor, delta: Tensor, missing: Tensor) -> Tensor:
         """Return the hidden state at the next frame: a step, or a decay where frames are missing.

@@ -1,8 +1,13 @@
 """`styleflow-live`: the detector that watches live video, one step per sampled frame.
 
 A frame becomes a style latent, the difference to the latent before becomes a step of the causal
-StyleGRU, and a linear head on the hidden state says which way the evidence leans. What a track has
-gathered lives in one row of `StyleFlowLiveState`; the network itself remembers nothing.
+StyleGRU. Beside it a light content network looks at the frame's texture and its change; the
+content asks the style flow by attention, and a linear head on both says which way this frame
+leans. A running mean over frames is the rating. What a track has gathered lives in one row of
+`StyleFlowLiveState`; the network itself remembers nothing.
+
+Without `content` in the dimensions the style flow speaks alone, which is how much of the evidence
+is its own can be measured.
 
 Training and evaluation call `score_clip` on whole clips. Live video calls `push`, `reanchor` and
 `rate` on rows. Both give the same logits, which the tests hold to 1e-5.
@@ -19,12 +24,16 @@ from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.errors import ShapeMismatch
+from styleflow.models.content import FEATURES, ContentDims, ContentNet
 from styleflow.models.style_encoder import StyleEncoder, StyleEncoderDims
 from styleflow.models.style_gru import CausalStyleGRU, style_deltas
 
 NAME = "styleflow-live"
 UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.CAUSAL, TrainingStatus.UNTRAINED, "")
 """What a network says about itself before a checkpoint gives it a name."""
+
+
+_MOST = {"hidden": 8192, "layers": 8, "frames": 1024, "shrink": 16, "attention": 8192}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,12 @@ class StyleFlowLiveDims:
             12.5 Hz are the 0.48 s that SPEC H.3 asks for.
         frames: length of a training clip, and how many latents a track keeps.
         cadence_hz: sampled frames per second of media time.
+        shrink: crops are so many times larger than what the encoder looks at.
+        content: dimensions of the content network, which sees crops at their own size; None
+            leaves it out.
+        attention: width of the attention between content and style flow.
+        evidence_half_life: frames after which a frame's logit counts half in the rating; 0 rates
+            by the newest frame alone.
     """
 
     encoder: StyleEncoderDims = field(default_factory=StyleEncoderDims)
@@ -47,10 +62,14 @@ class StyleFlowLiveDims:
     gap_half_life: float = 6.0
     frames: int = 32
     cadence_hz: float = 12.5
+    shrink: int = 1
+    content: ContentDims | None = None
+    attention: int = 64
+    evidence_half_life: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse dimensions that no network can have."""
-        for name, most in (("hidden", 8192), ("layers", 8), ("frames", 1024)):
+        for name, most in _MOST.items():
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ValueError(f"{name} lies in 1..{most}, not {value}")
@@ -58,11 +77,21 @@ class StyleFlowLiveDims:
             value = getattr(self, name)
             if not 0 < value <= 1000:
                 raise ValueError(f"{name} lies in 0..1000, not {value}")
+        if not 0 <= self.evidence_half_life <= 1e6:
+            raise ValueError(f"evidence_half_life is 0 or more, not {self.evidence_half_life}")
+        window = self.content
+        if window and max(window.top, window.left) + window.size_px > self.crop_px:
+            raise ValueError(f"content looks beyond the crop of {self.crop_px} pixels")
+
+    @property
+    def crop_px(self) -> int:
+        """Side of the aligned crops."""
+        return self.encoder.size_px * self.shrink
 
     @property
     def clip(self) -> ClipSpec:
         """The format of the clips that this network is trained on."""
-        return ClipSpec(self.frames, self.cadence_hz, self.encoder.size_px)
+        return ClipSpec(self.frames, self.cadence_hz, self.crop_px)
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +105,10 @@ class StyleFlowLiveState:
         latents: the newest style latents in a ring, `(N, frames, L, D)`.
         position: where in the ring the next latent goes, `(N,)` int64.
         count: frames pushed since the row was cleared, `(N,)` int64.
+        before: the newest frame's window for the content network, `(N, S, S, 3)` uint8; S is 0
+            without one.
+        evidence: weighted sum of the frames' logits, `(N,)`.
+        weight: sum of the weights in it, `(N,)`.
     """
 
     hidden: Tensor
@@ -84,6 +117,42 @@ class StyleFlowLiveState:
     latents: Tensor
     position: Tensor
     count: Tensor
+    before: Tensor
+    evidence: Tensor
+    weight: Tensor
+
+
+class StyleFusion(nn.Module):
+    """Let the content of a frame ask the style flow, and say which way both lean.
+
+    Source: StyleFlow (Choi et al., CVPR 2024), the style attention module: content asks, style
+        flow answers.
+    Departs: one query per frame and one key per recurrent layer, so that a step stays O(1).
+    """
+
+    def __init__(self, features: int, hidden: int, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(features, width)
+        self.key = nn.Linear(hidden, width)
+        self.value = nn.Linear(hidden, width)
+        self.flow_norm = nn.LayerNorm(hidden)
+        self.answer_norm = nn.LayerNorm(width)
+        self.flow_head = nn.Linear(width, 1)
+        self.content_head = nn.Linear(features, 1)
+
+    def forward(self, content: Tensor, hidden: Tensor) -> Tensor:
+        """Return logits, `(B,)`.
+
+        Args:
+            content: features of the frames, `(B, F)`.
+            hidden: hidden states of all recurrent layers, `(B, layers, H)`.
+        """
+        flow = self.flow_norm(hidden)
+        keys, values = self.key(flow), self.value(flow)  # (B, layers, W)
+        affinity = torch.einsum("bw,blw->bl", self.query(content), keys) / keys.shape[-1] ** 0.5
+        answer = torch.einsum("bl,blw->bw", affinity.softmax(dim=-1), values)
+        logits = self.content_head(content) + self.flow_head(self.answer_norm(answer))
+        return torch.as_tensor(logits).squeeze(-1)
 
 
 class StyleFlowLive(nn.Module):
@@ -93,8 +162,8 @@ class StyleFlowLive(nn.Module):
     through `deploy`.
 
     Source: StyleFlow (Choi et al., CVPR 2024), style flow of a face as evidence.
-    Departs: a compact encoder, a causal StyleGRU that steps frame by frame, and a linear head in
-        place of the content branch and its attention.
+    Departs: a compact encoder, a causal StyleGRU that steps frame by frame, and a content network
+        on single frames and their change in place of one over a whole clip.
     """
 
     def __init__(
@@ -111,8 +180,13 @@ class StyleFlowLive(nn.Module):
         features = dims.encoder.style_levels * dims.encoder.latent
         self.encoder = StyleEncoder(dims.encoder)
         self.style_gru = CausalStyleGRU(features, dims.hidden, dims.layers, dims.gap_half_life)
-        self.head_norm = nn.LayerNorm(dims.hidden)
-        self.head = nn.Linear(dims.hidden, 1)
+        self.content: ContentNet | None = None
+        if dims.content is None:
+            self.head_norm = nn.LayerNorm(dims.hidden)
+            self.head = nn.Linear(dims.hidden, 1)
+        else:
+            self.content = ContentNet(dims.content)
+            self.fusion = StyleFusion(FEATURES, dims.hidden, dims.attention)
 
     def encode(self, images: Tensor) -> Tensor:
         """Return style latents, `(B, L, D)`, of aligned crops, `(B, S, S, 3)` RGB uint8.
@@ -120,7 +194,7 @@ class StyleFlowLive(nn.Module):
         They are float32 whatever the encoder computes in: a style delta is the small difference of
         two of them.
         """
-        latents: Tensor = self.encoder(images)
+        latents: Tensor = self.encoder(self._shrunk(images))
         return latents.float()
 
     def score_clip(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
@@ -137,20 +211,52 @@ class StyleFlowLive(nn.Module):
         Raises:
             ShapeMismatch: not a batch of clips.
         """
+        gaps = None if missing is None else missing.clone()
+        if gaps is not None:
+            gaps[:, 0] = 0
+        return self._running_mean(self.frame_logits(images, gaps), gaps)
+
+    def frame_logits(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Return what every frame of whole clips says by itself, `(B, T)`; see `score_clip`."""
+        return self.frame_logits_and_flow(images, missing)[0]
+
+    def frame_logits_and_flow(
+        self, images: Tensor, missing: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return what every frame of whole clips says by itself; differentiable.
+
+        Args:
+            images: aligned crops, `(B, T, S, S, 3)` RGB uint8.
+            missing: as for `score_clip`.
+
+        Returns:
+            Logits `(B, T)`, and the top hidden states of the style flow `(B, T, H)`.
+
+        Raises:
+            ShapeMismatch: not a batch of clips.
+        """
         if images.ndim != 5:
             raise ShapeMismatch("clips", "(B, T, S, S, 3)", images.shape)
         B, T = images.shape[:2]
         latents = self.encode(images.flatten(0, 1))
         latents = latents.view(B, T, *latents.shape[1:])
-        tops = self.style_gru.start(B)[:, -1:]  # (B, 1, H): the first frame has no delta
+        states = self.style_gru.start(B)[:, None]  # (B, 1, layers, H): the first has no delta
         if T > 1:
             gaps = None if missing is None else missing[:, 1:]
-            tops = torch.cat([tops, self.style_gru(style_deltas(latents), gaps)], dim=1)
-        return self._logits(tops)
+            states = torch.cat([states, self.style_gru.states(style_deltas(latents), gaps)], dim=1)
+        if self.content is None:
+            return self._flow_logits(states[:, :, -1]), states[:, :, -1]
+        windows = self._window(images.flatten(0, 1))
+        windows = windows.view(B, T, *windows.shape[1:])
+        before = torch.cat([windows[:, :1], windows[:, :-1]], dim=1)
+        features, _ = self.content(windows.flatten(0, 1), before.flatten(0, 1))
+        logits: Tensor = self.fusion(features.float(), states.flatten(0, 1))
+        return logits.view(B, T), states[:, :, -1]
 
     def init_state(self, slots: int) -> StyleFlowLiveState:
         """Return the state of `slots` tracks that have seen nothing, on the weights' device."""
         dims, device = self.dims, self.style_gru.initial.device
+        window = dims.content.size_px if dims.content else 0
         latent = (dims.encoder.style_levels, dims.encoder.latent)
         return StyleFlowLiveState(
             hidden=self.style_gru.start(slots).detach().clone(),
@@ -159,6 +265,9 @@ class StyleFlowLive(nn.Module):
             latents=torch.zeros(slots, dims.frames, *latent, device=device),
             position=torch.zeros(slots, dtype=torch.int64, device=device),
             count=torch.zeros(slots, dtype=torch.int64, device=device),
+            before=torch.zeros(slots, window, window, 3, dtype=torch.uint8, device=device),
+            evidence=torch.zeros(slots, device=device),
+            weight=torch.zeros(slots, device=device),
         )
 
     @torch.no_grad()
@@ -171,6 +280,9 @@ class StyleFlowLive(nn.Module):
             state.latents,
             state.position,
             state.count,
+            state.before,
+            state.evidence,
+            state.weight,
         ):
             gathered[rows] = 0
 
@@ -180,11 +292,15 @@ class StyleFlowLive(nn.Module):
     ) -> None:
         """Feed one sampled frame to each row; see `Detector.push`."""
         latents = self.encode(images)
+        seen = state.has_latent[rows]
         hidden = state.hidden[rows]
         followed = self.style_gru.follow(hidden, latents - state.last_latent[rows], missing)
-        seen = state.has_latent[rows]
+        hidden = torch.where(seen[:, None, None], followed, hidden)
+        kept = self._kept(torch.where(seen, missing, 0))
+        state.evidence[rows] = state.evidence[rows] * kept + self._look(state, rows, images, hidden)
+        state.weight[rows] = state.weight[rows] * kept + 1
         position = state.position[rows]
-        state.hidden[rows] = torch.where(seen[:, None, None], followed, hidden)
+        state.hidden[rows] = hidden
         state.last_latent[rows] = latents
         state.has_latent[rows] = True
         state.latents[rows, position] = latents
@@ -201,11 +317,16 @@ class StyleFlowLive(nn.Module):
         latents = self.encode(images)
         state.last_latent[rows] = latents
         state.latents[rows, (state.position[rows] - 1) % self.dims.frames] = latents
+        if self.content is not None:
+            state.before[rows] = self._window(images)
 
     @torch.no_grad()
     def rate(self, state: StyleFlowLiveState, rows: Tensor) -> Tensor:
         """Return the logits of rows, `(B,)`; above 0 leans fake."""
-        return self._logits(state.hidden[rows, -1])
+        newest = self._flow_logits(state.hidden[rows, -1]) if self.content is None else 0.0
+        weight = state.weight[rows]
+        rated = state.evidence[rows] / weight.clamp_min(1e-6)
+        return torch.where(weight > 0, rated, newest)
 
     def recent_latents(self, state: StyleFlowLiveState, row: int) -> Tensor:
         """Return the style latents that a track still keeps, oldest first, `(n, L, D)`."""
@@ -223,8 +344,62 @@ class StyleFlowLive(nn.Module):
             dtype: what the encoder computes in; everything after it stays float32.
         """
         self.encoder = self.encoder.folded().to(dtype)
+        if self.content is not None:
+            self.content = self.content.folded().to(dtype)
         return self.eval().requires_grad_(requires_grad=False).to(device)
 
-    def _logits(self, hidden: Tensor) -> Tensor:
+    def _look(
+        self, state: StyleFlowLiveState, rows: Tensor, images: Tensor, hidden: Tensor
+    ) -> Tensor:
+        """Return the logits of new frames alone, `(B,)`, and remember their windows."""
+        if self.content is None:
+            return self._flow_logits(hidden[:, -1])
+        windows = self._window(images)
+        first = ~state.has_latent[rows]
+        before = torch.where(first[:, None, None, None], windows, state.before[rows])
+        state.before[rows] = windows
+        features, _ = self.content(windows, before)
+        logits: Tensor = self.fusion(features.float(), hidden)
+        return logits
+
+    def _flow_logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.head(self.head_norm(hidden))
         return logits.squeeze(-1)
+
+    def _running_mean(self, logits: Tensor, missing: Tensor | None) -> Tensor:
+        """Return the rating after every frame, `(B, T)`, as `push` and `rate` would give it."""
+        gaps = torch.zeros_like(logits) if missing is None else missing
+        evidence = weight = torch.zeros_like(logits[:, 0])
+        ratings = []
+        for logit, gap in zip(logits.unbind(1), gaps.unbind(1), strict=True):
+            kept = self._kept(gap)
+            evidence, weight = evidence * kept + logit, weight * kept + 1
+            ratings.append(evidence / weight)
+        return torch.stack(ratings, dim=1)
+
+    def _kept(self, missing: Tensor) -> Tensor:
+        """Return what remains of the evidence one frame and so many missing ones later, `(B,)`."""
+        if self.dims.evidence_half_life == 0:
+            return torch.zeros_like(missing, dtype=torch.float32)
+        return torch.exp2(-(missing.float() + 1) / self.dims.evidence_half_life)
+
+    def _shrunk(self, images: Tensor) -> Tensor:
+        """Return crops at the encoder's size, `(B, s, s, 3)` uint8."""
+        n = self.dims.shrink
+        if n == 1:
+            return images
+        if images.ndim != 4 or images.shape[1:] != (self.dims.crop_px, self.dims.crop_px, 3):
+            size = self.dims.crop_px
+            raise ShapeMismatch("aligned crops", f"(B, {size}, {size}, 3)", images.shape)
+        planes = images.permute(0, 3, 1, 2).float()
+        mean = nn.functional.avg_pool2d(planes, n)
+        return mean.round().to(torch.uint8).permute(0, 2, 3, 1)
+
+    def _window(self, images: Tensor) -> Tensor:
+        """Return what the content network looks at, `(B, s, s, 3)` uint8."""
+        window = self.dims.content
+        if window is None:
+            raise ValueError("a network without content has no window")
+        rows = slice(window.top, window.top + window.size_px)
+        columns = slice(window.left, window.left + window.size_px)
+        return images[:, rows, columns].contiguous()

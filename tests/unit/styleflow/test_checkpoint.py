@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from styleflow import checkpoint as checkpoints
 from styleflow.calibration import Calibration
 from styleflow.card import TemporalMode, TrainingStatus
-from styleflow.checkpoint import Checkpoint, build, digest, load, save, seeded_untrained
+from styleflow.checkpoint import Checkpoint, build, digest, load, save, seeded_untrained, shipped
 from styleflow.errors import CheckpointInvalid
 from tests.support.models import TOY, crops, toy_checkpoint
 
@@ -268,3 +268,11 @@ def test_a_hostile_manifest_with_a_right_seal_is_no_crash(tmp_path, changes):
         return
     assert isinstance(loaded, Checkpoint)
     assert loaded.dimensions == TOY
+
+
+def test_the_shipped_default_is_trained_calibrated_and_small():
+    checkpoint = shipped()
+    assert checkpoint.status is TrainingStatus.TRAINED
+    assert checkpoint.calibration.fitted
+    weights = sum(t.numel() * t.element_size() for t in checkpoint.tensors.values())
+    assert weights <= 20e6

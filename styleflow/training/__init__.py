@@ -1,0 +1,1 @@
+"""From prepared windows to a checkpoint: recipes, losses and one short loop."""

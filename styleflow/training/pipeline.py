@@ -1,0 +1,349 @@
+"""From a folder of clips to a checkpoint, end to end and resumable.
+
+Every stage keeps its result in a work folder and is skipped when it is there, so that an
+interrupted run goes on where it stopped. Making windows takes longest and may be shared by several
+processes: each makes the files whose number is its own, modulo how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from styleflow.card import TrainingStatus
+from styleflow.checkpoint import Checkpoint
+from styleflow.data.blending import pick
+from styleflow.data.damage import random_damage
+from styleflow.data.index import Entry, groups_of, read_manifest, read_stills
+from styleflow.data.prepare import FacePath, cached_path, follow_face, read_frames, read_still
+from styleflow.data.pseudo_fakes import KINDS, FaceClip, Materials, Portrait, Redraw
+from styleflow.data.store import Family, read_shards, write_shard
+from styleflow.data.windows import WindowSpec, make_family, window_anchor
+from styleflow.errors import VideoUnusable
+from styleflow.faces.align import fit, warp
+from styleflow.faces.face import Image
+from styleflow.faces.finder import FaceFinder
+from styleflow.faces.mesh import five_points
+from styleflow.models import styleflow_live
+from styleflow.models.resynthesis import PatchAutoencoder
+from styleflow.models.seeding import seed_weights
+from styleflow.models.styleflow_live import StyleFlowLive
+from styleflow.training.loop import train
+from styleflow.training.recipe import StyleFlowLiveRecipe
+from styleflow.training.redrawing import (
+    PatchTask,
+    StyleAutoencoder,
+    StyleAutoencoderTask,
+    redraw_with,
+)
+from styleflow.training.styleflow_live import (
+    ContentJudge,
+    ContentTask,
+    FusionTask,
+    fit_calibration,
+    window_ratings,
+)
+
+Say = Callable[[str], None]
+"""Told in a few words what is being done."""
+
+_PORTRAIT_EVERY = 45  # frames between the pictures of one clip that lend a face
+_STILL_EVERY = 12  # so many stills are skipped for each that lends a face
+_PATCH_PICTURES = 12  # frames between pictures that patch auto-encoders learn from
+
+# Kinds that imitate much are drawn a little more often than the one that imitates little.
+_WEIGHTS = {kind: 0.6 if kind == "smooth_time" else 1.2 for kind in KINDS}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """One run: where clips are, where results go, and what decides them.
+
+    Attributes:
+        clips: folder with `manifest.csv` and `faces.csv`.
+        work: folder of results.
+        recipe: decides everything else.
+        finder: finds faces.
+        say: told what is being done.
+    """
+
+    clips: Path
+    work: Path
+    recipe: StyleFlowLiveRecipe
+    finder: FaceFinder
+    say: Say
+
+    @cached_property
+    def training(self) -> tuple[Entry, ...]:
+        """Clips that are trained on."""
+        return tuple(e for e in self._real if e.group not in self.recipe.held_out)
+
+    @cached_property
+    def held_out(self) -> tuple[Entry, ...]:
+        """Clips that validate and calibrate."""
+        return tuple(e for e in self._real if e.group in self.recipe.held_out)
+
+    @cached_property
+    def _real(self) -> tuple[Entry, ...]:
+        index = read_manifest(self.clips / "manifest.csv")
+        for refusal in index.refusals:
+            self.say(f"row {refusal.row} of the manifest is left out: {refusal.reason}")
+        return tuple(e for e in index.of("train_real") if self.path(e) is not None)
+
+    def path(self, entry: Entry) -> FacePath | None:
+        """Return where the face of a clip is, from the cache if it can be."""
+        return cached_path(
+            entry.path,
+            self.work / "faces",
+            lambda: follow_face(read_frames(entry.path), self.finder),
+        )
+
+    @cached_property
+    def stills(self) -> tuple[Portrait, ...]:
+        """Still faces with landmarks, from the cache if they can be."""
+        kept = self.work / "stills.npz"
+        if not kept.is_file():
+            self.say("placing landmarks on stills")
+            _write_stills(read_stills(self.clips / "faces.csv"), self.finder, kept)
+        with np.load(kept) as file:
+            images, meshes = file["images"], file["meshes"]
+        return tuple(Portrait(i, m) for i, m in zip(images, meshes, strict=True))
+
+    def prepare(self, part: int = 0, parts: int = 1) -> None:
+        """Make the landmarks, redrawing networks and windows that training needs.
+
+        Args:
+            part: which share of the windows is made here.
+            parts: how many processes share them.
+        """
+        redraws = self._redraws()
+        counts = self.recipe.counts
+        materials = self._materials(self.training, redraws)
+        for number in range(part, -(-counts.training // counts.per_shard), parts):
+            path = self.work / "windows" / f"training-{number:04d}.npz"
+            if not path.is_file():
+                write_shard(self._training_families(number, materials), path)
+                self.say(f"wrote {path.name}")
+        materials = self._materials(self.held_out, redraws)
+        for number in range(part, len(self.held_out) * counts.validation, parts):
+            path = self.work / "windows" / f"validation-{number:04d}.npz"
+            if not path.is_file():
+                write_shard([self._validation_family(number, materials)], path)
+                self.say(f"wrote {path.name}")
+
+    def train(self, version: str) -> Checkpoint:
+        """Train all stages on what `prepare` has made, and return the checkpoint."""
+        families = read_shards(sorted((self.work / "windows").glob("training-*.npz")))
+        validation = read_shards(sorted((self.work / "windows").glob("validation-*.npz")))
+        network = StyleFlowLive(self.recipe.dimensions)
+        seed_weights(network, self.recipe.seed)
+        network.encoder.load_state_dict(self._style(families, validation).encoder.state_dict())
+        judge = self._content(families, validation)
+        if network.content is not None:
+            network.content.load_state_dict(judge.content.state_dict())
+            network.fusion.content_head.load_state_dict(judge.head.state_dict())
+        network = self._fusion(network, families, validation)
+        calibration = fit_calibration(*window_ratings(network, validation), self.recipe.prior)
+        return Checkpoint(
+            kind=styleflow_live.NAME,
+            version=version,
+            dimensions=self.recipe.dimensions,
+            tensors=network.state_dict(),
+            calibration=calibration,
+            status=TrainingStatus.TRAINED,
+            provenance=(
+                f"Trained by this project on {len(self.training)} real clips of "
+                f"{len(groups_of(self.training))} groups and {len(self.stills)} stills; every fake "
+                f"was a pseudo-fake. Seed {self.recipe.seed}. See docs/model-card.md."
+            ),
+        )
+
+    def _redraws(self) -> list[Redraw]:
+        pictures: list[Image] = []
+        for entry in self.training:
+            pictures.extend(read_frames(entry.path)[::_PATCH_PICTURES].copy())
+        redraws = []
+        for number, dims in enumerate(self.recipe.redraws):
+            network = PatchAutoencoder(dims)
+            seed_weights(network, self.recipe.seed + number)
+            task = PatchTask(network, pictures, self.recipe.patch_px, self.recipe.patch_batch)
+            trained = train(
+                task,
+                self.recipe.redrawing,
+                self.recipe.seed,
+                self.work / f"redraw-{number}",
+                self._telling(f"redraw-{number}"),
+            )
+            assert isinstance(trained, PatchAutoencoder)
+            redraws.append(redraw_with(trained))
+        return redraws
+
+    def _style(self, families: Sequence[Family], validation: Sequence[Family]) -> StyleAutoencoder:
+        size, shrink = self.recipe.dimensions.encoder.size_px, self.recipe.dimensions.shrink
+        stills = [
+            warp(p.image, fit(five_points(p.mesh.astype(np.float64))), size) for p in self.stills
+        ]
+        faces = np.concatenate(
+            [np.stack(stills), *(shrunk(f.real.crops, shrink) for f in families)]
+        )
+        held_out = np.concatenate([shrunk(f.real.crops, shrink) for f in validation])
+        network = StyleAutoencoder(self.recipe.dimensions.encoder)
+        seed_weights(network, self.recipe.seed)
+        with torch.no_grad():
+            # A constant of zero would draw nothing and learn nothing.
+            constant = np.random.default_rng(self.recipe.seed).normal(
+                size=network.decoder.constant.shape
+            )
+            network.decoder.constant.copy_(torch.from_numpy(constant))
+        trained = train(
+            StyleAutoencoderTask(network, faces, held_out, self.recipe.style_batch),
+            self.recipe.style,
+            self.recipe.seed,
+            self.work / "style",
+            self._telling("style"),
+        )
+        assert isinstance(trained, StyleAutoencoder)
+        return trained
+
+    def _content(self, families: Sequence[Family], validation: Sequence[Family]) -> ContentJudge:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.seed)
+            network = ContentJudge(self.recipe.dimensions)
+        trained = train(
+            ContentTask(network, families, validation, self.recipe.content_pairs),
+            self.recipe.content,
+            self.recipe.seed,
+            self.work / "content",
+            self._telling("content"),
+        )
+        assert isinstance(trained, ContentJudge)
+        return trained
+
+    def _fusion(
+        self,
+        network: StyleFlowLive,
+        families: Sequence[Family],
+        validation: Sequence[Family],
+    ) -> StyleFlowLive:
+        task = FusionTask(
+            network,
+            families,
+            validation,
+            self.recipe.fusion_pairs,
+            self.recipe.fusion_frames,
+        )
+        trained = train(
+            task,
+            self.recipe.fusion,
+            self.recipe.seed,
+            self.work / "fusion",
+            self._telling("fusion"),
+        )
+        assert isinstance(trained, StyleFlowLive)
+        return trained
+
+    def _materials(self, entries: Sequence[Entry], redraws: Sequence[Redraw]) -> Materials:
+        portraits = list(self.stills[::_STILL_EVERY])
+        for entry in entries:
+            path, frames = self._known_path(entry), read_frames(entry.path)
+            for t in range(0, len(frames), _PORTRAIT_EVERY):
+                # Copied, or every portrait would keep its whole video in memory.
+                portraits.append(Portrait(frames[t].copy(), path.meshes[t].copy()))
+        return Materials(portraits, redraws)
+
+    def _training_families(self, number: int, materials: Materials) -> list[Family]:
+        rng = np.random.default_rng([self.recipe.seed, 1, number])
+        groups = groups_of(self.training)
+        count = min(self.recipe.counts.per_shard, len(groups))
+        weights = np.array([_WEIGHTS[kind] for kind in KINDS])
+        families = []
+        for g in rng.choice(len(groups), count, replace=False):
+            entry = pick(rng, [e for e in self.training if e.group == groups[int(g)]])
+            kinds = rng.choice(
+                list(KINDS), self.recipe.counts.fakes, replace=False, p=weights / weights.sum()
+            )
+            families.append(
+                self._family(entry, [str(k) for k in kinds], materials, self.recipe.windows, rng)
+            )
+        return families
+
+    def _validation_family(self, number: int, materials: Materials) -> Family:
+        entry = self.held_out[number % len(self.held_out)]
+        rng = np.random.default_rng([self.recipe.seed, 2, number])
+        return self._family(entry, list(KINDS), materials, self.recipe.validation_windows, rng)
+
+    def _family(
+        self,
+        entry: Entry,
+        kinds: Sequence[str],
+        materials: Materials,
+        spec: WindowSpec,
+        rng: np.random.Generator,
+    ) -> Family:
+        path, frames = self._known_path(entry), read_frames(entry.path)
+        length = min(spec.frames, len(frames))
+        start = int(rng.integers(len(frames) - length + 1))
+        clip = FaceClip(
+            frames[start : start + length].copy(), path.meshes[start : start + length].copy()
+        )
+        real, *fakes = make_family(clip, kinds, materials, random_damage(rng), rng, spec)
+        return Family(entry.group, real, tuple(fakes))
+
+    def _known_path(self, entry: Entry) -> FacePath:
+        path = self.path(entry)
+        if path is None:
+            raise VideoUnusable(entry.path, "it shows no face")
+        return path
+
+    def _telling(self, stage: str) -> Callable[[int, Mapping[str, float]], None]:
+        def tell(step: int, figures: Mapping[str, float]) -> None:
+            told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            self.say(f"{stage} {step}: {told}")
+
+        return tell
+
+
+def shrunk(crops: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """Return crops `times` smaller, as `StyleFlowLive` shrinks them, `(n, s, s, 3)` uint8."""
+    n, side = len(crops), crops.shape[1] // times
+    tiles = crops.reshape(n, side, times, side, times, 3).astype(np.float32)
+    return np.asarray(np.round(tiles.mean(axis=(2, 4))), np.uint8)
+
+
+def preview(clip: FaceClip, materials: Materials, rng: np.random.Generator, size_px: int) -> Image:
+    """Return a contact sheet: the clip above, one row per kind of pseudo-fake below.
+
+    A row shows four moments and, to their right, what was replaced in the first of them.
+    """
+    anchor = window_anchor(clip)
+    moments = np.linspace(0, len(clip.frames) - 1, 4).round().astype(int)
+
+    def row(frames: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Image:
+        cells = [warp(frames[t], anchor, size_px) for t in moments]
+        grey = np.asarray(cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB), np.uint8)
+        return np.concatenate([*cells, warp(grey, anchor, size_px)], axis=1)
+
+    rows = [row(clip.frames, np.zeros(clip.size, np.uint8))]
+    for kind in KINDS.values():
+        fake = kind(clip, materials, rng)
+        rows.append(row(fake.frames, fake.masks[moments[0]]))
+    return np.concatenate(rows)
+
+
+def _write_stills(listing: Sequence[tuple[Path, str]], finder: FaceFinder, kept: Path) -> None:
+    images, meshes = [], []
+    for path, _ in listing:
+        image = read_still(path)
+        face = max(finder.find(image), key=lambda f: f.box.area, default=None)
+        if face is not None and face.mesh is not None:
+            images.append(image)
+            meshes.append(face.mesh.astype(np.float32))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(kept, images=np.stack(images), meshes=np.stack(meshes))

@@ -1,0 +1,118 @@
+"""Recipes: everything that decides what a training run does, frozen and typed.
+
+A recipe is read from a YAML file in `configs/train/`; a key that does not exist is an error that
+names it. Together with the data and the machine's arithmetic it decides every weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from styleflow.data.windows import WindowSpec
+from styleflow.errors import RecipeInvalid
+from styleflow.models.resynthesis import PatchAutoencoderDims
+from styleflow.models.styleflow_live import StyleFlowLiveDims
+from styleflow.training.loop import LoopSettings
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """How many families of training windows are made.
+
+    Attributes:
+        training: families from the people that are trained on.
+        fakes: pseudo-fakes per family.
+        validation: families per clip of the people that are held out; each has every kind.
+        per_shard: families per file.
+    """
+
+    training: int = 480
+    fakes: int = 3
+    validation: int = 1
+    per_shard: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewSettings:
+    """How a contact sheet of pseudo-fakes is drawn.
+
+    Attributes:
+        frames: how much of the video is used.
+        size_px: side of each picture.
+        seed: decides the draws.
+    """
+
+    frames: int = 40
+    size_px: int = 160
+    seed: int = 0
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class StyleFlowLiveRecipe:
+    """How the shipped default is trained.
+
+    Attributes:
+        seed: decides every draw.
+        held_out: people whose clips validate and calibrate, and are never trained on.
+        dimensions: of the network.
+        redraws: networks whose traces pseudo-fakes carry.
+        patch_px: side of the patches that they learn from.
+        patch_batch: patches per batch.
+        windows: how training windows are cut.
+        validation_windows: how validation windows are cut.
+        counts: how many there are.
+        redrawing: how the patch auto-encoders are trained.
+        style: how the style auto-encoder is trained.
+        style_batch: faces per batch.
+        content: how the content network is trained.
+        content_pairs: pairs of frames per batch.
+        fusion: how style flow, attention and head are trained, with the rest held still.
+        fusion_pairs: pairs of clips per batch.
+        fusion_frames: sampled frames per clip.
+        prior: share of fakes among the faces that will be watched, for calibration.
+    """
+
+    seed: int = 0
+    held_out: tuple[str, ...] = ()
+    dimensions: StyleFlowLiveDims = field(default_factory=StyleFlowLiveDims)
+    redraws: tuple[PatchAutoencoderDims, ...] = ()
+    patch_px: int = 96
+    patch_batch: int = 12
+    windows: WindowSpec = field(default_factory=WindowSpec)
+    validation_windows: WindowSpec = field(default_factory=WindowSpec)
+    counts: WindowCounts = field(default_factory=WindowCounts)
+    redrawing: LoopSettings = field(default_factory=lambda: LoopSettings(500))
+    style: LoopSettings = field(default_factory=lambda: LoopSettings(1000))
+    style_batch: int = 32
+    content: LoopSettings = field(default_factory=lambda: LoopSettings(3000))
+    content_pairs: int = 32
+    fusion: LoopSettings = field(default_factory=lambda: LoopSettings(500))
+    fusion_pairs: int = 8
+    fusion_frames: int = 10
+    prior: float = 0.5
+
+
+def read_recipe(path: Path) -> StyleFlowLiveRecipe:
+    """Return the recipe of a YAML file.
+
+    Raises:
+        RecipeInvalid: there is no such file, it is no YAML, or a key or value is wrong.
+    """
+    try:
+        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        recipe: StyleFlowLiveRecipe = TypeAdapter(StyleFlowLiveRecipe).validate_python(
+            document or {}
+        )
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeInvalid(path, str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecipeInvalid(path, f"{where}: {first['msg']}") from error
+    return recipe

@@ -1,0 +1,51 @@
+"""Promises of recipes."""
+
+from pathlib import Path
+
+import pytest
+
+from styleflow.errors import RecipeInvalid
+from styleflow.training.recipe import StyleFlowLiveRecipe, read_recipe
+
+SHIPPED = Path(__file__).parents[4] / "configs" / "train" / "styleflow-live.yaml"
+
+
+def _written(folder, text):
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_the_defaults(tmp_path):
+    assert read_recipe(_written(tmp_path, "")) == StyleFlowLiveRecipe()
+
+
+def test_values_are_typed(tmp_path):
+    recipe = read_recipe(
+        _written(
+            tmp_path, "held_out: [a, b]\nredraws: [{upsampling: shuffle}]\ncontent: {steps: 7}"
+        )
+    )
+    assert recipe.held_out == ("a", "b")
+    assert recipe.redraws[0].upsampling == "shuffle"
+    assert recipe.content.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("colour: red", "colour"), ("seed: many", "seed"), ("content: {steps: x}", "content.steps")],
+)
+def test_what_is_wrong_is_named(tmp_path, text, named):
+    with pytest.raises(RecipeInvalid, match=named):
+        read_recipe(_written(tmp_path, text))
+
+
+def test_a_missing_file_is_our_error(tmp_path):
+    with pytest.raises(RecipeInvalid):
+        read_recipe(tmp_path / "none.yaml")
+
+
+def test_the_shipped_recipe_can_be_read():
+    recipe = read_recipe(SHIPPED)
+    assert recipe.dimensions.content is not None
+    assert recipe.held_out

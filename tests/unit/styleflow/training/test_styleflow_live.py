@@ -1,0 +1,164 @@
+"""Promises of the tasks that make the default: they learn, and calibrate what they learned."""
+
+import numpy as np
+import pytest
+import torch
+
+from styleflow.data.store import Family
+from styleflow.data.windows import Window
+from styleflow.evaluation.metrics import auc
+from styleflow.models.content import ContentDims
+from styleflow.models.resynthesis import PatchAutoencoder, PatchAutoencoderDims
+from styleflow.models.seeding import seed_weights
+from styleflow.models.style_encoder import StyleEncoderDims
+from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
+from styleflow.training.batches import draw
+from styleflow.training.loop import LoopSettings, train
+from styleflow.training.redrawing import (
+    PatchTask,
+    StyleAutoencoder,
+    StyleAutoencoderTask,
+    redraw_with,
+)
+from styleflow.training.styleflow_live import (
+    ContentJudge,
+    ContentTask,
+    FusionTask,
+    fit_calibration,
+)
+
+ENCODER = StyleEncoderDims(
+    size_px=32, widths=(4, 4, 6, 8, 8), expansion=2, pyramid=8, levels=(2, 2, 3), latent=4
+)
+CONTENT = ContentDims(top=0, left=0, size_px=64, widths=(6, 8, 8))
+DIMS = StyleFlowLiveDims(
+    encoder=ENCODER, hidden=8, frames=4, shrink=2, content=CONTENT, attention=8,
+    evidence_half_life=20.0,
+)  # fmt: skip
+SETTINGS = LoopSettings(25, 1e-2, bf16=False, average=0.9)
+
+
+def _families(count, seed=0):
+    """Noise for real; the same noise, checkered in one half, for fake."""
+    rng = np.random.default_rng(seed)
+    checks = ((np.indices((64, 64)).sum(axis=0) % 2) * 60)[None, ..., None]
+    checks[:, :32] = 0
+    families = []
+    for number in range(count):
+        real = rng.integers(0, 196, (4, 64, 64, 3), dtype=np.uint8)
+        families.append(
+            Family(
+                str(number),
+                Window("", real, np.zeros((4, 8, 8), np.uint8)),
+                (
+                    Window(
+                        "checks",
+                        (real + checks).astype(np.uint8),
+                        np.full((4, 8, 8), 255, np.uint8),
+                    ),
+                ),
+            )
+        )
+    return families
+
+
+def _judge():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return ContentJudge(DIMS)
+
+
+def test_a_batch_sets_every_fake_beside_its_original():
+    batch = draw(_families(3), 4, 2, np.random.default_rng(0))
+    assert batch.clips.shape == (8, 2, 64, 64, 3)
+    assert batch.masks.shape == (8, 2, 8, 8)
+    assert batch.labels.tolist() == [0, 1] * 4
+    assert not batch.masks[::2].any()
+    assert batch.masks[1::2].flatten(1).amax(dim=1).gt(0).all()
+
+
+def test_batches_are_the_generators():
+    one, same = (draw(_families(3), 4, 2, np.random.default_rng(1)) for _ in range(2))
+    assert torch.equal(one.clips, same.clips)
+
+
+def test_short_windows_repeat_their_last_frame():
+    batch = draw(_families(1), 1, 6, np.random.default_rng(0))
+    assert torch.equal(batch.clips[0, 3], batch.clips[0, 5])
+
+
+def test_the_content_network_overfits_a_tiny_set(tmp_path):
+    families = _families(2)
+    task = ContentTask(_judge(), families, families, 4)
+    network = train(task, SETTINGS, 0, tmp_path)
+    assert task.validate(network) == 1.0
+    labels, scores, kinds = task.window_scores(network)
+    assert auc(labels, scores) == 1.0
+    assert kinds == ["", "checks"] * 2
+
+
+def test_style_flow_and_content_overfit_a_tiny_set_and_hold_the_encoder_still(tmp_path):
+    families = _families(2)
+    judge = ContentTask(_judge(), families, families, 4)
+    network = StyleFlowLive(DIMS)
+    seed_weights(network, 0)
+    judged = train(judge, SETTINGS, 0, tmp_path / "content")
+    network.content.load_state_dict(judged.content.state_dict())
+    network.fusion.content_head.load_state_dict(judged.head.state_dict())
+    still = [p.clone() for p in (*network.encoder.state_dict().values(),)]
+    task = FusionTask(network, families, families, 3, 4)
+    trained = train(task, SETTINGS, 0, tmp_path / "fusion")
+    assert task.validate(trained) == 1.0
+    for before, after in zip(still, trained.encoder.state_dict().values(), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_the_style_auto_encoder_learns_to_draw(tmp_path):
+    faces = np.stack([np.full((32, 32, 3), v, np.uint8) for v in (40, 200)])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        task = StyleAutoencoderTask(StyleAutoencoder(ENCODER), faces, faces, 4)
+    before = task.validate(task.network.eval())
+    network = train(task, LoopSettings(60, 3e-3, bf16=False, average=0.9), 0, tmp_path)
+    assert task.validate(network) > before / 2
+
+
+def test_redrawing_keeps_shape_and_coarse_colours(tmp_path):
+    pictures = [np.full((48, 40, 3), v, np.uint8) for v in (60, 180)]
+    network = PatchAutoencoder(PatchAutoencoderDims((4, 8), 3, "shuffle"))
+    train(PatchTask(network, pictures, 16, 4), LoopSettings(3, bf16=False), 0, tmp_path)
+    frames = np.stack(pictures)
+    drawn = redraw_with(network)(frames)
+    assert drawn.shape == frames.shape
+    assert drawn.dtype == np.uint8
+    assert np.abs(drawn.mean(axis=(1, 2)) - frames.mean(axis=(1, 2))).max() < 3
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear", "transposed", "shuffle"])
+def test_every_way_of_upsampling_gives_the_size_back(upsampling):
+    network = PatchAutoencoder(PatchAutoencoderDims((4, 8), 3, upsampling))
+    assert network(torch.zeros(1, 3, 16, 24)).shape == (1, 3, 16, 24)
+
+
+def test_calibration_finds_the_line_that_made_the_labels():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 4000)
+    labels = rng.random(4000) < 1 / (1 + np.exp(-(1.5 * logits)))
+    found = fit_calibration(labels, logits)
+    assert found.scale == pytest.approx(1.5, rel=0.1)
+    assert found.bias == pytest.approx(0, abs=0.15)
+    assert found.fitted
+    assert found.spread > 0
+
+
+def test_the_prior_moves_the_balance_point():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=200), rng.integers(0, 2, 200)
+    even, rare = (fit_calibration(labels, logits, prior) for prior in (0.5, 0.1))
+    assert rare.scale == even.scale
+    assert even.bias - rare.bias == pytest.approx(np.log(9))
+
+
+def test_labels_weigh_the_same_however_many_there_are():
+    logits = np.r_[np.full(10, -1.0), np.full(90, 1.0)]
+    assert fit_calibration(logits > 0, logits).probability(0.0) == pytest.approx(0.5, abs=0.05)
