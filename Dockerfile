@@ -1,11 +1,18 @@
 # syntax=docker/dockerfile:1
-# StyleFlow Live in a container: two stages, a user without rights, health checked by the server.
+# StyleFlow Live in a container: three stages, a user without rights, health checked by the server.
 #
 #   docker build -t styleflow-live .                                  CPU
 #   docker build -t styleflow-live --build-arg ACCELERATOR=cuda .     CUDA (run with --gpus all)
 #
 # The CPU build wants torch's CPU wheels, which live on an index of their own: pass its address
 # with --build-arg PIP_EXTRA_INDEX_URL=… (pytorch.org, "Get started", names it).
+
+FROM node:20-bookworm-slim AS dashboard
+WORKDIR /src/web/dashboard
+COPY web/dashboard/package.json web/dashboard/package-lock.json web/dashboard/.npmrc ./
+RUN npm ci
+COPY web/dashboard ./
+RUN npm run build
 
 FROM python:3.11-slim-bookworm AS build
 ARG ACCELERATOR=cpu
@@ -28,6 +35,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY styleflow styleflow
 COPY stream stream
 COPY web web
+COPY --from=dashboard /src/web/static/dashboard web/static/dashboard
 COPY cli cli
 RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt && pip install -c /tmp/constraints.txt .
 RUN STYLEFLOW_CACHE=/opt/styleflow/models styleflow models fetch

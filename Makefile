@@ -3,7 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help run test check format e2e bench clean
+DASHBOARD := web/static/dashboard/index.html
+
+.PHONY: help run test check format e2e bench clean dashboard browser dashboard-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +24,25 @@ $(STAMP): pyproject.toml constraints.txt
 models: $(STAMP)
 	$(BIN)/styleflow models fetch --quiet
 
+# Node.js is needed only for the page; without it everything else works, and `/` says what is missing.
+web/dashboard/node_modules: web/dashboard/package-lock.json
+	cd web/dashboard && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(DASHBOARD): web/dashboard/node_modules web/dashboard/index.html web/dashboard/vite.config.ts \
+    web/dashboard/tsconfig.json $(wildcard web/dashboard/src/*)
+	cd web/dashboard && npm run build --silent
+
+dashboard: $(DASHBOARD) ## build the page (Node.js 20.19 or newer)
+
+dashboard-test: web/dashboard/node_modules
+	cd web/dashboard && npm run check --silent && npm test --silent
+
+browser: models $(DASHBOARD) ## the page in a headless Chromium
+	$(BIN)/pytest -m browser -p no:randomly
+
 run: models ## set everything up and analyze the two demo streams on http://127.0.0.1:8000
+	@$(MAKE) --no-print-directory $(DASHBOARD) || echo "going on without the page: it needs Node.js 20.19 or newer"
 	$(BIN)/styleflow demo
 
 check: models ## format, lint, types and the quick tests; what every commit must pass
@@ -31,10 +51,13 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check e2e ## everything that CI runs: check, then the end-to-end tests
+test: models check dashboard-test e2e browser ## everything that CI runs: check, then the slower tests
 
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly
+
+browser: models ## real headless Chromium with a fake camera; skipped where there is none
+	$(BIN)/pytest -m browser -p no:randomly
 
 format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .
@@ -47,3 +70,4 @@ bench: models ## measure latency, the causal step and the published detectors; r
 
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf web/dashboard/node_modules web/static/dashboard

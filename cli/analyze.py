@@ -64,7 +64,7 @@ def run(settings: Settings, asked: Wanted) -> Exit:
     length = duration_s(wanted) if is_video else None
     total = min(filter(None, (length, seconds)), default=None)
     clock: Clock = ManualClock() if wanted.url.is_file else SystemClock()
-    check(wanted)
+    check(wanted, served=False)
     album = Album(asked.overlay) if asked.overlay else None
     pipeline = pipeline_for(settings, clock, asked, album.add if album else None)
     pipeline.device.prepare_thread()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -177,6 +177,27 @@ def watch(
     from cli.watch import run
 
     run(load(config, environment()), url, streams, token)
+
+
+@app.command()
+@readable
+def publish(
+    file: Annotated[Path, typer.Argument(help="The video file to send.")],
+    whip: Annotated[
+        str, typer.Option(help="Where to: http://HOST:PORT/whip/STREAM of a running analyzer.")
+    ],
+    token: Annotated[
+        str | None, typer.Option(envvar="STYLEFLOW_TOKEN", help="Bearer token of the analyzer.")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    codec: Annotated[
+        Literal["vp8", "h264"] | None, typer.Option(help="Offer this codec only.")
+    ] = None,
+) -> None:
+    """Send a video file to an analyzer over WebRTC, as a browser sends a camera."""
+    from cli.publish import run
+
+    run(file, whip, token, codec, Console(stderr=True), loop=loop)
 
 
 @config_app.command("check")

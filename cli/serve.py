@@ -25,6 +25,7 @@ from stream.supervisor import Analyzer
 from styleflow.card import ModelCard
 from web.app import create_app
 from web.auth import check_binding
+from web.pages import NOT_BUILT, is_built
 from web.sockets import SERVER_OPTIONS
 
 log = structlog.get_logger(__name__)
@@ -106,7 +107,9 @@ async def _serve(
     cards = [opinion.card for opinion in pipeline.opinions]
     for card in cards:
         metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
-    analyzer = Analyzer(pipeline, hub, metrics, clock, settings.analyzer, settings.batching)
+    analyzer = Analyzer(
+        pipeline, hub, metrics, clock, settings.analyzer, settings.batching, calls=settings.webrtc
+    )
     async with analyzer:
         for spec in specs:
             await analyzer.add(spec)
@@ -117,6 +120,7 @@ async def _serve(
             settings=settings.web,
             clock=clock,
             registry=metrics.registry,
+            ice_servers=settings.webrtc.ice_servers,
         )
         server = _Server(
             uvicorn.Config(app, log_config=None, log_level="warning", **SERVER_OPTIONS)
@@ -145,6 +149,8 @@ def _greet(console: Console, settings: Settings, port: int, warning: str) -> Non
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)
+    if not is_built():
+        console.print(f"  note    {NOT_BUILT}", style="yellow", markup=False, highlight=False)
     if warning:
         console.print(f"  note    {warning}", style="yellow", markup=False, highlight=False)
     if not settings.streams:

@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from stream.batcher import BatcherSettings
+from stream.calls import WebRtcSettings
 from stream.engine.engine import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception import PerceptionSettings
@@ -67,7 +68,8 @@ class SourceConfig(_Section):
     """How a stream is obtained.
 
     Attributes:
-        url: rtsp://, rtsps://, demo://authentic, demo://tampered, or the path of a file.
+        url: rtsp://, rtsps://, whip:// (waits for a WebRTC peer at /whip/ID), demo://authentic,
+            demo://tampered, or the path of a file.
         transport: RTP transport of an RTSP source; auto tries TCP, then UDP.
         timeout_s: silence after which the network layer gives up.
         tls_verify: check the server's certificate (RTSPS).
@@ -196,6 +198,7 @@ class Settings(_Section):
 
     Attributes:
         web: where to listen, whom to serve, and what they may reach.
+        webrtc: which calls are answered (WHIP), where, and how much they may send.
         model: which weights score, and on what.
         detectors: detectors that score side by side, the first one first; empty means
             styleflow-live alone. Each key of one is explained at the end of this file.
@@ -209,6 +212,7 @@ class Settings(_Section):
     """
 
     web: WebSettings = WebSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
     model: ModelConfig = ModelConfig()
     detectors: tuple[DetectorConfig, ...] = ()
     ensemble: Path | None = None

@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from cli import logs, wiring
 from cli.settings import Settings
 from stream.clock import SystemClock
+from stream.ingest.open import check
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.metrics import Metrics
 from stream.publish.hub import Filter, Hub
@@ -167,6 +168,7 @@ def socket_address(target: str) -> str:
 
 async def _local(settings: Settings, url: SourceUrl) -> None:
     """Analyze one source in this process and show its scores; no server, no port."""
+    check(SourceSettings(url), served=False)
     clock = SystemClock()
     console = Console()
     with console.status("loading the models"):

@@ -6,6 +6,12 @@ StreamError
 ├── StreamExists           a stream id that is taken
 ├── StreamUnknown          a stream id that nobody has
 ├── TooManyStreams         the configured limit of streams is reached
+├── OfferInvalid           a WebRTC offer that cannot be understood
+├── OfferRefused           a WebRTC offer that is understood but cannot be met
+├── NotACall               a call to a stream that has a source of its own
+├── StreamBusy             a call to a stream that another peer is sending
+├── TooManyPeers           the configured limit of calls is reached
+├── CallUnknown            a call that nobody is in
 └── SettingInvalid         a setting that makes no sense; names its key
 """
 
@@ -70,6 +76,64 @@ class TooManyStreams(StreamError):
 
     def __str__(self) -> str:
         return f"all {self.limit} streams that this analyzer may hold are in use"
+
+
+@dataclass(eq=False)
+class OfferInvalid(StreamError):
+    """A session description is not one; `reason` never repeats what it said."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class OfferRefused(StreamError):
+    """A session description asks for what there is not."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class NotACall(StreamError):
+    """A stream is obtained otherwise, so nobody may call it."""
+
+    stream: str
+
+    def __str__(self) -> str:
+        return f"stream {self.stream!r} has a source of its own"
+
+
+@dataclass(eq=False)
+class StreamBusy(StreamError):
+    """Somebody else is sending this stream."""
+
+    stream: str
+
+    def __str__(self) -> str:
+        return f"another peer is sending stream {self.stream!r}"
+
+
+@dataclass(eq=False)
+class TooManyPeers(StreamError):
+    """No further call is answered now."""
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"all {self.limit} calls that this analyzer may hold are in use"
+
+
+@dataclass(eq=False)
+class CallUnknown(StreamError):
+    """There is no such call; it is over, or never was."""
+
+    def __str__(self) -> str:
+        return "the call is over, or never was"
 
 
 @dataclass(eq=False)

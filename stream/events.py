@@ -23,7 +23,7 @@ class ConnectionState(Enum):
     STALLED = "stalled"
     BACKING_OFF = "backing_off"
     FAILED = "failed"
-    ENDED = "ended"  # a file or demo that has played to its end; nothing is wrong
+    ENDED = "ended"  # a file or demo has played to its end, or a call is over
 
 
 class ReasonCode(Enum):
@@ -86,6 +86,7 @@ class Frame:
         image: RGB picture, `(H, W, 3)` uint8.
         contaminated: decoded after a loss and before the next keyframe, so no evidence.
         source_fps: decoded source frames per media second, measured over the last seconds.
+        link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
     """
 
     stream: str
@@ -96,6 +97,7 @@ class Frame:
     image: Image
     contaminated: bool = False
     source_fps: float = 0.0
+    link_loss: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class Perceived:
         started: tracks whose first frame this is.
         ended: tracks that are closed; none of them is in `faces`.
         overrun: sampled frames dropped since the previous one because the analyzer was too slow.
+        link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
     """
 
     stream: str
@@ -135,6 +138,7 @@ class Perceived:
     started: tuple[int, ...] = ()
     ended: tuple[EndedTrack, ...] = ()
     overrun: int = 0
+    link_loss: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,23 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkQuality:
+    """How well a peer's packets arrive, measured over the last second or two.
+
+    Attributes:
+        loss: share of packets lost on the way, 0..1; most of them are repaired by sending again.
+        jitter_s: how unevenly packets arrive (RFC 3550).
+        rtt_s: time there and back; None before it is known.
+        kbps: kilobits received per second.
+    """
+
+    loss: float
+    jitter_s: float
+    rtt_s: float | None
+    kbps: float
+
+
+@dataclass(frozen=True, slots=True)
 class StreamReport:
     """How a stream is doing, once a second and at every change of its reasons.
 
@@ -254,6 +275,7 @@ class StreamReport:
         tracks: faces followed now.
         reasons: why the stream as a whole yields no scores (for example no face).
         age_s: seconds since the newest frame arrived; None before the first.
+        link: how well packets arrive; None where nobody knows.
     """
 
     stream: str
@@ -263,6 +285,7 @@ class StreamReport:
     tracks: int
     reasons: tuple[AbstainReason, ...]
     age_s: float | None
+    link: LinkQuality | None = None
 
 
 Event = (

@@ -89,6 +89,21 @@ class Metrics:
             "abstain_total", "Scores that came without a verdict, by reason.", "stream", "reason"
         )
         self.alarms = counter("alarms_total", "Verdicts that turned suspect.", "stream")
+        self.calls = gauge("calls", "WebRTC calls now.")
+        self.calls_ended = counter("calls_ended_total", "WebRTC calls over, by reason.", "reason")
+        self.call_losses = counter(
+            "call_losses_total", "Times that a part of a call's video was lost for good.", "stream"
+        )
+        self.keyframes_asked = counter(
+            "keyframes_asked_total", "Keyframes asked of WebRTC peers.", "stream"
+        )
+        self.link_loss = gauge(
+            "link_loss_ratio", "Packets of a call lately lost, repaired ones too.", "stream"
+        )
+        self.link_jitter = gauge(
+            "link_jitter_seconds", "How unevenly a call's packets arrive.", "stream"
+        )
+        self.link_rtt = gauge("link_rtt_seconds", "Time to a WebRTC peer and back.", "stream")
         self.ws_clients = gauge("ws_clients", "WebSocket subscribers now.")
         self.ws_coalesced = counter(
             "ws_coalesced_total", "Score messages replaced by a newer one before they were sent."

@@ -4,6 +4,9 @@ Looking at the whole picture is dear, laying the mesh over a known face is cheap
 runs at every n-th frame and at once when a face is missing; in between, the faces of the previous
 frame are followed. Now and then the picture is searched in tiles for small faces.
 
+A caller's pictures may change their size in the middle of an epoch. What is known of a face is then
+mapped onto the new size and the picture is looked at anew, so the face keeps its track.
+
 Several detectors may look at one stream. Faces are found and tracked once, in the frames that at
 least one of them wants; each detector's clip then gets its own crops on its own cadence. All
 cadences lie on one common grid.
@@ -148,9 +151,14 @@ class _View:
             started=self._started,
             ended=self._ended,
             overrun=overrun,
+            link_loss=frame.link_loss,
         )
         self._started, self._ended = (), ()
         return seen
+
+    def rescale(self, x: float, y: float) -> None:
+        """Map what is remembered onto pictures `x` times as wide and `y` times as high."""
+        self._anchorings = {n: a.rescaled(x, y) for n, a in self._anchorings.items()}
 
     def forget(self, ended: Sequence[EndedTrack]) -> None:
         """Drop what is remembered of tracks that have ended."""
@@ -198,6 +206,7 @@ class Perception:
         )
         self._tracker = FaceTracker(self.settings.tracker)
         self._epoch: int | None = None
+        self._size: tuple[int, int] = (0, 0)
         self._forget_faces()
 
     def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
@@ -219,6 +228,7 @@ class Perception:
         if frame.epoch != self._epoch:
             ended = self._end(TrackEnd.EPOCH_ENDED)
             self._epoch = frame.epoch
+        self._fit(frame.image)
         faces = self._look(frame.image)
         looks = [describe(frame.image, face) for face in faces]
         step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
@@ -238,6 +248,24 @@ class Perception:
     def _end(self, reason: TrackEnd) -> tuple[EndedTrack, ...]:
         self._forget_faces()
         return _named(self._tracker.end(reason))
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch of the newest frame; None before the first."""
+        return self._epoch
+
+    def _fit(self, image: Image) -> None:
+        """Map what is known onto pictures of this size, if it is another than before."""
+        size = (image.shape[1], image.shape[0])
+        if size == self._size:
+            return
+        if self._tracker and all(self._size):
+            x, y = size[0] / self._size[0], size[1] / self._size[1]
+            self._tracker.rescale(x, y)
+            for view in self._views:
+                view.rescale(x, y)
+        self._size = size
+        self._forget_faces()
 
     def _forget_faces(self) -> None:
         self._faces: tuple[Face, ...] = ()

@@ -37,7 +37,7 @@ from styleflow.calibration import Calibration
 from styleflow.card import ModelCard
 from styleflow.clips import ClipSpec
 from styleflow.ensemble import Ensemble
-from styleflow.faces.face import Face
+from styleflow.faces.face import Box, Face
 from styleflow.overlay import Patch
 
 Observer = Callable[[str, float], None]
@@ -58,12 +58,21 @@ class Fault:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A frame that was looked at, and where its tracks are; for pictures."""
+
+    frame: Frame
+    faces: tuple[tuple[int, Box], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Processed:
     """What came of one batch of frames."""
 
     events: tuple[Event, ...]
     faults: tuple[Fault, ...] = ()
+    seen: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +126,13 @@ class _Lane:
     engines: tuple[Engine, ...]  # one per device
     ensemble: EnsembleEngine | None
     live: set[int] = field(default_factory=set)  # faces whose beginning was told and whose end not
+
+    def retune(self, settings: EngineSettings) -> None:
+        """Change thresholds and times of every engine."""
+        for engine in self.engines:
+            engine.retune(settings)
+        if self.ensemble is not None:
+            self.ensemble.settings = settings
 
 
 class Pipeline:
@@ -187,22 +203,37 @@ class Pipeline:
             return self.opinions[0]
         return {opinion.card.name: opinion for opinion in self.opinions}[detector]
 
-    def open(self, stream: str) -> None:
-        """Prepare for the frames of a stream."""
+    @property
+    def settings(self) -> EngineSettings:
+        """What holds for every stream without settings of its own."""
+        return self._settings
+
+    def open(self, stream: str, settings: EngineSettings | None = None) -> None:
+        """Prepare for the frames of a stream, with thresholds of its own if it has any."""
+        settings = settings or self._settings
         engines = tuple(
-            Engine(stream, d.card.name, d.clip, d.calibration, d.card.status, self._settings)
+            Engine(stream, d.card.name, d.clip, d.calibration, d.card.status, settings)
             for d in (device.detector for device in self.devices)
         )
         ensemble = None
         if self._ensemble is not None:
             voice = self.opinions[-1]
-            ensemble = EnsembleEngine(self._ensemble, voice.clip, voice.card.status, self._settings)
+            ensemble = EnsembleEngine(self._ensemble, voice.clip, voice.card.status, settings)
         self._lanes[stream] = _Lane(self._perception(), engines, ensemble)
 
     def close(self, stream: str, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[Event, ...]:
         """End every track of a stream, release its slots and forget it."""
         lane = self._lanes.pop(stream, None)
         return () if lane is None else self._end(lane, reason)
+
+    def end(self, stream: str, epoch: int) -> tuple[Event, ...]:
+        """End every track of a stream whose caller has gone; a later epoch's are left alone."""
+        lane = self._lanes.get(stream)
+        if lane is None or (lane.perception.epoch or 0) > epoch:
+            return ()
+        events = self._end(lane, TrackEnd.EPOCH_ENDED)
+        lane.perception.close()
+        return events
 
     def process(self, batch: Sequence[tuple[Frame, int]]) -> Processed:
         """Turn frames into events; each frame comes with the number of frames dropped before it.
@@ -213,6 +244,7 @@ class Pipeline:
         faults: list[Fault] = []
         pending: list[list[tuple[_Lane, Plan]]] = [[] for _ in self.devices]
         shown: list[tuple[int, Plan, Frame, Perceived]] = []
+        looked: list[Seen] = []
         for frame, overrun in batch:
             lane = self._lanes.get(frame.stream)
             if lane is None:
@@ -225,6 +257,8 @@ class Pipeline:
                 lane.perception.close()
                 continue
             events += started
+            if plans:
+                looked.append(_seen(frame, plans[0][2]))
             for number, plan, seen in plans:
                 pending[number].append((lane, plan))
                 if self._viewer is not None:
@@ -234,20 +268,24 @@ class Pipeline:
                 events += self._run(number, todo)
         for each in shown:
             self._show(*each)
-        return Processed(tuple(events), tuple(faults))
+        return Processed(tuple(events), tuple(faults), tuple(looked))
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
         return tuple(self._report(lane, now) for lane in self._lanes.values())
 
-    def retune(self, settings: EngineSettings) -> None:
-        """Change thresholds and times without losing any track's history."""
-        self._settings = settings
-        for lane in self._lanes.values():
-            for engine in lane.engines:
-                engine.retune(settings)
-            if lane.ensemble is not None:
-                lane.ensemble.settings = settings
+    def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Change thresholds and times without losing any track's history.
+
+        Args:
+            settings: what holds from the next frame on.
+            stream: whose; None means all streams, and those to come.
+        """
+        if stream is None:
+            self._settings = settings
+        for name, lane in self._lanes.items():
+            if stream in (None, name):
+                lane.retune(settings)
 
     def _look(
         self, lane: _Lane, frame: Frame, overrun: int
@@ -337,6 +375,10 @@ class Pipeline:
         return StreamReport(
             lead.stream, lead.epoch, lead.fps, lead.loss, lead.tracks, reasons, lead.age_s
         )
+
+
+def _seen(frame: Frame, view: Perceived) -> Seen:
+    return Seen(frame, tuple((face.track, face.face.box) for face in view.faces))
 
 
 def _ignore(stage: str, seconds: float) -> None:

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 
 from stream.analysis import DetectorUnknown
 from stream.errors import (
+    CallUnknown,
+    NotACall,
+    OfferInvalid,
+    OfferRefused,
     SettingInvalid,
     SourceError,
     SourceUrlInvalid,
+    StreamBusy,
     StreamExists,
     StreamUnknown,
+    TooManyPeers,
     TooManyStreams,
 )
 from stream.events import AbstainReason, ConnectionState, ReasonCode
@@ -89,7 +95,7 @@ STATE_WORDS: dict[ConnectionState, str] = {
     ConnectionState.STALLED: "stalled: connected, but no packets arrive",
     ConnectionState.BACKING_OFF: "not connected, trying again soon",
     ConnectionState.FAILED: "failed, needs your attention; retried rarely",
-    ConnectionState.ENDED: "played to its end",
+    ConnectionState.ENDED: "over: it has come to its end",
 }
 
 
@@ -148,6 +154,55 @@ def describe(error: BaseException) -> Problem:
                 "Remove one, or raise analyzer.max_streams",
                 status=429,
                 retry=True,
+            )
+        case OfferInvalid():
+            return Problem(
+                "offer_invalid",
+                "The session description cannot be understood",
+                str(error),
+                "Send what createOffer made, unchanged",
+            )
+        case OfferRefused():
+            return Problem(
+                "offer_refused",
+                "The session description cannot be met",
+                str(error),
+                "See docs/protocol.md, WHIP",
+                status=422,
+            )
+        case NotACall():
+            return Problem(
+                "not_a_call",
+                "This stream cannot be called",
+                str(error),
+                "Call another stream, or change this one's source to whip://",
+                status=409,
+            )
+        case StreamBusy():
+            return Problem(
+                "stream_busy",
+                "Somebody is sending this stream",
+                str(error),
+                "End the other call, or call another stream",
+                status=409,
+                retry=True,
+            )
+        case TooManyPeers():
+            return Problem(
+                "too_many_peers",
+                "No further call is answered",
+                str(error),
+                "Try again later, or raise webrtc.max_peers",
+                status=503,
+                retry=True,
+            )
+        case CallUnknown():
+            return Problem(
+                "call_unknown",
+                "There is no such call",
+                str(error),
+                "Offer a new one",
+                status=404,
             )
         case WeightsMissing():
             return Problem(

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream.events import AbstainReason, ConnectionState, ReasonCode, Score
+from stream.engine.settings import EngineSettings
+from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Score
 from stream.ingest.source import SourceSettings
+from stream.pictures import Still
 from styleflow.card import ModelCard
 
 
@@ -49,6 +51,7 @@ class StreamStatus:
     reasons: tuple[AbstainReason, ...]
     models: tuple[ModelCard, ...]
     scores: tuple[Score, ...]
+    link: LinkQuality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,24 @@ class StreamControl(Protocol):
 
     def statuses(self) -> tuple[StreamStatus, ...]:
         """Return how every stream stands, ordered by id."""
+        ...
+
+    def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what one stream is judged by, or what holds for the others.
+
+        Raises StreamUnknown.
+        """
+        ...
+
+    def retune(self, settings: EngineSettings, stream: str | None = None) -> Awaitable[None]:
+        """Judge one stream, or all, by other thresholds from now on. Raises StreamUnknown."""
+        ...
+
+    def picture(self, stream: str, width: int) -> Awaitable[Still | None]:
+        """Return the newest picture, about `width` pixels wide; None when there is none yet.
+
+        Raises StreamUnknown.
+        """
         ...
 
     def health(self) -> Health:

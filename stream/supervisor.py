@@ -1,10 +1,11 @@
 """Everything that happens at the same time, in one place.
 
-Theory of operation. One event loop holds the state that people see. Each stream has one ingest
-thread, because opening and reading a source block; it offers sampled frames to the batcher and
-hands connection events over. One device thread takes batches of frames, steps the pipeline and
-hands its events over. Both hand over through one bounded mailbox that the loop drains. A ticker
-on the loop notices stalls, asks for reports and copies counters into metrics.
+Theory of operation. One event loop holds the state that people see, and speaks with WebRTC peers.
+Each stream has one ingest thread, because opening and reading a source block; it offers sampled
+frames to the batcher and hands connection events over. One device thread takes batches of frames,
+steps the pipeline and hands its events over. Both hand over through one bounded mailbox that the
+loop drains. A ticker on the loop notices stalls, asks for reports and copies counters into metrics;
+another looks after the calls.
 
     ingest thread ──frames──▶ batcher ──▶ device thread ──┐
           └────────connection events──▶ mailbox ◀─events──┘
@@ -29,9 +30,10 @@ import structlog
 
 from stream.analysis import Analysis, DetectorUnknown
 from stream.batcher import Batcher, BatcherSettings
+from stream.calls import CallAnswer, WebRtcSettings
 from stream.clock import Clock
 from stream.engine.engine import EngineSettings
-from stream.errors import StreamExists, StreamUnknown, TooManyStreams
+from stream.errors import NotACall, StreamError, StreamExists, StreamUnknown, TooManyStreams
 from stream.events import (
     ConnectionState,
     EpochStarted,
@@ -45,15 +47,19 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import check, is_demo
+from stream.ingest.open import check, is_demo, open_source
+from stream.ingest.sdp import check_offer
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
+from stream.ingest.webrtc import PeerCounters
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
-from stream.pipeline import Pipeline
+from stream.pictures import Pictures, Still
+from stream.pipeline import Pipeline, Processed
 from stream.publish.hub import Hub
 from stream.publish.messages import StreamInfo, Voice
 from stream.replay import analyze
 from stream.streams import Health, StreamSpec, StreamStatus
+from stream.switchboard import Call, Switchboard
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +122,7 @@ class _Stream:
     report: StreamReport | None = None
     scores: dict[tuple[int, str], Score] = field(default_factory=dict)
     reconnects: int = 0
+    engine: EngineSettings | None = None  # thresholds of its own
     copied: CounterCopy = field(default_factory=CounterCopy)
     leaving: asyncio.Event | None = None
 
@@ -131,6 +138,7 @@ class Analyzer:
         settings: how much it takes on.
         batching: how frames of several streams share the device.
         seed: seeds the jitter of reconnection.
+        calls: which WebRTC peers are answered.
     """
 
     def __init__(
@@ -142,6 +150,7 @@ class Analyzer:
         settings: AnalyzerSettings | None = None,
         batching: BatcherSettings | None = None,
         seed: int | None = None,
+        calls: WebRtcSettings | None = None,
     ) -> None:
         self.hub = hub
         self.metrics = metrics
@@ -149,6 +158,9 @@ class Analyzer:
         self._pipeline = pipeline
         self._voices = tuple(Voice(o.card, o.calibration.fitted) for o in pipeline.opinions)
         self._cadence_hz = pipeline.cadence_hz
+        self._engine = pipeline.settings
+        self._pictures = Pictures()
+        self._drawing = asyncio.Semaphore(1)  # one worker thread makes pictures, never more
         self._clock = clock
         self._rng = random.Random(seed)
         self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
@@ -168,6 +180,8 @@ class Analyzer:
         self._copied = CounterCopy()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._tender: asyncio.Task[None] | None = None
+        self._board = Switchboard(calls or WebRtcSettings(), hub, clock, self._later)
 
     # --- life -----------------------------------------------------------------------------
 
@@ -177,6 +191,7 @@ class Analyzer:
             device.warm_up()
         self._device_thread.start()
         self._ticker = self._loop.create_task(self._tick(), name="ticker")
+        self._tender = self._loop.create_task(self._tend_calls(), name="calls")
         self.metrics.slots.set(sum(d.stats.slots for d in self._pipeline.devices))
         return self
 
@@ -188,11 +203,14 @@ class Analyzer:
     ) -> None:
         for stream in list(self._streams):
             self._stop(self._streams[stream])
+        await self._board.close()
         for stream in list(self._streams):
             await self.remove(stream)
         assert self._ticker is not None
+        assert self._tender is not None
         self._ticker.cancel()
-        await asyncio.gather(self._ticker, return_exceptions=True)
+        self._tender.cancel()
+        await asyncio.gather(self._ticker, self._tender, return_exceptions=True)
         self._stopping.set()
         self._wake.set()
         await asyncio.to_thread(self._device_thread.join, self.settings.stop_s)
@@ -213,9 +231,8 @@ class Analyzer:
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
         ingest, thread, stop = self._ingest(spec, epoch=0)
-        change = StreamChanged(spec.id, 0, ConnectionState.CONNECTING)
         demo = is_demo(spec.source.url)
-        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, change, demo=demo)
+        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec), demo=demo)
         self.hub.announce(
             spec.id,
             StreamInfo(
@@ -238,8 +255,19 @@ class Analyzer:
         """Return a new ingest with its thread, not started, and what stops it."""
         stop = threading.Event()
         rng = random.Random(self._rng.random())
+        limits, stream = self._board.settings, spec.id
+        line = self._board.line(stream) if spec.source.url.is_call else None
         ingest = Ingest(
-            spec.id, spec.source, self._cadence_hz, self._clock, rng, first_epoch=epoch + 1
+            stream,
+            spec.source,
+            self._cadence_hz,
+            self._clock,
+            rng,
+            open_source=line.open if line else open_source,
+            first_epoch=epoch + 1,
+            ready=line.ready if line else None,
+            max_pixels=limits.max_width * limits.max_height if line else None,
+            link_loss=(lambda: self._board.loss(stream)) if line else None,
         )
         thread = threading.Thread(
             target=self._read, args=(ingest, stop), name=f"ingest-{spec.id}", daemon=True
@@ -260,8 +288,12 @@ class Analyzer:
         """Restart a stream with other settings."""
         if spec.id not in self._streams:
             raise StreamUnknown(spec.id)
+        engine = self._streams[spec.id].engine
         await self.remove(spec.id)
-        return await self.add(spec)
+        status = await self.add(spec)
+        if engine is not None:
+            await self.retune(engine, spec.id)
+        return status
 
     async def remove(self, stream: str) -> None:
         """Stop and forget a stream, in any state, in bounded time."""
@@ -273,6 +305,7 @@ class Analyzer:
             return
         state.leaving = asyncio.Event()
         self._stop(state)
+        await self._board.drop(stream)
         await asyncio.to_thread(state.thread.join, self.settings.stop_s)
         if state.thread.is_alive():
             self._abandoned += 1
@@ -291,23 +324,67 @@ class Analyzer:
         self._drain()
         del self._streams[stream]
         self.hub.retire(stream)
+        self._pictures.forget(stream)
         self.metrics.forget(stream)
         self.metrics.streams.set(len(self._streams))
         state.leaving.set()
         log.info("stream removed", stream=stream)
 
+    # --- calls: on the event loop -------------------------------------------------------------
+
+    async def call(self, stream: str, offer: str) -> CallAnswer:
+        """Answer a WebRTC peer that offers to send a stream; see `CallControl.call`."""
+        checked = check_offer(offer)
+        self._board.check_room()
+        state = self._streams.get(stream)
+        if state is not None and state.leaving is not None:
+            await state.leaving.wait()
+            state = self._streams.get(stream)
+        if state is None:
+            if not self._board.settings.create_streams:
+                raise StreamUnknown(stream)
+            await self.add(StreamSpec(stream, SourceSettings(SourceUrl.parse("whip://"))))
+            self._board.created(stream)
+        elif not state.spec.source.url.is_call:
+            raise NotACall(stream)
+        try:
+            return await self._board.call(stream, checked)
+        except StreamError:
+            if state is None and not self._board.called(stream):
+                await self.remove(stream)
+            raise
+
+    def etag(self, session: str) -> str:
+        """Return the entity tag of a call's ICE session."""
+        return self._board.etag(session)
+
+    async def trickle(self, session: str, fragment: str) -> None:
+        """Take further ICE candidates of a peer."""
+        await self._board.trickle(session, fragment)
+
+    async def hang_up(self, session: str) -> None:
+        """End a call because its peer wishes so."""
+        await self._board.hang_up(session)
+
+    def _later(self, seconds: float, function: Callable[[], None]) -> object:
+        assert self._loop is not None
+        return self._loop.call_later(seconds, function)
+
+    async def _tend_calls(self) -> None:
+        """Look after the calls, apart from the ticker: saying goodbye may take its time."""
+        while True:
+            await self._board.tend()
+            for stream in self._board.idle(self._clock.monotonic()):
+                await self.remove(stream)
+            await self._clock.sleep(self.settings.tick_s)
+
     def spec(self, stream: str) -> StreamSpec:
         """Return a stream's settings as they were given."""
-        state = self._streams.get(stream)
-        if state is None:
-            raise StreamUnknown(stream)
-        return state.spec
+        return self._state(stream).spec
 
     def status(self, stream: str) -> StreamStatus:
         """Return how one stream stands."""
-        state = self._streams.get(stream)
-        if state is None:
-            raise StreamUnknown(stream)
+        state = self._state(stream)
         report = state.report
         return StreamStatus(
             id=state.spec.id,
@@ -326,20 +403,48 @@ class Analyzer:
             reasons=report.reasons if report else (),
             models=tuple(voice.model for voice in self._voices),
             scores=tuple(state.scores.values()),
+            link=report.link if report else None,
         )
 
     def statuses(self) -> tuple[StreamStatus, ...]:
         """Return how every stream stands, ordered by id."""
         return tuple(self.status(stream) for stream in sorted(self._streams))
 
-    async def retune(self, settings: EngineSettings) -> None:
-        """Change thresholds for every stream without losing history."""
+    def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what one stream is judged by; None means what holds for the others."""
+        state = self._state(stream) if stream is not None else None
+        return (state.engine if state else None) or self._engine
+
+    async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Change thresholds of one stream, or of all, without losing history."""
+        if stream is None:
+            self._engine = settings
+            for state in self._streams.values():
+                state.engine = None
+        else:
+            self._state(stream).engine = settings
 
         def retune() -> tuple[Event, ...]:
-            self._pipeline.retune(settings)
+            self._pipeline.retune(settings, stream)
             return ()
 
         self._order(retune)
+
+    async def picture(self, stream: str, width: int) -> Still | None:
+        """Return the newest picture of a stream, and have more of them kept for a while."""
+        self._state(stream)
+        self._pictures.watch(stream, self._clock.monotonic())
+        done = self._pictures.ready(stream, width)
+        if done is not None:
+            return done
+        async with self._drawing:
+            return await asyncio.to_thread(self._pictures.still, stream, width)
+
+    def _state(self, stream: str) -> _Stream:
+        state = self._streams.get(stream)
+        if state is None:
+            raise StreamUnknown(stream)
+        return state
 
     def health(self) -> Health:
         """Return whether the process is live and ready."""
@@ -357,6 +462,7 @@ class Analyzer:
                 "slots": "; ".join(
                     f"{d.stats.used} of {d.stats.slots} in use" for d in self._pipeline.devices
                 ),
+                "calls": f"{len(self._board)} of {self._board.settings.max_peers}",
                 "events_dropped": str(self._outbox.dropped),
                 "threads_abandoned": str(self._abandoned),
             },
@@ -451,6 +557,7 @@ class Analyzer:
                 continue
             failures = 0
             self._beat = self._clock.monotonic()
+            self._keep_pictures(done)
             for fault in done.faults:
                 log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
                 self.metrics.frames_dropped.labels(fault.stream, "fault").inc()
@@ -461,6 +568,13 @@ class Analyzer:
         now = self._clock.monotonic()
         for event in events:
             self._outbox.put(_Handed(event, now))
+
+    def _keep_pictures(self, done: Processed) -> None:
+        for seen in done.seen:
+            stream = seen.frame.stream
+            if self._pictures.watched(stream):
+                scores = [e for e in done.events if isinstance(e, Score) and e.stream == stream]
+                self._pictures.offer(seen.frame, seen.faces, scores, self._clock.monotonic())
 
     # --- event loop: from mailbox to hub ----------------------------------------------------
 
@@ -506,6 +620,7 @@ class Analyzer:
             case VerdictChanged(verdict=Verdict.SUSPECT):
                 self.metrics.alarms.labels(event.stream).inc()
             case StreamReport():
+                event = replace(event, link=self._board.quality(event.stream))
                 state.report = event
                 self.metrics.tracks_active.labels(event.stream).set(event.tracks)
             case _:
@@ -518,6 +633,8 @@ class Analyzer:
             ConnectionState.FAILED,
         ):
             state.reconnects += 1
+        if event.state is ConnectionState.ENDED and state.spec.source.url.is_call:
+            self._end_tracks(event)
         state.change = event
         state.changed_at = self._clock.monotonic()
         up = event.state is ConnectionState.LIVE
@@ -528,6 +645,12 @@ class Analyzer:
             )
         why = {"code": event.code.value, "detail": event.detail} if event.code else {}
         log.info("stream changed", stream=event.stream, state=event.state.value, **why)
+
+    def _end_tracks(self, event: StreamChanged) -> None:
+        """End the tracks of a call that is over; what of it still waits is not looked at."""
+        with self._batcher_lock:
+            self._batcher.forget(event.stream)
+        self._order(lambda: self._pipeline.end(event.stream, event.epoch))
 
     def _count_score(self, score: Score, now: float) -> None:
         self.metrics.scores.labels(score.stream, score.verdict.value).inc()
@@ -544,10 +667,12 @@ class Analyzer:
                 for change in state.ingest.tick(now):
                     self._publish(change)
                 stalled = state.change.state is ConnectionState.STALLED
-                if stalled and now - state.changed_at > self.settings.replace_s:
+                hangs = stalled and not state.spec.source.url.is_call
+                if hangs and now - state.changed_at > self.settings.replace_s:
                     self._replace(state)
                 self._copy_counters(state)
             self._copy_totals()
+            self._pictures.prune(now)
             await self._clock.sleep(self.settings.tick_s)
 
     def _copy_totals(self) -> None:
@@ -561,6 +686,25 @@ class Analyzer:
         advance(metrics.ws_lagged, self.hub.lagged)
         for code, total in self.hub.disconnects.items():
             advance(metrics.ws_disconnects, total, str(int(code)))
+        metrics.calls.set(len(self._board))
+        for reason, total in self._board.ends.items():
+            advance(metrics.calls_ended, total, reason.value)
+        for call, sent in self._board.counters():
+            if call.stream in self._streams:
+                self._copy_call(call, sent)
+
+    def _copy_call(self, call: Call, sent: PeerCounters) -> None:
+        """Advance a stream's counters to what its caller has sent."""
+        metrics, stream, advance = self.metrics, call.stream, call.copied.advance
+        advance(metrics.call_losses, sent.losses, stream)
+        advance(metrics.keyframes_asked, sent.keyframes_asked, stream)
+        advance(metrics.frames_dropped, sent.dropped, stream, "feed_full")
+        quality = call.peer.quality
+        if quality is not None:
+            metrics.link_loss.labels(stream).set(quality.loss)
+            metrics.link_jitter.labels(stream).set(quality.jitter_s)
+            if quality.rtt_s is not None:
+                metrics.link_rtt.labels(stream).set(quality.rtt_s)
 
     def _copy_counters(self, state: _Stream) -> None:
         """Advance the stream's Prometheus counters to what its ingest has counted."""
@@ -577,6 +721,12 @@ class Analyzer:
             advance(metrics.frames_contaminated, total, stream, damage.value)
         for discard, total in done.discarded.items():
             advance(metrics.frames_dropped, total, stream, discard.value)
+
+
+def _at_first(spec: StreamSpec) -> StreamChanged:
+    """Return where a stream stands before its ingest has said anything."""
+    detail = "waiting for a peer to call" if spec.source.url.is_call else ""
+    return StreamChanged(spec.id, 0, ConnectionState.CONNECTING, detail=detail)
 
 
 class FileAnalyzer:

@@ -26,6 +26,11 @@ class Guardian:
         self._access = access
         self._clock = clock
 
+    async def documented(
+        self, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
+    ) -> None:
+        """Have /docs say that a token is used where `needs` is called by hand."""
+
     def needs(self, scope: Scope) -> Callable[..., Awaitable[None]]:
         """Return a dependency that raises Refusal unless the caller may do this."""
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from stream.analysis import Predictor
+from stream.calls import CallControl, IceServer
 from stream.clock import Clock
 from stream.publish.asyncapi import document
 from stream.publish.hub import Hub
 from stream.publish.messages import SUBPROTOCOL
 from stream.streams import StreamControl
-from web import answers, pages, streams
+from web import answers, history, pages, pictures, signalling, streams, thresholds
 from web.access import Guardian
 from web.auth import Access, Scope
 from web.errors import refuse
@@ -27,11 +28,16 @@ from web.predict import DetectorQuery, PredictDesk, Prediction, PredictRequest
 from web.settings import WebSettings
 from web.sockets import Session
 
+
+class Control(StreamControl, CallControl, Protocol):
+    """What the web asks of the analyzer, all of it."""
+
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(
-    control: StreamControl,
+    control: Control,
     hub: Hub,
     predictor: Predictor,
     settings: WebSettings,
@@ -39,6 +45,7 @@ def create_app(
     registry: CollectorRegistry,
     lifespan: Lifespan | None = None,
     resolve: Resolver = system_resolver,
+    ice_servers: Sequence[IceServer] = (),
 ) -> FastAPI:
     """Return the application.
 
@@ -51,6 +58,7 @@ def create_app(
         registry: what `/metrics` shows.
         lifespan: what begins and ends with the application.
         resolve: finds the addresses of hosts that requests name.
+        ice_servers: STUN and TURN servers that WebRTC peers are told about.
     """
     access = Access(settings.tokens)
     guardian = Guardian(access, clock)
@@ -71,6 +79,10 @@ def create_app(
     app.include_router(
         streams.routes(control, hub, guardian, clock, settings.source_roots, resolve)
     )
+    app.include_router(pictures.routes(control, guardian, clock))
+    app.include_router(history.routes(hub, guardian, clock))
+    app.include_router(thresholds.routes(control, guardian))
+    app.include_router(signalling.routes(control, guardian, ice_servers, settings.allowed_origins))
     app.include_router(_prediction(desk, guardian))
     app.include_router(_descriptions(registry, guardian))
     app.include_router(_scores(hub, access, settings, clock))

@@ -25,6 +25,7 @@ class Scope(Enum):
 
     READ = "read"
     CONTROL = "control"
+    PUBLISH = "publish"
 
 
 class Role(Enum):
@@ -32,11 +33,19 @@ class Role(Enum):
 
     VIEWER = "viewer"
     OPERATOR = "operator"
+    PUBLISHER = "publisher"
 
     @property
     def scopes(self) -> frozenset[Scope]:
         """What the role may do."""
-        return frozenset(Scope) if self is Role.OPERATOR else frozenset({Scope.READ})
+        return _SCOPES[self]
+
+
+_SCOPES = {
+    Role.VIEWER: frozenset({Scope.READ}),
+    Role.OPERATOR: frozenset(Scope),
+    Role.PUBLISHER: frozenset({Scope.PUBLISH}),
+}
 
 
 class TokenDigest:
@@ -90,7 +99,8 @@ class Token:
 
     Attributes:
         token: the secret, of at least 16 characters; only its digest is kept.
-        role: viewer may read, operator may also change streams and use `/predict`.
+        role: viewer may read, operator may also change streams and use `/predict`, publisher may
+            only call (WHIP) and hears its own scores.
         name: whose it is.
         expires: when it stops working; never, when None.
     """
@@ -175,7 +185,8 @@ class Access:
                 f"{scope.value} is not allowed to a {caller.token.role.value}"
                 if caller.token
                 else scope.value,
-                "Use a token with the role operator",
+                "Use a token with the role operator"
+                + (" or publisher" if scope is Scope.PUBLISH else ""),
             )
         return caller
 

@@ -7,7 +7,7 @@ tells the browser to load nothing from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,12 +22,19 @@ from web.auth import is_loopback
 MAX_BODY = 64 * 1024
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+# The page may use this machine's camera and screen when its user says so, and nothing else.
+PERMISSIONS_POLICY = (
+    "camera=(self), display-capture=(self), microphone=(), geolocation=(), payment=(), usb=()"
 )
 
 _HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
+    "permissions-policy": PERMISSIONS_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
@@ -87,7 +94,7 @@ class Guard:
             )
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
-        if origin is not None and changes and not self._trusted(origin, host):
+        if origin is not None and changes and not is_trusted(origin, host, self._origins):
             return Problem(
                 "origin_refused",
                 "Other web pages may not do this",
@@ -104,14 +111,25 @@ class Guard:
         name = _name(host)
         return name in self._hosts or (self._loopback and is_loopback(name))
 
-    def _trusted(self, origin: str, host: str) -> bool:
-        if origin.rstrip("/").lower() in self._origins:
-            return True
+
+def is_trusted(origin: str, host: str, allowed: Collection[str]) -> bool:
+    """Say whether a web page may use a server: its own page, or one that is allowed.
+
+    Args:
+        origin: of the page, as browsers send it.
+        host: what the server was asked for as.
+        allowed: further origins, in lower case and without a slash at their end.
+    """
+    if origin.rstrip("/").lower() in allowed:
+        return True
+    try:
         parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https"):
-            return False
-        usual = ":443" if parts.scheme == "https" else ":80"
-        return parts.netloc.lower().removesuffix(usual) == host.lower().removesuffix(usual)
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https"):
+        return False
+    usual = ":443" if parts.scheme == "https" else ":80"
+    return parts.netloc.lower().removesuffix(usual) == host.lower().removesuffix(usual)
 
 
 def _name(host: str) -> str:

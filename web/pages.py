@@ -1,40 +1,84 @@
-"""The pages for people: a live table at `/` and the list of operations at `/docs`.
+"""The pages for people: the dashboard at `/`, one stream's page, and the operations at `/docs`.
 
-They are files of this package and load nothing from anywhere else.
+They are files of this package and load nothing from anywhere else. The dashboard is built from
+`web/dashboard` into `web/static/dashboard`; without a build the server runs all the same, and the
+page says in one line how to make it.
 """
 
 from __future__ import annotations
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-_PAGES = {"/": "index.html", "/docs": "docs.html"}
+NOT_BUILT = "The dashboard is not built. Run: make dashboard"
+"""Said by the page and by `serve` when there is no build."""
+
 _TYPES = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
+    "woff2": "font/woff2",
+    "txt": "text/plain; charset=utf-8",
 }
-_ASSETS = ("app.js", "docs.js", "style.css", "icon.svg")
+_DOCS = ("docs.js", "style.css", "icon.svg")
+_REVALIDATE = "no-cache"
+_FOREVER = "public, max-age=31536000, immutable"  # built files carry a digest in their name
 
 
-def routes() -> APIRouter:
-    """Return a route per file; there is no folder to wander about in."""
+def routes(build: Traversable | None = None) -> APIRouter:
+    """Return a route per file; there is no folder to wander about in.
+
+    Args:
+        build: where the built dashboard is; None means this package's own.
+    """
     router = APIRouter(include_in_schema=False)
-    for path, name in _PAGES.items():
-        _add(router, path, name)
-    for name in _ASSETS:
-        _add(router, f"/static/{name}", name)
+    _dashboard(router, build if build is not None else built())
+    _add(router, "/docs", _static("docs.html"), _REVALIDATE)
+    for name in _DOCS:
+        _add(router, f"/static/{name}", _static(name), _REVALIDATE)
     return router
 
 
-def _add(router: APIRouter, path: str, name: str) -> None:
-    content = files("web").joinpath("static", name).read_bytes()
-    media_type = _TYPES[name.rpartition(".")[2]]
+def built() -> Traversable:
+    """Return the folder that the dashboard is built into."""
+    return files("web").joinpath("static", "dashboard")
 
+
+def is_built(build: Traversable | None = None) -> bool:
+    """Return whether there is a dashboard to serve."""
+    return (build if build is not None else built()).joinpath("index.html").is_file()
+
+
+def _dashboard(router: APIRouter, build: Traversable) -> None:
+    pages = ("/", "/streams/{id}")
+    if not is_built(build):
+        for path in pages:
+            _route(router, path, NOT_BUILT.encode() + b"\n", "txt", _REVALIDATE, status=503)
+        return
+    for path in pages:
+        _add(router, path, build.joinpath("index.html"), _REVALIDATE)
+    for asset in build.joinpath("assets").iterdir():
+        if asset.name.rpartition(".")[2] in _TYPES:
+            _add(router, f"/assets/{asset.name}", asset, _FOREVER)
+
+
+def _static(name: str) -> Traversable:
+    return files("web").joinpath("static", name)
+
+
+def _add(router: APIRouter, path: str, file: Traversable, caching: str) -> None:
+    _route(router, path, file.read_bytes(), file.name.rpartition(".")[2], caching)
+
+
+def _route(
+    router: APIRouter, path: str, content: bytes, kind: str, caching: str, status: int = 200
+) -> None:
     async def page() -> Response:
-        return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
+        headers = {"cache-control": caching}
+        return Response(content, status, media_type=_TYPES[kind], headers=headers)
 
     router.add_api_route(path, page, methods=["GET", "HEAD"], response_model=None)

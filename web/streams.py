@@ -16,11 +16,13 @@ from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.problems import STATE_WORDS
 from stream.publish.hub import Hub
 from stream.publish.messages import (
+    LinkData,
     Model,
     Number,
     ScoreData,
     Share,
     StreamInfo,
+    link_data,
     model_data,
     score_data,
 )
@@ -46,8 +48,8 @@ class SourceBody(_Request):
         Field(
             min_length=1,
             max_length=2048,
-            description="rtsp://, rtsps://, demo://authentic, demo://tampered, or a path below "
-            "one of web.source_roots",
+            description="rtsp://, rtsps://, whip:// (waits for a WebRTC peer), demo://authentic, "
+            "demo://tampered, or a path below one of web.source_roots",
         ),
     ]
     transport: Transport = Transport.AUTO
@@ -113,6 +115,7 @@ class StatusView(StreamView):
     age_s: Number
     reconnects: int
     reasons: tuple[AbstainReason, ...]
+    link: LinkData | None
     model: Model
     models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
     notice: str
@@ -241,6 +244,7 @@ def _status(status: StreamStatus, info: StreamInfo, clock: Clock) -> StatusView:
         age_s=status.age_s,
         reconnects=status.reconnects,
         reasons=status.reasons,
+        link=link_data(status.link),
         model=model_data(status.models[0]),
         models=tuple(model_data(model) for model in status.models),
         notice=info.notice,

@@ -166,6 +166,7 @@ class Engine:
         self._highest_track = -1
         self._epoch = -1
         self._fps = 0.0
+        self._link_loss = 0.0
         self._arrived: float | None = None
 
     def step(self, seen: Perceived) -> tuple[Plan, tuple[Event, ...]]:
@@ -193,6 +194,7 @@ class Engine:
             return self._pass_over(seen, closed), events
         self._coverage.advance(seen.slot, seen.overrun, contaminated=seen.contaminated)
         self._fps, self._arrived = seen.source_fps, seen.arrived
+        self._link_loss = seen.link_loss
         evicted, more = self._open_tracks(seen)
         return self._look(seen, closed + evicted), events + more
 
@@ -402,7 +404,8 @@ class Engine:
         holds = {
             AbstainReason.UNTRAINED: self._status is TrainingStatus.UNTRAINED,
             AbstainReason.LOW_FPS: self._is_slow(),
-            AbstainReason.PACKET_LOSS: self._coverage.loss > limits.max_loss,
+            AbstainReason.PACKET_LOSS: self._coverage.loss > limits.max_loss
+            or not self._link_loss <= limits.max_link_loss,
             AbstainReason.OVERLOADED: self._coverage.overrun > limits.max_overrun,
         }
         return frozenset(reason for reason, holding in holds.items() if holding)

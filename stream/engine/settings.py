@@ -25,6 +25,8 @@ class EngineSettings:
         dwell_s: media seconds for which a score must stay beyond its threshold.
         coverage_s: media seconds over which loss and overrun are measured.
         max_loss: share of sampled frames missing or contaminated beyond which no verdict is given.
+        max_link_loss: share of packets lost on the way (repaired ones too) beyond which no verdict
+            is given: the sender then squeezes its pictures until little of the face is left.
         max_overrun: share of sampled frames skipped for lack of time, likewise.
         min_fps_share: source frames per media second, as a share of the cadence, below which no
             verdict is given.
@@ -46,6 +48,7 @@ class EngineSettings:
     dwell_s: float = 1.0
     coverage_s: float = 3.0
     max_loss: float = 0.3
+    max_link_loss: float = 0.15
     max_overrun: float = 0.3
     min_fps_share: float = 0.8
     min_face_px: float = 48.0
@@ -68,7 +71,7 @@ class EngineSettings:
         for key in ("warmup_s", "dwell_s", "min_face_px", "min_sharpness", "max_yaw_deg"):
             if (getattr(self, key) or 0) < 0:
                 raise SettingInvalid(key, getattr(self, key), "must not be negative")
-        for key in ("enter", "leave", "max_loss", "max_overrun", "min_fps_share"):
+        for key in ("enter", "leave", "max_loss", "max_link_loss", "max_overrun", "min_fps_share"):
             if not 0 <= getattr(self, key) <= 1:
                 raise SettingInvalid(key, getattr(self, key), "must lie between 0 and 1")
         if not 0 <= self.min_brightness <= 255:

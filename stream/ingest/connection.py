@@ -3,9 +3,9 @@
 Theory of operation. One attempt runs CONNECTING, WAITING_FOR_KEYFRAME, LIVE. Silence while waiting
 or live makes it STALLED, the next packet undoes that. Every attempt ends in BACKING_OFF (trying
 again soon), FAILED (a person has to act: wrong password, no such path, refused certificate,
-unknown codec; trying again later) or ENDED (a file played to its end). From there only CONNECTING
-follows. A method called in a state where it means nothing changes nothing and returns nothing, so
-whoever calls need not know the state.
+unknown codec; trying again later) or ENDED (a file played to its end, or a call is over). From
+there only CONNECTING follows. A method called in a state where it means nothing changes nothing and
+returns nothing, so whoever calls need not know the state.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ class Connection:
         state = State.FAILED if code in PATIENT else State.BACKING_OFF
         return self._enter(state, code, detail, retry_in_s)
 
-    def ended(self, detail: str) -> Changes:
-        """End for good, with nothing wrong."""
-        return self._enter(State.ENDED, ReasonCode.ENDED, detail)
+    def ended(self, detail: str, code: ReasonCode = ReasonCode.ENDED) -> Changes:
+        """End for good, or until a peer calls again; code ENDED says that nothing is wrong."""
+        return self._enter(State.ENDED, code, detail)
 
     def healthy_s(self, now: float) -> float:
         """Return for how long this attempt has been live, 0 when it has not."""

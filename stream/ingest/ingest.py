@@ -23,7 +23,7 @@ from stream.ingest.connection import Changes, Connection
 from stream.ingest.decode import Decoder, Picture
 from stream.ingest.open import OpenSource, open_source
 from stream.ingest.packets import PacketLog, PacketLogCounters
-from stream.ingest.source import Packet, SourceSettings
+from stream.ingest.source import CallingSource, Packet, Source, SourceSettings
 from stream.ingest.timeline import Damage, Discard, GridSampler, Moment, Stamp, Timeline
 
 Emit = Callable[[Frame | StreamChanged | EpochStarted], None]
@@ -87,6 +87,9 @@ class Ingest:
         open_source: how the source is obtained.
         log: where its packets are kept; a fresh one of a minute and 32 MiB by default.
         first_epoch: number of its first epoch; one that replaces another counts on.
+        ready: blocks until a connection can be tried; returns False when the stream should stop.
+        max_pixels: larger pictures end the connection; None lets the decoder decide.
+        link_loss: returns the share of packets lately lost on the way; for any thread.
     """
 
     def __init__(
@@ -99,6 +102,9 @@ class Ingest:
         open_source: OpenSource = open_source,
         log: PacketLog | None = None,
         first_epoch: int = 1,
+        ready: Callable[[Wait], bool] | None = None,
+        max_pixels: int | None = None,
+        link_loss: Callable[[], float] | None = None,
     ) -> None:
         self.stream = stream
         self.settings = settings
@@ -111,6 +117,10 @@ class Ingest:
         self._timeline = Timeline(first_epoch)
         self._sampler: GridSampler[tuple[Picture, Moment]] = GridSampler(cadence_hz)
         self._decoder: Decoder | None = None
+        self._ready = ready or _at_once
+        self._max_pixels = max_pixels
+        self._link_loss = link_loss or _no_loss
+        self._source: Source | None = None
         self._closed = False
         self._tally = _Tally()
         self._discarded: Counter[Discard] = Counter()
@@ -124,7 +134,7 @@ class Ingest:
             emit: takes frames and events, in order, on this thread.
             wait: blocks for some seconds and returns True when the stream should stop.
         """
-        while not self._stopped(wait):
+        while not self._stopped(wait) and self._ready(wait):
             self._tally.attempts += 1
             self._change(emit, lambda: self._connection.connecting(self._clock.monotonic()))
             error = self._read(emit, wait)
@@ -132,6 +142,9 @@ class Ingest:
                 return
             with self._lock:
                 self._ends[error.code] += 1
+            if self.settings.url.is_call:
+                self._end(emit, error.detail, error.code)
+                continue
             if error.code is ReasonCode.ENDED and not self.settings.url.is_live:
                 if self.settings.loop:
                     continue
@@ -174,12 +187,14 @@ class Ingest:
     def _read(self, emit: Emit, wait: Wait) -> SourceError:
         """Read one connection to its end and return why it ended."""
         decoded_before, placed_before = self._tally.decoded, self._placed
-        self._timeline.reconnected()
         self._decoder = None
         try:
             source = self._open_source(self.settings, self._clock, wait)
         except SourceUrlInvalid as error:
             return SourceError(ReasonCode.NOT_FOUND, error.reason)
+        self._source = source
+        told = isinstance(source, CallingSource) and source.losses_are_told
+        self._timeline.reconnected(losses_are_told=told)
         try:
             for packet in source.packets():
                 self._take(packet, emit)
@@ -193,8 +208,8 @@ class Ingest:
         self._finish(emit)
         if ending.code is ReasonCode.ENDED and self._placed == placed_before:
             # An empty file must not be looped over at full speed, nor pass for one well played.
-            # Nor must a bare H.264 stream, whose pictures come without any time.
-            code = ReasonCode.ENDED if self.settings.url.is_live else ReasonCode.CORRUPT
+            ends_anyhow = self.settings.url.is_live or self.settings.url.is_call
+            code = ReasonCode.ENDED if ends_anyhow else ReasonCode.CORRUPT
             decoded = self._tally.decoded > decoded_before
             lack = "has a time stamp; a container has them" if decoded else "can be decoded"
             return SourceError(code, f"{ending.detail} without one picture that {lack}")
@@ -225,7 +240,14 @@ class Ingest:
             with self._lock:
                 self._tally.refused += decoder.refused - refused
         for picture in pictures:
+            self._check_size(picture)
             self._place(picture, emit)
+
+    def _check_size(self, picture: Picture) -> None:
+        width, height = picture.size
+        if self._max_pixels is not None and width * height > self._max_pixels:
+            detail = f"pictures of {width}x{height} are larger than is allowed"
+            raise SourceError(ReasonCode.CODEC, detail)
 
     def _decoder_for(self, packet: Packet, emit: Emit) -> Decoder | None:
         """Return the decoder for this packet, or None while there is no keyframe to begin with."""
@@ -256,6 +278,8 @@ class Ingest:
         self._count(moment)
         if isinstance(moment, Discard):
             return
+        if moment.damage is not None and isinstance(self._source, CallingSource):
+            self._source.want_keyframe()
         if moment.began is not None:
             self._begin_epoch(moment.epoch, moment.began, emit)
         for sampled in self._sampler.push(moment.at, (picture, moment)):
@@ -280,6 +304,7 @@ class Ingest:
                 image=picture.rgb(),
                 contaminated=moment.damage is not None,
                 source_fps=moment.source_fps,
+                link_loss=self._link_loss(),
             )
         )
 
@@ -302,8 +327,8 @@ class Ingest:
         self._change(emit, lambda: self._connection.failed(error.code, error.detail, delay))
         return delay
 
-    def _end(self, emit: Emit, detail: str) -> None:
-        self._change(emit, lambda: self._connection.ended(detail))
+    def _end(self, emit: Emit, detail: str, code: ReasonCode = ReasonCode.ENDED) -> None:
+        self._change(emit, lambda: self._connection.ended(detail, code))
 
     def _change(self, emit: Emit, transition: Callable[[], Changes]) -> None:
         with self._lock:
@@ -323,3 +348,13 @@ class Ingest:
 
     def _stopped(self, wait: Wait) -> bool:
         return self._closed or wait(0.0)
+
+
+def _at_once(wait: Wait) -> bool:
+    """Let a source be opened without waiting for anything."""
+    return True
+
+
+def _no_loss() -> float:
+    """Return that nothing is known to be lost."""
+    return 0.0

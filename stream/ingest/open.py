@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stream.clock import Clock
+from stream.errors import SourceUrlInvalid
 from stream.ingest.demo import DemoSettings, DemoSource
 from stream.ingest.file import FileSource
 from stream.ingest.rtsp import RtspSource
@@ -23,9 +24,14 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], 
         settings: what to open.
         clock: stamps arrivals and paces what is not live.
         wait: blocks for some seconds, returns True when the stream should stop.
+
+    Raises:
+        SourceUrlInvalid: it cannot be opened: peers come to it by themselves.
     """
     if settings.url.is_demo:
         return DemoSource(settings.url, clock, wait)
+    if settings.url.is_call:
+        raise SourceUrlInvalid(settings.url.redacted, "is waited for by a server, never opened")
     if settings.url.is_live:
         return RtspSource(settings, clock)
     if is_trace(settings.url):
@@ -33,12 +39,18 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], 
     return FileSource(settings, clock, wait)
 
 
-def check(settings: SourceSettings) -> None:
+def check(settings: SourceSettings, *, served: bool = True) -> None:
     """Find what is wrong with a source before anybody opens it.
+
+    Args:
+        settings: the source.
+        served: peers can come to it; without a server nobody does.
 
     Raises:
         SourceUrlInvalid: the URL asks for something that its kind of source does not have.
     """
+    if settings.url.is_call and not served:
+        raise SourceUrlInvalid(settings.url.redacted, "is waited for by a server: styleflow serve")
     if settings.url.is_demo:
         DemoSettings.parse(settings.url)
 

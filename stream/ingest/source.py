@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import quote, unquote, urlsplit
 
 from stream.errors import SourceUrlInvalid
 
 HIDDEN = "***"
 
-_ALLOWED = "rtsp://, rtsps://, demo://authentic, demo://tampered, file:// or the path of a file"
-_SCHEMES = ("rtsp", "rtsps", "demo", "file")
+_ALLOWED = (
+    "rtsp://, rtsps://, whip://, demo://authentic, demo://tampered, file:// or the path of a file"
+)
+_SCHEMES = ("rtsp", "rtsps", "whip", "demo", "file")
 _DEMOS = ("authentic", "tampered")
 _SECRET_KEY = re.compile(r"pass|pwd|token|secret|key|auth|sig|cred|user|session|login", re.I)
 _SECRET_PATH = re.compile(r"(?i)[\w.-]*(?:pass|pwd|token|secret|key|auth|sig|cred|user)[\w.-]*=")
@@ -33,7 +35,7 @@ class SourceUrl:
     that walk the fields of dataclasses would otherwise print what must stay hidden.
 
     Attributes:
-        scheme: `rtsp`, `rtsps`, `demo` or `file`.
+        scheme: `rtsp`, `rtsps`, `whip`, `demo` or `file`.
         redacted: what may be shown to anybody.
     """
 
@@ -70,6 +72,8 @@ class SourceUrl:
                 return cls._network(text, scheme, shown)
             if scheme == "demo":
                 return cls._demo(text, shown)
+            if scheme == "whip":
+                return cls._whip(rest)
             if scheme == "file":
                 return cls._file_url(rest, shown)
             raise SourceUrlInvalid(shown, _unknown_scheme(scheme))
@@ -117,6 +121,14 @@ class SourceUrl:
         return cls("demo", shown, text)
 
     @classmethod
+    def _whip(cls, rest: str) -> SourceUrl:
+        if rest.strip("/"):
+            raise SourceUrlInvalid(
+                "whip://", "peers come to /whip/STREAM; nothing follows the slashes"
+            )
+        return cls("whip", "whip://", "whip://")
+
+    @classmethod
     def _file_url(cls, rest: str, shown: str) -> SourceUrl:
         host, slash, path = rest[2:].partition("/")
         if host not in ("", "localhost") or not slash:
@@ -137,6 +149,11 @@ class SourceUrl:
         return self.scheme == "file"
 
     @property
+    def is_call(self) -> bool:
+        """Whether nothing is opened, but WebRTC peers are waited for."""
+        return self.scheme == "whip"
+
+    @property
     def is_live(self) -> bool:
         """Whether it comes from the network and therefore never simply ends."""
         return self.scheme in ("rtsp", "rtsps")
@@ -147,7 +164,7 @@ class SourceUrl:
 
     def scrub(self, text: str) -> str:
         """Return someone else's words with every secret of this URL taken out."""
-        if self.scheme in ("file", "demo"):
+        if self.scheme in ("file", "demo", "whip"):
             return text
         text = text.replace(self._secret, self.redacted)
         for secret in self._secrets:
@@ -253,7 +270,8 @@ class SourceSettings:
     """Everything needed to open one source.
 
     Attributes:
-        url: `rtsp://`, `rtsps://`, `demo://authentic`, `demo://tampered`, or a file path.
+        url: `rtsp://`, `rtsps://`, `whip://`, `demo://authentic`, `demo://tampered`, or a file
+            path.
         transport: RTP transport (RTSP only).
         timeout_s: silence after which the network layer gives up (RTSP only).
         tls_verify: check the server's certificate (RTSPS only).
@@ -313,6 +331,17 @@ class Packet:
     arrived: float
     format: StreamFormat
     lossy: bool = False
+
+
+@runtime_checkable
+class CallingSource(Protocol):
+    """A source that hears from its sender what was lost, and may ask for a keyframe."""
+
+    losses_are_told: bool
+
+    def want_keyframe(self) -> None:
+        """Say that nothing that comes is of use before the next keyframe."""
+        ...
 
 
 class Source(Protocol):

@@ -5,6 +5,11 @@ contaminated. The decoder does not say so itself: FFmpeg conceals what it misses
 so a loss is judged from the hole that it leaves between two PTS. The declared frame rate is never
 used, because cameras lie about it: the usual distance between pictures is measured.
 
+A caller is another matter. Its pictures come with word of every loss, and a browser that has no
+time or no bandwidth skips pictures and sends smaller ones. So a caller's holes are no losses, and
+a picture of another size but the same shape goes on in the same epoch: perception maps what it
+knows of a face onto the new size, and no evidence is lost with the bandwidth.
+
 `GridSampler` picks, for every point of the grid, the source frame nearest to it. Nothing is
 duplicated and nothing is invented: a grid point without a frame within half a step stays empty.
 """
@@ -37,6 +42,9 @@ FPS_WINDOW_S = 4.0
 
 RECENT_PTS = 1024
 """How many pictures that window holds at most, whatever a source sends."""
+
+SAME_SHAPE = 0.03
+"""By how much the two scales of a caller's new size may differ; encoders round to even pixels."""
 
 MIN_DELTAS = 3
 BEHIND_RUN = 2
@@ -112,6 +120,7 @@ class Timeline:
 
     def __init__(self, first_epoch: int = 1) -> None:
         self.epoch = first_epoch - 1
+        self._told = False
         self._cause: EpochCause | None = EpochCause.CONNECTED
         self._format: tuple[str, tuple[int, int], Fraction] | None = None
         self._origin = 0
@@ -121,8 +130,14 @@ class Timeline:
         self._deltas: deque[int] = deque(maxlen=RECENT)
         self._recent: deque[int] = deque(maxlen=RECENT_PTS)
 
-    def reconnected(self) -> None:
-        """Let the next picture begin a new epoch, whatever its PTS."""
+    def reconnected(self, *, losses_are_told: bool = False) -> None:
+        """Let the next picture begin a new epoch, whatever its PTS.
+
+        Args:
+            losses_are_told: from now on a hole between two PTS means nothing; what was lost is said
+                by `corrupt` and `damaged`. And the picture may be scaled at any time.
+        """
+        self._told = losses_are_told
         self._cause = EpochCause.CONNECTED
         self._damage = Damage.NO_KEYFRAME
 
@@ -144,10 +159,10 @@ class Timeline:
             self._note(stamp)
             return Discard.OUT_OF_ORDER
         self._behind = 0
-        missing = self._missing(pts - self._last)
+        missing = 0 if self._told else self._missing(pts - self._last)
         self._deltas.append(pts - self._last)
         self._last = pts
-        if missing or self._began_with_gap():
+        if missing or (not self._told and self._began_with_gap()):
             self._damage = Damage.GAP
         self._note(stamp)
         at = float((pts - self._origin) * stamp.time_base)
@@ -157,8 +172,9 @@ class Timeline:
         codec, size, time_base = self._format or ("", (0, 0), stamp.time_base)
         if (stamp.codec, stamp.time_base) != (codec, time_base):
             return EpochCause.CODEC_CHANGED
-        if stamp.size != size:
+        if stamp.size != size and not (self._told and _is_scaled(size, stamp.size)):
             return EpochCause.SIZE_CHANGED
+        self._format = (codec, stamp.size, time_base)
         limit = max(Fraction(JUMP_S) / time_base, Fraction(JUMP_FRAMES * self._usual()))
         if pts - self._last > limit:
             return EpochCause.PTS_JUMP
@@ -179,7 +195,7 @@ class Timeline:
         self._origin = self._last = pts
         self._behind = 0
         self._recent = deque([pts], maxlen=RECENT_PTS)
-        if cause is not EpochCause.CONNECTED:
+        if cause is not EpochCause.CONNECTED and not self._told:
             self._damage = self._damage or Damage.GAP
         self._note(stamp)
 
@@ -221,6 +237,13 @@ class Timeline:
         while pts - self._recent[0] > window and len(self._recent) > 2:
             self._recent.popleft()
         return (len(self._recent) - 1) / float((pts - self._recent[0]) * time_base)
+
+
+def _is_scaled(old: tuple[int, int], new: tuple[int, int]) -> bool:
+    """Say whether a picture has kept its shape, so that only its scale is another."""
+    if min(*old, *new) < 1:
+        return False
+    return abs(new[0] * old[1] / (new[1] * old[0]) - 1.0) <= SAME_SHAPE
 
 
 @dataclass(frozen=True, slots=True)

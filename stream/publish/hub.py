@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -31,6 +31,7 @@ from stream.events import (
     TrackEnded,
     VerdictChanged,
 )
+from stream.publish.history import History, HistorySettings
 from stream.publish.lanes import EventLog, Message, Reading, StateLane
 from stream.publish.messages import (
     DEFAULT_HZ,
@@ -63,12 +64,14 @@ class HubSettings:
         max_clients: connections at a time; a further one is told to try again later.
         max_tracks: faces per stream whose newest scores are kept; the oldest gives way.
         closed_logs: removed streams whose last events one subscriber may still have to read.
+        history: how much of every stream's past is kept for those who come late.
     """
 
     log_events: int = 1024
     max_clients: int = 256
     max_tracks: int = 64
     closed_logs: int = 64
+    history: HistorySettings = field(default_factory=HistorySettings)
 
 
 @dataclass(eq=False)
@@ -113,13 +116,14 @@ class Filter:
 class _Stream:
     """What the hub keeps of one stream."""
 
-    def __init__(self, stream: str, info: StreamInfo, floor: int, capacity: int) -> None:
+    def __init__(self, stream: str, info: StreamInfo, floor: int, settings: HubSettings) -> None:
         self.id = stream
         self.info = info
         self.epoch = 0
         self.seq = floor
         self.floor = floor
-        self.log = EventLog(capacity, floor)
+        self.log = EventLog(settings.log_events, floor)
+        self.history = History(settings.history)
         self.change: StreamChanged | None = None
         self.report = StreamReport(stream, 0, 0.0, 0.0, 0, (), None)
         self.scores: dict[tuple[int, str], tuple[Score, Message]] = {}
@@ -351,7 +355,7 @@ class Hub:
             known.info = info
         else:
             floor = max(int(utc.timestamp() * 1000), self._last_seq + 1)
-            known = _Stream(stream, info, floor, self.settings.log_events)
+            known = _Stream(stream, info, floor, self.settings)
             self._streams[stream] = known
             for subscription in self._subscriptions:
                 if subscription.wanted.matches(stream):
@@ -383,6 +387,7 @@ class Hub:
                 self._publish_score(stream, event, now, utc)
             case StreamReport():
                 stream.report = event
+                stream.history.note_report(event, utc.timestamp())
                 self._publish_status(stream, now, utc)
             case StreamChanged():
                 stream.change = event
@@ -492,6 +497,20 @@ class Hub:
             raise StreamUnknown(stream)
         return known.info
 
+    def history(self, stream: str) -> History:
+        """Return the last minutes of a stream. Raises StreamUnknown."""
+        known = self._streams.get(stream)
+        if known is None:
+            raise StreamUnknown(stream)
+        return known.history
+
+    def events(self, stream: str, count: int) -> tuple[str, ...]:
+        """Return the newest event messages of a stream, oldest first. Raises StreamUnknown."""
+        known = self._streams.get(stream)
+        if known is None:
+            raise StreamUnknown(stream)
+        return tuple(message.text for message in known.log.newest(count))
+
     def epoch(self, stream: str) -> int:
         """Return the epoch of a stream, 0 when it is unknown."""
         known = self._streams.get(stream)
@@ -515,6 +534,8 @@ class Hub:
         return subscription._join(stream, resume, now, utc)
 
     def _publish_score(self, stream: _Stream, score: Score, now: float, utc: datetime) -> None:
+        if stream.info.voice(score.detector) == stream.info.voices[0]:
+            stream.history.note_score(score, utc.timestamp() - max(now - score.arrived, 0.0))
         context = stream.context(now, utc)
         rank = STATE_RANK[state_of(score)]
         text = partial(encode, score, context)

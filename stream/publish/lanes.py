@@ -18,6 +18,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 Key = tuple[str, int | None, str]
@@ -116,6 +117,11 @@ class EventLog:
 
     def __getitem__(self, ordinal: int) -> Message:
         return self._entries[ordinal - self.first]
+
+    def newest(self, count: int) -> tuple[Message, ...]:
+        """Return the last events, oldest first."""
+        begin = max(len(self._entries) - count, 0)
+        return tuple(islice(self._entries, begin, None))
 
     def after(self, seq: int) -> int | None:
         """Return the ordinal of the first event above `seq`; None if one above it is evicted."""

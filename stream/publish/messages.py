@@ -25,6 +25,7 @@ from stream.events import (
     EpochCause,
     EpochStarted,
     Event,
+    LinkQuality,
     ReasonCode,
     Score,
     StreamChanged,
@@ -35,7 +36,7 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
-from stream.problems import REASON_WORDS, STATE_WORDS, notice
+from stream.problems import REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
 from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.faces.face import Box, FaceQuality
 
@@ -246,6 +247,15 @@ class ScoreData(_Model):
     notice: str = Field(description="what must stand beside this score; empty when nothing")
 
 
+class LinkData(_Model):
+    """How a caller's packets arrive."""
+
+    loss: Share = Field(description="share of packets lost on the way, repaired ones too")
+    jitter_ms: Number
+    rtt_ms: Number = Field(description="time there and back")
+    kbps: Number = Field(description="kilobits received per second")
+
+
 class StatusData(_Model):
     """How a stream is doing."""
 
@@ -259,7 +269,9 @@ class StatusData(_Model):
     tracks: int = Field(description="faces followed now")
     reasons: tuple[AbstainReason, ...] = Field(description="why it yields no scores")
     age_s: Number = Field(description="seconds since the newest frame arrived")
+    link: LinkData | None = Field(description="how a caller's packets arrive; else null")
     summary: str = Field(description="the same in plain words")
+    hint: str = Field(description="what to do when it is not live; empty when nothing")
     demo: bool
     notice: str
 
@@ -760,9 +772,23 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         tracks=report.tracks,
         reasons=report.reasons,
         age_s=report.age_s,
+        link=link_data(report.link),
         summary=", ".join(words),
+        hint=SOURCE_HINTS[change.code] if change and change.code else "",
         demo=context.info.demo,
         notice=context.info.notice,
+    )
+
+
+def link_data(link: LinkQuality | None) -> LinkData | None:
+    """Return what the wire says about how packets arrive."""
+    if link is None:
+        return None
+    return LinkData(
+        loss=link.loss,
+        jitter_ms=link.jitter_s * 1000,
+        rtt_ms=None if link.rtt_s is None else link.rtt_s * 1000,
+        kbps=link.kbps,
     )
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -105,6 +105,21 @@ class Anchoring:
         goal = template() if goal is None else goal
         anchor = fit(points, goal)
         return cls(anchor, None, 1, settled=False, mean=points, smoothed=points, at=at, goal=goal)
+
+    def rescaled(self, x: float, y: float) -> Anchoring:
+        """Return the same anchoring for pictures `x` times as wide and `y` times as high."""
+        scale = np.array([x, y])
+
+        def onto(transform: Transform) -> Transform:
+            return np.column_stack([transform[:, :2] / scale, transform[:, 2]])
+
+        return replace(
+            self,
+            anchor=onto(self.anchor),
+            moved=None if self.moved is None else onto(self.moved),
+            mean=self.mean * scale,
+            smoothed=self.smoothed * scale,
+        )
 
     def advance(
         self, at: float, points: Points, settings: AnchorSettings | None = None

@@ -167,6 +167,12 @@ class FaceTracker:
             ignored,
         )
 
+    def rescale(self, x: float, y: float) -> None:
+        """Map every track onto pictures that are `x` times as wide and `y` times as high."""
+        for held in self._tracks.values():
+            b = held.box
+            held.box = Box(b.x0 * x, b.y0 * y, b.x1 * x, b.y1 * y)
+
     def end(self, reason: TrackEnd) -> tuple[tuple[int, TrackEnd], ...]:
         """End every track; ids go on counting, media time may start anew."""
         ended = tuple((track, reason) for track in sorted(self._tracks))

@@ -16,11 +16,15 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from stream.analysis import Analysis, Predictor, TrackTimeline
+from stream.calls import CallAnswer, IceServer
 from stream.clock import Clock, ManualClock
-from stream.errors import StreamExists, StreamUnknown
+from stream.engine.settings import EngineSettings
+from stream.errors import CallUnknown, StreamError, StreamExists, StreamUnknown
 from stream.events import ConnectionState, TrackEnd, Verdict
+from stream.pictures import Pictures, Still
 from stream.publish.hub import Hub, HubSettings, StreamInfo
 from stream.streams import Health, StreamSpec, StreamStatus
+from styleflow.card import ModelCard, TrainingStatus
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.settings import WebSettings
@@ -32,7 +36,15 @@ class PlayedAnalyzer:
 
     def __init__(self, hub: Hub) -> None:
         self.specs: dict[str, StreamSpec] = {}
+        self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
+        self.calls: dict[str, str] = {}
+        self.offers: list[str] = []
+        self.fragments: list[str] = []
+        self.refusal: StreamError | None = None
         self.state = Health(live=True, ready=True, details={"device": "answers"})
+        self.engine = EngineSettings()
+        self.engines: dict[str, EngineSettings] = {}
+        self.pictures = Pictures()
         self._hub = hub
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
@@ -40,7 +52,9 @@ class PlayedAnalyzer:
         if spec.id in self.specs:
             raise StreamExists(spec.id)
         self.specs[spec.id] = spec
-        info = StreamInfo(spec.name or spec.id, UNTRAINED, False, spec.source.url.is_demo)
+        card = self.cards.get(spec.id, UNTRAINED)
+        trained = card.status is TrainingStatus.TRAINED
+        info = StreamInfo(spec.name or spec.id, card, trained, spec.source.url.is_demo)
         self._hub.announce(spec.id, info)
         return self.status(spec.id)
 
@@ -87,6 +101,50 @@ class PlayedAnalyzer:
     def statuses(self) -> tuple[StreamStatus, ...]:
         """Return all, ordered by id."""
         return tuple(self.status(stream) for stream in sorted(self.specs))
+
+    def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what was set last."""
+        if stream is None:
+            return self.engine
+        self.spec(stream)
+        return self.engines.get(stream, self.engine)
+
+    async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Remember the thresholds."""
+        assert stream is not None
+        self.engines[stream] = settings
+
+    async def picture(self, stream: str, width: int) -> Still | None:
+        """Return the picture that the test has offered, as the real analyzer would."""
+        self.spec(stream)
+        self.pictures.watch(stream, 0.0)
+        return self.pictures.still(stream, width)
+
+    async def call(self, stream: str, offer: str) -> CallAnswer:
+        """Answer every offer alike, unless told to refuse."""
+        if self.refusal is not None:
+            raise self.refusal
+        session = f"session-{len(self.calls):016d}"
+        self.calls[session] = stream
+        self.offers.append(offer)
+        return CallAnswer(session, '"first"', "v=0\r\nanswer")
+
+    def etag(self, session: str) -> str:
+        """Return the tag of a call."""
+        if session not in self.calls:
+            raise CallUnknown
+        return '"first"'
+
+    async def trickle(self, session: str, fragment: str) -> None:
+        """Keep a fragment, unless told to refuse."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.fragments.append(fragment)
+
+    async def hang_up(self, session: str) -> None:
+        """Forget a call."""
+        self.etag(session)
+        del self.calls[session]
 
     def health(self) -> Health:
         """Return what the test has set."""
@@ -136,6 +194,7 @@ class WebRig:
         clock: Clock | None = None,
         resolve: Callable[[str, int], Any] | None = None,
         predictor: Predictor | None = None,
+        ice_servers: Sequence[IceServer] = (),
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -150,6 +209,7 @@ class WebRig:
             self.clock,
             self.registry,
             resolve=resolve or resolver(()),
+            ice_servers=ice_servers,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
@@ -179,9 +239,9 @@ def resolver(addresses: Sequence[str], **named: Sequence[str]) -> Any:
 
 
 @asynccontextmanager
-async def served(app: FastAPI, **options: Any) -> AsyncIterator[int]:
-    """Serve an application on a loopback port; yields the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+async def served(app: FastAPI, at: int = 0, **options: Any) -> AsyncIterator[int]:
+    """Serve an application on a loopback port, any if `at` is 0; yields the port."""
+    with socket.create_server(("127.0.0.1", at)) as listener:
         config = uvicorn.Config(app, log_config=None, **(SERVER_OPTIONS | options))
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign]

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
@@ -6,7 +9,7 @@ from stream.events import Frame, Perceived
 from stream.perception import Grid, Perception, PerceptionSettings
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import Face, Image
-from styleflow.faces.track import TrackEnd, TrackerSettings
+from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
 from tests.support.faces import ScriptedFinder, face_at, textured_face
 
 CLIP = ClipSpec(frames=32, cadence_hz=25.0, size_px=128)
@@ -149,6 +152,45 @@ def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
     assert [e.track for e in video.perception.close(TrackEnd.LOST)] == [60]
     assert video.perception._views[0]._anchorings == {}
     assert video.perception.close() == ()
+
+
+def scaled(frame: Frame, factor: float) -> Frame:
+    """Return a frame whose picture has another size and the same shape."""
+    height, width = frame.image.shape[:2]
+    size = (round(width * factor), round(height * factor))
+    return replace(frame, image=np.asarray(cv2.resize(frame.image, size), np.uint8))
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.75, 1.5])
+def test_a_face_keeps_its_track_when_its_picture_is_scaled(factor: float) -> None:
+    """Browsers scale with the bandwidth; evidence must not be lost with it."""
+    video = Video()
+    face, small = face_at(200, 200), face_at(200 * factor, 200 * factor, 80 * factor)
+    before = video.show((face, 1), frames=20)[-1]
+    image = picture((face,), (1,))
+    crops = [before.faces[0].image]
+    for n in range(20, 30):
+        video.finder.now = (small,)
+        at = n / 25
+        frame = scaled(Frame("hall", 0, n + 1, at, 100 + at, image, source_fps=25.0), factor)
+        (seen,) = video.perception.perceive(frame)
+        assert seen is not None
+        assert [tracked.track for tracked in seen.faces] == [1]
+        assert seen.ended == ()
+        assert seen.faces[0].reanchored is None
+        crops.append(seen.faces[0].image)
+    # The crop shows the same part of the face: nothing jumps where the size changes.
+    difference = np.abs(crops[-1].astype(int) - crops[0]).mean()
+    assert difference < 6
+    assert seen.faces[0].quality.face_px == pytest.approx(80 * factor, rel=0.01)
+
+
+def test_what_is_known_of_a_face_is_mapped_onto_the_new_size() -> None:
+    tracker = FaceTracker(TrackerSettings(max_reach=0.2, max_jump=0.2))
+    looks = [np.ones(8, np.float32)]
+    tracker.step(0.0, [face_at(100, 100, 60)], looks)
+    tracker.rescale(2.0, 2.0)
+    assert tracker.step(0.04, [face_at(200, 200, 120)], looks).started == ()
 
 
 def spec(cadence_hz: float) -> ClipSpec:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from stream.events import Score, TrackEnded, TrackStarted
+from stream.events import AbstainReason, Score, TrackEnded, TrackStarted
 from styleflow.faces.face import Face, Image
 from tests.support.path import CentreFinder, frames, toy_pipeline
 
@@ -89,3 +91,32 @@ def test_stages_are_timed() -> None:
     pipeline.open("a")
     pipeline.process([(frames("a", PICTURE, 1)[0], 0)])
     assert stages == ["perceive", "step", "device", "resolve"]
+
+
+def test_what_was_seen_is_told_with_the_frame_it_was_seen_in() -> None:
+    """A picture needs the frame itself and the boxes of that frame."""
+    pipeline = toy_pipeline()
+    pipeline.open("a")
+    frame = frames("a", PICTURE, 1)[0]
+    (seen,) = pipeline.process([(frame, 0)]).seen
+    assert seen.frame is frame
+    ((track, box),) = seen.faces
+    assert track == 1
+    assert 0 < box.x0 < box.x1 < 160
+
+
+def test_a_stream_can_have_thresholds_of_its_own() -> None:
+    """Retuning one stream leaves the others, and streams to come, as they are."""
+    pipeline = toy_pipeline()
+    own = replace(pipeline.settings, min_face_px=1000)
+    for stream in ("a", "b"):
+        pipeline.open(stream)
+    pipeline.retune(own, "a")
+    pipeline.open("c")
+    reasons = {"a": set(), "b": set(), "c": set()}
+    for batch in zip(*(frames(stream, PICTURE, 12) for stream in reasons), strict=True):
+        for event in pipeline.process([(frame, 0) for frame in batch]).events:
+            if isinstance(event, Score):
+                reasons[event.stream] |= set(event.reasons)
+    assert AbstainReason.FACE_SMALL in reasons["a"]
+    assert AbstainReason.FACE_SMALL not in reasons["b"] | reasons["c"]

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,41 @@ async def test_new_thresholds_reach_the_running_engine(clip: Path) -> None:
 
 def _fields(settings: object) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in settings.__slots__}  # type: ignore[attr-defined]
+
+
+async def test_thresholds_of_one_stream_outlive_its_reconnection(clip: Path) -> None:
+    async with analyzing() as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        await analyzer.add(spec("b", clip, Pace.NATIVE, loop=True))
+        own = replace(EAGER, min_face_px=10_000)
+        await analyzer.retune(own, "a")
+        await analyzer.change(spec("a", clip, Pace.NATIVE, loop=True, timeout_s=3))
+        assert analyzer.thresholds("a") == own
+        assert analyzer.thresholds("b") == analyzer.thresholds() == EAGER
+        small = await listener.until(
+            lambda m: m["type"] == "score" and "face_small" in m["data"]["reasons"]
+        )
+        assert small["stream"] == "a"
+        with pytest.raises(StreamUnknown):
+            await analyzer.retune(own, "c")
+
+
+async def test_a_picture_is_made_for_who_asks_and_is_of_what_was_scored(clip: Path) -> None:
+    async with analyzing() as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        assert await analyzer.picture("a", 64) is None  # nobody had asked before
+        async with asyncio.timeout(PATIENCE_S):
+            while (still := await analyzer.picture("a", 64)) is None or not any(
+                face.score for face in still.faces
+            ):
+                await listener.until(lambda m: m["type"] == "score", len(listener.messages))
+        (face,) = still.faces
+        assert face.score is not None
+        assert (face.score.epoch, face.score.end) == (still.epoch, still.at)
+        assert face.box == face.score.box
+        assert still.jpeg[:2] == b"\xff\xd8"
+        with pytest.raises(StreamUnknown):
+            await analyzer.picture("b", 64)
 
 
 async def test_a_broken_device_makes_the_process_unhealthy(clip: Path) -> None:

@@ -292,3 +292,79 @@ def test_the_same_file_gives_the_same_frames(tmp_path: Path) -> None:
     first, second = Run(of_file(path)).run().frames, Run(of_file(path)).run().frames
     assert [(f.slot, f.at) for f in first] == [(f.slot, f.at) for f in second]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
+
+
+# --- callers ----------------------------------------------------------------------------------
+
+CALL = SourceSettings(SourceUrl.parse("whip://"))
+
+
+class Caller(Script):
+    """A peer that says what was lost and remembers that it was asked for keyframes."""
+
+    def __init__(self, *connections: tuple[list[Packet], SourceError]) -> None:
+        super().__init__(*connections)
+        self.asked = 0
+
+    def open(self, settings: SourceSettings, clock: Clock, wait: Callable[[float], bool]) -> Source:
+        connection = super().open(settings, clock, wait)
+        connection.losses_are_told = True  # type: ignore[attr-defined]
+        connection.want_keyframe = self.ask  # type: ignore[attr-defined]
+        return connection
+
+    def ask(self) -> None:
+        self.asked += 1
+
+
+def called(
+    *connections: tuple[list[Packet], SourceError], max_pixels: int | None = None
+) -> tuple[Run, Caller]:
+    """Run a stream that is called, one call after the other; nobody calls after the last."""
+    run, caller = Run(CALL), Caller(*connections)
+    run.ingest = Ingest(
+        "lobby", CALL, 25.0, run.clock, random.Random(1), open_source=caller.open,
+        ready=lambda _: bool(caller.left), max_pixels=max_pixels, link_loss=lambda: 0.125,
+    )  # fmt: skip
+    return run.run(), caller
+
+
+HUNG_UP = SourceError(ReasonCode.ENDED, "the peer has hung up")
+VANISHED = SourceError(ReasonCode.TIMEOUT, "the peer has vanished")
+
+
+def test_calls_follow_each_other_without_backing_off(tmp_path: Path) -> None:
+    packets = packets_of(encode(tmp_path / "a.mkv", moving_pictures(25), "vp8"))
+    run, _ = called((packets, HUNG_UP), (packets, VANISHED))
+    once = [S.CONNECTING, S.WAITING_FOR_KEYFRAME, S.LIVE, S.ENDED]
+    assert run.states == once * 2
+    assert [c.code for c in run.changes if c.state is S.ENDED] == [
+        ReasonCode.ENDED,
+        ReasonCode.TIMEOUT,
+    ]
+    assert [e.epoch for e in run.epochs] == [1, 2]
+    assert run.waits == []
+    assert all(frame.link_loss == 0.125 for frame in run.frames)
+
+
+def test_a_call_without_a_picture_has_ended_like_any_other() -> None:
+    run, _ = called(([], HUNG_UP))
+    assert run.states == [S.CONNECTING, S.ENDED]
+    assert run.changes[-1].code is ReasonCode.ENDED
+
+
+def test_pictures_that_are_too_large_end_a_call_and_say_so(tmp_path: Path) -> None:
+    packets = packets_of(encode(tmp_path / "a.mkv", moving_pictures(10, 320, 240), "vp8"))
+    run, caller = called((packets, HUNG_UP), max_pixels=319 * 240)
+    assert run.changes[-1].code is ReasonCode.CODEC
+    assert "320x240" in run.changes[-1].detail
+    assert run.frames == []
+    assert caller.closed == 1
+
+
+def test_a_keyframe_is_wanted_as_long_as_pictures_are_damaged(tmp_path: Path) -> None:
+    packets = packets_of(encode(tmp_path / "a.mkv", moving_pictures(50), "vp8", gop=25))
+    lossy = [replace(p, lossy=n == 10) for n, p in enumerate(packets)]
+    run, caller = called((lossy, HUNG_UP))
+    assert caller.asked == 15
+    assert [f.slot for f in run.frames if f.contaminated] == list(range(10, 25))
+    assert len(run.epochs) == 1

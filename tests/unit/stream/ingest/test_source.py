@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.clock import ManualClock
 from stream.errors import SourceError, SourceUrlInvalid
 from stream.events import ReasonCode
+from stream.ingest.open import open_source
 from stream.ingest.source import SourceSettings, SourceUrl
 
 
@@ -122,3 +124,20 @@ def test_every_spelling_is_scrubbed_from_others_words(password: str) -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_a_source_or_a_clear_refusal(text: str) -> None:
     assert all(isinstance(shown, str) for shown in everything_shown(text))
+
+
+@pytest.mark.parametrize("text", ["whip://", "WHIP://", "whip:///"])
+def test_a_stream_may_wait_for_a_caller(text: str) -> None:
+    url = SourceUrl.parse(text)
+    assert (url.is_call, url.is_live, url.is_file, url.redacted) == (True, False, False, "whip://")
+
+
+def test_a_caller_has_no_address() -> None:
+    with pytest.raises(SourceUrlInvalid, match="nothing follows"):
+        SourceUrl.parse("whip://somebody")
+
+
+def test_nobody_opens_a_caller() -> None:
+    settings = SourceSettings(SourceUrl.parse("whip://"))
+    with pytest.raises(SourceUrlInvalid, match="server"):
+        open_source(settings, ManualClock(), lambda _: True)

@@ -195,3 +195,82 @@ def test_memory_is_bounded_for_absurd_rates() -> None:
     assert isinstance(moment, Moment)
     assert moment.source_fps == pytest.approx(90_000.0)
     assert len(timeline._recent) <= 1_024
+
+
+# --- callers, who say what was lost ------------------------------------------------------------
+
+
+def call() -> Timeline:
+    timeline = Timeline()
+    timeline.reconnected(losses_are_told=True)
+    timeline.place(stamp(0, key=True))
+    return timeline
+
+
+def test_a_callers_skipped_pictures_are_no_loss() -> None:
+    """Browsers skip pictures when they lack time or bandwidth; keyframes are minutes apart."""
+    timeline = call()
+    moments = [timeline.place(stamp(n * FRAME)) for n in (1, 2, 3, 4, 9, 10, 14, 15)]
+    assert all(isinstance(m, Moment) and m.damage is None and not m.missing for m in moments)
+
+
+def test_a_callers_pause_begins_an_epoch_that_is_sound() -> None:
+    """Nothing was lost, so nobody need wait for a keyframe that may never come."""
+    moment = call().place(stamp(3 * 90_000))
+    assert isinstance(moment, Moment)
+    assert (moment.began, moment.damage) == (EpochCause.PTS_JUMP, None)
+
+
+def test_what_a_caller_lost_leaves_its_mark_until_a_keyframe() -> None:
+    timeline = call()
+    placed = [
+        timeline.place(s)
+        for s in (
+            stamp(FRAME, corrupt=True),
+            stamp(2 * FRAME),
+            stamp(3 * FRAME, key=True),
+            stamp(4 * FRAME),
+        )
+    ]
+    assert [m.damage for m in placed if isinstance(m, Moment)] == [
+        Damage.CORRUPT,
+        Damage.CORRUPT,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("size", [(32, 24), (128, 96), (48, 36), (62, 46)])
+def test_a_caller_may_scale_its_pictures_within_an_epoch(size: tuple[int, int]) -> None:
+    timeline = call()
+    moment = timeline.place(stamp(FRAME, key=True, size=size))
+    assert isinstance(moment, Moment)
+    assert (moment.epoch, moment.began, moment.damage) == (1, None, None)
+    assert moment.at == pytest.approx(0.04)
+    later = timeline.place(stamp(2 * FRAME, size=size))
+    assert isinstance(later, Moment)
+    assert later.epoch == 1
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 36), (64, 64), (0, 0)])
+def test_a_caller_that_changes_the_shape_begins_an_epoch(size: tuple[int, int]) -> None:
+    """A phone that is turned, another tab that is shared: faces do not go on from there."""
+    moment = call().place(stamp(FRAME, key=True, size=size))
+    assert isinstance(moment, Moment)
+    assert moment.began is EpochCause.SIZE_CHANGED
+
+
+def test_a_camera_may_not_scale_its_pictures() -> None:
+    timeline = Timeline()
+    timeline.place(stamp(0, key=True))
+    moment = timeline.place(stamp(FRAME, key=True, size=(32, 24)))
+    assert isinstance(moment, Moment)
+    assert moment.began is EpochCause.SIZE_CHANGED
+
+
+def test_a_camera_after_a_call_is_judged_by_its_holes_again() -> None:
+    timeline = call()
+    timeline.reconnected()
+    play(timeline, range(5), start=90_000)
+    (moment,) = play(timeline, [9], start=90_000)
+    assert moment.damage is Damage.GAP

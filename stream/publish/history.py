@@ -1,0 +1,133 @@
+"""The last minutes of one stream, for whoever opens its page late.
+
+Scores are thinned: one per face and half second, and one more whenever its state changes. Both
+rings are bounded by count and by age; the oldest gives way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from stream.events import Score, StreamReport
+from stream.publish.messages import State, state_of
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """How much of a stream's past is kept.
+
+    Attributes:
+        span_s: age at which a point is dropped.
+        step_s: least time between two points of one face, unless its state changes.
+        points: scores at most.
+        pulses: reports at most.
+    """
+
+    span_s: float = 600.0
+    step_s: float = 0.5
+    points: int = 4096
+    pulses: int = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One score as it was published.
+
+    Attributes:
+        t: wall-clock seconds since 1970 at which the newest packet behind it arrived.
+        epoch: the stretch of continuous media time it belongs to.
+        track: whose score.
+        p: the score; None when it is no number.
+        lo: lower end of its interval.
+        hi: upper end of its interval.
+        state: its state.
+        face_px: side of the face in source pixels.
+        sharpness: of the face.
+    """
+
+    t: float
+    epoch: int
+    track: int
+    p: float | None
+    lo: float | None
+    hi: float | None
+    state: State
+    face_px: float | None
+    sharpness: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """One report: how the stream as a whole was doing at wall-clock second `t`."""
+
+    t: float
+    epoch: int
+    fps: float | None
+    loss: float | None
+    tracks: int
+
+
+class History:
+    """Two rings of one stream. Belongs to the hub's thread."""
+
+    def __init__(self, settings: HistorySettings | None = None) -> None:
+        self.settings = settings or HistorySettings()
+        self._points: deque[Point] = deque(maxlen=self.settings.points)
+        self._pulses: deque[Pulse] = deque(maxlen=self.settings.pulses)
+        self._newest: dict[int, Point] = {}
+
+    def note_score(self, score: Score, t: float) -> None:
+        """Remember a score whose packet arrived at wall-clock second `t`."""
+        point = Point(
+            t,
+            score.epoch,
+            score.track,
+            _number(score.score),
+            _number(score.low),
+            _number(score.high),
+            state_of(score),
+            _number(score.quality.face_px),
+            _number(score.quality.sharpness),
+        )
+        last = self._newest.get(score.track)
+        if last is not None and _alike(last, point) and t - last.t < self.settings.step_s:
+            return
+        self._newest[score.track] = point
+        self._points.append(point)
+        self._drop(t)
+
+    def note_report(self, report: StreamReport, t: float) -> None:
+        """Remember how the stream was doing at wall-clock second `t`."""
+        self._pulses.append(
+            Pulse(t, report.epoch, _number(report.fps), _number(report.loss), report.tracks)
+        )
+        self._drop(t)
+
+    def points(self, since: float = -math.inf) -> tuple[Point, ...]:
+        """Return the scores from a wall-clock second on, oldest first."""
+        return tuple(point for point in self._points if point.t >= since)
+
+    def pulses(self, since: float = -math.inf) -> tuple[Pulse, ...]:
+        """Return the reports from a wall-clock second on, oldest first."""
+        return tuple(pulse for pulse in self._pulses if pulse.t >= since)
+
+    def _drop(self, now: float) -> None:
+        oldest = now - self.settings.span_s
+        while self._points and self._points[0].t < oldest:
+            gone = self._points.popleft()
+            if self._newest.get(gone.track) is gone:
+                del self._newest[gone.track]
+        while self._pulses and self._pulses[0].t < oldest:
+            self._pulses.popleft()
+        if len(self._newest) > self.settings.points:
+            self._newest.clear()
+
+
+def _alike(one: Point, other: Point) -> bool:
+    return one.epoch == other.epoch and one.state == other.state
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None

@@ -1,0 +1,112 @@
+"""A real browser calls: its camera, its codecs, its bandwidth estimator, its ways of leaving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from stream.calls import WebRtcSettings
+from tests.support.browser import chromium
+from tests.support.calls import LOCAL, CallRig, call_rig
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+BRISK = WebRtcSettings(bind=LOCAL, silence_s=1.5, keep_s=0.5)
+
+CALL = """async ([stream, codec]) => {
+  const call = (window.call = new RTCPeerConnection());
+  const camera = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
+  camera.getTracks().forEach((track) => call.addTrack(track, camera));
+  const video = call.getTransceivers().find((t) => t.sender.track.kind === "video");
+  const known = RTCRtpSender.getCapabilities("video").codecs;
+  video.setCodecPreferences(known.filter((c) => c.mimeType === "video/" + codec));
+  window.heard = [];
+  const scores = call.createDataChannel("scores");
+  window.scored = new Promise((scored) => {
+    scores.onmessage = ({ data }) => {
+      window.heard.push(JSON.parse(data));
+      if (window.heard.at(-1).type === "score") scored(true);
+    };
+  });
+  await call.setLocalDescription();
+  const answer = await fetch("/whip/" + stream, {
+    method: "POST",
+    headers: { "Content-Type": "application/sdp" },
+    body: call.localDescription.sdp,
+  });
+  if (!answer.ok) return (await answer.json()).detail;
+  await call.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+  return "";
+}"""
+
+SCORED = "window.scored"
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> Path:
+    """A film of a still texture, 640x480; the toy finder sees a face in its middle."""
+    tiles = np.random.default_rng(1).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    picture = tiles.repeat(40, 0).repeat(40, 1)
+    path = tmp_path / "camera.mjpeg"
+    path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 25)
+    return path
+
+
+async def open_page(browser: Any, rig: CallRig) -> Any:
+    page = await browser.new_page()
+    await page.goto(f"http://127.0.0.1:{rig.port}/")
+    return page
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_a_browsers_camera_is_scored_at_its_full_size(camera: Path, codec: str) -> None:
+    """Without a word about its rate, Chromium sends a quarter of the size for ten seconds."""
+    async with call_rig(BRISK) as rig, chromium(camera) as browser:
+        page = await open_page(browser, rig)
+        assert await page.evaluate(CALL, ["me", codec]) == ""
+        assert await page.evaluate(SCORED)
+        heard = await page.evaluate("window.heard")
+        assert heard[0]["type"] == "snapshot"
+        await rig.until(rig.scores, "scores")
+        assert rig.scores()[-1]["data"]["quality"]["face_px"] > 250
+        await rig.until(lambda: rig.analyzer.status("me").link, "figures of the link")
+        (call,) = rig.analyzer._board._calls.values()
+        await rig.until(lambda: call.peer.counters.audio > 10, "audio that is let go")
+        assert len(call.peer.feed) < 30
+
+
+async def test_a_page_that_is_closed_has_vanished(camera: Path) -> None:
+    async with call_rig(BRISK) as rig, chromium(camera) as browser:
+        page = await open_page(browser, rig)
+        await page.evaluate(CALL, ["me", "VP8"])
+        assert await page.evaluate(SCORED)
+        await page.close()
+        assert (await rig.state("ended"))["code"] in ("ended", "timeout")
+        await rig.until(lambda: rig.events("track_ended"), "end of the track")
+
+
+async def test_codecs_that_are_not_decoded_are_named_to_the_page(camera: Path) -> None:
+    async with call_rig(BRISK) as rig, chromium(camera) as browser:
+        page = await open_page(browser, rig)
+        said = await page.evaluate(CALL, ["me", "AV1"])
+    assert "VP8 or H264" in said
+    assert "AV1" in said
+
+
+async def test_a_page_of_another_origin_may_not_call(camera: Path) -> None:
+    async with call_rig(BRISK) as rig, call_rig(BRISK) as other, chromium(camera) as browser:
+        page = await open_page(browser, other)
+        said = await page.evaluate(
+            """async (url) => {
+              const headers = { "Content-Type": "application/sdp" };
+              try { await fetch(url, { method: "POST", headers, body: "v=0" }); return "answered"; }
+              catch { return "refused"; }
+            }""",
+            rig.url(),
+        )
+        assert said == "refused"
+        assert rig.analyzer.statuses() == ()

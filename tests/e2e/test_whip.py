@@ -1,0 +1,401 @@
+"""Real calls: aiortc peers over loopback, through signalling, ICE, DTLS and RTP, to scores."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+from aiortc import RTCRtpSender
+
+from stream.calls import WebRtcSettings
+from stream.engine.engine import EngineSettings
+from stream.ingest.sdp import is_useful
+from stream.pipeline import Pipeline
+from styleflow.faces.face import Face, Image
+from tests.support.calls import (
+    LOCAL,
+    Caller,
+    CallRig,
+    MovingTrack,
+    PacketTrack,
+    call_rig,
+    compressed,
+    left_tasks,
+    resident_mb,
+    sockets,
+    thread_names,
+)
+from tests.support.media import encode, moving_pictures
+from tests.support.path import EAGER, CentreFinder, toy_pipeline
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+BRISK = WebRtcSettings(
+    bind=LOCAL, max_peers=12, connect_s=3.0, silence_s=1.5, video_s=4.0, keep_s=0.5
+)
+STATES = ["connecting", "waiting_for_keyframe", "live", "ended"]
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[CallRig]:
+    async with call_rig(BRISK) as running:
+        yield running
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_a_call_becomes_scores_for_everybody_and_for_the_caller(
+    rig: CallRig, codec: str
+) -> None:
+    """The caller hears the same messages on its data channel as a subscriber on the WebSocket."""
+    async with Caller(rig.url()) as caller:
+        known = RTCRtpSender.getCapabilities("video").codecs
+        transceiver = caller.connection.getTransceivers()[0]
+        transceiver.setCodecPreferences([c for c in known if c.mimeType == f"video/{codec}"])
+        await caller.call()
+        await rig.until(lambda: len(rig.scores()) > 3, "scores")
+        await rig.until(lambda: any(m["type"] == "score" for m in caller.heard), "own scores")
+        status = rig.analyzer.status("me")
+        assert status.source == "whip://"
+        assert status.state.value == "live"
+        await rig.until(lambda: rig.analyzer.status("me").link, "figures of the link")
+        link = rig.analyzer.status("me").link
+        assert link is not None
+        assert link.loss == 0
+        assert link.kbps > 20
+        assert await caller.delete() == 200
+    ended = await rig.state("ended")
+    assert ended["code"] == "ended"
+    await rig.until(lambda: rig.events("track_ended"), "end of the track")
+    assert [e["state"] for e in rig.events("stream_changed")] == STATES
+    assert caller.heard[0]["type"] == "snapshot"
+    assert {m["stream"] for m in caller.heard} == {"me"}
+    told = {m["seq"] for m in caller.heard if m["type"] == "event"}
+    assert told <= {m["seq"] for m in rig.messages if m["type"] == "event"}
+    # The stream was there because of the call, and goes with it.
+    await rig.until(lambda: rig.events("stream_removed"), "removal")
+    assert rig.analyzer.statuses() == ()
+
+
+async def test_a_stream_that_is_configured_stays_and_counts_epochs(rig: CallRig) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+        body = {"id": "me", "source": {"url": "whip://"}}
+        assert (await client.post("/api/v1/streams", json=body)).status_code == 201
+        view = (await client.get("/api/v1/streams/me")).json()
+        assert (view["state"], view["detail"]) == ("connecting", "waiting for a peer to call")
+        await call_once(rig, epoch=1)
+        await call_once(rig, epoch=2)
+        await asyncio.sleep(BRISK.keep_s * 2)
+        assert (await client.get("/api/v1/streams/me")).json()["state"] == "ended"
+
+
+async def call_once(rig: CallRig, epoch: int) -> None:
+    async with Caller(rig.url()) as caller:
+        await caller.call()
+        await rig.until(lambda: any(m["epoch"] == epoch for m in rig.scores()), "scores")
+        assert await caller.delete() == 200
+    await rig.until(lambda: len(rig.events("track_ended")) == epoch, "end of the track")
+
+
+async def test_a_peer_that_vanishes_is_noticed_and_its_tracks_end(rig: CallRig) -> None:
+    async with Caller(rig.url()) as caller, Caller(rig.url("other")) as other:
+        await caller.call()
+        await other.call()
+        await rig.until(rig.scores, "scores")
+        await rig.until(lambda: rig.scores("other"), "scores of the other one")
+        caller.vanish()
+        ended = await rig.state("ended")
+        assert ended["code"] == "timeout"
+        assert "vanished" in ended["detail"]
+        await rig.until(lambda: rig.events("track_ended"), "end of the track")
+        # A peer can disturb only itself.
+        assert [e["state"] for e in rig.events("stream_changed", "other")] == STATES[:3]
+        assert not rig.events("track_ended", "other")
+
+
+async def test_a_goodbye_over_the_connection_is_heard(rig: CallRig) -> None:
+    async with Caller(rig.url()) as caller:
+        await caller.call()
+        await rig.until(rig.scores, "scores")
+    ended = await rig.state("ended")
+    assert (ended["code"], ended["detail"]) == ("ended", "the peer has hung up")
+
+
+async def test_a_page_that_is_loaded_again_may_call_again_at_once(rig: CallRig) -> None:
+    """Nobody has heard of the first peer's end yet; while it sends, a second one is refused."""
+    async with Caller(rig.url()) as first, Caller(rig.url()) as second:
+        await first.call()
+        await rig.until(rig.scores, "scores")
+        refused = await second.post(await second.offer())
+        assert refused.status_code == 409
+        assert refused.headers["retry-after"]
+        call = rig.analyzer._board._of("me")
+        assert call is not None
+        call.peer._seen = -10.0
+        first.vanish()
+        await asyncio.sleep(0)
+        async with Caller(rig.url()) as third:
+            await third.call()
+            await rig.until(lambda: rig.scores()[-1]["epoch"] == 2, "score of the next epoch")
+
+
+async def test_a_changing_size_keeps_the_face_and_the_epoch(rig: CallRig) -> None:
+    track = MovingTrack(size=(320, 240))
+    async with Caller(rig.url(), track) as caller:
+        await caller.call()
+        await rig.until(rig.scores, "scores")
+        await rig.until(lambda: _age(rig) > 1.0, "a face that is followed for a while")
+        tracks = len(rig.events("track_started"))
+        track.size = (160, 120)
+        await rig.until(lambda: rig.scores()[-1]["data"]["quality"]["face_px"] < 80, "small face")
+        track.size = (480, 360)
+        await rig.until(lambda: rig.scores()[-1]["data"]["quality"]["face_px"] > 200, "large face")
+    assert len(rig.events("epoch_started")) == 1
+    assert len(rig.events("track_started")) == tracks
+
+
+def _age(rig: CallRig) -> float:
+    """Return how long the newest score's face has been followed, in media seconds."""
+    window = rig.scores()[-1]["data"]["window"]
+    return float(window["pts_end"] - window["pts_start"])
+
+
+async def test_a_lossy_link_is_repaired_measured_and_no_reason_for_alarm(rig: CallRig) -> None:
+    async with Caller(rig.url()) as caller:
+        await caller.call()
+        await rig.until(rig.scores, "scores")
+        caller.lose(0.3)
+        await rig.until(lambda: rig.analyzer._board.loss("me") > 0.15, "measured loss", within_s=15)
+        await rig.until(
+            lambda: "packet_loss" in rig.scores()[-1]["data"]["reasons"], "abstention", within_s=15
+        )
+        caller.lose(0.0)
+        mark = len(rig.scores())
+        await rig.until(
+            lambda: (
+                len(rig.scores()) > mark + 5
+                and "packet_loss" not in rig.scores()[-1]["data"]["reasons"]
+            ),
+            "sound scores",
+        )
+
+
+async def test_what_stays_lost_is_given_up_and_a_keyframe_asked_for(rig: CallRig) -> None:
+    """Without it aiortc waits until 512 packets have piled up."""
+    async with Caller(rig.url()) as caller:
+        await caller.call()
+        await rig.until(rig.scores, "scores")
+        (call,) = rig.analyzer._board._calls.values()
+        left = [3]
+        media = caller.payload_type
+
+        def lost(data: bytes) -> bool:
+            if data[1] & 0x7F != media:
+                return not call.peer.counters.losses  # what is sent again is lost again
+            left[0] -= 1
+            return left[0] >= 0
+
+        caller.drop(lost)
+        pictures = call.peer.counters.pictures
+        await rig.until(lambda: call.peer.counters.losses, "loss that is given up", within_s=8)
+        await rig.until(lambda: call.peer.counters.pictures > pictures + 30, "pictures after it")
+        assert call.peer.counters.keyframes_asked >= 1
+        mark = len(rig.scores())
+        await rig.until(lambda: len(rig.scores()) > mark + 3, "scores after it")
+
+
+async def test_trickled_candidates_connect_a_peer_that_named_none(rig: CallRig) -> None:
+    async with Caller(rig.url()) as caller:
+        offer = await caller.offer()
+        lines = offer.splitlines()
+        bare = "\r\n".join(
+            line for line in lines if not line.startswith(("a=candidate:", "a=end-of"))
+        )
+        response = await caller.post(bare + "\r\n")
+        assert response.status_code == 201
+        mid = next(line for line in lines if line.startswith("a=mid:"))
+        ufrag = next(line for line in lines if line.startswith("a=ice-ufrag:"))
+        named = [line for line in lines if is_useful(line)]
+        fragment = "\r\n".join([ufrag, "m=video 9 UDP/TLS/RTP/SAVPF 0", mid, *named])
+        headers = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": caller.etag}
+        async with httpx.AsyncClient() as client:
+            answer = await client.patch(caller.location, content=fragment, headers=headers)
+            assert answer.status_code == 204
+            restart = await client.patch(
+                caller.location, content="a=ice-ufrag:another\r\n", headers=headers
+            )
+            assert restart.status_code == 422
+
+
+async def test_offers_are_refused_before_anything_is_opened(rig: CallRig) -> None:
+    before = sockets()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+        for text, status in (("garbage", 400), ("v=0\r\ns=-\r\n", 422)):
+            answer = await client.post(
+                "/whip/me", content=text, headers={"Content-Type": "application/sdp"}
+            )
+            assert answer.status_code == status
+    assert rig.analyzer.statuses() == ()
+    await asyncio.sleep(0.1)
+    assert sockets() <= before + 2
+
+
+async def test_a_camera_cannot_be_called(rig: CallRig) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+        body = {"id": "cam", "source": {"url": "demo://authentic?seconds=1&size=320x240"}}
+        assert (await client.post("/api/v1/streams", json=body)).status_code == 201
+    async with Caller(rig.url("cam")) as caller:
+        assert (await caller.post(await caller.offer())).status_code == 409
+
+
+# --- ugly endings ------------------------------------------------------------------------------
+
+
+async def knock_only(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.post(await caller.offer())
+
+
+async def delete_before_connecting(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.post(await caller.offer())
+        assert await caller.delete() == 200
+
+
+async def vanish(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.call()
+        await rig.until(lambda: rig.scores(stream), "scores")
+        caller.vanish()
+
+
+async def vanish_at_once(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.call()
+        caller.vanish()
+
+
+async def say_goodbye(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.call()
+
+
+async def stop_sending(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.call()
+        caller.sender.replaceTrack(None)
+        await rig.state("ended", stream)
+
+
+async def stream_removed(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.call()
+        await rig.analyzer.remove(stream)
+
+
+async def two_at_once(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller, Caller(rig.url(stream)) as other:
+        offers = [await caller.offer(), await other.offer()]
+        answers = await asyncio.gather(caller.post(offers[0]), other.post(offers[1]))
+        assert sorted(a.status_code for a in answers) == [201, 409]
+
+
+async def talk_nonsense(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        response = await caller.post(await caller.offer())
+        candidate = next(x for x in response.text.splitlines() if is_useful(x)).split()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for n in range(256):
+                stranger.sendto(bytes([n]) * 40, (candidate[4], int(candidate[5])))
+        assert await caller.delete() == 200
+
+
+async def flood_channels(rig: CallRig, stream: str) -> None:
+    async with Caller(rig.url(stream)) as caller:
+        await caller.call()
+        for n in range(20):
+            caller.connection.createDataChannel(f"chat-{n}")
+        await rig.state("ended", stream)
+
+
+WAYS = (
+    knock_only,
+    delete_before_connecting,
+    vanish,
+    vanish_at_once,
+    say_goodbye,
+    stop_sending,
+    stream_removed,
+    two_at_once,
+    talk_nonsense,
+    flood_channels,
+)
+
+
+async def test_twenty_ugly_endings_leave_nothing_behind(rig: CallRig) -> None:
+    """No task, no thread, no socket, no place, no slot on the device."""
+    before = sockets()
+    for turn in range(2):
+        half = len(WAYS) // 2
+        for some in (WAYS[:half], WAYS[half:]):
+            await asyncio.gather(*(way(rig, f"{way.__name__}-{turn}") for way in some))
+    await rig.until(lambda: len(rig.analyzer._board) == 0, "end of all calls")
+    await rig.until(lambda: rig.analyzer.statuses() == (), "end of all streams")
+    gc.collect()
+    await rig.until(lambda: sockets() <= before, f"end of all sockets ({before} before)")
+    assert left_tasks() == []
+    assert thread_names() == []
+    assert [d.stats.used for d in rig.analyzer._pipeline.devices] == [0]
+    assert rig.analyzer._board.abandoned == 0
+    assert rig.analyzer.hub.clients == 0
+
+
+# --- overload ----------------------------------------------------------------------------------
+
+
+class SlowFinder(CentreFinder):
+    """Takes its time over every picture."""
+
+    pause = threading.Event()
+
+    def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
+        self.pause.wait(0.4)
+        return super().find(image, tiles, known)
+
+
+def slow_pipeline(settings: EngineSettings = EAGER) -> Pipeline:
+    return toy_pipeline(SlowFinder, settings=settings)
+
+
+async def test_memory_stays_flat_when_scoring_is_slower_than_the_call(tmp_path: Path) -> None:
+    """1080p at 60 frames a second to a scorer that manages two; a long version is a benchmark."""
+    clip = encode(tmp_path / "full-hd.mkv", moving_pictures(60, 1920, 1080), "vp8", fps=60, gop=30)
+    packets = compressed(clip)
+    async with call_rig(BRISK, slow_pipeline) as rig:
+        async with Caller(rig.url(), PacketTrack(packets, fps=60)) as caller:
+            await caller.call()
+            await rig.until(rig.scores, "scores")
+            (call,) = rig.analyzer._board._calls.values()
+            await asyncio.sleep(2.0)
+            early, log = resident_mb(), _logged_mb(rig)
+            waiting = []
+            for _ in range(24):
+                await asyncio.sleep(0.25)
+                waiting.append(len(call.peer.feed))
+            grown = resident_mb() - early - (_logged_mb(rig) - log)
+            counters = rig.analyzer._streams["me"].ingest.counters
+            assert counters.decoded > 60
+            assert max(waiting) <= 120
+            assert grown < 40
+            assert rig.analyzer._board._calls
+        await rig.state("ended")
+
+
+def _logged_mb(rig: CallRig) -> float:
+    """Return what the packet log holds; it may fill up to its own limit."""
+    return rig.analyzer._streams["me"].ingest.counters.log.bytes / 1e6

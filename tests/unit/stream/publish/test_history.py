@@ -1,0 +1,49 @@
+"""The last minutes of a stream: thinned, bounded, and honest about what is not known."""
+
+from __future__ import annotations
+
+import math
+
+from stream.events import StreamReport, Verdict
+from stream.publish.history import History, HistorySettings
+from tests.support.wire import score
+
+
+def test_scores_are_thinned_but_a_change_of_state_is_kept() -> None:
+    history = History()
+    for step in range(10):
+        history.note_score(score(value=0.2), 100 + step * 0.1)
+    history.note_score(score(value=0.9, verdict=Verdict.SUSPECT), 100.95)
+    assert [(round(p.t, 2), p.state) for p in history.points()] == [
+        (100.0, "ok"),
+        (100.5, "ok"),
+        (100.95, "suspect"),
+    ]
+
+
+def test_faces_and_epochs_are_thinned_apart() -> None:
+    history = History()
+    history.note_score(score(track=1), 100.0)
+    history.note_score(score(track=2), 100.1)
+    history.note_score(score(track=1, epoch=2), 100.2)
+    assert [(p.track, p.epoch) for p in history.points()] == [(1, 1), (2, 1), (1, 2)]
+
+
+def test_what_is_too_old_or_too_much_gives_way() -> None:
+    history = History(HistorySettings(span_s=10, step_s=0, points=5, pulses=3))
+    for second in range(100):
+        history.note_score(score(track=second), float(second))
+        history.note_report(StreamReport("lobby", 1, 25.0, 0.0, 1, (), 0.1), float(second))
+    assert [p.t for p in history.points()] == [95, 96, 97, 98, 99]
+    assert [p.t for p in history.pulses()] == [97, 98, 99]
+    history.note_report(StreamReport("lobby", 1, 25.0, 0.0, 0, (), 0.1), 107.5)
+    assert [p.t for p in history.points()] == [98, 99]
+    assert [p.t for p in history.points(98.5)] == [99]
+
+
+def test_what_is_no_number_is_none() -> None:
+    history = History()
+    history.note_score(score(value=math.nan), 1.0)
+    history.note_report(StreamReport("lobby", 1, math.inf, 0.0, 0, (), None), 1.0)
+    assert history.points()[0].p is None
+    assert history.pulses()[0].fps is None

@@ -1,0 +1,125 @@
+"""What the dashboard asks for besides the WebSocket: pictures, the past, and thresholds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream.events import Frame, StreamReport, Verdict
+from stream.ingest.source import SourceSettings, SourceUrl
+from stream.streams import StreamSpec
+from styleflow.faces.face import Box
+from tests.support.web import WebRig
+from tests.support.wire import score, verdict_changed
+
+PICTURE = np.full((90, 160, 3), 90, dtype=np.uint8)
+
+
+async def lobby(**options: Any) -> WebRig:
+    rig = WebRig(**options)
+    await rig.control.add(StreamSpec("lobby", SourceSettings(SourceUrl.parse("rtsp://cam/1"))))
+    return rig
+
+
+def show(rig: WebRig, slot: int, at: float = 1.28) -> None:
+    """Have the analyzer keep a picture with one rated and one unrated face."""
+    now = rig.clock.monotonic()
+    rig.control.pictures.watch("lobby", now)
+    frame = Frame("lobby", 1, slot, at, now - 0.5, PICTURE)
+    faces = [(1, Box(10.4, 20, 50, 60)), (2, Box(80, 20, 120, 60))]
+    kept = rig.control.pictures.offer(frame, faces, [score(value=0.25)], now + slot)
+    assert kept
+
+
+async def test_a_picture_says_which_frame_it_is_and_who_is_in_it() -> None:
+    rig = await lobby()
+    show(rig, slot=7)
+    async with rig.client() as http:
+        got = await http.get("/api/v1/streams/lobby/picture.jpg?width=300")
+    assert got.headers["content-type"] == "image/jpeg"
+    assert got.content[:2] == b"\xff\xd8"
+    names = ("epoch", "slot", "at", "size")
+    assert [got.headers[f"picture-{n}"] for n in names] == ["1", "7", "1.280", "160x90"]
+    assert got.headers["picture-captured"] == "2025-12-31T23:59:59.500+00:00"
+    rated, unrated = json.loads(got.headers["picture-faces"])["faces"]
+    assert (rated["track"], rated["p"], rated["state"]) == (1, 0.25, "ok")
+    assert rated["box"] == {"x0": 10, "y0": 20, "x1": 50, "y1": 60}
+    assert (unrated["track"], unrated["p"], unrated["state"]) == (2, None, None)
+
+
+async def test_a_known_picture_is_not_sent_again() -> None:
+    rig = await lobby()
+    show(rig, slot=7)
+    async with rig.client() as http:
+        url = "/api/v1/streams/lobby/picture.jpg"
+        tag = (await http.get(url)).headers["etag"]
+        same = await http.get(url, headers={"if-none-match": tag})
+        show(rig, slot=8)
+        newer = await http.get(url, headers={"if-none-match": tag})
+    assert (same.status_code, same.content) == (304, b"")
+    assert newer.status_code == 200
+
+
+async def test_no_picture_yet_is_no_error_but_no_stream_is() -> None:
+    rig = await lobby()
+    async with rig.client() as http:
+        assert (await http.get("/api/v1/streams/lobby/picture.jpg")).status_code == 204
+        assert (await http.get("/api/v1/streams/hall/picture.jpg")).status_code == 404
+        assert (await http.get("/api/v1/streams/lobby/picture.jpg?width=9")).status_code == 422
+
+
+async def test_history_has_scores_pulses_and_events() -> None:
+    rig = await lobby()
+    now = rig.clock.monotonic()
+    rig.publish(
+        score(arrived=now - 2),
+        score(arrived=now, verdict=Verdict.SUSPECT, value=0.9),
+        StreamReport("lobby", 1, 25.0, 0.01, 1, (), 0.04),
+        verdict_changed(),
+    )
+    async with rig.client() as http:
+        got = (await http.get("/api/v1/streams/lobby/history")).json()
+        recent = (await http.get("/api/v1/streams/lobby/history?seconds=1&events=1")).json()
+        assert (await http.get("/api/v1/streams/hall/history")).status_code == 404
+    assert got["scores"]["p"] == [0.25, 0.9]
+    assert got["scores"]["state"] == ["ok", "suspect"]
+    assert got["scores"]["t"] == [got["now"] - 2, got["now"]]
+    assert got["pulses"]["fps"] == [25.0]
+    assert [e["data"]["kind"] for e in got["events"]] == ["stream_added", "verdict_changed"]
+    assert recent["scores"]["p"] == [0.9]
+    assert [e["data"]["kind"] for e in recent["events"]] == ["verdict_changed"]
+
+
+async def test_thresholds_of_one_stream_change_and_go_back() -> None:
+    rig = await lobby()
+    url = "/api/v1/streams/lobby/thresholds"
+    async with rig.client() as http:
+        before = (await http.get(url)).json()
+        after = (await http.patch(url, json={"enter": 0.8, "min_face_px": 64})).json()
+        back = (await http.patch(url, json={"enter": None})).json()
+    assert before["current"] == before["configured"]
+    assert (after["current"]["enter"], after["current"]["min_face_px"]) == (0.8, 64)
+    assert after["configured"] == before["configured"]
+    assert back["current"]["enter"] == before["configured"]["enter"]
+    assert back["current"]["min_face_px"] == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"enter": 1.5}, "enter"),
+        ({"leave": 0.9}, "must be below enter"),
+        ({"entre": 0.5}, "entre"),
+        ({"dwell_s": -1}, "dwell_s"),
+    ],
+)
+async def test_thresholds_that_make_no_sense_are_refused(change: Any, said: str) -> None:
+    rig = await lobby()
+    async with rig.client() as http:
+        refused = await http.patch("/api/v1/streams/lobby/thresholds", json=change)
+    assert refused.status_code == 422
+    assert said in refused.json()["detail"]
+    assert rig.control.engines == {}

@@ -1,0 +1,99 @@
+// HTTP: one door for the token and for problems.
+
+import type { History, Problem, ThresholdsView } from "./protocol";
+
+/** A request that was not granted, with the server's own words. */
+export class Refused extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.detail);
+  }
+}
+
+const UNREACHABLE: Problem = {
+  title: "The analyzer does not answer",
+  detail: "the connection was refused or interrupted",
+  hint: "Check that it runs; this page connects again by itself",
+  status: 0,
+  code: "unreachable",
+  faults: [],
+};
+
+export interface NewStream {
+  id: string;
+  name: string;
+  source: { url: string; transport: string; tls_verify: boolean };
+}
+
+export class Api {
+  constructor(
+    private readonly token: () => string | null,
+    private readonly fetcher: typeof fetch = (...call) => fetch(...call),
+  ) {}
+
+  /** Ask, with the token; raises `Refused` unless the answer is a success or 304. */
+  async ask(path: string, options: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(options.headers);
+    const token = this.token();
+    if (token) headers.set("authorization", `Bearer ${token}`);
+    let answer: Response;
+    try {
+      answer = await this.fetcher(path, { ...options, headers, cache: "no-store" });
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      throw new Refused(UNREACHABLE);
+    }
+    if (answer.ok || answer.status === 304) return answer;
+    throw new Refused(await problemOf(answer));
+  }
+
+  async addStream(stream: NewStream): Promise<void> {
+    await this.ask("/api/v1/streams", json("POST", stream));
+  }
+
+  async removeStream(id: string): Promise<void> {
+    await this.ask(`/api/v1/streams/${encodeURIComponent(id)}`, { method: "DELETE" });
+  }
+
+  async history(id: string, seconds: number, signal?: AbortSignal): Promise<History> {
+    const path = `/api/v1/streams/${encodeURIComponent(id)}/history?seconds=${seconds}`;
+    const answer = await this.ask(path, signal ? { signal } : {});
+    return (await answer.json()) as History;
+  }
+
+  async thresholds(id: string): Promise<ThresholdsView> {
+    const answer = await this.ask(`/api/v1/streams/${encodeURIComponent(id)}/thresholds`);
+    return (await answer.json()) as ThresholdsView;
+  }
+
+  async setThresholds(id: string, change: Record<string, number | null>): Promise<ThresholdsView> {
+    const path = `/api/v1/streams/${encodeURIComponent(id)}/thresholds`;
+    const answer = await this.ask(path, json("PATCH", change));
+    return (await answer.json()) as ThresholdsView;
+  }
+}
+
+function json(method: string, body: unknown): RequestInit {
+  return { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+}
+
+export async function problemOf(answer: Response): Promise<Problem> {
+  const fallback: Problem = {
+    title: "The analyzer refused",
+    detail: `it answered ${answer.status}`,
+    hint: "",
+    status: answer.status,
+    code: "http",
+    faults: [],
+  };
+  try {
+    return { ...fallback, ...((await answer.json()) as Partial<Problem>) };
+  } catch {
+    return fallback;
+  }
+}
+
+export function asProblem(error: unknown): Problem {
+  if (error instanceof Refused) return error.problem;
+  const detail = error instanceof Error ? error.message : String(error);
+  return { ...UNREACHABLE, title: "Something went wrong in this page", detail, hint: "", code: "page" };
+}

@@ -1,0 +1,166 @@
+// The page's one mutable object: the connection, what it says, pictures, and this browser's own
+// camera. Views read it and are told, at most once per animation frame, that something changed.
+
+import { useEffect, useReducer, useState } from "preact/hooks";
+import { Api } from "./api";
+import { Live, type Socket } from "./live";
+import { PictureDesk } from "./pictures";
+import { MINUTE_MS, Streams } from "./streams";
+import { type Kind, Publisher, realBrowser } from "./whip";
+import { address, parse, type Route } from "./route";
+
+const TOKEN_KEY = "token";
+const PAST_S = 600;
+const WALL_PAST_S = MINUTE_MS / 1000;
+
+export class App {
+  readonly streams = new Streams();
+  readonly api = new Api(() => this.token);
+  readonly pictures = new PictureDesk(
+    this.api,
+    () => !document.hidden && this.live.link.phase === "live",
+  );
+  readonly live: Live;
+  publisher: Publisher | null = null;
+  route: Route = parse(location.pathname, location.search);
+
+  private token: string | null = sessionStorage.getItem(TOKEN_KEY);
+  private listeners = new Set<() => void>();
+  private frame: number | null = null;
+  private seeding: Promise<void> = Promise.resolve();
+  private asked = new Map<string, number>();
+
+  constructor() {
+    this.live = new Live(
+      {
+        open: (protocol) => openSocket(protocol),
+        now: () => Date.now(),
+        after: (ms, call) => {
+          const timer = setTimeout(call, ms);
+          return () => clearTimeout(timer);
+        },
+        random: () => Math.random(),
+      },
+      () => this.token,
+      (message) => {
+        for (const id of this.streams.take(message, Date.now())) {
+          this.live.forget(id);
+          this.asked.delete(id);
+        }
+        if (message.type === "snapshot") this.wantPast(message.stream, WALL_PAST_S);
+        this.notify();
+      },
+      () => this.notify(),
+    );
+    addEventListener("popstate", () => this.show(parse(location.pathname, location.search)));
+    addEventListener("online", () => this.live.retry());
+    addEventListener("pagehide", () => void this.publisher?.stop());
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.live.retry();
+    });
+    this.live.start();
+  }
+
+  /** What the server's clock shows now. */
+  serverNow(): number {
+    return Date.now() + this.streams.skew;
+  }
+
+  /** Fetch the past of a stream once, one stream at a time, for the wall and for its own page. */
+  wantPast(id: string, seconds: number = PAST_S): void {
+    if ((this.asked.get(id) ?? 0) >= seconds) return;
+    this.asked.set(id, seconds);
+    this.seeding = this.seeding.then(async () => {
+      try {
+        this.streams.seed(await this.api.history(id, seconds));
+        this.notify();
+      } catch {
+        this.asked.delete(id); // the next snapshot asks again
+      }
+    });
+  }
+
+  setToken(token: string): void {
+    this.token = token;
+    sessionStorage.setItem(TOKEN_KEY, token);
+    this.live.retry();
+  }
+
+  go(route: Route, replace = false): void {
+    const path = address(route);
+    if (path !== location.pathname + location.search) {
+      history[replace ? "replaceState" : "pushState"](null, "", path);
+    }
+    this.show(route);
+  }
+
+  /** Begin sending this browser's camera or a tab. */
+  publish(kind: Kind): void {
+    void this.publisher?.stop();
+    const suffix = Array.from(crypto.getRandomValues(new Uint8Array(2)), (byte) =>
+      byte.toString(16).padStart(2, "0"),
+    ).join("");
+    const id = `${kind === "camera" ? "my-camera" : "my-tab"}-${suffix}`;
+    const browser = realBrowser((path, options) => this.api.ask(path, options));
+    const publisher = new Publisher(browser, kind, id, () => {
+      if (publisher === this.publisher && publisher.sending.phase === "ended") this.publisher = null;
+      if (publisher.sending.phase === "connecting") {
+        this.go({ page: "stream", id, from: null, to: null });
+      }
+      this.notify();
+    });
+    this.publisher = publisher;
+    this.notify();
+    void publisher.start();
+  }
+
+  dismissPublisher(): void {
+    this.publisher = null;
+    this.notify();
+  }
+
+  listen(call: () => void): () => void {
+    this.listeners.add(call);
+    return () => this.listeners.delete(call);
+  }
+
+  private show(route: Route): void {
+    const moved = route.page !== this.route.page;
+    this.route = route;
+    this.notify();
+    if (moved) scrollTo(0, 0);
+  }
+
+  private notify(): void {
+    if (this.frame !== null) return;
+    // A hidden page gets no animation frames, but its title should still tell.
+    const later = document.hidden
+      ? (call: () => void) => setTimeout(call, 500)
+      : (call: () => void) => requestAnimationFrame(call);
+    this.frame = later(() => {
+      this.frame = null;
+      for (const call of this.listeners) call();
+    }) as number;
+  }
+}
+
+function openSocket(protocol: string): Socket {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  return new WebSocket(`${scheme}://${location.host}/api/v1/scores`, protocol) as unknown as Socket;
+}
+
+/** Draw the calling component again whenever the app changes. */
+export function useApp(app: App): void {
+  const [, again] = useReducer<number, void>((count) => count + 1, 0);
+  useEffect(() => app.listen(() => again()), [app]);
+}
+
+/** The time, told anew every so often, for ages. */
+export function useNow(everyMs: number): number {
+  const [now, set] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => set(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}

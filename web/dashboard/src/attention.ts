@@ -1,0 +1,125 @@
+// What needs eyes first, and an order of tiles that does not jump.
+
+import type { ConnectionState, ScoreData } from "./protocol";
+import { type Stream, doubt, leading } from "./streams";
+
+/** The one thing to know of a stream, most urgent first. */
+export const CONDITIONS = [
+  "suspect", // a face looks synthesised
+  "failed", // not connected, and a person has to do something
+  "lost", // not connected for now
+  "hindered", // connected, but no verdict is possible as things are
+  "demo-suspect", // looks synthesised, but nothing to act upon
+  "connecting",
+  "warming",
+  "clear",
+  "untrained", // a model that knows nothing
+  "empty", // nobody in the picture
+  "ended",
+] as const;
+
+export type Condition = (typeof CONDITIONS)[number];
+
+const CONNECTION: Record<ConnectionState, Condition | null> = {
+  live: null,
+  connecting: "connecting",
+  waiting_for_keyframe: "connecting",
+  stalled: "lost",
+  backing_off: "lost",
+  failed: "failed",
+  ended: "ended",
+};
+
+export function condition(stream: Stream): Condition {
+  const connection = CONNECTION[stream.status?.state ?? "connecting"];
+  if (connection !== null) return connection;
+  const lead = leading(stream);
+  if (lead === null) return withoutFace(stream);
+  return faceCondition(lead, doubt(stream) !== null);
+}
+
+/** What there is to know of one face; `doubtful` when its score is no finding. */
+export function faceCondition(face: ScoreData, doubtful: boolean): Condition {
+  if (face.state === "suspect") return doubtful ? "demo-suspect" : "suspect";
+  if (face.state === "ok") return "clear";
+  if (face.reasons.includes("untrained")) {
+    const calm = face.reasons.every((reason) => reason === "untrained" || reason === "warming");
+    return calm ? "untrained" : "hindered";
+  }
+  return face.state === "warming" ? "warming" : "hindered";
+}
+
+function withoutFace(stream: Stream): Condition {
+  const reasons = stream.status?.reasons ?? [];
+  const known = reasons.filter((reason) => reason !== "no_face" && reason !== "untrained");
+  if (known.length > 0) return "hindered";
+  return (stream.status?.tracks ?? 0) > 0 ? "warming" : "empty";
+}
+
+export function urgency(what: Condition): number {
+  return CONDITIONS.indexOf(what);
+}
+
+export interface Placed {
+  id: string;
+  name: string;
+  condition: Condition;
+}
+
+const CALM_MS = 8_000;
+const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+/**
+ * Orders tiles by urgency, then by name.
+ *
+ * A tile rises at once, but sinks only after it has been calmer for a while, so that a score at the
+ * edge of a threshold does not make the wall flicker. While the order is held (somebody points at
+ * the wall or has a tile in focus) nothing moves at all; newcomers go to the end.
+ */
+export class Order {
+  private ranks = new Map<string, { rank: number; calmerSince: number | null }>();
+  private last: string[] = [];
+  /** Tiles that would stand elsewhere if the order were not held. */
+  waiting = 0;
+
+  arrange(tiles: Placed[], now: number, held: boolean): string[] {
+    for (const tile of tiles) this.settle(tile, now);
+    const there = new Set(tiles.map((tile) => tile.id));
+    for (const id of this.ranks.keys()) if (!there.has(id)) this.ranks.delete(id);
+    const sorted = [...tiles]
+      .sort(
+        (a, b) =>
+          this.rank(a.id) - this.rank(b.id) ||
+          byName.compare(a.name, b.name) ||
+          byName.compare(a.id, b.id),
+      )
+      .map((tile) => tile.id);
+    if (!held) {
+      this.last = sorted;
+      this.waiting = 0;
+      return sorted;
+    }
+    const kept = this.last.filter((id) => there.has(id));
+    const known = new Set(kept);
+    this.last = [...kept, ...sorted.filter((id) => !known.has(id))];
+    this.waiting = this.last.filter((id, place) => sorted[place] !== id).length;
+    return this.last;
+  }
+
+  private rank(id: string): number {
+    return this.ranks.get(id)?.rank ?? CONDITIONS.length;
+  }
+
+  private settle(tile: Placed, now: number): void {
+    const rank = urgency(tile.condition);
+    const known = this.ranks.get(tile.id);
+    if (!known || rank <= known.rank) {
+      this.ranks.set(tile.id, { rank, calmerSince: null });
+      return;
+    }
+    known.calmerSince ??= now;
+    if (now - known.calmerSince >= CALM_MS) {
+      this.ranks.set(tile.id, { rank, calmerSince: null });
+    }
+  }
+}

@@ -1,0 +1,244 @@
+// The frame around both views: header, notices, the connection, and this browser's own camera.
+
+import "@fontsource-variable/inter/wght.css";
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import { render } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { App, useApp, useNow } from "./app";
+import { MoonIcon } from "./icons";
+import { AddCamera, Said, Starters } from "./start";
+import { StreamPage } from "./stream";
+import { Wall } from "./wall";
+import { clock, seconds, sentence } from "./words";
+
+function Page({ app }: { app: App }) {
+  useApp(app);
+  const [adding, setAdding] = useState(false);
+  const { route } = app;
+  const empty = app.streams.known && app.streams.all.size === 0 && route.page === "wall";
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the streams
+      </a>
+      <header class="top">
+        <a
+          class="brand"
+          href="/"
+          onClick={(click) => {
+            if (click.metaKey || click.ctrlKey || click.shiftKey) return;
+            click.preventDefault();
+            app.go({ page: "wall" });
+          }}
+        >
+          StyleFlow <b>Live</b>
+        </a>
+        <LinkState app={app} />
+        {!empty && <Starters app={app} onAdd={() => setAdding(true)} />}
+        <Theme />
+      </header>
+      <Outage app={app} />
+      <Notices app={app} />
+      <OwnMedia app={app} />
+      <main id="main" tabIndex={-1}>
+        {route.page === "wall" ? (
+          <Wall app={app} onAdd={() => setAdding(true)} />
+        ) : (
+          <StreamPage app={app} route={route} />
+        )}
+      </main>
+      {adding && <AddCamera app={app} onClose={() => setAdding(false)} />}
+      {app.live.link.phase === "token" && <TokenDialog app={app} />}
+    </>
+  );
+}
+
+/** The connection in one word, always in the same place. */
+function LinkState({ app }: { app: App }) {
+  const { phase, backAfterMs } = app.live.link;
+  const [back, setBack] = useState(false);
+  useEffect(() => {
+    if (backAfterMs === null || phase !== "live") return;
+    setBack(true);
+    const timer = setTimeout(() => setBack(false), 6_000);
+    return () => clearTimeout(timer);
+  }, [backAfterMs, phase]);
+  const words = {
+    connecting: "Connecting",
+    live: back && backAfterMs !== null ? `Back after ${seconds(backAfterMs)}` : "Live",
+    lost: "Reconnecting",
+    token: "Token needed",
+  };
+  return (
+    <p class={`link is-${phase}`} role="status">
+      <i aria-hidden="true" />
+      {words[phase]}
+    </p>
+  );
+}
+
+/** While the connection is lost: since when, why, and what happens next. */
+function Outage({ app }: { app: App }) {
+  const now = useNow(500);
+  const { phase, lostAt, retryAt, reason } = app.live.link;
+  const long = lostAt !== null && now - lostAt > 700; // a blink is not worth a banner
+  if (phase !== "lost" || lostAt === null || !long) return null;
+  const next = retryAt === null ? "Trying now." : `Trying again in ${seconds(retryAt - now)}.`;
+  return (
+    <div class="outage" role="alert">
+      <p>
+        <strong>No connection to the analyzer</strong> since {clock(lostAt)}
+        {reason && ` (${reason})`}. What you see is from then.
+      </p>
+      <p class="next" aria-hidden="true">
+        {next}
+      </p>
+      <button type="button" onClick={() => app.live.retry()}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+/** What must stand beside the scores, once for all streams that share it. */
+function Notices({ app }: { app: App }) {
+  const said = new Map<string, string[]>();
+  const { route } = app;
+  const shown = [...app.streams.all.values()].filter(
+    (stream) => route.page === "wall" || stream.id === route.id,
+  );
+  for (const stream of shown) {
+    for (const part of stream.notice.split("; ").filter(Boolean)) {
+      said.set(part, [...(said.get(part) ?? []), stream.name]);
+    }
+  }
+  if (said.size === 0) return null;
+  return (
+    <div class="notices" role="note">
+      {[...said].map(([notice, names]) => (
+        <p key={notice}>
+          <strong>{sentence(notice)}</strong>
+          {names.length < shown.length && (
+            <span>
+              {names.slice(0, 3).join(", ")}
+              {names.length > 3 && ` and ${names.length - 3} more`}
+            </span>
+          )}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+/** This browser's camera or tab, for as long as it is being sent. */
+function OwnMedia({ app }: { app: App }) {
+  const { publisher } = app;
+  const video = useRef<HTMLVideoElement>(null);
+  const media = publisher?.media ?? null;
+  useEffect(() => {
+    if (video.current && video.current.srcObject !== media) video.current.srcObject = media;
+  });
+  if (!publisher) return null;
+  const { kind, phase, problem, id } = publisher.sending;
+  const what = kind === "camera" ? "Your camera" : "The tab";
+  if (phase === "failed" && problem) {
+    return (
+      <div class="own failed" role="alert">
+        <Said title={problem.title} detail={problem.detail} hint={problem.hint} />
+        <button type="button" onClick={() => app.publish(kind)}>
+          Try again
+        </button>
+        <button type="button" onClick={() => app.dismissPublisher()}>
+          Close
+        </button>
+      </div>
+    );
+  }
+  const words: Record<string, string> = {
+    asking: kind === "camera" ? "Allow the camera in the browser" : "Choose what to analyze",
+    connecting: `${what} is being connected`,
+    live: `${what} is being analyzed`,
+    reconnecting: `Connection lost, ${what.toLowerCase()} is being connected again`,
+    ended: "Ended",
+  };
+  return (
+    <div class={`own is-${phase}`} role="status">
+      <video ref={video} muted autoplay playsInline hidden={!media} aria-label={`${what}, as sent`} />
+      <p>
+        <strong>{words[phase]}</strong>
+        <span>{problem?.detail ?? id}</span>
+      </p>
+      <button type="button" class="danger" onClick={() => void publisher.stop()}>
+        Stop
+      </button>
+    </div>
+  );
+}
+
+function TokenDialog({ app }: { app: App }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const field = useId();
+  const [token, setToken] = useState("");
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      class="dialog"
+      aria-labelledby={`${field}-title`}
+      onCancel={(event) => event.preventDefault()}
+    >
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (token.trim()) app.setToken(token.trim());
+        }}
+      >
+        <h2 id={`${field}-title`}>This analyzer asks for a token</h2>
+        <label for={field}>Token</label>
+        <input
+          id={field}
+          type="password"
+          value={token}
+          onInput={(at) => setToken(at.currentTarget.value)}
+          autocomplete="current-password"
+          required
+        />
+        <p class="remark">Whoever runs the analyzer has it: web.tokens in its configuration.</p>
+        <footer>
+          <button type="submit" class="primary">
+            Connect
+          </button>
+        </footer>
+      </form>
+    </dialog>
+  );
+}
+
+/** Dark, light, or what the system says: one button that goes round. */
+function Theme() {
+  const [theme, setTheme] = useState(localStorage.getItem("theme"));
+  useEffect(() => {
+    if (theme) {
+      document.documentElement.dataset["theme"] = theme;
+      localStorage.setItem("theme", theme);
+    }
+  }, [theme]);
+  const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  return (
+    <button
+      type="button"
+      class="theme"
+      aria-label={dark ? "Light colours" : "Dark colours"}
+      title={dark ? "Light colours" : "Dark colours"}
+      onClick={() => setTheme(dark ? "light" : "dark")}
+    >
+      <MoonIcon />
+    </button>
+  );
+}
+
+const root = document.getElementById("app");
+if (root) render(<Page app={new App()} />, root);

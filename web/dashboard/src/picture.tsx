@@ -1,0 +1,120 @@
+// A live picture with the faces that were scored in it. Boxes and scores come with the picture, so
+// what is drawn always belongs to what is shown.
+
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { App } from "./app";
+import type { Picture } from "./pictures";
+import type { PictureFace } from "./protocol";
+import { number } from "./words";
+
+interface Props {
+  app: App;
+  stream: string;
+  width: number;
+  label: string;
+  /** Draw numbers of faces and scores beside the boxes. */
+  detailed: boolean;
+  /** The numbers are no findings. */
+  doubtful: boolean;
+  stale: boolean;
+}
+
+export function LivePicture({ app, stream, width, label, detailed, doubtful, stale }: Props) {
+  const frame = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [picture, setPicture] = useState<Picture | null>(null);
+  const visible = useVisible(frame);
+
+  useEffect(() => {
+    if (!visible) return;
+    return app.pictures.watch(stream, width, setPicture);
+  }, [app, stream, width, visible]);
+
+  useLayoutEffect(() => {
+    const at = canvas.current;
+    if (!at || !picture) return;
+    if (at.width !== picture.bitmap.width || at.height !== picture.bitmap.height) {
+      at.width = picture.bitmap.width;
+      at.height = picture.bitmap.height;
+    }
+    at.getContext("2d")?.drawImage(picture.bitmap, 0, 0);
+    return () => picture.bitmap.close();
+  }, [picture]);
+
+  return (
+    <div class={`picture${stale ? " stale" : ""}`} ref={frame}>
+      <canvas
+        ref={canvas}
+        role="img"
+        aria-label={picture ? label : `${label}: no picture`}
+        hidden={!picture}
+      />
+      {picture && picture.width > 0 && (
+        <svg
+          class="overlay"
+          viewBox={`0 0 ${picture.width} ${picture.height}`}
+          preserveAspectRatio="xMidYMid meet"
+          aria-hidden="true"
+        >
+          {picture.faces.map((face) => (
+            <FaceBox
+              key={face.track}
+              face={face}
+              unit={picture.width / (detailed ? 100 : 60)}
+              detailed={detailed}
+              doubtful={doubtful}
+            />
+          ))}
+        </svg>
+      )}
+      {!picture && <p class="no-picture">No picture</p>}
+    </div>
+  );
+}
+
+interface BoxProps {
+  face: PictureFace;
+  unit: number;
+  detailed: boolean;
+  doubtful: boolean;
+}
+
+function FaceBox({ face, unit, detailed, doubtful }: BoxProps) {
+  const { x0, y0, x1, y1 } = face.box;
+  const state = doubtful ? "doubtful" : (face.state ?? "unrated");
+  const text = `#${face.track}${face.p === null ? "" : `  ${number(face.p)}`}`;
+  const size = unit * 2.1;
+  const width = (text.length * 0.56 + 0.9) * size;
+  const above = y0 > size * 1.6;
+  const y = above ? y0 - size * 1.5 : y1;
+  return (
+    <g class={`box ${state}`}>
+      <rect class="halo" x={x0} y={y0} width={x1 - x0} height={y1 - y0} rx={unit * 0.8} />
+      <rect class="edge" x={x0} y={y0} width={x1 - x0} height={y1 - y0} rx={unit * 0.8} />
+      {detailed && (
+        <>
+          <rect class="plate" x={x0} y={y} width={width} height={size * 1.5} rx={unit * 0.5} />
+          <text x={x0 + size * 0.45} y={y + size * 1.1} font-size={size}>
+            {text}
+          </text>
+        </>
+      )}
+    </g>
+  );
+}
+
+/** Whether an element is on the screen, or nearly so. */
+function useVisible(element: { current: Element | null }): boolean {
+  const [visible, set] = useState(false);
+  useEffect(() => {
+    const at = element.current;
+    if (!at) return;
+    const observer = new IntersectionObserver(
+      (entries) => set(entries.some((entry) => entry.isIntersecting)),
+      { rootMargin: "120px" },
+    );
+    observer.observe(at);
+    return () => observer.disconnect();
+  }, [element]);
+  return visible;
+}

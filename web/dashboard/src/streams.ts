@@ -1,0 +1,296 @@
+// What is known of every stream, kept up to date by messages. No DOM, no clock: time is handed in.
+
+import type {
+  EventData,
+  EventMessage,
+  FaceState,
+  History,
+  Message,
+  Model,
+  ScoreData,
+  SnapshotData,
+  StatusData,
+} from "./protocol";
+
+export const MINUTE_MS = 60_000;
+const MAX_EVENTS = 512;
+const MAX_POINTS = 4096;
+
+/** A point of a face's score over time; `t` is the wall clock's milliseconds. */
+export interface Point {
+  t: number;
+  epoch: number;
+  track: number;
+  p: number | null;
+  lo: number | null;
+  hi: number | null;
+  state: FaceState;
+  facePx: number | null;
+  sharpness: number | null;
+}
+
+/** How the stream as a whole was doing. */
+export interface Pulse {
+  t: number;
+  fps: number | null;
+  loss: number | null;
+}
+
+export interface Happening {
+  id: string;
+  t: number;
+  epoch: number;
+  data: EventData | { kind: "lagged"; dropped: number };
+}
+
+export interface Stream {
+  id: string;
+  name: string;
+  demo: boolean;
+  notice: string;
+  model: Model | null;
+  status: StatusData | null;
+  /** When the newest frame that we know of arrived, server's clock. */
+  frameAt: number | null;
+  faces: Map<number, ScoreData>;
+  points: Point[];
+  pulses: Pulse[];
+  events: Happening[];
+  epoch: number;
+  /** Whether the past was asked for and came. */
+  seeded: boolean;
+  /** Counts changes, so that only what changed is drawn anew. */
+  version: number;
+}
+
+export class Streams {
+  readonly all = new Map<string, Stream>();
+  /** False until the first answer: an empty wall is then not an empty list. */
+  known = false;
+  /** Milliseconds that the server's clock is ahead of ours. */
+  skew = 0;
+
+  /** Take a message in; returns the id of a stream that has gone with it. */
+  take(message: Message, now: number): string[] {
+    switch (message.type) {
+      case "subscribed":
+        return this.begin(message.data.streams);
+      case "snapshot":
+        this.skew = Date.parse(message.ts_emit) - now;
+        this.snapshot(message.stream, message.data, message);
+        return [];
+      case "status":
+        this.skew = Date.parse(message.ts_emit) - now;
+        this.status(message.stream, message.data, message);
+        return [];
+      case "score":
+        this.score(message.stream, message.data, message);
+        return [];
+      case "event":
+        return this.event(message);
+      case "lagged": {
+        const stream = this.all.get(message.stream);
+        if (stream) {
+          const t = Date.parse(message.ts_emit);
+          const data = { kind: "lagged" as const, dropped: message.data.dropped };
+          this.note(stream, { id: `lagged/${message.data.to_seq}`, t, epoch: message.epoch, data });
+        }
+        return [];
+      }
+      default:
+        return [];
+    }
+  }
+
+  /** Put the past in front of what came since. */
+  seed(history: History): void {
+    const stream = this.all.get(history.stream);
+    if (!stream) return;
+    const { scores, pulses } = history;
+    const points = scores.t.map((t, n) => ({
+      t: t * 1000,
+      epoch: scores.epoch[n] ?? 0,
+      track: scores.track[n] ?? 0,
+      p: scores.p[n] ?? null,
+      lo: scores.lo[n] ?? null,
+      hi: scores.hi[n] ?? null,
+      state: scores.state[n] ?? "warming",
+      facePx: scores.face_px[n] ?? null,
+      sharpness: scores.sharpness[n] ?? null,
+    }));
+    const beats = pulses.t.map((t, n) => ({
+      t: t * 1000,
+      fps: pulses.fps[n] ?? null,
+      loss: pulses.loss[n] ?? null,
+    }));
+    stream.points = before(points, stream.points);
+    stream.pulses = before(beats, stream.pulses);
+    const seen = new Set(history.events.map((event) => event.data.id));
+    const older = history.events.map(happening);
+    const newer = stream.events.filter((event) => !seen.has(event.id));
+    stream.events = [...older, ...newer].slice(-MAX_EVENTS);
+    stream.seeded = true;
+    stream.version += 1;
+  }
+
+  private begin(there: string[]): string[] {
+    this.known = true;
+    const kept = new Set(there);
+    const gone = [...this.all.keys()].filter((id) => !kept.has(id));
+    for (const id of gone) this.all.delete(id);
+    return gone;
+  }
+
+  private make(id: string): Stream {
+    const made: Stream = {
+      id,
+      name: id,
+      demo: false,
+      notice: "",
+      model: null,
+      status: null,
+      frameAt: null,
+      faces: new Map(),
+      points: [],
+      pulses: [],
+      events: [],
+      epoch: 0,
+      seeded: false,
+      version: 0,
+    };
+    this.all.set(id, made);
+    return made;
+  }
+
+  private snapshot(id: string, data: SnapshotData, message: { ts_emit: string; epoch: number }): void {
+    const stream = this.all.get(id) ?? this.make(id);
+    stream.model = data.model;
+    stream.epoch = message.epoch;
+    const shown = data.scores.filter((face) => isShown(stream, face));
+    stream.faces = new Map(shown.map((face) => [face.track, face]));
+    this.status(id, data.status, message);
+  }
+
+  private status(id: string, data: StatusData, message: { ts_emit: string }): void {
+    const stream = this.all.get(id);
+    if (!stream) return;
+    const t = Date.parse(message.ts_emit);
+    stream.status = data;
+    if (data.age_s !== null) stream.frameAt = Math.max(stream.frameAt ?? 0, t - data.age_s * 1000);
+    stream.name = data.name;
+    stream.demo = data.demo;
+    stream.notice = data.notice;
+    if (data.state === "live") {
+      // In a call, packets that were repaired in time still say how good the way is.
+      const loss = Math.max(data.loss ?? 0, data.link?.loss ?? 0);
+      push(stream.pulses, { t, fps: data.fps, loss: data.loss === null ? null : loss });
+    }
+    stream.version += 1;
+  }
+
+  private score(
+    id: string,
+    data: ScoreData,
+    message: { ts_emit: string; ts_capture: string | null; epoch: number },
+  ): void {
+    const stream = this.all.get(id);
+    if (!stream || !isShown(stream, data)) return;
+    stream.faces.set(data.track, data);
+    stream.epoch = message.epoch;
+    const t = Date.parse(message.ts_capture ?? message.ts_emit);
+    stream.frameAt = Math.max(stream.frameAt ?? 0, t);
+    push(stream.points, {
+      t,
+      epoch: message.epoch,
+      track: data.track,
+      p: data.p,
+      lo: data.lo,
+      hi: data.hi,
+      state: data.state,
+      facePx: data.quality.face_px,
+      sharpness: data.quality.sharpness,
+    });
+    stream.version += 1;
+  }
+
+  private event(message: EventMessage): string[] {
+    const { stream: id, data } = message;
+    if (data.kind === "stream_removed") {
+      this.all.delete(id);
+      return [id];
+    }
+    let stream = this.all.get(id);
+    if (!stream) {
+      if (data.kind !== "stream_added") return [];
+      stream = this.make(id);
+    }
+    if (data.kind === "stream_added") {
+      stream.name = data.name;
+      stream.demo = data.demo;
+      stream.notice = data.notice;
+      stream.model = data.model;
+    } else if (data.kind === "track_ended") {
+      stream.faces.delete(data.track);
+    } else if (data.kind === "epoch_started") {
+      stream.faces.clear();
+      stream.epoch = message.epoch;
+    }
+    this.note(stream, happening(message));
+    return [];
+  }
+
+  private note(stream: Stream, entry: Happening): void {
+    if (!stream.events.some((event) => event.id === entry.id)) {
+      stream.events.push(entry);
+      if (stream.events.length > MAX_EVENTS) stream.events.shift();
+    }
+    stream.version += 1;
+  }
+}
+
+function happening(message: EventMessage): Happening {
+  const { data, epoch, ts_emit } = message;
+  return { id: data.id, t: Date.parse(ts_emit), epoch, data };
+}
+
+function push<T>(ring: T[], entry: T): void {
+  ring.push(entry);
+  if (ring.length > MAX_POINTS) ring.splice(0, ring.length - MAX_POINTS);
+}
+
+function before<T extends { t: number }>(older: T[], newer: T[]): T[] {
+  const first = newer[0]?.t ?? Number.POSITIVE_INFINITY;
+  return [...older.filter((entry) => entry.t < first), ...newer].slice(-MAX_POINTS);
+}
+
+/** The face that a tile speaks of: the most telling state first, then the highest score. */
+export function leading(stream: Stream): ScoreData | null {
+  const rank: Record<FaceState, number> = { suspect: 3, ok: 2, abstain: 1, warming: 0 };
+  let lead: ScoreData | null = null;
+  for (const face of stream.faces.values()) {
+    if (
+      lead === null ||
+      rank[face.state] > rank[lead.state] ||
+      (rank[face.state] === rank[lead.state] && (face.p ?? -1) > (lead.p ?? -1))
+    ) {
+      lead = face;
+    }
+  }
+  return lead;
+}
+
+/** Why a stream's numbers are not findings; null when they may be taken for what they are. */
+export function doubt(stream: Stream): "untrained" | "demo" | null {
+  if (stream.model?.status === "untrained") return "untrained";
+  return stream.demo ? "demo" : null;
+}
+
+/** Milliseconds since the newest frame arrived; null when none ever did. */
+export function frameAge(stream: Stream, serverNow: number): number | null {
+  return stream.frameAt === null ? null : Math.max(serverNow - stream.frameAt, 0);
+}
+
+/** Of several detectors side by side, the page shows the stream's first; the API has them all. */
+function isShown(stream: { model: Model | null }, face: ScoreData): boolean {
+  return stream.model === null || face.model.name === stream.model.name;
+}

@@ -1,0 +1,158 @@
+// Plain words for what the wire says. What the server words itself (summaries, hints) is not here.
+
+import type { Condition } from "./attention";
+import type { Happening, Stream } from "./streams";
+import { leading } from "./streams";
+
+export const CONDITION_WORDS: Record<Condition, string> = {
+  suspect: "Looks synthesised",
+  failed: "Not connected",
+  lost: "Connection lost",
+  hindered: "No verdict",
+  "demo-suspect": "Demo: looks synthesised",
+  connecting: "Connecting",
+  warming: "Gathering evidence",
+  clear: "No sign of synthesis",
+  untrained: "No verdict",
+  empty: "No face",
+  ended: "Ended",
+};
+
+const REASONS: Record<string, string> = {
+  untrained: "the model is untrained",
+  warming: "still gathering evidence",
+  no_face: "nobody is in the picture",
+  face_small: "the face is too small",
+  blurred: "the face is blurred",
+  dark: "the face is too dark",
+  profile: "the face is turned away",
+  low_fps: "too few frames per second",
+  packet_loss: "too much of the video is missing",
+  contaminated: "the picture is damaged by packet loss",
+  overloaded: "this analyzer cannot keep up",
+};
+
+export function reasonWords(reasons: readonly string[]): string {
+  return reasons.map((reason) => REASONS[reason] ?? reason.replaceAll("_", " ")).join(", ");
+}
+
+/** One line under a stream's state: why it is so. */
+export function because(stream: Stream, what: Condition): string {
+  const { status } = stream;
+  switch (what) {
+    case "failed":
+    case "lost":
+    case "connecting":
+      return status?.detail || status?.hint || "";
+    case "hindered": {
+      const lead = leading(stream);
+      const reasons = (lead?.reasons ?? status?.reasons ?? []).filter((r) => r !== "untrained");
+      return reasonWords(reasons);
+    }
+    case "untrained":
+      return "the model is untrained, its numbers mean nothing";
+    case "empty":
+      return "nobody is in the picture";
+    case "suspect":
+    case "demo-suspect":
+    case "clear":
+    case "warming": {
+      const others = stream.faces.size - 1;
+      return others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
+    }
+    case "ended":
+      return "played to its end";
+  }
+}
+
+export type Tone = "alarm" | "warn" | "good" | "quiet";
+
+export interface Told {
+  text: string;
+  tone: Tone;
+  /** Whether it belongs to the connection's history rather than to the faces'. */
+  connection: boolean;
+}
+
+export function tell(entry: Happening): Told {
+  const { data } = entry;
+  switch (data.kind) {
+    case "stream_added":
+      return { text: "Stream added", tone: "quiet", connection: true };
+    case "stream_removed":
+      return { text: "Stream removed", tone: "quiet", connection: true };
+    case "stream_changed": {
+      const detail = data.detail ? `: ${data.detail}` : "";
+      const retry = data.retry_in_s ? `, again in ${seconds(data.retry_in_s * 1000)}` : "";
+      const tone = data.state === "live" ? "good" : data.code ? "warn" : "quiet";
+      return { text: sentence(data.summary) + detail + retry, tone, connection: true };
+    }
+    case "epoch_started": {
+      const cause = data.cause.replaceAll("_", " ").replace("pts", "time stamps");
+      return { text: `Video starts anew: ${cause}`, tone: "quiet", connection: true };
+    }
+    case "track_started":
+      return { text: `Face ${data.track} appeared`, tone: "quiet", connection: false };
+    case "track_ended": {
+      const reason = data.reason.replaceAll("_", " ");
+      return { text: `Face ${data.track} is gone: ${reason}`, tone: "quiet", connection: false };
+    }
+    case "capacity_reached": {
+      const text = `Face ${data.track} is not scored: all ${data.slots} places are taken`;
+      return { text, tone: "warn", connection: false };
+    }
+    case "verdict_changed": {
+      const verdicts: Record<string, string> = {
+        suspect: "looks synthesised",
+        clear: "no sign of synthesis",
+        pending: "no verdict",
+      };
+      const score = data.score === null ? "" : ` (${data.score.toFixed(2)})`;
+      const doubtful = data.notice !== "";
+      const tone = doubtful ? "quiet" : data.verdict === "suspect" ? "alarm" : "good";
+      const said = verdicts[data.verdict] ?? data.verdict;
+      const text = `Face ${data.track}: ${said}${score}${doubtful ? `, ${data.notice}` : ""}`;
+      return { text, tone, connection: false };
+    }
+    case "lagged":
+      return {
+        text: `${data.dropped} events were missed: this page was too slow`,
+        tone: "warn",
+        connection: false,
+      };
+  }
+}
+
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** A score with two digits, or a dash. */
+export function number(p: number | null | undefined): string {
+  return p === null || p === undefined ? "–" : p.toFixed(2);
+}
+
+/** A duration in its largest sensible unit: `0.4 s`, `12 s`, `3 min`, `5 h`. */
+export function seconds(ms: number): string {
+  const s = Math.max(ms, 0) / 1000;
+  if (s < 9.95) return `${s.toFixed(1)} s`;
+  if (s < 100) return `${Math.round(s)} s`;
+  if (s < 6000) return `${Math.round(s / 60)} min`;
+  return `${Math.round(s / 3600)} h`;
+}
+
+/** How long ago something was that should be now: no digits while it is. */
+export function ago(ms: number): string {
+  return ms < 2_000 ? "now" : `${seconds(ms)} ago`;
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+
+export function clock(t: number): string {
+  return CLOCK.format(t);
+}

@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { CONDITIONS } from "../src/attention";
+import type { Happening } from "../src/streams";
+import { ago, CONDITION_WORDS, number, reasonWords, seconds, tell } from "../src/words";
+
+test.each([
+  [0, "0.0 s"],
+  [400, "0.4 s"],
+  [9_949, "9.9 s"],
+  [9_951, "10 s"],
+  [99_000, "99 s"],
+  [180_000, "3 min"],
+  [7_200_000, "2 h"],
+  [-5, "0.0 s"],
+])("%i ms is %s", (ms, words) => {
+  expect(seconds(ms)).toBe(words);
+});
+
+test("what is now needs no digits", () => {
+  expect(ago(900)).toBe("now");
+  expect(ago(12_000)).toBe("12 s ago");
+});
+
+test("a missing score is a dash, never a zero", () => {
+  expect(number(null)).toBe("–");
+  expect(number(0)).toBe("0.00");
+});
+
+test("every condition has words", () => {
+  expect(CONDITIONS.filter((what) => !CONDITION_WORDS[what])).toEqual([]);
+});
+
+test("a reason that this page does not know is still shown", () => {
+  expect(reasonWords(["blurred", "too_hot"])).toBe("the face is blurred, too hot");
+});
+
+const verdict = (notice: string): Happening => ({
+  id: "1",
+  t: 0,
+  epoch: 1,
+  data: {
+    kind: "verdict_changed",
+    id: "1",
+    track: 3,
+    previous: "clear",
+    verdict: "suspect",
+    score: 0.91,
+    demo: notice !== "",
+    notice,
+  },
+});
+
+test("a verdict is an alarm, unless it is no finding", () => {
+  expect(tell(verdict(""))).toMatchObject({ tone: "alarm", text: "Face 3: looks synthesised (0.91)" });
+  const doubtful = tell(verdict("demo source: not a finding"));
+  expect(doubtful.tone).toBe("quiet");
+  expect(doubtful.text).toContain("not a finding");
+});
