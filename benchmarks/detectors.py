@@ -30,6 +30,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.hardware import Hardware, hardware
@@ -164,7 +165,9 @@ def caddm(backbone: str, device: str) -> Subject:
             network(network.network_input(part)).logit
             for part in torch.split(clips.flatten(0, 1), AT_ONCE)
         ]
-        return torch.cat(logits).view(clips.shape[:2]).sigmoid().mean(1).logit()
+        frames = torch.cat(logits).double().view(clips.shape[:2])
+        # The logit of the mean probability, without leaving logarithms: random weights saturate.
+        return logsigmoid(frames).logsumexp(1) - logsigmoid(-frames).logsumexp(1)
 
     detector = network.deploy(device)
     return Subject(f"caddm-{backbone}", network, lambda hop: detector, plain)
@@ -359,6 +362,12 @@ def main(
             if subject.name.startswith(only):
                 found.append(measure(subject, repetitions, device))
                 console.print(table(found[-1:]))
+                write(found, where, device, out)
+    console.print(f"{out}", soft_wrap=True)
+
+
+def write(found: list[Cost], where: Hardware, device: str, out: Path) -> None:
+    """Write what is known so far, because the rest takes minutes."""
     out.mkdir(parents=True, exist_ok=True)
     document = {
         "benchmark": "detectors",
@@ -369,7 +378,6 @@ def main(
     path = out / f"detectors-{device}-{where.commit.rstrip('+')}.json"
     path.write_text(json.dumps(document, indent=2) + "\n")
     chart(found, where, path.with_suffix(".png"))
-    console.print(f"{path}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from stream.errors import CallUnknown, StreamError, StreamExists, StreamUnknown
 from stream.events import ConnectionState, TrackEnd, Verdict
 from stream.pictures import Pictures, Still
 from stream.publish.hub import Hub, HubSettings, StreamInfo
+from stream.publish.messages import Voice
 from stream.streams import Health, StreamSpec, StreamStatus
 from styleflow.card import ModelCard, TrainingStatus
 from tests.support.wire import UNTRAINED, score
@@ -37,6 +38,7 @@ class PlayedAnalyzer:
     def __init__(self, hub: Hub) -> None:
         self.specs: dict[str, StreamSpec] = {}
         self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
+        self.others: dict[str, tuple[Voice, ...]] = {}  # further detectors of a stream
         self.calls: dict[str, str] = {}
         self.offers: list[str] = []
         self.fragments: list[str] = []
@@ -54,7 +56,9 @@ class PlayedAnalyzer:
         self.specs[spec.id] = spec
         card = self.cards.get(spec.id, UNTRAINED)
         trained = card.status is TrainingStatus.TRAINED
-        info = StreamInfo(spec.name or spec.id, card, trained, spec.source.url.is_demo)
+        others = self.others.get(spec.id, ())
+        demo = spec.source.url.is_demo
+        info = StreamInfo(spec.name or spec.id, card, trained, demo, others)
         self._hub.announce(spec.id, info)
         return self.status(spec.id)
 
