@@ -20,6 +20,10 @@ from styleflow.faces.face import Image
 _PRESETS = ("superfast", "veryfast", "faster")
 
 
+MACROBLOCK_PX = 16
+"""H.264 codes squares of this side."""
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """One way from a scene to a decoded picture.
@@ -45,14 +49,14 @@ class Damage:
     seed: int = 0
 
     def apply(self, frames: Frames) -> Frames:
-        """Return damaged pictures, `(T, H', W', 3)`; H' and W' are even and follow `scale`."""
+        """Return damaged pictures, `(T, H', W', 3)`; H' and W' follow `scale` in steps of 16."""
         rng = np.random.default_rng(self.seed)
         worn = np.stack([self._wear(frame, rng) for frame in frames])
         return worn if self.crf is None else through_h264(worn, self.crf, self.preset)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Return height and width of damaged pictures; both are even, as codecs want it."""
-        return _even(height * self.scale), _even(width * self.scale)
+        """Return height and width of damaged pictures; both are whole macroblocks."""
+        return _whole_blocks(height * self.scale), _whole_blocks(width * self.scale)
 
     def _wear(self, frame: Image, rng: np.random.Generator) -> Image:
         height, width = self.size(*frame.shape[:2])
@@ -113,5 +117,6 @@ def through_h264(frames: Frames, crf: int, preset: str = "veryfast", rate: int =
     return np.stack(decoded)
 
 
-def _even(length: float) -> int:
-    return max(2, round(length / 2) * 2)
+def _whole_blocks(length: float) -> int:
+    """Round to whole macroblocks: what the codec would pad is not always the same twice."""
+    return max(MACROBLOCK_PX, round(length / MACROBLOCK_PX) * MACROBLOCK_PX)
