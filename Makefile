@@ -68,6 +68,11 @@ bench: models ## measure latency, the causal step and the published detectors; r
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.detectors
 
+CLIPS ?= ../shared/clips
+.PHONY: train-default
+train-default: models ## train styleflow-live from CLIPS (hours); writes out/styleflow-live.safetensors
+	$(BIN)/styleflow train $(CLIPS)
+
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	rm -rf web/dashboard/node_modules web/static/dashboard

@@ -294,6 +294,55 @@ def ensemble_fit(
     fit(scores, out, load(config, environment()) if config else None, Console())
 
 
+RecipeOption = Annotated[
+    Path, typer.Option(help="YAML recipe; configs/train/ holds those of this project.")
+]
+ClipsArgument = Annotated[
+    Path, typer.Argument(help="Folder of clips with manifest.csv and faces.csv.")
+]
+WorkOption = Annotated[
+    Path, typer.Option(help="Folder for what is made on the way; an interrupted run goes on there.")
+]
+
+
+@app.command()
+@readable
+def prepare(
+    clips: ClipsArgument,
+    recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
+    work: WorkOption = Path("out/training"),
+    part: Annotated[int, typer.Option(min=0, help="Which share of the windows to make.")] = 0,
+    parts: Annotated[int, typer.Option(min=1, help="How many processes share them.")] = 1,
+) -> None:
+    """Make what a training run needs from a folder of clips, once.
+
+    Crops, landmarks and pseudo-fakes are kept in the work folder; what is there already is kept.
+    """
+    from cli.prepare import run
+
+    run(recipe, clips, work, part, parts)
+
+
+@app.command()
+@readable
+def train(
+    clips: ClipsArgument,
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")] = Path(
+        "out/styleflow-live.safetensors"
+    ),
+    version: Annotated[str, typer.Option(help="What the checkpoint calls itself.")] = "local",
+    recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
+    work: WorkOption = Path("out/training"),
+) -> None:
+    """Train styleflow-live on real clips and pseudo-fakes made from them; takes hours.
+
+    Score with the result: `styleflow analyze CLIP --detector styleflow-live --weights FILE`.
+    """
+    from cli.train import run
+
+    run(recipe, clips, work, out, version)
+
+
 def main() -> None:
     """Run the command line."""
     sys.exit(app())

@@ -28,7 +28,9 @@ from styleflow.errors import (
     CheckpointInvalid,
     DetectorWeightsMissing,
     EnsembleInvalid,
+    RecipeInvalid,
     ShapeMismatch,
+    VideoUnusable,
     WeightsMissing,
     WeightsUnusable,
 )
@@ -244,6 +246,8 @@ def describe(error: BaseException) -> Problem:
                 "`styleflow checkpoints list` names them",
                 status=404,
             )
+        case VideoUnusable() | RecipeInvalid():
+            return Problem("training", "Training cannot begin", str(error), "", status=422)
         case CheckpointInvalid():
             return Problem(
                 "checkpoint_invalid",

@@ -170,9 +170,7 @@ def window_ratings(
     return np.array(labels), np.array(scores)
 
 
-def fit_calibration(
-    labels: ArrayLike, logits: ArrayLike, prior: float = 0.5
-) -> Calibration:
+def fit_calibration(labels: ArrayLike, logits: ArrayLike, prior: float = 0.5) -> Calibration:
     """Return Platt scaling with the spread between clips of one label.
 
     Both labels weigh the same however many clips they have: how common fakes are is said by
