@@ -61,12 +61,14 @@ class Item(Generic[T]):
         value: what was offered.
         arrived: monotonic seconds at which it arrived.
         overrun: values of this stream let go since the previous one that was handed out.
+        withheld: values that were not even offered since then, to save work.
     """
 
     stream: str
     value: T
     arrived: float
     overrun: int
+    withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class BatcherStats:
         fill: mean share of `max_batch` that was used, 0..1.
         crowded: items that gave way to newer ones of their stream.
         stale: items that became too old.
+        withheld: items that were not offered, to save work.
         waiting: items that wait now.
     """
 
@@ -87,6 +90,7 @@ class BatcherStats:
     fill: float
     crowded: int
     stale: int
+    withheld: int
     waiting: int
 
 
@@ -104,6 +108,7 @@ class _Queue(Generic[T]):
     items: deque[_Waiting[T]] = field(default_factory=deque)
     due: float | None = None
     overrun: int = 0
+    withheld: int = 0
 
     def let_go(self) -> None:
         self.items.popleft()
@@ -126,6 +131,7 @@ class Batcher(Generic[T]):
         self._items = 0
         self._crowded = 0
         self._stale = 0
+        self._withheld = 0
 
     def offer(self, stream: str, value: T, arrived: float, deadline: float | None = None) -> bool:
         """Put a value at the end of its stream's queue.
@@ -152,6 +158,11 @@ class Batcher(Generic[T]):
             self._crowded += 1
         queue.items.append(item)
         return not crowded
+
+    def withhold(self, stream: str) -> None:
+        """Take note of a value that is not offered, to save work; the next one tells of it."""
+        self._queues.setdefault(stream, _Queue()).withheld += 1
+        self._withheld += 1
 
     def take(self, now: float) -> list[Item[T]]:
         """Return the next batch, which is empty only if nothing worth running waits.
@@ -195,6 +206,7 @@ class Batcher(Generic[T]):
             fill=self._items / room if room else 0.0,
             crowded=self._crowded,
             stale=self._stale,
+            withheld=self._withheld,
             waiting=sum(len(queue.items) for queue in self._queues.values()),
         )
 
@@ -207,8 +219,9 @@ class Batcher(Generic[T]):
     def _serve(stream: str, queue: _Queue[T]) -> Item[T]:
         item = queue.items.popleft()
         overrun, queue.overrun = queue.overrun, 0
+        withheld, queue.withheld = queue.withheld, 0
         queue.due = queue.items[0].due if queue.items else None
-        return Item(stream, item.value, item.arrived, overrun)
+        return Item(stream, item.value, item.arrived, overrun, withheld)
 
     def _rotate(self, served: dict[str, int]) -> None:
         """Let streams that were just served lose the next tie."""

@@ -199,6 +199,7 @@ class Perception:
         self.settings = settings or PerceptionSettings()
         self.ignored_faces = 0  # faces that found no free track
         self.detections = 0  # looks at the whole picture
+        self.detect_factor = 1  # how many times as rare they are while there is too much to do
         self._finder = finder
         self._views = tuple(
             _View(clip, stride, self.settings.anchor)
@@ -292,7 +293,7 @@ class Perception:
         since = self._since_detection
         if since is None:
             return False
-        due = self.settings.detect_every
+        due = self.settings.detect_every * self.detect_factor
         if not self._faces or self._missed:
             due = min(due, self.settings.retry_every)
         return since + 1 < due
