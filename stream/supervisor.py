@@ -30,7 +30,7 @@ from types import TracebackType
 import structlog
 
 from stream.analysis import Analysis, DetectorUnknown
-from stream.batcher import Batcher, BatcherSettings
+from stream.batcher import Batcher, BatcherSettings, BatcherStats
 from stream.calls import CallAnswer, WebRtcSettings
 from stream.clock import Clock
 from stream.engine.engine import EngineSettings
@@ -469,6 +469,12 @@ class Analyzer:
             raise StreamUnknown(stream)
         return state
 
+    @property
+    def batching(self) -> BatcherStats:
+        """How frames have shared the device so far."""
+        with self._batcher_lock:
+            return self._batcher.stats
+
     def health(self) -> Health:
         """Return whether the process is live and ready."""
         silence = self._clock.monotonic() - self._beat
@@ -715,8 +721,7 @@ class Analyzer:
 
     def _weigh(self, now: float) -> None:
         """Leave out more work or less, as the device thread keeps up."""
-        with self._batcher_lock:
-            stats = self._batcher.stats
+        stats = self.batching
         dropped = stats.crowded + stats.stale
         offered = stats.items + stats.waiting + dropped
         ladder = self._ladder
