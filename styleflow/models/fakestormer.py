@@ -61,6 +61,8 @@ class FakeStormerDims:
         frames: frames per clip, T; baked into the weights.
         register_token: the weights carry one more token, which nothing uses (DINO's small ones).
         cadence_hz: sampled frames per second of media time when live.
+        repaired: the temporal token is the learnt one and the temporal head sees patches in their
+            order, as the paper has it; published weights need both of the release's slips.
     """
 
     image_px: int = 224
@@ -71,6 +73,7 @@ class FakeStormerDims:
     frames: int = 4
     register_token: bool = False
     cadence_hz: float = 2.5
+    repaired: bool = False
 
     def __post_init__(self) -> None:
         """Refuse dimensions that no network can have."""
@@ -211,12 +214,13 @@ class TimeViT(nn.Module):
     def __init__(self, dims: FakeStormerDims) -> None:
         super().__init__()
         D, places = dims.width, dims.grid**2
+        self._learnt_seed = dims.repaired
         self.cls_token = nn.Parameter(torch.zeros(1, 1, D))
         self.pos_embed = nn.Parameter(torch.zeros(1, places + 1, D))
         if dims.register_token:
             self.register_token = nn.Parameter(torch.zeros(1, 1, D))  # never used
-        self.temp_token = nn.Parameter(torch.zeros(1, 1, D))  # never used, see `seed`
-        self.time_embed = nn.Parameter(torch.zeros(1, dims.frames + 1, D))  # the last never used
+        self.temp_token = nn.Parameter(torch.zeros(1, 1, D))  # used when repaired, see `seed`
+        self.time_embed = nn.Parameter(torch.zeros(1, dims.frames + 1, D))  # the last likewise
         self.patch_embed = PatchEmbed(dims.patch_px, D)
         self.blocks = nn.ModuleList(DividedBlock(D, dims.heads) for _ in range(dims.depth))
         self.norm = layer_norm(D)
@@ -241,8 +245,11 @@ class TimeViT(nn.Module):
         """Return the temporal token that each clip starts with, `(B, D)`.
 
         The release appends a learnt token and then, by a slip of the index, reads the first patch
-        of the first frame instead. The weights grew up with that.
+        of the first frame instead. The weights grew up with that; repaired ones do as was meant.
         """
+        if self._learnt_seed:
+            token = self.temp_token + self.time_embed[:, -1:]
+            return token[:, 0].expand(len(patches), -1)
         return patches[:, 0, 0]
 
     def start(self, patches: Tensor, temporal: Tensor) -> Tokens:
@@ -346,6 +353,12 @@ def head_volume(patches: Tensor, grid: int) -> Tensor:
     return patches.transpose(1, 2).reshape(B, T, grid, grid, D).permute(0, 4, 1, 2, 3)
 
 
+def ordered_volume(patches: Tensor, grid: int) -> Tensor:
+    """Lay out patches so that each cell holds its own token: what `head_volume` was meant to be."""
+    B, T, _, D = patches.shape
+    return patches.reshape(B, T, grid, grid, D).permute(0, 4, 1, 2, 3)
+
+
 # --- the detector ---------------------------------------------------------------------------
 
 
@@ -394,7 +407,8 @@ class FakeStormer(nn.Module):
     def judge(self, tokens: Tokens) -> FakeStormerPrediction:
         """Run blocks and heads on embedded clips."""
         features = self.backbone(tokens)
-        volume = head_volume(features.patches, self.dims.grid)
+        lay_out = ordered_volume if self.dims.repaired else head_volume
+        volume = lay_out(features.patches, self.dims.grid)
         return FakeStormerPrediction(
             logit=self.keypoint_head.cls(features.temporal),
             spatial=self.keypoint_head.temp_loc(features.per_frame),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from styleflow.models.fakestormer import (
     FakeStormerDims,
     FakeStormerPrediction,
     head_volume,
+    ordered_volume,
 )
 
 TOY = FakeStormerDims(image_px=32, patch_px=8, width=24, depth=3, heads=3, frames=4)
@@ -236,3 +238,18 @@ def test_half_precision_is_close(detector: FakeStormerDetector) -> None:
     rough = half.rate(b, rows(0))
     assert rough.dtype == torch.float32
     assert torch.allclose(detector.rate(a, rows(0)), rough, atol=0.05)
+
+
+def test_repaired_networks_do_as_was_meant() -> None:
+    """The learnt temporal token is used, and a cell of the map follows its own patch."""
+    dims = replace(TOY, repaired=True)
+    model = FakeStormer(dims)
+    model.load_state_dict(toy().state_dict())
+    patches = model.backbone.embed(torch.rand(2, 3, 4, 32, 32))
+    token = model.backbone.temp_token + model.backbone.time_embed[:, -1:]
+    assert torch.equal(model.backbone.seed(patches), token[:, 0].expand(2, -1))
+    volume = ordered_volume(patches, dims.grid)
+    assert torch.equal(volume[1, :, 2, 1, 3], patches[1, 2, dims.grid + 3])
+    clips = torch.rand(2, 3, 4, 32, 32)
+    assert torch.allclose(model.score(clips), model(clips).logit, atol=1e-5)
+    assert not torch.allclose(model(clips).temporal, toy()(clips).temporal, atol=1e-3)
