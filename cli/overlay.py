@@ -12,7 +12,7 @@ from styleflow.faces.face import Image
 from styleflow.faces.framing import in_picture
 
 MAX_PICTURES = 2000
-_COLOUR = (230, 60, 60)
+_COLOURS = {"": (230, 60, 60), "temporal": (230, 60, 60), "spatial": (70, 110, 240)}
 _MOST_OPAQUE = 0.45
 
 
@@ -47,7 +47,10 @@ class Album:
 
 
 def annotated(said: Explanation) -> Image:
-    """Return the picture with the face's box and the patches, stronger ones more opaque."""
+    """Return the picture with the face's box and the patches, stronger ones more opaque.
+
+    What stands out in the frame itself is blue, what changes over time and everything else red.
+    """
     picture = np.ascontiguousarray(said.frame.image)
     height, width = picture.shape[:2]
     box = said.face.box
@@ -56,10 +59,11 @@ def annotated(said: Explanation) -> Image:
         quads = in_picture(said.patches, said.clip, said.face, width, height)
         for patch, quad in zip(said.patches, np.rint(quads).astype(np.int32), strict=True):
             layer = drawn.copy()
-            cv2.fillPoly(layer, [quad], _COLOUR)
+            colour = _COLOURS[patch.kind]
+            cv2.fillPoly(layer, [quad], colour)
             weight = _MOST_OPAQUE * patch.strength
             drawn = np.asarray(cv2.addWeighted(layer, weight, drawn, 1 - weight, 0), np.uint8)
-            cv2.polylines(drawn, [quad], isClosed=True, color=_COLOUR)
+            cv2.polylines(drawn, [quad], isClosed=True, color=colour)
     top_left, bottom_right = (round(box.x0), round(box.y0)), (round(box.x1), round(box.y1))
     cv2.rectangle(drawn, top_left, bottom_right, (60, 200, 120))
     words = f"{said.detector} {said.frame.at:.2f} s"

@@ -102,6 +102,17 @@ class VideoUnusable(StyleflowError):
 
 
 @dataclass(eq=False)
+class VideosMissing(StyleflowError):
+    """Training has nothing to learn from; `wanted` says what would do."""
+
+    wanted: str
+    offered: int
+
+    def __str__(self) -> str:
+        return f"none of {self.offered} videos can be used; wanted: {self.wanted}"
+
+
+@dataclass(eq=False)
 class RecipeInvalid(StyleflowError):
     """A training recipe is missing or wrong; `reason` names the key."""
 

@@ -6,6 +6,7 @@ It is for people who look at a score and ask where it comes from; it never enter
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,9 @@ class Patch:
         y0: top.
         x1: right.
         y1: bottom.
-        strength: how much it stands out, 0..1; only to be compared within one detector.
+        strength: how much it stands out, 0..1; only to be compared within one detector and kind.
+        kind: which map it is part of: what stands out in this frame, or what changes from frame
+            to frame; empty where a detector has one kind only.
     """
 
     x0: float
@@ -25,3 +28,4 @@ class Patch:
     x1: float
     y1: float
     strength: float
+    kind: Literal["", "spatial", "temporal"] = ""

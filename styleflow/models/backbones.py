@@ -8,6 +8,7 @@ Departs: what acts only in training (drop-connect, dropout) is not here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -267,6 +268,16 @@ class Attention(nn.Module):
         q, k, v = qkv.view(S, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (S, heads, L, d)
         mixed = functional.scaled_dot_product_attention(q[:, :, queries], k, v)
         return mixed.transpose(1, 2).flatten(2)
+
+    def first_looks_at(self, x: Tensor) -> Tensor:
+        """Return how the first token of each sequence divides its attention, `(S, L)`.
+
+        Shares add up to 1; they are the mean over the heads.
+        """
+        S, L, _ = x.shape
+        q, k, _ = self.qkv(x).view(S, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
+        nearness = (q[:, :, :1] @ k.transpose(-1, -2))[:, :, 0] / math.sqrt(q.shape[-1])
+        return nearness.softmax(-1).mean(1)
 
 
 class Mlp(nn.Module):

@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,8 @@ class FakeStormerDims:
         frames: frames per clip, T; baked into the weights.
         register_token: the weights carry one more token, which nothing uses (DINO's small ones).
         cadence_hz: sampled frames per second of media time when live.
+        repaired: the temporal token is the learnt one and the temporal head sees patches in their
+            order, as the paper has it; published weights need both of the release's slips.
     """
 
     image_px: int = 224
@@ -71,6 +73,7 @@ class FakeStormerDims:
     frames: int = 4
     register_token: bool = False
     cadence_hz: float = 2.5
+    repaired: bool = False
 
     def __post_init__(self) -> None:
         """Refuse dimensions that no network can have."""
@@ -163,6 +166,17 @@ class DividedBlock(nn.Module):
         gathered = self._over_time(tokens, slice(T, T + 1))  # (B, N, 1, D)
         return self._transformed(tokens.temporal + self._time_update(gathered[:, :, 0].mean(1)))
 
+    def looked_at(self, tokens: Tokens) -> Tensor:
+        """Return how each frame's spatial token divides its attention over patches, `(B, T, N)`.
+
+        This is where the frame's answer of the spatial head comes from when the block is the last.
+        """
+        T = tokens.patches.shape[1]
+        gathered = self._over_time(tokens, slice(0, T)).transpose(1, 2).contiguous()
+        frames = self._frames(tokens.spatial, tokens.patches + self._time_update(gathered))
+        shares = self.attn.first_looks_at(self.norm1(frames).flatten(0, 1))
+        return shares.view(*frames.shape[:2], -1)[:, :, 1:]
+
     def _over_time(self, tokens: Tokens, queries: slice) -> Tensor:
         """Attend at each place over its T patches and the temporal token, `(B, N, queries, D)`.
 
@@ -181,10 +195,14 @@ class DividedBlock(nn.Module):
 
     def _over_space(self, spatial: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Attend in each frame over the spatial token and its patches: `(B,T,D)`, `(B,T,N,D)`."""
-        B, T, _, D = patches.shape
-        frames = torch.cat((spatial[:, None, None].expand(B, T, 1, D), patches), 2)
-        out = self.attn(self.norm1(frames).flatten(0, 1)).unflatten(0, (B, T))
+        frames = self._frames(spatial, patches)
+        out = self.attn(self.norm1(frames).flatten(0, 1)).unflatten(0, frames.shape[:2])
         return out[:, :, 0], out[:, :, 1:]
+
+    def _frames(self, spatial: Tensor, patches: Tensor) -> Tensor:
+        """Put the spatial token before the patches of every frame, `(B, T, 1 + N, D)`."""
+        B, T, _, D = patches.shape
+        return torch.cat((spatial[:, None, None].expand(B, T, 1, D), patches), 2)
 
     def _transformed(self, x: Tensor) -> Tensor:
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
@@ -211,12 +229,13 @@ class TimeViT(nn.Module):
     def __init__(self, dims: FakeStormerDims) -> None:
         super().__init__()
         D, places = dims.width, dims.grid**2
+        self._learnt_seed = dims.repaired
         self.cls_token = nn.Parameter(torch.zeros(1, 1, D))
         self.pos_embed = nn.Parameter(torch.zeros(1, places + 1, D))
         if dims.register_token:
             self.register_token = nn.Parameter(torch.zeros(1, 1, D))  # never used
-        self.temp_token = nn.Parameter(torch.zeros(1, 1, D))  # never used, see `seed`
-        self.time_embed = nn.Parameter(torch.zeros(1, dims.frames + 1, D))  # the last never used
+        self.temp_token = nn.Parameter(torch.zeros(1, 1, D))  # used when repaired, see `seed`
+        self.time_embed = nn.Parameter(torch.zeros(1, dims.frames + 1, D))  # the last likewise
         self.patch_embed = PatchEmbed(dims.patch_px, D)
         self.blocks = nn.ModuleList(DividedBlock(D, dims.heads) for _ in range(dims.depth))
         self.norm = layer_norm(D)
@@ -241,8 +260,11 @@ class TimeViT(nn.Module):
         """Return the temporal token that each clip starts with, `(B, D)`.
 
         The release appends a learnt token and then, by a slip of the index, reads the first patch
-        of the first frame instead. The weights grew up with that.
+        of the first frame instead. The weights grew up with that; repaired ones do as was meant.
         """
+        if self._learnt_seed:
+            token = self.temp_token + self.time_embed[:, -1:]
+            return token[:, 0].expand(len(patches), -1)
         return patches[:, 0, 0]
 
     def start(self, patches: Tensor, temporal: Tensor) -> Tokens:
@@ -252,9 +274,17 @@ class TimeViT(nn.Module):
 
     def forward(self, tokens: Tokens) -> Features:
         """Run every block and return all that the three heads read."""
-        per_frame = tokens.temporal  # replaced by each block's; only the last one's is read
-        for block in self.blocks:
-            tokens, per_frame = block(tokens)
+        return self.finish(self.until_last(tokens))
+
+    def until_last(self, tokens: Tokens) -> Tokens:
+        """Run every block but the last."""
+        for block in self.blocks[:-1]:
+            tokens, _ = block(tokens)
+        return tokens
+
+    def finish(self, tokens: Tokens) -> Features:
+        """Run the last block and return all that the three heads read."""
+        tokens, per_frame = self.blocks[-1](tokens)
         return Features(
             temporal=self.norm(tokens.temporal),
             per_frame=self.norm_s_cls(per_frame),
@@ -263,10 +293,12 @@ class TimeViT(nn.Module):
 
     def temporal_only(self, tokens: Tokens) -> Tensor:
         """Return the normalised temporal token alone, `(B, D)`, at less cost than `forward`."""
-        for block in self.blocks[:-1]:
-            tokens, _ = block(tokens)
-        last = cast(DividedBlock, self.blocks[-1])
-        return self.norm(last.last_temporal(tokens))  # type: ignore[no-any-return]
+        return self.norm(self.last.last_temporal(self.until_last(tokens)))  # type: ignore[no-any-return]
+
+    @property
+    def last(self) -> DividedBlock:
+        """The block that the heads read."""
+        return cast(DividedBlock, self.blocks[-1])
 
 
 # --- heads ----------------------------------------------------------------------------------
@@ -346,6 +378,12 @@ def head_volume(patches: Tensor, grid: int) -> Tensor:
     return patches.transpose(1, 2).reshape(B, T, grid, grid, D).permute(0, 4, 1, 2, 3)
 
 
+def ordered_volume(patches: Tensor, grid: int) -> Tensor:
+    """Lay out patches so that each cell holds its own token: what `head_volume` was meant to be."""
+    B, T, _, D = patches.shape
+    return patches.reshape(B, T, grid, grid, D).permute(0, 4, 1, 2, 3)
+
+
 # --- the detector ---------------------------------------------------------------------------
 
 
@@ -362,6 +400,21 @@ class FakeStormerPrediction:
     """
 
     logit: Tensor
+    spatial: Tensor
+    temporal: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VulnerabilityMaps:
+    """Where each frame of B clips is vulnerable; for people to look at.
+
+    Attributes:
+        spatial: where the frame's own answer comes from, `(B, T, G, G)` in [0, 1]: the attention
+            of its spatial token, 1 where it looks most, times how vulnerable the spatial head
+            calls the frame.
+        temporal: how the boundary changes, a z-score, `(B, T, G, G)`.
+    """
+
     spatial: Tensor
     temporal: Tensor
 
@@ -393,13 +446,28 @@ class FakeStormer(nn.Module):
 
     def judge(self, tokens: Tokens) -> FakeStormerPrediction:
         """Run blocks and heads on embedded clips."""
-        features = self.backbone(tokens)
-        volume = head_volume(features.patches, self.dims.grid)
+        return self.read(self.backbone(tokens))
+
+    def read(self, features: Features) -> FakeStormerPrediction:
+        """Run the heads."""
+        lay_out = ordered_volume if self.dims.repaired else head_volume
+        volume = lay_out(features.patches, self.dims.grid)
         return FakeStormerPrediction(
             logit=self.keypoint_head.cls(features.temporal),
             spatial=self.keypoint_head.temp_loc(features.per_frame),
             temporal=self.keypoint_head.hm(volume),
         )
+
+    def explain(self, clips: Tensor) -> VulnerabilityMaps:
+        """Return where clips are vulnerable, in space and in time, at the cost of `forward`."""
+        G = self.dims.grid
+        patches = self.backbone.embed(clips)
+        tokens = self.backbone.until_last(self.backbone.start(patches, self.backbone.seed(patches)))
+        said = self.read(self.backbone.finish(tokens))
+        looked_at = self.backbone.last.looked_at(tokens)  # (B, T, N)
+        share = looked_at / looked_at.amax(-1, keepdim=True)
+        strength = torch.sigmoid(said.spatial)[..., None] * share
+        return VulnerabilityMaps(strength.view(*share.shape[:2], G, G), said.temporal)
 
     def score(self, clips: Tensor) -> Tensor:
         """Return the logits of `forward`, `(B,)`, with 14 % fewer multiplications."""
@@ -530,14 +598,31 @@ class FakeStormerDetector:
                 target[full] = values.float()
         return empty
 
+    @torch.no_grad()
+    def maps(self, state: FakeStormerState, rows: Tensor) -> VulnerabilityMaps:
+        """Return both maps of every frame of each row's window; NaN until it holds T frames."""
+        shape = (len(rows), self.clip.frames, self.model.dims.grid, self.model.dims.grid)
+        spatial, temporal = (torch.full(shape, math.nan, device=rows.device) for _ in range(2))
+        full = self._full(state, rows)
+        if full.any():
+            known = self.model.explain(self._window(state, rows[full]))
+            spatial[full], temporal[full] = known.spatial.float(), known.temporal.float()
+        return VulnerabilityMaps(spatial, temporal)
+
     def patches(self, state: FakeStormerState, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
         """Return where each row's newest frame is most vulnerable, cell by cell of its patches.
 
-        The map is a z-score, so strengths are relative: 1 is the map's highest cell, 0 its mean.
-        Cells in the upper half of that range are returned.
+        Spatial cells are where the frame gives itself away, at half of the strongest cell and
+        more; their strength fades with the frame's own vulnerability. Temporal cells are where it
+        differs from the frame before; their map is a z-score, so strengths are relative: 1 is the
+        map's highest cell, 0 its mean, and cells in the upper half are returned.
         """
-        maps = self.vulnerability(state, rows).temporal[:, -1]  # (B, G, G)
-        return tuple(_standing_out(cells) for cells in maps.cpu())
+        maps = self.maps(state, rows)
+        spatial, temporal = maps.spatial[:, -1].cpu(), maps.temporal[:, -1].cpu()  # (B, G, G)
+        return tuple(
+            _spatial_patches(frame) + _temporal_patches(change)
+            for frame, change in zip(spatial, temporal, strict=True)
+        )
 
     def _full(self, state: FakeStormerState, rows: Tensor) -> Tensor:
         return state.pushed[rows] >= self.clip.frames
@@ -555,18 +640,29 @@ class FakeStormerDetector:
         state.crops[rows, (state.pushed[rows] - 1) % self.clip.frames] = images
 
 
-def _standing_out(cells: Tensor) -> tuple[Patch, ...]:
+def _spatial_patches(cells: Tensor) -> tuple[Patch, ...]:
+    """Return the cells of a map `(G, G)` in [0, 1] at half of its highest and more."""
+    kept = cells >= 0.5 * cells.max()
+    return _patches(torch.where(kept, cells, 0.0), "spatial")
+
+
+def _temporal_patches(cells: Tensor) -> tuple[Patch, ...]:
     """Return the cells of a map `(G, G)` that lie nearer to its highest than to its mean."""
-    if not bool(cells.isfinite().all()):
-        return ()
     above = cells - cells.mean()
     strength = above / above.max().clamp_min(1e-6)
-    side = 1 / len(cells)
+    return _patches(torch.where(strength >= 0.5, strength, 0.0), "temporal")
+
+
+def _patches(strength: Tensor, kind: Literal["spatial", "temporal"]) -> tuple[Patch, ...]:
+    """Return the cells of a map `(G, G)` that have a strength; none where it is not finite."""
+    if not bool(strength.isfinite().all()):
+        return ()
+    side = 1 / len(strength)
     return tuple(
-        Patch(column * side, row * side, (column + 1) * side, (row + 1) * side, value)
+        Patch(column * side, row * side, (column + 1) * side, (row + 1) * side, value, kind)
         for row, values in enumerate(strength.tolist())
         for column, value in enumerate(values)
-        if value >= 0.5
+        if value > 0
     )
 
 

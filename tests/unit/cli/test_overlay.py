@@ -69,3 +69,13 @@ def test_an_album_is_bounded_and_says_what_it_left_out(
     assert (album.written, album.left_out) == (2, 1)
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     assert names == ["000-00000.000s-toy-face1.png", "000-00000.200s-toy-face1.png"]
+
+
+def test_space_and_time_are_told_apart_by_colour() -> None:
+    """A spatial patch is bluer than red, a temporal one and one without a kind the reverse."""
+    reds = []
+    for kind in ("spatial", "temporal", ""):
+        patch = Patch(0.3, 0.3, 0.7, 0.7, 1.0, kind)
+        drawn = annotated(said(Framing.CADDM, patch)).astype(int)
+        reds.append(bool(drawn[..., 0].sum() > drawn[..., 2].sum()))
+    assert reds == [False, True, True]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from styleflow.models.fakestormer import (
     FakeStormerDims,
     FakeStormerPrediction,
     head_volume,
+    ordered_volume,
 )
 
 TOY = FakeStormerDims(image_px=32, patch_px=8, width=24, depth=3, heads=3, frames=4)
@@ -236,3 +239,65 @@ def test_half_precision_is_close(detector: FakeStormerDetector) -> None:
     rough = half.rate(b, rows(0))
     assert rough.dtype == torch.float32
     assert torch.allclose(detector.rate(a, rows(0)), rough, atol=0.05)
+
+
+def test_repaired_networks_do_as_was_meant() -> None:
+    """The learnt temporal token is used, and a cell of the map follows its own patch."""
+    dims = replace(TOY, repaired=True)
+    model = FakeStormer(dims)
+    model.load_state_dict(toy().state_dict())
+    patches = model.backbone.embed(torch.rand(2, 3, 4, 32, 32))
+    token = model.backbone.temp_token + model.backbone.time_embed[:, -1:]
+    assert torch.equal(model.backbone.seed(patches), token[:, 0].expand(2, -1))
+    volume = ordered_volume(patches, dims.grid)
+    assert torch.equal(volume[1, :, 2, 1, 3], patches[1, 2, dims.grid + 3])
+    clips = torch.rand(2, 3, 4, 32, 32)
+    assert torch.allclose(model.score(clips), model(clips).logit, atol=1e-5)
+    assert not torch.allclose(model(clips).temporal, toy()(clips).temporal, atol=1e-3)
+
+
+def test_both_maps_come_with_the_rating(detector: FakeStormerDetector) -> None:
+    """The temporal map is the prediction's; the spatial one is the frame's answer, laid out."""
+    state = detector.init_state(2)
+    push(detector, state, 0, crops(4))
+    maps = detector.maps(state, rows(0, 1))
+    said = detector.vulnerability(state, rows(0))
+    assert torch.allclose(maps.temporal[:1], said.temporal, atol=1e-6)
+    highest = maps.spatial[0].flatten(1).amax(1)
+    assert torch.allclose(highest, torch.sigmoid(said.spatial[0]), atol=1e-6)
+    assert maps.spatial[0].shape == (4, 4, 4)
+    assert maps.spatial[1].isnan().all()
+    assert maps.temporal[1].isnan().all()
+
+
+def test_the_spatial_map_is_the_attention_that_the_block_pays(
+    detector: FakeStormerDetector,
+) -> None:
+    """What the spatial token gathers is the patches' values by exactly these shares."""
+    block = detector.model.backbone.last
+    sequence = torch.randn(3, 5, TOY.width)
+    shares = block.attn.first_looks_at(sequence)
+    assert torch.allclose(shares.sum(-1), torch.ones(3), atol=1e-6)
+    one_head = copy.deepcopy(block.attn)
+    one_head.heads = 1
+    values = one_head.qkv(sequence)[..., 2 * TOY.width :]
+    gathered = (one_head.first_looks_at(sequence)[..., None] * values).sum(1)
+    assert torch.allclose(one_head.proj(gathered), one_head(sequence)[:, 0], atol=1e-5)
+
+
+def test_patches_are_of_both_kinds_and_only_of_full_windows(
+    detector: FakeStormerDetector,
+) -> None:
+    state = detector.init_state(2)
+    push(detector, state, 0, crops(4))
+    push(detector, state, 1, crops(3))
+    shown, none = detector.patches(state, rows(0, 1))
+    assert none == ()
+    assert {patch.kind for patch in shown} == {"spatial", "temporal"}
+    strongest = max(patch.strength for patch in shown if patch.kind == "spatial")
+    maps = detector.maps(state, rows(0))
+    assert strongest == pytest.approx(maps.spatial[0, -1].max().item())
+    assert max(p.strength for p in shown if p.kind == "temporal") == pytest.approx(1.0)
+    row, column = divmod(int(maps.temporal[0, -1].argmax()), 4)
+    hottest = max((p for p in shown if p.kind == "temporal"), key=lambda p: p.strength)
+    assert (hottest.x0, hottest.y0) == (column / 4, row / 4)
