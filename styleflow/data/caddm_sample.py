@@ -48,13 +48,13 @@ from styleflow.data.caddm_swap import (
     softened,
     structural_change,
 )
+from styleflow.data.index import REAL
 from styleflow.errors import ShapeMismatch
 from styleflow.faces import caddm_crop as crops
 from styleflow.faces import mesh
 from styleflow.faces.caddm_crop import CROP_PX, TEST_SCALE, Jitter, caddm_crop
 from styleflow.faces.face import Image, Points
 
-REAL, FAKE = 0, 1
 _MESH_POINTS = 468
 
 
