@@ -17,9 +17,9 @@ from styleflow.data.caddm_sample import make_sample
 from styleflow.errors import CheckpointInvalid, LabelsMissing, VideoUnusable
 from styleflow.importing import weights
 from styleflow.models.caddm import Caddm, CaddmDims, artifact_boxes
-from styleflow.training import caddm
-from styleflow.training.caddm import CaddmRecipe, CaddmTask, new_network, run
+from styleflow.training.caddm import CaddmRecipe, new_network, run
 from styleflow.training.caddm_scenes import gather
+from styleflow.training.caddm_task import Batch, CaddmTask, mean_logit
 from styleflow.training.loop import LoopSettings, learning_rate, train
 from tests.parity.fill import reference
 from tests.support.caddm_videos import fake_video, real_video
@@ -94,7 +94,7 @@ def test_a_tiny_batch_is_overfitted_and_its_boxes_found(tmp_path):
         for _ in range(16)
     ]
     parts = [s for s in samples if s is not None and len(s.boxes) == 2][:2]
-    batch = caddm.Batch.of([*parts, *samples[-2:]])
+    batch = Batch.of([*parts, *samples[-2:]])
     assert len(parts) == 2
 
     class Repeated(CaddmTask):
@@ -103,7 +103,7 @@ def test_a_tiny_batch_is_overfitted_and_its_boxes_found(tmp_path):
 
     repeated = Repeated(new_network(RECIPE), origins, (), RECIPE)
     settings = LoopSettings(
-        60, weight_decay=0, stairs=((0, 3e-3),), clip_value=2, average=0, bf16=False
+        30, weight_decay=0, stairs=((0, 3e-3),), clip_value=2, average=0, bf16=False
     )
     before = float(repeated.loss_of(batch)[0].detach())
     network = train(repeated, settings, 0, tmp_path)
@@ -172,7 +172,7 @@ def test_a_video_is_rated_by_the_mean_probability_of_its_frames():
     crops = np.random.default_rng(0).integers(0, 255, (3, 224, 224, 3), dtype=np.uint8)
     with torch.inference_mode():
         each = network(network.network_input(torch.from_numpy(crops))).logit.double().sigmoid()
-    rated = torch.tensor(caddm._rated(network, crops), dtype=torch.float64).sigmoid()
+    rated = torch.tensor(mean_logit(network, crops), dtype=torch.float64).sigmoid()
     assert float(rated) == pytest.approx(float(each.mean()), abs=1e-6)
 
 
