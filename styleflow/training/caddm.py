@@ -30,6 +30,7 @@ from styleflow.models.caddm import Caddm
 from styleflow.models.seeding import seed_weights
 from styleflow.training.caddm_recipe import CaddmRecipe
 from styleflow.training.caddm_scenes import gather
+from styleflow.training.caddm_sheet import write_sheet
 from styleflow.training.caddm_task import CaddmTask, caddm_of
 from styleflow.training.loop import train
 from styleflow.training.styleflow_live import fit_calibration
@@ -49,7 +50,7 @@ def run(
         recipe: decides everything.
         training: real videos, and fakes with their originals.
         validation: videos that are never trained on; none is possible.
-        work: folder of results.
+        work: folder of results; `caddm/samples.png` shows what is learned from.
         tell: told what is being done.
         device: where it is trained.
 
@@ -66,6 +67,7 @@ def run(
     tell(f"{len(origins.reals)} real and {len(origins.fakes)} fake frames to draw from")
     for entry in origins.unpaired:
         tell(f"{entry.path.name} is left out: its original is not among the videos")
+    write_sheet(origins, recipe.seed, work / "caddm" / "samples.png")
     network = new_network(recipe).to(device)
     task = CaddmTask(network, origins, validation, recipe)
     settings = recipe.settings(frames, validates=task.validates)

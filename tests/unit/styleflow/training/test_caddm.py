@@ -137,6 +137,7 @@ def test_the_checkpoint_is_one_that_weights_accepts(tmp_path):
     """Through the reader that takes the authors' files, and with boxes that need no exchange."""
     path = run(RECIPE, PAIRS, [real_video(3), fake_video(3)], tmp_path, _quiet)
     assert path == tmp_path / "caddm-resnet34.safetensors"
+    assert (tmp_path / "caddm" / "samples.png").is_file()
     checkpoint = weights([path], "caddm-resnet34")
     assert checkpoint.status is TrainingStatus.TRAINED
     assert checkpoint.calibration.fitted
