@@ -146,31 +146,6 @@ def bootstrap(
     return Interval(metric(y, s), float(low), float(high))
 
 
-def per_video(
-    videos: ArrayLike, labels: ArrayLike, scores: ArrayLike
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return one label and one score per video: its first frame's label, the mean of its scores.
-
-    Args:
-        videos: which video each frame is of, by number or name.
-        labels: 0 or 1, one per frame.
-        scores: one per frame.
-
-    Returns:
-        Labels and scores, one per video, sorted by video.
-
-    Raises:
-        ShapeMismatch: not one video and one score per label.
-
-    Source: CADDM's released evaluation; FakeSTormer's does the same with clips.
-    """
-    y, s = _checked(labels, scores)
-    names, first, members = np.unique(np.asarray(videos), return_index=True, return_inverse=True)
-    if members.shape != y.shape:
-        raise ShapeMismatch("videos", str(y.shape), members.shape)
-    return y[first], np.bincount(members, s, len(names)) / np.bincount(members)
-
-
 def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
     """Return the expected calibration error over bins of equal width.
 

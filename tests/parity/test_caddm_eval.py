@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from styleflow.evaluation.metrics import auc, per_video
+from styleflow.evaluation.aggregate import per_video
+from styleflow.evaluation.metrics import auc
 from tests.parity.fill import reference
 
 

@@ -13,7 +13,6 @@ from styleflow.evaluation.metrics import (
     calibration_error,
     equal_error_rate,
     hit_rate_at,
-    per_video,
     roc,
 )
 
@@ -102,14 +101,3 @@ def test_scores_and_groups_must_fit_labels():
         auc([0, 1], [0.5])
     with pytest.raises(ShapeMismatch):
         bootstrap(auc, [0, 1], [0.1, 0.2], ["a"], np.random.default_rng(0))
-
-
-def test_frames_are_averaged_per_video_whatever_their_order():
-    labels, scores = per_video(["b", "a", "b", "a"], [1, 0, 1, 0], [0.2, 0.4, 0.4, 0.8])
-    assert labels.tolist() == [0, 1]
-    assert scores == pytest.approx([0.6, 0.3])
-
-
-def test_every_frame_is_of_some_video():
-    with pytest.raises(ShapeMismatch, match="videos"):
-        per_video([1, 2], [0, 1, 1], [0.1, 0.2, 0.3])
