@@ -3,7 +3,7 @@
 Attributes carry the names that published checkpoints use, so a state dict needs no translation.
 The ImageNet classifiers (`fc`, `_fc`) belong to those files; no detector ever calls them.
 
-Departs: what acts only in training (drop-connect, dropout) is not here.
+Departs: FakeSTormer's stochastic depth, which acts only in training, is not here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 IMAGENET_CLASSES = 1000
+DROP_CONNECT = 0.2  # of the last block; earlier ones drop less, in proportion
 
 
 # --- ResNet ---------------------------------------------------------------------------------
@@ -56,6 +58,7 @@ class ResNet(nn.Module):
     def __init__(self, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64) -> None:
         super().__init__()
         self.width = width * 8
+        self.dropout = 0.0
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -100,11 +103,19 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class EfficientNetDims:
-    """Everything that tells one EfficientNet from another."""
+    """Everything that tells one EfficientNet from another.
+
+    Attributes:
+        stem: channels after the first convolution.
+        stages: the runs of blocks.
+        head: channels of the map.
+        dropout: share of the averaged map's channels that whoever reads it drops in training.
+    """
 
     stem: int
     stages: tuple[Stage, ...]
     head: int
+    dropout: float = 0.0
 
 
 EFFICIENTNET_B3 = EfficientNetDims(
@@ -119,6 +130,7 @@ EFFICIENTNET_B3 = EfficientNetDims(
         Stage(kernel=3, stride=1, expand=6, width=384, blocks=2),
     ),
     head=1536,
+    dropout=0.3,
 )
 
 EFFICIENTNET_B4 = EfficientNetDims(
@@ -133,6 +145,7 @@ EFFICIENTNET_B4 = EfficientNetDims(
         Stage(kernel=3, stride=1, expand=6, width=448, blocks=2),
     ),
     head=1792,
+    dropout=0.4,
 )
 
 
@@ -158,11 +171,14 @@ class PaddedConv2d(nn.Conv2d):
 class InvertedResidual(nn.Module):
     """Expand, look at each channel alone, weigh the channels, project back.
 
+    In training a block with an identity beside it is left out at random, picture by picture.
+
     Source: EfficientNet (Tan and Le, ICML 2019); MBConv with squeeze and excitation.
     """
 
-    def __init__(self, width_in: int, stage: Stage, stride: int) -> None:
+    def __init__(self, width_in: int, stage: Stage, stride: int, dropped: float = 0.0) -> None:
         super().__init__()
+        self.dropped = dropped
         inner = width_in * stage.expand
         squeezed = max(1, width_in // 4)
         self.skips = stride == 1 and width_in == stage.width
@@ -183,7 +199,14 @@ class InvertedResidual(nn.Module):
         y = functional.silu(self._bn1(self._depthwise_conv(y)))
         weight = self._se_expand(functional.silu(self._se_reduce(y.mean((2, 3), keepdim=True))))
         y = self._bn2(self._project_conv(y * weight.sigmoid()))
-        return y + x if self.skips else y
+        return self._thinned(y) + x if self.skips else y
+
+    def _thinned(self, y: Tensor) -> Tensor:
+        """Return the block's update with whole pictures of it dropped and the rest made up for."""
+        if not self.training or self.dropped == 0:
+            return y
+        kept = 1 - self.dropped
+        return y * (torch.rand(len(y), 1, 1, 1, device=y.device) < kept) / kept
 
 
 class EfficientNet(nn.Module):
@@ -192,6 +215,7 @@ class EfficientNet(nn.Module):
     def __init__(self, dims: EfficientNetDims) -> None:
         super().__init__()
         self.width = dims.head
+        self.dropout = dims.dropout
         self._conv_stem = PaddedConv2d(3, dims.stem, 3, 2)
         self._bn0 = _efficient_norm(dims.stem)
         self._blocks = nn.Sequential(*_blocks(dims))
@@ -214,10 +238,13 @@ class EfficientNet(nn.Module):
 
 
 def _blocks(dims: EfficientNetDims) -> list[InvertedResidual]:
-    blocks, width = [], dims.stem
+    blocks: list[InvertedResidual] = []
+    width, count = dims.stem, sum(stage.blocks for stage in dims.stages)
     for stage in dims.stages:
         for index in range(stage.blocks):
-            blocks.append(InvertedResidual(width, stage, stage.stride if index == 0 else 1))
+            stride = stage.stride if index == 0 else 1
+            dropped = DROP_CONNECT * len(blocks) / count
+            blocks.append(InvertedResidual(width, stage, stride, dropped))
             width = stage.width
     return blocks
 

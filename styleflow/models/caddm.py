@@ -16,7 +16,8 @@ divided. The heads never enter the score.
 
 Source: Implicit Identity Leakage (Dong et al., CVPR 2023) and its released program.
 Departs: one `CaddmPrediction` in training and evaluation alike. The released training exchanged
-the axes of its box targets; `artifact_boxes` undoes that for published weights.
+the axes of its box targets; `artifact_boxes` undoes that for published weights, and ours are
+trained without.
 """
 
 from __future__ import annotations
@@ -66,11 +67,13 @@ class CaddmDims:
         window: how many recent frames the live score averages; the authors average 32 per video.
         cadence_hz: sampled frames per second of media time when live; the network itself knows
             no time.
+        axes_exchanged: its boxes were learned with x and y exchanged, as the release teaches them.
     """
 
     backbone: str = "efficientnet-b4"
     window: int = 32
     cadence_hz: float = 5.0
+    axes_exchanged: bool = True
 
     def __post_init__(self) -> None:
         """Refuse dimensions that no network can have."""
@@ -303,7 +306,8 @@ class Caddm(nn.Module):
         features = self.base_model(x)  # (B, C, 7, 7)
         maps = self.adm(features)
         offsets, box_classes = self.adm.multi_scale_detection_module(maps)
-        final = features.mean((2, 3)) + maps[-1].flatten(1)  # (B, C)
+        pooled = functional.dropout(features.mean((2, 3)), self.base_model.dropout, self.training)
+        final = pooled + maps[-1].flatten(1)  # (B, C)
         return CaddmPrediction(self.fc(final), offsets, box_classes)
 
     def deploy(
@@ -479,7 +483,7 @@ class CaddmDetector:
             box_offsets=state.box_offsets[rows],
             box_classes=state.box_classes[rows],
         )
-        found = artifact_boxes(prediction)
+        found = artifact_boxes(prediction, axes_exchanged=self.model.dims.axes_exchanged)
         seen = (state.pushed[rows] > 0).tolist()
         return tuple(boxes if has else () for boxes, has in zip(found, seen, strict=True))
 

@@ -94,16 +94,24 @@ def assign_boxes(boxes_px: Tensor) -> BoxTargets:
     return BoxTargets(_encode(boxes[best_box], priors), labels)
 
 
-def caddm_loss(prediction: CaddmPrediction, labels: Tensor, targets: BoxTargets) -> CaddmLoss:
+def caddm_loss(
+    prediction: CaddmPrediction,
+    labels: Tensor,
+    targets: BoxTargets,
+    detection_weight: float = DETECTION_WEIGHT,
+    real_negatives: int = 0,
+) -> CaddmLoss:
     """Return the loss of a batch.
 
-    A real crop has no positive prior, so no negatives are mined from it and it adds nothing to the
-    detection parts: as released.
+    A real crop has no positive prior, so the release mines no negatives from it, and the heads
+    never learn that a real face holds no artifact.
 
     Args:
         prediction: of B crops.
         labels: 0 real, 1 fake, `(B,)` int64.
         targets: of the same crops, stacked.
+        detection_weight: of both detection parts beside that of the classes.
+        real_negatives: mined from each crop without positives; 0 as released.
     """
     positive = targets.labels > 0  # (B, 168)
     count = positive.sum().clamp_min(1)
@@ -113,19 +121,20 @@ def caddm_loss(prediction: CaddmPrediction, labels: Tensor, targets: BoxTargets)
     per_prior = functional.cross_entropy(
         prediction.box_classes.transpose(1, 2), targets.labels, reduction="none"
     )
-    mined = _hardest_negatives(per_prior.detach(), positive)
+    mined = _hardest_negatives(per_prior.detach(), positive, real_negatives)
     box_classes = per_prior[positive | mined].sum() / count
     classes = functional.cross_entropy(prediction.classes, labels)
     box_offsets = offsets / count
-    total = classes + DETECTION_WEIGHT * (box_classes + box_offsets)
+    total = classes + detection_weight * (box_classes + box_offsets)
     return CaddmLoss(total, classes, box_offsets, box_classes, mined)
 
 
-def _hardest_negatives(per_prior: Tensor, positive: Tensor) -> Tensor:
+def _hardest_negatives(per_prior: Tensor, positive: Tensor, of_reals: int) -> Tensor:
     """Pick each crop's worst negatives, twice as many as it has positives, `(B, 168)` bool."""
+    count = positive.sum(1, keepdim=True)
     hardness = per_prior.masked_fill(positive, 0.0)
     rank = hardness.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
-    wanted: Tensor = (NEGATIVES_PER_POSITIVE * positive.sum(1, keepdim=True)).clamp_max(PRIORS - 1)
+    wanted = torch.where(count > 0, NEGATIVES_PER_POSITIVE * count, of_reals).clamp_max(PRIORS - 1)
     return (rank < wanted) & ~positive
 
 

@@ -13,6 +13,7 @@ from styleflow.models.backbones import (
     Attention,
     EfficientNet,
     EfficientNetDims,
+    InvertedResidual,
     PaddedConv2d,
     PatchEmbed,
     ResNet,
@@ -88,3 +89,20 @@ def test_patches_come_in_reading_order() -> None:
         embed.proj.bias.zero_()
     corners = torch.tensor([[0.0, 1.0], [2.0, 3.0]]).repeat_interleave(2, 0).repeat_interleave(2, 1)
     assert embed(corners.expand(1, 3, 4, 4)).flatten().tolist() == pytest.approx([0, 1, 2, 3])
+
+
+def test_blocks_are_dropped_whole_and_only_in_training() -> None:
+    """Half of the pictures keep the block's update, doubled; the others keep what came in."""
+    block = InvertedResidual(8, Stage(3, 1, 1, 8, 1), 1, dropped=0.5)
+    update = torch.rand(64, 8, 4, 4) + 0.1
+    thinned = block.train()._thinned(update)
+    kept = thinned.flatten(1).abs().sum(1) > 0
+    assert 16 < int(kept.sum()) < 48
+    assert torch.allclose(thinned[kept], 2 * update[kept])
+    assert torch.equal(block.eval()._thinned(update), update)
+
+
+def test_later_blocks_drop_more() -> None:
+    blocks = list(EfficientNet(EFFICIENTNET_B3)._blocks)
+    rates = [block.dropped for block in blocks]
+    assert rates == pytest.approx([0.2 * index / 26 for index in range(26)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from styleflow.models.caddm import (
     decode_boxes,
     prior_boxes,
 )
+from styleflow.models.caddm_loss import BoxTargets, assign_boxes, caddm_loss, no_boxes
 
 SLIM = CaddmDims(backbone="resnet10-slim", window=3)
 
@@ -196,6 +198,57 @@ def test_missing_frames_change_nothing(detector: CaddmDetector) -> None:
     detector.push(a, rows(0), crops(1), rows(0))
     detector.push(b, rows(0), crops(1), rows(9))
     assert torch.equal(detector.rate(a, rows(0)), detector.rate(b, rows(0)))
+
+
+def test_weights_of_our_own_training_show_boxes_as_they_are() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        released = Caddm(SLIM)
+    ours = Caddm(replace(SLIM, axes_exchanged=False))
+    ours.load_state_dict(released.state_dict())
+    shown = []
+    for network in (released, ours):
+        heads = network.adm.multi_scale_detection_module
+        for det, cls in zip(heads.ms_dets, heads.ms_cls, strict=True):
+            nn.init.zeros_(det.weight)
+            nn.init.zeros_(det.bias)
+            nn.init.zeros_(cls.weight)
+            cls.bias.data.copy_(torch.tensor([0.0, 9.0, 0.0, -9.0]))
+        detector = network.deploy()
+        state, row = detector.init_state(1), torch.tensor([0])
+        detector.push(state, row, crops(1), torch.zeros(1, dtype=torch.int64))
+        shown.append(detector.artifacts(state, row)[0][0])
+    exchanged, plain = shown
+    assert (exchanged.x0, exchanged.y0) == (plain.y0, plain.x0)
+    assert plain.y1 - plain.y0 > plain.x1 - plain.x0  # the first prior of a cell stands upright
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    network = Caddm(SLIM)
+    network.base_model.dropout = 0.5
+    x = network.network_input(crops(4))
+    first, second = (network.train()(x).classes for _ in range(2))
+    assert not torch.equal(first, second)
+    first, second = (network.eval()(x).classes for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_real_crops_may_teach_the_heads_what_is_background() -> None:
+    prediction = CaddmPrediction(
+        torch.zeros(2, 2), torch.zeros(2, PRIORS, 4), torch.zeros(2, PRIORS, 2)
+    )
+    fake = assign_boxes(torch.tensor([[0.0, 0.0, 224.0, 224.0]]))
+    real = no_boxes()
+    targets = BoxTargets(
+        torch.stack([real.offsets, fake.offsets]), torch.stack([real.labels, fake.labels])
+    )
+    released, taught = (
+        caddm_loss(prediction, torch.tensor([0, 1]), targets, real_negatives=count)
+        for count in (0, 6)
+    )
+    assert released.mined.sum(1).tolist() == [0, 4]
+    assert taught.mined.sum(1).tolist() == [6, 4]
+    assert taught.box_classes > released.box_classes
 
 
 def test_boxes_belong_to_the_newest_frame(detector: CaddmDetector) -> None:
