@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
+from styleflow.models.style_gru import StyleGRU, StyleGruDims
 
 
 @dataclass(slots=True, eq=False)

@@ -18,7 +18,7 @@ from styleflow.errors import ShapeMismatch
 from styleflow.models.cnn3d import ContentDims, TemporalResNet
 from styleflow.models.psp import PspDims, PspEncoder
 from styleflow.models.style_attention import StyleAttention
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims, style_flow
+from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.temporal_transformer import TemporalTransformer, TransformerDims
 

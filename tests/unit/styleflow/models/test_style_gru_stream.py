@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
+from styleflow.models.style_gru import StyleGRU, StyleGruDims
 from styleflow.models.style_gru_stream import StyleGruStream
 
 FEATURES = 12

@@ -16,7 +16,7 @@ from styleflow.checkpoint import Checkpoint
 from styleflow.clips import ClipSpec, Framing
 from styleflow.models.cnn3d import ContentDims
 from styleflow.models.psp import PspDims
-from styleflow.models.style_gru_published import style_flow
+from styleflow.models.style_gru import style_flow
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import StyleFlow, StyleFlowDims
 from styleflow.models.styleflow_stream import StyleFlowDetector, StyleFlowState
