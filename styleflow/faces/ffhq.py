@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from styleflow.errors import ShapeMismatch
 from styleflow.faces.face import Image, Points
 
-
 # Shares of the square's side, as FFHQ was made:
 _BORDER = 0.1  # what has to be there round the square, or the image is continued
 _MARGIN = 0.3  # then by at least so much on every side
