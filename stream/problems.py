@@ -28,6 +28,7 @@ from styleflow.errors import (
     CheckpointInvalid,
     DetectorWeightsMissing,
     EnsembleInvalid,
+    LabelsMissing,
     RecipeInvalid,
     ShapeMismatch,
     VideoUnusable,
@@ -246,7 +247,7 @@ def describe(error: BaseException) -> Problem:
                 "`styleflow checkpoints list` names them",
                 status=404,
             )
-        case VideoUnusable() | RecipeInvalid():
+        case VideoUnusable() | RecipeInvalid() | LabelsMissing():
             return Problem("training", "Training cannot begin", str(error), "", status=422)
         case CheckpointInvalid():
             return Problem(

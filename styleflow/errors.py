@@ -10,6 +10,7 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
     ├── VideoUnusable          a video or picture of a data set that cannot be read
     ├── RecipeInvalid          a training recipe that cannot be followed
+    ├── LabelsMissing          videos of one label only, where training needs both
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
     └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -110,6 +111,21 @@ class RecipeInvalid(StyleflowError):
 
     def __str__(self) -> str:
         return f"recipe {self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class LabelsMissing(StyleflowError):
+    """Training or validation needs real and fake videos, and has not both."""
+
+    purpose: str
+    real: int
+    fake: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.purpose} needs real and fake videos with a face in every frame of a clip; "
+            f"there are {self.real} real and {self.fake} fake ones"
+        )
 
 
 @dataclass(eq=False)

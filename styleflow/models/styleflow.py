@@ -191,25 +191,8 @@ class StyleFlow(nn.Module):
             images: crops as the detector is fed them, `(B, S, S, 3)` RGB uint8.
             at_once: pictures that pSp sees together; bounds its activations (180 MB a picture).
         """
-        styles = self.dims.levels.styles
-        # A style delta is a small difference of two latents, so these are float32 whatever pSp
-        # computes in.
-        return torch.cat(
-            [
-                self.psp.codes(self.style_crops(part), styles).float()
-                for part in torch.split(images, at_once)
-            ]
-        )
-
-    def style_crops(self, images: Tensor) -> Tensor:
-        """Return what the style encoder sees, `(B, S', S', 3)` RGB uint8, of whole crops.
-
-        Args:
-            images: `(B, S, S, 3)` RGB uint8, of `dims.crop_px`.
-        """
-        if self.dims.psp_input is PspInput.CLIP:
-            return images
-        return resized(images.permute(0, 3, 1, 2), self.dims.psp.size_px).permute(0, 2, 3, 1)
+        dims = self.dims
+        return style_latents(self.psp, images, dims.levels, dims.psp_input, at_once=at_once)
 
     def content_input(self, clips: Tensor) -> Tensor:
         """Return what the content branch sees, `(B, 3, T, S', S')`, of clips of aligned crops.
@@ -255,6 +238,46 @@ class StyleFlow(nn.Module):
         mean = x.new_tensor(IMAGENET_MEAN)[:, None, None, None] * 255
         std = x.new_tensor(IMAGENET_STD)[:, None, None, None] * 255
         return (x - mean) / std
+
+
+def style_latents(
+    psp: PspEncoder,
+    images: Tensor,
+    levels: StyleLevels,
+    psp_input: PspInput = PspInput.CLIP,
+    *,
+    at_once: int = 4,
+) -> Tensor:
+    """Return the chosen styles of pictures, `(B, levels, D)`, before the average is added.
+
+    Args:
+        psp: the style encoder.
+        images: crops framed for `psp_input`, `(B, S, S, 3)` RGB uint8.
+        levels: which styles.
+        psp_input: what the encoder is fed of them.
+        at_once: pictures that pSp sees together; bounds its activations (180 MB a picture).
+    """
+    # A style delta is a small difference of two latents, so these are float32 whatever pSp
+    # computes in.
+    return torch.cat(
+        [
+            psp.codes(style_crops(part, psp.encoder.dims.size_px, psp_input), levels.styles).float()
+            for part in torch.split(images, at_once)
+        ]
+    )
+
+
+def style_crops(images: Tensor, size_px: int, psp_input: PspInput) -> Tensor:
+    """Return what the style encoder sees of crops, `(B, S', S', 3)` RGB uint8.
+
+    Args:
+        images: crops framed for `psp_input`, `(B, S, S, 3)` RGB uint8.
+        size_px: side of the encoder's pictures, `S'`.
+        psp_input: what the encoder is fed.
+    """
+    if psp_input is PspInput.CLIP:
+        return images
+    return resized(images.permute(0, 3, 1, 2), size_px).permute(0, 2, 3, 1)
 
 
 def resized(crops: Tensor, size_px: int) -> Tensor:
