@@ -10,11 +10,17 @@ import pytest
 import torch
 
 from styleflow.clips import PspInput, WideCrop
+from styleflow.data.index import Entry
 from styleflow.data.latents import ClipCutting, ClipPlace, LatentCache, cut_clip
+from styleflow.data.prepare import follow_face, read_frames
+from styleflow.faces.clip_alignment import TEMPLATE_256
 from styleflow.models.psp import PspEncoder
 from styleflow.models.style_levels import StyleLevels
-from tests.support.style_videos import drawn, toy_psp
+from styleflow.models.styleflow import style_crops
+from tests.support.faces import finder_or_skip
+from tests.support.style_videos import DrawnVideo, drawn, toy_psp
 
+CLIPS = Path(__file__).parents[5] / "shared" / "clips"
 CUTTING = ClipCutting(frames=8, hop=4, most=4)
 COARSE = StyleLevels("coarse")
 
@@ -145,3 +151,26 @@ def test_what_cuts_no_clips_is_refused(name: str, value: int) -> None:
 def test_copies_need_something_that_alters(tmp_path: Path, psp: PspEncoder) -> None:
     with pytest.raises(ValueError, match="altered copies"):
         cache(tmp_path, psp, altered=1)
+
+
+def test_filmed_faces_lie_as_the_template_and_as_ffhq_have_them() -> None:
+    """The finder sees the same five points again in what was cut; eyes are as far apart as said."""
+    path = CLIPS / "train_real" / "tr_r002.mp4"
+    if not path.is_file():
+        pytest.skip("the shared clips are not here")
+    finder = finder_or_skip()
+    frames = read_frames(path, 12)
+    found = follow_face(frames, finder)
+    assert found is not None
+    video = DrawnVideo(Entry(path, "train_real", 0, "somebody"), found, frames)
+    places = {}
+    for psp_input in PspInput:
+        crops = torch.from_numpy(cut_clip(video, 0, replace(CUTTING, psp_input=psp_input), 256))
+        seen = style_crops(crops, 256, psp_input).numpy()
+        assert seen.shape == (8, 256, 256, 3)
+        (face,) = finder.find(seen[4])
+        places[psp_input] = face.points
+    own, wide = places[PspInput.CLIP], places[PspInput.FFHQ]
+    assert np.abs(own - TEMPLATE_256).mean() < 12  # heads turn
+    assert np.abs(own - (wide * (334 / 256) - np.array([39, 73]))).max() < 5
+    assert np.hypot(*(wide[1] - wide[0])) == pytest.approx(64, abs=8)
