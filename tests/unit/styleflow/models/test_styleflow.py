@@ -115,10 +115,12 @@ def test_the_resized_picture_is_pillows() -> None:
 
 def test_wrong_shapes_are_refused_with_the_right_ones() -> None:
     network = StyleFlow(StyleFlowDims(psp=PSP, hidden=16, content=CONTENT))
-    with pytest.raises(ShapeMismatch, match=r"\(B, 32, S, S, 3\)"):
+    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 32, 3\)"):
         network(pictures(1, 31, 32, 32, 3))
-    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 3\)"):
+    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 32, 3\)"):
         network(pictures(1, 32, 64, 64, 3))
+    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 3\)"):
+        network.latents(pictures(1, 64, 64, 3))
     with pytest.raises(ShapeMismatch, match=r"\(B, 31, 288\)"):
         network.style_gru.code(torch.zeros(1, 30, 288))
     with pytest.raises(ShapeMismatch, match="even"):
