@@ -1,24 +1,28 @@
 """What the published detectors cost live, against recomputing every window from its pixels.
 
-    python -m benchmarks.detectors [--out DIR] [--device cpu|cuda] [--only NAME] [--quick]
+    python -m benchmarks.detectors [--out DIR] [--device cpu|cuda] [--only NAME] [--repetitions N]
+                                   [--released] [--quick]
 
 One face, random weights (no time depends on them), every hop from 1 to 32 frames. *Live* is what
 the product does: each frame is pushed once, and a rating reads what the state keeps. *Plain* runs
-the network over all frames of the window for every rating. Both are given per frame of video, and
-both sides are timed in one run, in turns, so that other work on the machine hits both alike.
+the network over all frames of the window for every rating. Both are given per frame of video. Every
+repetition times one window and then every hop, so that other work on the machine hits both sides
+alike; ratios are taken within a repetition, and medians are given with the least and the greatest.
 
-StyleFlow is measured with the compact StyleGRU (1024 units) unless `--released` asks for 4096,
+StyleFlow is measured with the compact StyleGRU (1024 units), and with `--released` also with 4096,
 whose weights alone take 3 GB. Its live state is set to a full window instead of pushing 31 frames
-first; what the state holds changes no time. The first hop measured does fill it and checks that
-both sides give the same logit.
+first; what the state holds changes no time. Once it is filled in earnest, to check that both sides
+give the same logit.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +74,21 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """What repetitions of one measurement gave."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Return the median of some values, the least and the greatest."""
+        found = statistics.median(values), min(values), max(values)
+        return cls(*(round(value, 3) for value in found))
+
+
+@dataclass(frozen=True, slots=True)
 class HopCost:
     """What one frame of video costs at one hop.
 
@@ -77,16 +96,16 @@ class HopCost:
         hop: frames from one rating to the next.
         live_ms: pushes and rating, over the frames.
         plain_ms: a whole window, over the frames.
-        ratio: plain over live.
+        ratio: plain over live, of each repetition.
         live_gmac: multiply-accumulates, likewise.
         plain_gmac: the same of the plain way.
         slot_mb: what the live state keeps for one face.
     """
 
     hop: int
-    live_ms: float
-    plain_ms: float
-    ratio: float
+    live_ms: Spread
+    plain_ms: Spread
+    ratio: Spread
     live_gmac: float
     plain_gmac: float
     slot_mb: float
@@ -100,24 +119,32 @@ class Cost:
         detector: its name.
         parameters: of the network.
         weights_mb: of the network, float32.
-        clip_ms: one whole window the plain way, median.
-        peak_mb: memory of the accelerator at its highest; None on a CPU.
+        clip_ms: one whole window the plain way.
+        clip_gmac: its multiply-accumulates.
+        peak_mb: memory at its highest while this detector was measured, both sides and the states
+            of all hops together: the accelerator's, or this process's on a CPU; None where the
+            system does not tell.
         difference: of the two sides' logits on one window.
+        repetitions: of every measurement.
         hops: per hop.
     """
 
     detector: str
     parameters: int
     weights_mb: float
-    clip_ms: float
+    clip_ms: Spread
+    clip_gmac: float
     peak_mb: float | None
     difference: float
+    repetitions: int
     hops: tuple[HopCost, ...]
 
 
 def subjects(device: str, *, quick: bool, released: bool) -> Iterator[Subject]:
     """Yield the detectors one after the other, so that only one is in memory."""
-    yield styleflow(_styleflow_dims(quick=quick, released=released), device)
+    yield styleflow(_styleflow_dims(quick=quick, released=False), device)
+    if released and not quick:
+        yield styleflow(_styleflow_dims(quick=False, released=True), device)
     for backbone in ("resnet10-slim",) if quick else ("resnet34", "efficientnet-b3"):
         yield caddm(backbone, device)
     if not quick:
@@ -192,39 +219,42 @@ def measure(subject: Subject, repetitions: int, device: str) -> Cost:
     generator = torch.Generator().manual_seed(0)
     shape = (1, clip.frames, clip.size_px, clip.size_px, 3)
     crops = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
+    reset_peak(device)
     difference, plain_macs = agreement(subject, crops)
     if difference > AGREEMENT:
         raise SystemExit(f"{subject.name}: the two sides differ by {difference:.2g}")
+    lives = {hop: Live(subject.live(hop), crops, hop) for hop in HOPS}
+    live_macs = {hop: macs(live.cycle) for hop, live in lives.items()}
     windows: list[float] = []
-    lives: dict[int, list[float]] = {hop: [] for hop in HOPS}
-    macs_of, slots = {}, {}
-    for hop in HOPS:
-        live = Live(subject.live(hop), crops, hop)
-        slots[hop] = megabytes(live.state)
-        macs_of[hop] = macs(live.cycle)
-        for _ in range(repetitions):
-            if hop in (HOPS[0], HOPS[-1]):  # before and after the rest, for a window is dear
-                windows.append(milliseconds(lambda: subject.plain(crops), device))
-            lives[hop].append(milliseconds(live.cycle, device) / hop)
-    window = statistics.median(windows)
+    cycles: dict[int, list[float]] = {hop: [] for hop in HOPS}
+    for _ in range(repetitions):
+        windows.append(milliseconds(lambda: subject.plain(crops), device))
+        for hop, live in lives.items():
+            cycles[hop].append(milliseconds(live.cycle, device))
     hops = tuple(
         HopCost(
             hop,
-            round(statistics.median(lives[hop]), 3),
-            round(window / hop, 3),
-            round(window / hop / statistics.median(lives[hop]), 2),
-            round(macs_of[hop] / hop / 1e9, 3),
-            round(plain_macs / hop / 1e9, 3),
-            round(slots[hop], 2),
+            live_ms=Spread.of([cycle / hop for cycle in cycles[hop]]),
+            plain_ms=Spread.of([window / hop for window in windows]),
+            ratio=Spread.of([w / c for w, c in zip(windows, cycles[hop], strict=True)]),
+            live_gmac=round(live_macs[hop] / hop / 1e9, 3),
+            plain_gmac=round(plain_macs / hop / 1e9, 3),
+            slot_mb=round(megabytes(lives[hop].state), 2),
         )
         for hop in HOPS
     )
     parameters = sum(p.numel() for p in subject.network.parameters())
-    peak = None if device == "cpu" else round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    weights = round(parameters * 4 / 2**20, 1)
-    return Cost(subject.name, parameters, weights, round(window, 2), peak, difference, hops)
+    return Cost(
+        detector=subject.name,
+        parameters=parameters,
+        weights_mb=round(parameters * 4 / 2**20, 1),
+        clip_ms=Spread.of(windows),
+        clip_gmac=round(plain_macs / 1e9, 3),
+        peak_mb=peak_mb(device),
+        difference=difference,
+        repetitions=repetitions,
+        hops=hops,
+    )
 
 
 class Live:
@@ -235,7 +265,7 @@ class Live:
         self.state = detector.init_state(1)
         self.row = torch.zeros(1, dtype=torch.int64, device=crops.device)
         self.none = torch.zeros_like(self.row)
-        full = 2 * detector.clip.frames
+        full = 2 * detector.clip.frames + 1  # the engine rates at the first frame and every hop on
         self.number = full
         if isinstance(self.state, StyleFlowState):
             self.state.frames.fill_(full)
@@ -284,6 +314,27 @@ def milliseconds(work: Callable[[], object], device: str) -> float:
     return (time.perf_counter() - begin) * 1e3
 
 
+def reset_peak(device: str) -> None:
+    """Begin anew to look for the highest use of memory; see `peak_mb`."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with suppress(OSError):  # then the peak is that of the whole process so far
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb(device: str) -> float | None:
+    """Return the highest use of memory since `reset_peak`, in MiB, where the system tells."""
+    if device != "cpu":
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return round(int(found[1]) / 2**10, 1) if found else None
+
+
 def megabytes(state: Any) -> float:
     """Return how large the tensors of a state are, in MiB."""
     if isinstance(state, Tensor):
@@ -305,19 +356,24 @@ def _seeded(make: Callable[[], nn.Module], device: str) -> nn.Module:
 
 def table(found: list[Cost]) -> Table:
     """Return the costs for a terminal."""
-    shown = Table("detector", "hop", "live ms", "plain ms", "ratio", "live GMAC", "slot MB")
+    columns = ("detector", "hop", "live ms", "plain ms", "ratio", "live GMAC", "slot MB")
+    shown = Table(*columns, caption="median (least to greatest)")
     for cost in found:
         for hop in cost.hops:
             shown.add_row(
                 cost.detector,
                 str(hop.hop),
-                f"{hop.live_ms:.1f}",
-                f"{hop.plain_ms:.1f}",
-                f"{hop.ratio:.2f}",
+                _shown(hop.live_ms),
+                _shown(hop.plain_ms),
+                _shown(hop.ratio),
                 f"{hop.live_gmac:.2f}",
                 f"{hop.slot_mb:.1f}",
             )
     return shown
+
+
+def _shown(spread: Spread) -> str:
+    return f"{spread.median:.3g} ({spread.low:.3g} to {spread.high:.3g})"
 
 
 def chart(found: list[Cost], where: Hardware, path: Path) -> None:
@@ -326,8 +382,12 @@ def chart(found: list[Cost], where: Hardware, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for cost in found:
-        ratios = [hop.ratio for hop in cost.hops]
-        axes.plot([hop.hop for hop in cost.hops], ratios, marker="o", label=cost.detector)
+        hops = [hop.hop for hop in cost.hops]
+        (line,) = axes.plot(
+            hops, [hop.ratio.median for hop in cost.hops], marker="o", label=cost.detector
+        )
+        low, high = [h.ratio.low for h in cost.hops], [h.ratio.high for h in cost.hops]
+        axes.fill_between(hops, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.axhline(1.0, color="#b0b7c3", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
@@ -345,10 +405,10 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the JSON and the chart.")] = RESULTS,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     only: Annotated[str, typer.Option(help="Only detectors whose name begins so.")] = "",
-    repetitions: Annotated[int, typer.Option(min=1, help="Of each side and hop.")] = 2,
+    repetitions: Annotated[int, typer.Option(min=1, help="Of each side and hop.")] = 5,
     *,
     released: Annotated[
-        bool, typer.Option("--released", help="StyleGRU of 4096 units, as released.")
+        bool, typer.Option("--released", help="StyleGRU of 4096 units too, as released.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Toy sizes; a smoke test.")] = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +11,10 @@ from rich.table import Table
 
 from styleflow import importing, safe_pickle
 from styleflow.checkpoint import Checkpoint, load, save
+from styleflow.clips import PspInput
 from styleflow.errors import CheckpointInvalid
 from styleflow.models.port import LAYOUTS, unwrap
+from styleflow.models.styleflow import StyleFlowDims
 
 
 def show_published(out: Console) -> None:
@@ -65,12 +68,25 @@ def describe_theirs(path: Path) -> list[str]:
     return [f"{path.name}: {' or '.join(names)}: {compared[names[0]]}"]
 
 
-def bring_in(name: str, files: Sequence[Path], out_path: Path, out: Console) -> None:
-    """Import the authors' files and write our checkpoint."""
+def bring_in(
+    name: str, files: Sequence[Path], out_path: Path, out: Console, psp_input: PspInput
+) -> None:
+    """Import the authors' files and write our checkpoint.
+
+    Args:
+        name: the detector.
+        files: as the authors publish them.
+        out_path: the file to write.
+        out: where to say what came of it.
+        psp_input: what StyleFlow's style encoder was fed in training; no tensor tells.
+    """
     for path in files:
         if not path.is_file():
             raise importing.missing_weights(name, path)
     checkpoint, report = importing.import_files(files, name)
+    if isinstance(checkpoint.dimensions, StyleFlowDims):
+        dimensions = replace(checkpoint.dimensions, psp_input=psp_input)
+        checkpoint = replace(checkpoint, dimensions=dimensions)
     save(checkpoint, out_path)
     out.print(str(report), markup=False, highlight=False, soft_wrap=True)
     _show(checkpoint, out)

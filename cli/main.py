@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cli.errors import Exit, report
 from stream.errors import StreamError
+from styleflow.clips import PspInput
 from styleflow.errors import StyleflowError
 
 P = ParamSpec("P")
@@ -265,11 +266,15 @@ def checkpoints_import(
     out: Annotated[
         Path | None, typer.Option(help="Where to write it; DETECTOR.safetensors when left out.")
     ] = None,
+    psp_input: Annotated[
+        PspInput,
+        typer.Option(help="What StyleFlow's style encoder was fed: its clip's crop, or FFHQ's."),
+    ] = PspInput.CLIP,
 ) -> None:
     """Turn the authors' file into a verified checkpoint; nothing in the file is run."""
     from cli.checkpoints import bring_in
 
-    bring_in(detector, files, out or Path(f"{detector}.safetensors"), Console())
+    bring_in(detector, files, out or Path(f"{detector}.safetensors"), Console(), psp_input)
 
 
 @ensemble_app.command("fit")

@@ -19,7 +19,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from stream.batcher import BatcherSettings
 from stream.calls import WebRtcSettings
@@ -30,6 +30,7 @@ from stream.perception import PerceptionSettings
 from stream.streams import Priority, StreamSpec
 from stream.supervisor import AnalyzerSettings
 from styleflow.calibration import Calibration
+from styleflow.clips import PspInput
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
@@ -166,12 +167,16 @@ class DetectorConfig(_Section):
         checkpoint: its file of weights, from `styleflow checkpoints import`; only styleflow-live
             may leave it out.
         slots: faces that it can score at the same time; empty means model.slots.
+        psp_input: what styleflow's style encoder is fed, clip (the crop that its content branch
+            sees, as released) or ffhq (FFHQ's looser framing); empty means as the checkpoint says,
+            clip for the authors' files. Only for styleflow.
         calibration: replaces that of the checkpoint.
     """
 
     name: str
     checkpoint: Path | None = None
     slots: Annotated[int, Field(ge=1, le=4096)] | None = None
+    psp_input: PspInput | None = None
     calibration: CalibrationConfig | None = None
 
     @field_validator("name")
@@ -182,6 +187,16 @@ class DetectorConfig(_Section):
             guess = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"no detector is called {name!r}{guess}; {', '.join(DETECTORS)}")
         return name
+
+    @field_validator("psp_input")
+    @classmethod
+    def _has_a_style_encoder(
+        cls, psp_input: PspInput | None, info: ValidationInfo
+    ) -> PspInput | None:
+        name = info.data.get("name", "styleflow")
+        if psp_input is not None and name != "styleflow":
+            raise ValueError(f"{name} has no pSp; only styleflow does")
+        return psp_input
 
 
 class LogConfig(_Section):

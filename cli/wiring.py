@@ -16,7 +16,8 @@ from styleflow import ensemble, importing
 from styleflow.card import TrainingStatus
 from styleflow.checkpoint import Checkpoint, build, seeded_untrained
 from styleflow.data.face_weights import load_finder
-from styleflow.detector import Detector
+from styleflow.detector import Detector, HopAware
+from styleflow.models.styleflow import StyleFlowDims
 
 
 def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:
@@ -53,8 +54,7 @@ def checkpoint(
 
 def detector(wanted: DetectorConfig, settings: Settings, *, untrained: bool = False) -> Detector:
     """Return a deepfake detector on its device."""
-    weights = checkpoint(wanted, settings, untrained=untrained)
-    return build(_calibrated(weights, wanted), settings.model.device)
+    return _built(checkpoint(wanted, settings, untrained=untrained), wanted, settings)
 
 
 def pipeline(
@@ -118,14 +118,16 @@ def from_files(
     """Return a pipeline of one detector whose weights are given on the command line.
 
     Args:
-        settings: everything else.
+        settings: everything else; of a configured detector of this name, only what its style
+            encoder is fed.
         clock: where time comes from.
         name: the detector.
         weights: our checkpoint, or the authors' files, which are imported on the way.
         viewer: shown what the detector points at.
     """
-    wanted = DetectorConfig(name=name)
-    made = build(_calibrated(importing.weights(weights, name), wanted), settings.model.device)
+    fed = {own.name: own.psp_input for own in chosen(settings)}.get(name)
+    wanted = DetectorConfig(name=name, psp_input=fed)
+    made = _built(importing.weights(weights, name), wanted, settings)
     slots, threads = settings.model.slots, settings.model.threads
     device = Device(made, slots, settings.model.device, threads)
     return _pipeline(settings, clock, [device], viewer=viewer)
@@ -150,6 +152,22 @@ def _pipeline(
         together,
         viewer,
     )
+
+
+def _built(weights: Checkpoint, wanted: DetectorConfig, settings: Settings) -> Detector:
+    """Return the detector of some weights, as configured and for the engine's hop."""
+    weights = _fed(_calibrated(weights, wanted), wanted)
+    made = build(weights, settings.model.device)
+    if isinstance(made, HopAware):
+        return made.every(settings.engine.hop_slots(made.clip))
+    return made
+
+
+def _fed(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:
+    """Return weights whose style encoder is fed as configured, if that is said."""
+    if wanted.psp_input is None or not isinstance(weights.dimensions, StyleFlowDims):
+        return weights
+    return replace(weights, dimensions=replace(weights.dimensions, psp_input=wanted.psp_input))
 
 
 def _calibrated(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:

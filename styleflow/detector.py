@@ -11,7 +11,7 @@ from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.overlay import Patch
 
-__all__ = ["Detector", "Explaining", "ModelCard", "TemporalMode", "TrainingStatus"]
+__all__ = ["Detector", "Explaining", "HopAware", "ModelCard", "TemporalMode", "TrainingStatus"]
 
 
 class Detector(Protocol):
@@ -60,6 +60,15 @@ class Detector(Protocol):
         NaN says that a row has not seen enough yet, as an exact detector before its first full
         window.
         """
+        ...
+
+
+@runtime_checkable
+class HopAware(Protocol):
+    """A detector whose state is laid out for ratings at one distance; others only cost more."""
+
+    def every(self, hop: int) -> Detector:
+        """Return the same detector, sharing its weights, for ratings every `hop` sampled frames."""
         ...
 
 

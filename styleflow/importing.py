@@ -294,6 +294,26 @@ def _import_styleflow(paths: Sequence[Path]) -> tuple[Checkpoint, ImportReport]:
     return checkpoint, ImportReport(fitting=len(tensors))
 
 
+def load_styleflow_part(path: Path, part: str) -> Ported:
+    """Return one part of StyleFlow from the authors' file of it, whole and checked.
+
+    Args:
+        path: the file as its authors publish it, or as our recipes write it.
+        part: a name of `STYLEFLOW_PARTS`.
+
+    Raises:
+        CheckpointInvalid: the file cannot be read safely, or is not this part.
+    """
+    found = styleflow_part(safe_pickle.read(path))
+    if found is None or found[0] != part:
+        raise CheckpointInvalid(
+            path, f"is {found[0] if found else 'no part of StyleFlow'}, not {part}"
+        )
+    if not found[1].report.complete:
+        raise CheckpointInvalid(path, f"does not fit {part}: {found[1].report}")
+    return found[1]
+
+
 def styleflow_part(content: Any) -> tuple[str, Ported] | None:
     """Return which part of StyleFlow a file is, by the names in it, and its tensors.
 

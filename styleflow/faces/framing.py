@@ -14,12 +14,13 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from styleflow.clips import ClipSpec, Framing
+from styleflow.clips import ClipSpec, Framing, WideCrop
 from styleflow.faces.align import (
     TEMPLATE_PX,
     Aligner,
     Anchoring,
     AnchorSettings,
+    Cut,
     Transform,
     fit,
     is_alignable,
@@ -72,6 +73,8 @@ def framer(clip: ClipSpec, settings: AnchorSettings | None = None) -> Framer:
             return Aligner(clip.size_px, settings)
         case Framing.STYLEFLOW:
             return StyleFlowFramer(clip.size_px, settings)
+        case Framing.STYLEFLOW_WIDE:
+            return StyleFlowFramer(clip.size_px, settings, wide_warp)
         case Framing.CADDM:
             return FrameCropper(_caddm)
         case Framing.FAKESTORMER:
@@ -84,6 +87,7 @@ class StyleFlowFramer:
     Args:
         size_px: side of the square crops.
         settings: when an anchor moves.
+        cut: makes the crop; `wide_warp` shows what FFHQ shows.
 
     Source: StyleFlow and FTCN, released pre-processing.
     Departs: the transform belongs to a track while it fits, where the authors fit one to each
@@ -91,8 +95,10 @@ class StyleFlowFramer:
     picture here and black there.
     """
 
-    def __init__(self, size_px: int, settings: AnchorSettings | None = None) -> None:
-        self._aligner = Aligner(size_px, settings, TEMPLATE_256, plain_warp)
+    def __init__(
+        self, size_px: int, settings: AnchorSettings | None = None, cut: Cut | None = None
+    ) -> None:
+        self._aligner = Aligner(size_px, settings, TEMPLATE_256, cut or plain_warp)
 
     def align(
         self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
@@ -145,6 +151,29 @@ def plain_warp(image: Image, anchor: Transform, size_px: int) -> Image:
     return np.asarray(crop, np.uint8)
 
 
+def wide_warp(image: Image, anchor: Transform, size_px: int) -> Image:
+    """Return what FFHQ's framing shows round the crop that an anchor cuts out, as `plain_warp`.
+
+    Departs: FFHQ frames every picture by its own landmarks, whose jitter would look like style
+    moving; here the frame follows the anchor. What lies beyond the picture is black, as for the
+    content branch, and not FFHQ's blurred mirror image (`ffhq_crop` has that).
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        anchor: image to the template of 256 pixels.
+        size_px: side of the crop, one that a `WideCrop` has.
+    """
+    wide = WideCrop.of_size(size_px)
+    transform = anchor * (wide.inner_px / TEMPLATE_PX)
+    transform[:, 2] += (wide.left_px, wide.top_px)
+    crop = cv2.warpAffine(image, transform, (size_px, size_px), flags=cv2.INTER_LINEAR)
+    # The same once more inside: sampling rounds places, and the content branch wants its own.
+    rows = slice(wide.top_px, wide.top_px + wide.inner_px)
+    columns = slice(wide.left_px, wide.left_px + wide.inner_px)
+    crop[rows, columns] = plain_warp(image, anchor, wide.inner_px)
+    return np.asarray(crop, np.uint8)
+
+
 def _caddm(image: Image, face: Face) -> Image | None:
     return caddm_crop(image, face.points)
 
@@ -183,5 +212,5 @@ def in_picture(
             scale = np.array([shown.width, shown.height] * 2)
             placed = boxes * scale + np.array([shown.x0, shown.y0] * 2)
             return np.asarray(placed[:, [[0, 1], [2, 1], [2, 3], [0, 3]]], np.float64)
-        case Framing.ANCHORED | Framing.STYLEFLOW:
+        case Framing.ANCHORED | Framing.STYLEFLOW | Framing.STYLEFLOW_WIDE:
             raise ValueError(f"crops framed as {clip.framing.value} follow their track's anchor")

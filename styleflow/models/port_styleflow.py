@@ -27,7 +27,7 @@ from styleflow.errors import StyleflowError
 from styleflow.models.cnn3d import ContentDims
 from styleflow.models.port import Publication
 from styleflow.models.psp import PspDims, PspEncoder
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
+from styleflow.models.style_gru import StyleGRU, StyleGruDims
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import Ftcn, StyleFlow, StyleFlowDims, StyleFlowTrunk
 

@@ -10,8 +10,9 @@ weights. (3) Backward states and layer 1 depend on the window's last frame, so t
 Hence, for windows of P deltas that start every `hop` frames, each frame moves ceil(P / hop)
 *staggered* layer-0 states forward, one per open window, each at its own age. When a window closes,
 P steps of layer 0's reverse direction follow, one product for layer 1's inputs, and P steps of
-layer 1 in either direction. A window that no staggered state was kept for is still rated exactly:
-its forward states are recomputed from the ring of input products.
+layer 1 in either direction. Windows are laid out to end where the engine rates, which is every
+`hop` frames after a row's first. A window that no staggered state was kept for is still rated
+exactly: its forward states are recomputed from the ring of input products.
 
 Operations are not what this costs: with few tracks, reading weights is. Staggering reads layer 0's
 input weights and one recurrent weight per frame; *deferring* keeps the deltas instead, projects
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
+from styleflow.models.style_gru import StyleGRU, StyleGruDims
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +73,7 @@ class StyleGruStream:
         self.hop = hop
         self.flow = dims.flow
         self.staggered = _staggering_reads_less(dims, hop) if staggered is None else staggered
+        self._first = -dims.flow % hop  # where the first window starts that ends at a rating
         self.open_windows = -(-dims.flow // hop) if self.staggered else 0
         self._features = dims.features
         self._hidden = dims.hidden
@@ -168,8 +170,9 @@ class StyleGruStream:
         self, state: StyleGruState, rows: Tensor, start: Tensor, gates: Tensor
     ) -> Tensor:
         """Return layer 0's forward outputs, `(B, P, H)`, of windows from delta `start` on."""
-        outputs = state.outputs[rows, (start // self.hop).remainder(self.open_windows)]
-        stray = (start.remainder(self.hop) != 0).nonzero().squeeze(1)
+        since = start - self._first
+        outputs = state.outputs[rows, (since // self.hop).remainder(self.open_windows)]
+        stray = (since.remainder(self.hop) != 0).nonzero().squeeze(1)
         if len(stray):
             outputs[stray] = self._layer0[0].run(gates[stray], self._start[0])
         return outputs
@@ -188,13 +191,14 @@ class StyleGruStream:
     def _ages(self, number: Tensor) -> tuple[Tensor, Tensor]:
         """Return how old each open window is at this delta, `(B, S)`, and which are open at all.
 
-        Window k starts at delta k * hop and lives in place k modulo S. Before it is that old again,
-        its successor in the same place has started.
+        Window k starts k hops after the first and lives in place k modulo S. Before it is that old
+        again, its successor in the same place has started.
         """
-        newest = number.div(self.hop, rounding_mode="floor")[:, None]
+        since = number - self._first
+        newest = since.div(self.hop, rounding_mode="floor")[:, None]
         place = torch.arange(self.open_windows, device=number.device)
         window = newest - (newest - place).remainder(self.open_windows)
-        age = number[:, None] - window * self.hop
+        age = since[:, None] - window * self.hop
         active = (window >= 0) & (age < self.flow)
         return age.clamp(0, self.flow - 1), active
 

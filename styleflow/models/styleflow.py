@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from styleflow.clips import PspInput, WideCrop
 from styleflow.errors import ShapeMismatch
 from styleflow.models.cnn3d import ContentDims, TemporalResNet
 from styleflow.models.psp import PspDims, PspEncoder
 from styleflow.models.style_attention import StyleAttention
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims, style_flow
+from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.temporal_transformer import TemporalTransformer, TransformerDims
 
@@ -39,6 +40,8 @@ class StyleFlowDims:
         heads: attention heads of the temporal transformer.
         head: length of one head.
         inner: width of its feed-forward part.
+        psp_input: what the style encoder is fed. No tensor tells; a StyleGRU has to be fed as it
+            was trained.
     """
 
     psp: PspDims = field(default_factory=PspDims)
@@ -49,6 +52,7 @@ class StyleFlowDims:
     heads: int = 16
     head: int = 64
     inner: int = 2048
+    psp_input: PspInput = PspInput.CLIP
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit each other."""
@@ -56,6 +60,13 @@ class StyleFlowDims:
             raise ValueError(
                 f"a code of {4 * self.hidden} cannot be cut into tokens of {self.content.token}"
             )
+
+    @property
+    def crop_px(self) -> int:
+        """Side of the crops that the whole detector is fed."""
+        if self.psp_input is PspInput.FFHQ:
+            return WideCrop(self.psp.size_px).size_px
+        return self.psp.size_px
 
     @property
     def gru(self) -> StyleGruDims:
@@ -155,7 +166,7 @@ class StyleFlow(nn.Module):
         """Return the logits of whole clips; above 0 leans fake.
 
         Args:
-            clips: aligned crops, `(B, T, S, S, 3)` RGB uint8.
+            clips: aligned crops, `(B, T, S, S, 3)` RGB uint8; S is `dims.crop_px`.
 
         Returns:
             Logits, `(B,)`.
@@ -163,9 +174,9 @@ class StyleFlow(nn.Module):
         Raises:
             ShapeMismatch: another number of frames than the network's, or other crops.
         """
-        frames = self.dims.content.frames
-        if clips.ndim != 5 or clips.shape[1] != frames:
-            raise ShapeMismatch("clips", f"(B, {frames}, S, S, 3)", clips.shape)
+        frames, side = self.dims.content.frames, self.dims.crop_px
+        if clips.ndim != 5 or clips.shape[1:] != (frames, side, side, 3):
+            raise ShapeMismatch("clips", f"(B, {frames}, {side}, {side}, 3)", clips.shape)
         codes = self.latents(clips.flatten(0, 1))  # (B * T, levels, D)
         latents = codes.reshape(*clips.shape[:2], *codes.shape[1:])
         code = self.style_gru.code(style_flow(latents))  # (B, 4H)
@@ -177,15 +188,11 @@ class StyleFlow(nn.Module):
         """Return the chosen styles of pictures, `(B, levels, D)`, before the average is added.
 
         Args:
-            images: aligned crops, `(B, S, S, 3)` RGB uint8.
+            images: crops as the detector is fed them, `(B, S, S, 3)` RGB uint8.
             at_once: pictures that pSp sees together; bounds its activations (180 MB a picture).
         """
-        styles = self.dims.levels.styles
-        # A style delta is a small difference of two latents, so these are float32 whatever pSp
-        # computes in.
-        return torch.cat(
-            [self.psp.codes(part, styles).float() for part in torch.split(images, at_once)]
-        )
+        dims = self.dims
+        return style_latents(self.psp, images, dims.levels, dims.psp_input, at_once=at_once)
 
     def content_input(self, clips: Tensor) -> Tensor:
         """Return what the content branch sees, `(B, 3, T, S', S')`, of clips of aligned crops.
@@ -209,12 +216,13 @@ class StyleFlow(nn.Module):
         Departs: the same filter, computed in floating point and rounded; it may differ from
         Pillow's fixed-point arithmetic by one grey level.
         """
-        size = self.dims.content.size_px
         crops = images.permute(0, 3, 1, 2)
-        if crops.shape[2:] == (size, size):
-            return crops
-        x = nn.functional.interpolate(crops.float(), (size, size), mode="bicubic", antialias=True)
-        return x.round_().clamp_(0, 255).to(torch.uint8)
+        if self.dims.psp_input is PspInput.FFHQ:
+            wide = WideCrop(self.dims.psp.size_px)
+            rows = slice(wide.top_px, wide.top_px + wide.inner_px)
+            columns = slice(wide.left_px, wide.left_px + wide.inner_px)
+            crops = crops[:, :, rows, columns]
+        return resized(crops, self.dims.content.size_px)
 
     def normalised(self, crops: Tensor) -> Tensor:
         """Return clips as the content branch takes them.
@@ -230,3 +238,52 @@ class StyleFlow(nn.Module):
         mean = x.new_tensor(IMAGENET_MEAN)[:, None, None, None] * 255
         std = x.new_tensor(IMAGENET_STD)[:, None, None, None] * 255
         return (x - mean) / std
+
+
+def style_latents(
+    psp: PspEncoder,
+    images: Tensor,
+    levels: StyleLevels,
+    psp_input: PspInput = PspInput.CLIP,
+    *,
+    at_once: int = 4,
+) -> Tensor:
+    """Return the chosen styles of pictures, `(B, levels, D)`, before the average is added.
+
+    Args:
+        psp: the style encoder.
+        images: crops framed for `psp_input`, `(B, S, S, 3)` RGB uint8.
+        levels: which styles.
+        psp_input: what the encoder is fed of them.
+        at_once: pictures that pSp sees together; bounds its activations (180 MB a picture).
+    """
+    # A style delta is a small difference of two latents, so these are float32 whatever pSp
+    # computes in.
+    return torch.cat(
+        [
+            psp.codes(style_crops(part, psp.encoder.dims.size_px, psp_input), levels.styles).float()
+            for part in torch.split(images, at_once)
+        ]
+    )
+
+
+def style_crops(images: Tensor, size_px: int, psp_input: PspInput) -> Tensor:
+    """Return what the style encoder sees of crops, `(B, S', S', 3)` RGB uint8.
+
+    Args:
+        images: crops framed for `psp_input`, `(B, S, S, 3)` RGB uint8.
+        size_px: side of the encoder's pictures, `S'`.
+        psp_input: what the encoder is fed.
+    """
+    if psp_input is PspInput.CLIP:
+        return images
+    return resized(images.permute(0, 3, 1, 2), size_px).permute(0, 2, 3, 1)
+
+
+def resized(crops: Tensor, size_px: int) -> Tensor:
+    """Return pictures of another size, bicubic, `(B, 3, S', S')` uint8, from `(B, 3, S, S)`."""
+    size = (size_px, size_px)
+    if crops.shape[2:] == size:
+        return crops
+    x = nn.functional.interpolate(crops.float(), size, mode="bicubic", antialias=True)
+    return x.round_().clamp_(0, 255).to(torch.uint8)

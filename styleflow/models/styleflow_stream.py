@@ -20,16 +20,18 @@ from torch import Tensor
 
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
-from styleflow.clips import ClipSpec, Framing
+from styleflow.clips import ClipSpec, Framing, PspInput
 from styleflow.models.cnn3d_stream import ContentState, ContentStream
 from styleflow.models.style_gru_stream import StyleGruState, StyleGruStream
 from styleflow.models.styleflow import StyleFlow, StyleFlowDims
 
 NAME = "styleflow"
 CADENCE_HZ = 25.0  # of the videos that the authors cut their clips from; nothing resamples them
-HOP = 8  # frames from one rating to the next, 0.32 s
+HOP = 8  # frames from one rating to the next where nobody says, 0.32 s
 WORTH_KEEPING = 4  # up to this hop, shared content features save a third of the content branch
 
+
+FRAMINGS = {PspInput.CLIP: Framing.STYLEFLOW, PspInput.FFHQ: Framing.STYLEFLOW_WIDE}
 
 UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 
@@ -85,13 +87,29 @@ class StyleFlowDetector:
         dims = network.dims
         self.card = card
         self.calibration = calibration
-        self.clip = ClipSpec(dims.content.frames, CADENCE_HZ, dims.psp.size_px, Framing.STYLEFLOW)
+        framing = FRAMINGS[dims.psp_input]
+        self.clip = ClipSpec(dims.content.frames, CADENCE_HZ, dims.crop_px, framing)
+        self.hop = hop
         self._network = network.eval()
         self._gru = StyleGruStream(network.style_gru, hop)
         keep = hop <= WORTH_KEEPING if keep_content is None else keep_content
         self._content = ContentStream(network.resnet, hop) if keep else None
         self._bridge = bridge
         self._at_once = at_once
+
+    def every(self, hop: int) -> StyleFlowDetector:
+        """Return the same detector, sharing its weights, for ratings every `hop` sampled frames.
+
+        Windows further apart than their length share nothing; they are laid out as side by side.
+        """
+        return StyleFlowDetector(
+            self._network,
+            self.card,
+            self.calibration,
+            hop=min(hop, self.clip.frames),
+            bridge=self._bridge,
+            at_once=self._at_once,
+        )
 
     def init_state(self, slots: int) -> StyleFlowState:
         """Return the state of `slots` tracks that have seen nothing, on the weights' device."""

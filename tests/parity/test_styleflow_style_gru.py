@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims, style_flow
+from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
 from styleflow.models.style_gru_stream import StyleGruStream
 from tests.parity.fill import built, reference_case, reference_shapes, shapes, uniform_input
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
-from styleflow.models.style_gru_published import style_flow
+from styleflow.models.style_gru import style_flow
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import StyleFlow, StyleFlowDims
 from styleflow.models.styleflow_stream import StyleFlowDetector

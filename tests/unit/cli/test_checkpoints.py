@@ -17,10 +17,12 @@ from cli.main import app
 from cli.settings import DETECTORS, load
 from stream.clock import ManualClock
 from styleflow.checkpoint import KINDS
+from styleflow.clips import Framing
 from styleflow.importing import PUBLISHED
 from styleflow.models.caddm import CaddmDims
 from styleflow.models.fakestormer import FakeStormerDims
 from styleflow.models.port import LAYOUTS
+from styleflow.models.styleflow_stream import StyleFlowDetector
 from tests.support.authors import authors_files
 from tests.support.media import encode, moving_pictures
 from tests.support.path import CentreFinder
@@ -70,6 +72,48 @@ def imported(name: str, folder: Path) -> Path:
     out = folder / f"{name}.safetensors"
     ran("checkpoints", "import", name, *authors_files(name, folder), "--out", out)
     return out
+
+
+@pytest.mark.parametrize("hop_s", [0.04, 0.32, 1.28, 2.0])
+def test_styleflow_is_laid_out_for_the_engines_hop(hop_s: float, tmp_path: Path) -> None:
+    """What the configuration calls a hop, the detector prepares for; longer ones share nothing."""
+    config = tmp_path / "styleflow.yaml"
+    config.write_text(
+        f"engine: {{hop_s: {hop_s}}}\n"
+        f"detectors: [{{name: styleflow, checkpoint: {imported('styleflow', tmp_path)}}}]\n"
+    )
+    settings = load(config, {})
+    made = wiring.detector(settings.detectors[0], settings)
+    assert isinstance(made, StyleFlowDetector)
+    assert made.hop == min(round(hop_s * 25), 32)
+
+
+def test_what_psp_is_fed_is_a_choice(clip: Path, tmp_path: Path) -> None:
+    """The checkpoint says it and the configuration may say otherwise; scores differ."""
+    files = authors_files("styleflow", tmp_path)
+    found = []
+    for said, configured in (("clip", ""), ("ffhq", ""), ("clip", ", psp_input: ffhq")):
+        out = tmp_path / "styleflow.safetensors"
+        ran("checkpoints", "import", "styleflow", *files, "--out", out, "--psp-input", said)
+        config = tmp_path / "styleflow.yaml"
+        config.write_text(
+            EAGER + f"detectors: [{{name: styleflow, checkpoint: {out}{configured}}}]\n"
+        )
+        settings = load(config, {})
+        made = wiring.detector(settings.detectors[0], settings)
+        wide = "ffhq" in said + configured
+        assert made.clip.framing is (Framing.STYLEFLOW_WIDE if wide else Framing.STYLEFLOW)
+        answer = json.loads(ran("analyze", clip, "--config", config, "--json").stdout)
+        found.append(answer["tracks"][0]["scores"][-1]["p"])
+    assert found[1] == found[2] != found[0]
+
+
+def test_only_styleflow_has_a_style_encoder_to_feed(tmp_path: Path) -> None:
+    config = tmp_path / "caddm.yaml"
+    config.write_text("detectors: [{name: caddm-resnet34, psp_input: ffhq}]\n")
+    said = refused("config", "check", config, code=Exit.USAGE)
+    assert "detectors[0].psp_input" in said
+    assert "only styleflow" in said
 
 
 @EVERY_DETECTOR

@@ -58,6 +58,27 @@ def test_options_that_are_not_given_change_nothing() -> None:
     assert load(None, {}, {"web": {"host": None, "port": None}}) == Settings()
 
 
+PUBLISHED = {
+    "styleflow": "styleflow",
+    "caddm-resnet34": "caddm-resnet34",
+    "caddm-efficientnet-b3": "caddm-efficientnet-b3",
+    "caddm-efficientnet-b4": "caddm-efficientnet-b4",
+    "fakestormer": "fakestormer-c23",
+}
+
+
+@pytest.mark.parametrize("file", PUBLISHED)
+def test_every_published_detector_has_a_file_ready_for_live_use(file: str) -> None:
+    """One detector each, with the weights that its own comment says how to import."""
+    path = ROOT / "configs" / f"{file}.yaml"
+    (detector,) = load(path, {}).detectors
+    assert detector.name == PUBLISHED[file]
+    assert detector.checkpoint == Path(f"weights/{detector.name}.safetensors")
+    text = path.read_text(encoding="utf-8")
+    assert f"styleflow checkpoints import {detector.name} " in text
+    assert f"--out weights/{detector.name}.safetensors" in text
+
+
 def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("hunter2\n", encoding="utf-8")

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from stream.analysis import DetectorUnknown
+from stream.clock import ManualClock
 from stream.engine.plan import TrackKey
 from stream.errors import SettingInvalid
 from stream.events import AbstainReason, Event, Frame, Score, TrackEnded, TrackStarted
+from stream.perception import Perception
 from stream.pipeline import Explanation, Pipeline
 from stream.replay import STREAM, analyze, replay
 from styleflow.card import TemporalMode, TrainingStatus
 from styleflow.ensemble import Ensemble, Fit, Member
 from styleflow.errors import EnsembleInvalid
+from styleflow.models.style_gru import style_flow
+from styleflow.models.style_gru_stream import StyleGruState
 from tests.support.media import encode, moving_pictures
-from tests.support.path import EAGER, from_file
+from tests.support.path import EAGER, CentreFinder, from_file
 from tests.support.published import RecordingDevice, card, toy_pipeline_of, toy_styleflow
 
 TRIO = ("styleflow-live", "caddm-resnet34", "fakestormer-c23")
@@ -86,6 +92,48 @@ def test_exact_styleflow_live_equals_offline_windows(clip: Path) -> None:
         compared += 1
     assert compared > 20
     assert np.std([score.logit for score in scores]) > 1e-3
+
+
+QUICK_HOPS = (1, 2, 5, 8, 16, 31, 32)
+EVERY_HOP = [
+    h if h in QUICK_HOPS else pytest.param(h, marks=pytest.mark.slow) for h in range(1, 33)
+]
+
+
+@pytest.mark.parametrize("hop", EVERY_HOP)
+def test_exact_styleflow_is_laid_out_for_every_hop(
+    hop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rated by the engine every so many frames: equal to whole windows, and none off the grid."""
+    network = toy_styleflow()
+    detector = network.deploy().every(hop)
+    stray: list[bool] = []
+    code = detector._gru.code
+
+    def watched(state: StyleGruState, rows: Tensor, deltas: Tensor) -> Tensor:
+        stray.append(bool((deltas % hop != 0).any()))
+        return code(state, rows, deltas)
+
+    monkeypatch.setattr(detector._gru, "code", watched)
+    device = RecordingDevice(detector)
+    pipeline = Pipeline(
+        [device],
+        lambda: Perception(CentreFinder(), [detector.clip]),
+        replace(EAGER, hop_s=hop / 25),
+        ManualClock(),
+    )
+    scores = scores_of(run(pipeline, every=1), "styleflow")
+    crops = torch.from_numpy(np.stack(device.crops[TrackKey("a", scores[0].track)]))
+    ends = [round(score.end * 25) + 1 for score in scores if score.end * 25 >= 8 + 31]
+    assert len(ends) == len([end for end in range(1, 101, hop) if end > 8 + 31])
+    assert not any(stray)
+    latents = network.latents(crops)
+    for end in {ends[0], ends[-1]}:
+        code_of = network.style_gru.code(style_flow(latents[None, end - 32 : end]))
+        clip_of = network.content_input(crops[None, end - 32 : end])
+        logit = network.resnet.head(network.resnet.features(clip_of), code_of)
+        (score,) = (s for s in scores if round(s.end * 25) + 1 == end)
+        assert score.logit == pytest.approx(logit.item(), abs=1e-4)
 
 
 def run(pipeline: Pipeline, every: int) -> list[Event]:

@@ -77,6 +77,36 @@ def test_a_very_large_face_is_shrunk_before_it_is_sampled() -> None:
     assert np.abs(crop.astype(int) - 100).max() <= 30
 
 
+def _at(left: float, top: float, side: float) -> FfhqQuad:
+    corners = np.array([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]) * side + (left, top)
+    return FfhqQuad(corners, side)
+
+
+def test_beyond_the_picture_lies_its_mirror_image_blurred_and_faded() -> None:
+    """Near the edge the mirrored picture shows, further out only its median is left."""
+    picture = np.zeros((300, 300, 3), np.uint8)
+    picture[:, np.arange(300) % 24 < 9] = 180  # stripes; their median is 0
+    picture[:, :, 2] += 40
+    crop = ffhq_crop(picture, _at(-120, 60, 200), 200).astype(int)
+    inside, near, far = crop[:, 150:, 0], crop[:, 108:118, 0], crop[:, :8, 0]
+    assert np.ptp(inside) == 180
+    assert 20 < np.ptp(near) < 175  # blurred
+    assert np.ptp(far) < np.ptp(near) / 2  # faded
+    assert crop[:, :110].any(axis=2).all()  # black nowhere
+
+
+def test_inside_the_picture_nothing_is_blurred() -> None:
+    """A square that keeps four pixels from the edge is sampled as it is."""
+    noise = np.random.default_rng(0).integers(0, 255, (120, 120, 3), np.uint8)
+    crop = ffhq_crop(noise, _at(4.5, 4.5, 110), 110)
+    assert np.array_equal(crop, noise[5:115, 5:115])
+
+
+def test_a_square_beyond_the_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="beyond a 120x120 picture"):
+        ffhq_crop(np.zeros((120, 120, 3), np.uint8), _at(1e6, 0, 50))
+
+
 def test_two_boxes_of_one_face_make_one_track() -> None:
     box, shifted = Box(0, 0, 10, 10), Box(1, 0, 11, 10)
     frames = [[ScoredBox(box, 0.99), ScoredBox(shifted, 0.9)]] * 3

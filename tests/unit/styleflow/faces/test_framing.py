@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from styleflow.clips import ClipSpec, Framing
+from styleflow.clips import ClipSpec, Framing, WideCrop
 from styleflow.faces.align import Aligner, apply, fit, warp
 from styleflow.faces.box_crop import fakestormer_crop
 from styleflow.faces.caddm_crop import caddm_crop
 from styleflow.faces.clip_alignment import TEMPLATE_256, align_clip
 from styleflow.faces.face import Box, Face, Image, TrackedFace
+from styleflow.faces.ffhq import ffhq_quad
 from styleflow.faces.framing import Framer, framer, plain_quality
 from tests.support.faces import face_at
 
@@ -78,6 +79,39 @@ def test_styleflow_is_anchored_to_its_own_template() -> None:
     assert before is not None
     seen = apply(before.anchor, FACE.face.points)
     assert np.abs(seen - TEMPLATE_256).mean() < 12  # the toy face has other proportions
+
+
+def test_the_wide_crop_holds_styleflows_own() -> None:
+    """The content branch sees the same pixels whatever the style encoder is fed."""
+    wide = WideCrop(256)
+    assert (wide.size_px, wide.left_px, wide.top_px) == (334, 39, 73)
+    shown = first(framer(clip(Framing.STYLEFLOW_WIDE, wide.size_px)))
+    own = first(framer(clip(Framing.STYLEFLOW, 256)))
+    assert np.array_equal(shown[73 : 73 + 256, 39 : 39 + 256], own)
+
+
+def test_the_wide_crop_shows_what_ffhq_shows() -> None:
+    """FFHQ's rule on a face that lies as the template does cuts out the same square."""
+    eyes, nose, mouth = TEMPLATE_256[:2], TEMPLATE_256[2], TEMPLATE_256[3:]
+    points = np.repeat(nose[None], 68, 0)
+    points[36:42], points[42:48], points[48], points[54] = eyes[0], eyes[1], mouth[0], mouth[1]
+    quad = ffhq_quad(points)
+    wide = WideCrop(256)
+    assert abs(quad.side - wide.size_px) < 1.5
+    centre = np.array([wide.size_px / 2 - wide.left_px, wide.size_px / 2 - wide.top_px])
+    assert np.abs(quad.corners.mean(0) - centre).max() < 1.0
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 224, 256, 512])
+def test_a_wide_crop_is_known_by_its_side(size: int) -> None:
+    assert WideCrop.of_size(WideCrop(size).size_px) == WideCrop(size)
+
+
+def test_a_side_that_no_wide_crop_has_is_refused() -> None:
+    sides = {WideCrop(inner).size_px for inner in range(1, 400)}
+    gap = next(side for side in range(50, 400) if side not in sides)
+    with pytest.raises(ValueError, match="whole pixels"):
+        WideCrop.of_size(gap)
 
 
 @pytest.mark.parametrize("framing", Framing)

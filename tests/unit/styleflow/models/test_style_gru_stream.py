@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
+from styleflow.models.style_gru import StyleGRU, StyleGruDims
 from styleflow.models.style_gru_stream import StyleGruStream
 
 FEATURES = 12
@@ -44,7 +44,7 @@ def test_every_hop_equals_whole_windows(network: StyleGRU, hop: int, staggered: 
         deltas = torch.stack([flows[row][tick - begins[row]] for row in rows])
         stream.push(state, torch.tensor(rows), deltas, numbers)
         seen = {row: tick - begins[row] + 1 for row in rows}
-        due = [r for r in rows if seen[r] >= 31 and ((seen[r] - 31) % hop == 0 or tick % 13 == 0)]
+        due = [r for r in rows if seen[r] >= 31 and (seen[r] % hop == 0 or tick % 13 == 0)]
         if due:
             windows = torch.stack([flows[r][seen[r] - 31 : seen[r]] for r in due])
             counts = torch.tensor([seen[r] for r in due])
@@ -62,15 +62,20 @@ def test_as_many_windows_stay_open_as_overlap(network: StyleGRU, hop: int, windo
 
 
 def test_on_its_grid_nothing_is_recomputed(network: StyleGRU) -> None:
-    """A window that was kept open needs only the products of the reverse direction to close."""
-    stream = StyleGruStream(network, 8, staggered=True)
-    state = stream.init_state(1)
-    row, deltas = torch.tensor([0]), flow(39, 1)
-    for number, delta in enumerate(deltas):
-        stream.push(state, row, delta[None], torch.tensor([number]))
-    state.products[:, :, 0] = torch.nan
-    got = stream.code(state, row, torch.tensor([39]))
-    torch.testing.assert_close(got, network.code(deltas[None, 8:]), atol=1e-5, rtol=0)
+    """A window that was kept open needs only the products of the reverse direction to close.
+
+    The grid is the engine's: after the first frame, then every hop.
+    """
+    for hop in range(1, 33):
+        stream = StyleGruStream(network, hop, staggered=True)
+        state = stream.init_state(1)
+        length = -(-31 // hop) * hop + hop
+        row, deltas = torch.tensor([0]), flow(length, 1)
+        for number, delta in enumerate(deltas):
+            stream.push(state, row, delta[None], torch.tensor([number]))
+        state.products[:, :, 0] = torch.nan
+        got = stream.code(state, row, torch.tensor([length]))
+        torch.testing.assert_close(got, network.code(deltas[None, -31:]), atol=1e-5, rtol=0)
 
 
 def test_deferred_products_are_computed_once(network: StyleGRU) -> None:

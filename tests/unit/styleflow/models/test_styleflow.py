@@ -9,7 +9,7 @@ from styleflow.errors import ShapeMismatch
 from styleflow.models.cnn3d import ContentDims, TemporalResNet
 from styleflow.models.psp import PspDims, PspEncoder
 from styleflow.models.style_attention import StyleAttention
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims, style_flow
+from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
 from styleflow.models.style_levels import ALL_LEVELS, StyleLevels
 from styleflow.models.styleflow import StyleFlow, StyleFlowDims
 from styleflow.models.temporal_transformer import TemporalTransformer, TransformerDims
@@ -115,10 +115,12 @@ def test_the_resized_picture_is_pillows() -> None:
 
 def test_wrong_shapes_are_refused_with_the_right_ones() -> None:
     network = StyleFlow(StyleFlowDims(psp=PSP, hidden=16, content=CONTENT))
-    with pytest.raises(ShapeMismatch, match=r"\(B, 32, S, S, 3\)"):
+    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 32, 3\)"):
         network(pictures(1, 31, 32, 32, 3))
-    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 3\)"):
+    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 32, 3\)"):
         network(pictures(1, 32, 64, 64, 3))
+    with pytest.raises(ShapeMismatch, match=r"\(B, 32, 32, 3\)"):
+        network.latents(pictures(1, 64, 64, 3))
     with pytest.raises(ShapeMismatch, match=r"\(B, 31, 288\)"):
         network.style_gru.code(torch.zeros(1, 30, 288))
     with pytest.raises(ShapeMismatch, match="even"):

@@ -20,7 +20,7 @@ from styleflow.models.port_styleflow import (
     port_style_gru,
 )
 from styleflow.models.psp import PspDims
-from styleflow.models.style_gru_published import StyleGRU, StyleGruDims
+from styleflow.models.style_gru import StyleGRU, StyleGruDims
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import Ftcn, StyleFlow, StyleFlowDims
 

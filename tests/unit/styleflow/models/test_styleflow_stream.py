@@ -13,12 +13,13 @@ from styleflow import checkpoint
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.checkpoint import Checkpoint
-from styleflow.clips import ClipSpec, Framing
+from styleflow.clips import ClipSpec, Framing, PspInput, WideCrop
+from styleflow.errors import ShapeMismatch
 from styleflow.models.cnn3d import ContentDims
 from styleflow.models.psp import PspDims
-from styleflow.models.style_gru_published import style_flow
+from styleflow.models.style_gru import style_flow
 from styleflow.models.style_levels import StyleLevels
-from styleflow.models.styleflow import StyleFlow, StyleFlowDims
+from styleflow.models.styleflow import StyleFlow, StyleFlowDims, style_crops
 from styleflow.models.styleflow_stream import StyleFlowDetector, StyleFlowState
 
 CARD = ModelCard("styleflow", "test", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "0" * 64)
@@ -281,6 +282,29 @@ def test_fewer_style_levels_stream_as_exactly() -> None:
     for image in track:
         feed(live, state, [0], [image])
     close(live.rate(state, torch.tensor([0]))[0], whole(track, 40, net))
+
+
+def test_the_style_encoder_may_be_fed_as_ffhq_frames() -> None:
+    """Live equals whole; the encoder sees all of the wide crop, the content branch its own."""
+    dims = dataclasses.replace(DIMS, psp_input=PspInput.FFHQ)
+    net = network(dims)
+    live = StyleFlowDetector(net, CARD, Calibration(), hop=8)
+    wide = WideCrop(32)
+    assert live.clip == ClipSpec(32, 25.0, 42, Framing.STYLEFLOW_WIDE)
+    own = faces(40, 16)
+    track = faces(40, 17)[:, :1, :1].repeat(1, 42, 42, 1)
+    track[:, wide.top_px : wide.top_px + 32, wide.left_px : wide.left_px + 32] = own
+    state = live.init_state(1)
+    for image in track:
+        feed(live, state, [0], [image])
+    close(live.rate(state, torch.tensor([0]))[0], whole(track, 40, net))
+    assert torch.equal(net.content_crops(track), NETWORK.content_crops(own))
+    assert style_crops(track, 32, PspInput.FFHQ).shape == own.shape
+    edge = track.clone()
+    edge[::2, :5] = 255
+    assert (whole(edge, 40, net) - whole(track, 40, net)).abs() > 1e-4
+    with pytest.raises(ShapeMismatch, match="32, 42, 42, 3"):
+        whole(own, 40, net)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
