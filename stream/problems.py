@@ -26,6 +26,8 @@ from stream.events import AbstainReason, ConnectionState, ReasonCode
 from styleflow.detector import ModelCard, TrainingStatus
 from styleflow.errors import (
     CheckpointInvalid,
+    DatasetUnknown,
+    DatasetUnusable,
     DetectorWeightsMissing,
     EnsembleInvalid,
     RecipeInvalid,
@@ -245,6 +247,14 @@ def describe(error: BaseException) -> Problem:
                 str(error),
                 "`styleflow checkpoints list` names them",
                 status=404,
+            )
+        case DatasetUnusable() | DatasetUnknown():
+            return Problem(
+                "dataset",
+                "The data set cannot be used",
+                str(error),
+                "`styleflow prepare --help` says how each is laid out",
+                status=422,
             )
         case VideoUnusable() | RecipeInvalid():
             return Problem("training", "Training cannot begin", str(error), "", status=422)

@@ -9,6 +9,8 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
     ├── VideoUnusable          a video or picture of a data set that cannot be read
+    ├── DatasetUnusable        a data set that is not where or what it should be
+    ├── DatasetUnknown         a name that no data set has
     ├── RecipeInvalid          a training recipe that cannot be followed
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
@@ -99,6 +101,28 @@ class VideoUnusable(StyleflowError):
 
     def __str__(self) -> str:
         return f"{self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class DatasetUnusable(StyleflowError):
+    """A folder or file of a data set cannot be used; `reason` says why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(eq=False)
+class DatasetUnknown(StyleflowError):
+    """No data set has this name."""
+
+    name: str
+    known: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"there is no data set {self.name!r}; known: {', '.join(self.known)}"
 
 
 @dataclass(eq=False)
