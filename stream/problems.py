@@ -35,6 +35,7 @@ from styleflow.errors import (
     VideoUnusable,
     WeightsMissing,
     WeightsUnusable,
+    WorkersLost,
 )
 from styleflow.errors import (
     DetectorUnknown as PublicationUnknown,
@@ -256,7 +257,7 @@ def describe(error: BaseException) -> Problem:
                 "`styleflow prepare --help` says how each is laid out",
                 status=422,
             )
-        case VideoUnusable() | RecipeInvalid():
+        case VideoUnusable() | RecipeInvalid() | WorkersLost():
             return Problem("training", "Training cannot begin", str(error), "", status=422)
         case CheckpointInvalid():
             return Problem(

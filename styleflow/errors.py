@@ -11,6 +11,7 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── VideoUnusable          a video or picture of a data set that cannot be read
     ├── DatasetUnusable        a data set that is not where or what it should be
     ├── DatasetUnknown         a name that no data set has
+    ├── WorkersLost            processes that ended on their own
     ├── RecipeInvalid          a training recipe that cannot be followed
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
@@ -123,6 +124,19 @@ class DatasetUnknown(StyleflowError):
 
     def __str__(self) -> str:
         return f"there is no data set {self.name!r}; known: {', '.join(self.known)}"
+
+
+@dataclass(eq=False)
+class WorkersLost(StyleflowError):
+    """A working process ended on its own; what was finished is kept."""
+
+    processes: int
+
+    def __str__(self) -> str:
+        return (
+            f"one of {self.processes} processes ended on its own, perhaps for want of memory; "
+            "what is finished is kept: go on with fewer, --processes 1 at the least"
+        )
 
 
 @dataclass(eq=False)
