@@ -32,6 +32,7 @@ from styleflow.errors import (
     EnsembleInvalid,
     RecipeInvalid,
     ShapeMismatch,
+    ValidationImpossible,
     VideoUnusable,
     WeightsMissing,
     WeightsUnusable,
@@ -257,7 +258,7 @@ def describe(error: BaseException) -> Problem:
                 "`styleflow prepare --help` says how each is laid out",
                 status=422,
             )
-        case VideoUnusable() | RecipeInvalid() | WorkersLost():
+        case VideoUnusable() | RecipeInvalid() | WorkersLost() | ValidationImpossible():
             return Problem("training", "Training cannot begin", str(error), "", status=422)
         case CheckpointInvalid():
             return Problem(

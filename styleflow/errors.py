@@ -13,6 +13,7 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── DatasetUnknown         a name that no data set has
     ├── WorkersLost            processes that ended on their own
     ├── RecipeInvalid          a training recipe that cannot be followed
+    ├── ValidationImpossible   validation videos that cannot be told apart
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
     └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -148,6 +149,20 @@ class RecipeInvalid(StyleflowError):
 
     def __str__(self) -> str:
         return f"recipe {self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class ValidationImpossible(StyleflowError):
+    """Validation needs real and fake videos; there is only one of them."""
+
+    reals: int
+    fakes: int
+
+    def __str__(self) -> str:
+        return (
+            f"validation needs real and fake videos; there are {self.reals} real and "
+            f"{self.fakes} fake: add a data set that has the others"
+        )
 
 
 @dataclass(eq=False)

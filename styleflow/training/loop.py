@@ -41,6 +41,8 @@ class LoopSettings:
         log_every: steps per row of the log.
         validate_every: steps between validations; 0 never validates.
         patience: validations without improvement after which training stops.
+        save_every: steps after which everything is saved at the latest; an interrupted run goes
+            on from there. Every validation saves too.
     """
 
     steps: int
@@ -54,6 +56,7 @@ class LoopSettings:
     log_every: int = 50
     validate_every: int = 0
     patience: int = 5
+    save_every: int = 500
 
 
 class Task(Protocol):
@@ -66,7 +69,10 @@ class Task(Protocol):
         ...
 
     def validate(self, network: nn.Module) -> float:
-        """Return how good a network is; more is better."""
+        """Return how good a network is, more is better: the video AUC wherever there are videos.
+
+        Training stops early on it; see `video_auc.py`.
+        """
         ...
 
 
@@ -144,6 +150,8 @@ def train(
         ):
             _validate(task, run, log, observer)
             _save(run, saved)
+        elif run.step % settings.save_every == 0:
+            _save(run, saved)
     _save(run, saved)
     return run.best if settings.validate_every else run.average
 
@@ -198,6 +206,8 @@ def _follow(average: nn.Module, network: nn.Module, kept: float) -> None:
 
 def _validate(task: Task, run: _Run, log: _Log, observer: Observer | None) -> None:
     score = task.validate(run.average)
+    if math.isnan(score):
+        raise ValueError(f"validation at step {run.step} gave no number, so nothing can be chosen")
     if score > run.best_score:
         run.best_score, run.stale = score, 0
         run.best.load_state_dict(run.average.state_dict())
