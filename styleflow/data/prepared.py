@@ -26,6 +26,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from styleflow.data.index import Entry, Refusal
@@ -182,43 +183,61 @@ def prepare_entries(
     store.mkdir(parents=True, exist_ok=True)
     for part in store.glob(f"*{_PART}"):
         shutil.rmtree(part)  # of a run that was killed
+    results: list[PreparedVideo | Refusal | None] = [
+        _found(entry, settings, store) for entry in entries
+    ]
+    missing = [place for place, result in enumerate(results) if result is None]
+    done = len(entries) - len(missing)
+    if observe is not None:
+        observe(done, len(entries))
+    # Processes take seconds to start, so none does when everything is there.
     work = partial(_prepare_with, settings=settings, store=store, make_finder=make_finder)
-    videos: list[PreparedVideo] = []
-    refusals: list[Refusal] = []
-    for done, result in enumerate(in_processes(work, entries, processes), start=1):
-        if isinstance(result, Refusal):
-            refusals.append(result)
-        else:
-            videos.append(result)
+    made = in_processes(work, [entries[place] for place in missing], processes, _one_thread)
+    for number, (place, result) in enumerate(zip(missing, made, strict=True), start=1):
+        results[place] = result
         if observe is not None:
-            observe(done, len(entries))
-    return Prepared(tuple(videos), tuple(refusals))
+            observe(done + number, len(entries))
+    return Prepared(
+        tuple(r for r in results if isinstance(r, PreparedVideo)),
+        tuple(r for r in results if isinstance(r, Refusal)),
+    )
 
 
 def prepare_video(
     entry: Entry, settings: PrepareSettings, store: Path, finder: FaceFinder
 ) -> PreparedVideo | Refusal:
     """Return one entry as a prepared video, or say why it cannot be one."""
+    found = _found(entry, settings, store)
+    if found is not None:
+        return found
+    folder = store / prepared_key(entry.path, settings)
     try:
-        folder = store / prepared_key(entry.path, settings)
-        if not (folder / _ABOUT).is_file():
-            _keep(folder, partial(_write, entry.path, settings, finder))
+        _keep(folder, partial(_write, entry.path, settings, finder))
     except VideoUnusable as error:
         return Refusal(0, entry.path.name, UNREADABLE, error.reason)
-    except FileNotFoundError as error:
+    return _kept(entry, folder)
+
+
+def _found(entry: Entry, settings: PrepareSettings, store: Path) -> PreparedVideo | Refusal | None:
+    """Return what the store has of an entry; None when it is still to be made."""
+    try:
+        folder = store / prepared_key(entry.path, settings)
+    except OSError as error:
         return Refusal(0, entry.path.name, UNREADABLE, str(error.strerror))
+    return _kept(entry, folder) if (folder / _ABOUT).is_file() else None
+
+
+def _kept(entry: Entry, folder: Path) -> PreparedVideo | Refusal:
     with np.load(folder / _ABOUT) as about:
         empty = not len(about["ends"])
-    if empty:
-        return Refusal(0, entry.path.name, NO_FACE)
-    return PreparedVideo(entry, folder)
+    return Refusal(0, entry.path.name, NO_FACE) if empty else PreparedVideo(entry, folder)
 
 
 def prepared_key(video: Path, settings: PrepareSettings) -> str:
     """Return the name of a video's folder: its content, the settings, and this code's version.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: the file cannot be read.
     """
     said = json.dumps([_VERSION, content_key(video), asdict(settings)], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:24]
@@ -234,6 +253,12 @@ def _prepare_with(
 def _finder_of(make_finder: MakeFinder) -> FaceFinder:
     """Make a process's finder once: loading its weights takes longer than a short video."""
     return make_finder()
+
+
+def _one_thread() -> None:
+    """Keep processes from each taking all cores."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def _keep(folder: Path, write: Callable[[Path], None]) -> None:

@@ -128,7 +128,7 @@ def test_what_cannot_be_prepared_is_named_and_the_rest_goes_on(clip, tmp_path):
         ("broken.mp4", "the video cannot be read"),
         ("gone.mp4", "the video cannot be read"),
     ]
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]  # the missing file is known at once
 
 
 def test_that_there_is_no_face_is_kept_too(tmp_path, monkeypatch):
@@ -136,6 +136,17 @@ def test_that_there_is_no_face_is_kept_too(tmp_path, monkeypatch):
     first = prepare_video(_entry(black), SETTINGS, _store(black), MiddleFinder())
     monkeypatch.setattr(prepared, "follow_face", lambda *_: pytest.fail("sought again"))
     assert prepare_video(_entry(black), SETTINGS, _store(black), MiddleFinder()) == first
+
+
+def test_processes_start_only_for_what_is_missing(clip, monkeypatch):
+    def none(work, jobs, *_):
+        assert not jobs
+        return iter(())
+
+    first = prepare_entries([_entry(clip)], SETTINGS, _store(clip), MiddleFinder)
+    monkeypatch.setattr(prepared, "in_processes", none)
+    again = prepare_entries([_entry(clip)], SETTINGS, _store(clip), MiddleFinder, processes=4)
+    assert [v.folder for v in again.videos] == [v.folder for v in first.videos]
 
 
 def test_what_a_killed_run_left_is_swept(clip):
@@ -146,6 +157,7 @@ def test_what_a_killed_run_left_is_swept(clip):
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_as_one(tmp_path):
     entries = [
         _entry(write_video(tmp_path / f"{n}.mp4", face_clip(4, seed=n).frames)) for n in range(3)
