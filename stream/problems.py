@@ -32,7 +32,6 @@ from styleflow.errors import (
     EnsembleInvalid,
     RecipeInvalid,
     ShapeMismatch,
-    ValidationImpossible,
     VideoUnusable,
     WeightsMissing,
     WeightsUnusable,
@@ -250,6 +249,8 @@ def describe(error: BaseException) -> Problem:
                 "`styleflow checkpoints list` names them",
                 status=404,
             )
+        case WorkersLost():
+            return Problem("workers_lost", "Preparing has stopped", str(error), "", status=500)
         case DatasetUnusable() | DatasetUnknown():
             return Problem(
                 "dataset",
@@ -258,7 +259,7 @@ def describe(error: BaseException) -> Problem:
                 "`styleflow prepare --help` says how each is laid out",
                 status=422,
             )
-        case VideoUnusable() | RecipeInvalid() | WorkersLost() | ValidationImpossible():
+        case VideoUnusable() | RecipeInvalid():
             return Problem("training", "Training cannot begin", str(error), "", status=422)
         case CheckpointInvalid():
             return Problem(

@@ -8,12 +8,11 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
-    ├── VideoUnusable          a video or picture of a data set that cannot be read
     ├── DatasetUnusable        a data set that is not where or what it should be
     ├── DatasetUnknown         a name that no data set has
     ├── WorkersLost            processes that ended on their own
+    ├── VideoUnusable          a video or picture of a data set that cannot be read
     ├── RecipeInvalid          a training recipe that cannot be followed
-    ├── ValidationImpossible   validation videos that cannot be told apart
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
     └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -95,17 +94,6 @@ class WeightsUnusable(StyleflowError):
 
 
 @dataclass(eq=False)
-class VideoUnusable(StyleflowError):
-    """A video or picture of a data set cannot be used; `reason` says why."""
-
-    path: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path.name}: {self.reason}"
-
-
-@dataclass(eq=False)
 class DatasetUnusable(StyleflowError):
     """A folder or file of a data set cannot be used; `reason` says why."""
 
@@ -141,6 +129,17 @@ class WorkersLost(StyleflowError):
 
 
 @dataclass(eq=False)
+class VideoUnusable(StyleflowError):
+    """A video or picture of a data set cannot be used; `reason` says why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
 class RecipeInvalid(StyleflowError):
     """A training recipe is missing or wrong; `reason` names the key."""
 
@@ -149,20 +148,6 @@ class RecipeInvalid(StyleflowError):
 
     def __str__(self) -> str:
         return f"recipe {self.path.name}: {self.reason}"
-
-
-@dataclass(eq=False)
-class ValidationImpossible(StyleflowError):
-    """Validation needs real and fake videos; there is only one of them."""
-
-    reals: int
-    fakes: int
-
-    def __str__(self) -> str:
-        return (
-            f"validation needs real and fake videos; there are {self.reals} real and "
-            f"{self.fakes} fake: add a data set that has the others"
-        )
 
 
 @dataclass(eq=False)

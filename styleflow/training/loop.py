@@ -71,7 +71,7 @@ class Task(Protocol):
     def validate(self, network: nn.Module) -> float:
         """Return how good a network is, more is better: the video AUC wherever there are videos.
 
-        Training stops early on it; see `video_auc.py`.
+        Training stops early on it.
         """
         ...
 
