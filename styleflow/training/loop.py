@@ -15,14 +15,17 @@ import copy
 import csv
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from styleflow.training.sam import at_the_worst_nearby
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class LoopSettings:
     Attributes:
         steps: optimiser steps.
         learning_rate: the highest, after warming up.
-        weight_decay: of AdamW.
+        weight_decay: of the optimiser; `adam` and `sgd` add it to the gradient.
         warm_up: fraction of the steps in which the learning rate rises.
         accumulate: losses per optimiser step.
         average: share of the moving average of weights that is kept per step.
@@ -43,6 +46,15 @@ class LoopSettings:
         patience: validations without improvement after which training stops.
         save_every: steps after which everything is saved at the latest; an interrupted run goes
             on from there. Every validation saves too.
+        optimiser: which one steps.
+        betas: memory of `adamw` and `adam` for gradients and their squares.
+        momentum: of `sgd`, Nesterov's kind; 0 for none.
+        schedule: how the learning rate goes: up and down half a cosine, up and down straight
+            lines, or always the highest.
+        first_rate: learning rate of the very first step of a `linear` schedule.
+        stairs: (step, rate) pairs in order: from that step on, that rate, whatever the schedule.
+        clip_value: entries of gradients are kept within plus and minus this.
+        sharpness: radius of sharpness-aware minimisation, two passes a step; 0 takes one pass.
     """
 
     steps: int
@@ -57,6 +69,14 @@ class LoopSettings:
     validate_every: int = 0
     patience: int = 5
     save_every: int = 500
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    first_rate: float = 1e-7
+    stairs: tuple[tuple[int, float], ...] = ()
+    clip_value: float = math.inf
+    sharpness: float = 0.0
 
 
 class Task(Protocol):
@@ -78,6 +98,9 @@ class Task(Protocol):
 
 Observer = Callable[[int, Mapping[str, float]], None]
 """Told the step and its figures whenever a row is logged."""
+
+Freezing = Callable[[int], Collection[str]]
+"""Says which parameters, by name, hold still in a step, counted from 0."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +142,7 @@ def train(
     folder: Path,
     observer: Observer | None = None,
     stop_after: int | None = None,
+    freezing: Freezing | None = None,
 ) -> nn.Module:
     """Train a task, or go on where it was interrupted, and return the averaged network.
 
@@ -131,6 +155,7 @@ def train(
         folder: keeps `log.csv` and `state.pt`; a state found there is resumed.
         observer: told about every row of the log.
         stop_after: leave after so many steps with everything saved, as an interruption would.
+        freezing: which parameters hold still when; nothing holds still without one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = _begin(task, settings)
@@ -140,7 +165,8 @@ def train(
     log = _Log(folder / "log.csv", run.step)
     until = settings.steps if stop_after is None else min(settings.steps, stop_after)
     while run.step < until and run.stale < settings.patience:
-        figures = _step(task, run, settings, seed)
+        with _held_still(run.network, freezing(run.step) if freezing else ()):
+            figures = _step(task, run, settings, seed)
         if run.step % settings.log_every == 0 or run.step == settings.steps:
             log.write(run.step, figures)
             if observer is not None:
@@ -157,20 +183,56 @@ def train(
 
 
 def learning_rate(settings: LoopSettings, step: int) -> float:
-    """Return the learning rate of a step, counted from 0: a rise, then half a cosine."""
-    rise = max(1, round(settings.warm_up * settings.steps))
+    """Return the learning rate of a step, counted from 0."""
+    climbed = [rate for start, rate in settings.stairs if start <= step]
+    if climbed:
+        return climbed[-1]
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    top, rise = settings.learning_rate, round(settings.warm_up * settings.steps)
+    if settings.schedule == "linear":
+        if step < rise:
+            return settings.first_rate + (top - settings.first_rate) * step / rise
+        return top * (1 - (step - rise) / max(1, settings.steps - rise))
+    rise = max(1, rise)
     if step < rise:
-        return settings.learning_rate * (step + 1) / rise
-    done = (step - rise) / max(1, settings.steps - rise)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        return top * (step + 1) / rise
+    return top * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, settings.steps - rise)))
 
 
 def _begin(task: Task, settings: LoopSettings) -> _Run:
-    optimiser = torch.optim.AdamW(
-        task.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
     average = copy.deepcopy(task.network).eval().requires_grad_(requires_grad=False)
+    optimiser = _optimiser(task.network, settings)
     return _Run(task.network, average, copy.deepcopy(average), optimiser)
+
+
+def _optimiser(network: nn.Module, settings: LoopSettings) -> torch.optim.Optimizer:
+    parameters, rate, decay = network.parameters(), settings.learning_rate, settings.weight_decay
+    match settings.optimiser:
+        case "adamw":
+            return torch.optim.AdamW(parameters, rate, settings.betas, weight_decay=decay)
+        case "adam":
+            return torch.optim.Adam(parameters, rate, settings.betas, weight_decay=decay)
+        case "sgd":
+            momentum = settings.momentum
+            return torch.optim.SGD(
+                parameters, rate, momentum, weight_decay=decay, nesterov=momentum > 0
+            )
+
+
+@contextmanager
+def _held_still(network: nn.Module, names: Collection[str]) -> Iterator[None]:
+    """Let some parameters neither gather a gradient nor step for as long as the context lasts."""
+    known = dict(network.named_parameters())
+    still = [known[name] for name in names if known[name].requires_grad]
+    for parameter in still:
+        parameter.requires_grad = False
+        parameter.grad = None  # an optimiser leaves alone what has none
+    try:
+        yield
+    finally:
+        for parameter in still:
+            parameter.requires_grad = True
 
 
 def _step(task: Task, run: _Run, settings: LoopSettings, seed: int) -> Mapping[str, float]:
@@ -178,20 +240,35 @@ def _step(task: Task, run: _Run, settings: LoopSettings, seed: int) -> Mapping[s
     for group in run.optimiser.param_groups:
         group["lr"] = learning_rate(settings, run.step)
     run.optimiser.zero_grad()
-    figures: Mapping[str, float] = {}
-    for part in range(settings.accumulate):
-        rng = np.random.default_rng([seed, run.step, part])
-        # Dropout draws from torch's own generator; it is put back afterwards.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**63)))
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-                loss, figures = task.loss(rng)
-            (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+    figures = _gradients(task, run, settings, seed)
+    if settings.sharpness > 0:
+        with at_the_worst_nearby(run.network, settings.sharpness):
+            _gradients(task, run, settings, seed)
+    if settings.clip_value < math.inf:
+        nn.utils.clip_grad_value_(run.network.parameters(), settings.clip_value)
     nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
     run.optimiser.step()
     run.step += 1
     # The first steps are forgotten faster, or the average would start from noise.
     _follow(run.average, run.network, min(settings.average, run.step / (run.step + 10)))
+    return figures
+
+
+def _gradients(task: Task, run: _Run, settings: LoopSettings, seed: int) -> Mapping[str, float]:
+    """Gather the gradients of one step's batches, always the same ones, and return their figures.
+
+    The figures are those of the last batch.
+    """
+    device = next(run.network.parameters()).device
+    figures: Mapping[str, float] = {}
+    for part in range(settings.accumulate):
+        rng = np.random.default_rng([seed, run.step, part])
+        # Dropout draws from torch's own generator; it is put back afterwards.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(int(rng.integers(2**63)))
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                loss, figures = task.loss(rng)
+            (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
     return {"loss": float(loss.detach()), **figures}
 
 
