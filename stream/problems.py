@@ -241,14 +241,6 @@ def describe(error: BaseException) -> Problem:
                 "Fit it again with `styleflow ensemble fit`, or leave out ensemble",
                 status=500,
             )
-        case PublicationUnknown():
-            return Problem(
-                "detector_unknown",
-                "There is no such detector",
-                str(error),
-                "`styleflow checkpoints list` names them",
-                status=404,
-            )
         case WorkersLost():
             return Problem("workers_lost", "Preparing has stopped", str(error), "", status=500)
         case DatasetUnusable() | DatasetUnknown():
@@ -258,6 +250,14 @@ def describe(error: BaseException) -> Problem:
                 str(error),
                 "`styleflow prepare --help` says how each is laid out",
                 status=422,
+            )
+        case PublicationUnknown():
+            return Problem(
+                "detector_unknown",
+                "There is no such detector",
+                str(error),
+                "`styleflow checkpoints list` names them",
+                status=404,
             )
         case VideoUnusable() | RecipeInvalid():
             return Problem("training", "Training cannot begin", str(error), "", status=422)
