@@ -300,52 +300,128 @@ def ensemble_fit(
 
 
 RecipeOption = Annotated[
-    Path, typer.Option(help="YAML recipe; configs/train/ holds those of this project.")
+    Path, typer.Option(help="YAML recipe; configs/train/ holds one per method.")
 ]
-ClipsArgument = Annotated[
-    Path, typer.Argument(help="Folder of clips with manifest.csv and faces.csv.")
+DatasetsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATASET",
+        help="NAME=FOLDER, or a manifest.csv or its folder; repeat for several.",
+    ),
 ]
 WorkOption = Annotated[
     Path, typer.Option(help="Folder for what is made on the way; an interrupted run goes on there.")
 ]
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many processes prepare videos; all cores when left out."),
+]
+_LAYOUTS = """
+**Data sets**, by name, and what their folders hold (as their authors publish them):
+
+- `ffpp-c0`, `ffpp-c23`, `ffpp-c40`: original_sequences, manipulated_sequences, splits/*.json;
+  also `ffpp-originals-c23`, `faceshifter-c23`, and `dfd-c23` with the actors
+- `celeb-df-v1`, `celeb-df-v2`: Celeb-real, Celeb-synthesis, YouTube-real,
+  List_of_testing_videos.txt
+- `dfdc`: dfdc_train_part_*/metadata.json, test/labels.csv; `dfdc-preview`: dataset.json
+- `deeperforensics`: manipulated_videos, lists/splits; fakes only, so add `ffpp-originals-c23`
+- a `manifest.csv` with columns file, split (train, val or test), label (real or fake), and as far
+  as known group, kind, generator, pair_id
+"""
 
 
-@app.command()
+@app.command(epilog=_LAYOUTS)
 @readable
 def prepare(
-    clips: ClipsArgument,
+    datasets: DatasetsArgument,
     recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
     work: WorkOption = Path("out/training"),
-    part: Annotated[int, typer.Option(min=0, help="Which share of the windows to make.")] = 0,
-    parts: Annotated[int, typer.Option(min=1, help="How many processes share them.")] = 1,
+    processes: ProcessesOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is there and what is wrong with it.")
+    ] = False,
+    part: Annotated[
+        int, typer.Option(min=0, help="styleflow-live: which share of its windows to make.")
+    ] = 0,
+    parts: Annotated[
+        int, typer.Option(min=1, help="styleflow-live: how many commands share them.")
+    ] = 1,
 ) -> None:
-    """Make what a training run needs from a folder of clips, once.
+    """Make what a training run needs, once: pictures around the face, landmarks, aligned crops.
 
-    Crops, landmarks and pseudo-fakes are kept in the work folder; what is there already is kept.
+    What is there already is kept, so an interrupted run goes on where it stopped; Ctrl-C is safe
+    at any time. Every video that is left out is counted by reason and listed in
+    `WORK/refused.csv`. Validation takes the data set's own part, the people that the recipe holds
+    out, or a tenth of all groups; test videos are left alone.
+
+    Example: `styleflow prepare ffpp-c23=data/FF++ --recipe configs/train/caddm.yaml`
     """
-    from cli.prepare import run
+    from cli import prepare as command
 
-    run(recipe, clips, work, part, parts)
+    if check:
+        command.check(datasets, recipe)
+    else:
+        command.run(datasets, recipe, work, processes, (part, parts))
+
+
+@app.command(epilog=_LAYOUTS)
+@readable
+def train(
+    datasets: DatasetsArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="The checkpoint to write; out/DETECTOR.safetensors if not.")
+    ] = None,
+    version: Annotated[
+        str, typer.Option(help="styleflow-live: what the checkpoint calls itself.")
+    ] = "local",
+    recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
+    work: WorkOption = Path("out/training"),
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="A trial: at most so many steps per stage, in WORK/trial-STEPS."),
+    ] = None,
+    processes: ProcessesOption = None,
+) -> None:
+    """Train a detector from data sets and a recipe; takes hours, and may be interrupted.
+
+    Prepares what is missing first. `WORK` keeps each stage's log (`log.csv`: step, name, value),
+    a picture of the run (`training.png`) and all that is needed to go on. On a CPU a resumed run
+    ends in the same bits as one that was never interrupted. Training stops early when the video
+    AUC on validation videos no longer rises, where the recipe says so.
+
+    Score with the result: `styleflow analyze CLIP --detector DETECTOR --weights FILE`.
+
+    Example: `styleflow train ../shared/clips`, the shipped default from its folder of clips.
+    """
+    from cli.train import Wanted, run
+
+    run(Wanted(datasets, recipe, work, out, version, steps, processes))
 
 
 @app.command()
 @readable
-def train(
-    clips: ClipsArgument,
-    out: Annotated[Path, typer.Option(help="The checkpoint to write.")] = Path(
-        "out/styleflow-live.safetensors"
-    ),
-    version: Annotated[str, typer.Option(help="What the checkpoint calls itself.")] = "local",
-    recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
-    work: WorkOption = Path("out/training"),
+def preview(
+    video: Annotated[
+        Path | None, typer.Argument(help="Whose face is faked; the demo's portrait when left out.")
+    ] = None,
+    other: Annotated[
+        Path | None,
+        typer.Option(
+            help="A video of somebody else, who lends a face; else the portrait mirrored."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("pseudo-fakes.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Decides every draw.")] = 0,
 ) -> None:
-    """Train styleflow-live on real clips and pseudo-fakes made from them; takes hours.
+    """Show what a model is taught: every kind of pseudo-fake of one video, as one picture.
 
-    Score with the result: `styleflow analyze CLIP --detector styleflow-live --weights FILE`.
+    A row per kind: four moments, what was replaced (red), how it differs from the real clip, and
+    the same after camera and codec, which real and fake suffer alike. Redrawing networks are
+    trained only with a recipe; here a blur stands in for them.
     """
-    from cli.train import run
+    from cli.preview import run
 
-    run(recipe, clips, work, out, version)
+    run(video, other, out, seed, Console(stderr=True))
 
 
 def main() -> None:

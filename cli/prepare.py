@@ -1,65 +1,174 @@
-"""`styleflow prepare`: what a training run needs, made once; and a preview of pseudo-fakes."""
+"""`styleflow prepare`: what a training run needs, made once."""
 
 from __future__ import annotations
 
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
 from rich.console import Console
+from rich.table import Table
 
+from cli.progress import ProgressBoard
+from styleflow.data.datasets.catalogue import manifest_of, open_dataset
 from styleflow.data.face_weights import load_finder
-from styleflow.data.prepare import follow_face, read_frames
-from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait
-from styleflow.errors import VideoUnusable
-from styleflow.training.pipeline import Workshop, preview
-from styleflow.training.recipe import PreviewSettings, read_recipe
+from styleflow.data.index import Index, Refusal, groups_of, merged
+from styleflow.data.partition import Partition, partition
+from styleflow.data.prepare import frame_rate
+from styleflow.data.prepared import UNREADABLE, PreparedVideo, prepare_entries
+from styleflow.errors import DatasetUnusable, VideoUnusable
+from styleflow.training.methods import held_out, method_of, prepare_settings, read_recipe
+from styleflow.training.pipeline import Workshop
+
+REFUSED = "refused.csv"
+_SHOWN = 20  # refusals that are listed on the terminal; the file has all of them
 
 
-def run(recipe: Path, clips: Path, work: Path, part: int = 0, parts: int = 1) -> None:
+@dataclass(frozen=True, slots=True)
+class PreparedSplits:
+    """The videos of a training run."""
+
+    training: tuple[PreparedVideo, ...]
+    validation: tuple[PreparedVideo, ...]
+
+
+def run(
+    places: Sequence[str],
+    recipe: Path,
+    work: Path,
+    processes: int | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> None:
     """Make what training needs; what is there already is kept.
 
     Args:
+        places: data sets, as `open_dataset` takes them.
         recipe: YAML file of `configs/train/`.
-        clips: folder with `manifest.csv` and `faces.csv`.
         work: folder of results.
-        part: which share of the windows is made here.
-        parts: how many processes share them.
+        processes: how many work at a time; as many as there are cores when None.
+        share: of training windows, for styleflow-live: which one, and of how many.
     """
     out = Console(stderr=True)
-    shop = Workshop(clips, work, read_recipe(recipe), load_finder(), lambda text: out.log(text))
-    with out.status(f"preparing {clips}"):
-        shop.prepare(part, parts)
+    plan = read_recipe(recipe)
+    with ProgressBoard(out) as board:
+        if method_of(plan).run is None:
+            Workshop(clips_of(places), work, plan, load_finder(), board.tell).prepare(*share)
+        else:
+            prepare_videos(places, plan, work, processes, board, out)
     out.print(f"prepared: {work}", markup=False, highlight=False)
 
 
-def sheet(video: Path, portrait: Path, picture: Path, settings: PreviewSettings) -> None:
-    """Write a contact sheet of every kind of pseudo-fake of one video.
+def check(places: Sequence[str], recipe: Path) -> None:
+    """Say what data sets hold and what is wrong with them; opens every video, writes nothing.
 
     Args:
-        video: whose face is faked.
-        portrait: a video of somebody else, whose first face is lent.
-        picture: the PNG to write.
-        settings: size and seed.
+        places: data sets, as `open_dataset` takes them.
+        recipe: YAML file; it may hold people out.
+    """
+    out = Console(stderr=True)
+    parts = _split(places, read_recipe(recipe), out)
+    entries = (*parts.training, *parts.validation)
+    refusals: list[Refusal] = []
+    with ProgressBoard(out) as board:
+        count = board.counting("opening")
+        for done, entry in enumerate(entries, start=1):
+            try:
+                frame_rate(entry.path)
+            except VideoUnusable as error:
+                refusals.append(Refusal(0, entry.path.name, UNREADABLE, error.reason))
+            count(done, len(entries))
+    show_refusals(Index((), (*parts.refusals, *refusals)), out)
+
+
+def prepare_videos(
+    places: Sequence[str],
+    recipe: Any,
+    work: Path,
+    processes: int | None,
+    board: ProgressBoard,
+    out: Console,
+) -> PreparedSplits:
+    """Return the videos that a recipe trains on and validates with, prepared.
 
     Raises:
-        VideoUnusable: a video cannot be read or shows no face, or the picture cannot be written.
+        DatasetUnusable: nothing is left to train on.
     """
-    finder = load_finder()
-    clips = []
-    for path in (video, portrait):
-        frames = read_frames(path, settings.frames)
-        face = follow_face(frames, finder)
-        if face is None:
-            raise VideoUnusable(path, "it shows no face")
-        clips.append(FaceClip(frames, face.meshes))
-    clip, other = clips
-    materials = Materials([Portrait(other.frames[0], other.meshes[0])], [_coarse])
-    image = preview(clip, materials, np.random.default_rng(settings.seed), settings.size_px)
-    if not cv2.imwrite(str(picture), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise VideoUnusable(picture, "the contact sheet cannot be written")
+    load_finder()  # says what is missing before any process starts
+    parts = _split(places, recipe, out)
+    made = prepare_entries(
+        (*parts.training, *parts.validation),
+        prepare_settings(recipe),
+        work / "videos",
+        load_finder,
+        processes or len(os.sched_getaffinity(0)),
+        board.counting("preparing"),
+    )
+    refused = Index((), (*parts.refusals, *made.refusals))
+    show_refusals(refused, out)
+    write_refusals(refused, work / REFUSED)
+    trained = set(parts.training)
+    splits = PreparedSplits(
+        tuple(v for v in made.videos if v.entry in trained),
+        tuple(v for v in made.videos if v.entry not in trained),
+    )
+    if not splits.training:
+        raise DatasetUnusable(Path(places[0]), "no video is left to train on")
+    return splits
 
 
-def _coarse(frames: np.ndarray) -> np.ndarray:
-    """Stand in for a redrawing network, which a preview has not trained."""
-    return np.stack([cv2.resize(cv2.pyrDown(f), f.shape[1::-1]) for f in frames])
+def clips_of(places: Sequence[str]) -> Path:
+    """Return the one folder of clips and stills that styleflow-live is trained from.
+
+    Raises:
+        DatasetUnusable: there are several, or it is none.
+    """
+    if len(places) != 1:
+        raise DatasetUnusable(
+            Path(places[1]),
+            "styleflow-live is trained from one folder with manifest.csv and faces.csv",
+        )
+    return manifest_of(Path(places[0])).parent
+
+
+def show_refusals(index: Index, out: Console) -> None:
+    """Print how often each reason occurs, and the first refusals one by one."""
+    if not index.refusals:
+        return
+    table = Table(title="left out", title_justify="left", box=None)
+    table.add_column("count", justify="right")
+    table.add_column("reason")
+    for reason, count in index.reasons().items():
+        table.add_row(str(count), reason)
+    out.print(table)
+    for refusal in index.refusals[:_SHOWN]:
+        detail = f" ({refusal.detail})" if refusal.detail else ""
+        out.print(f"  {refusal.file}: {refusal.reason}{detail}", markup=False, highlight=False)
+    if len(index.refusals) > _SHOWN:
+        out.print(f"  and {len(index.refusals) - _SHOWN} more", highlight=False)
+
+
+def write_refusals(index: Index, path: Path) -> None:
+    """Write every refusal to a CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("row", "file", "reason", "detail"))
+        rows.writerows((r.row, r.file, r.reason, r.detail) for r in index.refusals)
+
+
+def _split(places: Sequence[str], recipe: Any, out: Console) -> Partition:
+    """Open data sets, say what they hold, and decide what is trained on."""
+    index = merged(open_dataset(place) for place in places)
+    parts = partition(index, held_out(recipe))
+    parts = Partition(parts.training, parts.validation, (*index.refusals, *parts.refusals))
+    for name, entries in (("training", parts.training), ("validation", parts.validation)):
+        fakes = sum(entry.label for entry in entries)
+        out.print(
+            f"{name}: {len(entries) - fakes} real and {fakes} fake videos "
+            f"of {len(groups_of(entries))} groups",
+            highlight=False,
+        )
+    return parts

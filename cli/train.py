@@ -1,39 +1,82 @@
-"""`styleflow train`: from prepared windows to a checkpoint, with a picture of the run."""
+"""`styleflow train`: from data sets to a checkpoint, with a picture of the run."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import torch
 from rich.console import Console
 
+from cli.prepare import clips_of, prepare_videos
+from cli.progress import ProgressBoard
 from styleflow.checkpoint import save
 from styleflow.data.face_weights import load_finder
 from styleflow.training.loop import read_log
+from styleflow.training.methods import Method, method_of, read_recipe
 from styleflow.training.pipeline import Workshop
-from styleflow.training.recipe import read_recipe
+from styleflow.training.recipe import shortened
 
 
-def run(recipe: Path, clips: Path, work: Path, checkpoint: Path, version: str) -> None:
-    """Prepare what is missing, train every stage, and write the checkpoint.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for.
 
-    Args:
+    Attributes:
+        places: data sets, as `open_dataset` takes them.
         recipe: YAML file of `configs/train/`.
-        clips: folder with `manifest.csv` and `faces.csv`.
         work: folder of results; an interrupted run goes on from there.
-        checkpoint: the file to write.
-        version: what the checkpoint calls itself.
+        out: the checkpoint to write; `out/` and its own name when None.
+        version: what a styleflow-live checkpoint calls itself.
+        steps: for a trial, steps per stage at most.
+        processes: how many prepare videos; as many as there are cores when None.
     """
-    out = Console(stderr=True)
+
+    places: Sequence[str]
+    recipe: Path
+    work: Path
+    out: Path | None = None
+    version: str = "local"
+    steps: int | None = None
+    processes: int | None = None
+
+
+def run(wanted: Wanted) -> None:
+    """Prepare what is missing, train every stage, and write the checkpoint."""
+    console = Console(stderr=True)
     torch.set_flush_denormal(True)
-    shop = Workshop(clips, work, read_recipe(recipe), load_finder(), lambda text: out.log(text))
-    with out.status(f"training on {clips}"):
-        shop.prepare()
-        trained = shop.train(version)
-    save(trained, checkpoint)
+    recipe = read_recipe(wanted.recipe)
+    method, work = method_of(recipe), wanted.work
+    if wanted.steps is not None:
+        # A trial's weights and windows must never be taken for the real run's.
+        recipe, work = shortened(recipe, wanted.steps), work / f"trial-{wanted.steps}"
+    with ProgressBoard(console) as board:
+        made = _follow(method, recipe, wanted, work, board, console)
     plot(work, work / "training.png")
-    out.print(f"wrote {checkpoint} ({trained.sha256[:12]})", markup=False, highlight=False)
+    out = wanted.out or Path("out") / made.name
+    if out.resolve() != made.resolve():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made, out)
+    console.print(f"wrote {out}", markup=False, highlight=False)
+
+
+def _follow(
+    method: Method, recipe: Any, wanted: Wanted, work: Path, board: ProgressBoard, out: Console
+) -> Path:
+    """Follow a recipe and return the checkpoint in the work folder."""
+    if method.run is None:
+        shop = Workshop(clips_of(wanted.places), work, recipe, load_finder(), board.tell)
+        shop.prepare()
+        made = work / "styleflow-live.safetensors"
+        save(shop.train(wanted.version), made)
+        return made
+    splits = prepare_videos(wanted.places, recipe, wanted.work, wanted.processes, board, out)
+    work.mkdir(parents=True, exist_ok=True)
+    return method.run(recipe, splits.training, splits.validation, work, board.tell)
 
 
 def plot(work: Path, picture: Path) -> None:
@@ -41,7 +84,7 @@ def plot(work: Path, picture: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    logs = {path.parent.name: read_log(path) for path in sorted(work.glob("*/log.csv"))}
+    logs = {str(path.parent.relative_to(work)): read_log(path) for path in _logs(work)}
     if not logs:
         return
     figure, panels = plt.subplots(
@@ -51,7 +94,14 @@ def plot(work: Path, picture: Path) -> None:
         for name in sorted({row[1] for row in rows}):
             steps, values = zip(*((s, v) for s, n, v in rows if n == name), strict=True)
             panel.plot(steps, values, label=name)
-        panel.set_title(stage, loc="left")
+        panel.set_title("training" if stage == "." else stage, loc="left")
+        panel.set_xlabel("optimiser steps")
         panel.legend(frameon=False)
     figure.savefig(picture, dpi=110)
     plt.close(figure)
+
+
+def _logs(work: Path) -> list[Path]:
+    """Return the logs of a run's stages, without those of trials beside it."""
+    found = [work / "log.csv", *sorted(work.glob("*/log.csv"))]
+    return [path for path in found if path.is_file() and not path.parent.name.startswith("trial-")]

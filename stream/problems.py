@@ -27,6 +27,8 @@ from stream.events import AbstainReason, ConnectionState, ReasonCode, Rung
 from styleflow.detector import ModelCard, TrainingStatus
 from styleflow.errors import (
     CheckpointInvalid,
+    DatasetUnknown,
+    DatasetUnusable,
     DetectorWeightsMissing,
     EnsembleInvalid,
     LabelsMissing,
@@ -35,6 +37,7 @@ from styleflow.errors import (
     VideoUnusable,
     WeightsMissing,
     WeightsUnusable,
+    WorkersLost,
 )
 from styleflow.errors import (
     DetectorUnknown as PublicationUnknown,
@@ -263,6 +266,16 @@ def describe(error: BaseException) -> Problem:
                 str(error),
                 "Fit it again with `styleflow ensemble fit`, or leave out ensemble",
                 status=500,
+            )
+        case WorkersLost():
+            return Problem("workers_lost", "Preparing has stopped", str(error), "", status=500)
+        case DatasetUnusable() | DatasetUnknown():
+            return Problem(
+                "dataset",
+                "The data set cannot be used",
+                str(error),
+                "`styleflow prepare --help` says how each is laid out",
+                status=422,
             )
         case PublicationUnknown():
             return Problem(

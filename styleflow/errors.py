@@ -8,6 +8,9 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
+    ├── DatasetUnusable        a data set that is not where or what it should be
+    ├── DatasetUnknown         a name that no data set has
+    ├── WorkersLost            processes that ended on their own
     ├── VideoUnusable          a video or picture of a data set that cannot be read
     ├── RecipeInvalid          a training recipe that cannot be followed
     ├── LabelsMissing          videos of one label only, where training needs both
@@ -89,6 +92,41 @@ class WeightsUnusable(StyleflowError):
 
     def __str__(self) -> str:
         return f"{self.model} weights: {self.reason}"
+
+
+@dataclass(eq=False)
+class DatasetUnusable(StyleflowError):
+    """A folder or file of a data set cannot be used; `reason` says why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(eq=False)
+class DatasetUnknown(StyleflowError):
+    """No data set has this name."""
+
+    name: str
+    known: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"there is no data set {self.name!r}; known: {', '.join(self.known)}"
+
+
+@dataclass(eq=False)
+class WorkersLost(StyleflowError):
+    """A working process ended on its own; what was finished is kept."""
+
+    processes: int
+
+    def __str__(self) -> str:
+        return (
+            f"one of {self.processes} processes ended on its own, perhaps for want of memory; "
+            "what is finished is kept: go on with fewer, --processes 1 at the least"
+        )
 
 
 @dataclass(eq=False)

@@ -7,18 +7,20 @@ real window and to the pseudo-fake made from it.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from styleflow.data.prepare import Frames
 from styleflow.faces.face import Image
 
 _PRESETS = ("superfast", "veryfast", "faster")
-
+_DROPS, _LOSSY = 1, 2  # streams of random numbers beside that of the noise
+_WORST_DROP = 0.25  # beyond it calls fall apart, and nobody goes on looking
 
 MACROBLOCK_PX = 16
 """H.264 codes squares of this side."""
@@ -36,7 +38,8 @@ class Damage:
         saturation: factor on colourfulness.
         crf: quality of the H.264 encoding, lower is better; None leaves it out.
         preset: speed of the encoder, in x264's words.
-        seed: of the noise.
+        drop: share of frames that never arrive; the one before stays, as a call shows it.
+        seed: of noise and drops.
     """
 
     scale: float = 1.0
@@ -46,13 +49,26 @@ class Damage:
     saturation: float = 1.0
     crf: int | None = None
     preset: str = "veryfast"
+    drop: float = 0.0
     seed: int = 0
 
     def apply(self, frames: Frames) -> Frames:
         """Return damaged pictures, `(T, H', W', 3)`; H' and W' follow `scale` in steps of 16."""
         rng = np.random.default_rng(self.seed)
         worn = np.stack([self._wear(frame, rng) for frame in frames])
-        return worn if self.crf is None else through_h264(worn, self.crf, self.preset)
+        coded = worn if self.crf is None else through_h264(worn, self.crf, self.preset)
+        return coded if self.drop == 0 else coded[self.shown(len(coded))]
+
+    def shown(self, frames: int) -> NDArray[np.int64]:
+        """Return which frame is seen at each moment, `(frames,)`; whoever has masks needs it too.
+
+        The first always arrives. Drops do not depend on the pictures, so that a real window and
+        its pseudo-fakes freeze at the same moments.
+        """
+        rng = np.random.default_rng([self.seed, _DROPS])
+        arrived = rng.random(frames) >= self.drop
+        arrived[:1] = True
+        return np.maximum.accumulate(np.where(arrived, np.arange(frames), 0))
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of damaged pictures; both are whole macroblocks."""
@@ -77,9 +93,15 @@ class Damage:
         return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
 
 
-def random_damage(rng: np.random.Generator) -> Damage:
-    """Draw a damage: always a codec, sometimes what comes before it."""
-    return Damage(
+def random_damage(rng: np.random.Generator, drops: float = 0.0) -> Damage:
+    """Draw a damage: always a codec, sometimes what comes before it or what is lost after it.
+
+    Args:
+        rng: chooses.
+        drops: share of draws in which frames are dropped. They take nothing from `rng`, so that
+            what else is drawn stays the same.
+    """
+    damage = Damage(
         scale=float(rng.uniform(0.5, 1.0)) if rng.random() < 0.4 else 1.0,
         blur=float(rng.uniform(0.3, 1.1)) if rng.random() < 0.25 else 0.0,
         noise=float(rng.uniform(0.5, 6.0)) if rng.random() < 0.25 else 0.0,
@@ -89,6 +111,10 @@ def random_damage(rng: np.random.Generator) -> Damage:
         preset=str(rng.choice(_PRESETS)),
         seed=int(rng.integers(2**31)),
     )
+    lossy = np.random.default_rng([damage.seed, _LOSSY])
+    if lossy.random() < drops:
+        return replace(damage, drop=float(lossy.uniform(0.02, _WORST_DROP)))
+    return damage
 
 
 def through_h264(frames: Frames, crf: int, preset: str = "veryfast", rate: int = 25) -> Frames:

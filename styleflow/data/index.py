@@ -7,7 +7,8 @@ counted, so that nothing is skipped in silence.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One row that is no entry, and why."""
+    """One row or file that is no entry, and why.
+
+    Attributes:
+        row: where it stands in a list; 0 when the data set is a folder.
+        file: which one, relative to the data set's folder.
+        reason: what is wrong, in words that can be counted.
+        detail: what is wrong with this one in particular.
+    """
 
     row: int
     file: str
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,19 @@ class Index:
     def of(self, *splits: str) -> tuple[Entry, ...]:
         """Return the entries of some splits, in the index's order."""
         return tuple(entry for entry in self.entries if entry.split in splits)
+
+    def reasons(self) -> Mapping[str, int]:
+        """Return how many refusals there are for each reason, the most frequent first."""
+        return dict(Counter(refusal.reason for refusal in self.refusals).most_common())
+
+
+def merged(indexes: Iterable[Index]) -> Index:
+    """Return several indexes as one, in order."""
+    known = tuple(indexes)
+    return Index(
+        tuple(entry for index in known for entry in index.entries),
+        tuple(refusal for index in known for refusal in index.refusals),
+    )
 
 
 def read_manifest(manifest: Path) -> Index:

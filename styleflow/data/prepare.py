@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ Frames = NDArray[np.uint8]
 
 _VERSION = 1  # counts up when the same file would give other landmarks
 _MESH_POINTS = 468
+_BLOCK = 1 << 20  # bytes of a file that are held at a time while it is hashed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,14 +83,45 @@ def read_frames(path: Path, limit: int | None = None) -> Frames:
     Raises:
         VideoUnusable: it cannot be opened or decoded, or holds no picture.
     """
+    return np.stack(list(stream_frames(path, limit)))
+
+
+def stream_frames(path: Path, limit: int | None = None) -> Iterator[Image]:
+    """Yield the pictures of a video, in order, one at a time in memory.
+
+    Args:
+        path: any file that FFmpeg reads.
+        limit: at most so many; all when None.
+
+    Raises:
+        VideoUnusable: it cannot be opened or decoded, or holds no picture.
+    """
+    empty = True
     try:
         with av.open(str(path)) as container:
-            frames = list(_pictures(container, limit))
+            for picture in _pictures(container, limit):
+                empty = False
+                yield picture
     except (av.FFmpegError, OSError, IndexError) as error:
         raise VideoUnusable(path, str(error)) from error
-    if not frames:
+    if empty:
         raise VideoUnusable(path, "it holds no picture")
-    return np.stack(frames)
+
+
+def frame_rate(path: Path) -> float:
+    """Return how many frames a second a video claims to have; opens it and decodes nothing.
+
+    Raises:
+        VideoUnusable: it cannot be opened, holds no video, or does not say.
+    """
+    try:
+        with av.open(str(path)) as container:
+            rate = container.streams.video[0].average_rate
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise VideoUnusable(path, str(error)) from error
+    if not rate:
+        raise VideoUnusable(path, "it does not say how many frames a second it has")
+    return float(rate)
 
 
 def _pictures(container: av.container.InputContainer, limit: int | None) -> Iterator[Image]:
@@ -100,27 +132,31 @@ def _pictures(container: av.container.InputContainer, limit: int | None) -> Iter
         yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
-def follow_face(frames: Sequence[Image] | Frames, finder: FaceFinder) -> FacePath | None:
+def follow_face(frames: Iterable[Image] | Frames, finder: FaceFinder) -> FacePath | None:
     """Return where the largest face of a video is in every frame; None when there is none.
 
     Args:
-        frames: consecutive pictures, RGB uint8.
+        frames: consecutive pictures, RGB uint8; each is looked at once, so they may be a stream.
         finder: finds it, and finds it again where it was lost.
     """
-    meshes = np.zeros((len(frames), _MESH_POINTS, 2), np.float32)
-    found = np.zeros(len(frames), np.bool_)
+    meshes: list[NDArray[np.float32]] = []
+    seen: list[int] = []
     face: Face | None = None
-    for t, frame in enumerate(frames):
+    count = 0
+    for frame in frames:
         faces = finder.follow(frame, [face]) if face is not None else ()
         faces = faces or finder.find(frame)
         face = max(faces, key=lambda f: f.box.area, default=None)
         if face is not None and face.mesh is not None:
-            meshes[t], found[t] = face.mesh, True
-    if not found.any():
+            meshes.append(face.mesh.astype(np.float32))
+            seen.append(count)
+        count += 1
+    if not seen:
         return None
-    seen = np.flatnonzero(found)
-    nearest = np.searchsorted(seen, np.arange(len(frames)), side="right") - 1
-    return FacePath(meshes[seen[np.maximum(nearest, 0)]], found)
+    found = np.zeros(count, np.bool_)
+    found[seen] = True
+    nearest = np.searchsorted(seen, np.arange(count), side="right") - 1
+    return FacePath(np.stack(meshes)[np.maximum(nearest, 0)], found)
 
 
 def plan_crops(path: FacePath, fps: float, cadence_hz: float) -> CropPlan:
@@ -185,7 +221,9 @@ def cached_path(video: Path, cache: Path, make: Callable[[], FacePath | None]) -
 def content_key(video: Path) -> str:
     """Return a short name for a file's content under this version of the preparation."""
     sha = hashlib.sha256(f"v{_VERSION}".encode())
-    sha.update(video.read_bytes())
+    with video.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha.update(block)
     return sha.hexdigest()[:24]
 
 

@@ -96,10 +96,11 @@ def _finish(
 ) -> Window:
     damaged = damage.apply(frames)[:: spec.stride]
     height, width = frames.shape[1:3]
-    scaled = _rescaled(anchor, damaged.shape[1] / height, damaged.shape[2] / width)
+    scaled = rescaled(anchor, damaged.shape[1] / height, damaged.shape[2] / width)
     crops = np.stack([warp(frame, scaled, spec.size_px) for frame in damaged])
     small = spec.size_px // MASK_STRIDE
-    cropped = [warp_mask(mask, anchor, small) for mask in masks[:: spec.stride]]
+    shown = masks[damage.shown(len(masks))]
+    cropped = [warp_mask(mask, anchor, small) for mask in shown[:: spec.stride]]
     return Window(kind, crops, np.stack(cropped))
 
 
@@ -110,8 +111,14 @@ def warp_mask(mask: NDArray[np.uint8], anchor: Transform, size_px: int) -> NDArr
     return np.asarray(small, np.uint8)
 
 
-def _rescaled(anchor: Transform, vertical: float, horizontal: float) -> Transform:
-    """Return the anchor for pictures of another size; cv2 counts from pixel centres."""
+def rescaled(anchor: Transform, vertical: float, horizontal: float) -> Transform:
+    """Return an anchor for pictures of another size; cv2 counts from pixel centres.
+
+    Args:
+        anchor: for pictures as they were.
+        vertical: new height over old.
+        horizontal: new width over old.
+    """
     turn = anchor[:, :2] / np.array([horizontal, vertical])
     half = np.array([horizontal, vertical]) / 2 - 0.5
     return np.column_stack([turn, anchor[:, 2] - turn @ half])

@@ -44,6 +44,8 @@ class LoopSettings:
         log_every: steps per row of the log.
         validate_every: steps between validations; 0 never validates.
         patience: validations without improvement after which training stops.
+        save_every: steps after which everything is saved at the latest; an interrupted run goes
+            on from there. Every validation saves too.
         optimiser: which one steps.
         betas: memory of `adamw` and `adam` for gradients and their squares.
         momentum: of `sgd`, Nesterov's kind; 0 for none.
@@ -66,6 +68,7 @@ class LoopSettings:
     log_every: int = 50
     validate_every: int = 0
     patience: int = 5
+    save_every: int = 500
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.9
@@ -86,7 +89,10 @@ class Task(Protocol):
         ...
 
     def validate(self, network: nn.Module) -> float:
-        """Return how good a network is; more is better."""
+        """Return how good a network is, more is better: the video AUC wherever there are videos.
+
+        Training stops early on it.
+        """
         ...
 
 
@@ -169,6 +175,8 @@ def train(
             run.step % settings.validate_every == 0 or run.step == settings.steps
         ):
             _validate(task, run, log, observer)
+            _save(run, saved)
+        elif run.step % settings.save_every == 0:
             _save(run, saved)
     _save(run, saved)
     return run.best if settings.validate_every else run.average
@@ -275,6 +283,8 @@ def _follow(average: nn.Module, network: nn.Module, kept: float) -> None:
 
 def _validate(task: Task, run: _Run, log: _Log, observer: Observer | None) -> None:
     score = task.validate(run.average)
+    if math.isnan(score):
+        raise ValueError(f"validation at step {run.step} gave no number, so nothing can be chosen")
     if score > run.best_score:
         run.best_score, run.stale = score, 0
         run.best.load_state_dict(run.average.state_dict())

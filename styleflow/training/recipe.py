@@ -1,16 +1,16 @@
 """Recipes: everything that decides what a training run does, frozen and typed.
 
 A recipe is read from a YAML file in `configs/train/`; a key that does not exist is an error that
-names it. Together with the data and the machine's arithmetic it decides every weight.
+names it. Together with the data and the machine's arithmetic it decides every weight. Which
+recipes there are, and how each is followed, stands in `methods.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
@@ -36,21 +36,6 @@ class WindowCounts:
     fakes: int = 3
     validation: int = 1
     per_shard: int = 8
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewSettings:
-    """How a contact sheet of pseudo-fakes is drawn.
-
-    Attributes:
-        frames: how much of the video is used.
-        size_px: side of each picture.
-        seed: decides the draws.
-    """
-
-    frames: int = 40
-    size_px: int = 160
-    seed: int = 0
 
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -98,21 +83,35 @@ class StyleFlowLiveRecipe:
     prior: float = 0.5
 
 
-def read_recipe(path: Path) -> StyleFlowLiveRecipe:
-    """Return the recipe of a YAML file.
+Recipe = TypeVar("Recipe")
+
+
+def recipe_as(kind: type[Recipe], document: object, path: Path) -> Recipe:
+    """Return what a YAML document says as a recipe of some type.
+
+    Args:
+        kind: a frozen, typed recipe.
+        document: keys and values; None says nothing.
+        path: named in errors.
 
     Raises:
-        RecipeInvalid: there is no such file, it is no YAML, or a key or value is wrong.
+        RecipeInvalid: a key or value is wrong.
     """
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        recipe: StyleFlowLiveRecipe = TypeAdapter(StyleFlowLiveRecipe).validate_python(
-            document or {}
-        )
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeInvalid(path, str(error)) from error
+        return TypeAdapter(kind).validate_python(document or {})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RecipeInvalid(path, f"{where}: {first['msg']}") from error
-    return recipe
+
+
+def shortened(recipe: Recipe, steps: int) -> Recipe:
+    """Return a recipe for a trial: no stage of it takes more than so many steps."""
+    assert is_dataclass(recipe)
+    stages = {
+        name: replace(value, steps=min(value.steps, steps))
+        for name, value in vars(recipe).items()
+        if isinstance(value, LoopSettings)
+    }
+    cut: Recipe = replace(recipe, **stages)  # type: ignore[type-var]
+    return cut

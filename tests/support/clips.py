@@ -1,8 +1,13 @@
 """Small synthetic face clips for training code: a textured disc with landmarks that move."""
 
+from pathlib import Path
+
+import av
 import numpy as np
 
 from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait
+from styleflow.faces.face import Box, Face
+from styleflow.faces.mesh import five_points
 
 SIZE = 96
 _FIVE = {33: (-0.5, 0.0), 133: (-0.5, 0.0), 362: (0.5, 0.0), 263: (0.5, 0.0)}
@@ -35,3 +40,28 @@ def materials(seed: int = 0) -> Materials:
         [Portrait(other.frames[0], other.meshes[0])],
         [lambda frames: (frames // 2 + np.roll(frames, 1, axis=2) // 2).astype(np.uint8)],
     )
+
+
+def write_video(path: Path, frames: np.ndarray, rate: int = 25) -> Path:
+    """Write pictures, `(T, H, W, 3)` RGB uint8, as H.264, and return the path."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = frames.shape[1:3]
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+class MiddleFinder:
+    """Always sees one face in the middle; unless the picture is black, which shows none."""
+
+    def find(self, image, tiles=0, known=()):
+        if image.mean() < 16:
+            return ()
+        height = image.shape[0]
+        mesh = mesh_at(height * 0.45, height * 0.4, height * 0.25).astype(np.float64)
+        return (Face(Box(0, 0, height, height), five_points(mesh), 0.9, mesh),)
+
+    def follow(self, image, faces):
+        return self.find(image)

@@ -149,6 +149,7 @@ MAY_START = {
     "stream.supervisor": "runs the analyzer",
     "web.sockets": "one task group per client connection, ended with it",
     "web.predict": "one worker thread at a time behind a bounded queue",
+    "styleflow.data.parallel": "processes that prepare videos, for as long as a command runs",
     "cli": "asyncio.run and the server are started at the root",
 }
 

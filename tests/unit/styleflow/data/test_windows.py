@@ -1,5 +1,7 @@
 """Promises of damage, training windows and where they are kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,36 @@ def test_sizes_are_even():
 def test_no_damage_changes_nothing():
     frames = face_clip(2).frames
     assert np.array_equal(Damage().apply(frames), frames)
+
+
+def test_dropped_frames_leave_the_one_before():
+    damage = Damage(drop=0.5, seed=1)
+    frames = face_clip(20).frames
+    shown = damage.shown(20)
+    assert shown[0] == 0
+    assert (np.diff(shown) >= 0).all()
+    assert (shown <= np.arange(20)).all()
+    assert 4 < len(set(shown)) < 16
+    assert np.array_equal(damage.apply(frames), frames[shown])
+    assert not np.array_equal(shown, Damage(drop=0.5, seed=2).shown(20))
+
+
+def test_real_and_fake_freeze_at_the_same_moments_and_masks_with_them():
+    real, fake = _family(0, Damage(drop=0.5, seed=4), ("swap",))
+    frozen = [t for t in (1, 2) if np.array_equal(real.crops[t], real.crops[t - 1])]
+    assert frozen
+    for t in frozen:
+        assert np.array_equal(fake.crops[t], fake.crops[t - 1])
+        assert np.array_equal(fake.masks[t], fake.masks[t - 1])
+
+
+def test_asking_for_drops_changes_nothing_else_that_is_drawn():
+    one, two = (np.random.default_rng(7) for _ in range(2))
+    pairs = [(random_damage(one), random_damage(two, drops=0.5)) for _ in range(40)]
+    assert all(plain == replace(lossy, drop=0.0) for plain, lossy in pairs)
+    share = np.mean([lossy.drop > 0 for _, lossy in pairs])
+    assert 0.3 < share < 0.7
+    assert one.random() == two.random()
 
 
 def test_a_family_begins_with_the_real_window():

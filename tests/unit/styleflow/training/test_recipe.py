@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from styleflow.errors import RecipeInvalid
-from styleflow.training.recipe import StyleFlowLiveRecipe, read_recipe
+from styleflow.training.methods import read_recipe
+from styleflow.training.recipe import StyleFlowLiveRecipe, shortened
 
 SHIPPED = Path(__file__).parents[4] / "configs" / "train" / "styleflow-live.yaml"
 
@@ -49,3 +50,12 @@ def test_the_shipped_recipe_can_be_read():
     recipe = read_recipe(SHIPPED)
     assert recipe.dimensions.content is not None
     assert recipe.held_out
+
+
+def test_a_trial_cuts_every_stage_and_nothing_else():
+    recipe = read_recipe(SHIPPED)
+    trial = shortened(recipe, 200)
+    assert {trial.style.steps, trial.content.steps, trial.redrawing.steps} == {200}
+    assert trial.fusion == recipe.fusion  # shorter already
+    assert trial.style.learning_rate == recipe.style.learning_rate
+    assert trial.counts == recipe.counts

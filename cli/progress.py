@@ -1,0 +1,66 @@
+"""A bar per stage on the terminal, with what is said between them above."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from styleflow.training.progress import StepText
+
+
+class ProgressBoard:
+    """Draws how far each stage of a command is; a context manager.
+
+    Args:
+        console: where it is drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            console=console,
+        )
+
+    def __enter__(self) -> ProgressBoard:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def tell(self, text: str) -> None:
+        """Show a text: as a bar where it says how far a stage is, else as a line."""
+        if isinstance(text, StepText):
+            figures = text.partition(": ")[2]
+            self._show(text.stage, text.step, text.steps, figures)
+        else:
+            self._progress.console.print(text, markup=False, highlight=False)
+
+    def counting(self, stage: str) -> Callable[[int, int], None]:
+        """Return what is told how many things of a stage are done, and of how many."""
+        return lambda done, total: self._show(stage, done, total, "")
+
+    def _show(self, stage: str, done: int, total: int, figures: str) -> None:
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, figures=figures)
+        self._progress.update(self._bars[stage], completed=done, total=total, figures=figures)

@@ -1,0 +1,1 @@
+"""Indexes of the published data sets, one module per layout; `catalogue` names them all."""

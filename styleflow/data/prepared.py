@@ -1,0 +1,387 @@
+"""Videos after `styleflow prepare`: the face's surroundings, its landmarks, and aligned crops.
+
+A data set's videos are large and seen again in every epoch, so each is decoded once. What is kept
+of it is one fixed window around everywhere the face goes, so that neighbouring pictures still lie
+on one another, and made smaller only where the face has more pixels than a detector looks at.
+
+Theory of operation. A video's folder is named by its content and by the settings: another run
+finds it, changed settings make another. It is written under a passing name and renamed when it is
+whole, so an interrupted run leaves nothing half done. Two passes over the file hold one picture in
+memory at a time: the first follows the face, the second cuts. That a video shows no face is kept
+like any other result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from styleflow.data.index import Entry, Refusal
+from styleflow.data.parallel import in_processes
+from styleflow.data.prepare import (
+    CropPlan,
+    FacePath,
+    Frames,
+    content_key,
+    follow_face,
+    frame_rate,
+    plan_crops,
+    stream_frames,
+)
+from styleflow.errors import VideoUnusable
+from styleflow.faces.align import warp
+from styleflow.faces.face import Image
+from styleflow.faces.finder import FaceFinder
+
+UNREADABLE = "the video cannot be read"
+NO_FACE = "it shows no face"
+
+_VERSION = 1  # counts up when the same video would be kept differently
+_ABOUT, _PICTURES, _CROPS = "about.npz", "pictures.bin", "crops.npz"
+_PART = ".part"
+
+MakeFinder = Callable[[], FaceFinder]
+"""Makes what finds faces; called once in every process."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareSettings:
+    """What is kept of a video.
+
+    Attributes:
+        frames: how many frames, from the video's beginning.
+        face_px: width of the face in kept pictures, at most; larger ones are made smaller.
+        margin: how far around the face pictures reach, in widths of the face.
+        quality: 0 keeps pictures exactly (PNG); 1 to 100 is JPEG, for data sets too large for that.
+        crop_px: side of aligned crops as live video would cut them; 0 keeps none.
+        cadence_hz: aligned crops a second.
+    """
+
+    frames: int = 150
+    face_px: int = 256
+    margin: float = 0.6
+    quality: int = 0
+    crop_px: int = 0
+    cadence_hz: float = 12.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedCrops:
+    """A face as a detector samples it; see `CropPlan`.
+
+    Attributes:
+        frames: numbers of the sampled frames, `(n,)`.
+        arriving: crops under the anchor of the frames before, `(n, S, S, 3)` RGB uint8.
+        leaving: crops under the anchor of the frames after, of the same shape.
+    """
+
+    frames: NDArray[np.int64]
+    arriving: Frames
+    leaving: Frames
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedVideo:
+    """One video of a data set, read from its folder when it is asked for.
+
+    Attributes:
+        entry: its label, group, kind and pair.
+        folder: where it was kept.
+    """
+
+    entry: Entry
+    folder: Path
+
+    @cached_property
+    def path(self) -> FacePath:
+        """Landmarks of every frame, `(T, 468, 2)`, in pixels of the pictures."""
+        return FacePath(self._about["meshes"], self._about["found"])
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return float(self._about["fps"])
+
+    def frames(self, numbers: Sequence[int]) -> Frames:
+        """Return some frames in the order asked for, `(n, H, W, 3)` RGB uint8.
+
+        Raises:
+            IndexError: there is no such frame.
+        """
+        ends = self._about["ends"]
+        height, width = (int(n) for n in self._about["size"])
+        out = np.empty((len(numbers), height, width, 3), np.uint8)
+        with (self.folder / _PICTURES).open("rb") as file:
+            for place, number in enumerate(numbers):
+                if not 0 <= number < len(ends):
+                    raise IndexError(f"frame {number} of {len(ends)}")
+                start = int(ends[number - 1]) if number else 0
+                file.seek(start)
+                out[place] = _decoded(file.read(int(ends[number]) - start))
+        return out
+
+    def crops(self) -> AlignedCrops:
+        """Return the aligned crops.
+
+        Raises:
+            OSError: none were kept: `crop_px` was 0.
+        """
+        with np.load(self.folder / _CROPS) as kept:
+            arriving, leaving = kept["arriving"], kept["arriving"].copy()
+            leaving[kept["moved"]] = kept["leaving"]
+            return AlignedCrops(kept["frames"], arriving, leaving)
+
+    @cached_property
+    def _about(self) -> dict[str, NDArray[Any]]:
+        with np.load(self.folder / _ABOUT) as kept:
+            return dict(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What became of some entries: videos, and refusals that say why there are not more."""
+
+    videos: tuple[PreparedVideo, ...]
+    refusals: tuple[Refusal, ...]
+
+
+def prepare_entries(
+    entries: Sequence[Entry],
+    settings: PrepareSettings,
+    store: Path,
+    make_finder: MakeFinder,
+    processes: int = 1,
+    observe: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Return entries as prepared videos, making those that are not in the store yet.
+
+    Args:
+        entries: which videos.
+        settings: what is kept of each.
+        store: folder of prepared videos; no other run may be preparing into it.
+        make_finder: makes what finds faces; picklable where several processes work.
+        processes: how many work at a time.
+        observe: told how many are done, and of how many.
+
+    Raises:
+        WorkersLost: a process ended on its own.
+        OSError: the store cannot be written.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    for part in store.glob(f"*{_PART}"):
+        shutil.rmtree(part)  # of a run that was killed
+    results: list[PreparedVideo | Refusal | None] = [
+        _found(entry, settings, store) for entry in entries
+    ]
+    missing = [place for place, result in enumerate(results) if result is None]
+    done = len(entries) - len(missing)
+    if observe is not None:
+        observe(done, len(entries))
+    # Processes take seconds to start, so none does when everything is there.
+    work = partial(_prepare_with, settings=settings, store=store, make_finder=make_finder)
+    made = in_processes(work, [entries[place] for place in missing], processes, _one_thread)
+    for number, (place, result) in enumerate(zip(missing, made, strict=True), start=1):
+        results[place] = result
+        if observe is not None:
+            observe(done + number, len(entries))
+    return Prepared(
+        tuple(r for r in results if isinstance(r, PreparedVideo)),
+        tuple(r for r in results if isinstance(r, Refusal)),
+    )
+
+
+def prepare_video(
+    entry: Entry, settings: PrepareSettings, store: Path, finder: FaceFinder
+) -> PreparedVideo | Refusal:
+    """Return one entry as a prepared video, or say why it cannot be one."""
+    found = _found(entry, settings, store)
+    if found is not None:
+        return found
+    folder = store / prepared_key(entry.path, settings)
+    try:
+        _keep(folder, partial(_write, entry.path, settings, finder))
+    except VideoUnusable as error:
+        return Refusal(0, entry.path.name, UNREADABLE, error.reason)
+    return _kept(entry, folder)
+
+
+def _found(entry: Entry, settings: PrepareSettings, store: Path) -> PreparedVideo | Refusal | None:
+    """Return what the store has of an entry; None when it is still to be made."""
+    try:
+        folder = store / prepared_key(entry.path, settings)
+    except OSError as error:
+        return Refusal(0, entry.path.name, UNREADABLE, str(error.strerror))
+    return _kept(entry, folder) if (folder / _ABOUT).is_file() else None
+
+
+def _kept(entry: Entry, folder: Path) -> PreparedVideo | Refusal:
+    with np.load(folder / _ABOUT) as about:
+        empty = not len(about["ends"])
+    return Refusal(0, entry.path.name, NO_FACE) if empty else PreparedVideo(entry, folder)
+
+
+def prepared_key(video: Path, settings: PrepareSettings) -> str:
+    """Return the name of a video's folder: its content, the settings, and this code's version.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    said = json.dumps([_VERSION, content_key(video), asdict(settings)], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:24]
+
+
+def _prepare_with(
+    entry: Entry, *, settings: PrepareSettings, store: Path, make_finder: MakeFinder
+) -> PreparedVideo | Refusal:
+    return prepare_video(entry, settings, store, _finder_of(make_finder))
+
+
+@cache
+def _finder_of(make_finder: MakeFinder) -> FaceFinder:
+    """Make a process's finder once: loading its weights takes longer than a short video."""
+    return make_finder()
+
+
+def _one_thread() -> None:
+    """Keep processes from each taking all cores."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _keep(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let something write a folder, which appears complete or not at all."""
+    part = Path(tempfile.mkdtemp(suffix=_PART, dir=folder.parent))
+    try:
+        write(part)
+        try:
+            os.replace(part, folder)
+        except OSError:
+            if not (folder / _ABOUT).is_file():  # else another process was first, with the same
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(video: Path, settings: PrepareSettings, finder: FaceFinder, folder: Path) -> None:
+    fps = frame_rate(video)
+    path = follow_face(stream_frames(video, settings.frames), finder)
+    if path is None:
+        np.savez(folder / _ABOUT, ends=np.zeros(0, np.int64))
+        return
+    view = _View.around(path, next(stream_frames(video, 1)).shape, settings)
+    ends, end = [], 0
+    with (folder / _PICTURES).open("wb") as file:
+        for picture in stream_frames(video, settings.frames):
+            data = _encoded(view.cut(picture), settings.quality)
+            file.write(data)
+            end += len(data)
+            ends.append(end)
+    if settings.crop_px:
+        plan = plan_crops(path, fps, settings.cadence_hz)
+        _write_crops(stream_frames(video, settings.frames), plan, settings.crop_px, folder)
+    np.savez_compressed(
+        folder / _ABOUT,
+        ends=np.array(ends, np.int64),
+        size=np.array(view.size),
+        fps=np.array(fps),
+        meshes=view.carry(path.meshes),
+        found=path.found,
+    )
+
+
+def _write_crops(pictures: Iterator[Image], plan: CropPlan, size_px: int, folder: Path) -> None:
+    """Cut crops from whole pictures, so that no pixel is resampled twice."""
+    sampled = {int(frame): place for place, frame in enumerate(plan.frames)}
+    arriving = np.zeros((len(sampled), size_px, size_px, 3), np.uint8)
+    leaving = []
+    for number, picture in enumerate(pictures):
+        place = sampled.get(number)
+        if place is None:
+            continue
+        arriving[place] = warp(picture, plan.arriving[place], size_px)
+        if plan.moved[place]:
+            leaving.append(warp(picture, plan.leaving[place], size_px))
+    np.savez_compressed(
+        folder / _CROPS,
+        frames=plan.frames,
+        arriving=arriving,
+        moved=plan.moved,
+        leaving=np.stack(leaving) if leaving else arriving[:0],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The window of a video that is kept, and how large.
+
+    Attributes:
+        left, top, right, bottom: where it lies in the video's pictures, in whole pixels.
+        size: height and width of kept pictures.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    size: tuple[int, int]
+
+    @classmethod
+    def around(cls, path: FacePath, shape: tuple[int, ...], settings: PrepareSettings) -> _View:
+        """Return a window around everywhere a face goes."""
+        seen = path.meshes[path.found]
+        width = max(float(np.median(np.ptp(seen[..., 0], axis=1))), 1.0)
+        reach = settings.margin * width
+        low, high = seen.min(axis=(0, 1)) - reach, seen.max(axis=(0, 1)) + reach
+        # A face may lie wholly outside of the picture for all that its landmarks say.
+        left = int(np.clip(np.floor(low[0]), 0, shape[1] - 1))
+        top = int(np.clip(np.floor(low[1]), 0, shape[0] - 1))
+        right = int(np.clip(np.ceil(high[0]), left + 1, shape[1]))
+        bottom = int(np.clip(np.ceil(high[1]), top + 1, shape[0]))
+        scale = min(1.0, settings.face_px / width)
+        size = (max(1, round((bottom - top) * scale)), max(1, round((right - left) * scale)))
+        return cls(left, top, right, bottom, size)
+
+    def cut(self, picture: Image) -> Image:
+        """Return this window of a picture."""
+        window = picture[self.top : self.bottom, self.left : self.right]
+        if window.shape[:2] != self.size:
+            window = np.asarray(
+                cv2.resize(window, self.size[::-1], interpolation=cv2.INTER_AREA), np.uint8
+            )
+        return window
+
+    def carry(self, meshes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return landmarks in pixels of this window; pixels are counted from their centres."""
+        height, width = self.size
+        scale = np.array([width / (self.right - self.left), height / (self.bottom - self.top)])
+        offset = np.array([self.left, self.top])
+        return np.asarray((meshes - offset + 0.5) * scale - 0.5, np.float32)
+
+
+def _encoded(picture: Image, quality: int) -> bytes:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    if quality:
+        # JPEG usually halves the colours' resolution, and that is where blending shows.
+        full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full])[1]
+    else:
+        data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+    return data.tobytes()
+
+
+def _decoded(data: bytes) -> Image:
+    bgr = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
