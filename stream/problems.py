@@ -29,6 +29,7 @@ from styleflow.errors import (
     DetectorWeightsMissing,
     EnsembleInvalid,
     RecipeInvalid,
+    ResultsUnusable,
     ShapeMismatch,
     VideoUnusable,
     WeightsMissing,
@@ -248,6 +249,8 @@ def describe(error: BaseException) -> Problem:
             )
         case VideoUnusable() | RecipeInvalid():
             return Problem("training", "Training cannot begin", str(error), "", status=422)
+        case ResultsUnusable():
+            return Problem("results", "These results cannot be used", str(error), "", status=422)
         case CheckpointInvalid():
             return Problem(
                 "checkpoint_invalid",

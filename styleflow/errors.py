@@ -10,6 +10,7 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
     ├── VideoUnusable          a video or picture of a data set that cannot be read
     ├── RecipeInvalid          a training recipe that cannot be followed
+    ├── ResultsUnusable        a folder of evaluation results that cannot be used
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
     └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -110,6 +111,17 @@ class RecipeInvalid(StyleflowError):
 
     def __str__(self) -> str:
         return f"recipe {self.path.name}: {self.reason}"
+
+
+@dataclass(eq=False)
+class ResultsUnusable(StyleflowError):
+    """Results of an evaluation cannot be read, compared or gone on with; `reason` says why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.reason}"
 
 
 @dataclass(eq=False)
