@@ -210,11 +210,11 @@ def show(found: dict[str, Any], out: Path, console: Console) -> None:
     console.print(table)
     if clips["unscored"]:
         names = ", ".join(each["clip"] for each in clips["unscored"])
-        said = f"{len(clips['unscored'])} clips have no score: {names}"
+        said = f"without a score: {len(clips['unscored'])} ({names})"
         console.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
     refused = found["provenance"]["refused"]
     if refused:
-        said = f"{len(refused)} rows of the manifest were refused; metrics.json names them"
+        said = f"rows of the manifest refused: {len(refused)}; metrics.json names them"
         console.print(said, style="yellow", markup=False)
     if found["provenance"]["status"] == "untrained":
         console.print("The model is untrained: these figures mean nothing.", style="bold yellow")

@@ -73,9 +73,10 @@ def scores(records: Sequence[ClipRecord], enter: float) -> str:
             values = [r.score for r in records if r.label == label and r.score is not None]
             axes.hist(values, edges, color=colour, alpha=0.55, label=f"{name} ({len(values)})")
         axes.axvline(enter, color=_INK, linewidth=0.8, linestyle="--")
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
         axes.text(enter, axes.get_ylim()[1], " suspect from here", va="top", fontsize=8)
         axes.set(xlim=(0, 1), xlabel="score of the clip (1 leans fake)", ylabel="clips")
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper center")
 
     return draw(paint, "Histogram of the scores of real and fake clips")
 
@@ -137,7 +138,8 @@ def over_time(records: Sequence[ClipRecord]) -> str:
             axes.fill_between(grid[shown], low, high, color=colour, alpha=0.15, linewidth=0)
             axes.plot(grid[shown], middle, color=colour, linewidth=1.8, label=name)
         axes.set(ylim=(0, 1), xlabel="media time, s", ylabel="score: median and middle half")
-        axes.legend(loc="upper right")
+        if axes.lines:
+            axes.legend(loc="upper right")
 
     return draw(paint, "Published scores of real and fake clips over time")
 

@@ -166,19 +166,17 @@ def _kinds(found: Mapping[str, Any]) -> str:
         for name, s in video["by_source"].items()
     ]
     plain = video["auc"]["value"]
-    parts = [
-        plots.intervals(kinds, plain, "AUC against all reals, by kind") if kinds else "",
-        plots.intervals(generators, plain, "AUC against all reals, by generator")
-        if generators
-        else "",
-    ]
+    by_kind = plots.intervals(kinds, plain, "AUC against all reals, by kind")
+    by_generator = plots.intervals(generators, plain, "AUC against all reals, by generator")
+    by_source = "<h3>Within one source</h3>" + table(("source", "real / fake", "AUC"), rows)
     return section(
         "What kind of fake",
         "Fakes of one kind or generator against all real clips; in brackets, how many fakes. One "
         "or two clips are an anecdote. The dashed line is the AUC of all.",
-        side_by_side(*parts),
-        "<h3>Within one source</h3>",
-        table(("source", "real / fake", "AUC"), rows),
+        side_by_side(
+            (by_kind if kinds else "") + (by_source if rows else ""),
+            by_generator if generators else "",
+        ),
     )
 
 
@@ -357,8 +355,8 @@ def _left_out(found: Mapping[str, Any]) -> str:
     rows += [(f"row {each['row']}: {each['file']}", each["reason"]) for each in refused]
     return section(
         "Left out",
-        f"{len(unscored)} clips without a score, {len(refused)} rows of the manifest that name no "
-        "usable clip. They are in no figure but those called “may not abstain”.",
+        f"Clips without a score: {len(unscored)}. Rows of the manifest that name no usable clip: "
+        f"{len(refused)}. They are in no figure but those called “may not abstain”.",
         table(("clip", "why"), rows),
     )
 
