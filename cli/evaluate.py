@@ -48,6 +48,7 @@ class Wanted:
         jobs: processes.
         data: what tables call the clips; the name of the manifest's folder when empty.
         trained_on: what tables say that the weights were trained on.
+        rounds: bootstrap draws behind each interval.
     """
 
     manifest: Path
@@ -64,6 +65,7 @@ class Wanted:
     jobs: int = 1
     data: str = ""
     trained_on: str = ""
+    rounds: int = 1000
 
 
 def run(settings: Settings, asked: Wanted) -> Exit:
@@ -86,7 +88,7 @@ def run(settings: Settings, asked: Wanted) -> Exit:
     look(bench, wanted, ledger, tasks, asked.jobs)
     keys = [(describe(e, wanted.root)["clip"], name) for e, name in tasks]
     records = [ledger.records[key] for key in keys]
-    found = figures(records, settings.engine.enter)
+    found = figures(records, settings.engine.enter, asked.rounds)
     found["provenance"] = about(bench, settings, asked, index, entries)
     text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
     (asked.out / "metrics.json").write_text(text + "\n", encoding="utf-8")
@@ -181,6 +183,7 @@ def about(
         "split": asked.split,
         "clips": len(entries),
         "limited": asked.limit is not None,
+        "rounds": asked.rounds,
         "refused": [asdict(refusal) for refusal in index.refusals],
         "engine": asdict(settings.engine),
     }

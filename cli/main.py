@@ -392,6 +392,9 @@ def evaluate_clips(
     trained_on: Annotated[
         str, typer.Option(help="What the weights were trained on, for tables.")
     ] = "",
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Bootstrap draws behind each interval.")
+    ] = 1000,
     untrained: UntrainedOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -417,6 +420,7 @@ def evaluate_clips(
         jobs,
         data,
         trained_on,
+        rounds,
     )
     raise typer.Exit(run(load(config, environment()), wanted))
 

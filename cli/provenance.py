@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def commit() -> str:
 
 def command() -> str:
     """Return the command line, beginning with the program's name rather than its path."""
-    return " ".join(["styleflow", *sys.argv[1:]])
+    return shlex.join(["styleflow", *sys.argv[1:]])
 
 
 def today() -> str:

@@ -126,7 +126,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"base videos, split {escape(repr(made_with['split']))}; {escape(mode)} mode, "
         f"{escape(made_with['date'])}.</p>{''.join(notices)}</header>"
         f'<div class="cards">{"".join(cards)}</div>'
-        '<p class="dim">Brackets hold 95 % of 1,000 bootstrap draws of whole groups, not of clips. '
+        '<p class="dim">Brackets hold 95 % of '
+        f"{made_with['rounds']:,} bootstrap draws of whole groups, not of clips. "
         "A score is evidence, not proof.</p>"
     )
 

@@ -62,7 +62,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def evaluate(manifest: Path, out: Path, *more: str) -> Any:
-    arguments = ["evaluate", str(manifest), "--out", str(out), "--no-offline", *more]
+    quick = ["--no-offline", "--rounds", "10"]
+    arguments = ["evaluate", str(manifest), "--out", str(out), *quick, *more]
     return RUNNER.invoke(app, arguments)
 
 

@@ -148,16 +148,16 @@ def test_calibration_error_is_the_mean_gap():
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    """Of 200 samples of 60 people, nine in ten intervals hold the true AUC of two normals."""
+    """Of 80 samples of 60 people, about nine in ten intervals hold the true AUC of two normals."""
     truth, held = 0.7602499, 0  # standard normal at 1 / sqrt(2)
     rng = np.random.default_rng(12)
-    for _ in range(200):
+    for _ in range(80):
         labels = np.repeat([0, 1], 30)
         scores = rng.normal(size=60) + labels
         groups = [str(i) for i in range(60)]
-        found = bootstrap(auc, labels, scores, groups, rng, rounds=100, coverage=0.9)
+        found = bootstrap(auc, labels, scores, groups, rng, rounds=60, coverage=0.9)
         held += found.low <= truth <= found.high
-    assert 165 <= held <= 195
+    assert 62 <= held <= 79
 
 
 def test_rows_without_groups_have_no_interval():

@@ -26,6 +26,7 @@ def page(tmp_path):
             "manifest": "manifest.csv",
             "hardware": {"cpu": "slow", "gpu": None},
             "refused": [],
+            "rounds": 20,
         }
         found["provenance"] = evaluated()["provenance"] | about | provenance
         write_report(found, records, tmp_path, tmp_path / "report.html")
