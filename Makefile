@@ -73,6 +73,19 @@ CLIPS ?= ../shared/clips
 train-default: models ## train styleflow-live from CLIPS (hours); writes out/styleflow-live.safetensors
 	$(BIN)/styleflow train $(CLIPS)
 
+EVALUATED := out/evaluate-default
+.PHONY: evaluate-default default-figures
+$(EVALUATED)/metrics.json: models
+	rm -rf $(EVALUATED)
+	$(BIN)/styleflow evaluate $(CLIPS)/manifest.csv --out $(EVALUATED) --detector styleflow-live \
+	  --weights styleflow/weights/styleflow-live.safetensors --trained-on "train_real, train_faces"
+
+evaluate-default: $(EVALUATED)/metrics.json ## evaluate the shipped weights on CLIPS and compare with the committed figures
+	$(BIN)/styleflow evaluate check $(EVALUATED) benchmarks/results/default-dev.json
+
+default-figures: $(EVALUATED)/metrics.json ## after new weights: evaluate them, and make that the committed figures
+	cp $(EVALUATED)/metrics.json benchmarks/results/default-dev.json
+
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	rm -rf web/dashboard/node_modules web/static/dashboard

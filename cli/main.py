@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from cli.errors import Exit, report
-from stream.errors import StreamError
+from cli.commands import ConfigOption, UntrainedOption, readable
+from cli.errors import Exit
+from cli.evaluate_app import evaluate_app
 from styleflow.clips import PspInput
-from styleflow.errors import StyleflowError
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 app = typer.Typer(
     name="styleflow",
@@ -33,41 +28,11 @@ checkpoints_app = typer.Typer(
     no_args_is_help=True, help="Bring the published detectors' weights in, and look at files."
 )
 ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="YAML file; configs/default.yaml explains every key."),
-]
-
-
-UntrainedOption = Annotated[
-    bool,
-    typer.Option(
-        "--untrained",
-        help="Give detectors without weights random ones: shows the path, means nothing.",
-    ),
-]
-
-
-def readable(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that people can cause into one line and an exit code."""
-    from cli.settings import ConfigInvalid
-    from web.errors import Refusal
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except (StyleflowError, StreamError, ConfigInvalid, Refusal, OSError) as error:
-            raise typer.Exit(report(error, Console(stderr=True))) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-
-    return run
 
 
 @app.command()

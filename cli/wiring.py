@@ -133,6 +133,12 @@ def from_files(
     return _pipeline(settings, clock, [device], viewer=viewer)
 
 
+def around(settings: Settings, clock: Clock, made: Detector) -> Pipeline:
+    """Return a pipeline of one detector that is there already, such as one without a cue."""
+    slots, threads = settings.model.slots, settings.model.threads
+    return _pipeline(settings, clock, [Device(made, slots, settings.model.device, threads)])
+
+
 def _pipeline(
     settings: Settings,
     clock: Clock,

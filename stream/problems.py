@@ -33,6 +33,7 @@ from styleflow.errors import (
     EnsembleInvalid,
     LabelsMissing,
     RecipeInvalid,
+    ResultsUnusable,
     ShapeMismatch,
     VideoUnusable,
     WeightsMissing,
@@ -287,6 +288,8 @@ def describe(error: BaseException) -> Problem:
             )
         case VideoUnusable() | RecipeInvalid() | LabelsMissing():
             return Problem("training", "Training cannot begin", str(error), "", status=422)
+        case ResultsUnusable():
+            return Problem("results", "These results cannot be used", str(error), "", status=422)
         case CheckpointInvalid():
             return Problem(
                 "checkpoint_invalid",

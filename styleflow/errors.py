@@ -14,6 +14,7 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── VideoUnusable          a video or picture of a data set that cannot be read
     ├── RecipeInvalid          a training recipe that cannot be followed
     ├── LabelsMissing          videos of one label only, where training needs both
+    ├── ResultsUnusable        a folder of evaluation results that cannot be used
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
     └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -175,6 +176,17 @@ class LabelsMissing(StyleflowError):
             f"{self.purpose} needs real and fake videos with a face in every frame of a clip; "
             f"there are {self.real} real and {self.fake} fake ones"
         )
+
+
+@dataclass(eq=False)
+class ResultsUnusable(StyleflowError):
+    """Results of an evaluation cannot be read, compared or gone on with; `reason` says why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.reason}"
 
 
 @dataclass(eq=False)

@@ -1,0 +1,224 @@
+"""`styleflow evaluate`: clips through the live engine, then figures and a report.
+
+What has been done is kept: an interrupted run goes on where it stopped, and a finished one only
+works out its figures again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cli import logs, provenance
+from cli.bench import Bench, BenchSettings, Task, look_at
+from cli.errors import Exit
+from cli.settings import Settings
+from styleflow.data.index import Entry, Index, read_manifest
+from styleflow.errors import ResultsUnusable
+from styleflow.evaluation.choice import balanced
+from styleflow.evaluation.conditions import GRID
+from styleflow.evaluation.figures import figures
+from styleflow.evaluation.record import PLAIN, WITHOUT, Ledger, describe
+from styleflow.evaluation.report import write_report
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for.
+
+    Attributes:
+        manifest: the clips.
+        out: folder of results.
+        split: which part of the manifest; all of it when empty.
+        detector: by name; the configured one when None.
+        weights: its files, when they are not the configured ones.
+        untrained: random weights where there are none.
+        limit: look at so many clips at most, real and fake in turn.
+        seconds: look at so much media time of each clip at most.
+        grid: try the robustness grid, too.
+        ablate: take away each cue in turn, too.
+        offline: rate clips by the offline loop, too.
+        jobs: processes.
+        data: what tables call the clips; the name of the manifest's folder when empty.
+        trained_on: what tables say that the weights were trained on.
+        rounds: bootstrap draws behind each interval.
+    """
+
+    manifest: Path
+    out: Path
+    split: str = "dev"
+    detector: str | None = None
+    weights: tuple[Path, ...] = ()
+    untrained: bool = False
+    limit: int | None = None
+    seconds: float | None = None
+    grid: bool = False
+    ablate: bool = False
+    offline: bool = True
+    jobs: int = 1
+    data: str = ""
+    trained_on: str = ""
+    rounds: int = 1000
+
+
+def run(settings: Settings, asked: Wanted) -> Exit:
+    """Evaluate, write `metrics.json`, `clips.csv` and `report.html`, and say what came of it."""
+    logs.configure("warning", settings.log.format)
+    index = read_manifest(asked.manifest)
+    entries = choose(index, asked)
+    wanted = BenchSettings(
+        settings,
+        asked.manifest.parent,
+        asked.detector,
+        asked.weights,
+        asked.untrained,
+        asked.seconds,
+        asked.offline,
+    )
+    bench = Bench(wanted)
+    ledger = Ledger(asked.out, subject(bench, settings, asked))
+    tasks = todo(entries, conditions(bench, asked))
+    look(bench, wanted, ledger, tasks, asked.jobs)
+    keys = [(describe(e, wanted.root)["clip"], name) for e, name in tasks]
+    records = [ledger.records[key] for key in keys]
+    found = figures(records, settings.engine.enter, asked.rounds)
+    found["provenance"] = about(bench, settings, asked, index, entries)
+    text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+    (asked.out / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    write_report(found, records, wanted.root, asked.out / "report.html")
+    show(found, asked.out, Console())
+    return Exit.OK
+
+
+def choose(index: Index, asked: Wanted) -> tuple[Entry, ...]:
+    """Return the clips to look at.
+
+    Raises:
+        ResultsUnusable: the manifest has none in this split.
+    """
+    entries = index.of(asked.split) if asked.split else index.entries
+    if not entries:
+        splits = ", ".join(sorted({entry.split for entry in index.entries})) or "none"
+        reason = f"has no usable clip in split {asked.split!r}; its splits: {splits}"
+        raise ResultsUnusable(asked.manifest, reason)
+    return balanced(entries, asked.limit)
+
+
+def conditions(bench: Bench, asked: Wanted) -> tuple[str, ...]:
+    """Return the conditions under which clips are looked at, the most important first.
+
+    Raises:
+        ResultsUnusable: the detector offers no ablation, and one is wanted.
+    """
+    if asked.ablate and not bench.cues:
+        reason = f"{bench.card.name} cannot leave out a cue; run without --ablate"
+        raise ResultsUnusable(asked.out, reason)
+    without = [f"{WITHOUT}{cue}" for cue in bench.cues] if asked.ablate else []
+    worn = [condition.name for condition in GRID] if asked.grid else []
+    return (PLAIN, *without, *worn)
+
+
+def todo(entries: Sequence[Entry], names: Sequence[str]) -> list[Task]:
+    """Return every clip under every condition, condition by condition."""
+    return [(entry, name) for name in names for entry in entries]
+
+
+def subject(bench: Bench, settings: Settings, asked: Wanted) -> dict[str, Any]:
+    """Return what must be the same for results to belong together, as JSON values."""
+    return {
+        "detector": bench.card.name,
+        "sha256": bench.card.sha256,
+        "manifest": provenance.file_digest(asked.manifest),
+        "seconds": asked.seconds,
+        "offline": asked.offline,
+        "engine": asdict(settings.engine),
+    }
+
+
+def look(
+    bench: Bench, wanted: BenchSettings, ledger: Ledger, tasks: Sequence[Task], jobs: int
+) -> None:
+    """Look at what the ledger lacks, with a progress bar, and keep each result at once."""
+    left = [t for t in tasks if (describe(t[0], wanted.root)["clip"], t[1]) not in ledger]
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        shown = bar.add_task("clips", total=len(tasks), completed=len(tasks) - len(left))
+        for record in look_at(bench, wanted, left, jobs):
+            ledger.add(record)
+            bar.update(shown, advance=1, description=f"{record.clip}, {record.condition}")
+
+
+def about(
+    bench: Bench, settings: Settings, asked: Wanted, index: Index, entries: Sequence[Entry]
+) -> dict[str, Any]:
+    """Return what the figures were made with, as JSON values."""
+    card = bench.card
+    return {
+        "detector": card.name,
+        "version": card.version,
+        "weights_sha256": card.sha256,
+        "mode": card.mode.value,
+        "status": card.status.value,
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "date": provenance.today(),
+        "hardware": provenance.hardware(),
+        "trained_on": asked.trained_on,
+        "data": asked.data or asked.manifest.resolve().parent.name,
+        "manifest": asked.manifest.name,
+        "manifest_sha256": provenance.file_digest(asked.manifest),
+        "split": asked.split,
+        "clips": len(entries),
+        "limited": asked.limit is not None,
+        "rounds": asked.rounds,
+        "refused": [asdict(refusal) for refusal in index.refusals],
+        "engine": asdict(settings.engine),
+    }
+
+
+def show(found: dict[str, Any], out: Path, console: Console) -> None:
+    """Print the main figures, and where the rest is."""
+    video, streaming = found["video"], found["streaming"]
+    clips = video["clips"]
+    title = f"{found['provenance']['detector']}: {clips['real']} real, {clips['fake']} fake clips"
+    table = Table(title=title, title_justify="left")
+    for column in ("figure", "value", "from", "to"):
+        table.add_column(column)
+    rows = [
+        ("video AUC through the live engine", video["auc"]),
+        ("video AUC offline, rated at the end", video["offline"]["auc_end"]),
+        ("AUC of clips with their original", video["pairs"]["auc"]),
+        ("share of pairs ranked right", video["pairs"]["ranked_right"]),
+        ("average precision", video["ap"]),
+        ("equal error rate", video["eer"]),
+        ("fakes found at 5 % false alarms", video["tpr_at_5"]),
+        ("false alarms per hour of real video", streaming["false_alarms"]["per_hour"]),
+    ]
+    for name, figure in rows:
+        values = (figure[key] for key in ("value", "low", "high"))
+        table.add_row(name, *("–" if v is None else f"{v:.3f}" for v in values))
+    console.print(table)
+    if clips["unscored"]:
+        names = ", ".join(each["clip"] for each in clips["unscored"])
+        said = f"without a score: {len(clips['unscored'])} ({names})"
+        console.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    refused = found["provenance"]["refused"]
+    if refused:
+        said = f"rows of the manifest refused: {len(refused)}; metrics.json names them"
+        console.print(said, style="yellow", markup=False)
+    if found["provenance"]["status"] == "untrained":
+        console.print("The model is untrained: these figures mean nothing.", style="bold yellow")
+    console.print(f"report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

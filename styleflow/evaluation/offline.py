@@ -1,0 +1,129 @@
+"""The other way to a clip's score: all pictures at hand, one face, no stream.
+
+Training and the model card rate clips this way. An evaluation does both, so that what live video
+adds or loses (tracking, warming up, abstaining) is a number: see `stream.examine` for the live way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from styleflow.data.prepare import FacePath, Frames
+from styleflow.detector import Detector
+from styleflow.errors import VideoUnusable
+from styleflow.faces.align import Anchoring
+from styleflow.faces.face import AlignedFace, Box, Face, Image, TrackedFace
+from styleflow.faces.framing import framer
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineRating:
+    """What the offline loop says of a clip.
+
+    Attributes:
+        end: logit after the last frame; None when there never was one.
+        mean: mean of the logits that were asked for along the way; None likewise.
+    """
+
+    end: float | None
+    mean: float | None
+
+
+def rate_offline(
+    detector: Detector,
+    frames: Frames,
+    path: FacePath | None,
+    fps: float,
+    hop: int,
+    device: torch.device | str = "cpu",
+) -> OfflineRating:
+    """Rate one clip by `push`, `reanchor` and `rate`.
+
+    Args:
+        detector: on `device`.
+        frames: all pictures, `(T, H, W, 3)` RGB uint8.
+        path: where the face is in each; None when there is none.
+        fps: pictures a second.
+        hop: sampled frames from one rating to the next, at least 1; the last is always rated.
+        device: where the detector's weights are.
+    """
+    crops = _aligned(detector, frames, path, fps) if path is not None else []
+    logits = []
+    with torch.inference_mode():
+        row = torch.zeros(1, dtype=torch.int64, device=device)
+        state = detector.init_state(1)
+        detector.clear(state, row)
+        before: int | None = None
+        for number, (slot, face) in enumerate(crops, start=1):
+            missing = 0 if before is None else slot - before - 1
+            before = slot
+            gap = torch.full_like(row, missing)
+            detector.push(state, row, _batch(face.image, device), gap)
+            if face.reanchored is not None:
+                detector.reanchor(state, row, _batch(face.reanchored, device))
+            if number % hop == 0 or number == len(crops):
+                logits.append(float(detector.rate(state, row)[0]))
+    usable = [logit for logit in logits if math.isfinite(logit)]
+    if not usable:
+        return OfflineRating(None, None)
+    return OfflineRating(usable[-1], float(np.mean(usable)))
+
+
+def sampled(count: int, fps: float, cadence_hz: float) -> NDArray[np.int64]:
+    """Return which of `count` frames a detector samples, in order, each once."""
+    slots = np.arange(math.ceil(count / fps * cadence_hz - 1e-6))
+    wanted = np.unique(np.round(slots * fps / cadence_hz).astype(np.int64))
+    return wanted[wanted < count]
+
+
+def frame_rate(video: Path) -> float:
+    """Return the pictures a second of a video file.
+
+    Raises:
+        VideoUnusable: it cannot be opened, or does not say.
+    """
+    try:
+        with av.open(str(video)) as container:
+            rate = container.streams.video[0].average_rate
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise VideoUnusable(video, str(error)) from error
+    if not rate:
+        raise VideoUnusable(video, "it does not say how many pictures a second it has")
+    return float(rate)
+
+
+def _aligned(
+    detector: Detector, frames: Frames, path: FacePath, fps: float
+) -> list[tuple[int, AlignedFace]]:
+    """Return the crops of the sampled frames that show a face, each with its grid slot."""
+    clip = detector.clip
+    cutter = framer(clip)
+    anchoring: Anchoring | None = None
+    crops = []
+    for t in sampled(len(path.found), fps, clip.cadence_hz):
+        if not path.found[t]:
+            continue
+        tracked = TrackedFace(0, _face(path, int(t)))
+        done = cutter.align(frames[t], tracked, float(t) / fps, anchoring)
+        if done is not None:
+            face, anchoring = done
+            crops.append((round(float(t) / fps * clip.cadence_hz), face))
+    return crops
+
+
+def _face(path: FacePath, t: int) -> Face:
+    mesh = path.meshes[t].astype(np.float64)
+    (x0, y0), (x1, y1) = mesh.min(axis=0), mesh.max(axis=0)
+    box = Box(float(x0), float(y0), float(x1), float(y1))
+    return Face(box, path.points(t), 1.0, mesh)
+
+
+def _batch(image: Image, device: torch.device | str) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
