@@ -304,7 +304,8 @@ class Attention(nn.Module):
         S, L, _ = x.shape
         q, k, _ = self.qkv(x).view(S, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
         nearness = (q[:, :, :1] @ k.transpose(-1, -2))[:, :, 0] / math.sqrt(q.shape[-1])
-        return nearness.softmax(-1).mean(1)
+        looks: Tensor = nearness.softmax(-1).mean(1)
+        return looks
 
 
 class Mlp(nn.Module):

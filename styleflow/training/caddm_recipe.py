@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from styleflow.data.prepared import PrepareSettings
 from styleflow.models.caddm import NAMES, CaddmDims
 from styleflow.models.caddm_loss import DETECTION_WEIGHT
 from styleflow.training.loop import LoopSettings
@@ -30,6 +31,8 @@ class CaddmRecipe:
         method: names this recipe.
         seed: decides every draw.
         held_out: people whose videos are never trained on.
+        prepare: what is kept of every video; faces should keep their size, or resampling of pairs
+            that were cut out at different scales tells them apart.
         dimensions: of the network, its backbone among them.
         start: file of ImageNet weights for the backbone, as torchvision or efficientnet_pytorch
             publish them; nothing when None, and then it starts from the seed.
@@ -55,6 +58,9 @@ class CaddmRecipe:
     method: Literal["caddm"] = "caddm"
     seed: int = 0
     held_out: tuple[str, ...] = ()
+    prepare: PrepareSettings = field(
+        default_factory=lambda: PrepareSettings(frames=300, face_px=1024)
+    )
     dimensions: CaddmDims = field(default_factory=CaddmDims)
     start: Path | None = None
     frames: int = 32

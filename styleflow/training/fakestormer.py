@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from styleflow.calibration import Calibration
 from styleflow.card import TrainingStatus
 from styleflow.checkpoint import Checkpoint, load, save
+from styleflow.data.prepared import PrepareSettings
 from styleflow.data.video import Video
 from styleflow.errors import CheckpointInvalid, VideosMissing
 from styleflow.evaluation.metrics import auc
@@ -63,6 +64,8 @@ class FakeStormerRecipe:
         turns: how weights of time and of space take turns; both always learn when null.
         validation_clips: pairs per validation video.
         prior: share of fakes among the faces that will be watched, for calibration.
+        held_out: people whose videos are never trained on; they validate.
+        prepare: what is kept of every video.
     """
 
     method: Literal["fakestormer"] = "fakestormer"
@@ -78,6 +81,8 @@ class FakeStormerRecipe:
     turns: Turns | None = None
     validation_clips: int = 4
     prior: float = 0.5
+    held_out: tuple[str, ...] = ()
+    prepare: PrepareSettings = field(default_factory=PrepareSettings)
 
 
 class FakeStormerTask:

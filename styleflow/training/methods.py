@@ -17,7 +17,12 @@ import yaml
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.video import Video
 from styleflow.errors import RecipeInvalid
+from styleflow.training import caddm, fakestormer, style_gru, styleflow_stage2
+from styleflow.training.caddm_recipe import CaddmRecipe
+from styleflow.training.fakestormer import FakeStormerRecipe
 from styleflow.training.recipe import StyleFlowLiveRecipe, recipe_as
+from styleflow.training.style_gru import StyleGruRecipe
+from styleflow.training.styleflow_stage2 import StyleFlowRecipe
 
 Tell = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -45,6 +50,10 @@ class Method:
 
 METHODS: Mapping[str, Method] = {
     DEFAULT: Method(StyleFlowLiveRecipe, None),
+    "stylegru": Method(StyleGruRecipe, style_gru.run),
+    "styleflow": Method(StyleFlowRecipe, styleflow_stage2.run),
+    "caddm": Method(CaddmRecipe, caddm.run),
+    "fakestormer": Method(FakeStormerRecipe, fakestormer.run),
 }
 
 

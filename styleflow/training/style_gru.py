@@ -25,6 +25,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
 from styleflow.data.latents import ClipCutting
+from styleflow.data.prepared import PrepareSettings
 from styleflow.data.video import Video
 from styleflow.evaluation.metrics import auc
 from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
@@ -63,6 +64,8 @@ class StyleGruRecipe:
         margin: by how much an anchor's other label shall lie further away.
         loop: how it is trained. Released: Adam at a constant 5e-4, 100 epochs of 390 batches.
         device: what computes.
+        held_out: people whose videos are never trained on; they validate.
+        prepare: what is kept of every video.
 
     Source: stage 1 of the released StyleFlow code.
     """
@@ -78,6 +81,8 @@ class StyleGruRecipe:
     margin: float = 1.0
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(39_000, 5e-4))
     device: str = "cpu"
+    held_out: tuple[str, ...] = ()
+    prepare: PrepareSettings = field(default_factory=PrepareSettings)
 
     def __post_init__(self) -> None:
         """Refuse what names no levels."""

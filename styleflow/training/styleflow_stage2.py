@@ -27,6 +27,7 @@ from styleflow.card import TrainingStatus
 from styleflow.checkpoint import Checkpoint, save
 from styleflow.data.index import FAKE, REAL
 from styleflow.data.latents import ClipCutting
+from styleflow.data.prepared import PrepareSettings
 from styleflow.data.video import Video
 from styleflow.errors import CheckpointInvalid
 from styleflow.evaluation.metrics import auc
@@ -77,6 +78,8 @@ class StyleFlowRecipe:
             out.
         together: how both are trained then.
         device: what computes.
+        held_out: people whose videos are never trained on; they validate.
+        prepare: what is kept of every video.
 
     Source: stage 2 of StyleFlow as its first author published it later. Of its training nothing
         but the frozen parts, the loss and 32 frames are certain (docs/models.md).
@@ -98,6 +101,8 @@ class StyleFlowRecipe:
     head_alone: LoopSettings = field(default_factory=lambda: LoopSettings(2_000, 1e-4))
     together: LoopSettings = field(default_factory=lambda: LoopSettings(20_000, 2e-5))
     device: str = "cpu"
+    held_out: tuple[str, ...] = ()
+    prepare: PrepareSettings = field(default_factory=PrepareSettings)
 
     def __post_init__(self) -> None:
         """Refuse batches without both labels, and clips that the content branch cannot read."""
