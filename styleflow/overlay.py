@@ -6,6 +6,15 @@ It is for people who look at a score and ask where it comes from; it never enter
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+
+
+class PointsAt(Enum):
+    """What the patches of a detector mean."""
+
+    ARTIFACTS = "artifacts"  # boxes around traces of a manipulation, of any size
+    VULNERABILITY = "vulnerability"  # where blending changes most, relative to the same face
+    TRACES = "traces"  # where the fine texture leans synthesised
 
 
 @dataclass(frozen=True, slots=True)
