@@ -7,10 +7,12 @@ watched appears in them: the face is scikit-image's public-domain portrait.
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from stream.clock import SystemClock
@@ -45,7 +47,7 @@ async def eight(wall: PlayedWall) -> None:
 async def several(wall: PlayedWall) -> None:
     """Add one stream that four detectors look at, of which three can point at places."""
     names = ("caddm-efficientnet-b4", "fakestormer-c23", "ensemble")
-    camera = replace(cameras(1)[0], faces=2, face_px=150.0)
+    camera = replace(cameras(1)[0], faces=2, face_px=150.0, shift=90.0, agreement=0.93)
     camera.others = tuple(replace(CARD, name=name) for name in names)
     pointing = wall.rig.control.pointing
     pointing[CARD.name] = PointsAt.TRACES
@@ -95,11 +97,14 @@ async def shoot(browser: Browser, folder: Path, name: str) -> None:
     async with wall.playing(), served(wall.rig.app) as port:
         page = await context.new_page()
         await page.goto(f"http://127.0.0.1:{port}{path}")
-        await expect(page.locator(".picture canvas").first).to_be_visible()
+        await expect(page.locator(".picture canvas").first).to_be_visible(timeout=60_000)
         if then is not None:
             await then(page)
         await wall.rig.clock.sleep(3.0)  # until every tile has its picture
-        await page.screenshot(path=folder / f"{name}.png", full_page=height == PHONE[1])
+        taken = await page.screenshot(full_page=height == PHONE[1])
+        whole = Image.open(io.BytesIO(taken)).convert("RGB")
+        colours = whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        colours.save(folder / f"{name}.png", optimize=True)
     await context.close()
 
 

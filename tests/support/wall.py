@@ -56,6 +56,7 @@ class PlayedStream:
     url: str = "rtsp://camera.example/stream1"
     model: ModelCard = CARD
     others: tuple[ModelCard, ...] = ()
+    agreement: float = 0.6  # the others' scores, as a share of the first one's
     level: float = 0.12
     verdict: Verdict = Verdict.CLEAR
     reasons: tuple[AbstainReason, ...] = ()
@@ -176,9 +177,7 @@ class PlayedWall:
                 self._tell(TrackStarted(stream.id, stream.epoch, track, at))
         scores = [self._score(stream, track, at, box, now) for track, box in enumerate(boxes, 1)]
         scores += [
-            replace(one, detector=other.name, score=one.score * 0.6)
-            for one in scores
-            for other in stream.others
+            _said_by(other, one, stream.agreement) for one in scores for other in stream.others
         ]
         self._tell(*scores)
         if stream.faces and stream.verdict is not stream.told:
@@ -240,9 +239,15 @@ class PlayedWall:
         stream.told = Verdict.PENDING
 
 
+def _said_by(other: ModelCard, one: Score, share: float) -> Score:
+    """Return what another detector says of the same face."""
+    low, high = one.low * share, one.high * share
+    return replace(one, detector=other.name, score=one.score * share, low=low, high=high)
+
+
 def _points_at(frame: Frame, track: int, box: Box, detector: str) -> Explanation:
     """Return a strong place at a face's mouth and a weak one at an eye, in a crop of its box."""
-    patches = (Patch(0.3, 0.68, 0.72, 0.88, 0.9), Patch(0.2, 0.36, 0.42, 0.5, 0.4))
+    patches = (Patch(0.3, 0.68, 0.72, 0.88, 0.9), Patch(0.2, 0.26, 0.44, 0.4, 0.4))
     sides = [(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)]
     face = Face(box, np.zeros((5, 2)), 0.9)
     return Explanation(frame, face, track, detector, np.array(sides), patches)

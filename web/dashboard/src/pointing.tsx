@@ -74,9 +74,9 @@ export function told(shown: PictureOverlay | null): string {
 
 function Key() {
   return (
-    <svg class="places key" viewBox="0 0 28 14" width="28" height="14" aria-hidden="true">
-      <rect class="edge weak" x="2" y="3" width="9" height="8" />
-      <rect class="edge strong" x="16" y="3" width="9" height="8" />
+    <svg class="places key" viewBox="0 0 40 16" width="40" height="16" aria-hidden="true">
+      <rect class="edge weak" x="2" y="2" width="14" height="12" />
+      <rect class="edge strong" x="22" y="2" width="14" height="12" />
     </svg>
   );
 }

@@ -1,6 +1,5 @@
 // One stream from close by.
 
-import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
 import { condition, faceCondition } from "./attention";
@@ -98,20 +97,20 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
       </header>
 
       <div class="look">
-        <LivePicture
-          app={app}
-          stream={stream.id}
-          width={1280}
-          label={stream.name}
-          detailed
-          detector={detector}
-          doubtful={doubted !== null}
-          stale={stale || (age ?? 0) > 3_000}
-          pointing={pointing.chosen}
-          onPointing={pointing.show}
-          onRefused={pointing.refuse}
-        />
-        <Faces stream={stream} age={age} detector={detector} onChoose={setChosen}>
+        <div class="view">
+          <LivePicture
+            app={app}
+            stream={stream.id}
+            width={1280}
+            label={stream.name}
+            detailed
+            detector={detector}
+            doubtful={doubted !== null}
+            stale={stale || (age ?? 0) > 3_000}
+            pointing={pointing.chosen}
+            onPointing={pointing.show}
+            onRefused={pointing.refuse}
+          />
           {overlays.length > 0 && (
             <PointingSwitch
               overlays={overlays}
@@ -121,7 +120,8 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
               onChoose={pointing.choose}
             />
           )}
-        </Faces>
+        </div>
+        <Faces stream={stream} age={age} detector={detector} onChoose={setChosen} />
       </div>
 
       <section class="panel" aria-labelledby="timeline-title">
@@ -257,10 +257,9 @@ interface FacesProps {
   age: number | null;
   detector: string | null;
   onChoose: (detector: string) => void;
-  children: ComponentChildren;
 }
 
-function Faces({ stream, age, detector, onChoose, children }: FacesProps) {
+function Faces({ stream, age, detector, onChoose }: FacesProps) {
   const { status } = stream;
   const tracks = [...stream.faces.keys()].sort((a, b) => a - b);
   const scores = [...stream.faces.values()].flatMap((voices) => [...voices.values()]);
@@ -291,7 +290,6 @@ function Faces({ stream, age, detector, onChoose, children }: FacesProps) {
           <FaceRow key={track} track={track} detector={detector} stream={stream} />
         ))}
       </ul>
-      {children}
     </section>
   );
 }
