@@ -326,7 +326,10 @@ async def test_what_a_detector_points_at_is_asked_only_while_somebody_looks(clip
     pipeline.devices[1].explain = counting  # type: ignore[method-assign]
     async with analyzing(pipeline) as (analyzer, listener):
         await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
-        await listener.until(lambda m: m["type"] == "score")
+        for name in ("styleflow-live", "caddm-resnet34"):
+            await listener.until(
+                lambda m, name=name: m["type"] == "score" and m["data"]["detector"] == name  # type: ignore[misc]
+            )
         await analyzer.picture("a", 64)
         assert explained == []
         assert dict(analyzer.pointers("a")) == {
