@@ -7,13 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stream.pipeline import Explanation
+from stream.overlay import Explanation, paint
 from styleflow.faces.face import Image
-from styleflow.faces.framing import in_picture
 
 MAX_PICTURES = 2000
-_COLOURS = {"": (230, 60, 60), "temporal": (230, 60, 60), "spatial": (70, 110, 240)}
-_MOST_OPAQUE = 0.45
 
 
 class Album:
@@ -51,21 +48,11 @@ def annotated(said: Explanation) -> Image:
 
     What stands out in the frame itself is blue, what changes over time and everything else red.
     """
-    picture = np.ascontiguousarray(said.frame.image)
-    height, width = picture.shape[:2]
     box = said.face.box
-    drawn = picture.copy()
-    if said.patches:
-        quads = in_picture(said.patches, said.clip, said.face, width, height)
-        for patch, quad in zip(said.patches, np.rint(quads).astype(np.int32), strict=True):
-            layer = drawn.copy()
-            colour = _COLOURS[patch.kind]
-            cv2.fillPoly(layer, [quad], colour)
-            weight = _MOST_OPAQUE * patch.strength
-            drawn = np.asarray(cv2.addWeighted(layer, weight, drawn, 1 - weight, 0), np.uint8)
-            cv2.polylines(drawn, [quad], isClosed=True, color=colour)
+    drawn = np.array(paint(said.frame.image, said.corners, said.patches))
     top_left, bottom_right = (round(box.x0), round(box.y0)), (round(box.x1), round(box.y1))
     cv2.rectangle(drawn, top_left, bottom_right, (60, 200, 120))
     words = f"{said.detector} {said.frame.at:.2f} s"
-    cv2.putText(drawn, words, (6, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255))
+    place = (6, drawn.shape[0] - 8)
+    cv2.putText(drawn, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255))
     return np.asarray(drawn, np.uint8)

@@ -101,7 +101,9 @@ async def _serve(
             wiring.pipeline,
             settings,
             clock,
-            lambda stage, seconds: metrics.stage_seconds.labels(stage).observe(seconds),
+            lambda stage, seconds, whose: metrics.stage_seconds.labels(stage, whose).observe(
+                seconds
+            ),
             untrained=untrained,
         )
     cards = [opinion.card for opinion in pipeline.opinions]

@@ -13,11 +13,14 @@ StreamError
 ├── StreamBusy             a call to a stream that another peer is sending
 ├── TooManyPeers           the configured limit of calls is reached
 ├── CallUnknown            a call that nobody is in
+├── OverlayUnavailable     a detector that cannot say what it points at was asked
+├── OverlaysBusy           too many look at what detectors point at
 └── SettingInvalid         a setting that makes no sense; names its key
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream.events import ReasonCode
@@ -145,6 +148,27 @@ class CallUnknown(StreamError):
 
     def __str__(self) -> str:
         return "the call is over, or never was"
+
+
+@dataclass(eq=False)
+class OverlayUnavailable(StreamError):
+    """A detector cannot say what it points at; `able` are those here that can."""
+
+    detector: str
+    able: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"{self.detector!r} cannot say what it points at"
+
+
+@dataclass(eq=False)
+class OverlaysBusy(StreamError):
+    """No further view of what a detector points at is opened now."""
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.limit} views of what detectors point at are watched already"
 
 
 @dataclass(eq=False)

@@ -1,7 +1,9 @@
 """Every Prometheus name of the analyzer, in one list.
 
-Labels are limited to stream id, stage, reason, state, verdict and code: never URLs, track ids,
-clients or addresses. The series of a removed stream are removed with it.
+Labels are limited to stream id, detector, stage, reason, state, verdict and code: never URLs, track
+ids, clients or addresses. Detectors are those of the configuration, and the ensemble; where a
+figure is no single detector's, the label is empty. The series of a removed stream are removed with
+it.
 """
 
 from __future__ import annotations
@@ -72,23 +74,44 @@ class Metrics:
         self.frame_age = histogram(
             "frame_age_seconds", "Age of a frame when it enters a stage.", "stage"
         )
-        self.stage_seconds = histogram("stage_seconds", "Time that a stage takes.", "stage")
+        self.stage_seconds = histogram(
+            "stage_seconds", "Time that a stage takes.", "stage", "detector"
+        )
         self.score_latency = histogram(
-            "score_latency_seconds", "Time from one point of the path to another.", "segment"
+            "score_latency_seconds",
+            "Time from one point of the path to another.",
+            "segment",
+            "detector",
         )
         self.batch_size = histogram(
             "batch_size", "Items per batch.", "stage", buckets=(1, 2, 4, 8, 16, 32, 64)
         )
         self.tracks_active = gauge("tracks_active", "Faces followed now.", "stream")
         self.tracks_ended = counter("tracks_ended_total", "Tracks ended.", "stream", "reason")
-        self.slots_used = gauge("slots_used", "Device slots in use.")
-        self.slots = gauge("slots", "Device slots in all.")
-        self.slots_refused = counter("slots_refused_total", "Frames refused for want of a slot.")
-        self.scores = counter("scores_total", "Scores published, by verdict.", "stream", "verdict")
-        self.abstain = counter(
-            "abstain_total", "Scores that came without a verdict, by reason.", "stream", "reason"
+        self.slots_used = gauge("slots_used", "Device slots in use.", "detector")
+        self.slots = gauge("slots", "Device slots in all.", "detector")
+        self.slots_refused = counter(
+            "slots_refused_total", "Frames refused for want of a slot.", "detector"
         )
-        self.alarms = counter("alarms_total", "Verdicts that turned suspect.", "stream")
+        self.scores = counter(
+            "scores_total", "Scores published, by verdict.", "stream", "verdict", "detector"
+        )
+        self.abstain = counter(
+            "abstain_total",
+            "Scores that came without a verdict, by reason.",
+            "stream",
+            "reason",
+            "detector",
+        )
+        self.alarms = counter("alarms_total", "Verdicts that turned suspect.", "stream", "detector")
+        self.explained = counter(
+            "explained_pictures_total",
+            "Pictures kept with what a detector points at.",
+        )
+        self.overlays_refused = counter(
+            "overlays_refused_total",
+            "Requests to see what a detector points at that were one too many.",
+        )
         self.overload_rung = gauge(
             "overload_rung", "How much work is left out, 0 (none) to 4 (new streams are refused)."
         )

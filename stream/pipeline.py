@@ -10,8 +10,9 @@ fastest detector sees them; scores and verdicts say whose they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from stream.clock import Clock
 from stream.device.device import Device
@@ -32,19 +33,23 @@ from stream.events import (
     TrackStarted,
     VerdictChanged,
 )
+from stream.overlay import Explanation
 from stream.overload import Relief
 from stream.perception import Grid, Perception
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard
 from styleflow.clips import ClipSpec
+from styleflow.detector import points_at
 from styleflow.ensemble import Ensemble
-from styleflow.faces.face import Box, Face
-from styleflow.overlay import Patch
+from styleflow.faces.face import Box
+from styleflow.faces.framing import crop_corners
+from styleflow.overlay import PointsAt
 
-Observer = Callable[[str, float], None]
-"""Told how many seconds a stage took, from whatever thread it ran in.
+Observer = Callable[[str, float, str], None]
+"""Told how many seconds a stage took and for which detector, from whatever thread it ran in.
 
-A Pipeline tells `perceive` and `step` per frame, `device` and `resolve` per batch and detector. The
+A Pipeline tells `perceive` and `step` per frame, `device` and `resolve` per batch and detector, and
+`explain` per picture that somebody looks at; what serves all detectors is told for "". The
 supervisor tells what lies around it: `decode` (from a packet's arrival until its frame is offered)
 and `wait` (until its batch is taken) per sampled frame, `hand_over` (until the event loop has it)
 per event.
@@ -61,10 +66,20 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A frame that was looked at, and where its tracks are; for pictures."""
+    """A frame that was looked at, and where its tracks are; for pictures.
+
+    Attributes:
+        frame: the picture.
+        faces: its tracks, and where each is.
+        explained: what detectors that were asked point at in this very frame, by their names; a
+            detector that has not rated this frame is missing.
+    """
 
     frame: Frame
     faces: tuple[tuple[int, Box], ...]
+    explained: Mapping[str, tuple[Explanation, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +91,14 @@ class Processed:
     seen: tuple[Seen, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Explanation:
-    """What one detector points at in one face of one frame.
+Asked = Callable[[str], Collection[str]]
+"""Says which detectors somebody wants to see point at something in a stream, by their names.
 
-    Attributes:
-        frame: the picture.
-        face: where the face is in it.
-        track: whose face it is.
-        detector: name of the model.
-        clip: how its crop was framed.
-        patches: parts of the crop that stand out; empty when nothing does.
-    """
-
-    frame: Frame
-    face: Face
-    track: int
-    detector: str
-    clip: ClipSpec
-    patches: tuple[Patch, ...]
-
+Asking costs up to another rating, so it is asked anew for every frame.
+"""
 
 Viewer = Callable[[Explanation], None]
-"""Shown what the detectors point at, for every face that is rated; asking costs another rating.
-
-It is asked after the batch, so it is exact where a batch holds one frame of a stream, as in replay.
-"""
+"""Shown what all detectors point at, for every face that is rated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +109,21 @@ class Opinion:
         card: what is known of the model.
         calibration: from logit to probability.
         clip: one full window of its evidence.
+        points_at: what it can point at in a picture; None when it cannot.
     """
 
     card: ModelCard
     calibration: Calibration
     clip: ClipSpec
+    points_at: PointsAt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A frame, and what it means to each device that it is for: its number, the plan, the view."""
+
+    frame: Frame
+    plans: Sequence[tuple[int, Plan, Perceived]]
 
 
 @dataclass(slots=True)
@@ -192,7 +199,8 @@ class Pipeline:
         self.cadence_hz = grid.cadence_hz
         self._lead = grid.strides.index(min(grid.strides))
         self.opinions = tuple(
-            Opinion(d.detector.card, d.detector.calibration, d.detector.clip) for d in self.devices
+            Opinion(d.card, d.calibration, d.clip, points_at(d))
+            for d in (device.detector for device in self.devices)
         )
         if ensemble is not None:
             ensemble.check(cards)
@@ -244,16 +252,19 @@ class Pipeline:
         lane.perception.close()
         return events
 
-    def process(self, batch: Sequence[tuple[Frame, int]]) -> Processed:
+    def process(self, batch: Sequence[tuple[Frame, int]], asked: Asked | None = None) -> Processed:
         """Turn frames into events; each frame comes with the number of frames dropped before it.
 
         A frame of a stream that is not open is ignored: the stream has been removed meanwhile.
+
+        Args:
+            batch: frames of any streams, each stream's in their order.
+            asked: which detectors are asked what they point at; none when left out.
         """
         events: list[Event] = []
         faults: list[Fault] = []
         pending: list[list[tuple[_Lane, Plan]]] = [[] for _ in self.devices]
-        shown: list[tuple[int, Plan, Frame, Perceived]] = []
-        looked: list[Seen] = []
+        looks: list[_Look] = []
         for frame, overrun in batch:
             lane = self._lanes.get(frame.stream)
             if lane is None:
@@ -267,17 +278,13 @@ class Pipeline:
                 continue
             events += started
             if plans:
-                looked.append(_seen(frame, plans[0][2]))
-            for number, plan, seen in plans:
+                looks.append(_Look(frame, plans))
+            for number, plan, _ in plans:
                 pending[number].append((lane, plan))
-                if self._viewer is not None:
-                    shown.append((number, plan, frame, seen))
         for number, todo in enumerate(pending):
             if todo:
                 events += self._run(number, todo)
-        for each in shown:
-            self._show(*each)
-        return Processed(tuple(events), tuple(faults), tuple(looked))
+        return Processed(tuple(events), tuple(faults), self._seen(looks, asked or _nobody))
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
@@ -316,8 +323,8 @@ class Pipeline:
                 plan, certain = lane.engines[number].step(seen)
                 plans.append((number, plan, seen))
                 events += self._told(lane, number, certain)
-        self.observe("perceive", middle - begin)
-        self.observe("step", self._clock.monotonic() - middle)
+        self.observe("perceive", middle - begin, "")
+        self.observe("step", self._clock.monotonic() - middle, "")
         return plans, events
 
     def _run(self, number: int, todo: Sequence[tuple[_Lane, Plan]]) -> list[Event]:
@@ -328,20 +335,60 @@ class Pipeline:
         events: list[Event] = []
         for (lane, plan), ratings in zip(todo, answers, strict=True):
             events += self._told(lane, number, lane.engines[number].resolve(plan, ratings))
-        self.observe("device", middle - begin)
-        self.observe("resolve", self._clock.monotonic() - middle)
+        name = self.devices[number].detector.card.name
+        self.observe("device", middle - begin, name)
+        self.observe("resolve", self._clock.monotonic() - middle, name)
         return events
 
-    def _show(self, number: int, plan: Plan, frame: Frame, seen: Perceived) -> None:
-        """Ask a detector what it points at in the faces that were just rated."""
-        detector = self.devices[number].detector
-        faces = {face.track: face.face for face in seen.faces}
-        found = self.devices[number].explain([rate.key for rate in plan.rates])
-        for key, patches in found.items():
-            face, name = faces[key.track], detector.card.name
-            explanation = Explanation(frame, face, key.track, name, detector.clip, patches)
-            assert self._viewer is not None
-            self._viewer(explanation)
+    def _seen(self, looks: Sequence[_Look], asked: Asked) -> tuple[Seen, ...]:
+        """Return the frames of a batch, with what the detectors that are asked point at in them.
+
+        A device knows the newest crop of a track only, so of several frames of one stream in a
+        batch the last one that the device was given is explained: patches never belong to another
+        picture than theirs.
+        """
+        newest = {
+            (look.frame.stream, number): plan for look in looks for number, plan, _ in look.plans
+        }
+        seen = []
+        for look in looks:
+            frame, explained = look.frame, {}
+            wanted = asked(frame.stream)
+            for number, plan, view in look.plans:
+                name = self.devices[number].detector.card.name
+                exact = newest[frame.stream, number] is plan and plan.rates
+                if exact and (name in wanted or self._viewer is not None):
+                    explained[name] = self._explain(number, plan, frame, view)
+            faces = tuple((face.track, face.face.box) for face in look.plans[0][2].faces)
+            seen.append(Seen(frame, faces, explained))
+        if self._viewer is not None:
+            for explanation in (e for each in seen for es in each.explained.values() for e in es):
+                self._viewer(explanation)
+        return tuple(seen)
+
+    def _explain(
+        self, number: int, plan: Plan, frame: Frame, view: Perceived
+    ) -> tuple[Explanation, ...]:
+        """Ask a detector what it points at in the faces that it has just been pushed and rated."""
+        begin = self._clock.monotonic()
+        device = self.devices[number]
+        detector, faces = device.detector, {face.track: face for face in view.faces}
+        pushed = {push.key for push in plan.pushes}
+        found = device.explain([rate.key for rate in plan.rates if rate.key in pushed])
+        height, width = frame.image.shape[:2]
+        explanations = tuple(
+            Explanation(
+                frame=frame,
+                face=faces[key.track].face,
+                track=key.track,
+                detector=detector.card.name,
+                corners=crop_corners(faces[key.track], detector.clip, width, height),
+                patches=patches,
+            )
+            for key, patches in found.items()
+        )
+        self.observe("explain", self._clock.monotonic() - begin, detector.card.name)
+        return explanations
 
     def _told(self, lane: _Lane, number: int, events: Iterable[Event]) -> list[Event]:
         """Return which events of one engine are published, with what the ensemble makes of them.
@@ -392,9 +439,10 @@ class Pipeline:
         )
 
 
-def _seen(frame: Frame, view: Perceived) -> Seen:
-    return Seen(frame, tuple((face.track, face.face.box) for face in view.faces))
+def _nobody(stream: str) -> Collection[str]:
+    """Ask nothing."""
+    return ()
 
 
-def _ignore(stage: str, seconds: float) -> None:
+def _ignore(stage: str, seconds: float, detector: str) -> None:
     """Observe nothing."""

@@ -13,6 +13,8 @@ from stream.errors import (
     NotACall,
     OfferInvalid,
     OfferRefused,
+    OverlaysBusy,
+    OverlayUnavailable,
     Overloaded,
     SettingInvalid,
     SourceError,
@@ -43,6 +45,7 @@ from styleflow.errors import (
 from styleflow.errors import (
     DetectorUnknown as PublicationUnknown,
 )
+from styleflow.overlay import PointsAt
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,15 @@ RUNG_WORDS: dict[Rung, str] = {
     Rung.SAMPLED_WINDOWS: "overloaded: also looks at streams of low priority only now and then",
     Rung.REFUSE_STREAMS: "overloaded: also refuses new streams",
 }
+POINTS_AT_WORDS: dict[PointsAt | None, str] = {
+    PointsAt.ARTIFACTS: "boxes around places that look blended or repainted to this detector",
+    PointsAt.VULNERABILITY: "places where a blending seam would show in this frame, or change "
+    "most from frame to frame, compared with the rest of the same face; some place always comes "
+    "first, in an authentic face too",
+    PointsAt.TRACES: "places whose fine texture looks synthesised to this detector",
+    None: "this detector gives a score for the whole face and cannot point at a place",
+}
+"""What the places mean that a detector points at. A place is a lead for the eye, not a finding."""
 
 STATE_WORDS: dict[ConnectionState, str] = {
     ConnectionState.CONNECTING: "connecting",
@@ -141,6 +153,24 @@ def describe(error: BaseException) -> Problem:
                 str(error),
                 "Leave `detector` out for the default",
                 status=422,
+            )
+        case OverlayUnavailable(able=able):
+            others = f"Ask one that can: {', '.join(able)}" if able else "None here can"
+            return Problem(
+                "overlay_unavailable",
+                "This detector cannot say what it points at",
+                str(error),
+                f"{others}; leave `overlay` out for the picture alone",
+                status=422,
+            )
+        case OverlaysBusy():
+            return Problem(
+                "overlays_busy",
+                "Too many look at what detectors point at",
+                str(error),
+                "Explaining slows scoring down, so it is rationed: try again when somebody stops",
+                status=429,
+                retry=True,
             )
         case SourceError(code=code):
             return Problem(

@@ -12,6 +12,7 @@ from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCod
 from stream.ingest.source import SourceSettings
 from stream.pictures import Still
 from styleflow.card import ModelCard
+from styleflow.overlay import PointsAt
 
 
 class Priority(Enum):
@@ -119,8 +120,24 @@ class StreamControl(Protocol):
         """Judge one stream, or all, by other thresholds from now on. Raises StreamUnknown."""
         ...
 
-    def picture(self, stream: str, width: int) -> Awaitable[Still | None]:
+    def picture(
+        self, stream: str, width: int, overlay: str | None = None, *, drawn: bool = False
+    ) -> Awaitable[Still | None]:
         """Return the newest picture, about `width` pixels wide; None when there is none yet.
+
+        Args:
+            stream: whose.
+            width: wanted, pixels.
+            overlay: the detector whose pointing comes with it; the picture is then a frame that
+                this detector has rated.
+            drawn: have that painted into the picture.
+
+        Raises StreamUnknown, DetectorUnknown, OverlayUnavailable or OverlaysBusy.
+        """
+        ...
+
+    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+        """Return what each of a stream's detectors can point at; None says that it cannot.
 
         Raises StreamUnknown.
         """

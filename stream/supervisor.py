@@ -22,7 +22,7 @@ import random
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ from stream.clock import Clock
 from stream.engine.engine import EngineSettings
 from stream.errors import (
     NotACall,
+    OverlayUnavailable,
     Overloaded,
     StreamError,
     StreamExists,
@@ -70,6 +71,7 @@ from stream.publish.messages import StreamInfo, Voice
 from stream.replay import analyze
 from stream.streams import Health, Priority, StreamSpec, StreamStatus
 from stream.switchboard import Call, Switchboard
+from styleflow.overlay import PointsAt
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +171,7 @@ class Analyzer:
         self.settings = settings or AnalyzerSettings()
         self._pipeline = pipeline
         self._voices = tuple(Voice(o.card, o.calibration.fitted) for o in pipeline.opinions)
+        self._pointers = {o.card.name: o.points_at for o in pipeline.opinions}
         self._cadence_hz = pipeline.cadence_hz
         self._engine = pipeline.settings
         self._pictures = Pictures()
@@ -206,7 +209,8 @@ class Analyzer:
         self._device_thread.start()
         self._ticker = self._loop.create_task(self._tick(), name="ticker")
         self._tender = self._loop.create_task(self._tend_calls(), name="calls")
-        self.metrics.slots.set(sum(d.stats.slots for d in self._pipeline.devices))
+        for device in self._pipeline.devices:
+            self.metrics.slots.labels(device.detector.card.name).set(device.stats.slots)
         return self
 
     async def __aexit__(
@@ -453,15 +457,33 @@ class Analyzer:
 
         self._order(retune)
 
-    async def picture(self, stream: str, width: int) -> Still | None:
+    async def picture(
+        self, stream: str, width: int, overlay: str | None = None, *, drawn: bool = False
+    ) -> Still | None:
         """Return the newest picture of a stream, and have more of them kept for a while."""
         self._state(stream)
-        self._pictures.watch(stream, self._clock.monotonic())
-        done = self._pictures.ready(stream, width)
+        if overlay is not None:
+            self._check_pointer(overlay)
+        self._pictures.watch(stream, self._clock.monotonic(), overlay)
+        done = self._pictures.ready(stream, width, overlay, drawn=drawn)
         if done is not None:
             return done
         async with self._drawing:
-            return await asyncio.to_thread(self._pictures.still, stream, width)
+            return await asyncio.to_thread(
+                self._pictures.still, stream, width, overlay, drawn=drawn
+            )
+
+    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+        """Return what each of a stream's detectors can point at; None says that it cannot."""
+        self._state(stream)
+        return dict(self._pointers)
+
+    def _check_pointer(self, detector: str) -> None:
+        if detector not in self._pointers:
+            raise DetectorUnknown(detector, tuple(self._pointers))
+        if self._pointers[detector] is None:
+            able = [name for name, points_at in self._pointers.items() if points_at is not None]
+            raise OverlayUnavailable(detector, able)
 
     def _state(self, stream: str) -> _Stream:
         state = self._streams.get(stream)
@@ -516,7 +538,7 @@ class Analyzer:
                 with self._batcher_lock:
                     self._batcher.offer(item.stream, _Offered(item, now), item.arrived)
                 self._wake.set()
-                self._pipeline.observe("decode", now - item.arrived)
+                self._pipeline.observe("decode", now - item.arrived, "")
             else:
                 self._hand_over((item,))
 
@@ -577,15 +599,14 @@ class Analyzer:
                 return
             self.metrics.batch_size.labels("frames").observe(len(batch))
             for item in batch:
-                self._pipeline.observe("wait", max(now - item.value.at, 0.0))
+                self._pipeline.observe("wait", max(now - item.value.at, 0.0), "")
                 self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
                 for reason, count in (("overrun", item.overrun), ("sampled", item.withheld)):
                     if count:
                         self.metrics.frames_dropped.labels(item.stream, reason).inc(count)
             try:
-                done = self._pipeline.process(
-                    [(item.value.frame, item.overrun + item.withheld) for item in batch]
-                )
+                frames = [(item.value.frame, item.overrun + item.withheld) for item in batch]
+                done = self._pipeline.process(frames, self._asked)
             except Exception:
                 failures += 1
                 log.exception("the device failed on a batch", failures=failures)
@@ -611,12 +632,22 @@ class Analyzer:
         for event in events:
             self._outbox.put(_Handed(event, now))
 
+    def _asked(self, stream: str) -> tuple[str, ...]:
+        return self._pictures.due(stream, self._clock.monotonic())
+
     def _keep_pictures(self, done: Processed) -> None:
         for seen in done.seen:
-            stream = seen.frame.stream
-            if self._pictures.watched(stream):
-                scores = [e for e in done.events if isinstance(e, Score) and e.stream == stream]
-                self._pictures.offer(seen.frame, seen.faces, scores, self._clock.monotonic())
+            stream, pictures = seen.frame.stream, self._pictures
+            plain, overlays = pictures.watched(stream), pictures.overlays(stream)
+            if not plain and not overlays:
+                continue
+            now = self._clock.monotonic()
+            scores = [e for e in done.events if isinstance(e, Score) and e.stream == stream]
+            if plain:
+                pictures.offer(seen.frame, seen.faces, scores, now)
+            for name in overlays:
+                explained = seen.explained.get(name)
+                pictures.offer_explained(seen.frame, seen.faces, scores, now, name, explained)
 
     # --- event loop: from mailbox to hub ----------------------------------------------------
 
@@ -636,7 +667,7 @@ class Analyzer:
             handed = self._outbox.take()
             if handed is None:
                 return
-            self._pipeline.observe("hand_over", self._clock.monotonic() - handed.at)
+            self._pipeline.observe("hand_over", self._clock.monotonic() - handed.at, "")
             self._publish(handed.event)
 
     def _publish(self, event: Event) -> None:
@@ -660,7 +691,7 @@ class Analyzer:
                     del state.scores[key]
                 self.metrics.tracks_ended.labels(event.stream, event.reason.value).inc()
             case VerdictChanged(verdict=Verdict.SUSPECT):
-                self.metrics.alarms.labels(event.stream).inc()
+                self.metrics.alarms.labels(event.stream, event.detector).inc()
             case StreamReport():
                 link = self._board.quality(event.stream)
                 event = replace(event, link=link, overload=self._ladder.rung)
@@ -696,10 +727,12 @@ class Analyzer:
         self._order(lambda: self._pipeline.end(event.stream, event.epoch))
 
     def _count_score(self, score: Score, now: float) -> None:
-        self.metrics.scores.labels(score.stream, score.verdict.value).inc()
+        whose, metrics = score.detector, self.metrics
+        metrics.scores.labels(score.stream, score.verdict.value, whose).inc()
         for reason in score.reasons:
-            self.metrics.abstain.labels(score.stream, reason.value).inc()
-        self.metrics.score_latency.labels("packet_to_score").observe(max(now - score.arrived, 0.0))
+            metrics.abstain.labels(score.stream, reason.value, whose).inc()
+        age = max(now - score.arrived, 0.0)
+        metrics.score_latency.labels("packet_to_score", whose).observe(age)
 
     # --- event loop: the ticker ---------------------------------------------------------------
 
@@ -742,11 +775,14 @@ class Analyzer:
 
     def _copy_totals(self) -> None:
         """Copy what is counted for the whole process."""
-        stats = [device.stats for device in self._pipeline.devices]
         metrics, advance = self.metrics, self._copied.advance
-        metrics.slots_used.set(sum(each.used for each in stats))
+        for device in self._pipeline.devices:
+            name, stats = device.detector.card.name, device.stats
+            metrics.slots_used.labels(name).set(stats.used)
+            advance(metrics.slots_refused, stats.refusals, name)
+        advance(metrics.explained, self._pictures.explained)
+        advance(metrics.overlays_refused, self._pictures.refused)
         metrics.ws_clients.set(self.hub.clients)
-        advance(metrics.slots_refused, sum(each.refusals for each in stats))
         advance(metrics.ws_coalesced, self.hub.coalesced)
         advance(metrics.ws_lagged, self.hub.lagged)
         for code, total in self.hub.disconnects.items():

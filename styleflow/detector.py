@@ -9,9 +9,17 @@ from torch import Tensor
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
-from styleflow.overlay import Patch
+from styleflow.overlay import Patch, PointsAt
 
-__all__ = ["Detector", "Explaining", "HopAware", "ModelCard", "TemporalMode", "TrainingStatus"]
+__all__ = [
+    "Detector",
+    "Explaining",
+    "HopAware",
+    "ModelCard",
+    "TemporalMode",
+    "TrainingStatus",
+    "points_at",
+]
 
 
 class Detector(Protocol):
@@ -74,8 +82,22 @@ class HopAware(Protocol):
 
 @runtime_checkable
 class Explaining(Protocol):
-    """A detector that can also say what it points at, at a cost, when it is asked."""
+    """A detector that can also say what it points at, at a cost, when it is asked.
+
+    Attributes:
+        points_at: what its patches mean; None where these weights have nothing to show.
+    """
+
+    points_at: PointsAt | None
 
     def patches(self, state: Any, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
-        """Return what stands out in each row's newest crop; nothing where there is none yet."""
+        """Return what stands out in the crop that each row was pushed last.
+
+        There is nothing where there is none yet; a crop given to `reanchor` is not looked at.
+        """
         ...
+
+
+def points_at(detector: Detector) -> PointsAt | None:
+    """Return what a detector's patches mean; None when it cannot say what it points at."""
+    return detector.points_at if isinstance(detector, Explaining) else None

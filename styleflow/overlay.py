@@ -6,7 +6,16 @@ It is for people who look at a score and ask where it comes from; it never enter
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
+
+
+class PointsAt(Enum):
+    """What the patches of a detector mean."""
+
+    ARTIFACTS = "artifacts"  # boxes around traces of a manipulation, of any size
+    VULNERABILITY = "vulnerability"  # where blending shows or changes most, within the same face
+    TRACES = "traces"  # where the fine texture leans synthesised
 
 
 @dataclass(frozen=True, slots=True)

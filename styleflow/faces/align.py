@@ -200,7 +200,7 @@ class Aligner:
         crop = self._cut(image, now.anchor, self.size_px)
         moved = None if now.moved is None else self._cut(image, now.moved, self.size_px)
         quality = measure_quality(crop if moved is None else moved, tracked.face)
-        return AlignedFace(tracked.track, tracked.face, crop, moved, quality), now
+        return AlignedFace(tracked.track, tracked.face, crop, moved, quality, now.anchor), now
 
 
 def template(size_px: int = TEMPLATE_PX) -> Points:

@@ -117,6 +117,8 @@ class AlignedFace:
         reanchored: the same frame under a *new* anchor, when the anchor moved at this frame; the
             next style delta is taken against this one, so every delta lies under one transform.
         quality: what limits the evidence.
+        anchor: what maps source pixels onto the template under which `image` was cut; None where
+            the crop follows from the face alone.
     """
 
     track: int
@@ -124,6 +126,7 @@ class AlignedFace:
     image: Image
     reanchored: Image | None
     quality: FaceQuality
+    anchor: NDArray[np.float64] | None = None
 
 
 class FaceDetector(Protocol):

@@ -9,6 +9,7 @@ that one set of limits serves every detector.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import cv2
@@ -22,6 +23,7 @@ from styleflow.faces.align import (
     AnchorSettings,
     Cut,
     Transform,
+    apply,
     fit,
     is_alignable,
     measure_quality,
@@ -39,6 +41,8 @@ QUALITY_PX = 128
 
 Crop = Callable[[Image, Face], Image | None]
 """Cuts a face out of a picture, or says None when there is nothing to cut."""
+
+_SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 
 class Framer(Protocol):
@@ -109,7 +113,7 @@ class StyleFlowFramer:
             return None
         face, anchoring = done
         quality = plain_quality(image, tracked.face)
-        return AlignedFace(face.track, face.face, face.image, face.reanchored, quality), anchoring
+        return replace(face, quality=quality), anchoring
 
 
 class FrameCropper:
@@ -185,32 +189,59 @@ def _fakestormer(image: Image, face: Face, size_px: int) -> Image | None:
         return None
 
 
-def in_picture(
-    patches: Sequence[Patch], clip: ClipSpec, face: Face, width: int, height: int
-) -> Points:
-    """Return where patches of a face's crop lie in its picture.
+def crop_corners(aligned: AlignedFace, clip: ClipSpec, width: int, height: int) -> Points:
+    """Return where a face's crop lies in its picture.
 
     Args:
-        patches: of the crop that `FrameCropper` made of this face.
+        aligned: the face, with its crop.
         clip: the crop's framing.
-        face: the face in the picture.
         width: of the picture, pixels.
         height: of the picture, pixels.
 
     Returns:
-        The four corners of each, clockwise from the top left, in picture pixels, `(K, 4, 2)`.
+        The corners of `aligned.image`, clockwise from its top left, in picture pixels, `(4, 2)`.
 
     Raises:
-        ValueError: an anchored framing; its crop does not follow from the face alone.
+        ValueError: an anchored framing, but the face does not say which anchor.
     """
-    boxes = np.array([(p.x0, p.y0, p.x1, p.y1) for p in patches], np.float64).reshape(-1, 4)
+    face = aligned.face
     match clip.framing:
         case Framing.CADDM:
-            return crop_to_image(boxes * CADDM_PX, face.points)
+            whole = np.array([[0.0, 0.0, CADDM_PX, CADDM_PX]])
+            return np.asarray(crop_to_image(whole, face.points)[0], np.float64)
         case Framing.FAKESTORMER:
             shown = shown_box(face.box, width, height)
-            scale = np.array([shown.width, shown.height] * 2)
-            placed = boxes * scale + np.array([shown.x0, shown.y0] * 2)
-            return np.asarray(placed[:, [[0, 1], [2, 1], [2, 3], [0, 3]]], np.float64)
+            corners = [(shown.x0, shown.y0), (shown.x1, shown.y0)]
+            corners += [(shown.x1, shown.y1), (shown.x0, shown.y1)]
+            return np.array(corners, np.float64)
         case Framing.ANCHORED | Framing.STYLEFLOW | Framing.STYLEFLOW_WIDE:
-            raise ValueError(f"crops framed as {clip.framing.value} follow their track's anchor")
+            if aligned.anchor is None:
+                raise ValueError(f"a crop framed as {clip.framing.value} needs its anchor")
+            back = np.asarray(cv2.invertAffineTransform(aligned.anchor), np.float64)
+            return apply(back, _on_template(clip))
+
+
+def in_picture(patches: Sequence[Patch], corners: Points) -> Points:
+    """Return where patches of a crop lie in its picture.
+
+    Args:
+        patches: of one crop.
+        corners: where the crop lies, from `crop_corners`, `(4, 2)`; no framing skews a crop, so
+            three of them say it all.
+
+    Returns:
+        The four corners of each, clockwise from the top left, in picture pixels, `(K, 4, 2)`.
+    """
+    boxes = np.array([(p.x0, p.y0, p.x1, p.y1) for p in patches], np.float64).reshape(-1, 4)
+    quads = boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]  # (K, 4, 2), in crop sides
+    across, down = corners[1] - corners[0], corners[3] - corners[0]
+    return np.asarray(quads @ np.stack([across, down]) + corners[0], np.float64)
+
+
+def _on_template(clip: ClipSpec) -> Points:
+    """Return the corners of an anchored crop on the template, `(4, 2)` template pixels."""
+    if clip.framing is not Framing.STYLEFLOW_WIDE:
+        return _SQUARE * TEMPLATE_PX
+    wide = WideCrop.of_size(clip.size_px)
+    corners = _SQUARE * clip.size_px - (wide.left_px, wide.top_px)
+    return np.asarray(corners * (TEMPLATE_PX / wide.inner_px), np.float64)

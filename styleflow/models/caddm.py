@@ -40,7 +40,7 @@ from styleflow.models.backbones import (
     EfficientNet,
     ResNet,
 )
-from styleflow.overlay import Patch
+from styleflow.overlay import Patch, PointsAt
 
 CROP_PX = 224
 VARIANCE_CENTRE, VARIANCE_SIZE = 0.1, 0.2
@@ -422,6 +422,8 @@ class CaddmDetector:
     A frame needs no other frame, so `rate` answers from the first one on. Its answer stands for
     the authors' video score, the mean probability of the frames, over the last `window` of them.
     """
+
+    points_at: PointsAt | None = PointsAt.ARTIFACTS
 
     def __init__(self, model: Caddm) -> None:
         self.model = model

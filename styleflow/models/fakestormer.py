@@ -36,7 +36,7 @@ from styleflow.clips import ClipSpec, Framing
 from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import ShapeMismatch
 from styleflow.models.backbones import Attention, Mlp, PatchEmbed, layer_norm
-from styleflow.overlay import Patch
+from styleflow.overlay import Patch, PointsAt
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -530,6 +530,8 @@ class FakeStormerDetector:
     Every frame's tokens carry their place in the clip and are mixed over time by the first block,
     so nothing but the crops can be carried from one window to the next: `rate` recomputes.
     """
+
+    points_at: PointsAt | None = PointsAt.VULNERABILITY
 
     def __init__(self, model: FakeStormer) -> None:
         self.model = model

@@ -24,9 +24,10 @@ from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.errors import ShapeMismatch
-from styleflow.models.content import FEATURES, ContentDims, ContentNet
+from styleflow.models.content import FEATURES, PATCH_STRIDE, ContentDims, ContentNet
 from styleflow.models.style_encoder import StyleEncoder, StyleEncoderDims
 from styleflow.models.style_gru import CausalStyleGRU, style_deltas
+from styleflow.overlay import Patch, PointsAt
 
 NAME = "styleflow-live"
 UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.CAUSAL, TrainingStatus.UNTRAINED, "")
@@ -109,6 +110,7 @@ class StyleFlowLiveState:
             without one.
         evidence: weighted sum of the frames' logits, `(N,)`.
         weight: sum of the weights in it, `(N,)`.
+        traces: map of traces of the frame pushed last, `(N, s, s)`; s is 0 without content.
     """
 
     hidden: Tensor
@@ -120,6 +122,7 @@ class StyleFlowLiveState:
     before: Tensor
     evidence: Tensor
     weight: Tensor
+    traces: Tensor
 
 
 class StyleFusion(nn.Module):
@@ -181,6 +184,8 @@ class StyleFlowLive(nn.Module):
         self.encoder = StyleEncoder(dims.encoder)
         self.style_gru = CausalStyleGRU(features, dims.hidden, dims.layers, dims.gap_half_life)
         self.content: ContentNet | None = None
+        traces = None if dims.content is None else PointsAt.TRACES
+        self.points_at: PointsAt | None = traces
         if dims.content is None:
             self.head_norm = nn.LayerNorm(dims.hidden)
             self.head = nn.Linear(dims.hidden, 1)
@@ -257,6 +262,7 @@ class StyleFlowLive(nn.Module):
         """Return the state of `slots` tracks that have seen nothing, on the weights' device."""
         dims, device = self.dims, self.style_gru.initial.device
         window = dims.content.size_px if dims.content else 0
+        cells = window // PATCH_STRIDE
         latent = (dims.encoder.style_levels, dims.encoder.latent)
         return StyleFlowLiveState(
             hidden=self.style_gru.start(slots).detach().clone(),
@@ -268,6 +274,7 @@ class StyleFlowLive(nn.Module):
             before=torch.zeros(slots, window, window, 3, dtype=torch.uint8, device=device),
             evidence=torch.zeros(slots, device=device),
             weight=torch.zeros(slots, device=device),
+            traces=torch.zeros(slots, cells, cells, device=device),
         )
 
     @torch.no_grad()
@@ -283,6 +290,7 @@ class StyleFlowLive(nn.Module):
             state.before,
             state.evidence,
             state.weight,
+            state.traces,
         ):
             gathered[rows] = 0
 
@@ -328,6 +336,33 @@ class StyleFlowLive(nn.Module):
         rated = state.evidence[rows] / weight.clamp_min(1e-6)
         return torch.where(weight > 0, rated, newest)
 
+    def patches(self, state: StyleFlowLiveState, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
+        """Return which patches of the frame that each row was pushed last lean synthesised.
+
+        A patch's strength is the sigmoid of its logit, never calibrated; those below one half lean
+        authentic and are left out. It is a copy of what `push` has seen, so asking costs little.
+        """
+        window = self.dims.content
+        if window is None:
+            return ((),) * len(rows)
+        strengths = state.traces[rows].sigmoid() * (state.count[rows] > 0)[:, None, None]
+        side, left, top = (n / self.dims.crop_px for n in (PATCH_STRIDE, window.left, window.top))
+        return tuple(
+            tuple(
+                Patch(
+                    left + column * side,
+                    top + row * side,
+                    left + (column + 1) * side,
+                    top + (row + 1) * side,
+                    strength,
+                )
+                for row, cells in enumerate(grid)
+                for column, strength in enumerate(cells)
+                if strength > 0.5
+            )
+            for grid in strengths.cpu().tolist()
+        )
+
     def recent_latents(self, state: StyleFlowLiveState, row: int) -> Tensor:
         """Return the style latents that a track still keeps, oldest first, `(n, L, D)`."""
         kept = min(int(state.count[row]), self.dims.frames)
@@ -358,7 +393,7 @@ class StyleFlowLive(nn.Module):
         first = ~state.has_latent[rows]
         before = torch.where(first[:, None, None, None], windows, state.before[rows])
         state.before[rows] = windows
-        features, _ = self.content(windows, before)
+        features, state.traces[rows] = self.content(windows, before)
         logits: Tensor = self.fusion(features.float(), hidden)
         return logits
 

@@ -35,10 +35,12 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.ingest.source import SourceSettings, SourceUrl
+from stream.overlay import Explanation
 from stream.publish.messages import Voice
 from stream.streams import StreamSpec
 from styleflow.detector import ModelCard
-from styleflow.faces.face import Box, FaceQuality, Image
+from styleflow.faces.face import Box, Face, FaceQuality, Image
+from styleflow.overlay import Patch
 from tests.support.web import WebRig
 from tests.support.wire import CARD, UNTRAINED, score
 
@@ -54,6 +56,7 @@ class PlayedStream:
     url: str = "rtsp://camera.example/stream1"
     model: ModelCard = CARD
     others: tuple[ModelCard, ...] = ()
+    agreement: float = 0.6  # the others' scores, as a share of the first one's
     level: float = 0.12
     verdict: Verdict = Verdict.CLEAR
     reasons: tuple[AbstainReason, ...] = ()
@@ -174,9 +177,7 @@ class PlayedWall:
                 self._tell(TrackStarted(stream.id, stream.epoch, track, at))
         scores = [self._score(stream, track, at, box, now) for track, box in enumerate(boxes, 1)]
         scores += [
-            replace(one, detector=other.name, score=one.score * 0.6)
-            for one in scores
-            for other in stream.others
+            _said_by(other, one, stream.agreement) for one in scores for other in stream.others
         ]
         self._tell(*scores)
         if stream.faces and stream.verdict is not stream.told:
@@ -197,6 +198,11 @@ class PlayedWall:
             frame = Frame(stream.id, stream.epoch, stream.slot, at, now, image)
             self.rig.control.pictures.watch(stream.id, now)
             self.rig.control.pictures.offer(frame, enumerate(boxes, 1), scores, now)
+            for name in self.rig.control.pictures.overlays(stream.id):
+                found = [_points_at(frame, track, box, name) for track, box in enumerate(boxes, 1)]
+                self.rig.control.pictures.offer_explained(
+                    frame, enumerate(boxes, 1), scores, now, name, found
+                )
 
     def _score(
         self, stream: PlayedStream, track: int, at: float, box: Box, arrived: float
@@ -231,6 +237,20 @@ class PlayedWall:
             self._tell(TrackEnded(stream.id, stream.epoch, track, at, reason))
         stream.seen.clear()
         stream.told = Verdict.PENDING
+
+
+def _said_by(other: ModelCard, one: Score, share: float) -> Score:
+    """Return what another detector says of the same face."""
+    low, high = one.low * share, one.high * share
+    return replace(one, detector=other.name, score=one.score * share, low=low, high=high)
+
+
+def _points_at(frame: Frame, track: int, box: Box, detector: str) -> Explanation:
+    """Return a strong place at a face's mouth and a weak one at an eye, in a crop of its box."""
+    patches = (Patch(0.3, 0.68, 0.72, 0.88, 0.9), Patch(0.2, 0.26, 0.44, 0.4, 0.4))
+    sides = [(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)]
+    face = Face(box, np.zeros((5, 2)), 0.9)
+    return Explanation(frame, face, track, detector, np.array(sides), patches)
 
 
 def picture(stream: PlayedStream) -> Image:

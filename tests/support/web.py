@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,20 @@ from stream.analysis import Analysis, Predictor, TrackTimeline
 from stream.calls import CallAnswer, IceServer
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
-from stream.errors import CallUnknown, StreamError, StreamExists, StreamUnknown
+from stream.errors import (
+    CallUnknown,
+    OverlayUnavailable,
+    StreamError,
+    StreamExists,
+    StreamUnknown,
+)
 from stream.events import ConnectionState, TrackEnd, Verdict
 from stream.pictures import Pictures, Still
 from stream.publish.hub import Hub, HubSettings, StreamInfo
 from stream.publish.messages import Voice
 from stream.streams import Health, StreamSpec, StreamStatus
 from styleflow.card import ModelCard, TrainingStatus
+from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.settings import WebSettings
@@ -48,6 +55,7 @@ class PlayedAnalyzer:
         self.engine = EngineSettings()
         self.engines: dict[str, EngineSettings] = {}
         self.pictures = Pictures()
+        self.pointing: dict[str, PointsAt] = {}  # what detectors can point at
         self._hub = hub
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
@@ -122,11 +130,22 @@ class PlayedAnalyzer:
         assert stream is not None
         self.engines[stream] = settings
 
-    async def picture(self, stream: str, width: int) -> Still | None:
+    async def picture(
+        self, stream: str, width: int, overlay: str | None = None, *, drawn: bool = False
+    ) -> Still | None:
         """Return the picture that the test has offered, as the real analyzer would."""
+        able = self.pointers(stream)
+        if overlay is not None and able.get(overlay) is None:
+            raise OverlayUnavailable(overlay, ())
+        self.pictures.watch(stream, 0.0, overlay)
+        return self.pictures.still(stream, width, overlay, drawn=drawn)
+
+    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+        """Return what the test has set, and that the stream's other models cannot point."""
         self.spec(stream)
-        self.pictures.watch(stream, 0.0)
-        return self.pictures.still(stream, width)
+        first = self.cards.get(stream, UNTRAINED)
+        models = (first, *(voice.model for voice in self.others.get(stream, ())))
+        return {model.name: self.pointing.get(model.name) for model in models}
 
     async def call(self, stream: str, offer: str) -> CallAnswer:
         """Answer every offer alike, unless told to refuse."""

@@ -9,9 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from stream.errors import OverlaysBusy
 from stream.events import Frame
-from stream.pictures import WIDTHS, Pictures, encode_jpeg, step_for
-from styleflow.faces.face import Box
+from stream.overlay import Explanation, paint, strongest
+from stream.pictures import WIDTHS, Pictures, PictureSettings, encode_jpeg, step_for
+from styleflow.faces.face import Box, Face
+from styleflow.overlay import Patch
 from tests.support.wire import score
 
 BOX = Box(10, 20, 50, 60)
@@ -130,3 +133,118 @@ def test_every_detector_that_rated_the_frame_has_its_say() -> None:
     still = pictures.still("lobby", 320)
     assert still is not None
     assert [score.detector for score in still.faces[0].scores] == ["styleflow-live", "ensemble"]
+
+
+# --- what a detector points at -------------------------------------------------------------------
+
+CROP = np.array([[8.0, 8.0], [56.0, 8.0], [56.0, 40.0], [8.0, 40.0]])
+PATCH = Patch(0.25, 0.25, 0.75, 0.75, 0.8)
+CADDM = "caddm-resnet34"
+
+
+def explanation(shown: Frame, *patches: Patch) -> Explanation:
+    return Explanation(shown, Face(BOX, np.zeros((5, 2)), 0.9), 1, CADDM, CROP, patches)
+
+
+def explain(pictures: Pictures, slot: int, now: float, *patches: Patch, known: bool = True) -> bool:
+    shown = frame(slot)
+    found = [explanation(shown, *patches)] if known else None
+    return pictures.offer_explained(shown, [(1, BOX)], [rated(shown)], now, CADDM, found)
+
+
+def test_nobody_is_asked_what_nobody_looks_at() -> None:
+    pictures = Pictures()
+    pictures.watch("lobby", 10.0)
+    assert pictures.due("lobby", 10.0) == ()
+    assert not explain(pictures, 1, 10.0, PATCH)
+    pictures.watch("lobby", 10.0, CADDM)
+    assert pictures.due("lobby", 10.0) == (CADDM,)
+    assert pictures.due("door", 10.0) == ()
+
+
+def test_a_view_is_explained_at_a_modest_rate_and_ends_with_its_last_viewer() -> None:
+    pictures = Pictures()
+    pictures.watch("lobby", 10.0, CADDM)
+    asked = 0
+    for slot in range(100):
+        now = 10.0 + slot * 0.02
+        if pictures.due("lobby", now):
+            asked += 1
+            assert explain(pictures, slot, now, PATCH)
+    assert asked == pictures.explained == 6
+    pictures.prune(10.0 + pictures.settings.patience_s + 0.1)
+    assert pictures.due("lobby", 20.0) == pictures.overlays("lobby") == ()
+    assert pictures.still("lobby", 320, CADDM) is None
+
+
+def test_plain_and_explained_pictures_do_not_mix() -> None:
+    """Each view has frames of its own, and tags that tell them apart."""
+    pictures = Pictures()
+    pictures.watch("lobby", 10.0)
+    pictures.watch("lobby", 10.0, CADDM)
+    offer(pictures, 5, 10.0)
+    explain(pictures, 5, 10.0, PATCH)
+    stills = [
+        pictures.still("lobby", 320),
+        pictures.still("lobby", 320, CADDM),
+        pictures.still("lobby", 320, CADDM, drawn=True),
+    ]
+    assert [s.tag for s in stills if s] == ["1.5.320", f"1.5.320.{CADDM}", f"1.5.320.{CADDM}.drawn"]
+    assert stills[0] is not None
+    assert stills[0].overlay is None
+    assert stills[1] is not None
+    assert stills[1].overlay is not None
+    ((face,), left_out) = stills[1].overlay.faces, stills[1].overlay.left_out
+    assert (face.track, face.patches, left_out) == (1, (PATCH,), 0)
+    assert stills[0].jpeg == stills[1].jpeg != getattr(stills[2], "jpeg", None)
+
+
+def test_a_frame_that_was_not_rated_is_shown_without_patches_and_only_when_the_last_is_old() -> (
+    None
+):
+    pictures = Pictures()
+    pictures.watch("lobby", 10.0, CADDM)
+    assert explain(pictures, 1, 10.0, known=False)
+    assert explain(pictures, 2, 10.01, PATCH)
+    assert not explain(pictures, 3, 12.9, known=False)
+    assert explain(pictures, 4, 13.1, known=False)
+    still = pictures.still("lobby", 320, CADDM)
+    assert still is not None
+    assert still.overlay is not None
+    assert (still.slot, still.overlay.explained, still.overlay.faces) == (4, False, ())
+    assert pictures.due("lobby", 13.1) == (CADDM,)
+
+
+def test_views_are_few_and_one_too_many_is_told_so() -> None:
+    pictures = Pictures(PictureSettings(overlays=2))
+    for stream in ("a", "b", "a"):
+        pictures.watch(stream, 10.0, CADDM)
+    with pytest.raises(OverlaysBusy, match="2 views"):
+        pictures.watch("c", 10.0, CADDM)
+    pictures.watch("c", 10.0)
+    assert pictures.refused == 1
+    pictures.forget("a")
+    pictures.watch("c", 10.0, CADDM)
+
+
+def test_the_strongest_patches_are_shown_and_the_others_counted() -> None:
+    faces = [tuple(Patch(0, 0, 1, 1, n / 100) for n in ns) for ns in ((1, 5, 3), (4, 4, 2))]
+    kept, left_out = strongest(faces, most=2)
+    assert [[p.strength for p in patches] for patches in kept] == [[0.05], [0.04]]
+    assert left_out == 4
+    assert strongest(faces) == (faces, 0)
+
+
+def test_paint_stays_within_the_crop_and_shows_without_colour() -> None:
+    """A patch that reaches beyond its crop is cut off there."""
+    image = np.full((48, 64, 3), 90, np.uint8)
+    drawn = paint(image, CROP, [Patch(0.5, 0.5, 1.5, 1.5, 1.0)])
+    changed = np.flatnonzero((drawn != image).any(axis=(1, 2)))
+    assert changed.min() >= 22
+    assert changed.max() <= 40
+    columns = np.flatnonzero((drawn != image).any(axis=(0, 2)))
+    assert columns.max() <= 56
+    grey = cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY)
+    assert grey.max() > 200  # a light line beside the dark one
+    assert (image == 90).all()
+    assert paint(image, CROP, []) is image

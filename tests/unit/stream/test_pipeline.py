@@ -87,7 +87,7 @@ def test_a_stream_scores_the_same_alone_and_in_company() -> None:
 def test_stages_are_timed() -> None:
     stages: list[str] = []
     pipeline = toy_pipeline()
-    pipeline.observe = lambda stage, seconds: stages.append(stage)
+    pipeline.observe = lambda stage, seconds, detector: stages.append(stage)
     pipeline.open("a")
     pipeline.process([(frames("a", PICTURE, 1)[0], 0)])
     assert stages == ["perceive", "step", "device", "resolve"]

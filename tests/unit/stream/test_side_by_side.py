@@ -16,14 +16,16 @@ from stream.clock import ManualClock
 from stream.engine.plan import TrackKey
 from stream.errors import SettingInvalid
 from stream.events import AbstainReason, Event, Frame, Score, TrackEnded, TrackStarted
+from stream.overlay import Explanation
 from stream.perception import Perception
-from stream.pipeline import Explanation, Pipeline
+from stream.pipeline import Pipeline
 from stream.replay import STREAM, analyze, replay
 from styleflow.card import TemporalMode, TrainingStatus
 from styleflow.ensemble import Ensemble, Fit, Member
 from styleflow.errors import EnsembleInvalid
 from styleflow.models.style_gru import style_flow
 from styleflow.models.style_gru_stream import StyleGruState
+from styleflow.overlay import PointsAt
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, CentreFinder, from_file
 from tests.support.published import RecordingDevice, card, toy_pipeline_of, toy_styleflow
@@ -267,3 +269,49 @@ def test_a_detector_that_cannot_say_points_at_nothing() -> None:
     run(toy_pipeline_of("styleflow-live", viewer=seen.append), every=1)
     assert seen
     assert all(each.patches == () for each in seen)
+
+
+def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None:
+    """Of two frames of one stream in a batch, only the one whose crop the device still has."""
+    names = ("caddm-resnet34", "fakestormer-c23")
+    pipeline = toy_pipeline_of(*names)
+    single = toy_pipeline_of("caddm-resnet34")
+    pictures = np.random.default_rng(1).integers(0, 255, (8, 120, 160, 3), dtype=np.uint8)
+    shown: list[Frame] = [
+        Frame("a", 0, slot, slot / 5, slot / 5, picture, source_fps=25.0)
+        for slot, picture in enumerate(pictures)
+    ]
+    asked: list[str] = []
+
+    def ask(stream: str) -> tuple[str, ...]:
+        asked.append(stream)
+        return ("caddm-resnet34",)
+
+    pipeline.open("a")
+    single.open("a")
+    explained = 0
+    for first, second in zip(shown[::2], shown[1::2], strict=True):
+        pair = pipeline.process([(first, 0), (second, 0)], ask)
+        alone = [single.process([(f, 0)], ask).seen[0] for f in (first, second)]
+        assert pair.seen[0].explained == {}
+        assert set(pair.seen[1].explained) <= {"caddm-resnet34"}
+        for name, (one,) in pair.seen[1].explained.items():
+            (other,) = alone[1].explained[name]
+            assert one.frame is second
+            assert one.patches == other.patches
+            np.testing.assert_array_equal(one.corners, other.corners)
+            explained += 1
+    assert explained > 0
+    assert set(asked) == {"a"}
+
+
+def test_each_voice_says_what_it_can_point_at() -> None:
+    names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23")
+    pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
+    assert [opinion.points_at for opinion in pipeline.opinions] == [
+        None,
+        None,
+        PointsAt.ARTIFACTS,
+        PointsAt.VULNERABILITY,
+        None,
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from stream.analysis import DetectorUnknown
 from stream.clock import SystemClock
+from stream.engine.plan import TrackKey
 from stream.errors import (
+    OverlayUnavailable,
     Overloaded,
     SourceError,
     SourceUrlInvalid,
@@ -33,6 +35,7 @@ from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
 from stream.streams import Priority, StreamSpec
 from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
+from styleflow.overlay import Patch, PointsAt
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, toy_pipeline
 from tests.support.published import toy_pipeline_of
@@ -384,6 +387,51 @@ async def test_two_detectors_score_one_stream_live(clip: Path) -> None:
         starts = [m for m in listener.messages if is_event("track_started")(m)]
         assert len(ends) == len(starts)
         assert [device.stats.used for device in pipeline.devices] == [0, 0]
+
+
+async def test_what_a_detector_points_at_is_asked_only_while_somebody_looks(clip: Path) -> None:
+    """And the picture that it comes with is the one that this detector has just rated."""
+    pipeline = toy_pipeline_of("styleflow-live", "caddm-resnet34")
+    explained: list[int] = []
+    plain = pipeline.devices[1].explain
+
+    def counting(keys: Sequence[TrackKey]) -> Mapping[TrackKey, tuple[Patch, ...]]:
+        explained.append(len(keys))
+        return plain(keys)
+
+    pipeline.devices[1].explain = counting  # type: ignore[method-assign]
+    async with analyzing(pipeline) as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        for name in ("styleflow-live", "caddm-resnet34"):
+            await listener.until(
+                lambda m, name=name: m["type"] == "score" and m["data"]["detector"] == name  # type: ignore[misc]
+            )
+        await analyzer.picture("a", 64)
+        assert explained == []
+        assert dict(analyzer.pointers("a")) == {
+            "styleflow-live": None,
+            "caddm-resnet34": PointsAt.ARTIFACTS,
+        }
+        async with asyncio.timeout(PATIENCE_S):
+            while (still := await analyzer.picture("a", 64, "caddm-resnet34")) is None or not (
+                still.overlay is not None and still.overlay.explained
+            ):
+                await listener.until(lambda m: m["type"] == "score", len(listener.messages))
+        assert explained
+        (face,) = still.overlay.faces
+        (shown,) = still.faces
+        assert face.track == shown.track
+        assert "caddm-resnet34" in {score.detector for score in shown.scores}
+        with pytest.raises(OverlayUnavailable, match="cannot say"):
+            await analyzer.picture("a", 64, "styleflow-live")
+        with pytest.raises(DetectorUnknown, match="caddm-resnet34"):
+            await analyzer.picture("a", 64, "oracle")
+        registry = analyzer.metrics.registry
+        for opinion in pipeline.opinions:
+            whose = {"detector": opinion.card.name}
+            latency = {"segment": "packet_to_score", **whose}
+            assert registry.get_sample_value("styleflow_slots", whose) == 8
+            assert registry.get_sample_value("styleflow_score_latency_seconds_count", latency)
 
 
 async def test_a_file_is_analyzed_by_the_detector_that_was_asked_for(clip: Path) -> None:

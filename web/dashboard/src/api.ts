@@ -1,6 +1,6 @@
 // HTTP: one door for the token and for problems.
 
-import type { History, Problem, ThresholdsView } from "./protocol";
+import type { History, OverlayView, Problem, ThresholdsView } from "./protocol";
 
 /** A request that was not granted, with the server's own words. */
 export class Refused extends Error {
@@ -58,6 +58,12 @@ export class Api {
     const path = `/api/v1/streams/${encodeURIComponent(id)}/history?seconds=${seconds}`;
     const answer = await this.ask(path, signal ? { signal } : {});
     return (await answer.json()) as History;
+  }
+
+  /** Which detectors can say what they point at, the first one first. */
+  async overlays(id: string): Promise<OverlayView[]> {
+    const answer = await this.ask(`/api/v1/streams/${encodeURIComponent(id)}/overlays`);
+    return ((await answer.json()) as { overlays: OverlayView[] }).overlays;
   }
 
   async thresholds(id: string): Promise<ThresholdsView> {

@@ -4,7 +4,8 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { App } from "./app";
 import type { Picture } from "./pictures";
-import type { PictureFace } from "./protocol";
+import { Places } from "./pointing";
+import type { PictureFace, PictureOverlay, Problem } from "./protocol";
 import { number } from "./words";
 
 interface Props {
@@ -19,9 +20,17 @@ interface Props {
   /** The numbers are no findings. */
   doubtful: boolean;
   stale: boolean;
+  /** The detector whose places are drawn. */
+  pointing?: string | null;
+  /** Told what it points at in the picture that is shown now. */
+  onPointing?: (overlay: PictureOverlay | null) => void;
+  /** Told that the server does not say what it points at. */
+  onRefused?: (problem: Problem) => void;
 }
 
-export function LivePicture({ app, stream, width, label, detailed, detector, doubtful, stale }: Props) {
+export function LivePicture(props: Props) {
+  const { app, stream, width, label, detailed, detector, doubtful, stale } = props;
+  const { pointing = null, onPointing, onRefused } = props;
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [picture, setPicture] = useState<Picture | null>(null);
@@ -29,8 +38,11 @@ export function LivePicture({ app, stream, width, label, detailed, detector, dou
 
   useEffect(() => {
     if (!visible) return;
-    return app.pictures.watch(stream, width, setPicture);
-  }, [app, stream, width, visible]);
+    const wishes = pointing && onRefused ? { overlay: pointing, refused: onRefused } : {};
+    return app.pictures.watch(stream, width, setPicture, wishes);
+  }, [app, stream, width, visible, pointing, onRefused]);
+
+  useEffect(() => onPointing?.(picture?.overlay ?? null), [picture, onPointing]);
 
   useLayoutEffect(() => {
     const at = canvas.current;
@@ -58,6 +70,8 @@ export function LivePicture({ app, stream, width, label, detailed, detector, dou
           preserveAspectRatio="xMidYMid meet"
           aria-hidden="true"
         >
+          {picture.overlay?.detector === pointing &&
+            picture.overlay.faces.map((face) => <Places key={`p${face.track}`} face={face} />)}
           {picture.faces.map((face) => (
             <FaceBox
               key={face.track}

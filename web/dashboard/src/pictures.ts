@@ -1,8 +1,8 @@
 // Fetches the pictures of the streams that can be seen right now, and of no others: each in turn,
 // few at a time, as often as their number allows.
 
-import type { Api } from "./api";
-import type { PictureFace } from "./protocol";
+import { type Api, asProblem } from "./api";
+import type { PictureFace, PictureOverlay, Problem } from "./protocol";
 
 export interface Picture {
   bitmap: ImageBitmap;
@@ -11,12 +11,23 @@ export interface Picture {
   width: number;
   height: number;
   captured: number;
+  /** What a detector points at in this very frame, where that was asked for. */
+  overlay: PictureOverlay | null;
+}
+
+/** What somebody wants beyond the picture. */
+export interface Wishes {
+  /** The detector whose pointing is to come with the picture. */
+  overlay?: string | null;
+  /** Told why the server said no. */
+  refused?: (problem: Problem) => void;
 }
 
 interface Watch {
   stream: string;
   width: number;
   show: (picture: Picture | null) => void;
+  wishes: Wishes;
   tag: string | null;
   due: number;
   busy: boolean;
@@ -49,8 +60,13 @@ export class PictureDesk {
   ) {}
 
   /** Keep a picture coming until the returned function is called. */
-  watch(stream: string, width: number, show: (picture: Picture | null) => void): () => void {
-    const watch: Watch = { stream, width, show, tag: null, due: this.now(), busy: false };
+  watch(
+    stream: string,
+    width: number,
+    show: (picture: Picture | null) => void,
+    wishes: Wishes = {},
+  ): () => void {
+    const watch: Watch = { stream, width, show, wishes, tag: null, due: this.now(), busy: false };
     this.watches.add(watch);
     this.turn();
     return () => {
@@ -86,8 +102,10 @@ export class PictureDesk {
       const found = await this.fetch(watch);
       if (found !== undefined && this.watches.has(watch)) watch.show(found);
       if (found === null) wait = Math.max(wait, UNTIL_FIRST_MS);
-    } catch {
+    } catch (error) {
       wait = AFTER_FAILURE_MS; // the connection's own banner says what is wrong
+      const problem = asProblem(error);
+      if (problem.status > 0 && this.watches.has(watch)) watch.wishes.refused?.(problem);
     } finally {
       this.flying -= 1;
       watch.busy = false;
@@ -100,7 +118,9 @@ export class PictureDesk {
   private async fetch(watch: Watch): Promise<Picture | null | undefined> {
     const path = `/api/v1/streams/${encodeURIComponent(watch.stream)}/picture.jpg`;
     const headers: Record<string, string> = watch.tag ? { "if-none-match": watch.tag } : {};
-    const answer = await this.api.ask(`${path}?width=${watch.width}`, { headers });
+    const { overlay } = watch.wishes;
+    const query = `width=${watch.width}${overlay ? `&overlay=${encodeURIComponent(overlay)}` : ""}`;
+    const answer = await this.api.ask(`${path}?${query}`, { headers });
     if (answer.status === 304) return undefined;
     if (answer.status === 204) return null;
     const bitmap = await this.decode(await answer.blob());
@@ -110,6 +130,8 @@ export class PictureDesk {
       faces: PictureFace[];
     };
     const captured = Date.parse(answer.headers.get("picture-captured") ?? "");
-    return { bitmap, faces, width, height, captured };
+    const pointing = answer.headers.get("picture-overlay");
+    const found = pointing === null ? null : (JSON.parse(pointing) as PictureOverlay);
+    return { bitmap, faces, width, height, captured, overlay: found };
   }
 }

@@ -169,6 +169,33 @@ export interface PictureFace {
   scores: PictureScore[];
 }
 
+/** What one detector points at in one face of a picture. */
+export interface PointedFace {
+  track: number;
+  /** Corners of the crop that the detector saw, clockwise from its top left, source's pixels. */
+  crop: [[number, number], [number, number], [number, number], [number, number]];
+  /** Left, top, right, bottom and strength, in thousandths of the crop's side. */
+  patches: [number, number, number, number, number][];
+  /** Of each patch: "spatial" (this frame), "temporal" (a change), or empty. */
+  kinds: string[];
+}
+
+/** What one detector points at in the very picture that it comes with. */
+export interface PictureOverlay {
+  detector: string;
+  /** False when the detector has not rated this frame. */
+  explained: boolean;
+  left_out: number;
+  faces: PointedFace[];
+}
+
+/** Whether one detector can say what it points at; `summary` says what it means, or why not. */
+export interface OverlayView {
+  detector: string;
+  points_at: string | null;
+  summary: string;
+}
+
 export interface History {
   stream: string;
   now: number;

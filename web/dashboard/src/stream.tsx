@@ -1,12 +1,13 @@
 // One stream from close by.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
 import { condition, faceCondition } from "./attention";
 import { BackIcon, BinIcon, ConditionIcon, LinkIcon } from "./icons";
 import { Interval } from "./meter";
 import { LivePicture } from "./picture";
-import type { ScoreData, ThresholdsView } from "./protocol";
+import { PointingSwitch } from "./pointing";
+import type { OverlayView, PictureOverlay, Problem, ScoreData, ThresholdsView } from "./protocol";
 import { address, type Route } from "./route";
 import { path, type Sample } from "./series";
 import { doubt, frameAge, leading, primary, type Happening, type Point, type Stream } from "./streams";
@@ -51,6 +52,8 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   const [span, setSpan] = useState(300_000);
   const [thresholds, setThresholds] = useState<ThresholdsView | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
+  const pointing = usePointing();
+  const [overlays, setOverlays] = useState<OverlayView[]>([]);
   const detector = chosen ?? primary(stream);
   const model = stream.models.find(({ name }) => name === detector) ?? null;
   const shown = useMemo(
@@ -70,6 +73,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   useEffect(() => {
     if (stale) return;
     app.api.thresholds(stream.id).then(setThresholds, () => setThresholds(null));
+    app.api.overlays(stream.id).then(setOverlays, () => setOverlays([]));
   }, [app, stream.id, stale]);
 
   const live = () => app.go({ ...route, from: null, to: null }, true);
@@ -93,16 +97,30 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
       </header>
 
       <div class="look">
-        <LivePicture
-          app={app}
-          stream={stream.id}
-          width={1280}
-          label={stream.name}
-          detailed
-          detector={detector}
-          doubtful={doubted !== null}
-          stale={stale || (age ?? 0) > 3_000}
-        />
+        <div class="view">
+          <LivePicture
+            app={app}
+            stream={stream.id}
+            width={1280}
+            label={stream.name}
+            detailed
+            detector={detector}
+            doubtful={doubted !== null}
+            stale={stale || (age ?? 0) > 3_000}
+            pointing={pointing.chosen}
+            onPointing={pointing.show}
+            onRefused={pointing.refuse}
+          />
+          {overlays.length > 0 && (
+            <PointingSwitch
+              overlays={overlays}
+              chosen={pointing.chosen}
+              shown={pointing.shown}
+              refusal={pointing.refusal}
+              onChoose={pointing.choose}
+            />
+          )}
+        </div>
         <Faces stream={stream} age={age} detector={detector} onChoose={setChosen} />
       </div>
 
@@ -161,6 +179,22 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
       </div>
     </article>
   );
+}
+
+/** Whose places are shown over the picture, what there is to see, and why not if refused. */
+function usePointing() {
+  const [chosen, setChosen] = useState<string | null>(null);
+  const [shown, show] = useState<PictureOverlay | null>(null);
+  const [refusal, setRefusal] = useState<Problem | null>(null);
+  const choose = useCallback((detector: string | null) => {
+    setChosen(detector);
+    setRefusal(null);
+  }, []);
+  const refuse = useCallback((problem: Problem) => {
+    setChosen(null); // the picture alone goes on
+    setRefusal(problem);
+  }, []);
+  return { chosen, shown, refusal, choose, show, refuse };
 }
 
 function Back({ app }: { app: App }) {

@@ -93,3 +93,34 @@ test("nothing is asked for while nobody looks or no server answers", async () =>
   await vi.advanceTimersByTimeAsync(600);
   expect(asked.length).toBeGreaterThan(0);
 });
+
+test("what a detector points at comes with the picture that it belongs to", async () => {
+  const shown: (Picture | null)[] = [];
+  const crop = [[0, 0], [10, 0], [10, 10], [0, 10]];
+  const overlay = { detector: "caddm", explained: true, left_out: 0, faces: [{ track: 1, crop, patches: [], kinds: [] }] };
+  const { asked, desk } = rig(() => {
+    const answer = full();
+    answer.headers.set("picture-overlay", JSON.stringify(overlay));
+    return answer;
+  });
+  desk.watch("lobby", 320, (picture) => shown.push(picture), { overlay: "caddm" });
+  await vi.advanceTimersByTimeAsync(20);
+  expect(asked[0]).toBe("/api/v1/streams/lobby/picture.jpg?width=320&overlay=caddm");
+  expect(shown[0]?.overlay).toEqual(overlay);
+});
+
+test("who may not see it is told why, and an unreachable server is no refusal", async () => {
+  const told: string[] = [];
+  const refused = (problem: { code: string }) => told.push(problem.code);
+  const busy = JSON.stringify({ code: "overlays_busy", status: 429 });
+  const first = rig(() => new Response(busy, { status: 429 }));
+  first.desk.watch("lobby", 320, () => undefined, { overlay: "caddm", refused });
+  await vi.advanceTimersByTimeAsync(20);
+  expect(told).toEqual(["overlays_busy"]);
+  const second = rig(() => {
+    throw new Error("connection refused");
+  });
+  second.desk.watch("lobby", 320, () => undefined, { overlay: "caddm", refused });
+  await vi.advanceTimersByTimeAsync(20);
+  expect(told).toHaveLength(1);
+});

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,10 +11,11 @@ from styleflow.faces.align import Aligner, apply, fit, warp
 from styleflow.faces.box_crop import fakestormer_crop
 from styleflow.faces.caddm_crop import caddm_crop
 from styleflow.faces.clip_alignment import TEMPLATE_256, align_clip
-from styleflow.faces.face import Box, Face, Image, TrackedFace
+from styleflow.faces.face import AlignedFace, Box, Face, Image, TrackedFace
 from styleflow.faces.ffhq import ffhq_quad
-from styleflow.faces.framing import Framer, framer, plain_quality
-from tests.support.faces import face_at
+from styleflow.faces.framing import Framer, crop_corners, framer, in_picture, plain_quality
+from styleflow.overlay import Patch
+from tests.support.faces import face_at, points_at
 
 RNG = np.random.default_rng(3)
 IMAGE: Image = RNG.integers(0, 255, (30, 40, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
@@ -136,3 +138,52 @@ def test_quality_is_measured_under_one_framing(framing: Framing) -> None:
     done = framer(clip(framing)).align(IMAGE, FACE, 0.0, None)
     assert done is not None
     assert done[0].quality == plain_quality(IMAGE, FACE.face)
+
+
+def rolled(degrees: float) -> TrackedFace:
+    return TrackedFace(1, Face(FACE.face.box, points_at(240.0, 180.0, 120.0, degrees), 0.9))
+
+
+@pytest.mark.parametrize("framing", Framing)
+@pytest.mark.parametrize("degrees", [0.0, 25.0])
+def test_a_patch_lies_where_its_part_of_the_crop_was_taken(
+    framing: Framing, degrees: float
+) -> None:
+    """A mark painted into the picture at a patch's place turns up in that patch of the crop."""
+    made, face, black = framer(clip(framing)), rolled(degrees), np.zeros_like(IMAGE)
+    done = made.align(black, face, 0.0, None)
+    assert done is not None
+    corners = crop_corners(done[0], clip(framing), IMAGE.shape[1], IMAGE.shape[0])
+    (quad,) = in_picture([Patch(0.5, 0.25, 0.75, 0.5, 1.0)], corners)
+    cv2.fillPoly(black, [np.rint(quad).astype(np.int32)], (255, 255, 255))
+    crop = _crop(made, black, face)
+    assert crop[56 + 6 : 112 - 6, 112 + 6 : 168 - 6].min() > 200
+    crop[56 - 6 : 112 + 6, 112 - 6 : 168 + 6] = 0
+    assert crop.max() < 50
+
+
+def _crop(made: Framer, image: Image, face: TrackedFace) -> Image:
+    done = made.align(image, face, 0.0, None)
+    assert done is not None
+    return done[0].image.copy()
+
+
+def test_the_place_of_an_anchored_crop_is_that_of_the_crop_before_the_anchor_moved() -> None:
+    """`image` is what was pushed; `reanchored` lies elsewhere."""
+    made, before = framer(clip(Framing.ANCHORED)), None
+    for number, shift in enumerate((0.0, 0.0, 150.0)):
+        points = FACE.face.points + np.array([shift, 0.0])
+        done = made.align(IMAGE, TrackedFace(1, Face(FACE.face.box, points, 0.9)), number, before)
+        assert done is not None
+        face, before = done
+    assert face.reanchored is not None
+    corners = crop_corners(face, clip(Framing.ANCHORED), IMAGE.shape[1], IMAGE.shape[0])
+    assert before is not None
+    seen = apply(before.anchor, corners)
+    np.testing.assert_allclose(seen, [[0, 0], [256, 0], [256, 256], [0, 256]], atol=1e-6)
+
+
+def test_an_anchored_crop_has_no_place_without_its_anchor() -> None:
+    bare = AlignedFace(1, FACE.face, IMAGE[:224, :224], None, plain_quality(IMAGE, FACE.face))
+    with pytest.raises(ValueError, match="anchor"):
+        crop_corners(bare, clip(Framing.ANCHORED), 480, 360)

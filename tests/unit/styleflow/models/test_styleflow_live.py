@@ -1,12 +1,17 @@
 """Promises of the detector that steps frame by frame."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from styleflow.card import TemporalMode, TrainingStatus
 from styleflow.errors import ShapeMismatch
+from styleflow.models.content import ContentDims
+from styleflow.models.seeding import seed_weights
 from styleflow.models.style_gru import style_deltas
-from styleflow.models.styleflow_live import StyleFlowLiveDims
+from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
+from styleflow.overlay import PointsAt
 from tests.support.models import TOY, crops, toy_network
 
 NONE = torch.zeros(1, dtype=torch.int64)
@@ -170,3 +175,46 @@ def test_a_lighter_encoder_keeps_state_and_logits_in_float32():
 def test_impossible_dimensions_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         StyleFlowLiveDims(**wrong)
+
+
+CONTENT = replace(
+    TOY,
+    encoder=replace(TOY.encoder, size_px=32),
+    shrink=4,
+    content=ContentDims(top=16, left=32, size_px=64, widths=(4, 4, 4)),
+)
+BIG = torch.randint(0, 256, (2, 128, 128, 3), generator=torch.Generator().manual_seed(3)).byte()
+
+
+def _with_content() -> StyleFlowLive:
+    network = StyleFlowLive(CONTENT)
+    seed_weights(network, 0)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def test_patches_are_the_traces_of_the_frame_pushed_last():
+    """Their place is that of the window in the crop, and their strength that of the map."""
+    net = _with_content()
+    assert net.points_at is PointsAt.TRACES
+    assert net.content is not None
+    state = net.init_state(2)
+    for frame in BIG:
+        net.push(state, ROW, frame[None], NONE)
+    windows = BIG[:, 16:80, 32:96].contiguous()
+    _, traces = net.content(windows[1:], windows[:1])
+    strengths = traces[0].sigmoid()
+    (patches,) = net.patches(state, ROW)
+    assert len(patches) == int((strengths > 0.5).sum())
+    assert patches
+    for patch in patches:
+        row, column = round((patch.y0 * 128 - 16) / 8), round((patch.x0 * 128 - 32) / 8)
+        assert patch.strength == pytest.approx(strengths[row, column].item())
+        assert (patch.x1 - patch.x0, patch.y1 - patch.y0) == pytest.approx((1 / 16, 1 / 16))
+
+
+def test_nothing_is_pointed_at_before_a_frame_or_by_the_style_flow_alone():
+    net = _with_content()
+    assert net.patches(net.init_state(2), ROW) == ((),)
+    alone = toy_network()
+    assert alone.points_at is None
+    assert alone.patches(alone.init_state(2), ROW) == ((),)
