@@ -29,6 +29,7 @@ from stream.perception import PerceptionSettings
 from stream.streams import StreamSpec
 from stream.supervisor import AnalyzerSettings
 from styleflow.calibration import Calibration
+from styleflow.runtime import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
@@ -124,14 +125,18 @@ class ModelConfig(_Section):
         checkpoint: file of weights; empty means the built-in model, which says how far its scores
             may be trusted.
         device: cpu, cuda or cuda:N.
-        threads: CPU threads of torch; empty lets torch choose. The networks are small: a second
-            thread waits more than it works, and on a busy machine costs many times the CPU time
-            (two cores at load 7: 12 ms per frame with one thread, 58 to 260 ms with two).
+        runtime: what runs networks without memory. auto is OpenVINO on a CPU and CUDA graphs on a
+            GPU; torch is PyTorch as it is.
+        threads: CPU threads of torch, and faces that OpenVINO works on at the same time; empty lets
+            torch choose. In torch's small calls a second thread waits more than it works, and on a
+            busy machine costs many times the CPU time (two cores at load 7: 12 ms per frame with
+            one thread, 58 to 260 ms with two).
         slots: faces that can be scored at the same time; a further one is refused and reported.
     """
 
     checkpoint: Path | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    runtime: Runtime = Runtime.AUTO
     threads: Annotated[int, Field(ge=1)] | None = 1
     slots: Annotated[int, Field(ge=1, le=4096)] = 64
 

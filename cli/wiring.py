@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from stream.supervisor import FileAnalyzer
 from styleflow import ensemble, importing
 from styleflow.card import TrainingStatus
 from styleflow.checkpoint import Checkpoint, build, seeded_untrained
-from styleflow.data.face_weights import load_finder
+from styleflow.data.face_weights import graphs_dir, load_finder
 from styleflow.detector import Detector
+from styleflow.runtime import RuntimeSettings, accelerate
 
 
 def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:
@@ -54,7 +56,15 @@ def checkpoint(
 def detector(wanted: DetectorConfig, settings: Settings, *, untrained: bool = False) -> Detector:
     """Return a deepfake detector on its device."""
     weights = checkpoint(wanted, settings, untrained=untrained)
-    return build(_calibrated(weights, wanted), settings.model.device)
+    made = build(_calibrated(weights, wanted), settings.model.device)
+    accelerate(made, runtime(settings))
+    return made
+
+
+def runtime(settings: Settings) -> RuntimeSettings:
+    """Return how networks without memory are run."""
+    threads = settings.model.threads or os.cpu_count() or 1
+    return RuntimeSettings(settings.model.runtime, threads, graphs_dir())
 
 
 def pipeline(
@@ -126,6 +136,7 @@ def from_files(
     """
     wanted = DetectorConfig(name=name)
     made = build(_calibrated(importing.weights(weights, name), wanted), settings.model.device)
+    accelerate(made, runtime(settings))
     slots, threads = settings.model.slots, settings.model.threads
     device = Device(made, slots, settings.model.device, threads)
     return _pipeline(settings, clock, [device], viewer=viewer)
@@ -139,7 +150,7 @@ def _pipeline(
     together: ensemble.Ensemble | None = None,
     viewer: Viewer | None = None,
 ) -> Pipeline:
-    finder = load_finder(settings.model.device)
+    finder = load_finder(settings.model.device, runtime(settings))
     clips = [device.detector.clip for device in devices]
     return Pipeline(
         devices,

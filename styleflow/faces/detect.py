@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image
-from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, prepared
+from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, PictureNet
+from styleflow.runtime import RuntimeSettings, accelerated
 
 _CELL_PX = INPUT_PX // DETECTOR_GRID
 _TILE_OVERLAP = 0.2  # of a tile's side; a face smaller than this is whole in some tile
@@ -53,10 +54,17 @@ class BlazeFace:
     Args:
         net: the network with its weights, on the device where it shall run.
         settings: what counts as a face.
+        runtime: what runs the network; PyTorch when None.
     """
 
-    def __init__(self, net: BlazeFaceNet, settings: DetectorSettings | None = None) -> None:
-        self._net = prepared(net)
+    def __init__(
+        self,
+        net: BlazeFaceNet,
+        settings: DetectorSettings | None = None,
+        runtime: RuntimeSettings | None = None,
+    ) -> None:
+        pictures = PictureNet(net, 1 / 127.5, -1.0)
+        self._net = pictures if runtime is None else accelerated(pictures, runtime)
         self._device = next(net.parameters()).device
         self.settings = settings or DetectorSettings()
 
@@ -91,9 +99,7 @@ class BlazeFace:
 
     @torch.inference_mode()
     def _look(self, pictures: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        batch = torch.from_numpy(np.stack(pictures)).to(self._device)
-        x = batch.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # a channels_last view
-        boxes, logits = self._net(x)
+        boxes, logits = self._net(torch.from_numpy(np.stack(pictures)).to(self._device))
         return boxes.float().cpu().numpy(), logits.float().cpu().numpy()
 
 

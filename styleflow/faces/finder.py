@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from styleflow.faces.face import Face, FaceDetector, Image
+from styleflow.faces.face import Box, Face, FaceDetector, Image
 from styleflow.faces.mesh import FaceMesh
+from styleflow.faces.networks import INPUT_PX
 
 _SAME_FACE = 0.6  # two meshes that overlap more than this lie on one face
 _ON_FACE = 0.5  # a detection that overlaps a known face more than this is that face
@@ -41,6 +42,13 @@ class FaceFinder:
         self._detector = detector
         self._mesh = mesh
         self.min_presence = min_presence
+
+    def warm_up(self) -> None:
+        """Run both networks once, so that the first frame is not late for what compiles them."""
+        blank = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
+        self._detector.detect(blank)
+        middle, corner = np.full((5, 2), INPUT_PX / 2), float(INPUT_PX)
+        self._mesh.refine(blank, [Face(Box(0.0, 0.0, corner, corner), middle, 1.0)])
 
     def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
         """Return the faces in a picture, detected ones first, with landmarks.

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image, Points
-from styleflow.faces.networks import INPUT_PX, FaceMeshNet, prepared
+from styleflow.faces.networks import INPUT_PX, FaceMeshNet, PictureNet
+from styleflow.runtime import RuntimeSettings, accelerated
 
 _REGION = 1.5  # side of the crop over the longer side of the face, as the network was trained
 
@@ -24,10 +25,12 @@ class FaceMesh:
 
     Args:
         net: the network with its weights, on the device where it shall run.
+        runtime: what runs the network; PyTorch when None.
     """
 
-    def __init__(self, net: FaceMeshNet) -> None:
-        self._net = prepared(net)
+    def __init__(self, net: FaceMeshNet, runtime: RuntimeSettings | None = None) -> None:
+        pictures = PictureNet(net, 1 / 255.0, 0.0)
+        self._net = pictures if runtime is None else accelerated(pictures, runtime)
         self._device = next(net.parameters()).device
 
     def refine(self, image: Image, faces: Sequence[Face]) -> tuple[tuple[Face, float], ...]:
@@ -55,8 +58,7 @@ class FaceMesh:
 
     @torch.inference_mode()
     def _place(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        batch = torch.from_numpy(crops).to(self._device)
-        landmarks, logits = self._net(batch.permute(0, 3, 1, 2).float() / 255.0)
+        landmarks, logits = self._net(torch.from_numpy(crops).to(self._device))
         xy = landmarks[..., :2].double().cpu().numpy()
         return xy, torch.sigmoid(logits.double()).cpu().numpy()
 
