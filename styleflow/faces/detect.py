@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -80,16 +81,23 @@ class BlazeFace:
                 about `n` in the shorter direction, which finds faces `n` times smaller and costs
                 3 looks for 1 and 7 for 2 at 4:3.
         """
-        height, width = image.shape[:2]
-        if min(height, width) < 1:
-            return ()
-        squares = [_Tile(0, 0, max(height, width)), *_tiles(height, width, tiles)]
-        boxes, logits = self._look([_letterbox(image, tile) for tile in squares])
-        found = [
-            _decode(boxes[i], logits[i], tile, (height, width), self.settings.min_confidence)
-            for i, tile in enumerate(squares)
+        return self.detect_all([(image, tiles)])[0]
+
+    def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
+        """Return what `detect` says of each picture and its `tiles`; one pass of the network."""
+        looks = [
+            (number, image, tile)
+            for number, (image, tiles) in enumerate(pictures)
+            for tile in _squares(image, tiles)
         ]
-        return _merge(np.concatenate(found), self.settings)
+        if not looks:
+            return [()] * len(pictures)
+        boxes, logits = self._look([_letterbox(image, tile) for _, image, tile in looks])
+        found: list[list[NDArray[np.float64]]] = [[] for _ in pictures]
+        for place, (number, image, tile) in enumerate(looks):
+            size, least = image.shape[:2], self.settings.min_confidence
+            found[number].append(_decode(boxes[place], logits[place], tile, size, least))
+        return [_merge(np.concatenate(rows), self.settings) if rows else () for rows in found]
 
     def smallest_px(self, image: Image, tiles: int = 0) -> float:
         """Return the side of the smallest faces that `detect` would find in this picture."""
@@ -101,6 +109,14 @@ class BlazeFace:
     def _look(self, pictures: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         boxes, logits = self._net(torch.from_numpy(np.stack(pictures)).to(self._device))
         return boxes.float().cpu().numpy(), logits.float().cpu().numpy()
+
+
+def _squares(image: Image, tiles: int) -> list[_Tile]:
+    """Return every look at a picture: at the whole of it, then at its tiles."""
+    height, width = image.shape[:2]
+    if min(height, width) < 1:
+        return []
+    return [_Tile(0, 0, max(height, width)), *_tiles(height, width, tiles)]
 
 
 def _tiles(height: int, width: int, tiles: int) -> list[_Tile]:
@@ -149,7 +165,7 @@ def _decode(
     boxes: NDArray[np.float32],
     logits: NDArray[np.float32],
     tile: _Tile,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     min_confidence: float,
 ) -> NDArray[np.float64]:
     """Return one tile's candidates in picture pixels, `(n, 17)`."""
@@ -168,7 +184,7 @@ def _decode(
     return np.asarray(rows[usable])
 
 
-def _cut(rows: NDArray[np.float64], tile: _Tile, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _cut(rows: NDArray[np.float64], tile: _Tile, size: tuple[int, ...]) -> NDArray[np.bool_]:
     """Say which boxes touch an edge of the tile that is not an edge of the picture."""
     height, width = size
     margin = tile.side * _CUT_MARGIN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -46,15 +47,29 @@ class FaceMesh:
         Returns:
             One pair per face, in order: the face, and its presence in [0, 1].
         """
-        if not faces:
-            return ()
-        regions = [_region(face) for face in faces]
-        crops = np.stack([_crop(image, region) for region in regions])
-        landmarks, presence = self._place(crops)
-        return tuple(
-            (_face(face, _to_image(landmarks[i], regions[i])), float(presence[i]))
-            for i, face in enumerate(faces)
-        )
+        return self.refine_all([(image, faces)])[0]
+
+    def refine_all(
+        self, pictures: Sequence[tuple[Image, Sequence[Face]]]
+    ) -> list[tuple[tuple[Face, float], ...]]:
+        """Return what `refine` says of each picture and its faces; one pass of the network."""
+        regions = [[_region(face) for face in faces] for _, faces in pictures]
+        crops = [
+            _crop(image, region)
+            for (image, _), wanted in zip(pictures, regions, strict=True)
+            for region in wanted
+        ]
+        if not crops:
+            return [()] * len(pictures)
+        landmarks, presence = self._place(np.stack(crops))
+        placed = iter(range(len(crops)))
+        return [
+            tuple(
+                (_face(face, _to_image(landmarks[i], region)), float(presence[i]))
+                for face, region, i in zip(faces, wanted, islice(placed, len(wanted)), strict=True)
+            )
+            for (_, faces), wanted in zip(pictures, regions, strict=True)
+        ]
 
     @torch.inference_mode()
     def _place(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
