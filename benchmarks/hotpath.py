@@ -55,8 +55,8 @@ from styleflow.runtime import Runtime
 RESULTS = Path(__file__).parent / "results"
 AGREEMENT = 0.05
 """How far two sides' logits may be apart. One crop gives the same logit to 1e-5 on every side; but
-landmarks that differ in their sixth digit round some pixels of a crop to the next value, and batching
-alone does that to PyTorch."""
+landmarks that differ in their sixth digit round some pixels of a crop to the next value, and
+batching alone does that to PyTorch."""
 
 MOMENTS = 12  # frames of each stream per round
 

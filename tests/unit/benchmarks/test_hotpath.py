@@ -1,5 +1,7 @@
 """Promises of the benchmark of the hot path."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def test_streams_go_to_and_fro_through_the_clip_without_a_jump() -> None:
     dealt = [moment for some in deal(frames(5), ["a", "b"], 3) for moment in some]
     for place in range(2):
         shown = [int(moment[place].image[0, 0, 0]) for moment in dealt]
-        assert {abs(a - b) for a, b in zip(shown, shown[1:], strict=False)} == {1}
+        assert {abs(a - b) for a, b in pairwise(shown)} == {1}
         assert [moment[place].slot for moment in dealt] == list(range(len(dealt)))
     assert {moment[1].stream for moment in dealt} == {"b"}
 
