@@ -266,7 +266,7 @@ def _pipeline(settings: Settings, shown: dict[tuple[int, float], int], slow_s: f
         )
         for wanted in wiring.chosen(settings)
     ]
-    finder = load_finder(settings.model.device)
+    finder = load_finder(settings.model.device, wiring.runtime(settings))
     clips = [device.detector.clip for device in devices]
 
     def eyes() -> Perception:

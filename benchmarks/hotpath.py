@@ -1,7 +1,7 @@
 """What a sampled frame costs: compiled networks against PyTorch, batches against single frames.
 
     python -m benchmarks.hotpath [--out DIR] [--quick] [--streams N] [--rounds N]
-                                 [--checkpoint FILE] [--threads N]
+                                 [--checkpoint FILE] [--workers N]
 
 Several streams of the demo's talking head, 640x480 and one face each, already decoded. Four sides
 process the same frames in turns within one run, so that other work on the machine hits all alike:
@@ -321,13 +321,13 @@ def main(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Weights; the built-in model's when omitted.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Faces at the same time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Faces at the same time.")] = 1,
     count: Annotated[int, typer.Option("--rounds", min=1, help="Turns of every side.")] = 12,
     quick: Annotated[bool, typer.Option("--quick", help="Few rounds; a smoke test.")] = False,
 ) -> None:
     """Measure what a sampled frame costs."""
     torch.set_flush_denormal(True)  # as the device thread does
-    model: dict[str, Any] = {"threads": threads}
+    model: dict[str, Any] = {"workers": workers}
     settings = load(None, {}, {"model": model | ({"checkpoint": checkpoint} if checkpoint else {})})
     torch.set_num_threads(1)
     where = hardware()
@@ -338,7 +338,7 @@ def main(
         "benchmark": "hotpath",
         "hardware": where.to_json(),
         "streams": streams,
-        "threads": threads,
+        "workers": workers,
         "rounds": 3 if quick else count,
         "checkpoint": checkpoint.name if checkpoint else "built-in",
         "sides": [asdict(cost) for cost in costs],

@@ -63,8 +63,8 @@ def detector(wanted: DetectorConfig, settings: Settings, *, untrained: bool = Fa
 
 def runtime(settings: Settings) -> RuntimeSettings:
     """Return how networks without memory are run."""
-    threads = settings.model.threads or os.cpu_count() or 1
-    return RuntimeSettings(settings.model.runtime, threads, graphs_dir())
+    workers = settings.model.workers or os.cpu_count() or 1
+    return RuntimeSettings(settings.model.runtime, workers, graphs_dir())
 
 
 def pipeline(

@@ -569,6 +569,10 @@ class Analyzer:
                 log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
                 self.metrics.frames_dropped.labels(fault.stream, "fault").inc()
             self._hand_over(done.events)
+            if done.faults and not all(d.healthy() for d in self._pipeline.devices):
+                # Not these streams are broken but what computes for all of them.
+                self._device_healthy = False
+                return None
         return None
 
     def _hand_over(self, events: tuple[Event, ...]) -> None:

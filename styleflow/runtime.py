@@ -79,18 +79,18 @@ class RuntimeSettings:
 
     Attributes:
         runtime: by what.
-        threads: items of a batch that a CPU works on at the same time, at least 1.
+        workers: items of a batch that a CPU works on at the same time, at least 1.
         cache: folder that keeps converted graphs; None converts at every start.
     """
 
     runtime: Runtime = Runtime.AUTO
-    threads: int = 1
+    workers: int = 1
     cache: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing would run."""
-        if self.threads < 1:
-            raise ValueError(f"threads is at least 1, not {self.threads}")
+        if self.workers < 1:
+            raise ValueError(f"workers are at least 1, not {self.workers}")
 
 
 def accelerated(net: nn.Module, settings: RuntimeSettings) -> nn.Module:
@@ -162,7 +162,7 @@ class _Graph:
         signature: of its inputs.
         answers: shape of one item of each output.
         returns_tuple: whether the network returns a tuple.
-        threads: requests at a time.
+        workers: requests at a time.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class _Graph:
         model: openvino.Model,
         signature: Signature,
         answers: Sequence[tuple[int, ...]],
-        threads: int,
+        workers: int,
         *,
         returns_tuple: bool,
     ) -> None:
@@ -179,8 +179,8 @@ class _Graph:
         self.returns_tuple = returns_tuple
         self._answers = tuple(answers)
         self._tensor = openvino.Tensor
-        compiled = openvino.Core().compile_model(model, "CPU", _properties(threads))
-        self._requests = [compiled.create_infer_request() for _ in range(threads)]
+        compiled = openvino.Core().compile_model(model, "CPU", _properties(workers))
+        self._requests = [compiled.create_infer_request() for _ in range(workers)]
 
     @classmethod
     def of(cls, net: nn.Module, signature: Signature, settings: RuntimeSettings) -> _Graph:
@@ -191,7 +191,7 @@ class _Graph:
         answers = expected if returns_tuple else (expected,)
         shapes = [tuple(answer.shape[1:]) for answer in answers]
         for model in _models(net, probe, _kept_at(net, signature, settings.cache)):
-            graph = cls(model, signature, shapes, settings.threads, returns_tuple=returns_tuple)
+            graph = cls(model, signature, shapes, settings.workers, returns_tuple=returns_tuple)
             apart = _apart(graph([_array(x) for x in probe]), answers)
             if apart <= PROBE_TOLERANCE:
                 return graph
@@ -356,10 +356,10 @@ def _apart(found: Sequence[NDArray[np.float32]], wanted: Sequence[Tensor]) -> fl
     return apart
 
 
-def _properties(threads: int) -> dict[str, Any]:
+def _properties(workers: int) -> dict[str, Any]:
     return {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": threads,  # one thread per request: no barriers between threads
+        "INFERENCE_NUM_THREADS": workers,
+        "NUM_STREAMS": workers,  # one thread per request: no barriers between threads
         "INFERENCE_PRECISION_HINT": "f32",  # processors with AMX would choose bfloat16
         "ENABLE_CPU_PINNING": False,  # the cores are shared with decoders
         "CPU_DENORMALS_OPTIMIZATION": True,
@@ -399,12 +399,12 @@ def _convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with warnings.catch_warnings():
-        # Tracing warns about every check of a shape; shapes are fixed from here on.
+        # Tracing warns about every check of a shape; shapes are fixed from here on. Freezing warns
+        # that torch.compile replaces it, which needs a C++ compiler on the machine that serves.
         warnings.simplefilter("ignore")
         trace = torch.jit.trace(net, probe, check_trace=False)  # type: ignore[no-untyped-call]
-    decoder = TorchScriptPythonDecoder(
-        torch.jit.freeze(trace), example_input=probe, skip_freeze=True
-    )
+        frozen = torch.jit.freeze(trace)
+    decoder = TorchScriptPythonDecoder(frozen, example_input=probe, skip_freeze=True)
     frontend = FrontEndManager().load_by_framework("pytorch")
     model = frontend.convert(frontend.load(decoder))
     for given, x in zip(model.inputs, probe, strict=True):

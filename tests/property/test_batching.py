@@ -143,7 +143,7 @@ def test_the_real_finder_sees_the_same_in_company(portraits: list[Image], compil
     finder = finder_or_skip()
     if compiled:
         try:
-            finder = load_finder(runtime=RuntimeSettings(threads=2, cache=graphs_dir()))
+            finder = load_finder(runtime=RuntimeSettings(workers=2, cache=graphs_dir()))
         except WeightsMissing as error:
             pytest.skip(str(error))
     known = finder.find(portraits[0])

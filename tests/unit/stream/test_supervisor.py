@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,8 +25,9 @@ from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
 from stream.streams import StreamSpec
 from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
+from styleflow.faces.face import Face, Image
 from tests.support.media import encode, moving_pictures
-from tests.support.path import EAGER, toy_pipeline
+from tests.support.path import EAGER, CentreFinder, toy_pipeline
 from tests.support.published import toy_pipeline_of
 
 PATIENCE_S = 30
@@ -257,6 +258,23 @@ async def test_a_broken_device_makes_the_process_unhealthy(clip: Path) -> None:
         assert "restart" in analyzer.health().details["device"]
         del pipeline.device.run
         assert listener.messages is not None
+
+
+async def test_a_broken_accelerator_shows_even_where_faces_are_found(clip: Path) -> None:
+    """A sticky error in the finder looks like a fault of each stream, and is none."""
+
+    class Broken(CentreFinder):
+        def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> NoReturn:
+            raise RuntimeError("sticky error")
+
+    pipeline = toy_pipeline(Broken)
+    pipeline.device.healthy = lambda: False  # type: ignore[method-assign]
+    async with analyzing(pipeline) as (analyzer, _):
+        await analyzer.add(spec("a", clip))
+        async with asyncio.timeout(PATIENCE_S):
+            while analyzer.health().live:  # noqa: ASYNC110 - health is a value, not an event
+                await asyncio.sleep(0.02)
+        assert "restart" in analyzer.health().details["device"]
 
 
 async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None:

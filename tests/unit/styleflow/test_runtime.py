@@ -44,16 +44,16 @@ class Toy(nn.Module):
         return y, y.mean(dim=(2, 3))
 
 
-def compiled(net: nn.Module, threads: int = 1, cache: Path | None = None) -> nn.Module:
-    return accelerated(net, RuntimeSettings(threads=threads, cache=cache))
+def compiled(net: nn.Module, workers: int = 1, cache: Path | None = None) -> nn.Module:
+    return accelerated(net, RuntimeSettings(workers=workers, cache=cache))
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 @torch.inference_mode()
-def test_a_compiled_network_answers_like_the_network(threads: int) -> None:
+def test_a_compiled_network_answers_like_the_network(workers: int) -> None:
     """For every batch size, in the batch's order, also where items run at the same time."""
     net = Toy()
-    fast = compiled(net, threads)
+    fast = compiled(net, workers)
     assert isinstance(fast, Compiled)
     for batch in (1, 2, 7, 0):
         inputs = crops(batch, batch), crops(batch + 50, batch)
@@ -64,7 +64,7 @@ def test_a_compiled_network_answers_like_the_network(threads: int) -> None:
 
 @torch.inference_mode()
 def test_an_item_answers_the_same_whoever_its_neighbours_are() -> None:
-    fast = compiled(Toy(), threads=2)
+    fast = compiled(Toy(), workers=2)
     now, before = crops(1, 6), crops(2, 6)
     together = fast(now, before)
     for item in range(6):
@@ -162,8 +162,8 @@ def test_openvino_is_kept_from_reporting_home() -> None:
 def test_other_types_and_torch_itself_are_left_alone() -> None:
     assert isinstance(compiled(Toy().to(torch.bfloat16)), Toy)
     assert isinstance(accelerated(Toy(), RuntimeSettings(Runtime.TORCH)), Toy)
-    with pytest.raises(ValueError, match="threads"):
-        RuntimeSettings(threads=0)
+    with pytest.raises(ValueError, match="workers"):
+        RuntimeSettings(workers=0)
 
 
 @torch.inference_mode()
