@@ -36,7 +36,7 @@ class Uploader:
         staged = self._room(len(images) * images[0].size).view(len(images), *images[0].shape)
         np.stack(images, out=staged.numpy())
         sent = staged.to(self._device, non_blocking=True)
-        self._left = torch.cuda.Event()
+        self._left = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._left.record()
         return sent
 

@@ -18,7 +18,8 @@ from styleflow.runtime import RuntimeSettings, accelerated
 _REGION = 1.5  # side of the crop over the longer side of the face, as the network was trained
 
 # Which landmarks make the five points. Eye corners and not lids, so that a blink moves nothing.
-_FIVE = ((33, 133), (362, 263), (1, 4), (61,), (291,))
+# Each is the middle of two; a corner of the mouth is its own neighbour.
+_FIVE = ((33, 362, 1, 61, 291), (133, 263, 4, 61, 291))
 
 
 class FaceMesh:
@@ -80,7 +81,8 @@ class FaceMesh:
 
 def five_points(mesh: Points) -> Points:
     """Return the five points of a mesh, `(5, 2)`."""
-    return np.stack([mesh[list(indices)].mean(axis=0) for indices in _FIVE])
+    one, other = _FIVE
+    return np.asarray((mesh[list(one)] + mesh[list(other)]) / 2)
 
 
 def _region(face: Face) -> NDArray[np.float64]:
