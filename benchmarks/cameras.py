@@ -31,14 +31,16 @@ _SAMPLING_STEP_S = 0.08
 _PATH = "/cam"
 
 
-def render(path: Path, seconds: float = CLIP_S, seed: int = 0) -> Path:
+def render(
+    path: Path, seconds: float = CLIP_S, seed: int = 0, size: tuple[int, int] = SIZE
+) -> Path:
     """Write the authentic demo as a camera would encode it, and return its path."""
-    scene = Scene(SIZE, FPS, seed)
+    scene = Scene(size, FPS, seed)
     with av.open(str(path), "w") as container:
         options = {"preset": "veryfast", "tune": "zerolatency", "crf": "23"}
         stream = container.add_stream("libx264", rate=FPS, options=options)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = SIZE
+        stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = round(KEYFRAME_EVERY_S * FPS)
         for index in range(round(seconds * FPS)):

@@ -108,7 +108,14 @@ async def _serve(
     for card in cards:
         metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
     analyzer = Analyzer(
-        pipeline, hub, metrics, clock, settings.analyzer, settings.batching, calls=settings.webrtc
+        pipeline,
+        hub,
+        metrics,
+        clock,
+        settings.analyzer,
+        settings.batching,
+        calls=settings.webrtc,
+        overload=settings.overload,
     )
     async with analyzer:
         for spec in specs:

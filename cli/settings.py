@@ -25,8 +25,9 @@ from stream.batcher import BatcherSettings
 from stream.calls import WebRtcSettings
 from stream.engine.engine import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
+from stream.overload import OverloadSettings
 from stream.perception import PerceptionSettings
-from stream.streams import StreamSpec
+from stream.streams import Priority, StreamSpec
 from stream.supervisor import AnalyzerSettings
 from styleflow.calibration import Calibration
 from styleflow.runtime import Runtime
@@ -107,15 +108,17 @@ class StreamConfig(_Section):
         id: 1 to 64 letters, digits, dots, dashes or underscores; used in URLs and as a label.
         source: how it is obtained.
         name: what people call it; the id when empty.
+        priority: normal or low; under overload, low ones are looked at only in windows.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     source: SourceConfig
     name: str = ""
+    priority: Priority = Priority.NORMAL
 
     def spec(self) -> StreamSpec:
         """Return what the analyzer wants. Raises SourceUrlInvalid."""
-        return StreamSpec(self.id, self.source.settings(), self.name)
+        return StreamSpec(self.id, self.source.settings(), self.name, self.priority)
 
 
 class ModelConfig(_Section):
@@ -213,6 +216,7 @@ class Settings(_Section):
         ensemble: file from `styleflow ensemble fit`; its score is published beside theirs.
         analyzer: how much one process takes on.
         batching: how streams share one device.
+        overload: what is left out when there is more work than the machine can do.
         perception: how closely pictures are looked at.
         engine: when scores become verdicts, and when no verdict is given.
         log: what is logged and how it looks.
@@ -226,6 +230,7 @@ class Settings(_Section):
     ensemble: Path | None = None
     analyzer: AnalyzerSettings = AnalyzerSettings()
     batching: BatcherSettings = BatcherSettings()
+    overload: OverloadSettings = OverloadSettings()
     perception: PerceptionSettings = PerceptionSettings()
     engine: EngineSettings = EngineSettings()
     log: LogConfig = LogConfig()

@@ -75,12 +75,14 @@ class Item(Generic[T]):
         value: what was offered.
         arrived: monotonic seconds at which it arrived.
         overrun: values of this stream let go since the previous one that was handed out.
+        withheld: values that were not even offered since then, to save work.
     """
 
     stream: str
     value: T
     arrived: float
     overrun: int
+    withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class BatcherStats:
         fill: mean share of `max_batch` that was used, 0..1.
         crowded: items that gave way to newer ones of their stream.
         stale: items that became too old.
+        withheld: items that were not offered, to save work.
         waiting: items that wait now.
     """
 
@@ -101,6 +104,7 @@ class BatcherStats:
     fill: float
     crowded: int
     stale: int
+    withheld: int
     waiting: int
 
 
@@ -118,6 +122,7 @@ class _Queue(Generic[T]):
     items: deque[_Waiting[T]] = field(default_factory=deque)
     due: float | None = None
     overrun: int = 0
+    withheld: int = 0
 
     def let_go(self) -> None:
         self.items.popleft()
@@ -166,6 +171,7 @@ class Batcher(Generic[T]):
         self._items = 0
         self._crowded = 0
         self._stale = 0
+        self._withheld = 0
 
     def offer(self, stream: str, value: T, arrived: float, deadline: float | None = None) -> bool:
         """Put a value at the end of its stream's queue.
@@ -193,6 +199,11 @@ class Batcher(Generic[T]):
             self._crowded += 1
         queue.items.append(item)
         return not crowded
+
+    def withhold(self, stream: str) -> None:
+        """Take note of a value that is not offered, to save work; the next one tells of it."""
+        self._queues.setdefault(stream, _Queue()).withheld += 1
+        self._withheld += 1
 
     def hold(self, now: float) -> float | None:
         """Return for how many seconds the next batch is still worth holding back.
@@ -253,6 +264,7 @@ class Batcher(Generic[T]):
             fill=self._items / room if room else 0.0,
             crowded=self._crowded,
             stale=self._stale,
+            withheld=self._withheld,
             waiting=sum(len(queue.items) for queue in self._queues.values()),
         )
 
@@ -265,8 +277,9 @@ class Batcher(Generic[T]):
     def _serve(stream: str, queue: _Queue[T]) -> Item[T]:
         item = queue.items.popleft()
         overrun, queue.overrun = queue.overrun, 0
+        withheld, queue.withheld = queue.withheld, 0
         queue.due = queue.items[0].due if queue.items else None
-        return Item(stream, item.value, item.arrived, overrun)
+        return Item(stream, item.value, item.arrived, overrun, withheld)
 
     def _rotate(self, served: dict[str, int]) -> None:
         """Let streams that were just served lose the next tie."""

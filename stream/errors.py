@@ -6,6 +6,7 @@ StreamError
 ├── StreamExists           a stream id that is taken
 ├── StreamUnknown          a stream id that nobody has
 ├── TooManyStreams         the configured limit of streams is reached
+├── Overloaded             the machine has more to do than it can
 ├── OfferInvalid           a WebRTC offer that cannot be understood
 ├── OfferRefused           a WebRTC offer that is understood but cannot be met
 ├── NotACall               a call to a stream that has a source of its own
@@ -76,6 +77,16 @@ class TooManyStreams(StreamError):
 
     def __str__(self) -> str:
         return f"all {self.limit} streams that this analyzer may hold are in use"
+
+
+@dataclass(eq=False)
+class Overloaded(StreamError):
+    """There is more work than the machine can do, so no further stream is accepted now."""
+
+    retry_after_s: float
+
+    def __str__(self) -> str:
+        return "this analyzer has more to do than the machine can"
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ whoever sends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
 from styleflow.faces.track import TrackEnd as TrackEnd
@@ -63,6 +63,24 @@ class AbstainReason(Enum):
     PACKET_LOSS = "packet_loss"
     CONTAMINATED = "contaminated"
     OVERLOADED = "overloaded"
+
+
+class Rung(IntEnum):
+    """How much work an analyzer leaves out because there is too much of it.
+
+    Each rung keeps what those below it leave out; see `stream/overload.py`.
+    """
+
+    NONE = 0
+    DETECT_LESS = 1
+    LONGER_HOP = 2
+    SAMPLED_WINDOWS = 3
+    REFUSE_STREAMS = 4
+
+    @property
+    def word(self) -> str:
+        """The name that messages and metrics use."""
+        return self.name.lower()
 
 
 class Verdict(Enum):
@@ -276,6 +294,7 @@ class StreamReport:
         reasons: why the stream as a whole yields no scores (for example no face).
         age_s: seconds since the newest frame arrived; None before the first.
         link: how well packets arrive; None where nobody knows.
+        overload: how much work the analyzer leaves out.
     """
 
     stream: str
@@ -286,6 +305,7 @@ class StreamReport:
     reasons: tuple[AbstainReason, ...]
     age_s: float | None
     link: LinkQuality | None = None
+    overload: Rung = Rung.NONE
 
 
 Event = (

@@ -90,6 +90,18 @@ class Metrics:
             "abstain_total", "Scores that came without a verdict, by reason.", "stream", "reason"
         )
         self.alarms = counter("alarms_total", "Verdicts that turned suspect.", "stream")
+        self.overload_rung = gauge(
+            "overload_rung", "How much work is left out, 0 (none) to 4 (new streams are refused)."
+        )
+        self.overload_changes = counter(
+            "overload_changes_total", "Times that a rung was reached, from above or below.", "state"
+        )
+        self.device_busy = gauge(
+            "device_busy_ratio", "Share of time that the device thread computes."
+        )
+        self.streams_refused = counter(
+            "streams_refused_total", "Streams refused because of overload."
+        )
         self.calls = gauge("calls", "WebRTC calls now.")
         self.calls_ended = counter("calls_ended_total", "WebRTC calls over, by reason.", "reason")
         self.call_losses = counter(

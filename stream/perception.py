@@ -231,6 +231,7 @@ class Perception:
         self.ignored_faces = 0  # faces that found no free track
         self.detections = 0  # looks at the whole picture
         self.finder = finder
+        self.detect_factor = 1  # how many times as rare they are while there is too much to do
         self._views = tuple(
             _View(clip, stride, self.settings.anchor)
             for clip, stride in zip(clips, Grid.common(clips).strides, strict=True)
@@ -340,7 +341,7 @@ class Perception:
         since = self._since_detection
         if since is None:
             return False
-        due = self.settings.detect_every
+        due = self.settings.detect_every * self.detect_factor
         if not self._faces or self._missed:
             due = min(due, self.settings.retry_every)
         return since + 1 < due

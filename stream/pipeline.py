@@ -33,6 +33,7 @@ from stream.events import (
     TrackStarted,
     VerdictChanged,
 )
+from stream.overload import Relief
 from stream.perception import Grid, Perception, Views, perceive_together
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard
@@ -136,6 +137,12 @@ class _Lane:
         if self.ensemble is not None:
             self.ensemble.settings = settings
 
+    def relieve(self, relief: Relief) -> None:
+        """Leave out as much work as this says."""
+        self.perception.detect_factor = relief.detect_factor
+        for engine in self.engines:
+            engine.hop_factor = relief.hop_factor
+
 
 class Pipeline:
     """Turns sampled frames of many streams into events.
@@ -178,6 +185,7 @@ class Pipeline:
         self._ensemble = ensemble
         self._viewer = viewer
         self._lanes: dict[str, _Lane] = {}
+        self._relief = Relief()
         cards = [device.detector.card for device in self.devices]
         for name in {card.name for card in cards}:
             if sum(card.name == name for card in cards) > 1:
@@ -221,7 +229,8 @@ class Pipeline:
         if self._ensemble is not None:
             voice = self.opinions[-1]
             ensemble = EnsembleEngine(self._ensemble, voice.clip, voice.card.status, settings)
-        self._lanes[stream] = _Lane(self._perception(), engines, ensemble)
+        lane = self._lanes[stream] = _Lane(self._perception(), engines, ensemble)
+        lane.relieve(self._relief)
 
     def close(self, stream: str, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[Event, ...]:
         """End every track of a stream, release its slots and forget it."""
@@ -285,6 +294,12 @@ class Pipeline:
         for name, lane in self._lanes.items():
             if stream in (None, name):
                 lane.retune(settings)
+
+    def relieve(self, relief: Relief) -> None:
+        """Leave out as much work as this says, for all streams and those to come."""
+        self._relief = relief
+        for lane in self._lanes.values():
+            lane.relieve(relief)
 
     def _perceive(
         self, batch: Sequence[tuple[Frame, int]]

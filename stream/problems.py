@@ -13,6 +13,7 @@ from stream.errors import (
     NotACall,
     OfferInvalid,
     OfferRefused,
+    Overloaded,
     SettingInvalid,
     SourceError,
     SourceUrlInvalid,
@@ -22,7 +23,7 @@ from stream.errors import (
     TooManyPeers,
     TooManyStreams,
 )
-from stream.events import AbstainReason, ConnectionState, ReasonCode
+from stream.events import AbstainReason, ConnectionState, ReasonCode, Rung
 from styleflow.detector import ModelCard, TrainingStatus
 from styleflow.errors import (
     CheckpointInvalid,
@@ -50,6 +51,7 @@ class Problem:
         hint: what to change or do next.
         status: the HTTP status it suggests.
         retry: whether the same request may succeed later without a change.
+        retry_after_s: in how many seconds that is worth trying; None when nobody knows.
     """
 
     code: str
@@ -58,12 +60,16 @@ class Problem:
     hint: str
     status: int = 400
     retry: bool = False
+    retry_after_s: float | None = None
 
     @property
     def line(self) -> str:
         """The problem in one line of text."""
         return f"{self.title}: {self.detail}. {self.hint}" if self.hint else self.detail
 
+
+_FULL_S = 30.0
+"""When to ask again while all places are taken; nobody knows how long streams stay."""
 
 SOURCE_HINTS: dict[ReasonCode, str] = {
     ReasonCode.UNREACHABLE: "Check the address and the port, and that the camera is switched on",
@@ -88,6 +94,14 @@ REASON_WORDS: dict[AbstainReason, str] = {
     AbstainReason.PACKET_LOSS: "too much of the video is missing",
     AbstainReason.CONTAMINATED: "the picture is damaged by packet loss",
     AbstainReason.OVERLOADED: "this analyzer cannot keep up",
+}
+
+RUNG_WORDS: dict[Rung, str] = {
+    Rung.NONE: "keeps up",
+    Rung.DETECT_LESS: "overloaded: looks for new faces less often",
+    Rung.LONGER_HOP: "overloaded: also rates each face less often",
+    Rung.SAMPLED_WINDOWS: "overloaded: also looks at streams of low priority only now and then",
+    Rung.REFUSE_STREAMS: "overloaded: also refuses new streams",
 }
 
 STATE_WORDS: dict[ConnectionState, str] = {
@@ -156,6 +170,17 @@ def describe(error: BaseException) -> Problem:
                 "Remove one, or raise analyzer.max_streams",
                 status=429,
                 retry=True,
+                retry_after_s=_FULL_S,
+            )
+        case Overloaded():
+            return Problem(
+                "overloaded",
+                "No further stream is accepted now",
+                str(error),
+                "Try again later, remove a stream, or give this analyzer a faster machine",
+                status=429,
+                retry=True,
+                retry_after_s=error.retry_after_s,
             )
         case OfferInvalid():
             return Problem(

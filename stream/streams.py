@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from stream.engine.settings import EngineSettings
-from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Score
+from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Rung, Score
 from stream.ingest.source import SourceSettings
 from stream.pictures import Still
 from styleflow.card import ModelCard
+
+
+class Priority(Enum):
+    """Which streams are looked at whatever happens, and which only now and then under overload."""
+
+    NORMAL = "normal"
+    LOW = "low"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +29,13 @@ class StreamSpec:
         id: 1 to 64 letters, digits, dots, dashes or underscores; used in URLs and as a label.
         source: how it is obtained.
         name: what people call it; the id when empty.
+        priority: what becomes of it when there is more work than the machine can do.
     """
 
     id: str
     source: SourceSettings
     name: str = ""
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,8 @@ class StreamStatus:
     models: tuple[ModelCard, ...]
     scores: tuple[Score, ...]
     link: LinkQuality | None = None
+    priority: Priority = Priority.NORMAL
+    overload: Rung = Rung.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,7 @@ class StreamControl(Protocol):
     """What the web may ask of the analyzer."""
 
     def add(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
-        """Start a stream. Raises StreamExists or TooManyStreams."""
+        """Start a stream. Raises StreamExists, TooManyStreams or Overloaded."""
         ...
 
     def change(self, spec: StreamSpec) -> Awaitable[StreamStatus]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,11 +30,18 @@ from types import TracebackType
 import structlog
 
 from stream.analysis import Analysis, DetectorUnknown
-from stream.batcher import Batcher, BatcherSettings
+from stream.batcher import Batcher, BatcherSettings, BatcherStats
 from stream.calls import CallAnswer, WebRtcSettings
 from stream.clock import Clock
 from stream.engine.engine import EngineSettings
-from stream.errors import NotACall, StreamError, StreamExists, StreamUnknown, TooManyStreams
+from stream.errors import (
+    NotACall,
+    Overloaded,
+    StreamError,
+    StreamExists,
+    StreamUnknown,
+    TooManyStreams,
+)
 from stream.events import (
     ConnectionState,
     EpochStarted,
@@ -53,12 +61,14 @@ from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.webrtc import PeerCounters
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
+from stream.overload import Ladder, OverloadSettings, Work
 from stream.pictures import Pictures, Still
 from stream.pipeline import Pipeline, Processed
+from stream.problems import RUNG_WORDS
 from stream.publish.hub import Hub
 from stream.publish.messages import StreamInfo, Voice
 from stream.replay import analyze
-from stream.streams import Health, StreamSpec, StreamStatus
+from stream.streams import Health, Priority, StreamSpec, StreamStatus
 from stream.switchboard import Call, Switchboard
 
 log = structlog.get_logger(__name__)
@@ -139,6 +149,7 @@ class Analyzer:
         batching: how frames of several streams share the device.
         seed: seeds the jitter of reconnection.
         calls: which WebRTC peers are answered.
+        overload: what is left out when there is more work than the machine can do.
     """
 
     def __init__(
@@ -151,6 +162,7 @@ class Analyzer:
         batching: BatcherSettings | None = None,
         seed: int | None = None,
         calls: WebRtcSettings | None = None,
+        overload: OverloadSettings | None = None,
     ) -> None:
         self.hub = hub
         self.metrics = metrics
@@ -165,6 +177,8 @@ class Analyzer:
         self._rng = random.Random(seed)
         self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
         self._batcher_lock = threading.Lock()
+        self._ladder = Ladder(overload)
+        self._busy_s = 0.0  # written by the device thread only
         self._streams: dict[str, _Stream] = {}
         self._orders: deque[tuple[Order, Callable[[], object] | None]] = deque()
         self._wake = threading.Event()
@@ -223,6 +237,7 @@ class Analyzer:
         Raises:
             StreamExists: the id is taken.
             TooManyStreams: the limit is reached.
+            Overloaded: the machine has more to do than it can.
             SourceUrlInvalid: the source can never be opened.
         """
         check(spec.source)
@@ -230,6 +245,12 @@ class Analyzer:
             raise StreamExists(spec.id)
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
+        if self._ladder.refuses:
+            self.metrics.streams_refused.inc()
+            raise Overloaded(self._ladder.settings.retry_after_s)
+        return self._start(spec)
+
+    def _start(self, spec: StreamSpec) -> StreamStatus:
         ingest, thread, stop = self._ingest(spec, epoch=0)
         demo = is_demo(spec.source.url)
         self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec), demo=demo)
@@ -270,7 +291,7 @@ class Analyzer:
             link_loss=(lambda: self._board.loss(stream)) if line else None,
         )
         thread = threading.Thread(
-            target=self._read, args=(ingest, stop), name=f"ingest-{spec.id}", daemon=True
+            target=self._read, args=(ingest, stop, spec), name=f"ingest-{spec.id}", daemon=True
         )
         return ingest, thread, stop
 
@@ -290,7 +311,7 @@ class Analyzer:
             raise StreamUnknown(spec.id)
         engine = self._streams[spec.id].engine
         await self.remove(spec.id)
-        status = await self.add(spec)
+        status = self._start(spec)  # what was there already is never refused
         if engine is not None:
             await self.retune(engine, spec.id)
         return status
@@ -404,6 +425,8 @@ class Analyzer:
             models=tuple(voice.model for voice in self._voices),
             scores=tuple(state.scores.values()),
             link=report.link if report else None,
+            priority=state.spec.priority,
+            overload=self._ladder.rung,
         )
 
     def statuses(self) -> tuple[StreamStatus, ...]:
@@ -446,6 +469,12 @@ class Analyzer:
             raise StreamUnknown(stream)
         return state
 
+    @property
+    def batching(self) -> BatcherStats:
+        """How frames have shared the device so far."""
+        with self._batcher_lock:
+            return self._batcher.stats
+
     def health(self) -> Health:
         """Return whether the process is live and ready."""
         silence = self._clock.monotonic() - self._beat
@@ -462,6 +491,8 @@ class Analyzer:
                 "slots": "; ".join(
                     f"{d.stats.used} of {d.stats.slots} in use" for d in self._pipeline.devices
                 ),
+                "overload": f"{RUNG_WORDS[self._ladder.rung]} ({self._ladder.rung.word}), "
+                f"device thread {self._ladder.busy:.0%} busy",
                 "calls": f"{len(self._board)} of {self._board.settings.max_peers}",
                 "events_dropped": str(self._outbox.dropped),
                 "threads_abandoned": str(self._abandoned),
@@ -470,12 +501,18 @@ class Analyzer:
 
     # --- ingest threads ---------------------------------------------------------------------
 
-    def _read(self, ingest: Ingest, stop: threading.Event) -> None:
+    def _read(self, ingest: Ingest, stop: threading.Event, spec: StreamSpec) -> None:
+        low, phase = spec.priority is Priority.LOW, _phase(spec.id)
+
         def emit(item: Frame | StreamChanged | EpochStarted) -> None:
             if stop.is_set():
                 return  # nobody waits for it any more
             if isinstance(item, Frame):
                 now = self._clock.monotonic()
+                if low and not self._ladder.looks(now, phase):
+                    with self._batcher_lock:
+                        self._batcher.withhold(item.stream)
+                    return
                 with self._batcher_lock:
                     self._batcher.offer(item.stream, _Offered(item, now), item.arrived)
                 self._wake.set()
@@ -549,10 +586,13 @@ class Analyzer:
             for item in batch:
                 self._pipeline.observe("wait", max(now - item.value.at, 0.0))
                 self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
-                if item.overrun:
-                    self.metrics.frames_dropped.labels(item.stream, "overrun").inc(item.overrun)
+                for reason, count in (("overrun", item.overrun), ("sampled", item.withheld)):
+                    if count:
+                        self.metrics.frames_dropped.labels(item.stream, reason).inc(count)
             try:
-                done = self._pipeline.process([(item.value.frame, item.overrun) for item in batch])
+                done = self._pipeline.process(
+                    [(item.value.frame, item.overrun + item.withheld) for item in batch]
+                )
             except Exception:
                 failures += 1
                 log.exception("the device failed on a batch", failures=failures)
@@ -562,6 +602,8 @@ class Analyzer:
                 if not self._device_healthy:
                     return None
                 continue
+            finally:
+                self._busy_s += self._clock.monotonic() - now
             failures = 0
             self._beat = self._clock.monotonic()
             self._keep_pictures(done)
@@ -632,7 +674,8 @@ class Analyzer:
             case VerdictChanged(verdict=Verdict.SUSPECT):
                 self.metrics.alarms.labels(event.stream).inc()
             case StreamReport():
-                event = replace(event, link=self._board.quality(event.stream))
+                link = self._board.quality(event.stream)
+                event = replace(event, link=link, overload=self._ladder.rung)
                 state.report = event
                 self.metrics.tracks_active.labels(event.stream).set(event.tracks)
             case _:
@@ -684,15 +727,36 @@ class Analyzer:
                     self._replace(state)
                 self._copy_counters(state)
             self._copy_totals()
+            self._weigh(now)
             self._pictures.prune(now)
             await self._clock.sleep(self.settings.tick_s)
+
+    def _weigh(self, now: float) -> None:
+        """Leave out more work or less, as the device thread keeps up."""
+        stats = self.batching
+        dropped = stats.crowded + stats.stale
+        offered = stats.items + stats.waiting + dropped
+        ladder = self._ladder
+        changed = ladder.observe(now, Work(self._busy_s, offered, dropped))
+        self.metrics.device_busy.set(ladder.busy)
+        if not changed:
+            return
+        relief = ladder.relief
+
+        def relieve() -> tuple[Event, ...]:
+            self._pipeline.relieve(relief)
+            return ()
+
+        self._order(relieve)
+        self.metrics.overload_rung.set(ladder.rung)
+        self.metrics.overload_changes.labels(ladder.rung.word).inc()
+        log.warning("overload", rung=ladder.rung.word, busy=ladder.busy, dropped=ladder.dropped)
 
     def _copy_totals(self) -> None:
         """Copy what is counted for the whole process."""
         stats = [device.stats for device in self._pipeline.devices]
         metrics, advance = self.metrics, self._copied.advance
-        with self._batcher_lock:
-            metrics.batch_fill.set(self._batcher.stats.fill)
+        metrics.batch_fill.set(self.batching.fill)
         metrics.slots_used.set(sum(each.used for each in stats))
         metrics.ws_clients.set(self.hub.clients)
         advance(metrics.slots_refused, sum(each.refusals for each in stats))
@@ -735,6 +799,11 @@ class Analyzer:
             advance(metrics.frames_contaminated, total, stream, damage.value)
         for discard, total in done.discarded.items():
             advance(metrics.frames_dropped, total, stream, discard.value)
+
+
+def _phase(stream: str) -> float:
+    """Return where in the round of sampled windows a stream begins, 0..1; always the same."""
+    return zlib.crc32(stream.encode()) / 2**32
 
 
 def _at_first(spec: StreamSpec) -> StreamChanged:

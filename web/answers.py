@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import structlog
@@ -54,6 +55,9 @@ def answer(
         retry=problem.retry,
         faults=faults,
     )
+    headers = dict(headers or {})
+    if problem.retry_after_s is not None:
+        headers.setdefault("Retry-After", f"{math.ceil(problem.retry_after_s)}")
     return JSONResponse(
         body.model_dump(mode="json"),
         status_code=problem.status,

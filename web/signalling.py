@@ -149,7 +149,7 @@ def routes(
         except (Refusal, StreamError) as error:
             problem = error.problem if isinstance(error, Refusal) else describe(error)
             headers = dict(error.headers) if isinstance(error, Refusal) else {}
-            if problem.retry:
+            if problem.retry and problem.retry_after_s is None:
                 headers.setdefault("Retry-After", str(RETRY_S))
             response = answer(problem, headers)
         return desk.share(request, response)

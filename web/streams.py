@@ -26,7 +26,7 @@ from stream.publish.messages import (
     model_data,
     score_data,
 )
-from stream.streams import StreamControl, StreamSpec, StreamStatus
+from stream.streams import Priority, StreamControl, StreamSpec, StreamStatus
 from web.access import Guardian
 from web.answers import responses
 from web.auth import Scope
@@ -83,6 +83,7 @@ class StreamBody(_Request):
     id: StreamId
     source: SourceBody
     name: Annotated[str, Field(max_length=128)] = ""
+    priority: Priority = Priority.NORMAL
 
 
 class StreamChange(_Request):
@@ -90,6 +91,7 @@ class StreamChange(_Request):
 
     source: SourceChange | None = None
     name: Annotated[str, Field(max_length=128)] | None = None
+    priority: Priority | None = None
 
 
 class StreamView(BaseModel):
@@ -103,6 +105,7 @@ class StreamView(BaseModel):
     code: ReasonCode | None
     detail: str
     retry_in_s: Number
+    priority: Priority
     summary: str
 
 
@@ -116,6 +119,7 @@ class StatusView(StreamView):
     reconnects: int
     reasons: tuple[AbstainReason, ...]
     link: LinkData | None
+    overload: str
     model: Model
     models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
     notice: str
@@ -171,7 +175,8 @@ def routes(
     )
     async def add_stream(body: StreamBody, response: Response) -> StreamView:
         """Add a stream. Its source need not be reachable yet."""
-        status = await control.add(StreamSpec(body.id, await source_of(body.source), body.name))
+        source = await source_of(body.source)
+        status = await control.add(StreamSpec(body.id, source, body.name, body.priority))
         response.headers["Location"] = f"/api/v1/streams/{body.id}"
         return _view(status)
 
@@ -188,7 +193,12 @@ def routes(
         if "url" in changes:
             changes["url"] = await permitted_source(changes["url"], roots, resolve)
         name = spec.name if body.name is None else body.name
-        changed = replace(spec, name=name, source=replace(spec.source, **changes))
+        changed = replace(
+            spec,
+            name=name,
+            source=replace(spec.source, **changes),
+            priority=body.priority or spec.priority,
+        )
         return _view(control.status(id) if changed == spec else await control.change(changed))
 
     @router.delete(
@@ -231,6 +241,7 @@ def _view(status: StreamStatus) -> StreamView:
         code=status.code,
         detail=status.detail,
         retry_in_s=status.retry_in_s,
+        priority=status.priority,
         summary=STATE_WORDS[status.state],
     )
 
@@ -245,6 +256,7 @@ def _status(status: StreamStatus, info: StreamInfo, clock: Clock) -> StatusView:
         reconnects=status.reconnects,
         reasons=status.reasons,
         link=link_data(status.link),
+        overload=status.overload.word,
         model=model_data(status.models[0]),
         models=tuple(model_data(model) for model in status.models),
         notice=info.notice,

@@ -162,6 +162,7 @@ class Engine:
         self._coverage = Coverage(settings.coverage_slots(clip))
         self._tracks: dict[int, _Track] = {}
         self._records: dict[int, _Record] = {}
+        self.hop_factor = 1  # how many times as long hops are while there is too much to do
         self._plans = 0
         self._highest_track = -1
         self._epoch = -1
@@ -360,7 +361,7 @@ class Engine:
             admission.fresh,
         )
         reading = None
-        if window.due(self.settings.hop_slots(self._clip)):
+        if window.due(self.settings.hop_slots(self._clip) * self.hop_factor):
             hop = window.close_hop()
             reasons = stream_reasons | self._face_reasons(hop.quality)
             if hop.contaminated:

@@ -27,6 +27,7 @@ from stream.events import (
     Event,
     LinkQuality,
     ReasonCode,
+    Rung,
     Score,
     StreamChanged,
     StreamReport,
@@ -36,7 +37,7 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
-from stream.problems import REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
+from stream.problems import REASON_WORDS, RUNG_WORDS, SOURCE_HINTS, STATE_WORDS, notice
 from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
 from styleflow.faces.face import Box, FaceQuality
 
@@ -270,6 +271,10 @@ class StatusData(_Model):
     reasons: tuple[AbstainReason, ...] = Field(description="why it yields no scores")
     age_s: Number = Field(description="seconds since the newest frame arrived")
     link: LinkData | None = Field(description="how a caller's packets arrive; else null")
+    overload: str = Field(
+        json_schema_extra={"enum": [rung.word for rung in Rung]},
+        description="how much work the analyzer leaves out; each includes those before it",
+    )
     summary: str = Field(description="the same in plain words")
     hint: str = Field(description="what to do when it is not live; empty when nothing")
     demo: bool
@@ -761,6 +766,8 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
     change = context.change
     state = change.state if change else ConnectionState.CONNECTING
     words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
+    if report.overload:
+        words.append(RUNG_WORDS[report.overload])
     return StatusData(
         name=context.info.name,
         state=state,
@@ -773,6 +780,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         reasons=report.reasons,
         age_s=report.age_s,
         link=link_data(report.link),
+        overload=report.overload.word,
         summary=", ".join(words),
         hint=SOURCE_HINTS[change.code] if change and change.code else "",
         demo=context.info.demo,

@@ -43,6 +43,7 @@ class PlayedAnalyzer:
         self.offers: list[str] = []
         self.fragments: list[str] = []
         self.refusal: StreamError | None = None
+        self.full: StreamError | None = None  # why no further stream is taken
         self.state = Health(live=True, ready=True, details={"device": "answers"})
         self.engine = EngineSettings()
         self.engines: dict[str, EngineSettings] = {}
@@ -50,7 +51,9 @@ class PlayedAnalyzer:
         self._hub = hub
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
-        """Keep a stream."""
+        """Keep a stream, unless there is a reason not to."""
+        if self.full is not None:
+            raise self.full
         if spec.id in self.specs:
             raise StreamExists(spec.id)
         self.specs[spec.id] = spec
@@ -100,6 +103,7 @@ class PlayedAnalyzer:
             reasons=(),
             models=(UNTRAINED,),
             scores=(score(stream),),
+            priority=spec.priority,
         )
 
     def statuses(self) -> tuple[StreamStatus, ...]:

@@ -49,6 +49,17 @@ def test_a_full_queue_lets_its_oldest_go_and_tells_the_next_one() -> None:
     assert batcher.stats.crowded == 3
 
 
+def test_what_is_withheld_is_told_with_the_next_item_and_counted() -> None:
+    batcher: Batcher[int] = Batcher(BatcherSettings())
+    for _ in range(3):
+        batcher.withhold("a")
+    assert batcher.take(0.0) == []
+    batcher.offer("a", 1, 0.0)
+    batcher.offer("a", 2, 0.1)
+    assert [(item.withheld, item.overrun) for item in batcher.take(0.1)] == [(3, 0), (0, 0)]
+    assert batcher.stats.withheld == 3
+
+
 def test_what_has_become_too_old_is_let_go_and_counted() -> None:
     batcher: Batcher[int] = Batcher(BatcherSettings(max_age_s=1.5))
     batcher.offer("a", 0, 0.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream.errors import (
+    Overloaded,
     SourceError,
     SourceUrlInvalid,
     StreamExists,
@@ -27,6 +28,7 @@ from styleflow.errors import CheckpointInvalid, ShapeMismatch, WeightsMissing
         (StreamExists("lobby"), 409, "stream_exists"),
         (StreamUnknown("lobby"), 404, "stream_unknown"),
         (TooManyStreams(4), 429, "too_many_streams"),
+        (Overloaded(30.0), 429, "overloaded"),
         (WeightsMissing("face", Path("x"), "styleflow models fetch"), 503, "weights_missing"),
         (CheckpointInvalid(Path("a.safetensors"), "truncated"), 500, "checkpoint_invalid"),
         (ShapeMismatch("latents", "(B, T, L, D)", (1, 2)), 500, "shape_mismatch"),

@@ -16,14 +16,22 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from stream.analysis import DetectorUnknown
 from stream.clock import SystemClock
-from stream.errors import SourceError, SourceUrlInvalid, StreamExists, StreamUnknown, TooManyStreams
-from stream.events import ConnectionState, ReasonCode
+from stream.errors import (
+    Overloaded,
+    SourceError,
+    SourceUrlInvalid,
+    StreamExists,
+    StreamUnknown,
+    TooManyStreams,
+)
+from stream.events import ConnectionState, ReasonCode, Rung
 from stream.ingest.file import FileSource
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
 from stream.metrics import Metrics
+from stream.overload import OverloadSettings
 from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
-from stream.streams import StreamSpec
+from stream.streams import Priority, StreamSpec
 from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
 from styleflow.faces.face import Face, Image
 from tests.support.media import encode, moving_pictures
@@ -71,13 +79,19 @@ class Listener:
 
 @asynccontextmanager
 async def analyzing(
-    pipeline: Pipeline | None = None, **settings: Any
+    pipeline: Pipeline | None = None, overload: OverloadSettings | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Analyzer, Listener]]:
     clock = SystemClock()
     hub = Hub(clock)
     metrics = Metrics(CollectorRegistry())
     analyzer = Analyzer(
-        pipeline or toy_pipeline(), hub, metrics, clock, AnalyzerSettings(**settings), seed=1
+        pipeline or toy_pipeline(),
+        hub,
+        metrics,
+        clock,
+        AnalyzerSettings(**settings),
+        seed=1,
+        overload=overload,
     )
     async with analyzer:
         yield analyzer, Listener(hub, clock)
@@ -131,6 +145,74 @@ async def test_streams_are_refused_with_the_reason(clip: Path) -> None:
         wrong = SourceSettings(SourceUrl.parse("demo://tampered?sceonds=3"))
         with pytest.raises(SourceUrlInvalid, match="sceonds"):
             await analyzer.add(StreamSpec("d", wrong))
+
+
+def overload(analyzer: Analyzer, busy: float, seconds: float) -> None:
+    """Let the ladder see a device thread that was busy for so long."""
+    begin = analyzer._clock.monotonic() + 10_000 * analyzer._ladder.climbs
+    for tick in range(1, round(seconds / 0.25) + 1):
+        analyzer._busy_s += busy * 0.25
+        analyzer._weigh(begin + tick * 0.25)
+
+
+async def test_overload_is_told_everywhere_and_goes_away(clip: Path) -> None:
+    async with analyzing(tick_s=1000.0) as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        await listener.until(lambda m: m["type"] == "score")
+        overload(analyzer, busy=1.0, seconds=60)
+        assert analyzer.health().ready
+        assert "refuse_streams" in analyzer.health().details["overload"]
+        assert analyzer.status("a").overload is Rung.REFUSE_STREAMS
+        with pytest.raises(Overloaded) as caught:
+            await analyzer.add(spec("b", clip))
+        assert caught.value.retry_after_s > 0
+        await analyzer.change(spec("a", clip, Pace.NATIVE, loop=True))  # it was there before
+        told = await listener.until(
+            lambda m: m["type"] == "status" and m["data"]["overload"] == "refuse_streams"
+        )
+        assert "refuses new streams" in told["data"]["summary"]
+        figures = generate_latest(analyzer.metrics.registry).decode()
+        assert "styleflow_overload_rung 4.0" in figures
+        assert 'styleflow_overload_changes_total{state="refuse_streams"} 1.0' in figures
+        assert "styleflow_streams_refused_total 1.0" in figures
+        overload(analyzer, busy=0.1, seconds=120)
+        assert analyzer.status("a").overload is Rung.NONE
+        await analyzer.add(spec("b", clip))
+
+
+async def test_relief_reaches_streams_there_are_and_those_to_come(clip: Path) -> None:
+    async with analyzing(tick_s=1000.0) as (analyzer, listener):
+        await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
+        overload(analyzer, busy=1.0, seconds=5)
+        assert analyzer._ladder.rung is Rung.LONGER_HOP
+        await analyzer.add(spec("b", clip, Pace.NATIVE, loop=True))
+        for stream in ("a", "b"):
+            seen = len(listener.messages)
+            await listener.until(
+                lambda m, s=stream: m["type"] == "score" and m["stream"] == s, seen
+            )
+            lane = analyzer._pipeline._lanes[stream]
+            assert lane.perception.detect_factor == 4
+            assert [engine.hop_factor for engine in lane.engines] == [2]
+
+
+async def test_only_streams_of_low_priority_are_sampled(clip: Path) -> None:
+    settings = OverloadSettings(window_s=0.4, pause_s=0.4)
+    async with analyzing(overload=settings, tick_s=1000.0) as (analyzer, listener):
+        analyzer._ladder.rung = Rung.SAMPLED_WINDOWS
+        await analyzer.add(
+            replace(spec("low", clip, Pace.NATIVE, loop=True), priority=Priority.LOW)
+        )
+        await analyzer.add(spec("normal", clip, Pace.NATIVE, loop=True))
+        sampled = 'styleflow_frames_dropped_total{reason="sampled",stream="low"}'
+        async with asyncio.timeout(PATIENCE_S):
+            while (  # noqa: ASYNC110 - a figure is a value, not an event
+                sampled not in generate_latest(analyzer.metrics.registry).decode()
+            ):
+                await asyncio.sleep(0.05)
+        await listener.until(lambda m: m["type"] == "score" and m["stream"] == "normal")
+        figures = generate_latest(analyzer.metrics.registry).decode()
+        assert 'reason="sampled",stream="normal"' not in figures
 
 
 async def test_a_source_that_fails_says_why_and_hurts_nobody(clip: Path, tmp_path: Path) -> None:

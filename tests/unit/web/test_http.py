@@ -12,7 +12,7 @@ import httpx
 import pytest
 from prometheus_client import Counter
 
-from stream.errors import SourceError
+from stream.errors import Overloaded, SourceError
 from stream.events import ReasonCode
 from stream.streams import Health
 from tests.support.web import WebRig, resolver
@@ -137,6 +137,26 @@ async def test_a_stream_is_added_shown_changed_and_removed() -> None:
         assert (await http.delete(place)).status_code == 204
         problem(await http.get(place), 404)
         problem(await http.delete(place), 404)
+
+
+async def test_an_overloaded_analyzer_says_when_to_come_back() -> None:
+    rig = WebRig()
+    rig.control.full = Overloaded(12.5)
+    async with rig.client() as http:
+        refused = await http.post("/api/v1/streams", json=CAMERA)
+    assert problem(refused, 429)["code"] == "overloaded"
+    assert refused.headers["retry-after"] == "13"
+
+
+async def test_a_stream_keeps_its_priority() -> None:
+    async with WebRig().client() as http:
+        added = await http.post("/api/v1/streams", json={**CAMERA, "priority": "low"})
+        assert added.json()["priority"] == "low"
+        renamed = await http.patch("/api/v1/streams/lobby", json={"name": "Lobby"})
+        assert renamed.json()["priority"] == "low"
+        raised = await http.patch("/api/v1/streams/lobby", json={"priority": "normal"})
+        assert raised.json()["priority"] == "normal"
+        problem(await http.patch("/api/v1/streams/lobby", json={"priority": "high"}), 422)
 
 
 async def test_credentials_of_a_source_are_in_no_answer() -> None:

@@ -11,6 +11,7 @@ from stream.errors import (
     NotACall,
     OfferInvalid,
     OfferRefused,
+    Overloaded,
     StreamBusy,
     StreamError,
     StreamUnknown,
@@ -103,6 +104,7 @@ async def test_a_call_that_is_over_takes_no_candidates() -> None:
         (StreamBusy("me"), 409, True),
         (TooManyPeers(8), 503, True),
         (TooManyStreams(16), 429, True),
+        (Overloaded(12.5), 429, True),
     ],
 )
 async def test_refusals_say_why_and_whether_to_come_back(
