@@ -65,6 +65,7 @@ format: $(STAMP) ## rewrite the sources the way ruff likes them
 
 bench: models ## measure latency, the causal step and the published detectors; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.hotpath --checkpoint styleflow/weights/styleflow-live.safetensors
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.detectors
 

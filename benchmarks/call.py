@@ -45,12 +45,12 @@ from cli.settings import Settings, load
 from stream.clock import SystemClock
 from stream.device.device import Device
 from stream.errors import SourceError
-from stream.events import Frame, Perceived
+from stream.events import Frame
 from stream.ingest.decode import Decoder
 from stream.ingest.open import open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.metrics import Metrics
-from stream.perception import Perception
+from stream.perception import Perceiving, Perception
 from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
 from stream.supervisor import Analyzer
@@ -143,14 +143,14 @@ class ReadingPerception(Perception):
 
     shown: dict[tuple[int, float], int]
 
-    def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
+    def perceiving(self, frame: Frame, overrun: int = 0) -> Perceiving:
         """Look at a frame and remember what time it shows."""
         time = read(frame.image)
         if time is not None:
             self.shown[frame.epoch, frame.at] = time
             while len(self.shown) > 1000:
                 del self.shown[next(iter(self.shown))]
-        return super().perceive(frame, overrun)
+        return (yield from super().perceiving(frame, overrun))
 
 
 class ClockTrack(VideoStreamTrack):
@@ -266,7 +266,7 @@ def _pipeline(settings: Settings, shown: dict[tuple[int, float], int], slow_s: f
         )
         for wanted in wiring.chosen(settings)
     ]
-    finder = load_finder(settings.model.device)
+    finder = load_finder(settings.model.device, wiring.runtime(settings))
     clips = [device.detector.clip for device in devices]
 
     def eyes() -> Perception:
@@ -288,10 +288,10 @@ class _Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
+    def perceiving(self, frame: Frame, overrun: int = 0) -> Perceiving:
         """Look at a frame, for long."""
         until = self._clock.monotonic() + self._seconds
-        seen = self._inner.perceive(frame, overrun)
+        seen = yield from self._inner.perceiving(frame, overrun)
         while self._clock.monotonic() < until:
             np.linalg.norm(frame.image.astype(np.float32))
         return seen

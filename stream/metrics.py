@@ -86,6 +86,7 @@ class Metrics:
         self.batch_size = histogram(
             "batch_size", "Items per batch.", "stage", buckets=(1, 2, 4, 8, 16, 32, 64)
         )
+        self.batch_fill = gauge("batch_fill_ratio", "Mean share of max_batch that was used.")
         self.tracks_active = gauge("tracks_active", "Faces followed now.", "stream")
         self.tracks_ended = counter("tracks_ended_total", "Tracks ended.", "stream", "reason")
         self.slots_used = gauge("slots_used", "Device slots in use.", "detector")

@@ -16,16 +16,16 @@ This is a plain object, stepped frame by frame; what finds faces is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from stream.errors import SettingInvalid
 from stream.events import EndedTrack, Frame, Perceived
 from styleflow.clips import ClipSpec
 from styleflow.faces.align import Anchoring, AnchorSettings
 from styleflow.faces.appearance import describe
-from styleflow.faces.face import AlignedFace, Face, Image, TrackedFace
+from styleflow.faces.face import AlignedFace, Face, Image, Look, TrackedFace
 from styleflow.faces.framing import framer
 from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
 
@@ -34,7 +34,7 @@ MAX_GRID_HZ = 60.0
 
 
 class Finder(Protocol):
-    """What perception needs of a face finder; `styleflow.faces.finder.FaceFinder` is one."""
+    """What perception needs of a face finder. It holds nothing of anyone's."""
 
     def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
         """Return the faces in a picture, most confident first."""
@@ -43,6 +43,34 @@ class Finder(Protocol):
     def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return where the faces of the previous frame are now."""
         ...
+
+
+@runtime_checkable
+class ManyFinder(Finder, Protocol):
+    """A finder for which many looks at once are cheaper; `FaceFinder` is one."""
+
+    def look(self, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
+        """Return what each look sees, as `find` or `follow` would."""
+        ...
+
+
+Views = tuple[Perceived | None, ...]
+"""What each clip sees of one frame; None where none is due."""
+
+Perceiving = Generator[Look, tuple[Face, ...], Views]
+"""One frame on its way: yields what it wants to know, is sent what was seen, returns the views."""
+
+
+def look_all(finder: Finder, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
+    """Return what each look sees; none depends on its neighbours."""
+    if isinstance(finder, ManyFinder):
+        return finder.look(looks)
+    return [
+        finder.find(look.image, look.tiles, look.known)
+        if look.anew
+        else finder.follow(look.image, look.known)
+        for look in looks
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +129,9 @@ class Grid:
         raise SettingInvalid("cadences", rates, rule)
 
 
+_Looking = Generator[Look, tuple[Face, ...], tuple[Face, ...]]
+
+
 class _View:
     """What one detector's clip gets to see of a stream.
 
@@ -133,7 +164,7 @@ class _View:
         self._ended += tuple(each for each in ended if each.track not in unseen)
         self._overrun += overrun
 
-    def look(self, frame: Frame, tracked: Sequence[TrackedFace]) -> Perceived | None:
+    def see(self, frame: Frame, tracked: Sequence[TrackedFace]) -> Perceived | None:
         """Return what the clip sees of a frame; None when its next frame is not due yet."""
         if not self.wants(frame):
             return None
@@ -199,8 +230,8 @@ class Perception:
         self.settings = settings or PerceptionSettings()
         self.ignored_faces = 0  # faces that found no free track
         self.detections = 0  # looks at the whole picture
+        self.finder = finder
         self.detect_factor = 1  # how many times as rare they are while there is too much to do
-        self._finder = finder
         self._views = tuple(
             _View(clip, stride, self.settings.anchor)
             for clip, stride in zip(clips, Grid.common(clips).strides, strict=True)
@@ -210,8 +241,22 @@ class Perception:
         self._size: tuple[int, int] = (0, 0)
         self._forget_faces()
 
-    def perceive(self, frame: Frame, overrun: int = 0) -> tuple[Perceived | None, ...]:
-        """Return what each clip sees of one sampled frame; None where none is due.
+    def perceive(self, frame: Frame, overrun: int = 0) -> Views:
+        """Return what each clip sees of one sampled frame, with nobody else's looks beside it."""
+        steps = self.perceiving(frame, overrun)
+        try:
+            look = next(steps)
+            while True:
+                (seen,) = look_all(self.finder, [look])
+                look = steps.send(seen)
+        except StopIteration as done:
+            views: Views = done.value
+            return views
+
+    def perceiving(self, frame: Frame, overrun: int = 0) -> Perceiving:
+        """Return what each clip sees of one sampled frame, asking for the looks that it needs.
+
+        Nothing else of this stream may happen before the last answer.
 
         A clip whose frame is missing takes the next one there is. The first frame of a new epoch
         ends all earlier tracks. A contaminated frame is looked at like any other and its faces are
@@ -230,14 +275,14 @@ class Perception:
             ended = self._end(TrackEnd.EPOCH_ENDED)
             self._epoch = frame.epoch
         self._fit(frame.image)
-        faces = self._look(frame.image)
+        faces = yield from self._look(frame.image)
         looks = [describe(frame.image, face) for face in faces]
         step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
         ended += _named(step.ended)
         self.ignored_faces += step.ignored
         for view in self._views:
             view.note(step.started, ended, overrun)
-        return tuple(view.look(frame, step.tracked) for view in self._views)
+        return tuple(view.see(frame, step.tracked) for view in self._views)
 
     def close(self, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[EndedTrack, ...]:
         """End every track, forget what is in view, and return what ended."""
@@ -274,15 +319,18 @@ class Perception:
         self._since_tiles = 0
         self._missed = False
 
-    def _look(self, image: Image) -> tuple[Face, ...]:
+    def _look(self, image: Image) -> _Looking:
         """Return the faces that are large enough, found anew or followed, and remember them."""
         self._since_tiles += 1
-        followed = self._finder.follow(image, self._faces) if self._may_follow() else None
-        if followed is not None and len(followed) == len(self._faces):
-            self._since_detection = (self._since_detection or 0) + 1
-            faces = followed
-        else:
-            faces = self._detect(image)
+        faces: tuple[Face, ...] | None = None
+        if self._may_follow():
+            # Whoever has nothing to follow need not ask.
+            followed = (yield Look(image, self._faces)) if self._faces else ()
+            if len(followed) == len(self._faces):
+                self._since_detection = (self._since_detection or 0) + 1
+                faces = followed
+        if faces is None:
+            faces = yield from self._detect(image)
         large = [face for face in faces if face.box.side >= self.settings.min_face_px]
         large.sort(key=lambda face: -face.box.area)
         self._faces = tuple(large[: self.settings.max_faces])
@@ -298,18 +346,71 @@ class Perception:
             due = min(due, self.settings.retry_every)
         return since + 1 < due
 
-    def _detect(self, image: Image) -> tuple[Face, ...]:
+    def _detect(self, image: Image) -> _Looking:
         tiles = 0
         first = self._since_detection is None
         if first or self._since_tiles >= self.settings.tiles_every:
             tiles = self.settings.tiles
             self._since_tiles = 0
-        faces = self._finder.find(image, tiles, self._faces)
+        faces = yield Look(image, self._faces, anew=True, tiles=tiles)
         # A face that was in view and is not found: look again soon rather than in its turn.
         self._missed = len(faces) < len(self._faces)
         self._since_detection = 0
         self.detections += 1
         return faces
+
+
+def perceive_together(
+    frames: Sequence[tuple[Perception, Frame, int]],
+) -> list[Views | Exception]:
+    """Return what each perception sees of its frame, or how it failed; looks go out together.
+
+    All ask for what they can know already, are answered at once, and ask again. A fault is its
+    perception's own: when looks fail together they are tried one by one.
+
+    Args:
+        frames: perception, frame and overrun as for `perceive`; each perception at most once.
+    """
+    going = [perception.perceiving(frame, overrun) for perception, frame, overrun in frames]
+    done: dict[int, Views | Exception] = {}
+    answers: dict[int, tuple[Face, ...] | Exception | None] = dict.fromkeys(range(len(going)))
+    while answers:
+        looks: dict[int, Look] = {}
+        for number, answer in answers.items():
+            asked = _go_on(going[number], answer)
+            if isinstance(asked, Look):
+                looks[number] = asked
+            else:
+                done[number] = asked
+        answers = {}
+        for finder in {id(frames[n][0].finder): frames[n][0].finder for n in looks}.values():
+            mine = [n for n in looks if frames[n][0].finder is finder]
+            answers.update(zip(mine, _look_safely(finder, [looks[n] for n in mine]), strict=True))
+    return [done[number] for number in range(len(going))]
+
+
+def _go_on(
+    steps: Perceiving, answer: tuple[Face, ...] | Exception | None
+) -> Look | Views | Exception:
+    """Return what a frame wants to know next, its views once it is done, or how it failed."""
+    try:
+        if isinstance(answer, Exception):
+            return steps.throw(answer)
+        return next(steps) if answer is None else steps.send(answer)
+    except StopIteration as done:
+        views: Views = done.value
+        return views
+    except Exception as error:
+        return error
+
+
+def _look_safely(finder: Finder, looks: Sequence[Look]) -> Sequence[tuple[Face, ...] | Exception]:
+    try:
+        return look_all(finder, looks)
+    except Exception as error:
+        if len(looks) == 1:
+            return [error]
+        return [answer for look in looks for answer in _look_safely(finder, [look])]
 
 
 def _named(ended: Sequence[tuple[int, TrackEnd]]) -> tuple[EndedTrack, ...]:

@@ -10,7 +10,8 @@ fastest detector sees them; scores and verdicts say whose they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -35,7 +36,7 @@ from stream.events import (
 )
 from stream.overlay import Explanation
 from stream.overload import Relief
-from stream.perception import Grid, Perception
+from stream.perception import Grid, Perception, Views, perceive_together
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard
 from styleflow.clips import ClipSpec
@@ -48,8 +49,9 @@ from styleflow.overlay import PointsAt
 Observer = Callable[[str, float, str], None]
 """Told how many seconds a stage took and for which detector, from whatever thread it ran in.
 
-A Pipeline tells `perceive` and `step` per frame, `device` and `resolve` per batch and detector, and
-`explain` per picture that somebody looks at; what serves all detectors is told for "". The
+A Pipeline tells `perceive` per turn (one frame of each stream in a batch), `step` per frame,
+`device` and `resolve` per batch and detector, and `explain` per picture that somebody looks at;
+what serves all detectors is told for "". The
 supervisor tells what lies around it: `decode` (from a packet's arrival until its frame is offered)
 and `wait` (until its batch is taken) per sampled frame, `hand_over` (until the event loop has it)
 per event.
@@ -265,12 +267,9 @@ class Pipeline:
         faults: list[Fault] = []
         pending: list[list[tuple[_Lane, Plan]]] = [[] for _ in self.devices]
         looks: list[_Look] = []
-        for frame, overrun in batch:
-            lane = self._lanes.get(frame.stream)
-            if lane is None:
-                continue
+        for lane, frame, views in self._perceive(batch):
             try:
-                plans, started = self._look(lane, frame, overrun)
+                plans, started = self._step(lane, views)
             except Exception as error:
                 faults.append(Fault(frame.stream, error))
                 events += self._end(lane, TrackEnd.EPOCH_ENDED)
@@ -309,13 +308,27 @@ class Pipeline:
         for lane in self._lanes.values():
             lane.relieve(relief)
 
-    def _look(
-        self, lane: _Lane, frame: Frame, overrun: int
+    def _perceive(
+        self, batch: Sequence[tuple[Frame, int]]
+    ) -> Iterator[tuple[_Lane, Frame, Views | Exception]]:
+        """Yield what is in every frame of an open stream, each stream's frames in their order."""
+        for turn in _turns(batch):
+            ours = [(self._lanes[f.stream], f, n) for f, n in turn if f.stream in self._lanes]
+            if not ours:
+                continue
+            begin = self._clock.monotonic()
+            found = perceive_together([(lane.perception, frame, n) for lane, frame, n in ours])
+            self.observe("perceive", self._clock.monotonic() - begin, "")
+            for (lane, frame, _), views in zip(ours, found, strict=True):
+                yield lane, frame, views
+
+    def _step(
+        self, lane: _Lane, views: Views | Exception
     ) -> tuple[list[tuple[int, Plan, Perceived]], list[Event]]:
         """Return what the devices have to do for a frame, and what is certain already."""
+        if isinstance(views, Exception):
+            raise views
         begin = self._clock.monotonic()
-        views = lane.perception.perceive(frame, overrun)
-        middle = self._clock.monotonic()
         plans: list[tuple[int, Plan, Perceived]] = []
         events: list[Event] = []
         for number, seen in enumerate(views):
@@ -323,8 +336,7 @@ class Pipeline:
                 plan, certain = lane.engines[number].step(seen)
                 plans.append((number, plan, seen))
                 events += self._told(lane, number, certain)
-        self.observe("perceive", middle - begin, "")
-        self.observe("step", self._clock.monotonic() - middle, "")
+        self.observe("step", self._clock.monotonic() - begin, "")
         return plans, events
 
     def _run(self, number: int, todo: Sequence[tuple[_Lane, Plan]]) -> list[Event]:
@@ -442,6 +454,19 @@ class Pipeline:
 def _nobody(stream: str) -> Collection[str]:
     """Ask nothing."""
     return ()
+
+
+def _turns(batch: Sequence[tuple[Frame, int]]) -> list[list[tuple[Frame, int]]]:
+    """Deal frames into turns with at most one frame of each stream, keeping streams' order."""
+    turns: list[list[tuple[Frame, int]]] = []
+    met: Counter[str] = Counter()
+    for item in batch:
+        place = met[item[0].stream]
+        met[item[0].stream] += 1
+        if place == len(turns):
+            turns.append([])
+        turns[place].append(item)
+    return turns
 
 
 def _ignore(stage: str, seconds: float, detector: str) -> None:

@@ -576,11 +576,13 @@ class Analyzer:
     def _device_loop(self) -> None:
         self._pipeline.device.prepare_thread()
         report_at = self._clock.monotonic()
+        pause = self.settings.tick_s
         while not self._stopping.is_set():
-            self._wake.wait(self.settings.tick_s)
+            self._wake.wait(pause)
             self._wake.clear()
             self._obey()
-            self._work_off()
+            held = self._work_off()
+            pause = self.settings.tick_s if held is None else min(held, self.settings.tick_s)
             now = self._clock.monotonic()
             self._beat = now
             if now >= report_at:
@@ -588,15 +590,20 @@ class Analyzer:
                 self._hand_over(self._pipeline.reports(now))
         self._obey()
 
-    def _work_off(self) -> None:
-        """Process batches until no frame is waiting or somebody wants the device thread."""
+    def _work_off(self) -> float | None:
+        """Process batches until none is ready or somebody wants the device thread.
+
+        Returns:
+            After how many seconds a batch will be ready that is held back; None when none is.
+        """
         failures = 0
         while not self._orders and not self._stopping.is_set():
             now = self._clock.monotonic()
             with self._batcher_lock:
-                batch = self._batcher.take(now)
+                held = self._batcher.hold(now)
+                batch = [] if held else self._batcher.take(now)
             if not batch:
-                return
+                return held
             self.metrics.batch_size.labels("frames").observe(len(batch))
             for item in batch:
                 self._pipeline.observe("wait", max(now - item.value.at, 0.0), "")
@@ -614,7 +621,7 @@ class Analyzer:
                     d.healthy() for d in self._pipeline.devices
                 )
                 if not self._device_healthy:
-                    return
+                    return None
                 continue
             finally:
                 self._busy_s += self._clock.monotonic() - now
@@ -625,6 +632,11 @@ class Analyzer:
                 log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
                 self.metrics.frames_dropped.labels(fault.stream, "fault").inc()
             self._hand_over(done.events)
+            if done.faults and not all(d.healthy() for d in self._pipeline.devices):
+                # Not these streams are broken but what computes for all of them.
+                self._device_healthy = False
+                return None
+        return None
 
     def _hand_over(self, events: tuple[Event, ...]) -> None:
         """Put events into the mailbox; for the device thread and the ingest threads."""
@@ -776,6 +788,7 @@ class Analyzer:
     def _copy_totals(self) -> None:
         """Copy what is counted for the whole process."""
         metrics, advance = self.metrics, self._copied.advance
+        metrics.batch_fill.set(self.batching.fill)
         for device in self._pipeline.devices:
             name, stats = device.detector.card.name, device.stats
             metrics.slots_used.labels(name).set(stats.used)

@@ -229,7 +229,9 @@ def seeded_untrained(seed: int = 0, dimensions: StyleFlowLiveDims | None = None)
     dimensions = dimensions or StyleFlowLiveDims()
     with torch.device("meta"):
         network = StyleFlowLive(dimensions)
-    network.to_empty(device="cpu")
+    # Not `to_empty`: for tensors without data it imports torch's symbolic algebra, half a second.
+    blank = {n: torch.empty(t.shape, dtype=t.dtype) for n, t in network.state_dict().items()}
+    network.load_state_dict(blank, assign=True)
     seed_weights(network, seed)
     return Checkpoint(
         kind=styleflow_live.NAME,

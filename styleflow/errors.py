@@ -17,7 +17,8 @@ Errors carry data and compose their sentence in `__str__`; turning one into advi
     ├── ResultsUnusable        a folder of evaluation results that cannot be used
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
-    └── EnsembleInvalid        an ensemble that cannot be fitted, read or used
+    ├── EnsembleInvalid        an ensemble that cannot be fitted, read or used
+    └── RuntimeDiffers         a compiled network that does not answer like the network
 """
 
 from __future__ import annotations
@@ -209,3 +210,18 @@ class EnsembleInvalid(StyleflowError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+@dataclass(eq=False)
+class RuntimeDiffers(StyleflowError):
+    """A compiled network answered a probe differently than the network itself."""
+
+    network: str
+    apart: float
+    allowed: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.network}: compiled, it answers {self.apart:.2g} apart, allowed are "
+            f"{self.allowed:.2g}; set model.runtime to torch"
+        )

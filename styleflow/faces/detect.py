@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image
-from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, prepared
+from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, PictureNet
+from styleflow.runtime import RuntimeSettings, accelerated
 
 _CELL_PX = INPUT_PX // DETECTOR_GRID
 _TILE_OVERLAP = 0.2  # of a tile's side; a face smaller than this is whole in some tile
@@ -53,10 +55,17 @@ class BlazeFace:
     Args:
         net: the network with its weights, on the device where it shall run.
         settings: what counts as a face.
+        runtime: what runs the network; PyTorch when None.
     """
 
-    def __init__(self, net: BlazeFaceNet, settings: DetectorSettings | None = None) -> None:
-        self._net = prepared(net)
+    def __init__(
+        self,
+        net: BlazeFaceNet,
+        settings: DetectorSettings | None = None,
+        runtime: RuntimeSettings | None = None,
+    ) -> None:
+        pictures = PictureNet(net, 1 / 127.5, -1.0)
+        self._net = pictures if runtime is None else accelerated(pictures, runtime)
         self._device = next(net.parameters()).device
         self.settings = settings or DetectorSettings()
 
@@ -72,16 +81,23 @@ class BlazeFace:
                 about `n` in the shorter direction, which finds faces `n` times smaller and costs
                 3 looks for 1 and 7 for 2 at 4:3.
         """
-        height, width = image.shape[:2]
-        if min(height, width) < 1:
-            return ()
-        squares = [_Tile(0, 0, max(height, width)), *_tiles(height, width, tiles)]
-        boxes, logits = self._look([_letterbox(image, tile) for tile in squares])
-        found = [
-            _decode(boxes[i], logits[i], tile, (height, width), self.settings.min_confidence)
-            for i, tile in enumerate(squares)
+        return self.detect_all([(image, tiles)])[0]
+
+    def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
+        """Return what `detect` says of each picture and its `tiles`; one pass of the network."""
+        looks = [
+            (number, image, tile)
+            for number, (image, tiles) in enumerate(pictures)
+            for tile in _squares(image, tiles)
         ]
-        return _merge(np.concatenate(found), self.settings)
+        if not looks:
+            return [()] * len(pictures)
+        boxes, logits = self._look([_letterbox(image, tile) for _, image, tile in looks])
+        found: list[list[NDArray[np.float64]]] = [[] for _ in pictures]
+        for place, (number, image, tile) in enumerate(looks):
+            size, least = image.shape[:2], self.settings.min_confidence
+            found[number].append(_decode(boxes[place], logits[place], tile, size, least))
+        return [_merge(np.concatenate(rows), self.settings) if rows else () for rows in found]
 
     def smallest_px(self, image: Image, tiles: int = 0) -> float:
         """Return the side of the smallest faces that `detect` would find in this picture."""
@@ -91,10 +107,16 @@ class BlazeFace:
 
     @torch.inference_mode()
     def _look(self, pictures: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        batch = torch.from_numpy(np.stack(pictures)).to(self._device)
-        x = batch.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # a channels_last view
-        boxes, logits = self._net(x)
+        boxes, logits = self._net(torch.from_numpy(np.stack(pictures)).to(self._device))
         return boxes.float().cpu().numpy(), logits.float().cpu().numpy()
+
+
+def _squares(image: Image, tiles: int) -> list[_Tile]:
+    """Return every look at a picture: at the whole of it, then at its tiles."""
+    height, width = image.shape[:2]
+    if min(height, width) < 1:
+        return []
+    return [_Tile(0, 0, max(height, width)), *_tiles(height, width, tiles)]
 
 
 def _tiles(height: int, width: int, tiles: int) -> list[_Tile]:
@@ -143,7 +165,7 @@ def _decode(
     boxes: NDArray[np.float32],
     logits: NDArray[np.float32],
     tile: _Tile,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     min_confidence: float,
 ) -> NDArray[np.float64]:
     """Return one tile's candidates in picture pixels, `(n, 17)`."""
@@ -162,7 +184,7 @@ def _decode(
     return np.asarray(rows[usable])
 
 
-def _cut(rows: NDArray[np.float64], tile: _Tile, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _cut(rows: NDArray[np.float64], tile: _Tile, size: tuple[int, ...]) -> NDArray[np.bool_]:
     """Say which boxes touch an edge of the tile that is not an edge of the picture."""
     height, width = size
     margin = tile.side * _CUT_MARGIN

@@ -129,6 +129,23 @@ class AlignedFace:
     anchor: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """One picture in which faces are wanted.
+
+    Attributes:
+        image: `(H, W, 3)` RGB uint8.
+        known: the faces of the previous frame.
+        anew: search the whole picture; otherwise only follow what is known.
+        tiles: how closely to search for small faces, see `BlazeFace.detect`.
+    """
+
+    image: Image
+    known: tuple[Face, ...] = ()
+    anew: bool = False
+    tiles: int = 0
+
+
 class FaceDetector(Protocol):
     """Anything that finds faces in a picture."""
 

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from styleflow.faces.face import Face, FaceDetector, Image
+from styleflow.faces.face import Box, Face, FaceDetector, Image, Look
 from styleflow.faces.mesh import FaceMesh
+from styleflow.faces.networks import INPUT_PX
 
 _SAME_FACE = 0.6  # two meshes that overlap more than this lie on one face
 _ON_FACE = 0.5  # a detection that overlaps a known face more than this is that face
@@ -17,14 +18,14 @@ _GONE = 0.2  # below it an overlooked face is dropped
 
 
 class TilingDetector(FaceDetector, Protocol):
-    """A face detector that can take a second, closer look at parts of the picture."""
+    """A face detector that can take a closer look at parts, and look at many pictures at once."""
 
-    def detect(self, image: Image, tiles: int = 0) -> tuple[Face, ...]:
-        """Return the faces in one RGB picture, most confident first."""
+    def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
+        """Return the faces in each picture, most confident first; each comes with its `tiles`."""
         ...
 
     def smallest_px(self, image: Image, tiles: int = 0) -> float:
-        """Return the side of the smallest faces that `detect` would find in this picture."""
+        """Return the side of the smallest faces that a look would find in this picture."""
         ...
 
 
@@ -42,6 +43,13 @@ class FaceFinder:
         self._mesh = mesh
         self.min_presence = min_presence
 
+    def warm_up(self) -> None:
+        """Run both networks once, so that the first frame is not late for what compiles them."""
+        blank = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
+        self._detector.detect_all([(blank, 0)])
+        middle, corner = np.full((5, 2), INPUT_PX / 2), float(INPUT_PX)
+        self._mesh.refine(blank, [Face(Box(0.0, 0.0, corner, corner), middle, 1.0)])
+
     def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
         """Return the faces in a picture, detected ones first, with landmarks.
 
@@ -54,23 +62,36 @@ class FaceFinder:
                 mesh believes in it; its confidence fades with each time, and finally it is gone.
                 One that is too small to be seen in this look does not fade.
         """
-        detected = self._detector.detect(image, tiles)
-        faces = [_start(face, known) for face in detected]
-        smallest = self._detector.smallest_px(image, tiles)
-        overlooked = (k for k in known if all(k.box.iou(f.box) < _ON_FACE for f in faces))
-        fading = [_faded(f) if f.box.side >= smallest else f for f in overlooked]
-        return self._refine(image, faces + [f for f in fading if f.confidence >= _GONE])
+        return self.look([Look(image, tuple(known), anew=True, tiles=tiles)])[0]
 
     def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return where the faces of the previous frame are now; those that vanished are left out.
 
         Runs the mesh alone, all faces in one pass.
         """
-        return self._refine(image, faces)
+        return self.look([Look(image, tuple(faces))])[0]
 
-    def _refine(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+    def look(self, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
+        """Return what each look sees, as `find` or `follow` would: two network calls for all."""
+        searched = [look for look in looks if look.anew]
+        detected = iter(self._detector.detect_all([(look.image, look.tiles) for look in searched]))
+        wanted = [
+            (look.image, self._starts(look, next(detected)) if look.anew else look.known)
+            for look in looks
+        ]
+        refined = self._mesh.refine_all(wanted)
+        return [self._kept(look.image, faces) for look, faces in zip(looks, refined, strict=True)]
+
+    def _starts(self, look: Look, detected: Sequence[Face]) -> list[Face]:
+        """Return where the mesh shall be laid: over detected faces, and over overlooked ones."""
+        faces = [_start(face, look.known) for face in detected]
+        smallest = self._detector.smallest_px(look.image, look.tiles)
+        overlooked = (k for k in look.known if all(k.box.iou(f.box) < _ON_FACE for f in faces))
+        fading = [_faded(f) if f.box.side >= smallest else f for f in overlooked]
+        return faces + [f for f in fading if f.confidence >= _GONE]
+
+    def _kept(self, image: Image, refined: Sequence[tuple[Face, float]]) -> tuple[Face, ...]:
         height, width = image.shape[:2]
-        refined = self._mesh.refine(image, faces)
         kept = (face for face, presence in refined if presence >= self.min_presence)
         return _distinct(face for face in kept if _is_inside(face, width, height))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image, Points
-from styleflow.faces.networks import INPUT_PX, FaceMeshNet, prepared
+from styleflow.faces.networks import INPUT_PX, FaceMeshNet, PictureNet
+from styleflow.runtime import RuntimeSettings, accelerated
 
 _REGION = 1.5  # side of the crop over the longer side of the face, as the network was trained
 
 # Which landmarks make the five points. Eye corners and not lids, so that a blink moves nothing.
-_FIVE = ((33, 133), (362, 263), (1, 4), (61,), (291,))
+# Each is the middle of two; a corner of the mouth is its own neighbour.
+_FIVE = ((33, 362, 1, 61, 291), (133, 263, 4, 61, 291))
 
 
 class FaceMesh:
@@ -24,10 +27,12 @@ class FaceMesh:
 
     Args:
         net: the network with its weights, on the device where it shall run.
+        runtime: what runs the network; PyTorch when None.
     """
 
-    def __init__(self, net: FaceMeshNet) -> None:
-        self._net = prepared(net)
+    def __init__(self, net: FaceMeshNet, runtime: RuntimeSettings | None = None) -> None:
+        pictures = PictureNet(net, 1 / 255.0, 0.0)
+        self._net = pictures if runtime is None else accelerated(pictures, runtime)
         self._device = next(net.parameters()).device
 
     def refine(self, image: Image, faces: Sequence[Face]) -> tuple[tuple[Face, float], ...]:
@@ -43,27 +48,41 @@ class FaceMesh:
         Returns:
             One pair per face, in order: the face, and its presence in [0, 1].
         """
-        if not faces:
-            return ()
-        regions = [_region(face) for face in faces]
-        crops = np.stack([_crop(image, region) for region in regions])
-        landmarks, presence = self._place(crops)
-        return tuple(
-            (_face(face, _to_image(landmarks[i], regions[i])), float(presence[i]))
-            for i, face in enumerate(faces)
-        )
+        return self.refine_all([(image, faces)])[0]
+
+    def refine_all(
+        self, pictures: Sequence[tuple[Image, Sequence[Face]]]
+    ) -> list[tuple[tuple[Face, float], ...]]:
+        """Return what `refine` says of each picture and its faces; one pass of the network."""
+        regions = [[_region(face) for face in faces] for _, faces in pictures]
+        crops = [
+            _crop(image, region)
+            for (image, _), wanted in zip(pictures, regions, strict=True)
+            for region in wanted
+        ]
+        if not crops:
+            return [()] * len(pictures)
+        landmarks, presence = self._place(np.stack(crops))
+        placed = iter(range(len(crops)))
+        return [
+            tuple(
+                (_face(face, _to_image(landmarks[i], region)), float(presence[i]))
+                for face, region, i in zip(faces, wanted, islice(placed, len(wanted)), strict=True)
+            )
+            for (_, faces), wanted in zip(pictures, regions, strict=True)
+        ]
 
     @torch.inference_mode()
     def _place(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        batch = torch.from_numpy(crops).to(self._device)
-        landmarks, logits = self._net(batch.permute(0, 3, 1, 2).float() / 255.0)
+        landmarks, logits = self._net(torch.from_numpy(crops).to(self._device))
         xy = landmarks[..., :2].double().cpu().numpy()
         return xy, torch.sigmoid(logits.double()).cpu().numpy()
 
 
 def five_points(mesh: Points) -> Points:
     """Return the five points of a mesh, `(5, 2)`."""
-    return np.stack([mesh[list(indices)].mean(axis=0) for indices in _FIVE])
+    one, other = _FIVE
+    return np.asarray((mesh[list(one)] + mesh[list(other)]) / 2)
 
 
 def _region(face: Face) -> NDArray[np.float64]:

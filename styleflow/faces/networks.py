@@ -42,6 +42,32 @@ def prepared(net: Net) -> Net:
     return net
 
 
+class PictureNet(nn.Module):
+    """A network that is given pictures as they are: `(B, S, S, 3)` RGB uint8.
+
+    Args:
+        net: takes `(B, 3, S, S)` floats.
+        scale: multiplies the pictures' bytes.
+        shift: is added to them then.
+    """
+
+    def __init__(self, net: nn.Module, scale: float, shift: float) -> None:
+        super().__init__()
+        self.net = net
+        prepared(self)
+        self.scale = scale
+        self.shift = shift
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the network's answers for pictures, `(B, S, S, 3)` uint8."""
+        x = pictures.permute(0, 3, 1, 2).float()  # a channels_last view
+        return cast("tuple[Tensor, Tensor]", self.net(x * self.scale + self.shift))
+
+    def extra_repr(self) -> str:
+        """Return what distinguishes two of these round one network."""
+        return f"scale={self.scale}, shift={self.shift}"
+
+
 class Separable(nn.Module):
     """A depthwise 3x3 followed by a pointwise 1x1 convolution, without an activation."""
 

@@ -16,6 +16,7 @@ Training and evaluation call `score_clip` on whole clips. Live video calls `push
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -168,6 +169,9 @@ class StyleFlowLive(nn.Module):
     Departs: a compact encoder, a causal StyleGRU that steps frame by frame, and a content network
         on single frames and their change in place of one over a whole clip.
     """
+
+    stateless: ClassVar[tuple[str, ...]] = ("encoder", "content")
+    """Parts that keep nothing between calls, which a runtime may run in its own way."""
 
     def __init__(
         self,

@@ -70,7 +70,7 @@ def test_packages_import_one_way(package: str, above: tuple[str, ...]) -> None:
 
 
 STYLEFLOW_LAYERS = (
-    ("errors", "clips", "card", "calibration", "ensemble", "overlay"),
+    ("errors", "clips", "card", "calibration", "ensemble", "overlay", "runtime"),
     ("detector", "faces", "models", "checkpoint", "importing"),
     ("data",),
     ("training", "evaluation"),

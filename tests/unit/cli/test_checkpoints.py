@@ -45,7 +45,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Published layouts of toy size, and a finder that always sees a face."""
     for name, dimensions in TOYS.items():
         monkeypatch.setitem(LAYOUTS, name, replace(LAYOUTS[name], dimensions=dimensions))
-    monkeypatch.setattr(wiring, "load_finder", lambda device: CentreFinder())
+    monkeypatch.setattr(wiring, "load_finder", lambda device, runtime: CentreFinder())
 
 
 @pytest.fixture(scope="module")

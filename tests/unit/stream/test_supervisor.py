@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -35,9 +35,10 @@ from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
 from stream.streams import Priority, StreamSpec
 from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
+from styleflow.faces.face import Face, Image
 from styleflow.overlay import Patch, PointsAt
 from tests.support.media import encode, moving_pictures
-from tests.support.path import EAGER, toy_pipeline
+from tests.support.path import EAGER, CentreFinder, toy_pipeline
 from tests.support.published import toy_pipeline_of
 
 PATIENCE_S = 30
@@ -342,6 +343,23 @@ async def test_a_broken_device_makes_the_process_unhealthy(clip: Path) -> None:
         assert "restart" in analyzer.health().details["device"]
         del pipeline.device.run
         assert listener.messages is not None
+
+
+async def test_a_broken_accelerator_shows_even_where_faces_are_found(clip: Path) -> None:
+    """A sticky error in the finder looks like a fault of each stream, and is none."""
+
+    class Broken(CentreFinder):
+        def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> NoReturn:
+            raise RuntimeError("sticky error")
+
+    pipeline = toy_pipeline(Broken)
+    pipeline.device.healthy = lambda: False  # type: ignore[method-assign]
+    async with analyzing(pipeline) as (analyzer, _):
+        await analyzer.add(spec("a", clip))
+        async with asyncio.timeout(PATIENCE_S):
+            while analyzer.health().live:  # noqa: ASYNC110 - health is a value, not an event
+                await asyncio.sleep(0.02)
+        assert "restart" in analyzer.health().details["device"]
 
 
 async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None:

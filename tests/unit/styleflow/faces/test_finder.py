@@ -19,8 +19,11 @@ class Eye:
         self.faces = faces
         self.smallest = smallest
 
-    def detect(self, image: Image, tiles: int = 0) -> tuple[Face, ...]:
+    def detect(self, image: Image) -> tuple[Face, ...]:
         return self.faces
+
+    def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
+        return [self.faces for _ in pictures]
 
     def smallest_px(self, image: Image, tiles: int = 0) -> float:
         return self.smallest
@@ -32,14 +35,19 @@ class Believer(FaceMesh):
     def __init__(self) -> None:
         super().__init__(FaceMeshNet())
 
-    def refine(self, image: Image, faces: Sequence[Face]) -> tuple[tuple[Face, float], ...]:
-        return tuple(
-            (
-                Face(f.box, f.points, f.confidence, np.zeros((468, 2))),
-                0.9 if f.box.x0 < 320 else 0.1,
+    def refine_all(
+        self, pictures: Sequence[tuple[Image, Sequence[Face]]]
+    ) -> list[tuple[tuple[Face, float], ...]]:
+        return [
+            tuple(
+                (
+                    Face(f.box, f.points, f.confidence, np.zeros((468, 2))),
+                    0.9 if f.box.x0 < 320 else 0.1,
+                )
+                for f in faces
             )
-            for f in faces
-        )
+            for _, faces in pictures
+        ]
 
 
 def test_faces_that_the_mesh_doubts_are_left_out() -> None:

@@ -1,0 +1,207 @@
+"""Networks that run elsewhere answer as they do at home."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from styleflow import runtime
+from styleflow.checkpoint import build
+from styleflow.errors import RuntimeDiffers, ShapeMismatch
+from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet, PictureNet
+from styleflow.models.seeding import seed_weights
+from styleflow.runtime import (
+    Captured,
+    Compiled,
+    Runtime,
+    RuntimeSettings,
+    accelerate,
+    accelerated,
+    plain_call,
+)
+from tests.support.models import crops, toy_checkpoint
+
+
+class Toy(nn.Module):
+    """Two pictures in, a tensor and a vector out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(6, 4, 3, 2, 1)
+        self.calls = 0
+        seed_weights(self, 1)
+        self.eval()
+
+    def forward(self, now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        x = torch.cat([now, before], dim=-1).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        y = self.conv(x).relu()
+        return y, y.mean(dim=(2, 3))
+
+
+def compiled(net: nn.Module, workers: int = 1, cache: Path | None = None) -> nn.Module:
+    return accelerated(net, RuntimeSettings(workers=workers, cache=cache))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@torch.inference_mode()
+def test_a_compiled_network_answers_like_the_network(workers: int) -> None:
+    """For every batch size, in the batch's order, also where items run at the same time."""
+    net = Toy()
+    fast = compiled(net, workers)
+    assert isinstance(fast, Compiled)
+    for batch in (1, 2, 7, 0):
+        inputs = crops(batch, batch), crops(batch + 50, batch)
+        for ours, theirs in zip(fast(*inputs), net(*inputs), strict=True):
+            assert ours.shape == theirs.shape
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_an_item_answers_the_same_whoever_its_neighbours_are() -> None:
+    fast = compiled(Toy(), workers=2)
+    now, before = crops(1, 6), crops(2, 6)
+    together = fast(now, before)
+    for item in range(6):
+        alone = fast(now[item : item + 1], before[item : item + 1])
+        assert all(torch.equal(a[item : item + 1], b) for a, b in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("net", [BlazeFaceNet(), FaceMeshNet()], ids=lambda n: type(n).__name__)
+@torch.inference_mode()
+def test_the_face_networks_keep_their_answers(net: nn.Module) -> None:
+    """Within a thousandth of a pixel: far below what moves a crop."""
+    seed_weights(net, 3)
+    pictures = PictureNet(net, 1 / 127.5, -1.0)
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (2, 192, 192, 3), np.uint8))
+    for ours, theirs in zip(compiled(pictures)(images), pictures(images), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_an_accelerated_detector_gives_the_same_logits(tmp_path: Path) -> None:
+    """Through push, gaps and rate, to a thousandth of a logit."""
+    plain, fast = build(toy_checkpoint()), build(toy_checkpoint())
+    accelerate(fast, RuntimeSettings(cache=tmp_path))
+    assert isinstance(fast.encoder, Compiled)  # type: ignore[attr-defined]
+    rows = torch.arange(3)
+    logits = []
+    for detector in (plain, fast):
+        state = detector.init_state(4)
+        for time in range(5):
+            missing = torch.tensor([0, 2 * (time == 3), 0])
+            detector.push(state, rows, crops(time, 3), missing)
+        logits.append(detector.rate(state, rows))
+    torch.testing.assert_close(logits[1], logits[0], atol=1e-3, rtol=0)
+
+
+def test_items_of_another_shape_are_refused() -> None:
+    fast = compiled(Toy())
+    fast(crops(0, 1), crops(1, 1))
+    with pytest.raises(ShapeMismatch, match="compiled"):
+        fast(torch.zeros(1, 16, 16, 3, dtype=torch.uint8), crops(1, 1))
+
+
+def test_a_kept_graph_is_used_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = compiled(Toy(), cache=tmp_path)(crops(0, 2), crops(1, 2))
+    monkeypatch.setattr(runtime, "_convert", lambda net, probe: pytest.fail("converted again"))
+    second = compiled(Toy(), cache=tmp_path)(crops(0, 2), crops(1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_other_weights_never_meet_a_kept_graph(tmp_path: Path) -> None:
+    compiled(Toy(), cache=tmp_path)(crops(0, 1), crops(1, 1))
+    other = Toy()
+    seed_weights(other, 2)
+    found = compiled(other, cache=tmp_path)(crops(0, 1), crops(1, 1))
+    torch.testing.assert_close(found[1], other(crops(0, 1), crops(1, 1))[1], atol=1e-5, rtol=1e-5)
+    assert len(list(tmp_path.glob("*.xml"))) == 2
+
+
+@pytest.mark.parametrize("harm", ["cut", "swapped"])
+def test_a_harmed_graph_is_converted_anew(tmp_path: Path, harm: str) -> None:
+    """Whether it cannot be read or answers otherwise."""
+    compiled(Toy(), cache=tmp_path)(crops(0, 1), crops(1, 1))
+    (weights,) = tmp_path.glob("*.bin")
+    data = weights.read_bytes()
+    weights.write_bytes(data[: len(data) // 2] if harm == "cut" else bytes(len(data)))
+    found = compiled(Toy(), cache=tmp_path)(crops(0, 1), crops(1, 1))
+    torch.testing.assert_close(found[1], Toy()(crops(0, 1), crops(1, 1))[1], atol=1e-5, rtol=1e-5)
+
+
+def test_a_network_that_compiles_into_another_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = Toy()
+    seed_weights(other, 2)
+    convert = runtime._convert
+    monkeypatch.setattr(runtime, "_convert", lambda net, probe: convert(other, probe))
+    with pytest.raises(RuntimeDiffers, match="runtime to torch"):
+        compiled(Toy())(crops(0, 1), crops(1, 1))
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    compiled(Toy(), cache=blocked / "graphs")(crops(0, 1), crops(1, 1))
+
+
+def test_openvino_is_kept_from_reporting_home() -> None:
+    compiled(Toy())(crops(0, 1), crops(1, 1))
+    assert sys.modules["openvino_telemetry"] is None  # importing it fails, so nothing is sent
+
+
+def test_other_types_and_torch_itself_are_left_alone() -> None:
+    assert isinstance(compiled(Toy().to(torch.bfloat16)), Toy)
+    assert isinstance(accelerated(Toy(), RuntimeSettings(Runtime.TORCH)), Toy)
+    with pytest.raises(ValueError, match="workers"):
+        RuntimeSettings(workers=0)
+
+
+@torch.inference_mode()
+def test_a_captured_network_pads_to_few_sizes_and_cuts_back() -> None:
+    """The path of CUDA graphs, with plain calls where there is no CUDA."""
+    net = Toy()
+    sizes: list[int] = []
+
+    def capture(module: nn.Module, inputs: tuple[Tensor, ...]) -> runtime.Play:
+        sizes.append(len(inputs[0]))
+        return plain_call(module, inputs)
+
+    fast = Captured(net, capture, sizes=(1, 2, 4))
+    for batch in (3, 1, 2, 4, 9):
+        inputs = crops(batch, batch), crops(batch + 50, batch)
+        for ours, theirs in zip(fast(*inputs), net(*inputs), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    assert sorted(sizes) == [1, 2, 4]
+    with pytest.raises(ShapeMismatch):
+        fast(torch.zeros(1, 16, 16, 3, dtype=torch.uint8), crops(1, 1))
+
+
+@torch.inference_mode()
+def test_answers_of_a_captured_network_outlive_its_next_call() -> None:
+    fast = Captured(Toy(), plain_call)
+    first = fast(crops(0, 2), crops(1, 2))
+    kept = [answer.clone() for answer in first]
+    fast(crops(2, 2), crops(3, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
+
+
+@pytest.mark.gpu
+@torch.inference_mode()
+def test_cuda_graphs_answer_like_the_network() -> None:
+    net = Toy().cuda()
+    fast = accelerated(net, RuntimeSettings())
+    assert isinstance(fast, Captured)
+    for batch in (3, 1, 5, 70):
+        inputs = crops(batch, batch).cuda(), crops(batch + 50, batch).cuda()
+        for ours, theirs in zip(fast(*inputs), net(*inputs), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
