@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 DASHBOARD := web/static/dashboard/index.html
 
-.PHONY: help run test check format e2e bench clean dashboard browser dashboard-test
+.PHONY: bench-check capacity help run test check format e2e bench clean dashboard browser dashboard-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ browser: models ## real headless Chromium with a fake camera; skipped where ther
 format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-check: models ## measure ratios anew and compare them with the committed ones; exit 1 when one is lost
+	$(BIN)/python -m benchmarks.check
+
+capacity: models ## find how many streams this machine holds, beside the alternatives (15 minutes)
+	$(BIN)/python -m benchmarks.capacity
 
 bench: models ## measure latency, the causal step and the published detectors; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.step
