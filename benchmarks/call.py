@@ -187,7 +187,7 @@ class PreparedTrack(VideoStreamTrack):
         self._began = self._clock.monotonic()
         self._n = 0
 
-    async def recv(self) -> av.Packet:  # type: ignore[override]
+    async def recv(self) -> av.Packet[Any]:  # type: ignore[override]
         """Return the next picture when it is due."""
         self._n += 1
         due = self._began + self._n / self._fps - self._clock.monotonic()
@@ -320,9 +320,11 @@ async def collect(rig: Rig, seconds: float) -> tuple[list[float], list[float]]:
                 inside.append(float(message["data"]["latency_ms"]))
 
     loop = asyncio.get_running_loop()
-    reader = rig.hub.subscribe(
-        Filter(types=frozenset({"score"}), max_hz=60.0), lambda: loop.call_soon(take)
-    )
+
+    def wake() -> None:
+        loop.call_soon(take)
+
+    reader = rig.hub.subscribe(Filter(types=frozenset({"score"}), max_hz=60.0), wake)
     await clock.sleep(WARM_UP_S)
     counting = True
     await clock.sleep(seconds)

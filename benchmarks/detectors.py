@@ -298,7 +298,7 @@ def macs(work: Callable[[], object]) -> float:
     """Return the multiply-accumulates of matrix products and convolutions."""
     with FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2
 
 
 def milliseconds(work: Callable[[], object], device: str) -> float:

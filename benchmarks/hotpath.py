@@ -119,7 +119,7 @@ class Floor:
     @property
     def total(self) -> float:
         """All of it."""
-        return sum(asdict(self).values())
+        return float(sum(asdict(self).values()))
 
 
 class _Catch:

@@ -80,9 +80,9 @@ class Recorder:
         self.open = False
         self.found: dict[str, list[float]] = {stage: [] for stage in STAGES}
 
-    def __call__(self, stage: str, seconds: float) -> None:
+    def __call__(self, stage: str, seconds: float, detector: str = "") -> None:
         """Take one measurement."""
-        if self.open:
+        if self.open and stage in self.found:
             self.found[stage].append(seconds)
 
 
