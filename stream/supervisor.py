@@ -492,6 +492,11 @@ class Analyzer:
         return state
 
     @property
+    def busy(self) -> float:
+        """Share of time that the device thread computed lately, 0..1."""
+        return self._ladder.busy
+
+    @property
     def batching(self) -> BatcherStats:
         """How frames have shared the device so far."""
         with self._batcher_lock:
