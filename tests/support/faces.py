@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from styleflow.data.face_weights import REMEDY, load_finder
+from styleflow.data.face_weights import load_finder
 from styleflow.errors import WeightsMissing
 from styleflow.faces.align import template
 from styleflow.faces.appearance import Appearance
