@@ -182,9 +182,12 @@ class LiteTrunk(nn.Module):
             After the third stage, `(B, FINE, S / 8, S / 8)`, and after the fourth,
             `(B, MIDDLE, S / 16, S / 16)`.
         """
-        x = pictures.permute(0, 3, 1, 2).to(self.stem.weight.dtype)  # a channels_last view
-        x = x.sub(127.0).mul_(1 / 128.0)
-        early = self.still(self.stem(x))
+        levels = pictures.permute(0, 3, 1, 2).to(self.stem.weight.dtype)  # a channels_last view
+        return self.features(levels, beside)
+
+    def features(self, levels: Tensor, beside: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the same of pictures in grey levels, `(B, 3, S, S)` in 0..255; differentiable."""
+        early = self.still(self.stem((levels - 127.0) * (1 / 128.0)))
         fine = self.fine(early if beside is None else early + beside)
         return fine, self.middle(fine)
 

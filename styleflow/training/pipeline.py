@@ -35,6 +35,7 @@ from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import five_points
 from styleflow.models import styleflow_live
 from styleflow.models.content import ContentNet
+from styleflow.models.lite import LiteTrunk
 from styleflow.models.resynthesis import PatchAutoencoder
 from styleflow.models.seeding import seed_weights
 from styleflow.models.styleflow_live import StyleFlowLive
@@ -208,7 +209,7 @@ class Workshop:
             )
             network.decoder.constant.copy_(torch.from_numpy(constant))
         trained = train(
-            StyleAutoencoderTask(network, faces, held_out, self.recipe.style_batch),
+            StyleAutoencoderTask(network, faces, held_out, self.recipe.style_batch, _critic()),
             self.recipe.style,
             self.recipe.seed,
             self.work / "style",
@@ -328,6 +329,12 @@ class Workshop:
             self.say(f"{stage} {step}: {told}")
 
         return tell
+
+
+def _critic() -> LiteTrunk:
+    trunk = LiteTrunk(rank=0)
+    trunk.adopt(published.backbone())
+    return trunk
 
 
 def shrunk(crops: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from styleflow.faces.align import template
 from styleflow.faces.appearance import Appearance
 from styleflow.faces.face import Box, Face, Image, Points
 from styleflow.faces.finder import FaceFinder
+from styleflow.published import REMEDY
 
 
 def finder_or_skip() -> FaceFinder:
