@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -220,7 +221,7 @@ KIND_WEIGHTS: Mapping[str, float] = {
 
 def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """Return a picture with other colours, contrast and tones; `strength` is 0 to 1."""
-    x = image.astype(np.float32)
+    x: NDArray[np.floating[Any]] = image.astype(np.float32)
     if rng.random() < 0.5:
         x = x + rng.uniform(-20, 20, 3) * strength
     if rng.random() < 0.5:
@@ -370,12 +371,15 @@ def _displaced(image: Image, mesh: Landmarks, rng: np.random.Generator) -> Image
         image, matrix, (across, height), flags=by, borderMode=cv2.BORDER_REPLICATE
     )
     if rng.random() < 0.6:
-        moved = _bent(np.asarray(moved), 0.008 * width, 8, rng)
+        moved = _bent(np.asarray(moved, np.uint8), 0.008 * width, 8, rng)
     return np.asarray(moved, np.uint8)
 
 
 def _bent(
-    picture: NDArray[np.generic], amount: float, grid: int, rng: np.random.Generator
+    picture: NDArray[np.uint8] | NDArray[np.float32],
+    amount: float,
+    grid: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Return a picture or mask with a smooth random displacement, of `amount` pixels."""
     height, width = picture.shape[:2]
@@ -383,7 +387,7 @@ def _bent(
     off = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     bent = cv2.remap(
-        picture,  # type: ignore[call-overload]
+        picture,
         x + off[..., 0],
         y + off[..., 1],
         cv2.INTER_LINEAR,
@@ -426,7 +430,7 @@ def _upsampled(image: Image, rng: np.random.Generator) -> Image:
     step, fraction = pick(rng, (2, 2, 4)), float(rng.uniform(0.5, 1.0))
     small = (max(16, round(width * fraction / step)), max(16, round(height * fraction / step)))
     coarse = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    large = coarse.repeat(step, axis=0).repeat(step, axis=1)
+    large: NDArray[Any] = coarse.repeat(step, axis=0).repeat(step, axis=1)
     side = step + int(rng.integers(0, 3))
     kernel = np.abs(rng.normal(1, 0.5, (side, side))).astype(np.float32)
     large = cv2.filter2D(large, -1, kernel / kernel.sum())

@@ -67,8 +67,8 @@ class DetailStem(nn.Module):
         x = pictures.permute(0, 3, 1, 2).to(self.fine.weight.dtype)  # a channels_last view
         soft = nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
         x = (x - soft).mul_(_DETAIL_GAIN)
-        x = nn.functional.relu(self.fine(x))
-        features: Tensor = self.quartered(nn.functional.relu(self.halved(x)))
+        x = self.fine(x).relu_()
+        features: Tensor = self.quartered(self.halved(x).relu_())
         return features
 
 

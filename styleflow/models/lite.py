@@ -103,7 +103,7 @@ class AdaptedConv(nn.Module):
         else:
             x, padding = _padded(x, weight.shape[-1], self.stride)
             y = functional.conv2d(x, weight, bias, self.stride, padding, groups=self.groups)
-        return functional.relu6(y) if self.relu else y
+        return functional.relu6(y, inplace=True) if self.relu else y
 
     def adapted(self) -> tuple[Tensor, Tensor]:
         """Return kernels and biases as they are used: the published ones and ours together."""
@@ -250,7 +250,7 @@ class _StillDepthwise(torch.autograd.Function):
         return functional.conv2d(x, weight, None, stride, padding, groups=len(weight))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = ctx.saved_tensors
         if ctx.stride == 2:
             spread = gradient.new_zeros(*gradient.shape[:2], *ctx.size)

@@ -15,6 +15,7 @@ Training and evaluation call `score_clip` on whole clips. Live video calls `push
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.CAUSAL, TrainingStatus.UNTRAIN
 """What a network says about itself before a checkpoint gives it a name."""
 
 
+CUE_NAMES = ("style flow", "content", "steadiness")
 _MOST = {"hidden": 8192, "layers": 8, "frames": 1024, "shrink": 16, "attention": 8192}
 
 
@@ -203,6 +205,30 @@ class StyleFlowLive(nn.Module):
         """Take over the published kernels that no checkpoint holds; see `LiteTrunk.adopt`."""
         if self.content is not None:
             self.content.adopt(published)
+
+    @property
+    def cues(self) -> tuple[str, ...]:
+        """What it looks at, in words for a report."""
+        return ("style flow",) if self.content is None else CUE_NAMES
+
+    @torch.no_grad()
+    def without(self, cue: str) -> StyleFlowLive:
+        """Return a copy, ready for inference, whose rating one of its cues no longer moves.
+
+        Raises:
+            ValueError: it has no such cue, or no other one.
+        """
+        if cue not in self.cues or len(self.cues) == 1:
+            raise ValueError(f"{cue!r} is not one of several cues: {', '.join(self.cues)}")
+        twin = copy.deepcopy(self).eval()
+        if cue == "style flow":
+            twin.fusion.flow_head.weight.zero_()
+        elif cue == "content":
+            twin.fusion.content_head.weight.zero_()
+            twin.fusion.query.weight.zero_()  # nor does it choose what the style flow answers
+        else:
+            twin.restlessness.weights.zero_()
+        return twin
 
     def encode(self, images: Tensor) -> Tensor:
         """Return style latents, `(B, L, D)`, of aligned crops, `(B, S, S, 3)` RGB uint8.

@@ -52,6 +52,7 @@ from styleflow.training.styleflow_live import (
     FusionTask,
     fit_calibration,
     weigh_cues,
+    weigh_flow,
     window_ratings,
 )
 
@@ -156,6 +157,7 @@ class Workshop:
         network.content.load_state_dict(content.state_dict())
         weigh_cues(network, [f.real.crops for f in (*families, *validation)])
         network = self._fusion(network, families, validation)
+        self.say(f"style flow keeps {weigh_flow(network, validation):.2f} of its weight")
         calibration = fit_calibration(*window_ratings(network, validation), self.recipe.prior)
         return Checkpoint(
             kind=styleflow_live.NAME,

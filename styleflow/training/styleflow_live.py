@@ -23,6 +23,7 @@ from styleflow.training.batches import draw
 from styleflow.training.losses import contrastive, smoothed_bce
 
 _CONTRAST_WEIGHT = 0.1
+FLOW_SHARES = (0.0, 0.25, 0.5, 1.0)
 
 
 class FusionTask:
@@ -119,6 +120,33 @@ def weigh_cues(network: StyleFlowLive, clips: Sequence[NDArray[np.uint8]]) -> No
         head.weights.copy_(1 / (0.5 * restless.std(dim=0)).clamp_min(1e-6))
 
 
+def weigh_flow(network: StyleFlowLive, families: Sequence[Family]) -> float:
+    """Let the style flow count by as much as helps people who were held out, in place.
+
+    Args:
+        network: its style flow is trained.
+        families: windows of people who were held out.
+
+    Returns:
+        The share of its trained weight that it keeps, one of `FLOW_SHARES`; the least among equals.
+    """
+    head = network.fusion.flow_head
+    labels, full = window_ratings(network, families)
+    kept = head.weight.detach().clone(), head.bias.detach().clone()
+    _scale(head, kept, 0.0)
+    _, none = window_ratings(network, families)
+    # A rating is linear in the head's weights, so two passes tell of all shares.
+    best = max(FLOW_SHARES, key=lambda share: (auc(labels, none + share * (full - none)), -share))
+    _scale(head, kept, best)
+    return best
+
+
+def _scale(head: nn.Linear, weights: tuple[Tensor, Tensor], share: float) -> None:
+    with torch.no_grad():
+        head.weight.copy_(weights[0] * share)
+        head.bias.copy_(weights[1] * share)
+
+
 def _still(network: StyleFlowLive) -> list[nn.Module]:
     """Return the parts that are not trained on clips."""
     parts: list[nn.Module] = [network.encoder]
@@ -138,12 +166,15 @@ def fit_calibration(labels: ArrayLike, logits: ArrayLike, prior: float = 0.5) ->
         logits: ratings of clips that were not trained on.
         prior: share of fakes among the faces that will be watched.
     """
-    y, x = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
+    y, raw = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
+    # Newton's steps overshoot when logits are large, so it sees them at a common size.
+    centre, size = float(raw.mean()), max(float(raw.std()), 1e-9)
+    x = (raw - centre) / size
     weight = np.where(y > 0.5, 0.5 / max(y.sum(), 1), 0.5 / max((1 - y).sum(), 1))
     # With so few clips nothing is certain: Platt's targets, alike for both labels.
     doubt = 1 / (len(y) / 2 + 2)
     target = np.where(y > 0.5, 1 - doubt, doubt)
-    scale, bias = 1.0, 0.0
+    scale, bias = 0.0, 0.0
     for _ in range(100):  # Newton's method on a convex problem of two unknowns
         p = 1 / (1 + np.exp(-np.clip(scale * x + bias, -30, 30)))
         slope = weight * (p - target)
@@ -156,7 +187,8 @@ def fit_calibration(labels: ArrayLike, logits: ArrayLike, prior: float = 0.5) ->
             ]
         )
         scale, bias = np.array([scale, bias]) - np.linalg.solve(hessian, gradient)
-    scaled = scale * x
+    scale, bias = scale / size, bias - scale * centre / size
+    scaled = scale * raw
     bias += np.log(prior / (1 - prior))
     within = [scaled[y == label].var() for label in (0, 1) if (y == label).any()]
     return Calibration(float(scale), float(bias), float(np.sqrt(np.mean(within))), fitted=True)

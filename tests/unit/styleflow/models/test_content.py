@@ -112,6 +112,20 @@ def test_deploying_keeps_the_logits():
     torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-3)
 
 
+def test_each_cue_can_be_taken_away():
+    network, clip = _network(), _crops(5, 1, 5)
+    whole = network.score_clip(clip)
+    for cue in network.cues:
+        assert not torch.allclose(network.without(cue).score_clip(clip), whole), cue
+    nothing = network
+    for cue in network.cues:
+        nothing = nothing.without(cue)
+    other = nothing.score_clip(_crops(6, 1, 5))
+    torch.testing.assert_close(nothing.score_clip(clip), other)
+    with pytest.raises(ValueError, match="steadiness"):
+        network.without("voice")
+
+
 def test_checkpoints_hold_nothing_published():
     names = set(_network().state_dict())
     for name, _ in LiteTrunk(rank=2).convolutions():

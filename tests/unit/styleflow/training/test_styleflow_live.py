@@ -21,7 +21,12 @@ from styleflow.training.redrawing import (
     feature_distance,
     redraw_with,
 )
-from styleflow.training.styleflow_live import FusionTask, fit_calibration, weigh_cues
+from styleflow.training.styleflow_live import (
+    FusionTask,
+    fit_calibration,
+    weigh_cues,
+    weigh_flow,
+)
 from tests.support.backbone import backbone
 
 ENCODER = StyleEncoderDims(
@@ -124,6 +129,23 @@ def test_the_style_auto_encoder_learns_to_draw(tmp_path):
     before = task.validate(task.network.eval())
     network = train(task, LoopSettings(60, 3e-3, bf16=False, average=0.9), 0, tmp_path)
     assert task.validate(network) > before / 2
+
+
+def test_style_flow_that_only_misleads_is_silenced(monkeypatch):
+    network, families = _network(), _families(3)
+    ratings = {0.0: [-1.0, 1.0] * 3, 1.0: [1.0, -1.0] * 3}
+    network.fusion.flow_head.weight.data.fill_(1.0)
+
+    def rated(network, families):
+        share = network.fusion.flow_head.weight[0, 0].item()
+        return np.array([0, 1] * 3), np.array(ratings[share])
+
+    monkeypatch.setattr("styleflow.training.styleflow_live.window_ratings", rated)
+    assert weigh_flow(network, families) == 0.0
+    ratings[0.0], ratings[1.0] = ratings[1.0], ratings[0.0]
+    network.fusion.flow_head.weight.data.fill_(1.0)
+    assert weigh_flow(network, families) == 1.0
+    assert network.fusion.flow_head.weight[0, 0].item() == 1.0
 
 
 def test_a_critic_sees_fog(tmp_path):
