@@ -100,6 +100,10 @@ class AdaptedConv(nn.Module):
         if self.groups > 1 and self.training:
             y = _StillDepthwise.apply(x, self.weight.to(x.dtype), self.stride)  # type: ignore[no-untyped-call]
             y = y * self._gain().to(x.dtype)[:, None, None] + bias.to(x.dtype)[:, None, None]
+        elif weight.shape[-1] == 1 and not self.training:
+            # For one small picture torch falls back to a slow convolution: 11 ms a frame, not 8.
+            y = functional.linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias)
+            y = y.permute(0, 3, 1, 2)
         else:
             x, padding = _padded(x, weight.shape[-1], self.stride)
             y = functional.conv2d(x, weight, bias, self.stride, padding, groups=self.groups)
