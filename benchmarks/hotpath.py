@@ -257,8 +257,8 @@ def floor(run: Run, settings: Settings, clip: Path, frames: Sequence[Frame]) -> 
         whole = _least(lambda: detector.push(state, rows, crops, torch.zeros_like(rows))) / faces
         networks = _least(lambda: detector.encode(crops)) / faces
         if getattr(detector, "content", None) is not None:
-            window = detector._window(crops)
-            networks += _least(lambda: detector.content(window, window)) / faces
+            window = detector.window(crops)
+            networks += _least(lambda: detector.content(window)) / faces
         rate = _least(lambda: detector.rate(state, rows)) / faces
         look = _least(lambda: finder._detector._look([blank[0]]))  # type: ignore[attr-defined]
         mesh = _least(lambda: finder._mesh._place(blank))

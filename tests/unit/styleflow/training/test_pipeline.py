@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from styleflow import published
 from styleflow.card import TrainingStatus
 from styleflow.checkpoint import build, load, save
 from styleflow.data.pseudo_fakes import KINDS
@@ -20,6 +21,7 @@ from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
 from styleflow.training.loop import LoopSettings
 from styleflow.training.pipeline import Workshop, preview, shrunk
 from styleflow.training.recipe import StyleFlowLiveRecipe, WindowCounts
+from tests.support.backbone import backbone
 from tests.support.clips import SIZE, face_clip, materials, mesh_at
 
 SHORT = LoopSettings(2, 1e-3, bf16=False, log_every=1)
@@ -32,7 +34,7 @@ RECIPE = StyleFlowLiveRecipe(
         hidden=6,
         frames=4,
         shrink=2,
-        content=ContentDims(top=0, left=0, size_px=64, widths=(4, 6, 8)),
+        content=ContentDims(top=0, left=0, size_px=64, rank=2),
         attention=4,
         evidence_half_life=20.0,
     ),
@@ -51,6 +53,11 @@ RECIPE = StyleFlowLiveRecipe(
     fusion_pairs=1,
     fusion_frames=3,
 )
+
+
+@pytest.fixture(autouse=True)
+def _backbone(monkeypatch):
+    monkeypatch.setattr(published, "backbone", backbone)
 
 
 class _Finder:

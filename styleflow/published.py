@@ -1,0 +1,99 @@
+"""Files of published weights in the user's cache: where they are, and whether they are unharmed.
+
+Fetching and converting them is `styleflow.data`'s business; whoever builds a network only reads
+what has been put here. Beside every file lies a receipt with its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from styleflow.errors import WeightsMissing, WeightsUnusable
+
+REMEDY = "styleflow models fetch"
+BACKBONE = "picture backbone"
+_BACKBONE_FILE = "efficientnet-lite0-1.safetensors"  # counts up when tensors are renamed
+
+
+def cache_dir() -> Path:
+    """Return where downloaded models are kept: `STYLEFLOW_CACHE`, or below the user's cache."""
+    chosen = os.environ.get("STYLEFLOW_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "styleflow"
+
+
+def backbone_path() -> Path:
+    """Return the file of the published picture backbone."""
+    return cache_dir() / _BACKBONE_FILE
+
+
+def backbone() -> dict[str, Tensor]:
+    """Return the published picture backbone: kernels and biases by the names of `LiteTrunk`.
+
+    Raises:
+        WeightsMissing: it has not been fetched on this machine.
+        WeightsUnusable: the file is there but harmed.
+    """
+    path = backbone_path()
+    if not path.is_file():
+        raise WeightsMissing(BACKBONE, path, REMEDY)
+    if not is_intact(path):
+        raise WeightsUnusable(BACKBONE, f"{path} is damaged; run: {REMEDY}")
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise WeightsUnusable(BACKBONE, f"{path} is damaged; run: {REMEDY}") from error
+
+
+def store(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write weights and their receipt; each file appears complete or not at all.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    data = safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_atomically(path, data)
+    _write_atomically(_receipt(path), json.dumps({"sha256": sha256(data)}).encode())
+
+
+def is_intact(path: Path) -> bool:
+    """Say whether a file is what its receipt says."""
+    try:
+        recorded = json.loads(_receipt(path).read_text())
+        return bool(recorded["sha256"] == sha256(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # missing or harmed either way: fetched anew
+
+
+def sha256(data: bytes) -> str:
+    """Return a digest, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _receipt(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+        file.write(data)
+    try:
+        Path(file.name).chmod(0o644)  # temporary files are private, a cache need not be
+        Path(file.name).replace(path)
+    except OSError:
+        Path(file.name).unlink(missing_ok=True)
+        raise

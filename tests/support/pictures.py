@@ -1,0 +1,24 @@
+"""A small source of pictures for pairs."""
+
+import numpy as np
+
+from styleflow.data.pictures import PictureSource, mirror_partners
+from styleflow.data.pseudo_fakes import Portrait
+from tests.support.clips import face_clip
+
+
+def source() -> PictureSource:
+    """Return two people on film, two stills, and a network that draws everything darker."""
+    people = {
+        ("studio", who): [
+            Portrait(frame, mesh) for frame, mesh in zip(clip.frames, clip.meshes, strict=True)
+        ]
+        for who, clip in (("anna", face_clip(2, 0)), ("bert", face_clip(2, 1)))
+    }
+    stills = [
+        Portrait(c.frames[0], c.meshes[0]) for c in (face_clip(1, 2, 64), face_clip(1, 3, 64))
+    ]
+    partners = mirror_partners([portrait.mesh for portrait in stills])
+    return PictureSource(
+        people, stills, (lambda frames: np.asarray(frames // 2, np.uint8),), partners
+    )
