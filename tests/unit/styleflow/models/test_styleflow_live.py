@@ -12,6 +12,7 @@ from styleflow.models.seeding import seed_weights
 from styleflow.models.style_gru import style_deltas
 from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
 from styleflow.overlay import PointsAt
+from tests.support.backbone import backbone
 from tests.support.models import TOY, crops, toy_network
 
 NONE = torch.zeros(1, dtype=torch.int64)
@@ -181,7 +182,7 @@ CONTENT = replace(
     TOY,
     encoder=replace(TOY.encoder, size_px=32),
     shrink=4,
-    content=ContentDims(top=16, left=32, size_px=64, widths=(4, 4, 4)),
+    content=ContentDims(top=16, left=32, size_px=64, rank=2),
 )
 BIG = torch.randint(0, 256, (2, 128, 128, 3), generator=torch.Generator().manual_seed(3)).byte()
 
@@ -189,6 +190,7 @@ BIG = torch.randint(0, 256, (2, 128, 128, 3), generator=torch.Generator().manual
 def _with_content() -> StyleFlowLive:
     network = StyleFlowLive(CONTENT)
     seed_weights(network, 0)
+    network.adopt(backbone())
     return network.eval().requires_grad_(requires_grad=False)
 
 
@@ -200,8 +202,7 @@ def test_patches_are_the_traces_of_the_frame_pushed_last():
     state = net.init_state(2)
     for frame in BIG:
         net.push(state, ROW, frame[None], NONE)
-    windows = BIG[:, 16:80, 32:96].contiguous()
-    _, traces = net.content(windows[1:], windows[:1])
+    _, traces, _ = net.content(BIG[1:, 16:80, 32:96].contiguous())
     strengths = traces[0].sigmoid()
     (patches,) = net.patches(state, ROW)
     assert len(patches) == int((strengths > 0.5).sum())
