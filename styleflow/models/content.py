@@ -136,5 +136,6 @@ def suspicion(traces: Tensor) -> Tensor:
         traces: logits per patch, `(B, s, s)`; each is bounded, so that one does not outvote a face.
     """
     patches = _WILDEST * torch.tanh(traces / _WILDEST).flatten(1)
-    worst = patches.topk(max(1, round(_WORST_PATCHES * patches.shape[1])), dim=1).values
+    count = int(patches.shape[1])  # a number even while the network is traced
+    worst = patches.topk(max(1, round(_WORST_PATCHES * count)), dim=1).values
     return worst.mean(dim=1)
