@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from styleflow.data.picture_wear import worn_alike
 from styleflow.data.pictures import (
     KIND_WEIGHTS,
     PICTURE_KINDS,
@@ -10,7 +11,6 @@ from styleflow.data.pictures import (
     draw_pair,
     mirrored,
     random_mask,
-    worn_alike,
 )
 from tests.support.pictures import source
 
