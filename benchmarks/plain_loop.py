@@ -26,7 +26,7 @@ import typer
 from benchmarks.cameras import FPS
 from benchmarks.recompute import Recomputing
 from stream.clock import SystemClock
-from styleflow.checkpoint import build, seeded_untrained
+from styleflow.checkpoint import build, shipped
 from styleflow.data.face_weights import load_finder
 from styleflow.faces.face import TrackedFace
 from styleflow.faces.framing import framer
@@ -57,7 +57,7 @@ def watch(url: str, seconds: float, warm_up: float) -> Came:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.set_flush_denormal(True)
-    detector, finder = Recomputing(build(seeded_untrained()), WINDOW), load_finder()
+    detector, finder = Recomputing(build(shipped()), WINDOW), load_finder()
     clock = SystemClock()
     framing, before = framer(detector.clip), None
     state, row, none = detector.init_state(1), torch.zeros(1, dtype=torch.long), torch.zeros(1)

@@ -15,7 +15,7 @@ from stream.pipeline import Observer, Pipeline, Viewer
 from stream.supervisor import FileAnalyzer
 from styleflow import ensemble, importing
 from styleflow.card import TrainingStatus
-from styleflow.checkpoint import Checkpoint, build, seeded_untrained
+from styleflow.checkpoint import Checkpoint, build, shipped
 from styleflow.data.face_weights import graphs_dir, load_finder
 from styleflow.detector import Detector, HopAware
 from styleflow.models.styleflow import StyleFlowDims
@@ -45,7 +45,7 @@ def checkpoint(
     if wanted.name == BUILT_IN:
         path = path or settings.model.checkpoint
         if path is None:
-            return seeded_untrained()
+            return shipped()
         return importing.weights((path,), wanted.name)
     if untrained and (path is None or not path.is_file()):
         return importing.untrained(wanted.name)

@@ -360,4 +360,8 @@ def notice(model: ModelCard, *, demo: bool) -> str:
         parts.append("untrained model: this score means nothing")
     elif model.status is TrainingStatus.UNCALIBRATED:
         parts.append("uncalibrated model: compare scores, do not read them as probabilities")
+    elif model.status is TrainingStatus.EXPERIMENTAL:
+        parts.append(
+            "experimental model: often wrong on unseen generators; a hint to look"
+        )
     return "; ".join(parts)

@@ -19,6 +19,7 @@ class TrainingStatus(Enum):
 
     UNTRAINED = "untrained"  # seeded random weights: shows that the path works, means nothing
     UNCALIBRATED = "uncalibrated"  # trained, but its logits were never fitted to probabilities
+    EXPERIMENTAL = "experimental"  # trained and calibrated, but found weak on unseen generators
     TRAINED = "trained"
 
 

@@ -32,7 +32,12 @@ LIMIT = 30.0
 _MAX_STEPS = 100
 _TOLERANCE = 1e-12
 _FLAT = 1e-6  # slope of the loss below which a fit has settled
-_WORST_FIRST = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED, TrainingStatus.TRAINED)
+_WORST_FIRST = (
+    TrainingStatus.UNTRAINED,
+    TrainingStatus.UNCALIBRATED,
+    TrainingStatus.EXPERIMENTAL,
+    TrainingStatus.TRAINED,
+)
 
 Numbers = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from styleflow.checkpoint import Checkpoint
 from styleflow.data.blending import pick
 from styleflow.data.damage import random_damage
 from styleflow.data.index import Entry, groups_of, read_manifest, read_stills
-from styleflow.data.pictures import PictureSource, PictureSpec, mirror_partners
+from styleflow.data.pictures import PICTURE_KINDS, PictureSource, PictureSpec, mirror_partners
 from styleflow.data.prepare import FacePath, cached_path, follow_face, read_frames, read_still
 from styleflow.data.pseudo_fakes import KINDS, FaceClip, Materials, Portrait, Redraw
 from styleflow.data.store import Family, read_shards, write_shard
@@ -158,14 +158,17 @@ class Workshop:
         weigh_cues(network, [f.real.crops for f in (*families, *validation)])
         network = self._fusion(network, families, validation)
         self.say(f"style flow keeps {weigh_flow(network, validation):.2f} of its weight")
-        calibration = fit_calibration(*window_ratings(network, validation), self.recipe.prior)
+        # Kinds that pictures were trained on are easier than any generator in the wild.
+        unseen = set(KINDS) - set(PICTURE_KINDS)
+        ratings = window_ratings(network, validation, unseen)
+        calibration = fit_calibration(*ratings, self.recipe.prior)
         return Checkpoint(
             kind=styleflow_live.NAME,
             version=version,
             dimensions=self.recipe.dimensions,
             tensors=network.state_dict(),
             calibration=calibration,
-            status=TrainingStatus.TRAINED,
+            status=TrainingStatus.EXPERIMENTAL,
             provenance=(
                 f"Trained by this project on {len(self.training)} real clips of "
                 f"{len(groups_of(self.training))} groups and {len(self.stills)} stills; every fake "

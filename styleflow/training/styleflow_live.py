@@ -7,7 +7,7 @@ StyleGRU, the style attention and the head on clips.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -74,14 +74,21 @@ class FusionTask:
 
 
 def window_ratings(
-    network: nn.Module, families: Sequence[Family]
+    network: nn.Module, families: Sequence[Family], kinds: Collection[str] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return label and last rating of every window of some families."""
+    """Return label and last rating of every window of some families.
+
+    Args:
+        network: a StyleFlowLive.
+        families: real windows, each with pseudo-fakes.
+        kinds: the kinds of pseudo-fakes that are looked at; all when None.
+    """
     assert isinstance(network, StyleFlowLive)
     labels, scores = [], []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for family in families:
-            for window in (family.real, *family.fakes):
+            fakes = [f for f in family.fakes if kinds is None or f.kind in kinds]
+            for window in (family.real, *fakes):
                 rating = network.score_clip(torch.from_numpy(window.crops)[None])[0, -1]
                 scores.append(float(rating))
                 labels.append(int(bool(window.kind)))

@@ -24,7 +24,7 @@ export interface Model {
   name: string;
   version: string;
   mode: string;
-  status: "untrained" | "uncalibrated" | "trained";
+  status: "untrained" | "uncalibrated" | "experimental" | "trained";
   sha256: string;
 }
 

@@ -94,6 +94,7 @@ export function Tags({ stream }: { stream: Stream }) {
       {stream.demo && <span class="tag">Demo</span>}
       {status === "untrained" && <span class="tag">Untrained</span>}
       {status === "uncalibrated" && <span class="tag">Uncalibrated</span>}
+      {status === "experimental" && <span class="tag">Experimental</span>}
     </>
   );
 }
