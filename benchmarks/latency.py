@@ -82,7 +82,7 @@ class Recorder:
 
     def __call__(self, stage: str, seconds: float, detector: str = "") -> None:
         """Take one measurement."""
-        if self.open and stage in self.found:
+        if self.open:
             self.found[stage].append(seconds)
 
 

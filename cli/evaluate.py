@@ -117,7 +117,7 @@ def conditions(bench: Bench, asked: Wanted) -> tuple[str, ...]:
     Raises:
         ResultsUnusable: the detector offers no ablation, and one is wanted.
     """
-    if asked.ablate and not bench.cues:
+    if asked.ablate and len(bench.cues) < 2:
         reason = f"{bench.card.name} cannot leave out a cue; run without --ablate"
         raise ResultsUnusable(asked.out, reason)
     without = [f"{WITHOUT}{cue}" for cue in bench.cues] if asked.ablate else []

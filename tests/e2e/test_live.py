@@ -76,7 +76,7 @@ def camera(cameras: dict[str, Media]) -> Iterator[RtspServer]:
 
 @pytest.mark.parametrize("path", ["/h264", "/h265"])
 def test_a_camera_becomes_scores(server: Server, camera: RtspServer, path: str) -> None:
-    """POST a camera, and its scores arrive; every one says that the model is untrained."""
+    """POST a camera, and its scores arrive; every one says that the model is experimental."""
     stream = f"cam{path.replace('/', '-')}"
     with server.watching(f"{stream}*") as watcher:
         answer = server.add(stream, camera.url(path))
@@ -84,9 +84,9 @@ def test_a_camera_becomes_scores(server: Server, camera: RtspServer, path: str) 
         message = watcher.wait(score_of(stream), "score")
     data = message["data"]
     assert 0 <= data["lo"] <= data["p"] <= data["hi"] <= 1
-    assert "untrained" in data["reasons"]
-    assert "untrained" in data["notice"]
-    assert data["state"] in ("abstain", "warming")
+    assert "untrained" not in data["reasons"]
+    assert "experimental" in data["notice"]
+    assert data["model"]["status"] == "experimental"
     assert data["model"]["mode"] == "causal"
     assert data["latency_ms"] > 0
     assert data["box"]["x1"] > data["box"]["x0"]
