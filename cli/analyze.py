@@ -22,7 +22,7 @@ from stream.ingest.open import check, is_trace, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.trace import TraceWriter, recording
 from stream.pipeline import Pipeline, Viewer
-from stream.problems import REASON_WORDS, notice
+from stream.problems import REASON_WORDS, UNDECIDED, notice
 from stream.replay import analyze
 from styleflow import ensemble
 from web.predict import prediction
@@ -163,7 +163,7 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
             f"{track.end:.1f} s",
             "–" if track.score is None else f"{track.score:.3f}",
             track.verdict.value,
-            ", ".join(REASON_WORDS[r] for r in reasons) if track.verdict is Verdict.PENDING else "",
+            _why(reasons) if track.verdict is Verdict.PENDING else "",
         )
     out.print(table)
     said = notice(analysis.model, demo=analysis.demo)
@@ -172,8 +172,12 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     score = "no score" if analysis.score is None else f"score {analysis.score:.3f}"
     out.print(f"{score}, verdict {analysis.verdict.value}", style="bold", markup=False)
     if analysis.verdict is Verdict.PENDING:
-        words = "; ".join(REASON_WORDS[reason] for reason in analysis.reasons)
-        out.print(f"no verdict: {words}", markup=False)
+        out.print(f"no verdict: {_why(analysis.reasons)}", markup=False)
     out.print("A score is evidence, not proof.", style="dim")
     if picture is not None:
         out.print(f"timeline: {picture}", markup=False, highlight=False)
+
+
+def _why(reasons: Sequence[AbstainReason]) -> str:
+    """Return why there is no verdict, in words."""
+    return ", ".join(REASON_WORDS[reason] for reason in reasons) or UNDECIDED

@@ -121,6 +121,9 @@ POINTS_AT_WORDS: dict[PointsAt | None, str] = {
 }
 """What the places mean that a detector points at. A place is a lead for the eye, not a finding."""
 
+UNDECIDED = "the score lies between the thresholds"
+"""Why there is no verdict though the evidence would do."""
+
 STATE_WORDS: dict[ConnectionState, str] = {
     ConnectionState.CONNECTING: "connecting",
     ConnectionState.WAITING_FOR_KEYFRAME: "connected, waiting for a keyframe",
@@ -361,7 +364,5 @@ def notice(model: ModelCard, *, demo: bool) -> str:
     elif model.status is TrainingStatus.UNCALIBRATED:
         parts.append("uncalibrated model: compare scores, do not read them as probabilities")
     elif model.status is TrainingStatus.EXPERIMENTAL:
-        parts.append(
-            "experimental model: often wrong on unseen generators; a hint to look"
-        )
+        parts.append("experimental model: often wrong on unseen generators; a hint to look")
     return "; ".join(parts)

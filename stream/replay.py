@@ -115,6 +115,44 @@ def replay(
 
 
 @dataclass(slots=True)
+class _Summary:
+    """What the ratings of a track amount to.
+
+    Ratings of single windows count alike. A detector whose rating sums up the track so far
+    (`ClipSpec.memory`) would have its first frames counted again in every rating; of it, the last
+    rating of each stretch as long as its memory counts, by the stretch's length.
+    """
+
+    memory: int = 0
+    total: float = 0.0
+    weight: float = 0.0
+    newest: float = 0.0
+    frames: int = 0  # of the stretch that goes on
+    begun: int = 0  # frames of evidence when it began
+
+    def add(self, logit: float, frames: int) -> None:
+        """Take in a rating and how many frames of evidence the track had then."""
+        if self.memory == 0:
+            self.total += logit
+            self.weight += 1
+            return
+        if self.frames and (frames < self.begun or frames - self.begun > self.memory):
+            weight = self.frames / self.memory
+            self.total += weight * self.newest
+            self.weight += weight
+            self.begun = 0 if frames < self.begun else self.begun + self.memory
+        self.newest, self.frames = logit, max(frames - self.begun, 1)
+
+    @property
+    def logit(self) -> float | None:
+        """The track's logit; None before the first rating."""
+        weight = self.frames / self.memory if self.memory else 0.0
+        if self.weight + weight == 0:
+            return None
+        return (self.total + weight * self.newest) / (self.weight + weight)
+
+
+@dataclass(slots=True)
 class _Track:
     start: float
     end: float
@@ -122,21 +160,14 @@ class _Track:
     scores: list[Score] = field(default_factory=list)
     stride: int = 1
     seen: int = 0
-    logit_sum: float = 0.0
-    rated: int = 0
+    summary: _Summary = field(default_factory=_Summary)
     frames: int = 0
-
-    @property
-    def mean(self) -> float | None:
-        """The mean logit of the hops that gave evidence; None when none did."""
-        return self.logit_sum / self.rated if self.rated else None
 
     def add(self, score: Score) -> None:
         """Keep a score; beyond the limit keep every second one, so memory stays bounded."""
         self.end = score.end
         if not set(score.reasons) - {AbstainReason.UNTRAINED}:
-            self.logit_sum += score.logit
-            self.rated += 1
+            self.summary.add(score.logit, score.frames)
             self.frames = max(self.frames, score.frames)
         if self.seen % self.stride == 0:
             self.scores.append(score)
@@ -160,9 +191,10 @@ def analyze(
 ) -> Analysis:
     """Return what a whole video says: a score per track, and the highest as the video's.
 
-    A track's score is the calibrated mean of its logits over the hops that gave evidence; the
-    video's is the highest of its tracks, because one synthesised face is enough. Of a pipeline's
-    detectors only one is heard: `detector`, or the first.
+    A track's score is the calibrated mean of its logits over the hops that gave evidence (of a
+    detector that sums up the track itself, its last one). The video's is the highest of its
+    tracks, because one synthesised face is enough. Of a pipeline's detectors only one is heard:
+    `detector`, or the first. A score between the thresholds is no verdict.
 
     Raises:
         DetectorUnknown: the pipeline has no detector of that name.
@@ -180,7 +212,8 @@ def analyze(
     def on_event(event: Event) -> None:
         match event:
             case TrackStarted() if len(tracks) < MAX_TRACKS:
-                tracks[event.epoch, event.track] = _Track(event.at, event.at)
+                summary = _Summary(voice.clip.memory)
+                tracks[event.epoch, event.track] = _Track(event.at, event.at, summary=summary)
             case Score() if (event.epoch, event.track) in tracks:
                 if event.detector == voice.card.name:
                     tracks[event.epoch, event.track].add(event)
@@ -214,8 +247,8 @@ def analyze(
     timelines = tuple(
         _timeline(track, number, voice.calibration, engine) for (_, number), track in numbered
     )
-    rated = [track for track in tracks.values() if track.mean is not None]
-    worst = max(rated, key=lambda track: track.mean or 0.0, default=None)
+    rated = [track for track in tracks.values() if track.summary.logit is not None]
+    worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
     low, high = _interval(worst, voice.calibration, voice.clip)
     score = _score(worst, voice.calibration)
     return Analysis(
@@ -249,24 +282,26 @@ def _timeline(
 
 
 def _score(track: _Track | None, calibration: Calibration) -> float | None:
-    if track is None or track.mean is None:
+    if track is None or track.summary.logit is None:
         return None
-    return calibration.probability(track.mean)
+    return calibration.probability(track.summary.logit)
 
 
 def _interval(
     track: _Track | None, calibration: Calibration, clip: ClipSpec
 ) -> tuple[float | None, float | None]:
-    if track is None or track.mean is None:
+    if track is None or track.summary.logit is None:
         return None, None
-    return calibration.interval(track.mean, track.frames / clip.frames)
+    return calibration.interval(track.summary.logit, track.frames / clip.frames)
 
 
 def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -> Verdict:
     untrained = any(AbstainReason.UNTRAINED in s.reasons for s in scores)
     if score is None or untrained:
         return Verdict.PENDING
-    return Verdict.SUSPECT if score >= engine.enter else Verdict.CLEAR
+    if score >= engine.enter:
+        return Verdict.SUSPECT
+    return Verdict.CLEAR if score <= engine.leave else Verdict.PENDING
 
 
 def _reasons(worst: _Track | None, tracks: list[_Track]) -> tuple[AbstainReason, ...]:

@@ -77,12 +77,14 @@ class ClipSpec:
         cadence_hz: sampled frames per second of media time.
         size_px: side of the square aligned crop.
         framing: how the crop is cut out of the picture.
+        memory: sampled frames that one rating sums up, beyond its window; 0 for the window alone.
     """
 
     frames: int
     cadence_hz: float
     size_px: int
     framing: Framing = Framing.ANCHORED
+    memory: int = 0
 
     @property
     def step_s(self) -> float:

@@ -16,6 +16,7 @@ Training and evaluation call `score_clip` on whole clips. Live video calls `push
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -97,7 +98,9 @@ class StyleFlowLiveDims:
     @property
     def clip(self) -> ClipSpec:
         """The format of the clips that this network is trained on."""
-        return ClipSpec(self.frames, self.cadence_hz, self.crop_px)
+        # A mean that forgets with a half-life weighs as much as one over so many frames.
+        memory = round(self.evidence_half_life / math.log(2))
+        return ClipSpec(self.frames, self.cadence_hz, self.crop_px, memory=memory)
 
 
 @dataclass(slots=True, eq=False)
