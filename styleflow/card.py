@@ -21,6 +21,11 @@ class TrainingStatus(Enum):
     UNCALIBRATED = "uncalibrated"  # trained, but its logits were never fitted to probabilities
     TRAINED = "trained"
 
+    @staticmethod
+    def after_training(*, calibrated: bool) -> TrainingStatus:
+        """Return the status of trained weights."""
+        return TrainingStatus.TRAINED if calibrated else TrainingStatus.UNCALIBRATED
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:

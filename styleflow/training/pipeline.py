@@ -157,7 +157,7 @@ class Workshop:
             dimensions=self.recipe.dimensions,
             tensors=network.state_dict(),
             calibration=calibration,
-            status=TrainingStatus.TRAINED,
+            status=TrainingStatus.after_training(calibrated=calibration.fitted),
             provenance=(
                 f"Trained by this project on {len(self.training)} real clips of "
                 f"{len(groups_of(self.training))} groups and {len(self.stills)} stills; every fake "
