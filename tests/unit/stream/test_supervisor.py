@@ -27,6 +27,7 @@ from stream.errors import (
     TooManyStreams,
 )
 from stream.events import ConnectionState, ReasonCode, Rung
+from stream.files import FileAnalyzer
 from stream.ingest.file import FileSource
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
 from stream.metrics import Metrics
@@ -34,7 +35,7 @@ from stream.overload import OverloadSettings
 from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
 from stream.streams import Priority, StreamSpec
-from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
+from stream.supervisor import Analyzer, AnalyzerSettings
 from styleflow.faces.face import Face, Image
 from styleflow.overlay import Patch, PointsAt
 from tests.support.media import encode, moving_pictures
