@@ -30,7 +30,7 @@ from styleflow.data.video import Video
 from styleflow.evaluation.metrics import auc
 from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
 from styleflow.models.style_levels import StyleLevels
-from styleflow.training.loop import Freezing, LoopSettings, train
+from styleflow.training.loop import LoopSettings, train
 from styleflow.training.progress import telling
 from styleflow.training.style_clips import (
     Clip,
@@ -163,8 +163,6 @@ def run(
     work: Path,
     tell: Tell,
     device: torch.device | str = "cpu",
-    *,
-    freezing: Freezing | None = None,
 ) -> Path:
     """Train StyleGRU, or go on where a run was interrupted, and return the file of its weights.
 
@@ -177,7 +175,6 @@ def run(
         work: folder of results.
         tell: told what is being done.
         device: what computes.
-        freezing: which parameters hold still when.
 
     Raises:
         CheckpointInvalid: the style encoder's weights cannot be used.
@@ -205,7 +202,6 @@ def run(
         recipe.seed,
         work / "stylegru",
         telling(tell, "stylegru", recipe.loop),
-        freezing=freezing,
     )
     return write(trained, recipe.loop.steps, work / FILE)
 
