@@ -20,7 +20,8 @@ from cli import logs, provenance
 from cli.bench import Bench, BenchSettings, Task, look_at
 from cli.errors import Exit
 from cli.settings import Settings
-from styleflow.data.index import Entry, Index, read_manifest
+from styleflow.data.datasets.catalogue import place_of
+from styleflow.data.index import Entry, Index, digest_of
 from styleflow.errors import ResultsUnusable
 from styleflow.evaluation.choice import balanced
 from styleflow.evaluation.conditions import GRID
@@ -34,9 +35,9 @@ class Wanted:
     """What the command line asks for.
 
     Attributes:
-        manifest: the clips.
+        clips: a data set, as `open_dataset` takes it.
         out: folder of results.
-        split: which part of the manifest; all of it when empty.
+        split: which part of the data set; all of it when empty.
         detector: by name; the configured one when None.
         weights: its files, when they are not the configured ones.
         untrained: random weights where there are none.
@@ -46,12 +47,12 @@ class Wanted:
         ablate: take away each cue in turn, too.
         offline: rate clips by the offline loop, too.
         jobs: processes.
-        data: what tables call the clips; the name of the manifest's folder when empty.
+        data: what tables call the clips; the data set or the manifest's folder when empty.
         trained_on: what tables say that the weights were trained on.
         rounds: bootstrap draws behind each interval.
     """
 
-    manifest: Path
+    clips: str
     out: Path
     split: str = "dev"
     detector: str | None = None
@@ -71,11 +72,11 @@ class Wanted:
 def run(settings: Settings, asked: Wanted) -> Exit:
     """Evaluate, write `metrics.json`, `clips.csv` and `report.html`, and say what came of it."""
     logs.configure("warning", settings.log.format)
-    index = read_manifest(asked.manifest)
-    entries = choose(index, asked)
+    clips = open_clips(asked.clips)
+    entries = choose(clips, asked)
     wanted = BenchSettings(
         settings,
-        asked.manifest.parent,
+        clips.folder,
         asked.detector,
         asked.weights,
         asked.untrained,
@@ -83,13 +84,13 @@ def run(settings: Settings, asked: Wanted) -> Exit:
         asked.offline,
     )
     bench = Bench(wanted)
-    ledger = Ledger(asked.out, subject(bench, settings, asked))
+    ledger = Ledger(asked.out, subject(bench, settings, clips, asked))
     tasks = todo(entries, conditions(bench, asked))
     look(bench, wanted, ledger, tasks, asked.jobs)
     keys = [(describe(e, wanted.root)["clip"], name) for e, name in tasks]
     records = [ledger.records[key] for key in keys]
     found = figures(records, settings.engine.enter, asked.rounds)
-    found["provenance"] = about(bench, settings, asked, index, entries)
+    found["provenance"] = about(bench, settings, asked, clips, entries)
     text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
     (asked.out / "metrics.json").write_text(text + "\n", encoding="utf-8")
     write_report(found, records, wanted.root, asked.out / "report.html")
@@ -97,17 +98,53 @@ def run(settings: Settings, asked: Wanted) -> Exit:
     return Exit.OK
 
 
-def choose(index: Index, asked: Wanted) -> tuple[Entry, ...]:
+@dataclass(frozen=True, slots=True)
+class ClipSet:
+    """The clips that are evaluated, before any is chosen.
+
+    Attributes:
+        index: what they are.
+        folder: where they are; clips are named from here.
+        title: the data set's name, or that of the manifest's folder.
+        listing: the data set's name, or that of the manifest.
+        sha256: of the manifest, or of what the index says; hexadecimal.
+    """
+
+    index: Index
+    folder: Path
+    title: str
+    listing: str
+    sha256: str
+
+
+def open_clips(place: str) -> ClipSet:
+    """Return the clips of a data set.
+
+    Raises:
+        DatasetUnknown: no data set has the name.
+        DatasetUnusable: the folder or manifest is not there, or holds nothing of the data set.
+    """
+    where = place_of(place)
+    index = where.read()
+    if where.manifest is None:
+        name = where.dataset or ""
+        return ClipSet(index, where.folder, name, name, digest_of(index, where.folder))
+    title, digest = where.folder.resolve().name, provenance.file_digest(where.manifest)
+    return ClipSet(index, where.folder, title, where.manifest.name, digest)
+
+
+def choose(clips: ClipSet, asked: Wanted) -> tuple[Entry, ...]:
     """Return the clips to look at.
 
     Raises:
-        ResultsUnusable: the manifest has none in this split.
+        ResultsUnusable: there are none in this split.
     """
+    index = clips.index
     entries = index.of(asked.split) if asked.split else index.entries
     if not entries:
         splits = ", ".join(sorted({entry.split for entry in index.entries})) or "none"
         reason = f"has no usable clip in split {asked.split!r}; its splits: {splits}"
-        raise ResultsUnusable(asked.manifest, reason)
+        raise ResultsUnusable(Path(clips.listing), reason)
     return balanced(entries, asked.limit)
 
 
@@ -130,12 +167,12 @@ def todo(entries: Sequence[Entry], names: Sequence[str]) -> list[Task]:
     return [(entry, name) for name in names for entry in entries]
 
 
-def subject(bench: Bench, settings: Settings, asked: Wanted) -> dict[str, Any]:
+def subject(bench: Bench, settings: Settings, clips: ClipSet, asked: Wanted) -> dict[str, Any]:
     """Return what must be the same for results to belong together, as JSON values."""
     return {
         "detector": bench.card.name,
         "sha256": bench.card.sha256,
-        "manifest": provenance.file_digest(asked.manifest),
+        "manifest": clips.sha256,
         "seconds": asked.seconds,
         "offline": asked.offline,
         "engine": asdict(settings.engine),
@@ -162,7 +199,7 @@ def look(
 
 
 def about(
-    bench: Bench, settings: Settings, asked: Wanted, index: Index, entries: Sequence[Entry]
+    bench: Bench, settings: Settings, asked: Wanted, clips: ClipSet, entries: Sequence[Entry]
 ) -> dict[str, Any]:
     """Return what the figures were made with, as JSON values."""
     card = bench.card
@@ -177,14 +214,14 @@ def about(
         "date": provenance.today(),
         "hardware": provenance.hardware(),
         "trained_on": asked.trained_on,
-        "data": asked.data or asked.manifest.resolve().parent.name,
-        "manifest": asked.manifest.name,
-        "manifest_sha256": provenance.file_digest(asked.manifest),
+        "data": asked.data or clips.title,
+        "manifest": clips.listing,
+        "manifest_sha256": clips.sha256,
         "split": asked.split,
         "clips": len(entries),
         "limited": asked.limit is not None,
         "rounds": asked.rounds,
-        "refused": [asdict(refusal) for refusal in index.refusals],
+        "refused": [asdict(refusal) for refusal in clips.index.refusals],
         "engine": asdict(settings.engine),
     }
 
@@ -217,7 +254,7 @@ def show(found: dict[str, Any], out: Path, console: Console) -> None:
         console.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
     refused = found["provenance"]["refused"]
     if refused:
-        said = f"rows of the manifest refused: {len(refused)}; metrics.json names them"
+        said = f"videos refused: {len(refused)}; metrics.json names them"
         console.print(said, style="yellow", markup=False)
     if found["provenance"]["status"] == "untrained":
         console.print("The model is untrained: these figures mean nothing.", style="bold yellow")

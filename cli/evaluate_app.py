@@ -16,15 +16,19 @@ evaluate_app = typer.Typer(
     no_args_is_help=True,
     help="""Measure a detector on labelled clips, through the engine that watches live video.
 
-    `styleflow evaluate MANIFEST --out DIR` evaluates; see `styleflow evaluate clips --help`.""",
+    `styleflow evaluate DATASET --out DIR` evaluates; see `styleflow evaluate clips --help`.""",
 )
 
 
 @evaluate_app.command("clips")
 @readable
 def evaluate_clips(
-    manifest: Annotated[
-        Path, typer.Argument(help="manifest.csv with columns file, split and label, and others.")
+    clips: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="NAME=FOLDER, or a manifest.csv (file, split, label and others) or its folder.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of results; an interrupted run goes on there.")],
     detector: Annotated[
@@ -36,7 +40,8 @@ def evaluate_clips(
         typer.Option(help="Its weights: a checkpoint, or the authors' file."),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="Which part of the manifest; an empty one means all of it.")
+        str,
+        typer.Option(help="Which part of the data set: dev, test, ...; an empty one means all."),
     ] = "dev",
     limit: Annotated[
         int | None, typer.Option(min=2, help="At most so many clips, real and fake in turn.")
@@ -55,7 +60,8 @@ def evaluate_clips(
     ] = True,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
     data: Annotated[
-        str, typer.Option(help="What tables call these clips; the manifest's folder by default.")
+        str,
+        typer.Option(help="What tables call these clips; the data set or its folder by default."),
     ] = "",
     trained_on: Annotated[
         str, typer.Option(help="What the weights were trained on, for tables.")
@@ -68,13 +74,13 @@ def evaluate_clips(
 ) -> None:
     """Send every clip through the live engine and write `report.html`, `metrics.json`, `clips.csv`.
 
-    `clips` may be left out: `styleflow evaluate MANIFEST --out DIR`.
+    `clips` may be left out: `styleflow evaluate DATASET --out DIR`.
     """
     from cli.evaluate import Wanted, run
     from cli.settings import environment, load
 
     wanted = Wanted(
-        manifest,
+        clips,
         out,
         split,
         detector,

@@ -349,6 +349,9 @@ def train(
         typer.Option(min=1, help="A trial: at most so many steps per stage, in WORK/trial-STEPS."),
     ] = None,
     processes: ProcessesOption = None,
+    device: Annotated[
+        str, typer.Option(help="What trains: cpu, cuda or cuda:N; styleflow-live takes the cpu.")
+    ] = "cpu",
 ) -> None:
     """Train a detector from data sets and a recipe; takes hours, and may be interrupted.
 
@@ -363,7 +366,7 @@ def train(
     """
     from cli.train import Wanted, run
 
-    run(Wanted(datasets, recipe, work, out, version, steps, processes))
+    run(Wanted(datasets, recipe, work, out, version, steps, processes, device))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from cli.prepare import clips_of, prepare_videos
 from cli.progress import ProgressBoard
 from styleflow.checkpoint import save
 from styleflow.data.face_weights import load_finder
+from styleflow.errors import RecipeInvalid
 from styleflow.training.loop import read_log
 from styleflow.training.methods import Method, method_of, read_recipe
 from styleflow.training.pipeline import Workshop
@@ -34,6 +36,7 @@ class Wanted:
         version: what a styleflow-live checkpoint calls itself.
         steps: for a trial, steps per stage at most.
         processes: how many prepare videos; as many as there are cores when None.
+        device: what trains: cpu, cuda or cuda:N.
     """
 
     places: Sequence[str]
@@ -43,14 +46,21 @@ class Wanted:
     version: str = "local"
     steps: int | None = None
     processes: int | None = None
+    device: str = "cpu"
 
 
 def run(wanted: Wanted) -> None:
-    """Prepare what is missing, train every stage, and write the checkpoint."""
+    """Prepare what is missing, train every stage, and write the checkpoint.
+
+    Raises:
+        RecipeInvalid: the recipe cannot be followed, or not on this device.
+        DatasetUnusable: a data set cannot be used.
+    """
     console = Console(stderr=True)
     torch.set_flush_denormal(True)
     recipe = read_recipe(wanted.recipe)
     method, work = method_of(recipe), wanted.work
+    _check_device(wanted, method)
     if wanted.steps is not None:
         # A trial's weights and windows must never be taken for the real run's.
         recipe, work = shortened(recipe, wanted.steps), work / f"trial-{wanted.steps}"
@@ -76,7 +86,23 @@ def _follow(
         return made
     splits = prepare_videos(wanted.places, recipe, wanted.work, wanted.processes, board, out)
     work.mkdir(parents=True, exist_ok=True)
-    return method.run(recipe, splits.training, splits.validation, work, board.tell)
+    return method.run(recipe, splits.training, splits.validation, work, board.tell, wanted.device)
+
+
+def _check_device(wanted: Wanted, method: Method) -> None:
+    """Refuse a device that is not there, or that the method has no use for."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted.device):
+        reason = f"cannot be followed on {wanted.device!r}; a device is cpu, cuda or cuda:N"
+        raise RecipeInvalid(wanted.recipe, reason)
+    device = torch.device(wanted.device)
+    if device.type == "cpu":
+        return
+    if method.run is None:
+        reason = f"is followed on the processor; leave out --device {wanted.device}"
+        raise RecipeInvalid(wanted.recipe, reason)
+    if (device.index or 0) >= torch.cuda.device_count():
+        reason = f"cannot be followed: there is no {wanted.device} here; leave out --device"
+        raise RecipeInvalid(wanted.recipe, reason)
 
 
 def plot(work: Path, picture: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from cli.settings import BUILT_IN, DetectorConfig, Settings
 from stream.clock import Clock
 from stream.device.device import Device
+from stream.files import FileAnalyzer
 from stream.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
-from stream.supervisor import FileAnalyzer
 from styleflow import ensemble, importing
 from styleflow.card import TrainingStatus
 from styleflow.checkpoint import Checkpoint, build, shipped

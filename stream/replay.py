@@ -136,11 +136,12 @@ class _Summary:
             self.total += logit
             self.weight += 1
             return
-        if self.frames and (frames < self.begun or frames - self.begun > self.memory):
+        anew = frames < self.begun + self.frames
+        if anew or frames - self.begun > self.memory:
             weight = self.frames / self.memory
             self.total += weight * self.newest
             self.weight += weight
-            self.begun = 0 if frames < self.begun else self.begun + self.memory
+            self.begun = 0 if anew else self.begun + self.memory
         self.newest, self.frames = logit, max(frames - self.begun, 1)
 
     @property

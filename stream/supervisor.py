@@ -22,14 +22,13 @@ import random
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import TracebackType
 
 import structlog
 
-from stream.analysis import Analysis, DetectorUnknown
+from stream.analysis import DetectorUnknown
 from stream.batcher import Batcher, BatcherSettings, BatcherStats
 from stream.calls import CallAnswer, WebRtcSettings
 from stream.clock import Clock
@@ -52,14 +51,11 @@ from stream.events import (
     StreamChanged,
     StreamReport,
     TrackEnded,
-    Verdict,
-    VerdictChanged,
 )
 from stream.ingest.ingest import Ingest
 from stream.ingest.open import check, is_demo, open_source
 from stream.ingest.sdp import check_offer
-from stream.ingest.source import Pace, SourceSettings, SourceUrl
-from stream.ingest.webrtc import PeerCounters
+from stream.ingest.source import SourceSettings, SourceUrl
 from stream.mailbox import Mailbox, Overflow
 from stream.metrics import CounterCopy, Metrics
 from stream.overload import Ladder, OverloadSettings, Work
@@ -68,9 +64,9 @@ from stream.pipeline import Pipeline, Processed
 from stream.problems import RUNG_WORDS
 from stream.publish.hub import Hub
 from stream.publish.messages import StreamInfo, Voice
-from stream.replay import analyze
 from stream.streams import Health, Priority, StreamSpec, StreamStatus
-from stream.switchboard import Call, Switchboard
+from stream.switchboard import Switchboard
+from stream.telemetry import Telemetry
 from styleflow.overlay import PointsAt
 
 log = structlog.get_logger(__name__)
@@ -194,7 +190,7 @@ class Analyzer:
         self._beat = clock.monotonic()
         self._device_healthy = True
         self._abandoned = 0
-        self._copied = CounterCopy()
+        self._telemetry = Telemetry(metrics)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._tender: asyncio.Task[None] | None = None
@@ -702,20 +698,16 @@ class Analyzer:
                 if event.epoch != state.epoch:
                     return  # a late answer from before the reconnection
                 state.scores[event.track, event.detector] = event
-                self._count_score(event, now)
             case TrackEnded():
                 for key in [key for key in state.scores if key[0] == event.track]:
                     del state.scores[key]
-                self.metrics.tracks_ended.labels(event.stream, event.reason.value).inc()
-            case VerdictChanged(verdict=Verdict.SUSPECT):
-                self.metrics.alarms.labels(event.stream, event.detector).inc()
             case StreamReport():
                 link = self._board.quality(event.stream)
                 event = replace(event, link=link, overload=self._ladder.rung)
                 state.report = event
-                self.metrics.tracks_active.labels(event.stream).set(event.tracks)
             case _:
                 pass
+        self._telemetry.event(event, now)
         self.hub.publish(event, now, self._clock.utc())
 
     def _note_change(self, state: _Stream, event: StreamChanged) -> None:
@@ -728,12 +720,6 @@ class Analyzer:
             self._end_tracks(event)
         state.change = event
         state.changed_at = self._clock.monotonic()
-        up = event.state is ConnectionState.LIVE
-        self.metrics.stream_up.labels(event.stream).set(up)
-        for possible in ConnectionState:
-            self.metrics.stream_state.labels(event.stream, possible.value).set(
-                possible is event.state
-            )
         why = {"code": event.code.value, "detail": event.detail} if event.code else {}
         log.info("stream changed", stream=event.stream, state=event.state.value, **why)
 
@@ -742,14 +728,6 @@ class Analyzer:
         with self._batcher_lock:
             self._batcher.forget(event.stream)
         self._order(lambda: self._pipeline.end(event.stream, event.epoch))
-
-    def _count_score(self, score: Score, now: float) -> None:
-        whose, metrics = score.detector, self.metrics
-        metrics.scores.labels(score.stream, score.verdict.value, whose).inc()
-        for reason in score.reasons:
-            metrics.abstain.labels(score.stream, reason.value, whose).inc()
-        age = max(now - score.arrived, 0.0)
-        metrics.score_latency.labels("packet_to_score", whose).observe(age)
 
     # --- event loop: the ticker ---------------------------------------------------------------
 
@@ -763,7 +741,7 @@ class Analyzer:
                 hangs = stalled and not state.spec.source.url.is_call
                 if hangs and now - state.changed_at > self.settings.replace_s:
                     self._replace(state)
-                self._copy_counters(state)
+                self._telemetry.ingest(state.spec.id, state.ingest.counters, state.copied)
             self._copy_totals()
             self._weigh(now)
             self._pictures.prune(now)
@@ -776,7 +754,7 @@ class Analyzer:
         offered = stats.items + stats.waiting + dropped
         ladder = self._ladder
         changed = ladder.observe(now, Work(self._busy_s, offered, dropped))
-        self.metrics.device_busy.set(ladder.busy)
+        self._telemetry.overload(ladder, changed=changed)
         if not changed:
             return
         relief = ladder.relief
@@ -786,60 +764,12 @@ class Analyzer:
             return ()
 
         self._order(relieve)
-        self.metrics.overload_rung.set(ladder.rung)
-        self.metrics.overload_changes.labels(ladder.rung.word).inc()
         log.warning("overload", rung=ladder.rung.word, busy=ladder.busy, dropped=ladder.dropped)
 
     def _copy_totals(self) -> None:
-        """Copy what is counted for the whole process."""
-        metrics, advance = self.metrics, self._copied.advance
-        metrics.batch_fill.set(self.batching.fill)
-        for device in self._pipeline.devices:
-            name, stats = device.detector.card.name, device.stats
-            metrics.slots_used.labels(name).set(stats.used)
-            advance(metrics.slots_refused, stats.refusals, name)
-        advance(metrics.explained, self._pictures.explained)
-        advance(metrics.overlays_refused, self._pictures.refused)
-        metrics.ws_clients.set(self.hub.clients)
-        advance(metrics.ws_coalesced, self.hub.coalesced)
-        advance(metrics.ws_lagged, self.hub.lagged)
-        for code, total in self.hub.disconnects.items():
-            advance(metrics.ws_disconnects, total, str(int(code)))
-        metrics.calls.set(len(self._board))
-        for reason, total in self._board.ends.items():
-            advance(metrics.calls_ended, total, reason.value)
-        for call, sent in self._board.counters():
-            if call.stream in self._streams:
-                self._copy_call(call, sent)
-
-    def _copy_call(self, call: Call, sent: PeerCounters) -> None:
-        """Advance a stream's counters to what its caller has sent."""
-        metrics, stream, advance = self.metrics, call.stream, call.copied.advance
-        advance(metrics.call_losses, sent.losses, stream)
-        advance(metrics.keyframes_asked, sent.keyframes_asked, stream)
-        advance(metrics.frames_dropped, sent.dropped, stream, "feed_full")
-        quality = call.peer.quality
-        if quality is not None:
-            metrics.link_loss.labels(stream).set(quality.loss)
-            metrics.link_jitter.labels(stream).set(quality.jitter_s)
-            if quality.rtt_s is not None:
-                metrics.link_rtt.labels(stream).set(quality.rtt_s)
-
-    def _copy_counters(self, state: _Stream) -> None:
-        """Advance the stream's Prometheus counters to what its ingest has counted."""
-        stream, done, metrics = state.spec.id, state.ingest.counters, self.metrics
-        advance = state.copied.advance
-        advance(metrics.packets, done.packets, stream)
-        advance(metrics.frames_decoded, done.decoded, stream)
-        advance(metrics.frames_sampled, done.sampled, stream)
-        advance(metrics.frames_missing, done.missing, stream)
-        advance(metrics.decode_errors, done.refused, stream)
-        for code, total in done.ends.items():
-            advance(metrics.reconnects, total, stream, code.value)
-        for damage, total in done.contaminated.items():
-            advance(metrics.frames_contaminated, total, stream, damage.value)
-        for discard, total in done.discarded.items():
-            advance(metrics.frames_dropped, total, stream, discard.value)
+        self._telemetry.device(self.batching, self._pipeline.devices)
+        self._telemetry.viewers(self.hub, self._pictures)
+        self._telemetry.calls(self._board, self._streams)
 
 
 def _phase(stream: str) -> float:
@@ -851,57 +781,3 @@ def _at_first(spec: StreamSpec) -> StreamChanged:
     """Return where a stream stands before its ingest has said anything."""
     detail = "waiting for a peer to call" if spec.source.url.is_call else ""
     return StreamChanged(spec.id, 0, ConnectionState.CONNECTING, detail=detail)
-
-
-class FileAnalyzer:
-    """Analyzes video files one call at a time, in a worker thread with pipelines of its own.
-
-    Each detector gets a pipeline at its first call and keeps it, so their number is bounded by the
-    detectors' names.
-
-    Args:
-        pipeline: makes the pipeline of one detector.
-        detectors: the names that there are, the default first.
-        engine: thresholds of the verdict.
-    """
-
-    def __init__(
-        self,
-        pipeline: Callable[[str], Pipeline],
-        detectors: Sequence[str],
-        engine: EngineSettings,
-    ) -> None:
-        self._make = pipeline
-        self._detectors = tuple(detectors)
-        self._engine = engine
-        self._pipelines: dict[str, Pipeline] = {}
-        self._turn = asyncio.Lock()
-
-    async def __call__(self, path: Path, *, shown: str, detector: str | None) -> Analysis:
-        """Return what a file says; cancelling stops the worker at its next frame.
-
-        Raises:
-            SourceError: the file is not a video, or cannot be decoded.
-            DetectorUnknown: there is no such detector.
-        """
-        name = self._detectors[0] if detector is None else detector
-        if name not in self._detectors:
-            raise DetectorUnknown(name, self._detectors)
-        stop = threading.Event()
-        async with self._turn:
-            work = asyncio.create_task(asyncio.to_thread(self._analyze, path, name, stop))
-            try:
-                analysis = await asyncio.shield(work)
-            except asyncio.CancelledError:
-                stop.set()
-                await asyncio.wait((work,))
-                raise
-        return replace(analysis, source=shown)
-
-    def _analyze(self, path: Path, detector: str, stop: threading.Event) -> Analysis:
-        pipeline = self._pipelines.get(detector)
-        if pipeline is None:
-            pipeline = self._pipelines[detector] = self._make(detector)
-        pipeline.device.prepare_thread()
-        source = SourceSettings(SourceUrl.parse(str(path)), pace=Pace.FAST)
-        return analyze(source, pipeline, self._engine, detector=detector, stop=stop.is_set)

@@ -22,6 +22,11 @@ class TrainingStatus(Enum):
     EXPERIMENTAL = "experimental"  # trained and calibrated, but found weak on unseen generators
     TRAINED = "trained"
 
+    @staticmethod
+    def after_training(*, calibrated: bool) -> TrainingStatus:
+        """Return the status of trained weights."""
+        return TrainingStatus.TRAINED if calibrated else TrainingStatus.UNCALIBRATED
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:

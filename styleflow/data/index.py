@@ -7,9 +7,11 @@ counted, so that nothing is skipped in silence.
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 REAL, FAKE = 0, 1
@@ -81,6 +83,24 @@ def merged(indexes: Iterable[Index]) -> Index:
         tuple(entry for index in known for entry in index.entries),
         tuple(refusal for index in known for refusal in index.refusals),
     )
+
+
+def digest_of(index: Index, folder: Path) -> str:
+    """Return the sha256, hexadecimal, of what an index says of its videos, wherever they lie.
+
+    Args:
+        index: of any data set.
+        folder: videos below it are named from there.
+    """
+    rows = [
+        (
+            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name,
+            *(said for name, said in asdict(entry).items() if name != "path"),
+        )
+        for entry in index.entries
+        for path in (entry.path,)
+    ]
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
 
 
 def read_manifest(manifest: Path) -> Index:

@@ -356,7 +356,7 @@ def _left_out(found: Mapping[str, Any]) -> str:
     rows += [(f"row {each['row']}: {each['file']}", each["reason"]) for each in refused]
     return section(
         "Left out",
-        f"Clips without a score: {len(unscored)}. Rows of the manifest that name no usable clip: "
+        f"Clips without a score: {len(unscored)}. Listed videos that cannot be used: "
         f"{len(refused)}. They are in no figure but those called “may not abstain”.",
         table(("clip", "why"), rows),
     )
@@ -370,7 +370,7 @@ def _made_with(made_with: Mapping[str, Any]) -> str:
         ("command", made_with["command"]),
         ("commit", made_with["commit"]),
         ("machine", ", ".join(f"{k} {v}" for k, v in machine.items() if v is not None)),
-        ("manifest", f"{made_with['manifest']}, sha256 {made_with['manifest_sha256']}"),
+        ("clips", f"{made_with['manifest']}, sha256 {made_with['manifest_sha256']}"),
         ("engine", ", ".join(f"{k} {v}" for k, v in made_with["engine"].items())),
     ]
     return section("Made with", "", table(("what", "is"), rows))

@@ -33,6 +33,7 @@ from styleflow.training.caddm_scenes import gather
 from styleflow.training.caddm_sheet import write_sheet
 from styleflow.training.caddm_task import CaddmTask, caddm_of
 from styleflow.training.loop import train
+from styleflow.training.progress import telling
 from styleflow.training.styleflow_live import fit_calibration
 
 
@@ -73,7 +74,8 @@ def run(
     settings = recipe.settings(frames, validates=task.validates)
     if not task.validates:
         tell("nothing validates: the last weights are kept, and they are not calibrated")
-    trained = train(task, settings, recipe.seed, work / "caddm", _teller(tell))
+    observer = telling(tell, "caddm", settings)
+    trained = train(task, settings, recipe.seed, work / "caddm", observer)
     path = work / f"{recipe.detector}.safetensors"
     save(_checkpoint(recipe, task, caddm_of(trained), training), path)
     return path
@@ -114,10 +116,9 @@ def _start_backbone(backbone: nn.Module, path: Path) -> None:
 def _checkpoint(
     recipe: CaddmRecipe, task: CaddmTask, network: Caddm, training: Sequence[Video]
 ) -> Checkpoint:
-    calibration, status = Calibration(), TrainingStatus.UNCALIBRATED
+    calibration = Calibration()
     if task.validates:
         calibration = fit_calibration(*task.ratings(network), recipe.prior)
-        status = TrainingStatus.TRAINED
     entries = [video.entry for video in training]
     fakes = "pseudo-fakes of them" if recipe.made else "fakes with their originals"
     start = f"started from {recipe.start.name}" if recipe.start else "started from its seed"
@@ -127,19 +128,12 @@ def _checkpoint(
         dimensions=network.dims,
         tensors=network.state_dict(),
         calibration=calibration,
-        status=status,
+        status=TrainingStatus.after_training(calibrated=calibration.fitted),
         provenance=(
             f"Trained by this project's CADDM recipe on {len(entries)} videos of "
             f"{len(groups_of(entries))} groups, real ones and {fakes}; seed {recipe.seed}, {start}."
         ),
     )
-
-
-def _teller(tell: Callable[[str], None]) -> Callable[[int, Mapping[str, float]], None]:
-    def observe(step: int, figures: Mapping[str, float]) -> None:
-        tell(f"caddm {step}: " + ", ".join(f"{n} {v:.4f}" for n, v in figures.items()))
-
-    return observe
 
 
 __all__ = ["CaddmRecipe", "new_network", "run"]

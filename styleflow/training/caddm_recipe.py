@@ -5,7 +5,7 @@ Source: Implicit Identity Leakage (Dong et al., CVPR 2023) and its released prog
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -100,6 +100,11 @@ class CaddmRecipe:
             patience=self.patience,
             stairs=tuple((start * epoch, rate) for start, rate in self.rates),
         )
+
+    def shortened(self, steps: int) -> CaddmRecipe:
+        """Return the recipe of a trial: one epoch of so many steps at most."""
+        least = self.epochs * self.epoch_steps or steps
+        return replace(self, epochs=1, epoch_steps=min(steps, least))
 
     @property
     def detector(self) -> str:

@@ -39,6 +39,7 @@ from styleflow.models.seeding import seed_weights
 from styleflow.training.alternate_freezing import Looks, Turns, schedule
 from styleflow.training.fakestormer_clips import ClipSettings, ClipShape, ClipSource, Pair
 from styleflow.training.loop import LoopSettings, train
+from styleflow.training.progress import telling
 from styleflow.training.styleflow_live import fit_calibration
 
 _TOKEN_SPREAD = 0.02  # of tokens and places at first, as vision transformers are begun
@@ -234,7 +235,7 @@ def run(
         recipe.loop,
         recipe.seed,
         work / "fakestormer",
-        lambda step, figures: tell(_told(step, figures)),
+        telling(tell, "fakestormer", recipe.loop),
         freezing=schedule(
             network, looks, recipe.turns, lambda n: n.startswith("backbone."), recipe.heads_first
         ),
@@ -277,26 +278,21 @@ def _held_out(
 def _checkpoint(
     recipe: FakeStormerRecipe, network: nn.Module, held_out: Sequence[Pair], videos: int
 ) -> Checkpoint:
-    calibration, status = Calibration(), TrainingStatus.UNCALIBRATED
+    calibration = Calibration()
     if held_out:
         calibration = fit_calibration(*ratings(network, held_out), recipe.prior)
-        status = TrainingStatus.TRAINED
     return Checkpoint(
         kind=recipe.detector,
         version=f"own-{recipe.loop.steps}",
         dimensions=recipe.dimensions,
         tensors={name: tensor.cpu() for name, tensor in network.state_dict().items()},
         calibration=calibration,
-        status=status,
+        status=TrainingStatus.after_training(calibrated=calibration.fitted),
         provenance=(
             f"Trained with this project on {videos} real videos; every fake was a pseudo-fake. "
             f"Not the authors' weights. Seed {recipe.seed}, {recipe.loop.steps} steps."
         ),
     )
-
-
-def _told(step: int, figures: Mapping[str, float]) -> str:
-    return f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
 
 
 def _crops(pairs: Sequence[Pair]) -> Tensor:

@@ -27,9 +27,10 @@ from styleflow.training.styleflow_stage2 import StyleFlowRecipe
 Tell = Callable[[str], None]
 """Told in a few words what is being done."""
 
-Run = Callable[[Any, Sequence[Video], Sequence[Video], Path, Tell], Path]
+Run = Callable[[Any, Sequence[Video], Sequence[Video], Path, Tell, str], Path]
 """Trains by a recipe on videos, validates on others, keeps everything in a folder from which an
-interrupted run goes on, and returns the checkpoint that it wrote there."""
+interrupted run goes on, and returns the checkpoint that it wrote there. Last comes the device that
+computes: cpu, cuda or cuda:N."""
 
 DEFAULT = "styleflow-live"
 

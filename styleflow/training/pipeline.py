@@ -168,7 +168,7 @@ class Workshop:
             dimensions=self.recipe.dimensions,
             tensors=network.state_dict(),
             calibration=calibration,
-            status=TrainingStatus.EXPERIMENTAL,
+            status=_status(calibrated=calibration.fitted),
             provenance=(
                 f"Trained by this project on {len(self.training)} real clips of "
                 f"{len(groups_of(self.training))} groups and {len(self.stills)} stills; every fake "
@@ -379,3 +379,8 @@ def _write_stills(listing: Sequence[tuple[Path, str]], finder: FaceFinder, kept:
             meshes.append(face.mesh.astype(np.float32))
     kept.parent.mkdir(parents=True, exist_ok=True)
     np.savez(kept, images=np.stack(images), meshes=np.stack(meshes))
+
+
+def _status(*, calibrated: bool) -> TrainingStatus:
+    """Return what a checkpoint of this recipe may call itself: nobody has shown more yet."""
+    return TrainingStatus.EXPERIMENTAL if calibrated else TrainingStatus.UNCALIBRATED

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -105,8 +105,19 @@ def recipe_as(kind: type[Recipe], document: object, path: Path) -> Recipe:
         raise RecipeInvalid(path, f"{where}: {first['msg']}") from error
 
 
+@runtime_checkable
+class Shortens(Protocol):
+    """A recipe whose stages are not all plain `LoopSettings`, so that it knows best."""
+
+    def shortened(self, steps: int) -> Self:
+        """Return it for a trial of so many steps at most."""
+        ...
+
+
 def shortened(recipe: Recipe, steps: int) -> Recipe:
     """Return a recipe for a trial: no stage of it takes more than so many steps."""
+    if isinstance(recipe, Shortens):
+        return recipe.shortened(steps)
     assert is_dataclass(recipe)
     stages = {
         name: replace(value, steps=min(value.steps, steps))

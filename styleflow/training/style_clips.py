@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from styleflow.importing import load_styleflow_part
 from styleflow.models.psp import PspDims, PspEncoder
 from styleflow.models.style_levels import StyleLevels
 from styleflow.training.batches import random_wear
-from styleflow.training.loop import Observer
 
 Tell = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -120,7 +119,7 @@ def latent_cache(
     return LatentCache(work / "latents", psp, levels, cutting, alter, ALTERING)
 
 
-def load_psp(path: Path, device: str) -> PspEncoder:
+def load_psp(path: Path, device: torch.device | str) -> PspEncoder:
     """Return the style encoder of the authors' file, in evaluation and held still.
 
     Raises:
@@ -132,15 +131,6 @@ def load_psp(path: Path, device: str) -> PspEncoder:
         psp = PspEncoder(ported.dims)
     psp.load_state_dict(ported.tensors, assign=True)
     return psp.eval().requires_grad_(requires_grad=False).to(device)
-
-
-def telling(stage: str, tell: Tell) -> Observer:
-    """Return what tells every row of a stage's log."""
-
-    def observe(step: int, figures: Mapping[str, float]) -> None:
-        tell(f"{stage} {step}: " + ", ".join(f"{n} {v:.4g}" for n, v in figures.items()))
-
-    return observe
 
 
 @torch.inference_mode()

@@ -30,7 +30,8 @@ from styleflow.data.video import Video
 from styleflow.evaluation.metrics import auc
 from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
 from styleflow.models.style_levels import StyleLevels
-from styleflow.training.loop import Freezing, LoopSettings, train
+from styleflow.training.loop import LoopSettings, train
+from styleflow.training.progress import telling
 from styleflow.training.style_clips import (
     Clip,
     ClipPool,
@@ -39,7 +40,6 @@ from styleflow.training.style_clips import (
     latent_cache,
     load_psp,
     rate_videos,
-    telling,
 )
 
 FILE = "stylegru.pth"
@@ -63,7 +63,6 @@ class StyleGruRecipe:
         triplets: triplets per batch.
         margin: by how much an anchor's other label shall lie further away.
         loop: how it is trained. Released: Adam at a constant 5e-4, 100 epochs of 390 batches.
-        device: what computes.
         held_out: people whose videos are never trained on; they validate.
         prepare: what is kept of every video.
 
@@ -80,7 +79,6 @@ class StyleGruRecipe:
     triplets: int = 128
     margin: float = 1.0
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(39_000, 5e-4))
-    device: str = "cpu"
     held_out: tuple[str, ...] = ()
     prepare: PrepareSettings = field(default_factory=PrepareSettings)
 
@@ -164,8 +162,7 @@ def run(
     validation: Sequence[Video],
     work: Path,
     tell: Tell,
-    *,
-    freezing: Freezing | None = None,
+    device: torch.device | str = "cpu",
 ) -> Path:
     """Train StyleGRU, or go on where a run was interrupted, and return the file of its weights.
 
@@ -177,13 +174,13 @@ def run(
         validation: videos of both labels, of other people.
         work: folder of results.
         tell: told what is being done.
-        freezing: which parameters hold still when.
+        device: what computes.
 
     Raises:
         CheckpointInvalid: the style encoder's weights cannot be used.
         LabelsMissing: videos of one label only.
     """
-    psp = load_psp(recipe.psp, recipe.device)
+    psp = load_psp(recipe.psp, device)
     levels = StyleLevels(recipe.levels)
     cache = latent_cache(work, psp, levels, recipe.clips)
     pool = ClipPool(gather(cache, training, tell))
@@ -197,15 +194,14 @@ def run(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = StyleGRU(dims)
-    task = StyleGruTask(network.to(recipe.device), pool, held_out, recipe.triplets, recipe.margin)
+    task = StyleGruTask(network.to(device), pool, held_out, recipe.triplets, recipe.margin)
 
     trained = train(
         task,
         recipe.loop,
         recipe.seed,
         work / "stylegru",
-        telling("stylegru", tell),
-        freezing=freezing,
+        telling(tell, "stylegru", recipe.loop),
     )
     return write(trained, recipe.loop.steps, work / FILE)
 

@@ -172,12 +172,18 @@ def fit_calibration(labels: ArrayLike, logits: ArrayLike, prior: float = 0.5) ->
         labels: 0 or 1.
         logits: ratings of clips that were not trained on.
         prior: share of fakes among the faces that will be watched.
+
+    Returns:
+        The calibration; one that is not `fitted` where there is nothing to fit it to: ratings of
+        one label, all the same, or not all numbers.
     """
     y, raw = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
     # Newton's steps overshoot when logits are large, so it sees them at a common size.
     centre, size = float(raw.mean()), max(float(raw.std()), 1e-9)
     x = (raw - centre) / size
     weight = np.where(y > 0.5, 0.5 / max(y.sum(), 1), 0.5 / max((1 - y).sum(), 1))
+    if len(np.unique(y > 0.5)) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
+        return Calibration()
     # With so few clips nothing is certain: Platt's targets, alike for both labels.
     doubt = 1 / (len(y) / 2 + 2)
     target = np.where(y > 0.5, 1 - doubt, doubt)

@@ -10,7 +10,7 @@ while the head is still guessing. Then all of it, more slowly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Literal
@@ -39,8 +39,10 @@ from styleflow.models.psp import PspEncoder
 from styleflow.models.style_gru import StyleGruDims, style_flow
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import StyleFlow, StyleFlowDims, StyleFlowTrunk
-from styleflow.training.loop import Freezing, LoopSettings, train
+from styleflow.training.alternate_freezing import Looks, Turns, schedule
+from styleflow.training.loop import LoopSettings, train
 from styleflow.training.losses import smoothed_bce
+from styleflow.training.progress import telling
 from styleflow.training.style_clips import (
     Clip,
     ClipPool,
@@ -49,7 +51,6 @@ from styleflow.training.style_clips import (
     latent_cache,
     load_psp,
     rate_videos,
-    telling,
 )
 from styleflow.training.styleflow_live import fit_calibration
 
@@ -77,7 +78,8 @@ class StyleFlowRecipe:
         head_alone: how the head is trained while the content branch holds still; 0 steps leave it
             out.
         together: how both are trained then.
-        device: what computes.
+        turns: how weights of time and of space take turns meanwhile, as in AltFreezing; both
+            always learn when null.
         held_out: people whose videos are never trained on; they validate.
         prepare: what is kept of every video.
 
@@ -100,7 +102,7 @@ class StyleFlowRecipe:
     smoothing: float = 0.05
     head_alone: LoopSettings = field(default_factory=lambda: LoopSettings(2_000, 1e-4))
     together: LoopSettings = field(default_factory=lambda: LoopSettings(20_000, 2e-5))
-    device: str = "cpu"
+    turns: Turns | None = None
     held_out: tuple[str, ...] = ()
     prepare: PrepareSettings = field(default_factory=PrepareSettings)
 
@@ -181,8 +183,7 @@ def run(
     validation: Sequence[Video],
     work: Path,
     tell: Tell,
-    *,
-    freezing: Freezing | None = None,
+    device: torch.device | str = "cpu",
 ) -> Path:
     """Train stage 2, or go on where a run was interrupted, and return the detector's checkpoint.
 
@@ -192,13 +193,13 @@ def run(
         validation: videos of both labels, of other people; they also calibrate.
         work: folder of results.
         tell: told what is being done.
-        freezing: which parameters hold still when, once the head has been trained alone.
+        device: what computes.
 
     Raises:
         CheckpointInvalid: a file of weights cannot be used, or they do not fit each other.
         LabelsMissing: videos of one label only.
     """
-    psp = load_psp(recipe.psp, recipe.device)
+    psp = load_psp(recipe.psp, device)
     whole = assembled(recipe, psp)
     cache = latent_cache(work, psp, whole.dims.levels, recipe.clips)
     pool = ClipPool(gather(cache, training, tell))
@@ -206,12 +207,17 @@ def run(
     trunk = [n for n, _ in whole.resnet.named_parameters() if not n.startswith("head.")]
     for part, settings, still in (
         ("head_alone", recipe.head_alone, lambda step: trunk),
-        ("together", recipe.together, freezing),
+        ("together", recipe.together, schedule(whole.resnet, looking(whole.resnet), recipe.turns)),
     ):
         if settings.steps:
             task = StageTwoTask(whole, pool, held_out, recipe.batch, recipe.smoothing)
             trained = train(
-                task, settings, recipe.seed, work / part, telling(part, tell), freezing=still
+                task,
+                settings,
+                recipe.seed,
+                work / part,
+                telling(tell, part, settings),
+                freezing=still,
             )
             whole.resnet.load_state_dict(trained.state_dict())
     task = StageTwoTask(whole, pool, held_out, recipe.batch, recipe.smoothing)
@@ -222,7 +228,7 @@ def run(
         dimensions=whole.dims,
         tensors={name: tensor.cpu() for name, tensor in whole.state_dict().items()},
         calibration=calibration,
-        status=TrainingStatus.TRAINED,
+        status=TrainingStatus.after_training(calibrated=calibration.fitted),
         provenance=_provenance(recipe, len(pool.videos)),
     )
     out = work / f"{styleflow_stream.NAME}.safetensors"
@@ -230,8 +236,30 @@ def run(
     return out
 
 
+def looking(trunk: StyleFlowTrunk) -> Callable[[str], Looks]:
+    """Return what says of a parameter's name what it looks along.
+
+    Along time look the convolutions of the content branch that are longer than one frame, and
+    within frames its others. Normalisations and head always learn.
+
+    Departs: AltFreezing's network has kernels wider than a pixel, FTCN's has none; what looks
+        within a frame here mixes the channels of each place.
+    """
+
+    def looks(name: str) -> Looks:
+        kernel = shapes[name][2:]
+        if name.startswith("head.") or len(kernel) != 3:
+            return Looks.NEITHER
+        return Looks.TIME if kernel[0] > 1 else Looks.SPACE
+
+    shapes = {name: parameter.shape for name, parameter in trunk.named_parameters()}
+    return looks
+
+
 def assembled(recipe: StyleFlowRecipe, psp: PspEncoder) -> StyleFlow:
     """Return the detector before stage 2: encoder and StyleGRU as given, the rest as it starts.
+
+    It is where the encoder is.
 
     Raises:
         CheckpointInvalid: a file cannot be used, or the parts do not fit each other.
@@ -250,7 +278,7 @@ def assembled(recipe: StyleFlowRecipe, psp: PspEncoder) -> StyleFlow:
     if start is not None:
         tensors = {n.removeprefix("resnet."): t for n, t in start.tensors.items()}
         trunk.load_state_dict(tensors, strict=False)
-    return whole.to(recipe.device)
+    return whole.to(next(psp.parameters()).device)
 
 
 def _dims(

@@ -67,6 +67,12 @@ def released_order(box: Box) -> list[int]:
     return [top, left, bottom, right]
 
 
+def extent(mask: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Return the first and last column, and the first and last row, of what a mask covers."""
+    y, x = np.nonzero(mask)
+    return int(x.min()), int(x.max()), int(y.min()), int(y.max())
+
+
 def worst(got: NDArray[Any], background: NDArray[Any], difference: NDArray[Any]) -> int:
     """Return how far a picture is from one stored as its difference from a background."""
     return int(np.abs(got.astype(int) - background.astype(int) - difference).max())
@@ -76,6 +82,9 @@ def test_hull_mask_and_its_soft_edge(stored: Stored) -> None:
     mask = hull_mask(stored["landmarks"], (288, 240))
     inside = np.unpackbits(stored["global_mask_bits"]).reshape(288, 240)
     assert int(((mask > 0) != inside).sum()) <= 10
+    x, y = np.rint(stored["hull_points"]).astype(int).T
+    assert (mask[y, x] > 0).all()
+    assert (x.min(), x.max(), y.min(), y.max()) == extent(mask)
     soft = np.abs(softened(mask) - stored["global_mask_blur"].reshape(288, 240))
     assert soft.max() <= 1
 

@@ -103,6 +103,11 @@ def test_temporal_targets(stored: dict[str, NDArray[Any]]) -> None:
     clip = stored["targets_f"]
     assert np.abs(fake_targets(clip, None, RELEASED).temporal - stored["heatmap_f"]).max() <= 1e-5
     assert np.abs(real_targets(clip, RELEASED).temporal - stored["heatmap_r"]).max() <= 1e-5
+    mean, spread = stored["d_mean_std"]
+    change = fake_targets(clip, None, RELEASED).temporal * spread + mean
+    assert np.abs(change[0]).max() <= 1e-4  # nothing changes before the first frame
+    assert np.abs(change - np.rint(change)).max() <= 1e-3
+    assert (change[1:].mean(), change[1:].std()) == pytest.approx((mean, spread), rel=1e-5)
     still = fake_targets(np.zeros_like(clip), None, RELEASED)
     assert np.array_equal(still.temporal, stored["heatmap_allzero"])
 

@@ -21,7 +21,14 @@ from styleflow.models.fakestormer import (
     Tokens,
     head_volume,
 )
-from tests.parity.fill import REFERENCE, filled_state, reference, uniform_input
+from tests.parity.fill import (
+    REFERENCE,
+    filled_state,
+    named_values,
+    reference,
+    reference_shapes,
+    uniform_input,
+)
 
 CONFIGS = {
     "base_c23": FakeStormerDims(),
@@ -111,6 +118,19 @@ def test_input_of_the_fixtures() -> None:
     x = clips("base_c23", 1)
     got = torch.stack([x.mean(), x.std(), x.flatten()[0], x.flatten()[-1]])
     assert apart(got, stored["input_stats"]) <= INSIDE
+
+
+def test_weights_of_the_fixtures() -> None:
+    """What the fill rule makes of two names is what the stored outputs were made with."""
+    stored = reference("fakestormer", "parity_model_base_c23.npz")
+    shapes = reference_shapes("fakestormer", "base_c23")
+    for name, probe in (
+        ("backbone.blocks.0.attn.qkv.weight", stored["fill_probe_qkv0"]),
+        ("backbone.pos_embed", stored["fill_probe_pos"]),
+    ):
+        made = named_values(name, shapes[name])
+        rows = made.reshape(-1, made.shape[-1])[: len(probe), : probe.shape[1]]
+        assert np.abs(rows - probe).max() <= 1e-7
 
 
 @pytest.mark.slow

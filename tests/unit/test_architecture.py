@@ -87,7 +87,7 @@ def test_styleflow_layers(level: int) -> None:
 
 MIDDLE = ("perception", "engine", "device", "ingest", "publish")
 BASE = ("clock", "events", "mailbox", "errors", "problems", "streams", "analysis", "calls")
-TOP = ("batcher", "pipeline", "replay", "supervisor", "switchboard")
+TOP = ("batcher", "files", "pipeline", "replay", "supervisor", "switchboard", "telemetry")
 
 
 @pytest.mark.parametrize("part", MIDDLE)
@@ -147,6 +147,7 @@ STARTS = (
 )
 MAY_START = {
     "stream.supervisor": "runs the analyzer",
+    "stream.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
     "web.predict": "one worker thread at a time behind a bounded queue",
     "styleflow.data.parallel": "processes that prepare videos, for as long as a command runs",

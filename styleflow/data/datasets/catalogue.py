@@ -78,15 +78,51 @@ DATASETS: Mapping[str, Dataset] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a data set is.
+
+    Attributes:
+        folder: where its files are; they are named from here.
+        dataset: its name in `DATASETS`; None when a manifest lists it.
+        manifest: that manifest; None when the data set has a name.
+    """
+
+    folder: Path
+    dataset: str | None = None
+    manifest: Path | None = None
+
+    def read(self) -> Index:
+        """Return the index of what is there.
+
+        Raises:
+            DatasetUnusable: the folder holds nothing of the data set.
+        """
+        if self.manifest is not None:
+            return read_manifest(self.manifest)
+        assert self.dataset is not None
+        return DATASETS[self.dataset].read(self.folder)
+
+
 def open_dataset(place: str) -> Index:
-    """Return the index of a data set.
+    """Return the index of a data set; `place_of` says how it is written.
+
+    Raises:
+        DatasetUnknown: no data set has the name.
+        DatasetUnusable: the folder or manifest is not there, or holds nothing of the data set.
+    """
+    return place_of(place).read()
+
+
+def place_of(place: str) -> Place:
+    """Return where a data set is.
 
     Args:
         place: `NAME=FOLDER` with a name of `DATASETS`, or the path of a manifest or of its folder.
 
     Raises:
         DatasetUnknown: no data set has the name.
-        DatasetUnusable: the folder or manifest is not there, or holds nothing of the data set.
+        DatasetUnusable: the folder or manifest is not there.
     """
     name, equals, folder = place.partition("=")
     if equals and not Path(place).exists():
@@ -94,8 +130,9 @@ def open_dataset(place: str) -> Index:
             raise DatasetUnknown(name, ("manifest.csv", *DATASETS))
         if not Path(folder).is_dir():
             raise DatasetUnusable(Path(folder), f"is no folder; {DATASETS[name].folder} belong in")
-        return DATASETS[name].read(Path(folder))
-    return read_manifest(manifest_of(Path(place)))
+        return Place(Path(folder), dataset=name)
+    manifest = manifest_of(Path(place))
+    return Place(manifest.parent, manifest=manifest)
 
 
 def manifest_of(path: Path) -> Path:

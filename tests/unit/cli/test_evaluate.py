@@ -61,9 +61,9 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "pipeline", pipeline)
 
 
-def evaluate(manifest: Path, out: Path, *more: str) -> Any:
+def evaluate(place: Path | str, out: Path, *more: str) -> Any:
     quick = ["--no-offline", "--rounds", "10"]
-    arguments = ["evaluate", str(manifest), "--out", str(out), *quick, *more]
+    arguments = ["evaluate", str(place), "--out", str(out), *quick, *more]
     return RUNNER.invoke(app, arguments)
 
 
@@ -205,10 +205,64 @@ def test_a_fault_is_one_line_that_says_what_to_change(
     assert said in result.stderr
 
 
-def test_a_manifest_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    result = evaluate(tmp_path / "nowhere.csv", tmp_path / "out")
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere.csv", "write NAME=FOLDER"),
+        ("celeb-df-v2=nowhere", "is no folder"),
+        ("celebs=.", "there is no data set 'celebs'"),
+    ],
+)
+def test_clips_that_are_not_there_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = evaluate(place, tmp_path / "out")
     assert result.exit_code == Exit.ERROR
+    assert said in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_folder_of_a_manifest_is_the_manifest(clips: Path, tmp_path: Path) -> None:
+    """A run that was begun with one goes on with the other: nothing is looked at twice."""
+    assert evaluate(clips.parent, tmp_path).exit_code == Exit.OK
+    found = metrics(tmp_path)["provenance"]
+    (tmp_path / "metrics.json").unlink()
+    records = (tmp_path / "records.jsonl").read_bytes()
+    assert evaluate(clips, tmp_path).exit_code == Exit.OK
+    again = metrics(tmp_path)["provenance"]
+    keys = ("data", "manifest", "manifest_sha256")
+    assert [again[key] for key in keys] == [found[key] for key in keys]
+    assert found["manifest"] == "manifest.csv"
+    assert (tmp_path / "records.jsonl").read_bytes() == records
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_published_data_set_is_evaluated_by_its_name(clips: Path, tmp_path: Path) -> None:
+    """Its folder needs no manifest, and what is noted of it is the same wherever it lies."""
+    folders = [tmp_path / name for name in ("here", "there")]
+    names = ("Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4")
+    for folder in folders:
+        for name, clip in zip(names, ("r1.mp4", "f1.mp4"), strict=True):
+            (folder / name).parent.mkdir(parents=True)
+            (folder / name).symlink_to(clips.parent / clip)
+        (folder / "YouTube-real").mkdir()
+        listed = "1 Celeb-real/id0_0000.mp4\n0 Celeb-synthesis/id0_id1_0000.mp4\n"
+        (folder / "List_of_testing_videos.txt").write_text(listed)
+    made = []
+    for folder in folders:
+        out = tmp_path / f"out-{folder.name}"
+        result = evaluate(f"celeb-df-v2={folder}", out, "--split", "test")
+        assert result.exit_code == Exit.OK, result.output
+        made.append(metrics(out)["provenance"])
+        records = (out / "records.jsonl").read_text()
+        assert all(name in records for name in names)
+    assert made[0]["data"] == made[0]["manifest"] == "celeb-df-v2"
+    assert made[0]["manifest_sha256"] == made[1]["manifest_sha256"]
+    assert len(made[0]["manifest_sha256"]) == 64
+    wrong = evaluate(f"celeb-df-v2={folders[0]}", tmp_path / "other")
+    assert "its splits: test" in " ".join(wrong.stderr.split())
 
 
 @pytest.mark.usefixtures("toy")

@@ -58,7 +58,9 @@ class _Brightness:
         raise AssertionError("this recipe does not validate")
 
 
-def _run(recipe: _ToyRecipe, training: Any, validation: Any, work: Path, tell: Any) -> Path:
+def _run(
+    recipe: _ToyRecipe, training: Any, validation: Any, work: Path, tell: Any, device: str
+) -> Path:
     tell(f"{len(training)} to train on, {len(validation)} to validate with")
     task = _Brightness(training)
     train(task, recipe.learning, 0, work / "learning", telling(tell, "learning", recipe.learning))

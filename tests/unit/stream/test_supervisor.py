@@ -20,7 +20,6 @@ from stream.engine.plan import TrackKey
 from stream.errors import (
     OverlayUnavailable,
     Overloaded,
-    SourceError,
     SourceUrlInvalid,
     StreamExists,
     StreamUnknown,
@@ -34,7 +33,7 @@ from stream.overload import OverloadSettings
 from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
 from stream.streams import Priority, StreamSpec
-from stream.supervisor import Analyzer, AnalyzerSettings, FileAnalyzer
+from stream.supervisor import Analyzer, AnalyzerSettings
 from styleflow.faces.face import Face, Image
 from styleflow.overlay import Patch, PointsAt
 from tests.support.media import encode, moving_pictures
@@ -362,29 +361,6 @@ async def test_a_broken_accelerator_shows_even_where_faces_are_found(clip: Path)
         assert "restart" in analyzer.health().details["device"]
 
 
-async def test_files_are_analyzed_one_by_one(clip: Path, tmp_path: Path) -> None:
-    desk = FileAnalyzer(lambda name: toy_pipeline(), ("styleflow-live",), EAGER)
-    first, second = await asyncio.gather(
-        desk(clip, shown="one.mp4", detector=None), desk(clip, shown="two.mp4", detector=None)
-    )
-    assert (first.source, second.source) == ("one.mp4", "two.mp4")
-    assert first.score == second.score
-    with pytest.raises(DetectorUnknown):
-        await desk(clip, shown="x", detector="oracle")
-    with pytest.raises(SourceError):
-        await desk(tmp_path / "nowhere.mp4", shown="x", detector=None)
-
-
-async def test_cancelling_an_analysis_frees_the_desk(clip: Path) -> None:
-    desk = FileAnalyzer(lambda name: toy_pipeline(), ("styleflow-live",), EAGER)
-    running = asyncio.create_task(desk(clip, shown="x", detector=None))
-    await asyncio.sleep(0)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert (await desk(clip, shown="y", detector=None)).source == "y"
-
-
 async def test_two_detectors_score_one_stream_live(clip: Path) -> None:
     """Each has its newest score, in the status as on the wire; the face ends for both."""
     names = {"styleflow-live", "caddm-resnet34"}
@@ -450,20 +426,3 @@ async def test_what_a_detector_points_at_is_asked_only_while_somebody_looks(clip
             latency = {"segment": "packet_to_score", **whose}
             assert registry.get_sample_value("styleflow_slots", whose) == 8
             assert registry.get_sample_value("styleflow_score_latency_seconds_count", latency)
-
-
-async def test_a_file_is_analyzed_by_the_detector_that_was_asked_for(clip: Path) -> None:
-    """Each detector's pipeline is made once, at its first call."""
-    made: list[str] = []
-
-    def pipeline(name: str) -> Pipeline:
-        made.append(name)
-        return toy_pipeline_of(name)
-
-    desk = FileAnalyzer(pipeline, ("styleflow-live", "caddm-resnet34"), EAGER)
-    for asked in (None, "caddm-resnet34", "caddm-resnet34", "styleflow-live"):
-        analysis = await desk(clip, shown="disc.mp4", detector=asked)
-        assert analysis.model.name == (asked or "styleflow-live")
-    assert made == ["styleflow-live", "caddm-resnet34"]
-    with pytest.raises(DetectorUnknown, match="caddm-resnet34"):
-        await desk(clip, shown="disc.mp4", detector="fakestormer-c23")

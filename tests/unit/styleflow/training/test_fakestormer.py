@@ -181,7 +181,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
         pass
 
     def interrupt(words):
-        if words.startswith("step 4"):
+        if words.startswith("fakestormer 4"):
             raise Interrupted
 
     with pytest.raises(Interrupted):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from styleflow.errors import RecipeInvalid
+from styleflow.training.caddm_recipe import CaddmRecipe
 from styleflow.training.methods import read_recipe
 from styleflow.training.recipe import StyleFlowLiveRecipe, shortened
 
@@ -59,3 +60,11 @@ def test_a_trial_cuts_every_stage_and_nothing_else():
     assert trial.fusion == recipe.fusion  # shorter already
     assert trial.style.learning_rate == recipe.style.learning_rate
     assert trial.counts == recipe.counts
+
+
+@pytest.mark.parametrize(("epochs", "epoch_steps", "steps"), [(200, 0, 7), (3, 4, 7), (3, 2, 6)])
+def test_a_trial_of_epochs_is_one_short_one(epochs, epoch_steps, steps):
+    """CADDM counts in epochs; they are cut like any stage's steps."""
+    trial = shortened(CaddmRecipe(epochs=epochs, epoch_steps=epoch_steps), 7)
+    settings = trial.settings(10_000, validates=True)
+    assert settings.steps == settings.validate_every == steps

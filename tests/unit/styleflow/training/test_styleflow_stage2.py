@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,17 @@ from styleflow.models.cnn3d import ContentDims
 from styleflow.models.style_gru import StyleGRU, StyleGruDims
 from styleflow.models.style_levels import StyleLevels
 from styleflow.models.styleflow import Ftcn, StyleFlow, StyleFlowDims
+from styleflow.training.alternate_freezing import Looks, Turns
 from styleflow.training.loop import LoopSettings, read_log
 from styleflow.training.style_clips import ClipPool, gather, load_psp
 from styleflow.training.style_gru import FILE, StyleGruRecipe, write
-from styleflow.training.styleflow_stage2 import StageTwoTask, StyleFlowRecipe, assembled, run
+from styleflow.training.styleflow_stage2 import (
+    StageTwoTask,
+    StyleFlowRecipe,
+    assembled,
+    looking,
+    run,
+)
 from tests.support.style_videos import PSP_DIMS, drawn, psp_file, toy_psp
 
 CONFIGS = Path(__file__).parents[4] / "configs" / "train"
@@ -143,22 +151,42 @@ def test_style_is_held_still_and_content_moves(tmp_path: Path) -> None:
     assert moved["together"] == {f"resnet.{part}" for part in ("s1", "s2", "s3", "s4", "head")}
 
 
-def test_a_freezing_holds_still_what_it_names(tmp_path: Path) -> None:
-    """Room for alternate freezing: the callable is asked at every step of the second part."""
-    asked = replace(recipe(tmp_path), head_alone=replace(ALONE, steps=0))
-    names = [n for n, _ in assembled(asked, load_psp(asked.psp, "cpu")).resnet.named_parameters()]
-    steps: list[int] = []
+def test_time_and_space_take_turns(tmp_path: Path) -> None:
+    """One step each: the first is time's, the second is space's; the rest learns in both."""
+    once = replace(TOGETHER, steps=1, average=0.0, validate_every=0)
+    asked = replace(
+        recipe(tmp_path), head_alone=replace(ALONE, steps=0), together=once, turns=Turns(1, 1)
+    )
+    trunk = assembled(asked, load_psp(asked.psp, "cpu")).resnet
+    looks = looking(trunk)
+    before = dict(trunk.state_dict())
+    states = [before]
+    for steps in (1, 2):
+        longer = replace(asked, together=replace(once, steps=steps, schedule="constant"))
+        work = tmp_path / str(steps)
+        work.mkdir()
+        path = run(longer, TRAINING, HELD_OUT, work, lambda text: None)
+        tensors = importing.weights([path], "styleflow").tensors
+        states.append({name: tensors[f"resnet.{name}"] for name in before})
+    names = [name for name, _ in trunk.named_parameters()]
+    for (old, new), turn in zip(pairwise(states), (Looks.TIME, Looks.SPACE), strict=True):
+        moved = {looks(n) for n in names if not torch.equal(old[n], new[n])}
+        assert moved == {turn, Looks.NEITHER}
 
-    def freezing(step: int) -> list[str]:
-        steps.append(step)
-        return [name for name in names if name.startswith("s1.")]
 
-    path = run(asked, TRAINING, HELD_OUT, tmp_path, lambda text: None, freezing=freezing)
-    before = assembled(asked, load_psp(asked.psp, "cpu")).state_dict()
-    tensors = importing.weights([path], "styleflow").tensors
-    assert steps == list(range(8))
-    stem = [f"resnet.{name}" for name in names if name.startswith("s1.")]
-    assert all(torch.equal(before[name], tensors[name]) for name in stem)
+def test_what_the_content_branch_looks_along(tmp_path: Path) -> None:
+    """Kernels of several frames look along time; which ones those are is FTCN's design."""
+    asked = recipe(tmp_path)
+    assert asked.turns is None
+    trunk = assembled(asked, load_psp(asked.psp, "cpu")).resnet
+    looks = looking(trunk)
+    along: dict[Looks, set[tuple[int, bool]]] = {}
+    for name, parameter in trunk.named_parameters():
+        along.setdefault(looks(name), set()).add((parameter.ndim, name.startswith("head.")))
+        if looks(name) is Looks.TIME:
+            assert parameter.shape[2] > 1
+    assert along[Looks.TIME] == along[Looks.SPACE] == {(5, False)}
+    assert {head for _, head in along[Looks.NEITHER]} == {True, False}
 
 
 def test_the_loss_is_that_of_the_whole_detector_on_the_same_clips(tmp_path: Path) -> None:
