@@ -21,6 +21,7 @@ from av.video.reformatter import ColorRange
 
 from stream.errors import SourceError
 from stream.events import ReasonCode
+from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
 from styleflow.faces.face import Image
 
@@ -49,6 +50,7 @@ class Picture:
         damaged: the decoder refused something since the previous picture.
         corrupt: a part of it was lost, or the decoder says that it is damaged.
         arrived: monotonic arrival of its packet.
+        count: what the stream's own numbering says about what came before its packet.
     """
 
     pts: int | None
@@ -59,6 +61,7 @@ class Picture:
     damaged: bool
     corrupt: bool
     arrived: float
+    count: Count
     _frame: VideoFrame
     _quarter_turns: int
 
@@ -87,6 +90,7 @@ class Decoder:
         self._damaged = False
         self._time_base = Fraction(1)
         self._arrived = 0.0
+        self._numbers = FrameNumbers() if format.codec == "h264" else None
         try:
             context = av.CodecContext.create(format.codec, "r")
         except (av.error.FFmpegError, ValueError):
@@ -116,7 +120,7 @@ class Decoder:
         unit.pts = packet.pts
         unit.dts = packet.dts
         unit.time_base = packet.time_base
-        unit.opaque = packet
+        unit.opaque = (packet, Count() if self._numbers is None else self._numbers.take(packet))
         try:
             frames: Iterable[VideoFrame] = self._context.decode(unit)
         except (av.error.FFmpegError, ValueError) as error:
@@ -144,7 +148,7 @@ class Decoder:
 
     def _picture(self, frame: VideoFrame) -> Picture:
         damaged, self._damaged = self._damaged, False
-        packet = frame.opaque if isinstance(frame.opaque, Packet) else None
+        packet, count = frame.opaque if isinstance(frame.opaque, tuple) else (None, Count())
         return Picture(
             pts=frame.pts,
             time_base=self._time_base,
@@ -154,6 +158,7 @@ class Decoder:
             damaged=damaged,
             corrupt=frame.is_corrupt or (packet is not None and packet.lossy),
             arrived=self._arrived if packet is None else packet.arrived,
+            count=count,
             _frame=frame,
             _quarter_turns=self.format.quarter_turns,
         )

@@ -10,6 +10,7 @@ also tells it to stop, and a blocked network read ends by its own deadline.
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from stream.events import EpochCause, EpochStarted, Frame, ReasonCode, StreamCha
 from stream.ingest.backoff import Backoff
 from stream.ingest.connection import Changes, Connection
 from stream.ingest.decode import Decoder, Picture
+from stream.ingest.file import FileSource
 from stream.ingest.open import OpenSource, open_source
 from stream.ingest.packets import PacketLog, PacketLogCounters
 from stream.ingest.source import CallingSource, Packet, Source, SourceSettings
@@ -121,6 +123,7 @@ class Ingest:
         self._max_pixels = max_pixels
         self._link_loss = link_loss or _no_loss
         self._source: Source | None = None
+        self._whole = False
         self._closed = False
         self._tally = _Tally()
         self._discarded: Counter[Discard] = Counter()
@@ -193,6 +196,7 @@ class Ingest:
         except SourceUrlInvalid as error:
             return SourceError(ReasonCode.NOT_FOUND, error.reason)
         self._source = source
+        self._whole = isinstance(source, FileSource)  # nothing is lost on the way out of a file
         told = isinstance(source, CallingSource) and source.losses_are_told
         self._timeline.reconnected(losses_are_told=told)
         try:
@@ -273,6 +277,8 @@ class Ingest:
             keyframe=picture.keyframe,
             damaged=picture.damaged,
             corrupt=picture.corrupt,
+            broken=picture.count.broken,
+            vouched=sys.maxsize if self._whole else picture.count.up_to,
         )
         moment = self._timeline.place(stamp)
         self._count(moment)

@@ -5,6 +5,11 @@ contaminated. The decoder does not say so itself: FFmpeg conceals what it misses
 so a loss is judged from the hole that it leaves between two PTS. The declared frame rate is never
 used, because cameras lie about it: the usual distance between pictures is measured.
 
+But a sender may also leave pictures out before it encodes: a webcam in the dark, a phone's film.
+Where a loss would show otherwise, a hole is taken for that, up to a stated length: nothing is lost
+on the way out of a file, and H.264 counts its own pictures. What such a source lacks shows in
+`source_fps`.
+
 A caller is another matter. Its pictures come with word of every loss, and a browser that has no
 time or no bandwidth skips pictures and sends smaller ones. So a caller's holes are no losses, and
 a picture of another size but the same shape goes on in the same epoch: perception maps what it
@@ -79,6 +84,8 @@ class Stamp:
         keyframe: decodable on its own.
         damaged: the decoder reported an error since the previous picture.
         corrupt: this very picture is damaged, keyframe or not.
+        broken: a picture that this one builds on is known to be missing.
+        vouched: a hole of fewer pictures than this before it is no loss; 0 when every hole is one.
     """
 
     pts: int | None
@@ -88,6 +95,8 @@ class Stamp:
     keyframe: bool
     damaged: bool = False
     corrupt: bool = False
+    broken: bool = False
+    vouched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +168,11 @@ class Timeline:
             self._note(stamp)
             return Discard.OUT_OF_ORDER
         self._behind = 0
-        missing = 0 if self._told else self._missing(pts - self._last)
+        missing = self._lost(stamp, pts - self._last)
         self._deltas.append(pts - self._last)
         self._last = pts
-        if missing or (not self._told and self._began_with_gap()):
+        unvouched = not self._told and not stamp.vouched
+        if missing or stamp.broken or (unvouched and self._began_with_gap()):
             self._damage = Damage.GAP
         self._note(stamp)
         at = float((pts - self._origin) * stamp.time_base)
@@ -197,6 +207,8 @@ class Timeline:
         self._recent = deque([pts], maxlen=RECENT_PTS)
         if cause is not EpochCause.CONNECTED and not self._told:
             self._damage = self._damage or Damage.GAP
+        if stamp.broken:
+            self._damage = Damage.GAP
         self._note(stamp)
 
     def _note(self, stamp: Stamp) -> None:
@@ -218,6 +230,11 @@ class Timeline:
             return 0
         ordered = sorted(self._deltas)
         return ordered[3 * (len(ordered) - 1) // 4]
+
+    def _lost(self, stamp: Stamp, delta: int) -> int:
+        """Return how many pictures were lost, as far as holes tell, right before this one."""
+        missing = 0 if self._told else self._missing(delta)
+        return 0 if missing < stamp.vouched and not stamp.broken else missing
 
     def _missing(self, delta: int) -> int:
         """Return how many pictures are missing before one that comes `delta` after the last."""

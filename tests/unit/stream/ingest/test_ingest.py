@@ -198,6 +198,27 @@ def test_frames_after_a_loss_are_contaminated_until_a_keyframe(tmp_path: Path) -
     assert (counters.missing, counters.contaminated) == (2, {Damage.GAP: 18})
 
 
+SKIPPING = [n for n in range(80) if n % 10 != 5]
+
+
+def test_a_film_that_skips_pictures_has_lost_nothing(tmp_path: Path) -> None:
+    """Symptom: 98 % of the ratings of a film of varying rate abstained for packet loss."""
+    run = Run(of_file(encode(tmp_path / "a.mp4", moving_pictures(72), stamps=SKIPPING))).run()
+    assert run.ingest.counters.missing == 0
+    assert len(run.frames) == 72
+    assert not any(f.contaminated for f in run.frames)
+    assert run.frames[-1].source_fps < 23.5
+
+
+def test_a_camera_that_skips_pictures_has_lost_nothing(tmp_path: Path) -> None:
+    """The stream's own count of pictures shows no loss, so the holes are the camera's habit."""
+    path = encode(tmp_path / "a.mp4", moving_pictures(72), stamps=SKIPPING)
+    script = Script((packets_of(path), SourceError(ReasonCode.AUTH, "")))
+    run = Run(CAMERA, script, for_s=1.0).run()
+    assert len(run.frames) == 72
+    assert not any(f.contaminated for f in run.frames)
+
+
 def test_another_size_mid_stream_begins_an_epoch(tmp_path: Path) -> None:
     small = packets_of(encode(tmp_path / "a.mp4", moving_pictures(20)))
     large = packets_of(encode(tmp_path / "b.mp4", moving_pictures(20, 320, 240)))

@@ -1,6 +1,7 @@
 """Media time comes from PTS alone, epochs begin where it breaks, and losses leave their mark."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -195,6 +196,40 @@ def test_memory_is_bounded_for_absurd_rates() -> None:
     assert isinstance(moment, Moment)
     assert moment.source_fps == pytest.approx(90_000.0)
     assert len(timeline._recent) <= 1_024
+
+
+# --- holes that mean nothing --------------------------------------------------------------------
+
+
+def test_holes_of_a_sender_that_skips_pictures_are_no_loss() -> None:
+    """A webcam in the dark: every tenth picture is missing, and nothing was lost."""
+    timeline = Timeline()
+    moments = []
+    for n in range(200):
+        if n % 10 != 7:
+            moments.append(timeline.place(replace(stamp(n * FRAME, key=n == 0), vouched=15)))
+    assert all(isinstance(m, Moment) and not m.missing and m.damage is None for m in moments)
+    assert isinstance(moments[-1], Moment)
+    assert moments[-1].source_fps == pytest.approx(22.5, abs=0.3)
+
+
+def test_a_known_loss_counts_whatever_is_vouched_for() -> None:
+    timeline = Timeline()
+    play(timeline, range(30))
+    lost = timeline.place(replace(stamp(32 * FRAME), vouched=15, broken=True))
+    later = timeline.place(replace(stamp(33 * FRAME), vouched=15))
+    assert isinstance(lost, Moment)
+    assert isinstance(later, Moment)
+    assert (lost.missing, lost.damage, later.damage) == (2, Damage.GAP, Damage.GAP)
+
+
+def test_a_hole_longer_than_is_vouched_for_is_a_loss() -> None:
+    """A number of four bits cannot tell sixteen lost pictures from none."""
+    timeline = Timeline()
+    play(timeline, range(30))
+    moment = timeline.place(replace(stamp(46 * FRAME), vouched=15))
+    assert isinstance(moment, Moment)
+    assert (moment.missing, moment.damage) == (16, Damage.GAP)
 
 
 # --- callers, who say what was lost ------------------------------------------------------------
