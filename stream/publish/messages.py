@@ -116,7 +116,8 @@ class StreamInfo:
     def notice_of(self, voice: Voice) -> str:
         """Return what must stand beside every score of a model; empty when nothing must."""
         said = notice(voice.model, demo=self.demo)
-        if voice.calibrated or voice.model.status is not TrainingStatus.TRAINED:
+        doubted = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED)
+        if voice.calibrated or voice.model.status in doubted:
             return said
         uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
         return f"{said}; {uncalibrated}" if said else uncalibrated
