@@ -98,7 +98,9 @@ def test_any_damage_is_judged(text: str) -> None:
         offer = check_offer(text)
     except (OfferInvalid, OfferRefused):
         return
-    assert ".local" not in offer.text
+    # Another attribute, such as a candidate with a typo in its name, is nobody's address.
+    candidates = [line for line in offer.text.splitlines() if line.startswith("a=candidate:")]
+    assert not any(".local" in line for line in candidates)
     complete_answer(offer.text, offer, WebRtcSettings(advertise=("203.0.113.9",)))
 
 
