@@ -160,7 +160,7 @@ def _timing(times: list[tuple[float, float]]) -> Timing:
     )
 
 
-def measure(repetitions: int) -> list[Comparison]:
+def measure(most: int) -> list[Comparison]:
     """Run every comparison, with progress on the terminal."""
     net = build(shipped())
     assert isinstance(net, StyleFlowLive)
@@ -171,6 +171,8 @@ def measure(repetitions: int) -> list[Comparison]:
     found = []
     with Progress() as progress, torch.inference_mode():
         for what, make in (("recurrent", recurrent), ("whole model", whole_model)):
+            # Whole windows of eight faces take seconds each.
+            repetitions = most if make is recurrent else max(2, most // 4)
             for tracks in BATCHES:
                 task = progress.add_task(f"{what}, {tracks} track(s)", total=repetitions + 2)
                 sides = make(net, clips[:tracks])
