@@ -34,6 +34,7 @@ from stream.ingest.source import SourceSettings
 from stream.pipeline import Pipeline
 from styleflow.calibration import Calibration
 from styleflow.clips import ClipSpec
+from styleflow.summary import Summary
 
 STREAM = "replay"
 MAX_SCORES_PER_TRACK = 20_000
@@ -115,45 +116,6 @@ def replay(
 
 
 @dataclass(slots=True)
-class _Summary:
-    """What the ratings of a track amount to.
-
-    Ratings of single windows count alike. A detector whose rating sums up the track so far
-    (`ClipSpec.memory`) would have its first frames counted again in every rating; of it, the last
-    rating of each stretch as long as its memory counts, by the stretch's length.
-    """
-
-    memory: int = 0
-    total: float = 0.0
-    weight: float = 0.0
-    newest: float = 0.0
-    frames: int = 0  # of the stretch that goes on
-    begun: int = 0  # frames of evidence when it began
-
-    def add(self, logit: float, frames: int) -> None:
-        """Take in a rating and how many frames of evidence the track had then."""
-        if self.memory == 0:
-            self.total += logit
-            self.weight += 1
-            return
-        anew = frames < self.begun + self.frames
-        if anew or frames - self.begun > self.memory:
-            weight = self.frames / self.memory
-            self.total += weight * self.newest
-            self.weight += weight
-            self.begun = 0 if anew else self.begun + self.memory
-        self.newest, self.frames = logit, max(frames - self.begun, 1)
-
-    @property
-    def logit(self) -> float | None:
-        """The track's logit; None before the first rating."""
-        weight = self.frames / self.memory if self.memory else 0.0
-        if self.weight + weight == 0:
-            return None
-        return (self.total + weight * self.newest) / (self.weight + weight)
-
-
-@dataclass(slots=True)
 class _Track:
     start: float
     end: float
@@ -161,7 +123,7 @@ class _Track:
     scores: list[Score] = field(default_factory=list)
     stride: int = 1
     seen: int = 0
-    summary: _Summary = field(default_factory=_Summary)
+    summary: Summary = field(default_factory=Summary)
     frames: int = 0
 
     def add(self, score: Score) -> None:
@@ -213,7 +175,7 @@ def analyze(
     def on_event(event: Event) -> None:
         match event:
             case TrackStarted() if len(tracks) < MAX_TRACKS:
-                summary = _Summary(voice.clip.memory)
+                summary = Summary(voice.clip.memory)
                 tracks[event.epoch, event.track] = _Track(event.at, event.at, summary=summary)
             case Score() if (event.epoch, event.track) in tracks:
                 if event.detector == voice.card.name:

@@ -21,6 +21,7 @@ from typing import Any
 
 from styleflow.data.index import Entry
 from styleflow.errors import ResultsUnusable
+from styleflow.summary import Summary
 
 PLAIN = "as it is"
 """The condition of a clip that nothing was done to."""
@@ -81,6 +82,7 @@ class ClipRecord:
         ratings: every published score of every face, in order.
         offline_end: logit that the offline loop ends with; None when it was not asked or had none.
         offline_mean: mean logit of the offline loop's ratings; None likewise.
+        memory: sampled frames that one rating sums up; 0 for its window alone.
     """
 
     clip: str
@@ -100,22 +102,24 @@ class ClipRecord:
     ratings: tuple[Rating, ...] = ()
     offline_end: float | None = None
     offline_mean: float | None = None
+    memory: int = 0
 
     def logit(self, seen_s: float = math.inf, *, forced: bool = False) -> float | None:
         """Return the logit behind the score that the clip would get if it ended here.
 
-        It is the mean over the ratings of a face that are evidence, and the highest of all faces.
+        It is the summary of the ratings of a face that are evidence, and the highest of all faces.
 
         Args:
             seen_s: media seconds after which the clip is taken to end.
             forced: let ratings count that gave no verdict, as if abstaining were not allowed.
         """
-        sums: dict[int, tuple[float, int]] = {}
+        faces: dict[int, Summary] = {}
         for rating in self.ratings:
             if rating.end <= seen_s + 1e-6 and (forced or rating.counts):
-                total, count = sums.get(rating.track, (0.0, 0))
-                sums[rating.track] = (total + rating.logit, count + 1)
-        return max((total / count for total, count in sums.values()), default=None)
+                face = faces.setdefault(rating.track, Summary(self.memory))
+                face.add(rating.logit, rating.frames)
+        logits = [face.logit for face in faces.values()]
+        return max((logit for logit in logits if logit is not None), default=None)
 
     @property
     def alarms(self) -> int:

@@ -70,7 +70,7 @@ def test_packages_import_one_way(package: str, above: tuple[str, ...]) -> None:
 
 
 STYLEFLOW_LAYERS = (
-    ("errors", "clips", "card", "calibration", "ensemble", "overlay", "runtime"),
+    ("errors", "clips", "card", "calibration", "ensemble", "overlay", "runtime", "summary"),
     ("detector", "faces", "models", "checkpoint", "importing", "published"),
     ("data",),
     ("training", "evaluation"),

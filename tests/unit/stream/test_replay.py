@@ -10,7 +10,7 @@ from stream.errors import SourceError
 from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
 from stream.ingest.open import open_source
 from stream.ingest.trace import TraceWriter, recording
-from stream.replay import MAX_SCORES_PER_TRACK, _Summary, _Track, analyze, replay
+from stream.replay import MAX_SCORES_PER_TRACK, _Track, analyze, replay
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, from_file, toy_pipeline
 from tests.support.wire import score
@@ -104,24 +104,3 @@ def test_scores_that_abstain_do_not_count() -> None:
     assert track.summary.logit == 1.5
     assert track.end_reason is not TrackEnd.LOST
     assert isinstance(track.scores[0], Score)
-
-
-def test_of_ratings_that_sum_up_a_track_the_last_counts() -> None:
-    summary = _Summary(memory=100)
-    for frames in range(5, 100, 5):
-        summary.add(frames / 100, frames)
-    assert summary.logit == pytest.approx(0.95)
-
-
-def test_a_long_track_is_the_mean_of_its_stretches() -> None:
-    summary = _Summary(memory=100)
-    for frames in range(10, 301, 10):
-        summary.add(1.0 if frames <= 100 else 4.0, frames)
-    assert summary.logit == pytest.approx((1 + 4 + 4) / 3)
-
-
-def test_evidence_that_starts_anew_begins_another_stretch() -> None:
-    summary = _Summary(memory=100)
-    summary.add(2.0, 50)
-    summary.add(5.0, 25)
-    assert summary.logit == pytest.approx((0.5 * 2 + 0.25 * 5) / 0.75)
