@@ -43,7 +43,7 @@ async def test_pressing_the_button_shows_my_own_score(camera: Path) -> None:
             re.compile(r"0\.\d\d"), timeout=20_000
         )
         await expect(page.locator(".overlay text")).to_have_text(re.compile(r"#1\s+0\.\d\d"))
-        await expect(page.locator(".tag")).to_have_text(["Experimental"])
+        await expect(page.locator(".tag")).to_have_text(["Untrained"])
         await page.get_by_role("button", name="Stop").click()
         stream = page.url.rpartition("/")[2]
         await rig.until(lambda: rig.analyzer.status(stream).state.value == "ended", "the goodbye")
