@@ -38,7 +38,7 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.hardware import hardware
+from benchmarks.hardware import hardware, shipped_model
 from cli import logs, wiring
 from cli.publish import Publisher
 from cli.settings import Settings, load
@@ -487,7 +487,7 @@ def main(
     document: dict[str, Any] = {
         "benchmark": "call",
         "hardware": where.to_json(),
-        "model": "built-in styleflow-live, seeded: no time depends on the weights",
+        "model": shipped_model(),
         "size": SIZE,
         "calls": [asdict(one) for one in found],
     }
@@ -496,7 +496,7 @@ def main(
         document["memory"] = asyncio.run(memory(settings, memory_s, console.print))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"call-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     console.print(f"{path}", soft_wrap=True)
 
 

@@ -94,7 +94,7 @@ class Load:
         lost: share of the sampled frames that were not.
         fill: mean frames per batch; 1 where there are no batches.
         cpu: CPU seconds per second, cameras not included.
-        busy_ms: time of the device thread per frame; NaN where there is none.
+        busy_ms: time of the device thread per frame; none where there is no such thread.
     """
 
     streams: int
@@ -103,7 +103,7 @@ class Load:
     lost: float
     fill: float
     cpu: float
-    busy_ms: float
+    busy_ms: float | None
 
     @property
     def holds(self) -> bool:
@@ -223,7 +223,7 @@ async def run_analyzer(
         lost=round(lost / sampled, 4) if sampled else 1.0,
         fill=round(frames / max(1, now.batches - batches.batches), 2),
         cpu=round((after.cpu_s - before.cpu_s) / passed, 2),
-        busy_ms=round(1e3 * busy / frames, 2) if frames else float("nan"),
+        busy_ms=round(1e3 * busy / frames, 2) if frames else None,
     )
 
 
@@ -256,7 +256,7 @@ async def run_plain(streams: int, seconds: float, clip: Path) -> Load:
         lost=0.0,
         fill=1.0,
         cpu=round(sum(one["cpu"] for one in came), 2),
-        busy_ms=float("nan"),
+        busy_ms=None,
     )
 
 
@@ -275,9 +275,8 @@ def batching_ratio(curves: Iterable[Curve], streams: int = BATCHING_AT) -> float
         for one in curve.loads
         if one.streams == streams
     }
-    if not {Variant.ANALYZER, Variant.BATCHING_OFF} <= set(found):
-        return None
-    return round(found[Variant.BATCHING_OFF] / found[Variant.ANALYZER], 2)
+    alone, together = found.get(Variant.BATCHING_OFF), found.get(Variant.ANALYZER)
+    return round(alone / together, 2) if alone and together else None
 
 
 def chart(found: dict[str, list[Curve]], where: Hardware, path: Path) -> None:
@@ -387,7 +386,7 @@ class Run:
             "ratios": ratios(first),
             "sizes": sizes,
         }
-        self._path.write_text(json.dumps(document, indent=2) + "\n")
+        self._path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def _size(text: str) -> tuple[int, int]:

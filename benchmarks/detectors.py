@@ -436,7 +436,7 @@ def write(found: list[Cost], where: Hardware, device: str, out: Path) -> None:
         "detectors": [asdict(cost) for cost in found],
     }
     path = out / f"detectors-{device}-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     chart(found, where, path.with_suffix(".png"))
 
 

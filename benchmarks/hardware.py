@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from stream.clock import SystemClock
+from styleflow.checkpoint import shipped
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -52,6 +53,12 @@ class Hardware:
     def caption(self) -> str:
         """Return one line for a chart."""
         return f"{self.cpu}, {self.threads} thread(s), torch {self.torch}, {self.commit}"
+
+
+def shipped_model() -> str:
+    """Return the default detector's name, version and state of training, for a result."""
+    found = shipped()
+    return f"{found.kind} {found.version} ({found.status.value})"
 
 
 def hardware() -> Hardware:

@@ -349,7 +349,7 @@ def main(
     }
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"hotpath-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     console = Console()
     console.print(table(costs))
     console.print(f"floor: {least.total:.2f} ms = {asdict(least)}")

@@ -43,7 +43,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from benchmarks.cameras import Cameras, render
-from benchmarks.hardware import Hardware, hardware
+from benchmarks.hardware import Hardware, hardware, shipped_model
 from cli import logs, wiring
 from cli.settings import Settings, load
 from stream.clock import Clock, SystemClock
@@ -361,12 +361,12 @@ def main(
     document: dict[str, Any] = {
         "benchmark": "latency",
         "hardware": where.to_json(),
-        "model": "built-in styleflow-live, seeded: no time depends on the weights",
+        "model": shipped_model(),
         "hop_s": settings.engine.hop_s,
         "loads": [asdict(one) for one in found],
     }
     path = out / f"latency-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     chart(found, where, path.with_suffix(".png"))
     console = Console()
     console.print(table(found))

@@ -174,7 +174,7 @@ def main(
     }
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"overload-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     console = Console()
     console.print(table(found))
     console.print(f"worst p99 over the first minute's: {worst_ratio(found)}")

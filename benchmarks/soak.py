@@ -381,7 +381,7 @@ def main(
             field.name: max(getattr(one, field.name) for one in samples) for field in fields(Sample)
         },
     }
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     write_csv(samples, path.with_suffix(".csv"))
     chart(samples, found, warm_up_s, where, path.with_suffix(".png"))
     console = Console()

@@ -238,7 +238,7 @@ def main(
         "comparisons": [asdict(c) for c in found],
     }
     path = out / f"step-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     chart(found, where, path.with_suffix(".png"))
     console = Console()
     console.print(table(found))
