@@ -39,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.hardware import hardware, shipped_model
+from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.publish import Publisher
 from cli.settings import Settings, load
@@ -494,9 +495,8 @@ def main(
     console.print(table(found))
     if memory_s:
         document["memory"] = asyncio.run(memory(settings, memory_s, console.print))
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"call-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_result(document, path)
     console.print(f"{path}", soft_wrap=True)
 
 

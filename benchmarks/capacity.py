@@ -48,6 +48,7 @@ from benchmarks.hardware import Hardware, hardware
 from benchmarks.latency import END_TO_END, Account, Reader, Recorder, RecordingHub, Spread
 from benchmarks.plain_loop import WINDOW
 from benchmarks.recompute import Recomputing
+from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.settings import Settings, load
 from stream.clock import SystemClock
@@ -386,7 +387,7 @@ class Run:
             "ratios": ratios(first),
             "sizes": sizes,
         }
-        self._path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        write_result(document, self._path)
 
 
 def _size(text: str) -> tuple[int, int]:

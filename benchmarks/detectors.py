@@ -17,7 +17,6 @@ give the same logit.
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import time
@@ -38,6 +37,7 @@ from torch.nn.functional import logsigmoid
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.hardware import Hardware, hardware
+from benchmarks.result import write_result
 from styleflow.calibration import Calibration
 from styleflow.detector import Detector
 from styleflow.models.caddm import Caddm, CaddmDims
@@ -436,7 +436,7 @@ def write(found: list[Cost], where: Hardware, device: str, out: Path) -> None:
         "detectors": [asdict(cost) for cost in found],
     }
     path = out / f"detectors-{device}-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_result(document, path)
     chart(found, where, path.with_suffix(".png"))
 
 

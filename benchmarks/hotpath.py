@@ -21,7 +21,6 @@ cropping, tracking, framing, the engine, and Python.
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -39,6 +38,7 @@ from rich.table import Table
 
 from benchmarks.cameras import FPS, render
 from benchmarks.hardware import hardware
+from benchmarks.result import write_result
 from cli import wiring
 from cli.settings import Settings, load
 from stream.clock import ManualClock
@@ -347,9 +347,8 @@ def main(
             (costs[-1].cpu_ms + least.decode + least.rgb) / least.total, 2
         ),
     }
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"hotpath-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_result(document, path)
     console = Console()
     console.print(table(costs))
     console.print(f"floor: {least.total:.2f} ms = {asdict(least)}")

@@ -20,7 +20,6 @@ frame then also waits for its companions. Frames between two ratings publish not
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import resource
 import tempfile
@@ -44,6 +43,7 @@ from rich.table import Table
 
 from benchmarks.cameras import Cameras, render
 from benchmarks.hardware import Hardware, hardware, shipped_model
+from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.settings import Settings, load
 from stream.clock import Clock, SystemClock
@@ -366,7 +366,7 @@ def main(
         "loads": [asdict(one) for one in found],
     }
     path = out / f"latency-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_result(document, path)
     chart(found, where, path.with_suffix(".png"))
     console = Console()
     console.print(table(found))

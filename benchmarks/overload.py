@@ -11,7 +11,6 @@ frames, what became of those that were not scored, and the rung of the ladder. W
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from rich.table import Table
 from benchmarks.cameras import Cameras, render
 from benchmarks.hardware import hardware
 from benchmarks.latency import END_TO_END, Account, Reader, Recorder, RecordingHub, Spread
+from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.settings import Settings, load
 from stream.clock import SystemClock
@@ -172,9 +172,8 @@ def main(
         "worst_p99_over_first_minute": worst_ratio(found),
         "minutes": [asdict(one) for one in found],
     }
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"overload-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_result(document, path)
     console = Console()
     console.print(table(found))
     console.print(f"worst p99 over the first minute's: {worst_ratio(found)}")

@@ -40,6 +40,7 @@ from websockets.typing import Subprotocol
 
 from benchmarks.cameras import Cameras, render
 from benchmarks.hardware import Hardware, hardware
+from benchmarks.result import write_result
 from cli.settings import load
 from stream.clock import Clock, SystemClock
 from stream.publish.messages import SUBPROTOCOL
@@ -381,7 +382,7 @@ def main(
             field.name: max(getattr(one, field.name) for one in samples) for field in fields(Sample)
         },
     }
-    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_result(document, path)
     write_csv(samples, path.with_suffix(".csv"))
     chart(samples, found, warm_up_s, where, path.with_suffix(".png"))
     console = Console()

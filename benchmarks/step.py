@@ -15,7 +15,6 @@ alike, and their last states or logits must agree. The model is the one that shi
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.hardware import Hardware, hardware
+from benchmarks.result import write_result
 from styleflow.checkpoint import build, shipped
 from styleflow.models.style_gru import style_deltas
 from styleflow.models.styleflow_live import StyleFlowLive
@@ -238,7 +238,7 @@ def main(
         "comparisons": [asdict(c) for c in found],
     }
     path = out / f"step-{where.commit.rstrip('+')}.json"
-    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_result(document, path)
     chart(found, where, path.with_suffix(".png"))
     console = Console()
     console.print(table(found))
