@@ -387,8 +387,8 @@ def preview(
     """Show what a model is taught: every kind of pseudo-fake of one video, as one picture.
 
     A row per kind: four moments, what was replaced (red), how it differs from the real clip, and
-    the same after camera and codec, which real and fake suffer alike. Redrawing networks are
-    trained only with a recipe; here a blur stands in for them.
+    the same after camera and codec, which real and fake suffer alike. Redrawing networks and the
+    style decoder are trained only with a recipe; here a blur and octaves stand in for them.
     """
     from cli.preview import run
 

@@ -18,11 +18,13 @@ from styleflow.data.damage import random_damage
 from styleflow.data.face_weights import load_finder
 from styleflow.data.prepare import Frames, follow_face, read_frames
 from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait
+from styleflow.data.restyling import pyramid_styles
 from styleflow.errors import VideoUnusable
 from styleflow.faces.finder import FaceFinder
 
 _COLUMNS = ("replaced (in red)", "difference x 4", "after camera and codec")
 _DPI = 100
+_STYLE_PX = 64  # as the default's style decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ def run(video: Path | None, other: Path | None, picture: Path, seed: int, consol
     with console.status("drawing pseudo-fakes"):
         clip = _clip(video, settings, finder)
         lent = _clip(other, settings, finder, mirrored=True)
-        materials = Materials([Portrait(lent.frames[0], lent.meshes[0])], [_coarse])
+        portraits = [Portrait(lent.frames[0], lent.meshes[0])]
+        # Octaves stand in for a style decoder, which a preview has not trained either.
+        materials = Materials(portraits, [_coarse], pyramid_styles(_STYLE_PX))
         damage = random_damage(np.random.default_rng([seed, len(clip.frames)]))
         draw(sheet_rows(clip, materials, seed, settings.size_px, damage), picture)
     console.print(f"wrote {picture}", markup=False, highlight=False)
