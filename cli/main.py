@@ -383,16 +383,22 @@ def preview(
     ] = None,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("pseudo-fakes.png"),
     seed: Annotated[int, typer.Option(min=0, help="Decides every draw.")] = 0,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a styleflow-live training, whose networks then draw."),
+    ] = None,
+    recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
 ) -> None:
     """Show what a model is taught: every kind of pseudo-fake of one video, as one picture.
 
     A row per kind: four moments, what was replaced (red), how it differs from the real clip, and
-    the same after camera and codec, which real and fake suffer alike. Redrawing networks are
-    trained only with a recipe; here a blur stands in for them.
+    the same after camera and codec, which real and fake suffer alike. Redrawing networks and the
+    style decoder come from a training: without `--work` a blur and octaves stand in for them.
     """
-    from cli.preview import run
+    from cli.preview import TrainedRun, run
 
-    run(video, other, out, seed, Console(stderr=True))
+    trained = None if work is None else TrainedRun(recipe, work)
+    run(video, other, out, seed, Console(stderr=True), trained)
 
 
 def main() -> None:

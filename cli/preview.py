@@ -17,12 +17,17 @@ from styleflow.data.contact_sheet import MOMENTS, SheetRow, sheet_rows
 from styleflow.data.damage import random_damage
 from styleflow.data.face_weights import load_finder
 from styleflow.data.prepare import Frames, follow_face, read_frames
-from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait
-from styleflow.errors import VideoUnusable
+from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait, Redraw
+from styleflow.data.restyling import Styles, pyramid_styles
+from styleflow.errors import RecipeInvalid, VideoUnusable
 from styleflow.faces.finder import FaceFinder
+from styleflow.training.kept import kept_networks
+from styleflow.training.methods import read_recipe
+from styleflow.training.recipe import StyleFlowLiveRecipe
 
 _COLUMNS = ("replaced (in red)", "difference x 4", "after camera and codec")
 _DPI = 100
+_STYLE_PX = 64  # as large as the default's style decoder draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,27 @@ class PreviewSettings:
     seed: int = 0
 
 
-def run(video: Path | None, other: Path | None, picture: Path, seed: int, console: Console) -> None:
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """Whose networks draw.
+
+    Attributes:
+        recipe: by which they were trained.
+        work: where the run keeps them.
+    """
+
+    recipe: Path
+    work: Path
+
+
+def run(
+    video: Path | None,
+    other: Path | None,
+    picture: Path,
+    seed: int,
+    console: Console,
+    trained: TrainedRun | None = None,
+) -> None:
     """Write a contact sheet of one video, or of the demo's portrait.
 
     Args:
@@ -49,8 +74,11 @@ def run(video: Path | None, other: Path | None, picture: Path, seed: int, consol
         picture: the PNG to write.
         seed: decides the draws.
         console: told where the picture is.
+        trained: a run whose networks redraw and restyle; stand-ins do when None.
 
     Raises:
+        CheckpointInvalid: that run has no such networks.
+        RecipeInvalid: its recipe trains none.
         VideoUnusable: a video cannot be read or shows no face.
     """
     settings = PreviewSettings(seed=seed)
@@ -58,7 +86,8 @@ def run(video: Path | None, other: Path | None, picture: Path, seed: int, consol
     with console.status("drawing pseudo-fakes"):
         clip = _clip(video, settings, finder)
         lent = _clip(other, settings, finder, mirrored=True)
-        materials = Materials([Portrait(lent.frames[0], lent.meshes[0])], [_coarse])
+        redraws, styles = _networks(trained)
+        materials = Materials([Portrait(lent.frames[0], lent.meshes[0])], redraws, styles)
         damage = random_damage(np.random.default_rng([seed, len(clip.frames)]))
         draw(sheet_rows(clip, materials, seed, settings.size_px, damage), picture)
     console.print(f"wrote {picture}", markup=False, highlight=False)
@@ -95,6 +124,16 @@ def draw(rows: Sequence[SheetRow], picture: Path) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=_DPI)
     plt.close(figure)
+
+
+def _networks(trained: TrainedRun | None) -> tuple[Sequence[Redraw], Styles]:
+    """Return what redraws and restyles: a run's networks, or a blur and octaves."""
+    if trained is None:
+        return [_coarse], pyramid_styles(_STYLE_PX)
+    recipe = read_recipe(trained.recipe)
+    if not isinstance(recipe, StyleFlowLiveRecipe):
+        raise RecipeInvalid(trained.recipe, "only styleflow-live trains networks that draw faces")
+    return kept_networks(recipe, trained.work)
 
 
 def _clip(

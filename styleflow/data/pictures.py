@@ -8,7 +8,7 @@ everything.
 
 Source: self-blended images (Shiohara and Yamasaki, CVPR 2022).
 Departs: masks of mouths and of arbitrary parts, too; faces of others bent to the same landmarks;
-    faces and whole pictures drawn anew by small networks.
+    faces and whole pictures drawn anew by small networks and by a style decoder.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from styleflow.data.blending import (
 )
 from styleflow.data.picture_wear import other_detail, recoloured, sharpened, worn_alike
 from styleflow.data.pseudo_fakes import Portrait, Redraw
+from styleflow.data.restyling import Styles, face_anchor, random_restyling
 from styleflow.data.windows import MASK_STRIDE, warp_mask
 from styleflow.faces.align import fit, warp
 from styleflow.faces.face import Image
@@ -92,12 +93,14 @@ class PictureSource:
         filmed: frames with landmarks, by repository and person.
         stills: faces of other people.
         redraws: networks that draw pictures anew.
+        styles: the style auto-encoder.
         partner: the landmark that each one becomes in a mirror, `(468,)`.
     """
 
     filmed: Mapping[tuple[str, str], Sequence[Portrait]]
     stills: Sequence[Portrait]
     redraws: Sequence[Redraw]
+    styles: Styles
     partner: NDArray[np.int64]
 
     def frame(self, rng: np.random.Generator) -> Portrait:
@@ -174,6 +177,21 @@ def redrawn_part(
     return blend(face.image, _changed(drawn, face.mesh, rng), mask), mask
 
 
+def restyled(face: Portrait, source: PictureSource, rng: np.random.Generator) -> tuple[Image, Mask]:
+    """Draw the face anew through a style decoder, with a little of somebody else's style."""
+    mask = random_mask(
+        face.mesh, face.image.shape[:2], rng, {"face": 0.4, "inner": 0.3, "lower": 0.3}
+    )
+    lent, styles = pick(rng, source.stills), source.styles
+    other = warp(lent.image, face_anchor(lent.mesh), styles.size_px)
+    restyling = random_restyling(styles, rng)
+    (drawn,) = restyling.apply(face.image[None], face.mesh[None], other, styles)
+    drawn = match_colours(drawn, face.image, mask, float(rng.uniform(0.5, 1.0)))
+    if rng.random() < 0.4:
+        drawn = sharpened(drawn, 1.2, float(rng.uniform(0.1, 0.8)))
+    return blend(face.image, drawn, mask), mask
+
+
 def swapped(face: Portrait, source: PictureSource, rng: np.random.Generator) -> tuple[Image, Mask]:
     """Bend somebody else's face to the same landmarks and blend it in."""
     size = face.image.shape[:2]
@@ -207,14 +225,16 @@ PICTURE_KINDS: Mapping[str, PictureKind] = {
     "redrawn_part": redrawn_part,
     "swap": swapped,
     "redraw": redrawn,
+    "restyle": restyled,
 }
 
 KIND_WEIGHTS: Mapping[str, float] = {
-    "self_blend": 0.53,
+    "self_blend": 0.47,
     "mouth": 0.15,
     "redrawn_part": 0.08,
     "swap": 0.12,
     "redraw": 0.12,
+    "restyle": 0.06,
 }
 
 

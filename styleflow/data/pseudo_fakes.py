@@ -8,6 +8,7 @@ Each kind imitates one way in which faces are synthesised, without being it:
 - `other_mouth`: the lower face of another moment, so that lips and head disagree;
 - `reenact`: one single picture, bent to follow the clip's landmarks (talking heads);
 - `redraw`: everything drawn by a small network (fully generated pictures);
+- `restyle`: the face drawn by a style decoder, its styles smoothed or partly somebody else's;
 - `restore`: the face smoothed and sharpened beyond what a camera does (face restoration);
 - `smooth_time`: the face averaged or held over neighbouring frames.
 
@@ -39,6 +40,8 @@ from styleflow.data.blending import (
     warp_between,
 )
 from styleflow.data.prepare import Frames
+from styleflow.data.restyling import Styles, face_anchor, random_restyling
+from styleflow.faces.align import warp
 from styleflow.faces.face import Image
 
 Redraw = Callable[[Frames], Frames]
@@ -93,10 +96,12 @@ class Materials:
     Attributes:
         portraits: faces of other people.
         redraws: networks that draw pictures anew.
+        styles: the style auto-encoder; `restyle` needs one.
     """
 
     portraits: Sequence[Portrait]
     redraws: Sequence[Redraw]
+    styles: Styles | None = None
 
 
 Kind = Callable[[FaceClip, Materials, np.random.Generator], PseudoFake]
@@ -223,6 +228,32 @@ def redraw(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> Ps
     return _lay(clip, list(drawn), patch, rng, "redraw")
 
 
+def restyle(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> PseudoFake:
+    """Draw the face anew through a style decoder, styles smoothed over time or mixed.
+
+    Raises:
+        ValueError: the materials have no style decoder.
+
+    Source: style mixing (Karras et al., CVPR 2019).
+    Departs: a small auto-encoder's styles, moved a little towards somebody else's.
+    """
+    if materials.styles is None:
+        raise ValueError("restyle needs a style decoder among its materials")
+    lent = pick(rng, materials.portraits)
+    other = warp(lent.image, face_anchor(lent.mesh), materials.styles.size_px)
+    path = _smoothed(clip.meshes, float(rng.choice([0.0, 0.5])))
+    restyling = random_restyling(materials.styles, rng)
+    drawn = restyling.apply(clip.frames, path, other, materials.styles)
+    patch = _random_patch(clip.meshes[0], rng, ("face", "inner", "lower"))
+    look = Look(sharpen=float(rng.uniform(0.1, 1.0)) if rng.random() < 0.5 else 0.0)
+    strength = float(rng.uniform(0.6, 1.0))
+    over = [
+        look.apply(match_colours(picture, frame, patch.mask(mesh, clip.size), strength))
+        for picture, frame, mesh in zip(drawn, clip.frames, clip.meshes, strict=True)
+    ]
+    return _lay(clip, over, patch, rng, "restyle")
+
+
 def restore(clip: FaceClip, materials: Materials, rng: np.random.Generator) -> PseudoFake:
     """Take the grain out of a face and put edges in, as face restoration does."""
     look = Look(
@@ -268,6 +299,7 @@ KINDS: Mapping[str, Kind] = {
     "other_mouth": other_mouth,
     "reenact": reenact,
     "redraw": redraw,
+    "restyle": restyle,
     "restore": restore,
     "smooth_time": smooth_time,
 }

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,15 +23,24 @@ from styleflow.data.blending import pick
 from styleflow.data.damage import random_damage
 from styleflow.data.index import Entry, groups_of, read_manifest, read_stills
 from styleflow.data.pictures import PICTURE_KINDS, PictureSource, PictureSpec, mirror_partners
-from styleflow.data.prepare import FacePath, cached_path, follow_face, read_frames, read_still
+from styleflow.data.prepare import (
+    FacePath,
+    cached_path,
+    crop,
+    follow_face,
+    frame_rate,
+    plan_crops,
+    read_frames,
+    read_still,
+)
 from styleflow.data.pseudo_fakes import KINDS, FaceClip, Materials, Portrait, Redraw
+from styleflow.data.restyling import Styles, face_anchor
 from styleflow.data.store import Family, read_shards, write_shard
-from styleflow.data.windows import WindowSpec, make_family, window_anchor
+from styleflow.data.windows import WindowSpec, make_family
 from styleflow.errors import VideoUnusable
-from styleflow.faces.align import fit, warp
+from styleflow.faces.align import warp
 from styleflow.faces.face import Image
 from styleflow.faces.finder import FaceFinder
-from styleflow.faces.mesh import five_points
 from styleflow.models import styleflow_live
 from styleflow.models.content import ContentNet
 from styleflow.models.lite import LiteTrunk
@@ -47,6 +55,7 @@ from styleflow.training.redrawing import (
     StyleAutoencoder,
     StyleAutoencoderTask,
     redraw_with,
+    styles_with,
 )
 from styleflow.training.styleflow_live import (
     FusionTask,
@@ -61,6 +70,7 @@ Say = Callable[[str], None]
 
 _PORTRAIT_EVERY = 45  # frames between the pictures of one clip that lend a face
 _PICTURE_EVERY = 3  # frames between the pictures that pairs are made of
+_FACE_EVERY = 2  # sampled frames between the faces of one clip that styles are learned from
 _STILL_EVERY = 12  # so many stills are skipped for each that lends a face
 _PATCH_PICTURES = 12  # frames between pictures that patch auto-encoders learn from
 
@@ -123,21 +133,20 @@ class Workshop:
         return tuple(Portrait(i, m) for i, m in zip(images, meshes, strict=True))
 
     def prepare(self, part: int = 0, parts: int = 1) -> None:
-        """Make the landmarks, redrawing networks and windows that training needs.
+        """Make the landmarks, the networks that draw faces anew, and the windows of training.
 
         Args:
             part: which share of the windows is made here.
             parts: how many processes share them.
         """
-        redraws = self._redraws()
         counts = self.recipe.counts
-        materials = self._materials(self.training, redraws)
+        materials = self._materials(self.training)
         for number in range(part, -(-counts.training // counts.per_shard), parts):
             path = self.work / "windows" / f"training-{number:04d}.npz"
             if not path.is_file():
                 write_shard(self._training_families(number, materials), path)
                 self.say(f"wrote {path.name}")
-        materials = self._materials(self.held_out, redraws)
+        materials = self._materials(self.held_out)
         for number in range(part, len(self.held_out) * counts.validation, parts):
             path = self.work / "windows" / f"validation-{number:04d}.npz"
             if not path.is_file():
@@ -150,7 +159,7 @@ class Workshop:
         validation = read_shards(sorted((self.work / "windows").glob("validation-*.npz")))
         network = StyleFlowLive(self.recipe.dimensions)
         seed_weights(network, self.recipe.seed)
-        network.encoder.load_state_dict(self._style(families, validation).encoder.state_dict())
+        network.encoder.load_state_dict(self._autoencoder.encoder.state_dict())
         content = self._content(validation)
         assert network.content is not None
         network.adopt(published.backbone())
@@ -176,6 +185,7 @@ class Workshop:
             ),
         )
 
+    @cached_property
     def _redraws(self) -> list[Redraw]:
         pictures: list[Image] = []
         for entry in self.training:
@@ -196,15 +206,12 @@ class Workshop:
             redraws.append(redraw_with(trained))
         return redraws
 
-    def _style(self, families: Sequence[Family], validation: Sequence[Family]) -> StyleAutoencoder:
-        size, shrink = self.recipe.dimensions.encoder.size_px, self.recipe.dimensions.shrink
-        stills = [
-            warp(p.image, fit(five_points(p.mesh.astype(np.float64))), size) for p in self.stills
-        ]
-        faces = np.concatenate(
-            [np.stack(stills), *(shrunk(f.real.crops, shrink) for f in families)]
-        )
-        held_out = np.concatenate([shrunk(f.real.crops, shrink) for f in validation])
+    @cached_property
+    def _autoencoder(self) -> StyleAutoencoder:
+        size = self.recipe.dimensions.encoder.size_px
+        stills = [warp(p.image, face_anchor(p.mesh), size) for p in self.stills]
+        faces = np.concatenate([np.stack(stills), *map(self._filmed_faces, self.training)])
+        held_out = np.concatenate([self._filmed_faces(entry) for entry in self.held_out])
         network = StyleAutoencoder(self.recipe.dimensions.encoder)
         seed_weights(network, self.recipe.seed)
         with torch.no_grad():
@@ -222,6 +229,23 @@ class Workshop:
         )
         assert isinstance(trained, StyleAutoencoder)
         return trained
+
+    @cached_property
+    def _styles(self) -> Styles:
+        return styles_with(self._autoencoder)
+
+    def _filmed_faces(self, entry: Entry) -> NDArray[np.uint8]:
+        """Return faces of a clip at the style encoder's size, aligned as in live video."""
+        dims, rate = self.recipe.dimensions, frame_rate(entry.path)
+        plan = plan_crops(self._known_path(entry), rate, rate / self.recipe.windows.stride)
+        chosen = slice(None, None, _FACE_EVERY)
+        crops = crop(
+            read_frames(entry.path),
+            plan.frames[chosen],
+            list(plan.arriving[chosen]),
+            dims.crop_px,
+        )
+        return shrunk(crops, dims.shrink)
 
     def _content(self, validation: Sequence[Family]) -> ContentNet:
         recipe, window = self.recipe, self.recipe.dimensions.content
@@ -250,7 +274,7 @@ class Workshop:
                 if path.found[t]
             )
         partner = mirror_partners([still.mesh for still in self.stills])
-        return PictureSource(filmed, self.stills, self._redraws(), partner)
+        return PictureSource(filmed, self.stills, self._redraws, self._styles, partner)
 
     def _fusion(
         self,
@@ -275,14 +299,14 @@ class Workshop:
         assert isinstance(trained, StyleFlowLive)
         return trained
 
-    def _materials(self, entries: Sequence[Entry], redraws: Sequence[Redraw]) -> Materials:
+    def _materials(self, entries: Sequence[Entry]) -> Materials:
         portraits = list(self.stills[::_STILL_EVERY])
         for entry in entries:
             path, frames = self._known_path(entry), read_frames(entry.path)
             for t in range(0, len(frames), _PORTRAIT_EVERY):
                 # Copied, or every portrait would keep its whole video in memory.
                 portraits.append(Portrait(frames[t].copy(), path.meshes[t].copy()))
-        return Materials(portraits, redraws)
+        return Materials(portraits, self._redraws, self._styles)
 
     def _training_families(self, number: int, materials: Materials) -> list[Family]:
         rng = np.random.default_rng([self.recipe.seed, 1, number])
@@ -347,26 +371,6 @@ def shrunk(crops: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
     n, side = len(crops), crops.shape[1] // times
     tiles = crops.reshape(n, side, times, side, times, 3).astype(np.float32)
     return np.asarray(np.round(tiles.mean(axis=(2, 4))), np.uint8)
-
-
-def preview(clip: FaceClip, materials: Materials, rng: np.random.Generator, size_px: int) -> Image:
-    """Return a contact sheet: the clip above, one row per kind of pseudo-fake below.
-
-    A row shows four moments and, to their right, what was replaced in the first of them.
-    """
-    anchor = window_anchor(clip)
-    moments = np.linspace(0, len(clip.frames) - 1, 4).round().astype(int)
-
-    def row(frames: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Image:
-        cells = [warp(frames[t], anchor, size_px) for t in moments]
-        grey = np.asarray(cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB), np.uint8)
-        return np.concatenate([*cells, warp(grey, anchor, size_px)], axis=1)
-
-    rows = [row(clip.frames, np.zeros(clip.size, np.uint8))]
-    for kind in KINDS.values():
-        fake = kind(clip, materials, rng)
-        rows.append(row(fake.frames, fake.masks[moments[0]]))
-    return np.concatenate(rows)
 
 
 def _write_stills(listing: Sequence[tuple[Path, str]], finder: FaceFinder, kept: Path) -> None:

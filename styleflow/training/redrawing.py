@@ -1,10 +1,12 @@
 """Train the networks that draw faces again: the style auto-encoder and the patch auto-encoders.
 
-The first gives the style encoder its latents, the others give pseudo-fakes their traces.
+The first gives the style encoder its latents, and its decoder draws faces of pseudo-fakes; the
+others give pseudo-fakes their traces.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from styleflow.data.blending import pick
 from styleflow.data.prepare import Frames
 from styleflow.data.pseudo_fakes import Redraw
+from styleflow.data.restyling import Latents, Styles
 from styleflow.faces.face import Image
 from styleflow.models.lite import LiteTrunk
 from styleflow.models.resynthesis import PatchAutoencoder, StyleDecoder
@@ -169,6 +172,31 @@ def redraw_with(network: PatchAutoencoder) -> Redraw:
         return np.stack([_recoloured(frame, drawn) for frame, drawn in pairs])
 
     return redraw
+
+
+def styles_with(network: StyleAutoencoder) -> Styles:
+    """Return what pseudo-fakes need of a style auto-encoder; the network stays as it is."""
+    twin = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+    encoder, dims = twin.encoder.folded(), twin.encoder.dims
+
+    def read(faces: Frames) -> Latents:
+        parts = []
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            for start in range(0, len(faces), _AT_ONCE):
+                part = np.ascontiguousarray(faces[start : start + _AT_ONCE])
+                parts.append(encoder(torch.from_numpy(part)).float().numpy())
+        return np.concatenate(parts)
+
+    def draw(latents: Latents) -> Frames:
+        parts = []
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            for start in range(0, len(latents), _AT_ONCE):
+                drawn = twin.decoder(torch.from_numpy(latents[start : start + _AT_ONCE])).float()
+                levels = (drawn + 1) * 127.5 + 0.5
+                parts.append(levels.clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy())
+        return np.concatenate(parts)
+
+    return Styles(dims.size_px, dims.levels, read, draw)
 
 
 def _recoloured(frame: Image, drawn: NDArray[np.float32]) -> Image:

@@ -1,8 +1,8 @@
 """Tasks that make the shipped default, and its calibration.
 
-The order is: patch auto-encoders (for pseudo-fakes), the style auto-encoder (its encoder is the
-detector's and stays still from then on), the content network on pairs of frames, then the causal
-StyleGRU, the style attention and the head on clips.
+The order is: patch auto-encoders (for pseudo-fakes), the style auto-encoder (its decoder draws
+faces of pseudo-fakes, its encoder is the detector's and stays still from then on), the content
+network on pairs of frames, then the causal StyleGRU, the style attention and the head on clips.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import av
 import numpy as np
 
 from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait
+from styleflow.data.restyling import pyramid_styles
 from styleflow.faces.face import Box, Face
 from styleflow.faces.mesh import five_points
 
@@ -34,11 +35,12 @@ def face_clip(frames: int = 6, seed: int = 0, size: int = SIZE) -> FaceClip:
 
 
 def materials(seed: int = 0) -> Materials:
-    """Return one other face, and one network: a box filter that is easy to recognise."""
+    """Return one other face, a box filter that is easy to recognise, and octaves for styles."""
     other = face_clip(1, seed + 100)
     return Materials(
         [Portrait(other.frames[0], other.meshes[0])],
         [lambda frames: (frames // 2 + np.roll(frames, 1, axis=2) // 2).astype(np.uint8)],
+        pyramid_styles(32),
     )
 
 

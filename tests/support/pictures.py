@@ -4,11 +4,12 @@ import numpy as np
 
 from styleflow.data.pictures import PictureSource, mirror_partners
 from styleflow.data.pseudo_fakes import Portrait
+from styleflow.data.restyling import pyramid_styles
 from tests.support.clips import face_clip
 
 
 def source() -> PictureSource:
-    """Return two people on film, two stills, and a network that draws everything darker."""
+    """Return two people on film, two stills, a network that draws all darker, and octaves."""
     people = {
         ("studio", who): [
             Portrait(frame, mesh) for frame, mesh in zip(clip.frames, clip.meshes, strict=True)
@@ -20,5 +21,9 @@ def source() -> PictureSource:
     ]
     partners = mirror_partners([portrait.mesh for portrait in stills])
     return PictureSource(
-        people, stills, (lambda frames: np.asarray(frames // 2, np.uint8),), partners
+        people,
+        stills,
+        (lambda frames: np.asarray(frames // 2, np.uint8),),
+        pyramid_styles(32),
+        partners,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 from rich.console import Console
@@ -24,9 +25,12 @@ from cli.main import app
 from cli.progress import ProgressBoard
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.video import Video
+from styleflow.models.resynthesis import PatchAutoencoder, PatchAutoencoderDims
+from styleflow.models.style_encoder import StyleEncoderDims
 from styleflow.training.loop import LoopSettings, train
 from styleflow.training.methods import METHODS, Method
 from styleflow.training.progress import StepText, telling
+from styleflow.training.redrawing import StyleAutoencoder
 from tests.support.clips import MiddleFinder, face_clip, write_video
 
 RUNNER = CliRunner()
@@ -171,6 +175,44 @@ def test_the_preview_is_a_picture_of_every_kind(
     picture = cv2.imread(str(out))
     assert picture is not None
     assert picture.shape[0] > 9 * 160
+
+
+def test_a_preview_is_drawn_by_the_networks_of_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview_command, "load_finder", MiddleFinder)
+    recipe, work = tmp_path / "toy.yaml", tmp_path / "work"
+    recipe.write_text("dimensions: {encoder: {size_px: 32}}\nredraws: [{widths: [4]}]")
+    video = write_video(tmp_path / "v.mp4", face_clip(6).frames)
+    options = [str(video), "--recipe", str(recipe), "--out", str(tmp_path / "sheet.png")]
+    told = _invoke("preview", *options, "--work", str(work), code=Exit.ERROR)
+    assert "stage redraw-0 has not begun" in told
+    _keep(PatchAutoencoder(PatchAutoencoderDims((4,))), work / "redraw-0")
+    _keep(StyleAutoencoder(StyleEncoderDims(size_px=64)), work / "style")
+    told = _invoke("preview", *options, "--work", str(work), code=Exit.ERROR)
+    assert "stage style was trained by another recipe" in told
+    _keep(StyleAutoencoder(StyleEncoderDims(size_px=32)), work / "style")
+    assert "wrote" in _invoke("preview", *options, "--work", str(work))
+    trained = cv2.imread(str(tmp_path / "sheet.png"))
+    _invoke("preview", *options)
+    stand_ins = cv2.imread(str(tmp_path / "sheet.png"))
+    assert (trained != stand_ins).any()
+
+
+def _keep(network: nn.Module, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"average": network.state_dict()}, folder / "state.pt")
+
+
+def test_a_preview_of_a_training_that_draws_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview_command, "load_finder", MiddleFinder)
+    recipe = tmp_path / "other.yaml"
+    recipe.write_text("method: caddm")
+    video = write_video(tmp_path / "v.mp4", face_clip(6).frames)
+    options = ["--work", str(tmp_path), "--recipe", str(recipe)]
+    assert "only styleflow-live" in _invoke("preview", str(video), *options, code=Exit.ERROR)
 
 
 def test_the_preview_needs_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
 """Promises of first weights."""
 
+import pytest
 import torch
+from torch import nn
 
+from styleflow.models.resynthesis import PatchAutoencoder, PatchAutoencoderDims
 from styleflow.models.seeding import seed_weights
 from styleflow.models.styleflow_live import StyleFlowLive
 from tests.support.models import TOY, toy_checkpoint
@@ -45,3 +48,22 @@ def test_the_weights_are_the_same_on_every_machine():
     assert toy_checkpoint().sha256 == (
         "f1739473b1b989dcea13d8dc18e03645a32a776dcbf6cf7c633faadbd70e9523"
     )
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear", "transposed", "shuffle"])
+def test_with_every_way_of_upsampling_all_layers_learn_from_the_first_step(upsampling):
+    """A layer that is left at zero passes nothing on, neither forwards nor backwards."""
+    network = PatchAutoencoder(PatchAutoencoderDims((16, 32), 8, upsampling))
+    seed_weights(network, 0)
+    pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    drawn = network(pictures)
+    drawn.square().mean().backward()
+    weights = {n: p for n, p in network.named_parameters() if n.endswith("weight")}
+    assert all(weight.grad.abs().max() > 0 for weight in weights.values())
+
+
+def test_transposed_convolutions_keep_the_variance_of_what_flows_through_them():
+    layer = nn.ConvTranspose2d(64, 64, 4, 2, 1)
+    seed_weights(layer, 0)
+    noise = torch.randn(4, 64, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert 0.8 < layer(noise)[..., 2:-2, 2:-2].var().item() < 1.2

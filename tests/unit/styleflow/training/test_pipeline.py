@@ -18,11 +18,12 @@ from styleflow.models.content import ContentDims
 from styleflow.models.resynthesis import PatchAutoencoderDims
 from styleflow.models.style_encoder import StyleEncoderDims
 from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
+from styleflow.training import pipeline
 from styleflow.training.loop import LoopSettings
-from styleflow.training.pipeline import Workshop, preview, shrunk
+from styleflow.training.pipeline import Workshop, shrunk
 from styleflow.training.recipe import StyleFlowLiveRecipe, WindowCounts
 from tests.support.backbone import backbone
-from tests.support.clips import SIZE, face_clip, materials, mesh_at
+from tests.support.clips import SIZE, face_clip, mesh_at
 
 SHORT = LoopSettings(2, 1e-3, bf16=False, log_every=1)
 RECIPE = StyleFlowLiveRecipe(
@@ -143,15 +144,41 @@ def test_shares_of_several_processes_are_the_whole(clips):
     assert (windows / "training-0001.npz").read_bytes() == alone
 
 
+def test_the_style_decoder_is_trained_before_the_windows_that_it_draws_for(clips, monkeypatch):
+    asked = []
+
+    def make_family(clip, kinds, materials, *rest):
+        state = torch.load(clips.parent / "work" / "style" / "state.pt", weights_only=True)
+        faces = np.zeros((1, 32, 32, 3), np.uint8)
+        asked.append((state["step"], materials.styles.draw(materials.styles.read(faces)).shape))
+        return family(clip, kinds, materials, *rest)
+
+    family = pipeline.make_family
+    monkeypatch.setattr(pipeline, "make_family", make_family)
+    _shop(clips).prepare()
+    assert len(asked) > 2
+    assert set(asked) == {(RECIPE.style.steps, (1, 32, 32, 3))}
+
+
+def test_styles_are_learned_from_stills_and_clips_of_people_who_are_trained_on(clips, monkeypatch):
+    seen = {}
+
+    def task(network, faces, held_out, *rest):
+        seen.update(faces=faces, held_out=held_out)
+        return real(network, faces, held_out, *rest)
+
+    real = pipeline.StyleAutoencoderTask
+    monkeypatch.setattr(pipeline, "StyleAutoencoderTask", task)
+    _shop(clips).prepare()
+    # Clips of eight frames, every second of which is sampled, and every second of these kept.
+    assert seen["faces"].shape == (3 + 2 * 2, 32, 32, 3)
+    assert seen["held_out"].shape == (2, 32, 32, 3)
+
+
 def test_what_is_left_out_is_said(clips):
     said = []
     assert len(_shop(clips, said).training) == 2
     assert said == ["row 5 of the manifest is left out: the file is missing"]
-
-
-def test_a_preview_has_a_row_per_kind():
-    sheet = preview(face_clip(), materials(), np.random.default_rng(0), 48)
-    assert sheet.shape == (48 * (1 + len(KINDS)), 48 * 5, 3)
 
 
 def test_crops_are_shrunk_as_the_detector_shrinks_them():

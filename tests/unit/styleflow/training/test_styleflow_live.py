@@ -20,6 +20,7 @@ from styleflow.training.redrawing import (
     StyleAutoencoderTask,
     feature_distance,
     redraw_with,
+    styles_with,
 )
 from styleflow.training.styleflow_live import (
     FusionTask,
@@ -129,6 +130,27 @@ def test_the_style_auto_encoder_learns_to_draw(tmp_path):
     before = task.validate(task.network.eval())
     network = train(task, LoopSettings(60, 3e-3, bf16=False, average=0.9), 0, tmp_path)
     assert task.validate(network) > before / 2
+
+
+def test_a_style_auto_encoder_draws_for_pseudo_fakes_as_it_does_in_validation():
+    network = StyleAutoencoder(ENCODER)
+    seed_weights(network, 0)
+    with torch.no_grad():
+        network.decoder.picture.bias.copy_(torch.tensor([-0.5, 0.0, 0.5]))
+    before = [t.clone() for t in network.state_dict().values()]
+    styles = styles_with(network.train())
+    faces = np.random.default_rng(0).integers(0, 256, (13, 32, 32, 3), dtype=np.uint8)
+    latents = styles.read(faces)
+    assert latents.shape == (13, sum(styles.levels), ENCODER.latent)
+    assert np.allclose(latents[11:], styles.read(faces[11:]), atol=0.05)
+    drawn = styles.draw(latents)
+    assert drawn.shape == faces.shape
+    assert drawn.dtype == np.uint8
+    with torch.inference_mode():
+        wanted = (network.eval()(torch.from_numpy(faces)).permute(0, 2, 3, 1) + 1) * 127.5
+    assert np.abs(drawn - wanted.clamp(0, 255).numpy()).mean() < 2
+    for old, new in zip(before, network.state_dict().values(), strict=True):
+        assert torch.equal(old, new)
 
 
 def test_style_flow_that_only_misleads_is_silenced(monkeypatch):
