@@ -40,10 +40,9 @@ class EngineSettings:
         min_bits_per_pixel: compressed bits per source pixel, over the last seconds, at and below
             which a frame is worth least; 0 does not look. It withholds no verdict.
         max_strangeness: how far a rating may lie beyond the clips that calibration saw, in their
-            spreads, and be evidence in full; at `ample` times that it is worth least.
-        least_worth: what a frame is worth at a limit, for each limit that it is at; above 0 and at
-            most 1, which leaves the interval to the length of evidence alone. A quarter makes it
-            twice as wide, in logits.
+            spreads, and be evidence in full. Beyond, the interval round the score is wider.
+        least_worth: what a frame is worth at a limit, for each of these that it is at; above 0 and
+            at most 1, which does not look at them. A half makes the interval 1.4 times as wide.
         max_tracks: faces that one stream may have followed at once.
         max_pending: plans that may await their answer; the oldest gives way and its tracks
             start anew, because nobody knows what the device did with it.
@@ -70,7 +69,7 @@ class EngineSettings:
     ample: float = 2.5
     min_bits_per_pixel: float = 0.01
     max_strangeness: float = 2.0
-    least_worth: float = 0.25
+    least_worth: float = 0.5
     max_tracks: int = 32
     max_pending: int = 64
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.engine.engine import EngineSettings
-from stream.engine.worth import worth
+from stream.engine.worth import LEAST_FAMILIAR, worth
 from stream.events import Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
@@ -40,7 +40,7 @@ def figures(face_px, sharpness, fps_share, bits_per_pixel, strangeness):
 def test_it_is_above_0_and_at_most_1(face_px, sharpness, fps, bits, strangeness, limits):
     quality = FaceQuality(face_px, sharpness, math.nan, math.nan)
     value = worth(quality, fps, bits, strangeness, limits)
-    assert limits.least_worth**5 * (1 - 1e-9) <= value <= 1.0
+    assert LEAST_FAMILIAR * limits.least_worth**4 * (1 - 1e-9) <= value <= 1.0
 
 
 @given(

@@ -10,6 +10,7 @@ import pytest
 from stream.engine.engine import EngineSettings
 from stream.engine.worth import worth
 from stream.events import Perceived, Score
+from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
 from tests.support.engine import CLIP, GOOD, FakeDevice, engine, face, play, seen
 
@@ -50,10 +51,9 @@ def test_what_is_not_known_speaks_against_nothing() -> None:
             tuple({"quality": replace(GOOD, sharpness=s)} for s in (15.0, 22.5, 30.0)),
             tuple({"fps_share": share} for share in (0.8, 0.9, 1.0)),
             tuple({"bits_per_pixel": bits} for bits in (0.01, 0.015, 0.02)),
-            tuple({"strangeness": spreads} for spreads in (4.0, 3.0, 2.0)),
         ]
     ],
-    ids=["face", "sharpness", "fps", "bits", "strangeness"],
+    ids=["face", "sharpness", "fps", "bits"],
 )
 def test_each_figure_runs_from_its_limit_to_what_is_ample(least, half, full) -> None:
     assert of(**least) == pytest.approx(0.25)
@@ -72,8 +72,21 @@ def test_a_limit_of_nothing_is_not_looked_at() -> None:
 
 
 def test_it_can_be_switched_off() -> None:
-    off = replace(LIMITS, least_worth=1.0)
+    off = replace(LIMITS, least_worth=1.0, max_strangeness=1e6)
     assert of(FaceQuality(1.0, 1.0, 1.0, 1.0), 0.1, 1e-6, 99.0, off) == 1.0
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("beyond", [0.5, 3.0, 6.0])
+def test_after_one_window_a_strange_interval_reaches_back_to_what_was_seen(
+    sign: float, beyond: float
+) -> None:
+    calibration = Calibration(scale=0.35, bias=-1.1, spread=0.85, fitted=True)
+    edge = calibration.spread * (calibration.spread + LIMITS.max_strangeness) / calibration.scale
+    logit = sign * (edge + beyond * calibration.spread / calibration.scale)
+    value = of(strangeness=calibration.strangeness(logit))
+    low, high = calibration.interval(logit, evidence=value)
+    assert low < calibration.probability(sign * edge) < high
 
 
 def talk(slots: Iterable[int], logit: float = 1.0, **changes: object) -> list[Perceived]:
