@@ -105,6 +105,8 @@ class Frame:
         contaminated: decoded after a loss and before the next keyframe, so no evidence.
         source_fps: decoded source frames per media second, measured over the last seconds.
         link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
+        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
+            nobody knows.
     """
 
     stream: str
@@ -116,6 +118,7 @@ class Frame:
     contaminated: bool = False
     source_fps: float = 0.0
     link_loss: float = 0.0
+    bits_per_pixel: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ class Perceived:
         ended: tracks that are closed; none of them is in `faces`.
         overrun: sampled frames dropped since the previous one because the analyzer was too slow.
         link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
+        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
+            nobody knows.
     """
 
     stream: str
@@ -157,6 +162,7 @@ class Perceived:
     ended: tuple[EndedTrack, ...] = ()
     overrun: int = 0
     link_loss: float = 0.0
+    bits_per_pixel: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +250,8 @@ class Score:
         box: where the face is in source pixels at `end`.
         arrived: monotonic arrival of the newest packet behind this score.
         detector: name of the model whose score it is.
+        worth: what a frame of the newest hop is worth as evidence, above 0 and at most 1; the
+            interval is made of it.
     """
 
     stream: str
@@ -264,6 +272,7 @@ class Score:
     box: Box
     arrived: float
     detector: str
+    worth: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,7 @@ class _View:
             ended=self._ended,
             overrun=overrun,
             link_loss=frame.link_loss,
+            bits_per_pixel=frame.bits_per_pixel,
         )
         self._started, self._ended = (), ()
         return seen

@@ -125,6 +125,8 @@ class _Track:
     seen: int = 0
     summary: Summary = field(default_factory=Summary)
     frames: int = 0
+    worth: float = 0.0  # of the ratings that counted, their sum
+    counted: int = 0
 
     def add(self, score: Score) -> None:
         """Keep a score; beyond the limit keep every second one, so memory stays bounded."""
@@ -132,6 +134,8 @@ class _Track:
         if not set(score.reasons) - {AbstainReason.UNTRAINED}:
             self.summary.add(score.logit, score.frames)
             self.frames = max(self.frames, score.frames)
+            self.worth += score.worth
+            self.counted += 1
         if self.seen % self.stride == 0:
             self.scores.append(score)
         self.seen += 1
@@ -255,7 +259,8 @@ def _interval(
 ) -> tuple[float | None, float | None]:
     if track is None or track.summary.logit is None:
         return None, None
-    return calibration.interval(track.summary.logit, track.frames / clip.frames)
+    worth = track.worth / track.counted
+    return calibration.interval(track.summary.logit, worth * track.frames / clip.frames)
 
 
 def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -> Verdict:

@@ -38,6 +38,21 @@ class Calibration:
         half = self.spread / math.sqrt(max(evidence, 1e-3))
         return _sigmoid(centre - half), _sigmoid(centre + half)
 
+    def strangeness(self, logit: float) -> float:
+        """Return how far a logit lies beyond the clips of the fit, in spreads; 0 among them.
+
+        Where the clips of either label lie is not stored, but follows from what is: of two equal
+        bells, Platt's scaled logits lie `spread` spreads apart. Logit 0 is taken for the middle
+        of one of them or a place between, so that only what is farther than that from 0 is beyond
+        both. `styleflow-live` counts from the mean of real clips, see `weigh_cues`.
+
+        It sees only how extreme the rating is. A strange face whose cues cancel each other, or that
+        looks like any other to the network, is not strange to it.
+        """
+        if self.spread <= 0:
+            return 0.0
+        return max(abs(self.scale * logit) / self.spread - self.spread, 0.0)
+
 
 def _sigmoid(x: float) -> float:
     if x >= 0:

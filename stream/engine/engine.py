@@ -26,6 +26,7 @@ from stream.engine.plan import Forget, Plan, Push, Rate, Ratings, TrackKey
 from stream.engine.settings import EngineSettings
 from stream.engine.verdict import Evidence
 from stream.engine.window import Coverage, TrackWindow
+from stream.engine.worth import worth
 from stream.events import (
     AbstainReason,
     CapacityReached,
@@ -107,6 +108,8 @@ class _Reading:
     reasons: tuple[AbstainReason, ...]
     quality: FaceQuality
     box: Box
+    fps_share: float | None
+    bits_per_pixel: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ class Engine:
         self._epoch = -1
         self._fps = 0.0
         self._link_loss = 0.0
+        self._bits_per_pixel = 0.0
         self._arrived: float | None = None
 
     def step(self, seen: Perceived) -> tuple[Plan, tuple[Event, ...]]:
@@ -195,7 +199,7 @@ class Engine:
             return self._pass_over(seen, closed), events
         self._coverage.advance(seen.slot, seen.overrun, contaminated=seen.contaminated)
         self._fps, self._arrived = seen.source_fps, seen.arrived
-        self._link_loss = seen.link_loss
+        self._link_loss, self._bits_per_pixel = seen.link_loss, seen.bits_per_pixel
         evicted, more = self._open_tracks(seen)
         return self._look(seen, closed + evicted), events + more
 
@@ -377,6 +381,8 @@ class Engine:
                 reasons=_ordered(reasons),
                 quality=hop.quality,
                 box=face.face.box,
+                fps_share=self._fps / self._clip.cadence_hz if self._fps else None,
+                bits_per_pixel=self._bits_per_pixel or None,
             )
         return push, _Mark(track.number, pushed=True, fresh=admission.fresh, reading=reading)
 
@@ -476,8 +482,16 @@ class Engine:
         self, track: _Track, reading: _Reading, logit: float, record: _Record
     ) -> Iterable[Event]:
         evidence, before = track.evidence, track.evidence.shown
-        evidence.rate(logit, reading.slot, reading.hop_frames, reading.reasons, self.settings)
-        opinion = evidence.opinion(logit, reading.frames)
+        value = worth(
+            reading.quality,
+            reading.fps_share,
+            reading.bits_per_pixel,
+            self._calibration.strangeness(logit),
+            self.settings,
+        )
+        frames, settings = reading.hop_frames, self.settings
+        evidence.rate(logit, reading.slot, frames, reading.reasons, settings, value)
+        opinion = evidence.opinion(logit, reading.frames, value)
         track.reasons = reading.reasons
         self._count(scores=1)
         yield Score(
@@ -499,6 +513,7 @@ class Engine:
             box=reading.box,
             arrived=record.arrived,
             detector=self.detector,
+            worth=value,
         )
         yield from self._changed(track, before, opinion.score, record.at)
 

@@ -2,7 +2,8 @@
 
 An ensemble speaks when every member has spoken of a face since it last did itself, and recently;
 a member that abstains makes it abstain, so it never covers for one that is missing. Smoothing,
-interval and verdict follow the same rules as a detector's own (`verdict.py`).
+interval and verdict follow the same rules as a detector's own (`verdict.py`); a frame is worth as
+much to it as to the member to whom it is worth least.
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ class EnsembleEngine:
         ticks = self._ticks(newest.end - (start if track.spoke_at is None else track.spoke_at))
         evidence, before = track.evidence, track.evidence.shown
         slot = round(newest.end * TICK_HZ)
-        evidence.rate(logit, slot, ticks, reasons, self.settings)
-        opinion = evidence.opinion(logit, self._ticks(newest.end - start))
+        worth = min(s.worth for s in members)
+        evidence.rate(logit, slot, ticks, reasons, self.settings, worth)
+        opinion = evidence.opinion(logit, self._ticks(newest.end - start), worth)
         track.spoke_at = newest.end
         score = replace(
             newest,
@@ -103,6 +105,7 @@ class EnsembleEngine:
             reasons=reasons,
             arrived=max(s.arrived for s in members),
             detector=NAME,
+            worth=worth,
         )
         return (score, *_changed(score, before, evidence.shown, newest.end))
 

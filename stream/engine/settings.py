@@ -34,6 +34,15 @@ class EngineSettings:
         min_sharpness: least variance of the Laplacian of the aligned luma, grey levels squared.
         min_brightness: least mean luma of the aligned face, 0..255.
         max_yaw_deg: largest head turn to either side, degrees.
+        ample: times `min_face_px`, `min_sharpness` and `min_bits_per_pixel` from which a frame is
+            evidence in full, at least 1. Below, the interval round the score is wider; see
+            `stream/engine/worth.py`.
+        min_bits_per_pixel: compressed bits per source pixel, over the last seconds, at and below
+            which a frame is worth least; 0 does not look. It withholds no verdict.
+        max_strangeness: how far a rating may lie beyond the clips that calibration saw, in their
+            spreads, and be evidence in full. Beyond, the interval round the score is wider.
+        least_worth: what a frame is worth at a limit, for each of these that it is at; above 0 and
+            at most 1, which does not look at them. A half makes the interval 1.4 times as wide.
         max_tracks: faces that one stream may have followed at once.
         max_pending: plans that may await their answer; the oldest gives way and its tracks
             start anew, because nobody knows what the device did with it.
@@ -57,6 +66,10 @@ class EngineSettings:
     min_sharpness: float = 15.0
     min_brightness: float = 35.0
     max_yaw_deg: float = 50.0
+    ample: float = 2.5
+    min_bits_per_pixel: float = 0.01
+    max_strangeness: float = 2.0
+    least_worth: float = 0.5
     max_tracks: int = 32
     max_pending: int = 64
 
@@ -68,7 +81,10 @@ class EngineSettings:
         for key in ("hop_s", "max_gap_s", "half_life_s", "coverage_s"):
             if getattr(self, key) <= 0:
                 raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
-        for key in ("warmup_s", "dwell_s", "min_face_px", "min_sharpness", "max_yaw_deg"):
+        for key in (
+            *("warmup_s", "dwell_s", "min_face_px", "min_sharpness", "max_yaw_deg"),
+            *("min_bits_per_pixel", "max_strangeness"),
+        ):
             if (getattr(self, key) or 0) < 0:
                 raise SettingInvalid(key, getattr(self, key), "must not be negative")
         for key in ("enter", "leave", "max_loss", "max_link_loss", "max_overrun", "min_fps_share"):
@@ -78,7 +94,10 @@ class EngineSettings:
             raise SettingInvalid("min_brightness", self.min_brightness, "must be 0 to 255")
         if self.leave >= self.enter:
             raise SettingInvalid("leave", self.leave, f"must be below enter ({self.enter})")
-        for key in ("max_tracks", "max_pending"):
+        if not 0 < self.least_worth <= 1:
+            rule = "must be more than 0 and at most 1"
+            raise SettingInvalid("least_worth", self.least_worth, rule)
+        for key in ("max_tracks", "max_pending", "ample"):
             if getattr(self, key) < 1:
                 raise SettingInvalid(key, getattr(self, key), "must be at least 1")
 

@@ -3,7 +3,8 @@
 Theory of operation. A logit counts as evidence only when nothing speaks against the frames behind
 it; otherwise the engine abstains, the score stays what it was, and only time passes. `Evidence`
 keeps a weighted mean of the logits that counted. The weight of old ones halves every
-`half_life_s`, abstaining included, so that the interval widens while nothing new is learnt.
+`half_life_s`, abstaining included, so that the interval widens while nothing new is learnt. It also
+widens with what the frames behind it are worth (`worth.py`), which moves nothing else.
 
     pending or clear ──score >= enter for dwell_s──▶ suspect
     pending or suspect ──score <= leave for dwell_s──▶ clear
@@ -34,18 +35,23 @@ class Smoother:
     Attributes:
         mean: weighted mean of the logits so far; meaningless while `mass` is 0.
         mass: sampled frames behind it, the older ones discounted.
+        worth: the same, each frame counted by what it is worth as evidence; at most `mass`.
     """
 
     mean: float = 0.0
     mass: float = 0.0
+    worth: float = 0.0
 
     def decay(self, elapsed_s: float, half_life_s: float) -> None:
         """Let media time pass."""
-        self.mass *= 0.5 ** (elapsed_s / half_life_s)
+        left = 0.5 ** (elapsed_s / half_life_s)
+        self.mass *= left
+        self.worth *= left
 
-    def add(self, logit: float, frames: int) -> None:
-        """Take in the logit of a hop of `frames` usable frames."""
+    def add(self, logit: float, frames: int, worth: float = 1.0) -> None:
+        """Take in the logit of a hop of `frames` usable frames, each worth 0..1."""
         self.mass += frames
+        self.worth += frames * worth
         self.mean += (min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT) - self.mean) * frames / self.mass
 
 
@@ -137,6 +143,7 @@ class Evidence:
         frames: int,
         reasons: tuple[AbstainReason, ...],
         settings: EngineSettings,
+        worth: float = 1.0,
     ) -> None:
         """Take note of a rating.
 
@@ -147,6 +154,7 @@ class Evidence:
             reasons: why no verdict may be shown. Whatever speaks against the frames also keeps
                 their logit out of the score; being untrained speaks only against the verdict.
             settings: thresholds and times.
+            worth: what each of these frames is worth as evidence, 0..1.
         """
         elapsed_s = 0.0 if self._slot is None else (slot - self._slot) * self._step_s
         self._slot = slot
@@ -154,7 +162,7 @@ class Evidence:
         if not _AGAINST_THE_VERDICT_ONLY.issuperset(reasons):
             self.abstain()
             return
-        self._smoother.add(logit, frames)
+        self._smoother.add(logit, frames, worth)
         if reasons:
             self.abstain()
             return
@@ -168,15 +176,16 @@ class Evidence:
         """The smoothed probability of what counted; that of logit 0 before anything did."""
         return self._calibration.probability(self._smoother.mean)
 
-    def opinion(self, logit: float, frames: int) -> Opinion:
+    def opinion(self, logit: float, frames: int, worth: float = 1.0) -> Opinion:
         """Return what to publish.
 
         Args:
             logit: the newest logit; stands in for the mean while nothing was admitted yet.
             frames: usable frames behind it, likewise.
+            worth: what each of them is worth as evidence, likewise.
         """
         begun = self._smoother.mass > 0
         mean = self._smoother.mean if begun else min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT)
-        evidence = (self._smoother.mass if begun else frames) / self._clip_frames
+        evidence = (self._smoother.worth if begun else frames * worth) / self._clip_frames
         low, high = self._calibration.interval(mean, evidence)
         return Opinion(self._calibration.probability(mean), low, high)

@@ -50,6 +50,7 @@ class Picture:
         damaged: the decoder refused something since the previous picture.
         corrupt: a part of it was lost, or the decoder says that it is damaged.
         arrived: monotonic arrival of its packet.
+        bits: compressed size of its packet; 0 where nobody knows.
         count: what the stream's own numbering says about what came before its packet.
     """
 
@@ -61,6 +62,7 @@ class Picture:
     damaged: bool
     corrupt: bool
     arrived: float
+    bits: int
     count: Count
     _frame: VideoFrame
     _quarter_turns: int
@@ -158,6 +160,7 @@ class Decoder:
             damaged=damaged,
             corrupt=frame.is_corrupt or (packet is not None and packet.lossy),
             arrived=self._arrived if packet is None else packet.arrived,
+            bits=0 if packet is None else 8 * len(packet.data),
             count=count,
             _frame=frame,
             _quarter_turns=self.format.quarter_turns,

@@ -279,6 +279,7 @@ class Ingest:
             corrupt=picture.corrupt,
             broken=picture.count.broken,
             vouched=sys.maxsize if self._whole else picture.count.up_to,
+            bits=picture.bits,
         )
         moment = self._timeline.place(stamp)
         self._count(moment)
@@ -311,6 +312,7 @@ class Ingest:
                 contaminated=moment.damage is not None,
                 source_fps=moment.source_fps,
                 link_loss=self._link_loss(),
+                bits_per_pixel=moment.bits_per_pixel,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,23 @@ def test_long_tracks_keep_a_bounded_number_of_scores() -> None:
         track.add(score())
     assert len(track.scores) <= MAX_SCORES_PER_TRACK
     assert track.summary.weight == 3 * MAX_SCORES_PER_TRACK
+
+
+def test_a_video_s_interval_widens_with_what_its_frames_are_worth(clip: Path) -> None:
+    """By the same figure as live: each of them worth a quarter, or all in full."""
+    full = analyze(from_file(clip), toy_pipeline(settings=replace(EAGER, least_worth=1.0)), EAGER)
+    poor = EAGER.min_bits_per_pixel + 1e3
+    part = analyze(
+        from_file(clip), toy_pipeline(settings=replace(EAGER, min_bits_per_pixel=poor)), EAGER
+    )
+    (track,) = part.tracks
+    assert {s.worth for s in track.scores} == {0.5 * full.tracks[0].scores[0].worth}
+    assert part.score == full.score
+    assert part.low is not None
+    assert part.high is not None
+    assert full.low is not None
+    assert full.high is not None
+    assert part.low < full.low < full.high < part.high
 
 
 def test_scores_that_abstain_do_not_count() -> None:

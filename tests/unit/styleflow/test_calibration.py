@@ -25,6 +25,15 @@ def test_scale_and_bias_are_applied_in_this_order():
     assert Calibration(scale=2.0, bias=-3.0).probability(1.5) == 0.5
 
 
+def test_a_logit_among_the_clips_of_the_fit_is_not_strange():
+    """Two equal bells: the labels' means lie `spread` spreads apart, here at 0 and 0.8."""
+    calibration = Calibration(scale=0.5, bias=-1.0, spread=0.8, fitted=True)
+    assert calibration.strangeness(0.0) == 0.0
+    assert calibration.strangeness(0.8 * 0.8 / 0.5) == pytest.approx(0.0, abs=1e-12)
+    assert calibration.strangeness(3.8 * 0.8 / 0.5) == pytest.approx(3.0)
+    assert calibration.strangeness(-3.8 * 0.8 / 0.5) == pytest.approx(3.0)
+
+
 @given(calibrations, logits)
 def test_a_probability_lies_between_0_and_1(calibration, logit):
     assert 0.0 <= calibration.probability(logit) <= 1.0

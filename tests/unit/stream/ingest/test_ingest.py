@@ -122,6 +122,8 @@ def test_a_file_becomes_frames_on_the_grid_and_ends(tmp_path: Path) -> None:
     assert [f.at for f in run.frames] == pytest.approx([n / 25 for n in range(50)])
     assert not any(f.contaminated for f in run.frames)
     assert run.frames[-1].source_fps == pytest.approx(25.0)
+    sent = 8 * run.ingest.counters.bytes / (50 * filmed[0].shape[0] * filmed[0].shape[1])
+    assert run.frames[-1].bits_per_pixel == pytest.approx(sent)
     assert all(f.epoch == 1 and f.stream == "lobby" for f in run.frames)
     difference = np.abs(run.frames[20].image.astype(int) - filmed[20]).mean()
     assert difference < 16
