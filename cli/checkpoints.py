@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from styleflow import importing, safe_pickle
-from styleflow.checkpoint import Checkpoint, load, save
+from styleflow import importing
+from styleflow.checkpoint import Checkpoint, is_checkpoint, load, save
 from styleflow.clips import PspInput
 from styleflow.errors import CheckpointInvalid
 from styleflow.models.port import LAYOUTS, unwrap
@@ -19,16 +18,19 @@ from styleflow.models.styleflow import StyleFlowDims
 
 def show_published(out: Console) -> None:
     """Print which files the authors publish, where, and under which licence."""
-    table = Table(title="published weights; none are shipped", title_justify="left")
-    for column in ("detector", "file", "where", "licence"):
-        table.add_column(column, overflow="fold")
+    lines = ["Published weights; none are shipped."]
     for name in importing.PUBLISHED:
+        lines += ["", name]
         for publication in importing.publications(name):
-            table.add_row(name, publication.file, publication.page, publication.licence)
-    out.print(table)
-    out.print(
-        "Import one with: styleflow checkpoints import DETECTOR FILE", markup=False, highlight=False
-    )
+            lines += [
+                f"  {publication.file}",
+                f"    where    {publication.page}",
+                f"    licence  {publication.licence}",
+                f"    paper    {publication.paper}",
+            ]
+    lines += ["", "Import them with: styleflow checkpoints import DETECTOR FILE…"]
+    for line in lines:  # whole lines, so that addresses can be copied on a narrow terminal
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_file(path: Path, out: Console) -> None:
@@ -39,7 +41,7 @@ def show_file(path: Path, out: Console) -> None:
     """
     if not path.is_file():
         raise CheckpointInvalid(path, "there is no such file")
-    if importing.is_ours(path):
+    if is_checkpoint(path):
         _show(load(path), out)
         return
     for line in describe_theirs(path):
@@ -48,7 +50,7 @@ def show_file(path: Path, out: Console) -> None:
 
 def describe_theirs(path: Path) -> list[str]:
     """Return what an authors' file holds and how it compares with the networks here."""
-    content = safe_pickle.read(path)
+    content = importing.read(path)
     part = importing.styleflow_part(content)
     if part is not None:
         name, ported = part
@@ -62,7 +64,10 @@ def describe_theirs(path: Path) -> list[str]:
         raise CheckpointInvalid(path, str(error)) from None
     most = max(report.fitting for report in compared.values())
     if not most:
-        raise CheckpointInvalid(path, "belongs to no detector that is known here")
+        names = next(iter(compared.values())).extra
+        raise CheckpointInvalid(
+            path, f"belongs to no detector that is known here: {importing.held(names)}"
+        )
     # FakeSTormer's files are alike: only their names tell on which compression each was trained.
     names = [name for name, report in compared.items() if report.fitting == most]
     return [f"{path.name}: {' or '.join(names)}: {compared[names[0]]}"]
@@ -83,6 +88,10 @@ def bring_in(
     for path in files:
         if not path.is_file():
             raise importing.missing_weights(name, path)
+    if out_path.is_dir():
+        raise CheckpointInvalid(out_path, "is a folder; name a file with --out")
+    if out_path.resolve() in [path.resolve() for path in files]:
+        raise CheckpointInvalid(out_path, "would be overwritten; name another file with --out")
     checkpoint, report = importing.import_files(files, name)
     if isinstance(checkpoint.dimensions, StyleFlowDims):
         dimensions = replace(checkpoint.dimensions, psp_input=psp_input)

@@ -154,7 +154,8 @@ def describe(error: BaseException) -> Problem:
                 "detector_unknown",
                 "There is no such detector",
                 str(error),
-                "Leave `detector` out for the default",
+                "Leave `detector` out for the default; there is an `ensemble` once one is fitted "
+                "with `styleflow ensemble fit` and configured",
                 status=422,
             )
         case OverlayUnavailable(able=able):
@@ -298,7 +299,7 @@ def describe(error: BaseException) -> Problem:
                 "ensemble_invalid",
                 "The ensemble cannot be used",
                 str(error),
-                "Fit it again with `styleflow ensemble fit`, or leave out ensemble",
+                "Fit it again, or leave out `ensemble`",
                 status=500,
             )
         case WorkersLost():
@@ -328,7 +329,8 @@ def describe(error: BaseException) -> Problem:
                 "checkpoint_invalid",
                 "The checkpoint cannot be used",
                 str(error),
-                "Fetch or train it again",
+                "`styleflow checkpoints info FILE` says what a file is, `checkpoints list` where "
+                "to get one",
                 status=500,
             )
         case ShapeMismatch():

@@ -164,12 +164,29 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     """
     text = json.dumps(_manifest_json(checkpoint), sort_keys=True)
     metadata = {_MANIFEST: text, "seal": _seal(text)}
-    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    tensors = _apart(checkpoint.tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".checkpoint-") as folder:
         written = Path(folder) / path.name
         save_file(tensors, written, metadata)
         os.replace(written, path)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Say whether a file is a checkpoint of ours, be it damaged; authors' files are not."""
+    if not is_safetensors(path):
+        return False
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return _MANIFEST in (file.metadata() or {})
+    except SafetensorError:
+        return True
+
+
+def is_safetensors(path: Path) -> bool:
+    """Say whether a file begins as safetensors do: the length of a JSON object, and the object."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def load(path: Path) -> Checkpoint:
@@ -280,6 +297,19 @@ def _manifest_json(checkpoint: Checkpoint) -> dict[str, Any]:
     return cast("dict[str, Any]", TypeAdapter(_Manifest).dump_python(manifest, mode="json"))
 
 
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as the format wants them: on the CPU, in order, no two in one memory."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        if own.untyped_storage().data_ptr() in taken:  # another name for the same weights
+            own = own.clone()
+        taken.add(own.untyped_storage().data_ptr())
+        apart[name] = own
+    return apart
+
+
 def _seal(manifest: str) -> str:
     return hashlib.sha256(manifest.encode()).hexdigest()
 
@@ -287,7 +317,8 @@ def _seal(manifest: str) -> str:
 def _read_manifest(path: Path, metadata: Mapping[str, str]) -> _Manifest:
     text = metadata.get(_MANIFEST)
     if text is None:
-        raise CheckpointInvalid(path, "holds tensors but no manifest; it was not written by us")
+        reason = "holds tensors but no manifest; it was not written by us: import it first"
+        raise CheckpointInvalid(path, reason)
     if metadata.get("seal") != _seal(text):
         raise CheckpointInvalid(path, "its manifest is damaged: the seal does not match")
     found = TypeAdapter(_AnyManifest).validate_json(text).format

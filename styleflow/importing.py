@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from styleflow import safe_pickle
 from styleflow.calibration import Calibration
 from styleflow.card import ModelCard, TemporalMode, TrainingStatus
-from styleflow.checkpoint import KINDS, Checkpoint, load
+from styleflow.checkpoint import KINDS, Checkpoint, is_checkpoint, is_safetensors, load
 from styleflow.errors import CheckpointInvalid, DetectorUnknown, DetectorWeightsMissing
 from styleflow.models import port_styleflow, styleflow_stream
 from styleflow.models.port import LAYOUTS, Layout, Publication, unwrap
@@ -79,8 +81,7 @@ class ImportReport:
             ("wrong", [str(misfit) for misfit in self.misfits]),
         ):
             if names:
-                more = ", …" if len(names) > _SHOWN else ""
-                parts.append(f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}")
+                parts.append(f"{len(names)} {what}: {held(names)}")
         return "; ".join(parts)
 
 
@@ -124,7 +125,7 @@ def weights(paths: Sequence[Path], name: str) -> Checkpoint:
     for path in paths:
         if not path.is_file():
             raise missing_weights(name, path)
-    if len(paths) == 1 and is_ours(paths[0]):
+    if len(paths) == 1 and is_checkpoint(paths[0]):
         checkpoint = load(paths[0])
         if checkpoint.kind != name:
             raise CheckpointInvalid(paths[0], f"holds {checkpoint.kind!r}, not {name!r}")
@@ -132,10 +133,20 @@ def weights(paths: Sequence[Path], name: str) -> Checkpoint:
     return import_files(paths, name)[0]
 
 
-def is_ours(path: Path) -> bool:
-    """Say whether a file is of the safetensors format, as ours are and the authors' are not."""
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
+def read(path: Path) -> Any:
+    """Return what a file that is not ours holds; nothing in it is run.
+
+    Raises:
+        CheckpointInvalid: no such file, it cannot be read safely, or it is ours.
+    """
+    if not path.is_file() or not is_safetensors(path):
+        return safe_pickle.read(path)
+    if is_checkpoint(path):
+        raise CheckpointInvalid(path, "is a checkpoint already: give it to --weights as it is")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointInvalid(path, f"is a damaged safetensors file ({error})") from error
 
 
 def import_files(paths: Sequence[Path], name: str) -> tuple[Checkpoint, ImportReport]:
@@ -199,14 +210,14 @@ def import_file(path: Path, name: str) -> tuple[Checkpoint, ImportReport]:
             is missing, left over or of another shape.
     """
     layout = layout_of(name)
-    content = safe_pickle.read(path)
+    content = read(path)
     try:
         tensors = unwrap(content, layout.wrapper)
     except ValueError as error:
         raise CheckpointInvalid(path, str(error)) from error
     report = compare(tensors, layout)
     if not report.fits:
-        raise CheckpointInvalid(path, f"does not fit {name}: {report}")
+        raise CheckpointInvalid(path, _unfit(content, report, name))
     source = file_digest(path)
     published = layout.publication
     checkpoint = Checkpoint(
@@ -217,7 +228,8 @@ def import_file(path: Path, name: str) -> tuple[Checkpoint, ImportReport]:
         calibration=Calibration(),
         status=TrainingStatus.UNCALIBRATED,
         provenance=(
-            f"Converted from {path.name} (sha256 {source}), published at {published.page}. "
+            f"Converted from {path.name} (sha256 {source}), in the layout of the file published "
+            f"at {published.page}. "
             f"{published.paper}. Licence: {published.licence}."
         ),
     )
@@ -253,10 +265,13 @@ def _import_styleflow(paths: Sequence[Path]) -> tuple[Checkpoint, ImportReport]:
     """Join pSp's encoder, StyleGRU and stage 2 into one detector."""
     parts: dict[str, tuple[Path, Ported]] = {}
     for path in paths:
-        found = styleflow_part(safe_pickle.read(path))
+        content = read(path)
+        found = styleflow_part(content)
         if found is None:
             known = ", ".join(STYLEFLOW_PARTS)
-            raise CheckpointInvalid(path, f"is none of StyleFlow's parts: {known}")
+            others = owners(content)
+            what = f"is {' or '.join(others)} and " if others else "is "
+            raise CheckpointInvalid(path, f"{what}none of StyleFlow's parts: {known}")
         part, ported = found
         if part in parts:
             raise CheckpointInvalid(path, f"is a second {part}; {parts[part][0].name} is one too")
@@ -304,7 +319,7 @@ def load_styleflow_part(path: Path, part: str) -> Ported:
     Raises:
         CheckpointInvalid: the file cannot be read safely, or is not this part.
     """
-    found = styleflow_part(safe_pickle.read(path))
+    found = styleflow_part(read(path))
     if found is None or found[0] != part:
         raise CheckpointInvalid(
             path, f"is {found[0] if found else 'no part of StyleFlow'}, not {part}"
@@ -335,6 +350,34 @@ def styleflow_part(content: Any) -> tuple[str, Ported] | None:
         if any(name.startswith(start) for name in names):
             return part, port(content)
     return None
+
+
+def owners(content: Any) -> list[str]:
+    """Return what a file is whole for: detectors, or a part of StyleFlow; several may be alike."""
+    found = styleflow_part(content)
+    if found is not None:
+        part, ported = found
+        return [f"StyleFlow's {part}"] if ported.report.complete else []
+    try:
+        tensors = {name: unwrap(content, layout.wrapper) for name, layout in LAYOUTS.items()}
+    except ValueError:
+        return []
+    return [name for name, layout in LAYOUTS.items() if compare(tensors[name], layout).fits]
+
+
+def _unfit(content: Any, report: ImportReport, name: str) -> str:
+    """Return why a file is not a detector's, in as few words as will do."""
+    others = owners(content)
+    if others:
+        return f"is {' or '.join(others)}, not {name}"
+    if not report.fitting:
+        return f"holds nothing of {name}, but {held(report.extra)}"
+    return f"does not fit {name}: {report}"
+
+
+def held(names: Sequence[str]) -> str:
+    """Return the first of some names, for people."""
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def file_digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ MAX_FILE_BYTES = 16 << 30
 MAX_PROGRAM_BYTES = 64 << 20
 """How long the pickle program itself, without tensor contents, may be; usual are below 1 MB."""
 
+_MISTAKEN = (
+    (re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE), "a web page"),
+    (re.compile(rb"version https://git-lfs"), "a pointer into Git LFS"),
+)
+"""What downloads bring instead of the file, by its first bytes."""
+
 _ASKED_FOR = re.compile(r"\bGLOBAL ([\w.]{1,80})")  # as torch names what it refused
 
 
@@ -37,15 +44,18 @@ def read(path: Path) -> Any:
     if not path.is_file():
         raise CheckpointInvalid(path, "there is no such file")
     _check_size(path)
+    _check_beginning(path)
     zipped = zipfile.is_zipfile(path)
     if zipped:
         _check_archive(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch asks to be told of unusual files
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise CheckpointInvalid(path, _refusal(error)) from error
     except Exception as error:  # whatever a damaged file makes the reader stumble over
-        reason = f"cannot be read as weights ({type(error).__name__})"
+        reason = f"is cut short, damaged, or no file of weights ({type(error).__name__})"
         raise CheckpointInvalid(path, reason) from error
 
 
@@ -55,6 +65,14 @@ def _check_size(path: Path) -> None:
         raise CheckpointInvalid(path, f"{size} bytes; at most {MAX_FILE_BYTES} are read")
 
 
+def _check_beginning(path: Path) -> None:
+    with path.open("rb") as file:
+        beginning = file.read(64)
+    for pattern, what in _MISTAKEN:
+        if pattern.match(beginning):
+            raise CheckpointInvalid(path, f"is {what} and not the file itself: download that")
+
+
 def _check_archive(path: Path) -> None:
     """Refuse an archive that unfolds to more than it weighs."""
     try:
@@ -62,6 +80,9 @@ def _check_archive(path: Path) -> None:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CheckpointInvalid(path, f"is a damaged archive ({error})") from error
+    if not any(entry.filename.endswith("data.pkl") for entry in entries):
+        inside = ", ".join(entry.filename for entry in entries[:3])
+        raise CheckpointInvalid(path, f"is an archive of other files ({inside}): unpack it first")
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
             raise CheckpointInvalid(path, f"its part {entry.filename!r} is compressed")

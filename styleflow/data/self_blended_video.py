@@ -255,8 +255,13 @@ def _blend_frame(image: Image, points: Points, plan: BlendPlan) -> tuple[Image, 
 
 def laid_over(under: Image, over: Image, mask: Mask, ratio: float) -> Image:
     """Return `over` blended on `under`, cut to whole grey levels as the release does."""
+    return np.asarray(mixture(under, over, mask, ratio), np.uint8)
+
+
+def mixture(under: Image, over: Image, mask: Mask, ratio: float) -> NDArray[np.float32]:
+    """Return `over` blended on `under`, `(H, W, 3)` in grey levels that need not be whole."""
     m = (ratio * mask)[..., None]
-    return np.asarray(m * over + (1 - m) * under, np.uint8)
+    return np.asarray(m * over + (1 - m) * under, np.float32)
 
 
 def _bent(mask: Mask, bend: NDArray[np.float32]) -> Mask:

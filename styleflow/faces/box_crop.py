@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from styleflow.errors import ShapeMismatch
 from styleflow.faces.face import Box, Image
@@ -66,10 +67,20 @@ def cut_margin(crop: Image, size_px: int = 224, margin_px: int = TEST_MARGIN_PX)
     if crop.shape != (side, side, 3) or inner < 2:
         raise ShapeMismatch("box crop", "(256, 256, 3)", crop.shape)
     kept = crop[margin_px : side - margin_px, margin_px : side - margin_px]
-    scale = (size_px - 1) / (inner - 1)
-    transform = np.array([[scale, 0.0, 0.0], [0.0, scale, 0.0]])
-    resampled = cv2.warpAffine(kept, transform, (size_px, size_px), flags=cv2.INTER_LINEAR)
+    size = (size_px, size_px)
+    resampled = cv2.warpAffine(kept, resampling(inner, size_px), size, flags=cv2.INTER_LINEAR)
     return np.asarray(resampled, np.uint8)
+
+
+def resampling(side: int, wanted: int) -> NDArray[np.float64]:
+    """Return the transform of one square to another that keeps the outer pixels' centres, (2, 3).
+
+    Args:
+        side: of the square that there is, pixels; 2 or more.
+        wanted: of the square that is made.
+    """
+    scale = (wanted - 1) / (side - 1)
+    return np.array([[scale, 0.0, 0.0], [0.0, scale, 0.0]])
 
 
 def fakestormer_crop(

@@ -17,7 +17,13 @@ from styleflow.models import caddm, fakestormer
 from styleflow.models.caddm import Caddm, CaddmDims
 from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
 
-DATA_PARALLEL_PREFIX = "module."
+WRAPPERS = ("network", "state_dict", "model_state_dict", "model_state", "model")
+"""Keys under which programs keep tensors beside other things, one inside another at times."""
+
+PREFIXES = ("module.", "model.")
+"""What wrappers leave in front of every name: data parallelism, and whoever keeps a `model`."""
+
+_DEEPEST = 3  # so many wrappers, or prefixes, are taken off; a file may contain itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +73,42 @@ class Layout:
         return name.startswith(self.dead) or name.endswith(".num_batches_tracked")
 
 
-def unwrap(content: Any, wrapper: str) -> dict[str, Any]:
+def unwrap(content: Any, wrapper: str = "") -> dict[str, Any]:
     """Return the tensors by name that a file's content holds.
 
-    Takes them from under `wrapper` where the file has one, and takes off the prefix that a
-    data-parallel wrapper leaves on every name.
+    Takes them from under the wrappers that there are, and takes off the prefixes that all names
+    have.
+
+    Args:
+        content: what the file holds.
+        wrapper: where the authors keep them; looked for before any other of `WRAPPERS`.
 
     Raises:
         ValueError: the content is no collection of names.
     """
-    if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-        content = content[wrapper]
+    content = inside(content, wrapper)
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
-        raise ValueError(f"holds no tensors by name, neither under {wrapper!r} nor at its top")
-    if content and all(name.startswith(DATA_PARALLEL_PREFIX) for name in content):
-        return {name[len(DATA_PARALLEL_PREFIX) :]: value for name, value in content.items()}
-    return dict(content)
+        raise ValueError(f"holds no tensors by name, neither at its top nor under {WRAPPERS}")
+    return bare(dict(content))
+
+
+def inside(content: Any, wrapper: str = "") -> Any:
+    """Return what is wrapped in a file's content, or the content itself."""
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            break
+        named = (content.get(key) for key in (wrapper, *WRAPPERS))
+        content = next((value for value in named if isinstance(value, Mapping)), content)
+    return content
+
+
+def bare(named: dict[str, Any]) -> dict[str, Any]:
+    """Return tensors by name without the prefixes that all of the names have."""
+    for _ in range(_DEEPEST):
+        for prefix in PREFIXES:
+            if named and all(name.startswith(prefix) for name in named):
+                named = {name.removeprefix(prefix): value for name, value in named.items()}
+    return named
 
 
 _CADDM_PAPER = "Implicit Identity Leakage (Dong et al., CVPR 2023), arXiv 2210.14457"

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from styleflow.errors import StyleflowError
 from styleflow.models.cnn3d import ContentDims
-from styleflow.models.port import Publication
+from styleflow.models.port import Publication, bare, inside
 from styleflow.models.psp import PspDims, PspEncoder
 from styleflow.models.style_gru import StyleGRU, StyleGruDims
 from styleflow.models.style_levels import StyleLevels
@@ -57,9 +57,6 @@ PUBLICATIONS = (
     ),
 )
 """The files that make one StyleFlow: encoder, StyleGRU, and everything after them."""
-
-WRAPPERS = ("state_dict", "model", "model_state", "network")
-PREFIXES = ("module.model.", "module.", "model.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,15 +246,7 @@ def assemble(
 
 def bare_state(loaded: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the tensors of a loaded file, without wrapping dicts and common prefixes."""
-    inner: Mapping[str, Any] = loaded
-    for wrapper in WRAPPERS:
-        if isinstance(inner.get(wrapper), Mapping):
-            inner = inner[wrapper]
-    state = {str(n): t for n, t in inner.items() if isinstance(t, Tensor)}
-    for prefix in PREFIXES:
-        if state and all(n.startswith(prefix) for n in state):
-            state = {n.removeprefix(prefix): t for n, t in state.items()}
-    return state
+    return bare({str(n): t for n, t in inside(loaded).items() if isinstance(t, Tensor)})
 
 
 class _Stage2(nn.Module):

@@ -82,12 +82,14 @@ class ClipSettings:
         fakes: which pseudo-fakes are made.
         cut: share of the pairs from which vulnerable cells are cut out.
         reading: whose reading of the paper targets follow.
+        peaked: ask the temporal head where a clip changes most, and not how much each cell does.
     """
 
     strides: tuple[int, ...] = (1,)
     fakes: FakeShares = FakeShares()
     cut: float = 0.5
     reading: Reading = Reading.PAPER
+    peaked: bool = False
 
     def __post_init__(self) -> None:
         """Refuse strides and shares that mean nothing."""
@@ -113,7 +115,7 @@ class Pair:
     Attributes:
         crops: `(2, T, S, S, 3)` RGB uint8.
         spatial: strongest vulnerability per frame, `(2, T)` float32.
-        temporal: z-scores of its change, `(2, T, G, G)` float32.
+        temporal: z-scores of its change, or its peaks, `(2, T, G, G)` float32.
         visible: 0 where a cell was cut out, `(2, T, G, G)` float32.
     """
 
@@ -220,8 +222,8 @@ def forge(
         return blacked_out(np.stack(crops), cut)
 
     sides: tuple[ClipTargets, ClipTargets] = (
-        real_targets(cells, settings.reading),
-        fake_targets(cells, cut, settings.reading),
+        real_targets(cells, settings.reading, peaked=settings.peaked),
+        fake_targets(cells, cut, settings.reading, peaked=settings.peaked),
     )
     seen = visible(cut, shape.frames, shape.cells)
     return Pair(

@@ -2,7 +2,8 @@
 
 Both sides of a parity test compute the same numbers from the same names, so that no weights need
 to be stored. The published programs' stored answers lie beside the repository; where they are
-missing, the tests that need them are skipped.
+missing, the tests that need them are skipped. What is read of them is remembered, so that
+`make parity` can tell whether anything was stored that no test looks at.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -23,6 +24,33 @@ M = TypeVar("M", bound=nn.Module)
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
 """Where the stored outputs of the published programs lie, beside the repository."""
+
+_ALL = "every name and shape"
+_read: set[tuple[str, str]] = set()  # file and array
+
+
+class Stored(dict[str, NDArray[Any]]):
+    """The arrays of one stored file by name; it remembers which were asked for."""
+
+    def __init__(self, file: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        super().__init__(arrays)
+        self._file = file
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        array = super().__getitem__(name)
+        _read.add((self._file, name))
+        return array
+
+
+def unread() -> list[str]:
+    """Return what is stored and was not asked for since the program began, `file: array`."""
+    stored: set[tuple[str, str]] = set()
+    for path in sorted(REFERENCE.glob("*/*.npz")):
+        with np.load(path) as arrays:
+            stored |= {(f"{path.parent.name}/{path.name}", name) for name in arrays.files}
+    for path in REFERENCE.glob("*/*.json"):
+        stored.add((f"{path.parent.name}/{path.name}", _ALL))
+    return [f"{file}: {name}" for file, name in sorted(stored - _read)]
 
 
 def built(build: Callable[[], M], prefix: str = "") -> M:
@@ -69,20 +97,22 @@ def uniform_input(*shape: int) -> Tensor:
     return torch.from_numpy(_generator("input").random(shape, dtype=np.float32))
 
 
-def reference(detector: str, file: str) -> dict[str, NDArray[np.generic]]:
+def reference(detector: str, file: str) -> Stored:
     """Return the arrays of one stored file, or skip the test where the file is not there."""
     with np.load(_stored(detector, file)) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        return Stored(f"{detector}/{file}", arrays)
 
 
-def reference_case(detector: str, case: str) -> dict[str, NDArray[np.generic]]:
+def reference_case(detector: str, case: str) -> Stored:
     """Return the stored arrays of one parity case, or skip."""
     return reference(detector, f"parity_{case}.npz")
 
 
 def reference_shapes(detector: str, key_file: str) -> dict[str, tuple[int, ...]]:
-    """Return the tensor names and shapes of one published checkpoint, or skip."""
-    stored = json.loads(_stored(detector, f"keys_{key_file}.json").read_text(encoding="utf-8"))
+    """Return the tensor names and shapes of one published checkpoint, in its order, or skip."""
+    file = f"keys_{key_file}.json"
+    stored = json.loads(_stored(detector, file).read_text(encoding="utf-8"))
+    _read.add((f"{detector}/{file}", _ALL))
     return {name: tuple(shape) for name, shape in stored.items()}
 
 

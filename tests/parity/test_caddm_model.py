@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from styleflow.models.caddm import Caddm, CaddmDims, CaddmPrediction
-from tests.parity.fill import REFERENCE, filled_state, reference, uniform_input
+from tests.parity.fill import (
+    filled_state,
+    reference,
+    reference_shapes,
+    shapes,
+    uniform_input,
+)
 
 # Logits of (real, fake) on FILL weights and input; EfficientNets with `base_model.` matrices
 # times 1.5, because FILL damps their signal until nothing of the picture is left.
@@ -132,12 +137,7 @@ def test_headline_logits(filled: tuple[str, Caddm], outcome: Callable[[str], Out
 def test_names_and_shapes(filled: tuple[str, Caddm]) -> None:
     """The state dict is laid out as the published file, in its order."""
     name, model = filled
-    path = REFERENCE / "caddm" / f"keys_{name}.json"
-    if not path.is_file():
-        pytest.skip("no list of published names to compare with")
-    published = json.loads(path.read_text())
-    ours = {key: list(value.shape) for key, value in model.state_dict().items()}
-    assert list(ours.items()) == list(published.items())
+    assert list(shapes(model).items()) == list(reference_shapes("caddm", name).items())
 
 
 def test_predictions(filled: tuple[str, Caddm], outcome: Callable[[str], Outcome]) -> None:

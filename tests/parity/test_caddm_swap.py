@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import ChainMap
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -15,6 +17,7 @@ from styleflow.data.caddm_draws import Field
 from styleflow.data.caddm_noise import blurred, filtered, motion_kernel, tinted, toned
 from styleflow.data.caddm_sample import Branch, Paste, Sample, Scene, make_sample
 from styleflow.data.caddm_swap import (
+    WHOLE,
     WINDOWS,
     Box,
     alpha_blend,
@@ -33,7 +36,7 @@ from styleflow.faces.face import Image
 from styleflow.models.caddm_loss import assign_boxes
 from tests.parity.fill import reference
 
-Stored = dict[str, NDArray[Any]]
+Stored = Mapping[str, NDArray[Any]]
 
 BRANCHES = {
     -1: Branch.REAL,
@@ -47,13 +50,19 @@ PASTES = {
     1: (Paste.POISSON,),
     2: (Paste.FELL_BACK,),
 }
+BLENDS = {
+    -1: (Paste.NONE,),
+    0: (Paste.ALPHA,),
+    1: (Paste.POISSON, Paste.FELL_BACK),
+}
 OVERFLOWED = 28
 """A picture of all 256 levels, at whose stretching the stored run divided by zero (SPEC i, 12)."""
 
 
 @pytest.fixture(scope="module")
 def stored() -> Stored:
-    return reference("caddm", "parity_mfs.npz") | reference("caddm", "parity_preprocess.npz")
+    files = ("parity_mfs.npz", "parity_preprocess.npz")
+    return ChainMap(*(reference("caddm", file) for file in files))
 
 
 def aligned(stored: Stored, picture: Image) -> Image:
@@ -148,17 +157,22 @@ def test_part_of_every_window(stored: Stored, window: int) -> None:
     assert change.sum((0, 1)) == pytest.approx(sums, rel=1e-3)
     count = int(stored[f"win{window}_count_gt_1e-3"])
     assert int((change > 1e-3).sum()) == pytest.approx(count, rel=5e-3)
-    found = released_order(most_changed(change, *size))
-    assert found == stored[f"win{window}_gt_boxes"][1].tolist()
+    boxes = [released_order(box) for box in (WHOLE, most_changed(change, *size))]
+    assert boxes == stored[f"win{window}_gt_boxes"].tolist()
 
 
-def test_parts_lie_where_the_difference_is_unless_asked_otherwise(stored: Stored) -> None:
+@pytest.mark.parametrize("window", range(4))
+def test_parts_lie_where_the_difference_is_unless_asked_otherwise(
+    stored: Stored, window: int
+) -> None:
     """Ours counts from the corner of what was searched, the release from the face's."""
     pictures = stored["img_fake"], stored["img_real"], stored["landmarks"]
-    ours = part_to_swap(*pictures, WINDOWS[0])
-    released = part_to_swap(*pictures, WINDOWS[0], displaced=True)
+    ours = part_to_swap(*pictures, WINDOWS[window])
+    released = part_to_swap(*pictures, WINDOWS[window], displaced=True)
     assert np.subtract(released, ours).tolist() == [9, 13, 9, 13]
-    assert np.subtract(ours[:2], (61, 70)).tolist() == stored["win0_cut_box"][[1, 0]].tolist()
+    left, top = face_cut(stored["landmarks"], (288, 240)).around[:2]
+    in_cut = np.subtract(ours, (left, top, left, top))
+    assert released_order(tuple(in_cut.tolist())) == stored[f"win{window}_cut_box"].tolist()
 
 
 def test_noises(stored: Stored) -> None:
@@ -210,7 +224,35 @@ class ReleasedDraws:
 
 @pytest.fixture(scope="module")
 def seeded() -> Stored:
-    return reference("caddm", "parity_seeded.npz") | reference("caddm", "parity_preprocess.npz")
+    files = ("parity_seeded.npz", "parity_preprocess.npz")
+    return ChainMap(*(reference("caddm", file) for file in files))
+
+
+class ScriptedDraws(ReleasedDraws):
+    """Numbers given in advance as far as they go, then a generator's."""
+
+    def __init__(self, *numbers: float) -> None:
+        super().__init__(0)
+        self._numbers = list(numbers)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        return self._numbers.pop(0) if self._numbers else super().uniform(low, high)
+
+
+@pytest.mark.parametrize("paste", ["alpha", "poisson"])
+@pytest.mark.parametrize("branch", [Branch.FAKE_ON_REAL, Branch.REAL_ON_FAKE])
+def test_a_whole_swap_has_one_box_over_the_crop(stored: Stored, branch: Branch, paste: str) -> None:
+    scene = Scene(rgb(stored["img_fake"]), rgb(stored["img_real"]), stored["landmarks"], 1)
+    whole, blend, swap, still = 0.0, {"alpha": 0.0, "poisson": 0.9}[paste], 0.9, 0.0
+    which = (0.9,) if branch is Branch.REAL_ON_FAKE else (0.0, 0.9)
+    draws = ScriptedDraws(whole, blend, swap, *which, still)
+    got = make_sample(scene, draws, as_released=True)
+    assert got is not None
+    assert got.branch is branch
+    assert got.paste is {"alpha": Paste.ALPHA, "poisson": Paste.POISSON}[paste]
+    name = {Branch.FAKE_ON_REAL: "fake_on_real", Branch.REAL_ON_FAKE: "real_on_fake"}[branch]
+    boxes = [released_order(box) for box in got.boxes]
+    assert boxes == stored[f"global_{paste}_{name}_gt_boxes"].tolist()
 
 
 def rgb(picture: Image) -> Image:
@@ -229,10 +271,12 @@ def test_whole_samples_from_seeds(seeded: Stored, case: int) -> None:
     )
     draws = ReleasedDraws(int(seeded["seed"][case]))
     got = make_sample(scene, draws, as_released=True)
+    assert (got is not None) == bool(seeded["ok"][case])
     assert got is not None
     assert got.halved == bool(seeded["resized"][case])
     assert got.branch is BRANCHES[int(seeded["branch"][case])]
     assert got.paste in PASTES[int(seeded["poisson"][case])]
+    assert got.paste in BLENDS[int(seeded["blend"][case])]
     assert draws.amplitude == seeded["elastic_alpha"][case]
     jitter = got.jitter
     numbers = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from styleflow.faces.box_crop import cut_margin
+from styleflow.faces.box_crop import cut_margin, resampling
 from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
 from tests.parity.fill import reference
 
@@ -16,6 +16,23 @@ def picture() -> np.ndarray:
     i, j, c = np.meshgrid(np.arange(256), np.arange(256), np.arange(3), indexing="ij")
     first = np.abs((i + 2 * j + 17 * c) % 240 - 120)
     return (30 + first + np.abs((2 * i - j + 31 * c) % 180 - 90)).astype(np.uint8)
+
+
+def test_the_picture_is_the_one_that_was_cropped() -> None:
+    """Compared in its corner within a margin of 15 px."""
+    stored = reference("fakestormer", "parity_data.npz")["pre_in_u8_sl"]
+    assert np.array_equal(picture()[15:19, 15:31], stored)
+
+
+@pytest.mark.parametrize(
+    ("side", "wanted", "key"),
+    [(256 - 2 * margin, 224, f"pre_M_{margin}") for margin in (15, 0, 5, 13, 9)]
+    + [(226, 14, "pre_M14_226")],
+)
+def test_transforms(side: int, wanted: int, key: str) -> None:
+    """The release solves for its transforms, at margin 9 only to within 1e-5 of a pixel."""
+    stored = reference("fakestormer", "parity_data.npz")[key]
+    assert np.abs(resampling(side, wanted) - stored).max() <= (1e-5 if key == "pre_M_9" else 1e-12)
 
 
 @pytest.mark.parametrize("margin", [15, 0, 5, 13, 9])

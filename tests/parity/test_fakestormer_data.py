@@ -1,4 +1,7 @@
-"""How FakeSTormer's training clips and targets are made, against the published program."""
+"""How FakeSTormer's training clips and targets are made, against the published program.
+
+`lr_*` and `sam_*` of the same file are compared in `tests/unit/styleflow/training/test_sam.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 from styleflow.data.face_hulls import HULLS, forehead_in_order, hull_mask, mirrored, steadied
-from styleflow.data.self_blended_video import MaskSoftening, laid_over
+from styleflow.data.self_blended_video import MaskSoftening, laid_over, mixture
 from styleflow.data.vulnerability import (
     Cut,
     Reading,
     boundary,
+    cell_change,
     draw_cut,
     fake_targets,
     on_cells,
+    peaks,
     real_targets,
     remaining,
 )
@@ -84,9 +89,12 @@ def picture(name: str) -> NDArray[np.uint8]:
 
 
 def test_blended_pixels(stored: dict[str, NDArray[Any]]) -> None:
-    got = laid_over(picture("target"), picture("source"), stored["blend_p1"], 0.75)
-    apart = got[100:108, 40:72].astype(int) - stored["blended_u8_sl"]
-    assert np.abs(apart).max() <= 1
+    """Before grey levels are cut to whole ones, and after."""
+    pictures, mask = (picture("target"), picture("source")), stored["blend_p1"]
+    exact = mixture(*pictures, mask, 0.75)[100:108, 40:72]
+    assert np.abs(exact - stored["blended_sl"]).max() <= 255 * 1e-5  # what masks are held to
+    whole = laid_over(*pictures, mask, 0.75)[100:108, 40:72]
+    assert np.abs(whole.astype(int) - stored["blended_u8_sl"]).max() <= 1
 
 
 def test_cells(stored: dict[str, NDArray[Any]]) -> None:
@@ -110,6 +118,17 @@ def test_temporal_targets(stored: dict[str, NDArray[Any]]) -> None:
     assert (change[1:].mean(), change[1:].std()) == pytest.approx((mean, spread), rel=1e-5)
     still = fake_targets(np.zeros_like(clip), None, RELEASED)
     assert np.array_equal(still.temporal, stored["heatmap_allzero"])
+
+
+def test_changes_and_their_peaks(stored: dict[str, NDArray[Any]]) -> None:
+    """The variant of the temporal targets that the published c23 file is named after."""
+    clip = stored["targets_f"]
+    change = cell_change(clip, RELEASED)
+    assert np.abs(change / 255 - stored["cst_f"]).max() <= 1e-5
+    want = stored["heatmap_f_gaussian"]
+    assert np.abs(peaks(change) - want).max() <= 1e-5
+    asked = fake_targets(clip, None, RELEASED, peaked=True)
+    assert np.array_equal(asked.temporal, peaks(change))
 
 
 @pytest.mark.parametrize(

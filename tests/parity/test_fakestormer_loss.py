@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from styleflow.models.fakestormer import FakeStormerPrediction
 from styleflow.models.fakestormer_loss import (
@@ -19,20 +20,21 @@ from tests.parity.fill import reference
     ("weights", "key"), [(LossWeights(), "loss_vals"), (C40_WEIGHTS, "loss_vals_c40")]
 )
 def test_loss(weights: LossWeights, key: str) -> None:
-    stored = {
-        name: torch.from_numpy(value)
-        for name, value in reference("fakestormer", "parity_model_base_c23.npz").items()
-        if name.startswith(("b2_", "loss_")) and value.dtype.kind != "U"
-    }
+    stored = reference("fakestormer", "parity_model_base_c23.npz")
+
+    def tensor(name: str) -> Tensor:
+        return torch.from_numpy(stored[name]).float()
+
     prediction = FakeStormerPrediction(
-        logit=stored["b2_cls"][:, 0], spatial=stored["b2_temp_loc"], temporal=stored["b2_hm"][:, 0]
+        logit=tensor("b2_cls")[:, 0], spatial=tensor("b2_temp_loc"), temporal=tensor("b2_hm")[:, 0]
     )
     targets = VulnerabilityTargets(
-        labels=stored["loss_y"][:, 0],
-        spatial=stored["loss_loc_t"].float(),
-        temporal=stored["loss_hm_t"][:, 0],
-        visible=stored["loss_mask"][:, 0],
+        labels=tensor("loss_y")[:, 0],
+        spatial=tensor("loss_loc_t"),
+        temporal=tensor("loss_hm_t")[:, 0],
+        visible=tensor("loss_mask")[:, 0],
     )
     got = fakestormer_loss(prediction, targets, weights)
-    parts = [got.temporal.item(), got.classes.item(), got.spatial.item(), got.total.item()]
-    assert parts == pytest.approx(stored[key].tolist(), rel=1e-4)
+    parts = {"hm": got.temporal, "cls": got.classes, "temp_loc": got.spatial, "total": got.total}
+    for name, value in zip(stored["loss_names"].tolist(), stored[key].tolist(), strict=True):
+        assert parts[name].item() == pytest.approx(value, rel=1e-4), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any
 
@@ -22,11 +21,11 @@ from styleflow.models.fakestormer import (
     head_volume,
 )
 from tests.parity.fill import (
-    REFERENCE,
     filled_state,
     named_values,
     reference,
     reference_shapes,
+    shapes,
     uniform_input,
 )
 
@@ -99,11 +98,8 @@ def test_headline_logits(config: str) -> None:
 @pytest.mark.parametrize("config", ["base_c23", "small_112p8_fixed"])
 def test_names_and_shapes(config: str) -> None:
     """The state dict is laid out as the published file, in its order."""
-    path = REFERENCE / "fakestormer" / f"keys_{config}.json"
-    if not path.is_file():
-        pytest.skip("no list of published names to compare with")
-    ours = [(name, list(value.shape)) for name, value in filled(config).state_dict().items()]
-    assert ours == list(json.loads(path.read_text()).items())
+    published = reference_shapes("fakestormer", config)
+    assert list(shapes(filled(config)).items()) == list(published.items())
 
 
 @configs
@@ -123,12 +119,12 @@ def test_input_of_the_fixtures() -> None:
 def test_weights_of_the_fixtures() -> None:
     """What the fill rule makes of two names is what the stored outputs were made with."""
     stored = reference("fakestormer", "parity_model_base_c23.npz")
-    shapes = reference_shapes("fakestormer", "base_c23")
+    published = reference_shapes("fakestormer", "base_c23")
     for name, probe in (
         ("backbone.blocks.0.attn.qkv.weight", stored["fill_probe_qkv0"]),
         ("backbone.pos_embed", stored["fill_probe_pos"]),
     ):
-        made = named_values(name, shapes[name])
+        made = named_values(name, published[name])
         rows = made.reshape(-1, made.shape[-1])[: len(probe), : probe.shape[1]]
         assert np.abs(rows - probe).max() <= 1e-7
 

@@ -18,7 +18,7 @@ from cli.settings import DETECTORS, load
 from stream.clock import ManualClock
 from styleflow.checkpoint import KINDS
 from styleflow.clips import Framing
-from styleflow.importing import PUBLISHED
+from styleflow.importing import PUBLISHED, publications
 from styleflow.models.caddm import CaddmDims
 from styleflow.models.fakestormer import FakeStormerDims
 from styleflow.models.port import LAYOUTS
@@ -210,6 +210,16 @@ def test_an_import_says_what_is_missing_and_left_over(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_import_overwrites_no_authors_file(tmp_path: Path) -> None:
+    (file,) = authors_files("caddm-resnet34", tmp_path)
+    before = file.read_bytes()
+    said = refused("checkpoints", "import", "caddm-resnet34", file, "--out", file)
+    assert "would be overwritten" in said
+    assert file.read_bytes() == before
+    said = refused("checkpoints", "import", "caddm-resnet34", file, "--out", tmp_path)
+    assert "is a folder" in said
+
+
 def test_styleflow_needs_all_its_parts(tmp_path: Path) -> None:
     psp, gru, _ = authors_files("styleflow", tmp_path)
     said = refused("checkpoints", "import", "styleflow", psp, gru)
@@ -233,9 +243,15 @@ def test_info_knows_our_files_and_theirs(tmp_path: Path) -> None:
 
 
 def test_the_list_names_every_published_file_and_its_licence() -> None:
-    text = ran("checkpoints", "list").stdout
-    assert all(name[:8] in text for name in PUBLISHED)
-    assert "academic" in text
+    """Addresses stay in one piece on a terminal of any width."""
+    lines = ran("checkpoints", "list").stdout.splitlines()
+    assert all(name in lines for name in PUBLISHED)
+    for name in PUBLISHED:
+        for publication in publications(name):
+            assert f"  {publication.file}" in lines
+            assert f"    where    {publication.page}" in lines
+            assert f"    licence  {publication.licence}" in lines
+    assert any("academic" in line for line in lines)
 
 
 def test_the_settings_know_the_same_detectors_as_the_checkpoints() -> None:
@@ -264,6 +280,21 @@ def test_an_ensemble_is_fitted_configured_and_heard(clip: Path, tmp_path: Path) 
     assert body["model"]["name"] == "ensemble"
     assert body["score"] is not None
     assert body["model"]["status"] == "uncalibrated"
+
+
+def test_there_is_no_ensemble_that_was_not_fitted(clip: Path, tmp_path: Path) -> None:
+    """Neither asked for by name nor configured does it fall back to an average."""
+    config = tmp_path / "styleflow.yaml"
+    both = ", ".join(f"{{name: {name}}}" for name in TOYS)
+    config.write_text(EAGER + f"detectors: [{both}]\n")
+    asked = ("analyze", clip, "--config", config, "--untrained")
+    assert "styleflow ensemble fit" in refused(*asked, "--detector", "ensemble")
+    config.write_text(config.read_text() + f"ensemble: {tmp_path / 'none.json'}\n")
+    for more in ((), ("--detector", "ensemble")):
+        said = refused(*asked, *more)
+        assert "none.json: cannot be read" in said
+        assert "styleflow ensemble fit" in said
+    assert "none.json is not here" in ran("config", "check", config).stdout.replace("\n", "")
 
 
 @pytest.mark.parametrize(

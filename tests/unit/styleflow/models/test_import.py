@@ -15,7 +15,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from styleflow import importing, safe_pickle
 from styleflow.card import TrainingStatus
@@ -106,6 +107,113 @@ def test_other_wrappings_of_the_same_tensors(name: str, tmp_path: Path) -> None:
     assert all(t.dtype in (torch.float32, torch.int64) for t in half.tensors.values())
 
 
+WRAPPED: dict[str, Any] = {
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "model": lambda state: {"model": state, "optimizer": {}},
+    "model_state_dict": lambda state: {"model_state_dict": state},
+    "two deep": lambda state: {"model": {"state_dict": state}},
+    "model.": lambda state: {"network": {f"model.{k}": v for k, v in state.items()}},
+    "module.model.": lambda state: {f"module.model.{k}": v for k, v in state.items()},
+}
+
+
+@both
+@pytest.mark.parametrize("wrapping", WRAPPED)
+def test_wrappings_of_other_programs(name: str, wrapping: str, tmp_path: Path) -> None:
+    """Whoever trains on saves in a layout of his own; the names inside are what counts."""
+    state = published(name)[LAYOUTS[name].wrapper]
+    want, _ = import_file(written(tmp_path / "plain", state), name)
+    got, _ = import_file(written(tmp_path / "wrapped", WRAPPED[wrapping](state)), name)
+    assert got.sha256 == want.sha256
+
+
+def test_a_file_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    endless: dict[str, Any] = {}
+    endless["model"] = endless
+    with pytest.raises(CheckpointInvalid, match="holds nothing of caddm-resnet34, but model"):
+        import_file(written(tmp_path / "endless.pkl", endless), CADDM)
+
+
+def crossed(tensor: Tensor) -> Tensor:
+    """The same values, stored by columns."""
+    return tensor.transpose(0, 1).contiguous().transpose(0, 1) if tensor.ndim > 1 else tensor
+
+
+def test_how_tensors_are_stored_does_not_matter(tmp_path: Path) -> None:
+    """By columns, as parameters, in one flat buffer, as doubles, in safetensors."""
+    state = published(CADDM)["network"]
+    want, _ = import_file(written(tmp_path / "plain", state), CADDM)
+    flat = torch.cat([t.flatten().double() for t in state.values()])
+    parts = flat.split([t.numel() for t in state.values()])
+    stored = {
+        "columns": {k: crossed(v) for k, v in state.items()},
+        "parameters": {k: nn.Parameter(v, requires_grad=v.ndim > 1) for k, v in state.items()}
+        | {k: v for k, v in state.items() if not v.is_floating_point()},
+        "flat": {
+            k: part.view(v.shape) if v.is_floating_point() else v
+            for (k, v), part in zip(state.items(), parts, strict=True)
+        },
+    }
+    for name, content in stored.items():
+        got, _ = import_file(written(tmp_path / name, content), CADDM)
+        assert got.sha256 == want.sha256, name
+    save_file(dict(state), tmp_path / "theirs.safetensors")
+    got, _ = import_file(tmp_path / "theirs.safetensors", CADDM)
+    assert got.sha256 == want.sha256
+
+
+def test_bfloat16_becomes_float32_of_the_same_values(tmp_path: Path) -> None:
+    state = published(CADDM)["network"]
+    brief = {k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()}
+    got, _ = import_file(written(tmp_path / "brief", brief), CADDM)
+    assert all(torch.equal(got.tensors[k], v.to(got.tensors[k].dtype)) for k, v in brief.items())
+    assert got.tensors["fc.weight"].dtype == torch.float32
+
+
+def test_one_memory_under_two_names_is_kept_twice(tmp_path: Path) -> None:
+    """Tied weights cannot be written as they are: safetensors keeps each tensor by itself."""
+    state = dict(published(CADDM)["network"])
+    tied = [k for k in state if k.endswith("bn1.running_var") and state[k].shape == (32,)][:2]
+    state[tied[1]] = state[tied[0]]
+    checkpoint, _ = import_file(written(tmp_path / "tied.pkl", state), CADDM)
+    save(checkpoint, tmp_path / "ours.safetensors")
+    again = load(tmp_path / "ours.safetensors")
+    assert torch.equal(again.tensors[tied[0]], again.tensors[tied[1]])
+    assert again.sha256 == checkpoint.sha256
+
+
+def test_our_own_checkpoint_is_not_imported_again(tmp_path: Path) -> None:
+    """It would lose its calibration and claim to come from the authors."""
+    ours = tmp_path / "ours.safetensors"
+    save(import_file(written(tmp_path / "theirs.pkl", published(CADDM)), CADDM)[0], ours)
+    with pytest.raises(CheckpointInvalid, match="is a checkpoint already"):
+        import_file(ours, CADDM)
+    ours.write_bytes(ours.read_bytes()[:200])
+    with pytest.raises(CheckpointInvalid):
+        importing.weights([ours], CADDM)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "what"),
+    [
+        (b"\n<!DOCTYPE html><html><title>Google Drive", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"", "cut short"),
+    ],
+)
+def test_what_downloads_bring_instead_is_named(beginning: bytes, what: str, tmp_path: Path) -> None:
+    (tmp_path / "got.pkl").write_bytes(beginning)
+    with pytest.raises(CheckpointInvalid, match=what):
+        import_file(tmp_path / "got.pkl", CADDM)
+
+
+def test_an_archive_of_files_is_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "drive.zip", "w") as archive:
+        archive.writestr("resnet34.pkl", b"weights")
+    with pytest.raises(CheckpointInvalid, match=r"\(resnet34\.pkl\): unpack it"):
+        import_file(tmp_path / "drive.zip", CADDM)
+
+
 def test_missing_extra_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
     content = published(CADDM)
     state = content["network"]
@@ -135,9 +243,12 @@ def test_tensors_without_effect_may_be_missing(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_detector_is_refused(tmp_path: Path) -> None:
+    """It says whose it is."""
     path = written(tmp_path / "other.pth", published(FAKESTORMER))
-    with pytest.raises(CheckpointInvalid, match="does not fit caddm-resnet34"):
+    with pytest.raises(CheckpointInvalid, match="is fakestormer-c23, not caddm-resnet34"):
         import_file(path, CADDM)
+    with pytest.raises(CheckpointInvalid, match="is fakestormer-c23 and none of StyleFlow's"):
+        importing.import_files([path], "styleflow")
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,15 @@ def test_only_fakes_are_vulnerable():
         assert len(np.unique(pair.temporal[0])) == 1
 
 
+def test_peaks_are_asked_of_the_fake_alone():
+    trembling = _Video(0)
+    noise = np.random.default_rng(0).normal(0, 2, trembling.path.meshes.shape)
+    trembling.path.meshes[:] += noise
+    real, fake = _pair(0, ClipSettings(peaked=True), [trembling]).temporal
+    assert not real.any()
+    assert (fake.min(), fake.max()) == (pytest.approx(0, abs=1e-3), 1)
+
+
 def test_cut_cells_are_black_in_both_clips():
     pair = _pair(0, ClipSettings(cut=1.0))
     hidden = np.kron(1 - pair.visible[0, 0], np.ones((8, 8))).astype(bool)
