@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -143,19 +143,20 @@ async def _remote(target: str, streams: str, token: str | None) -> None:
     """
     board = Board()
     shown = redact(target)
-    met = False
     clock = SystemClock()
     address = socket_address(target)
     hello = {"type": "hello", "client": "styleflow watch", "token": token}
     wanted = {"type": "subscribe", "id": "watch", "streams": streams.split(",")}
-    with Live(board.table(), console=Console(), auto_refresh=False) as screen:
+    screen = Live(board.table(), console=Console(), auto_refresh=False)
+    with ExitStack() as shown_until_the_end:
         while True:
             try:
                 async with connect(
                     address, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=1 << 22
                 ) as socket:
                     board.line = ""
-                    met = True
+                    if not screen.is_started:
+                        shown_until_the_end.enter_context(screen)
                     await socket.send(json.dumps(hello))
                     await socket.send(json.dumps(wanted))
                     await _follow(socket, board, screen)
@@ -167,7 +168,7 @@ async def _remote(target: str, streams: str, token: str | None) -> None:
             except InvalidURI:
                 raise AnalyzerAway(shown, "this is no address", ADDRESS_HINT) from None
             except (OSError, InvalidHandshake) as error:
-                if not met:
+                if not screen.is_started:
                     raise AnalyzerAway(shown, no_answer(error), ADDRESS_HINT) from None
                 board.line = f"{shown}: {no_answer(error)}, retrying"
             screen.update(board.table(), refresh=True)
