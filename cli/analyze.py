@@ -60,6 +60,8 @@ def run(settings: Settings, asked: Wanted) -> Exit:
     """Analyze one source, show what came of it and return the exit code."""
     logs.configure("warning", settings.log.format)
     seconds, record = asked.seconds, asked.record
+    if asked.picture is not None:
+        plot.check(asked.picture)
     wanted = SourceSettings(SourceUrl.parse(asked.source), pace=Pace.FAST)
     is_video = wanted.url.is_file and not is_trace(wanted.url)
     length = duration_s(wanted) if is_video else None

@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 from rich.console import Console
 
-from cli.errors import report
+from cli.errors import AnalyzerAway, report
 from stream.errors import StreamError
 from styleflow.errors import StyleflowError
 
@@ -37,11 +37,13 @@ def readable(command: Callable[P, R]) -> Callable[P, R]:
     from cli.settings import ConfigInvalid
     from web.errors import Refusal
 
+    faults = (StyleflowError, StreamError, ConfigInvalid, Refusal, AnalyzerAway, OSError)
+
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (StyleflowError, StreamError, ConfigInvalid, Refusal, OSError) as error:
+        except faults as error:
             raise typer.Exit(report(error, Console(stderr=True))) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

@@ -10,15 +10,29 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
+from cli.settings import ConfigInvalid
 from stream.analysis import Analysis
 from stream.problems import notice
 
 COLOURS = ("#0b6e99", "#b5541c", "#5b7f2b", "#7a4f9a", "#a0344c", "#3d5a80")
 MAX_TRACKS = 12
+KINDS = (".png", ".svg", ".pdf")
+
+
+def check(path: Path) -> None:
+    """Find out before an hour of video is analyzed whether its picture can be written.
+
+    Raises:
+        ConfigInvalid: the folder is missing, or the kind of picture is not known.
+    """
+    if path.suffix.lower() not in KINDS:
+        raise ConfigInvalid("--plot", (f"{path} must end in {', '.join(KINDS)}",))
+    if not path.parent.is_dir():
+        raise ConfigInvalid("--plot", (f"the folder {path.parent} does not exist",))
 
 
 def timeline(analysis: Analysis, enter: float, leave: float, path: Path) -> None:
-    """Write the rolling score of every face over media time to a PNG file.
+    """Write the rolling score of every face over media time to a picture file.
 
     Scores that came without a verdict are drawn faintly; gaps between scores stay gaps.
     """

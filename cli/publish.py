@@ -22,9 +22,11 @@ from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 from rich.console import Console
 
+from cli.errors import AnalyzerAway, no_answer
 from stream.clock import Clock, SystemClock
 from stream.errors import SourceError
 from stream.events import ReasonCode
+from stream.ingest.source import redact
 from stream.ingest.webrtc import close_quietly, gather_on
 from stream.problems import Problem
 from web.errors import Refusal
@@ -32,6 +34,9 @@ from web.errors import Refusal
 VIDEO = Fraction(1, 90_000)
 CODECS = ("vp8", "h264")
 CONNECT_S = 15.0
+ADDRESS_HINT = "Start it with `styleflow serve`, or check --whip: http://HOST:PORT/whip/STREAM"
+PATH_HINT = "Let UDP pass between both machines, or set webrtc.advertise on the analyzer"
+ENDED_HINT = "The events of the stream, and the analyzer's log, say why"
 
 
 class ClipTrack(VideoStreamTrack):
@@ -171,7 +176,8 @@ def run(
 
     Raises:
         FileNotFoundError: there is no such file.
-        SourceError: it is no video, or the analyzer cannot be reached.
+        SourceError: it is no video.
+        AnalyzerAway: the analyzer cannot be reached, or hangs up.
         Refusal: the analyzer does not take the call.
     """
     check(path, url)
@@ -181,7 +187,9 @@ def run(
 def check(path: Path, url: str) -> None:
     """Find what is wrong before anything is opened."""
     if urlsplit(url).scheme not in ("http", "https"):
-        raise SourceError(ReasonCode.NOT_FOUND, "--whip is http://HOST:PORT/whip/STREAM")
+        raise AnalyzerAway(
+            redact(url), "this is no address of a call", "--whip is http://HOST:PORT/whip/STREAM"
+        )
     if not path.exists():
         raise FileNotFoundError(2, "No such file or directory", str(path))
     try:
@@ -207,14 +215,14 @@ async def _publish(
     publisher.connection.on("connectionstatechange", changed)
     try:
         await publisher.call(track, codec)
-        console.print(f"sending {path} to {url}", markup=False, highlight=False)
+        console.print(f"sending {path} to {redact(url)}", markup=False, highlight=False)
         await over.wait()
         if track.readyState == "live":
-            raise SourceError(ReasonCode.ENDED, "the analyzer has ended the call")
+            raise AnalyzerAway(redact(url), "it has ended the call", ENDED_HINT)
     except httpx.HTTPError as error:
-        raise SourceError(ReasonCode.UNREACHABLE, f"{url}: {type(error).__name__}") from None
+        raise AnalyzerAway(redact(url), no_answer(error), ADDRESS_HINT) from None
     except TimeoutError:
-        detail = "the offer was taken, but no media path to the analyzer was found"
-        raise SourceError(ReasonCode.TIMEOUT, detail) from None
+        reason = "it took the offer, but no way for the video was found"
+        raise AnalyzerAway(redact(url), reason, PATH_HINT) from None
     finally:
         await publisher.hang_up()

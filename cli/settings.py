@@ -320,14 +320,22 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, text in env.items():
+    for name, text in sorted(env.items()):  # a section before its keys, which then win
         if not name.startswith(ENV_PREFIX):
             continue
         *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
         at = values
         for section in sections:
-            at = at.setdefault(section, {})
-        at[key] = yaml.safe_load(text)
+            inner = at.setdefault(section, {})
+            if not isinstance(inner, dict):
+                said = f"{name}: {section} is set to a value already, so it has no keys"
+                raise ConfigInvalid("environment", (said,))
+            at = inner
+        try:
+            at[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            said = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
+            raise ConfigInvalid("environment", (f"{name} is not YAML: {said}",)) from None
     return values
 
 
@@ -418,4 +426,6 @@ def _dotted(loc: tuple[int | str, ...]) -> str:
 
 
 def _friendly(message: str) -> str:
+    if message.startswith("Input should be a dictionary or an instance of"):
+        return "must be a mapping of keys and values"
     return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

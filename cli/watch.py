@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,10 +20,12 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
 
 from cli import logs, wiring
+from cli.errors import AnalyzerAway, no_answer
 from cli.settings import Settings
 from stream.clock import SystemClock
+from stream.errors import SourceUrlInvalid
 from stream.ingest.open import check
-from stream.ingest.source import SourceSettings, SourceUrl
+from stream.ingest.source import SourceSettings, SourceUrl, redact
 from stream.metrics import Metrics
 from stream.publish.hub import Filter, Hub
 from stream.publish.messages import SUBPROTOCOL, CloseCode
@@ -34,6 +37,8 @@ FINAL = frozenset({CloseCode.FORBIDDEN, CloseCode.BAD_MESSAGE, CloseCode.TOKEN_E
 
 STYLES = {"suspect": "bold red", "ok": "green", "abstain": "yellow", "warming": "dim"}
 RETRY_S = 2.0
+ADDRESS_HINT = "Start it with `styleflow serve`, or check the address: http://HOST:PORT"
+TOKEN_HINT = "Check --token and --streams"
 
 
 class Board:
@@ -114,40 +119,58 @@ def _number(value: float | None) -> str:
 
 
 def run(settings: Settings, target: str, streams: str, token: str | None) -> None:
-    """Follow scores until interrupted."""
+    """Follow scores until interrupted.
+
+    Raises:
+        AnalyzerAway: no analyzer is there, or it turns us away.
+        SourceUrlInvalid: the target is neither an analyzer's address nor a source.
+    """
     logs.configure("error", settings.log.format)
     if target.partition("://")[0] in ("http", "https", "ws", "wss"):
         asyncio.run(_remote(target, streams, token))
-    else:
-        asyncio.run(_local(settings, SourceUrl.parse(target)))
+        return
+    url = SourceUrl.parse(target)
+    if url.is_file and not Path(url.redacted).is_file():
+        known = "an analyzer's address begins with http://, a camera's with rtsp://"
+        raise SourceUrlInvalid(url.redacted, f"no such file; {known}")
+    asyncio.run(_local(settings, url))
 
 
 async def _remote(target: str, streams: str, token: str | None) -> None:
-    """Show what a running analyzer publishes; connect again whenever the connection is lost."""
+    """Show what a running analyzer publishes; connect again whenever the connection is lost.
+
+    One that was never there is an error: the address may be wrong, and nobody sees that in a table.
+    """
     board = Board()
+    shown = redact(target)
     clock = SystemClock()
     address = socket_address(target)
     hello = {"type": "hello", "client": "styleflow watch", "token": token}
     wanted = {"type": "subscribe", "id": "watch", "streams": streams.split(",")}
-    with Live(board.table(), console=Console(), auto_refresh=False) as screen:
+    screen = Live(board.table(), console=Console(), auto_refresh=False)
+    with ExitStack() as shown_until_the_end:
         while True:
             try:
                 async with connect(
                     address, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=1 << 22
                 ) as socket:
                     board.line = ""
+                    if not screen.is_started:
+                        shown_until_the_end.enter_context(screen)
                     await socket.send(json.dumps(hello))
                     await socket.send(json.dumps(wanted))
                     await _follow(socket, board, screen)
             except ConnectionClosed as error:
                 closed = error.rcvd
                 if closed is not None and closed.code in FINAL:
-                    raise ConnectionRefusedError(f"{address}: {closed.reason}") from None
+                    raise AnalyzerAway(shown, closed.reason, TOKEN_HINT) from None
                 board.line = f"connection lost{f' ({closed.reason})' if closed else ''}, retrying"
             except InvalidURI:
-                raise ConnectionRefusedError(f"{target} is not an analyzer's address") from None
+                raise AnalyzerAway(shown, "this is no address", ADDRESS_HINT) from None
             except (OSError, InvalidHandshake) as error:
-                board.line = f"{address} does not answer ({type(error).__name__}), retrying"
+                if not screen.is_started:
+                    raise AnalyzerAway(shown, no_answer(error), ADDRESS_HINT) from None
+                board.line = f"{shown}: {no_answer(error)}, retrying"
             screen.update(board.table(), refresh=True)
             await clock.sleep(RETRY_S)
 

@@ -83,7 +83,7 @@ def test_a_loop_goes_on_until_it_is_stopped(server: Server, clip: Path) -> None:
     ("arguments", "words"),
     [
         (("missing.mp4", "--whip", "http://127.0.0.1:9/whip/x"), "missing.mp4 does not exist"),
-        (("{clip}", "--whip", "http://127.0.0.1:9/whip/x"), "ConnectError"),
+        (("{clip}", "--whip", "http://127.0.0.1:9/whip/x"), "nothing listens on this host"),
         (("{clip}", "--whip", "ftp://127.0.0.1/x"), "http://HOST:PORT/whip/STREAM"),
         (("{clip}", "--whip", "{server}/nothing/here"), "ends in /whip/STREAM"),
         (("{python}", "--whip", "http://127.0.0.1:9/whip/x"), "no video"),

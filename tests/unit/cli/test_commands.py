@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
+from websockets.asyncio.server import ServerConnection, serve
 
-from cli import wiring
-from cli.errors import Exit, problem_of
+from cli import watch, wiring
+from cli.errors import AnalyzerAway, Exit, no_answer, problem_of
 from cli.main import app
 from cli.watch import Board, socket_address
 from stream.clock import Clock
@@ -88,6 +92,11 @@ def test_a_recording_can_be_analyzed_again(clip: Path, tmp_path: Path) -> None:
         (["serve", "--config", "nowhere.yaml"], Exit.USAGE, "nowhere.yaml: cannot be read"),
         (["serve", "--host", "0.0.0.0", "--port", "0"], Exit.ERROR, "token is needed"),
         (["config", "check", "nowhere.yaml"], Exit.USAGE, "cannot be read"),
+        (["analyze", "nowhere.mp4", "--plot", "no/folder.png"], Exit.USAGE, "no does not exist"),
+        (["analyze", "nowhere.mp4", "--plot", "a.bmp"], Exit.USAGE, "must end in .png, .svg"),
+        (["watch", "127.0.0.1:8000"], Exit.ERROR, "an analyzer's address begins with http://"),
+        (["watch", "http://u:hunter2@127.0.0.1:1"], Exit.ERROR, "nothing listens"),
+        (["watch", "http://"], Exit.ERROR, "this is no address"),
     ],
 )
 @pytest.mark.usefixtures("toy")
@@ -110,6 +119,63 @@ def test_a_busy_port_is_said_before_anything_is_loaded() -> None:
     assert "--port" in one_line(result)
 
 
+async def test_watch_says_that_what_answers_is_no_analyzer() -> None:
+    """Somebody else's web server, for example, or the wrong port of our own."""
+    refuse = lambda socket, request: socket.respond(404, "nothing here")  # noqa: E731
+    async with serve(
+        lambda socket: socket.close(), "127.0.0.1", 0, process_request=refuse
+    ) as other:
+        port = other.sockets[0].getsockname()[1]
+        with pytest.raises(AnalyzerAway, match="no analyzer: HTTP 404"):
+            await watch._remote(f"http://127.0.0.1:{port}", "*", None)
+
+
+async def test_watch_says_why_it_is_turned_away() -> None:
+    """A wrong token is not something wrong inside the analyzer."""
+
+    async def refuse(socket: ServerConnection) -> None:
+        await socket.close(1008, "this token is not known")
+
+    async with serve(refuse, "127.0.0.1", 0) as analyzer:
+        port = analyzer.sockets[0].getsockname()[1]
+        with pytest.raises(AnalyzerAway, match="this token is not known") as caught:
+            await watch._remote(f"http://127.0.0.1:{port}", "*", "wrong")
+    assert "--token" in problem_of(caught.value).line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "--port"),
+        (PermissionError(errno.EACCES, "Permission denied", "out/a.png"), "out/a.png"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "out"), "out: is a directory"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "--host"),
+        (OSError(errno.EADDRINUSE, "Address already in use"), "Choose another"),
+    ],
+)
+def test_what_the_system_refuses_is_never_something_wrong_inside(error: OSError, said: str) -> None:
+    problem = problem_of(error)
+    assert problem.code != "internal"
+    assert said in problem.line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "host is not known"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "nothing listens"),
+        (TimeoutError(), "does not answer"),
+        (ssl.SSLError(1, "wrong version number"), "http:// rather than https://"),
+        (OSError("Multiple exceptions"), "cannot be connected to"),
+    ],
+)
+def test_silence_is_explained_however_deep_its_cause_lies(error: OSError, said: str) -> None:
+    wrapped = httpx.ConnectError("All connection attempts failed")
+    wrapped.__cause__ = error
+    assert said in no_answer(error)
+    assert said in no_answer(wrapped)
+
+
 def test_defaults_are_printed() -> None:
     result = RUNNER.invoke(app, ["config", "defaults"])
     assert result.exit_code == 0
@@ -119,7 +185,7 @@ def test_defaults_are_printed() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        [], ["serve"], ["demo"], ["analyze"], ["watch"],
+        [], ["serve"], ["demo"], ["analyze"], ["watch"], ["publish"],
         ["config"], ["config", "check"], ["models"], ["models", "fetch"],
     ],
 )  # fmt: skip

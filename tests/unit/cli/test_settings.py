@@ -54,6 +54,19 @@ def test_environment_wins_over_file_and_options_over_both(tmp_path: Path) -> Non
     assert settings.engine.enter == 0.9
 
 
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"STYLEFLOW__WEB__TOKENS": "[{role: operator"}, "STYLEFLOW__WEB__TOKENS is not YAML"),
+        ({"STYLEFLOW__WEB": "3", "STYLEFLOW__WEB__PORT": "4"}, "web is set to a value already"),
+        ({"STYLEFLOW__WEB": "3"}, "web: must be a mapping"),
+    ],
+)
+def test_a_slip_in_the_environment_is_named(env: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigInvalid, match=re.escape(said)):
+        load(None, env)
+
+
 def test_options_that_are_not_given_change_nothing() -> None:
     assert load(None, {}, {"web": {"host": None, "port": None}}) == Settings()
 
