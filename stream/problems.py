@@ -366,5 +366,5 @@ def notice(model: ModelCard, *, demo: bool) -> str:
     elif model.status is TrainingStatus.UNCALIBRATED:
         parts.append("uncalibrated model: compare scores, do not read them as probabilities")
     elif model.status is TrainingStatus.EXPERIMENTAL:
-        parts.append("experimental model: often wrong on unseen generators; a hint to look")
+        parts.append("experimental model: often wrong on unseen generators, only a hint to look")
     return "; ".join(parts)

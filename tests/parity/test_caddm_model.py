@@ -123,6 +123,11 @@ def apart(got: Tensor, want: NDArray[Any]) -> float:
     return float(np.abs(got.numpy() - want).max())
 
 
+def limit(name: str, case: str, want: NDArray[Any]) -> float:
+    """Return the stated tolerance: ResNet-34's values reach hundreds on a real crop."""
+    return 1e-4 * float(np.abs(want).max()) if (name, case) == ("resnet34", "D") else 1e-4
+
+
 def cases(name: str) -> tuple[str, ...]:
     return ("A", "D") if name == "resnet34" else ("A", "B", "D")
 
@@ -154,10 +159,7 @@ def test_predictions(filled: tuple[str, Caddm], outcome: Callable[[str], Outcome
         }
         for key, value in arrays.items():
             want = stored[f"{case}_{key}"]
-            limit = 1e-4
-            if name == "resnet34" and case == "D":
-                limit *= float(np.abs(want).max())
-            assert apart(value, want) <= limit, (case, key)
+            assert apart(value, want) <= limit(name, case, want), (case, key)
         assert torch.allclose(got.logit.sigmoid(), got.classes.softmax(1)[:, 1])
 
 
@@ -186,12 +188,14 @@ def test_channel_order_matters(filled: tuple[str, Caddm]) -> None:
     name, model = filled
     stored = reference("caddm", f"parity_{name}.npz")
     crop = torch.from_numpy(reference("caddm", "parity_preprocess.npz")["test_crop_fake"])
-    limit = 1e-4 if name != "resnet34" else 1e-2
     with Amplified(model.base_model, 1.0 if name == "resnet34" else 1.1), torch.no_grad():
         rgb = crop.flip(-1)[None]
         right = model(model.network_input(rgb)).classes
         wrong = model(model.network_input(crop[None])).classes
         mirrored = model(model.network_input(rgb.flip(2))).classes
-    assert apart(right, stored["D_logits"]) <= limit
-    assert apart(wrong, stored["D_rgb_order_logits"]) <= limit
-    assert apart(mirrored, stored["D_hflip_logits"]) <= limit
+    for got, key in (
+        (right, "D_logits"),
+        (wrong, "D_rgb_order_logits"),
+        (mirrored, "D_hflip_logits"),
+    ):
+        assert apart(got, stored[key]) <= limit(name, "D", stored[key]), key

@@ -24,6 +24,9 @@ export class App {
   publisher: Publisher | null = null;
   route: Route = parse(location.pathname, location.search);
 
+  /** Whether the streams were known once; from then on, what is shown stays while it is lost. */
+  begun = false;
+
   private token: string | null = sessionStorage.getItem(TOKEN_KEY);
   private listeners = new Set<() => void>();
   private frame: number | null = null;
@@ -47,6 +50,7 @@ export class App {
           this.live.forget(id);
           this.asked.delete(id);
         }
+        this.begun ||= this.streams.known;
         if (message.type === "snapshot") this.wantPast(message.stream, WALL_PAST_S);
         this.notify();
       },

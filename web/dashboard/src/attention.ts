@@ -12,7 +12,9 @@ export const CONDITIONS = [
   "demo-suspect", // looks synthesised, but nothing to act upon
   "connecting",
   "warming",
+  "undecided", // enough evidence, but it leans neither way
   "clear",
+  "demo-clear", // no sign of synthesis, but that is no finding either
   "untrained", // a model that knows nothing
   "empty", // nobody in the picture
   "ended",
@@ -41,12 +43,13 @@ export function condition(stream: Stream): Condition {
 /** What there is to know of one face; `doubtful` when its score is no finding. */
 export function faceCondition(face: ScoreData, doubtful: boolean): Condition {
   if (face.state === "suspect") return doubtful ? "demo-suspect" : "suspect";
-  if (face.state === "ok") return "clear";
+  if (face.state === "ok") return doubtful ? "demo-clear" : "clear";
   if (face.reasons.includes("untrained")) {
     const calm = face.reasons.every((reason) => reason === "untrained" || reason === "warming");
     return calm ? "untrained" : "hindered";
   }
-  return face.state === "warming" ? "warming" : "hindered";
+  if (face.state !== "warming") return "hindered";
+  return face.p === null || face.reasons.length > 0 ? "warming" : "undecided";
 }
 
 function withoutFace(stream: Stream): Condition {

@@ -79,6 +79,20 @@ export function ConditionIcon({ of }: { of: Condition }) {
           <path d="m5.2 8.2 2 2 3.6-4.2" />
         </Shape>
       );
+    case "undecided": // a circle with a level beam
+      return (
+        <Shape>
+          <circle cx="8" cy="8" r="6.2" />
+          <path d="M5 8h6" />
+        </Shape>
+      );
+    case "demo-clear": // a check mark, its circle dashed
+      return (
+        <Shape>
+          <circle cx="8" cy="8" r="6.2" stroke-dasharray="2.4 2.2" />
+          <path d="m5.2 8.2 2 2 3.6-4.2" />
+        </Shape>
+      );
     case "empty": // an outline of somebody
       return (
         <Shape>

@@ -39,9 +39,10 @@ function Page({ app }: { app: App }) {
         <Theme />
       </header>
       <Outage app={app} />
-      <Notices app={app} />
+      {app.begun && <Notices app={app} />}
       <OwnMedia app={app} />
-      <main id="main" tabIndex={-1}>
+      {/* Made anew once there is something to show, rather than pushed down by the notices. */}
+      <main id="main" key={String(app.begun)} tabIndex={-1}>
         {route.page === "wall" ? (
           <Wall app={app} onAdd={() => setAdding(true)} />
         ) : (
@@ -159,15 +160,16 @@ function OwnMedia({ app }: { app: App }) {
     asking: kind === "camera" ? "Allow the camera in the browser" : "Choose what to analyze",
     connecting: `${what} is being connected`,
     live: `${what} is being analyzed`,
+    waiting: `${what} is not taken yet, trying again`,
     reconnecting: `Connection lost, ${what.toLowerCase()} is being connected again`,
     ended: "Ended",
   };
   return (
     <div class={`own is-${phase}`} role="status">
-      <video ref={video} muted autoplay playsInline hidden={!media} aria-label={`${what}, as sent`} />
+      <video ref={video} muted autoplay playsInline aria-label={`${what}, as sent`} />
       <p>
         <strong>{words[phase]}</strong>
-        <span>{problem?.detail ?? id}</span>
+        <span>{problem ? sentence(`${problem.title}: ${problem.detail}`) : id}</span>
       </p>
       <button type="button" class="danger" onClick={() => void publisher.stop()}>
         Stop

@@ -80,6 +80,38 @@ export function outages(events: readonly Happening[], now: number): [number, num
   return found;
 }
 
+const LEAST_SPAN_MS = 5_000;
+const MOST_SPAN_MS = 600_000;
+
+/**
+ * Return the stretch that a key on the timeline leads to: arrows move by a quarter, plus and minus
+ * zoom about the middle, Escape and End go back to live ("live"); null for any other key.
+ */
+export function keyed(key: string, from: number, to: number, now: number): [number, number] | "live" | null {
+  const span = to - from;
+  const around = (wanted: number): [number, number] => {
+    const size = Math.min(Math.max(wanted, LEAST_SPAN_MS), MOST_SPAN_MS);
+    const end = Math.min((from + to) / 2 + size / 2, now);
+    return [end - size, end];
+  };
+  switch (key) {
+    case "ArrowLeft":
+      return [from - span / 4, to - span / 4];
+    case "ArrowRight":
+      return to + span / 4 >= now ? "live" : [from + span / 4, to + span / 4];
+    case "+":
+    case "=":
+      return around(span / 2);
+    case "-":
+      return around(span * 2);
+    case "Escape":
+    case "End":
+      return "live";
+    default:
+      return null;
+  }
+}
+
 export interface Sample {
   t: number;
   v: number | null;

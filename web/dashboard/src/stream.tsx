@@ -3,6 +3,8 @@
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
 import { condition, faceCondition } from "./attention";
+import { asProblem } from "./api";
+import { copy } from "./clipboard";
 import { BackIcon, BinIcon, ConditionIcon, LinkIcon } from "./icons";
 import { Interval } from "./meter";
 import { LivePicture } from "./picture";
@@ -10,11 +12,12 @@ import { PointingSwitch } from "./pointing";
 import type { OverlayView, PictureOverlay, Problem, ScoreData, ThresholdsView } from "./protocol";
 import { address, type Route } from "./route";
 import { path, type Sample } from "./series";
+import { Said } from "./start";
 import { doubt, frameAge, leading, primary, type Happening, type Point, type Stream } from "./streams";
 import { ThresholdsForm } from "./thresholds";
 import { Tags } from "./tile";
 import { Timeline, trackColour } from "./timeline";
-import { ago, because, clock, CONDITION_WORDS, number, reasonWords, sentence, tell } from "./words";
+import { ago, because, clock, number, reasonWords, sentence, stateWords, tell } from "./words";
 
 const SPANS = [
   { label: "1 min", ms: 60_000 },
@@ -52,6 +55,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   const [span, setSpan] = useState(300_000);
   const [thresholds, setThresholds] = useState<ThresholdsView | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
+  const [refusal, setRefusal] = useState<Problem | null>(null);
   const pointing = usePointing();
   const [overlays, setOverlays] = useState<OverlayView[]>([]);
   const detector = chosen ?? primary(stream);
@@ -84,16 +88,21 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         <h1>{stream.name}</h1>
         <p class="state">
           <ConditionIcon of={what} />
-          <span>{CONDITION_WORDS[what]}</span>
+          <span>{stateWords(what, leading(stream)?.model ?? null)}</span>
         </p>
         <div class="tags">
           <Tags stream={stream} />
         </div>
         <div class="actions">
           <Share route={route} />
-          <Remove app={app} stream={stream} />
+          <Remove app={app} stream={stream} onRefused={setRefusal} />
         </div>
         <p class="why">{sentence(because(stream, what)) || "\u00a0"}</p>
+        {refusal && (
+          <div class="refused" role="alert">
+            <Said title={`Not removed: ${refusal.title}`} detail={refusal.detail} hint={refusal.hint} />
+          </div>
+        )}
       </header>
 
       <div class="look">
@@ -158,6 +167,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           leave={thresholds?.current.leave ?? null}
           doubtful={doubted !== null}
           onZoom={(begin, end) => app.go({ ...route, from: begin, to: end }, true)}
+          onLive={live}
         />
         <Quality stream={stream} points={shown} from={from} to={to} thresholds={thresholds} />
       </section>
@@ -214,26 +224,27 @@ function Back({ app }: { app: App }) {
 }
 
 function Share({ route }: { route: StreamRoute }) {
-  const [shared, setShared] = useState(false);
+  const [said, setSaid] = useState("Copy link");
   const link = location.origin + address(route);
   async function share() {
-    try {
-      await navigator.clipboard.writeText(link);
-    } catch {
-      getSelection()?.removeAllRanges(); // no clipboard here: the address bar has the same link
-    }
-    setShared(true);
-    setTimeout(() => setShared(false), 2_500);
+    setSaid((await copy(link)) ? "Link copied" : "See the address bar");
+    setTimeout(() => setSaid("Copy link"), 2_500);
   }
   return (
     <button type="button" class="share" onClick={() => void share()}>
       <LinkIcon />
-      <span aria-live="polite">{shared ? "Link copied" : "Copy link"}</span>
+      <span aria-live="polite">{said}</span>
     </button>
   );
 }
 
-function Remove({ app, stream }: { app: App; stream: Stream }) {
+interface RemoveProps {
+  app: App;
+  stream: Stream;
+  onRefused: (problem: Problem) => void;
+}
+
+function Remove({ app, stream, onRefused }: RemoveProps) {
   const [sure, setSure] = useState(false);
   async function remove() {
     if (!sure) {
@@ -241,8 +252,19 @@ function Remove({ app, stream }: { app: App; stream: Stream }) {
       setTimeout(() => setSure(false), 4_000);
       return;
     }
-    if (app.publisher?.sending.id === stream.id) await app.publisher.stop();
-    else await app.api.removeStream(stream.id).catch(() => undefined);
+    const own = app.publisher?.sending.id === stream.id;
+    if (own) await app.publisher?.stop();
+    try {
+      await app.api.removeStream(stream.id);
+    } catch (error) {
+      const problem = asProblem(error);
+      // Who may only call cannot remove either, but the call is over and its stream goes with it.
+      if (!own && problem.status !== 404) {
+        setSure(false);
+        onRefused(problem);
+        return;
+      }
+    }
     app.go({ page: "wall" });
   }
   return (
@@ -339,7 +361,7 @@ function FaceRow({ track, detector, stream }: FaceRowProps) {
         Face {face.track}
       </p>
       <p class="state">
-        <ConditionIcon of={of} /> <span>{CONDITION_WORDS[of]}</span>
+        <ConditionIcon of={of} /> <span>{stateWords(of, face.model)}</span>
       </p>
       <p class={`score${doubted ? " doubtful" : ""}`}>{number(face.p)}</p>
       <Interval p={face.p} lo={face.lo} hi={face.hi} />

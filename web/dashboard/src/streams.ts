@@ -69,10 +69,15 @@ export interface Stream {
 
 export class Streams {
   readonly all = new Map<string, Stream>();
-  /** False until the first answer: an empty wall is then not an empty list. */
-  known = false;
+  private answered = false;
+  private awaited = new Set<string>();
   /** Milliseconds that the server's clock is ahead of ours. */
   skew = 0;
+
+  /** False until every stream of the answer has shown itself: a wall is not built tile by tile. */
+  get known(): boolean {
+    return this.answered && this.awaited.size === 0;
+  }
 
   /** Take a message in; returns the id of a stream that has gone with it. */
   take(message: Message, now: number): string[] {
@@ -139,8 +144,9 @@ export class Streams {
   }
 
   private begin(there: string[]): string[] {
-    this.known = true;
+    this.answered = true;
     const kept = new Set(there);
+    this.awaited = new Set(there.filter((id) => !this.all.has(id)));
     const gone = [...this.all.keys()].filter((id) => !kept.has(id));
     for (const id of gone) this.all.delete(id);
     return gone;
@@ -169,6 +175,7 @@ export class Streams {
 
   private snapshot(id: string, data: SnapshotData, message: { ts_emit: string; epoch: number }): void {
     const stream = this.all.get(id) ?? this.make(id);
+    this.awaited.delete(id);
     stream.models = data.models;
     stream.epoch = message.epoch;
     stream.faces.clear();
@@ -222,6 +229,7 @@ export class Streams {
   private event(message: EventMessage): string[] {
     const { stream: id, data } = message;
     if (data.kind === "stream_removed") {
+      this.awaited.delete(id);
       this.all.delete(id);
       return [id];
     }

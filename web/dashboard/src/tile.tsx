@@ -8,7 +8,7 @@ import { Sparkline } from "./meter";
 import { LivePicture } from "./picture";
 import { address } from "./route";
 import { MINUTE_MS, type Stream, doubt, frameAge, leading, primary, speaker } from "./streams";
-import { ago, because, CONDITION_WORDS, number } from "./words";
+import { ago, because, number, stateWords } from "./words";
 
 interface Props {
   app: App;
@@ -62,7 +62,7 @@ export const Tile = memo(function Tile(props: Props) {
         </h2>
         <p class="state">
           <ConditionIcon of={condition} />
-          <span>{CONDITION_WORDS[condition]}</span>
+          <span>{stateWords(condition, lead?.model ?? null)}</span>
         </p>
         <p class={`score${lead ? (doubted ? " doubtful" : "") : " none"}`}>
           <span class="visually-hidden">{doubted ? "Not a finding: " : "Score "}</span>

@@ -1,9 +1,9 @@
 // The score of every face over time: uPlot, with gaps as gaps, epochs and verdicts marked, and
-// stretches without connection shaded. Drag to zoom.
+// stretches without connection shaded. Drag to zoom, or use the keyboard.
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { MAX_TRACKS, marks, outages, type TrackLine, trackLines } from "./series";
+import { keyed, MAX_TRACKS, marks, outages, type TrackLine, trackLines } from "./series";
 import type { Happening, Point } from "./streams";
 import { clock } from "./words";
 
@@ -19,6 +19,7 @@ interface Props {
   leave: number | null;
   doubtful: boolean;
   onZoom: (from: number, to: number) => void;
+  onLive: () => void;
 }
 
 const HEIGHT = 210;
@@ -61,7 +62,25 @@ export function Timeline(props: Props) {
     };
   }, []);
 
-  return <div class="timeline" ref={host} role="img" aria-label="Scores over time" />;
+  function press(event: KeyboardEvent) {
+    if (event.metaKey || event.ctrlKey || event.altKey) return;
+    const to = keyed(event.key, props.from, props.to, props.now);
+    if (to === null) return;
+    event.preventDefault();
+    if (to === "live") props.onLive();
+    else props.onZoom(...to);
+  }
+
+  return (
+    <div
+      class="timeline"
+      ref={host}
+      role="group"
+      tabIndex={0}
+      aria-label="Scores over time. Arrow keys move, plus and minus zoom, Escape goes back to live"
+      onKeyDown={press}
+    />
+  );
 }
 
 /** One table for all lines, with empty columns for the places that no face takes. */

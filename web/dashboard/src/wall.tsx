@@ -10,9 +10,11 @@ import { Starters } from "./start";
 const GROUPS: { of: Condition[]; one: string; many: string }[] = [
   { of: ["suspect"], one: "suspect", many: "suspect" },
   { of: ["failed", "lost", "connecting"], one: "not connected", many: "not connected" },
-  { of: ["hindered", "untrained", "demo-suspect"], one: "no verdict", many: "no verdict" },
+  { of: ["hindered", "untrained"], one: "no verdict", many: "no verdict" },
   { of: ["warming"], one: "gathering evidence", many: "gathering evidence" },
+  { of: ["undecided"], one: "undecided", many: "undecided" },
   { of: ["clear"], one: "clear", many: "clear" },
+  { of: ["demo-suspect", "demo-clear"], one: "demo", many: "demos" },
   { of: ["empty", "ended"], one: "nobody there", many: "nobody there" },
 ];
 
@@ -32,9 +34,8 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   const ids = order.arrange(tiles, clock, held || (stale && app.streams.known));
   useTitle(tiles.filter((tile) => tile.condition === "suspect").length);
 
-  if (tiles.length === 0) {
-    return app.streams.known ? <Empty app={app} onAdd={onAdd} /> : <p class="waiting">Connecting</p>;
-  }
+  if (!app.begun) return <p class="waiting">Connecting</p>;
+  if (tiles.length === 0) return <Empty app={app} onAdd={onAdd} />;
   const width = pictureWidth(tiles.length);
   return (
     <>

@@ -6,7 +6,14 @@ import { problemOf, Refused } from "./api";
 
 export type Kind = "camera" | "tab";
 
-export type SendingPhase = "asking" | "connecting" | "live" | "reconnecting" | "failed" | "ended";
+export type SendingPhase =
+  | "asking"
+  | "connecting"
+  | "live"
+  | "waiting" // the analyzer has no room just now
+  | "reconnecting"
+  | "failed"
+  | "ended";
 
 export interface Sending {
   kind: Kind;
@@ -51,6 +58,7 @@ export class Publisher {
   /** Ask the person for the camera or tab, then send it. */
   async start(): Promise<void> {
     this.set("asking", null);
+    const servers = this.servers(); // asked for meanwhile
     try {
       this.media = await this.browser.capture(this.sending.kind);
     } catch (error) {
@@ -61,7 +69,7 @@ export class Publisher {
     for (const track of this.media.getTracks()) {
       track.addEventListener("ended", () => void this.stop());
     }
-    await this.connect();
+    await this.connect(servers);
   }
 
   /** Stop sending and say goodbye. */
@@ -73,20 +81,19 @@ export class Publisher {
     await this.hangUp();
   }
 
-  private async connect(): Promise<void> {
+  private async connect(servers = this.servers()): Promise<void> {
     if (this.over || !this.media) return;
     if (this.sending.phase === "asking") this.set("connecting", null);
     try {
-      await this.negotiate(this.media);
+      await this.negotiate(this.media, await servers);
     } catch (error) {
       await this.hangUp();
       this.failed(error);
     }
   }
 
-  private async negotiate(media: MediaStream): Promise<void> {
-    const path = `/whip/${encodeURIComponent(this.sending.id)}`;
-    const peer = this.browser.connection(await this.servers(path));
+  private async negotiate(media: MediaStream, servers: RTCIceServer[]): Promise<void> {
+    const peer = this.browser.connection(servers);
     this.peer = peer;
     peer.addEventListener("connectionstatechange", () => this.watch(peer));
     for (const track of media.getVideoTracks()) {
@@ -95,7 +102,7 @@ export class Publisher {
     }
     await peer.setLocalDescription(await peer.createOffer());
     await this.gathered(peer);
-    const answer = await this.browser.ask(path, {
+    const answer = await this.browser.ask(this.path, {
       method: "POST",
       headers: { "content-type": "application/sdp" },
       body: peer.localDescription?.sdp ?? "",
@@ -107,10 +114,14 @@ export class Publisher {
     this.schedule(CONNECTING_MS, () => this.again());
   }
 
+  private get path(): string {
+    return `/whip/${encodeURIComponent(this.sending.id)}`;
+  }
+
   /** Ask which STUN and TURN servers to use; without an answer there are none. */
-  private async servers(path: string): Promise<RTCIceServer[]> {
+  private async servers(): Promise<RTCIceServer[]> {
     try {
-      const answer = await this.browser.ask(path, { method: "OPTIONS" });
+      const answer = await this.browser.ask(this.path, { method: "OPTIONS" });
       return iceServers(answer.headers.get("link") ?? "");
     } catch {
       return [];
@@ -142,9 +153,9 @@ export class Publisher {
     }
   }
 
-  private again(): void {
+  private again(phase: "waiting" | "reconnecting" = "reconnecting"): void {
     if (this.over) return;
-    this.set("reconnecting", this.sending.problem);
+    this.set(phase, this.sending.problem);
     void this.hangUp().then(() => {
       this.schedule(this.wait, () => void this.connect());
       this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
@@ -156,14 +167,15 @@ export class Publisher {
     const problem = error instanceof Refused ? error.problem : null;
     const hopeless = problem !== null && problem.status >= 400 && problem.status < 500;
     const taken = problem?.status === 409; // our own last session may not be over yet
-    if (hopeless && !(taken && this.sending.phase === "reconnecting") && problem.status !== 429) {
+    const before = this.sending.phase === "reconnecting" || this.sending.phase === "waiting";
+    if (hopeless && !(taken && before) && problem.status !== 429) {
       this.over = true;
       for (const track of this.media?.getTracks() ?? []) track.stop();
       this.set("failed", notFound(problem));
       return;
     }
     this.sending = { ...this.sending, problem };
-    this.again();
+    this.again(problem !== null && problem.status > 0 ? "waiting" : "reconnecting");
   }
 
   private async hangUp(): Promise<void> {
@@ -258,6 +270,12 @@ export function captureProblem(error: unknown, kind: Kind): Problem {
         "another program may be using it",
         "Close the other program, then try again",
       );
+    case "NotSupportedError":
+      return say(
+        `This browser cannot share a ${what}`,
+        "browsers on phones do not offer it",
+        "Use a browser on a computer",
+      );
     case "InsecureContext":
       return say(
         `This page may not use the ${what}`,
@@ -274,6 +292,9 @@ export function realBrowser(ask: (path: string, options: RequestInit) => Promise
   return {
     async capture(kind) {
       const devices = navigator.mediaDevices as MediaDevices | undefined;
+      if (devices && kind === "tab" && !("getDisplayMedia" in devices)) {
+        throw new DOMException("", "NotSupportedError");
+      }
       if (!devices) throw Object.assign(new Error(), { name: "InsecureContext" });
       const media =
         kind === "camera"

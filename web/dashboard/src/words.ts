@@ -1,6 +1,7 @@
 // Plain words for what the wire says. What the server words itself (summaries, hints) is not here.
 
 import type { Condition } from "./attention";
+import type { Model } from "./protocol";
 import type { Happening, Stream } from "./streams";
 import { leading } from "./streams";
 
@@ -12,11 +13,25 @@ export const CONDITION_WORDS: Record<Condition, string> = {
   "demo-suspect": "Demo: looks synthesised",
   connecting: "Connecting",
   warming: "Gathering evidence",
+  undecided: "Undecided",
   clear: "No sign of synthesis",
+  "demo-clear": "Demo: no sign of synthesis",
   untrained: "No verdict",
   empty: "No face",
   ended: "Ended",
 };
+
+/** What an experimental model says is worded as the hint that it is. */
+const HINTED: Partial<Record<Condition, string>> = {
+  suspect: "Possibly synthesised",
+  clear: "Nothing found",
+};
+
+/** A state in words, as firm as the model that speaks may be. */
+export function stateWords(what: Condition, model: Model | null): string {
+  const hint = model?.status === "experimental" ? HINTED[what] : undefined;
+  return hint ?? CONDITION_WORDS[what];
+}
 
 const REASONS: Record<string, string> = {
   untrained: "the model is untrained",
@@ -36,6 +51,8 @@ export function reasonWords(reasons: readonly string[]): string {
   return reasons.map((reason) => REASONS[reason] ?? reason.replaceAll("_", " ")).join(", ");
 }
 
+const HINT = { suspect: "a hint to look, not a finding", clear: "which an experimental model may miss" };
+
 /** One line under a stream's state: why it is so. */
 export function because(stream: Stream, what: Condition): string {
   const { status } = stream;
@@ -53,14 +70,20 @@ export function because(stream: Stream, what: Condition): string {
       return "the model is untrained, its numbers mean nothing";
     case "empty":
       return "nobody is in the picture";
+    case "undecided":
+      return "the score leans neither way for long enough";
     case "suspect":
     case "demo-suspect":
     case "clear":
+    case "demo-clear":
     case "warming": {
+      const lead = leading(stream);
       const others = stream.faces.size - 1;
       const more = others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
-      const by = stream.models.length > 1 ? `says ${leading(stream)?.detector}` : "";
-      return [by, more].filter(Boolean).join(", ");
+      const by = stream.models.length > 1 ? `says ${lead?.detector}` : "";
+      const found = what === "suspect" || what === "clear";
+      const hint = found && lead?.model.status === "experimental" ? HINT[what] : "";
+      return [by, hint, more].filter(Boolean).join(", ");
     }
     case "ended":
       return "played to its end";

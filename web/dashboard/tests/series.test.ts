@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { marks, outages, path, trackLines } from "../src/series";
+import { keyed, marks, outages, path, trackLines } from "../src/series";
 import type { Happening, Point } from "../src/streams";
 import { line } from "../src/meter";
 
@@ -110,4 +110,21 @@ test("a sparkline is broken by missing numbers, time and epochs", () => {
   );
   expect(drawn.match(/M/g)).toHaveLength(4);
   expect(drawn.match(/L/g)).toHaveLength(1);
+});
+
+test.each([
+  ["ArrowLeft", [75_000, 115_000]],
+  ["ArrowRight", [95_000, 135_000]],
+  ["+", [95_000, 115_000]],
+  ["-", [65_000, 145_000]],
+  ["Escape", "live"],
+  ["a", null],
+])("%s on the timeline leads to %j", (key, expected) => {
+  expect(keyed(key, 85_000, 125_000, 200_000)).toEqual(expected);
+});
+
+test("the timeline does not run ahead of now, nor shrink to nothing", () => {
+  expect(keyed("ArrowRight", 85_000, 125_000, 130_000)).toBe("live");
+  expect(keyed("-", 85_000, 125_000, 130_000)).toEqual([50_000, 130_000]);
+  expect(keyed("+", 100_000, 106_000, 130_000)).toEqual([100_500, 105_500]);
 });

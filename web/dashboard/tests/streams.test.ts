@@ -181,3 +181,20 @@ test("one detector's suspicion is heard, unless an ensemble weighs it or it is n
   const bad = { ...other, status: "untrained" as const };
   expect(lead([TRAINED, bad], { ...suspect, model: bad })).toBe(TRAINED.name);
 });
+
+test("streams are known once every one of them has shown itself", () => {
+  const streams = new Streams();
+  streams.take(say.subscribed("lobby", "gate", "yard"), T0);
+  expect(streams.known).toBe(false);
+  streams.take(say.snapshot("lobby"), T0);
+  streams.take(say.snapshot("gate"), T0);
+  expect(streams.known).toBe(false);
+  streams.take(say.event({ kind: "stream_removed", id: "1" }, 0, "yard"), T0);
+  expect(streams.known).toBe(true);
+});
+
+test("nothing to wait for is known at once", () => {
+  const streams = new Streams();
+  streams.take(say.subscribed(), T0);
+  expect(streams.known).toBe(true);
+});

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { captureProblem, iceServers } from "../src/whip";
+import { problemOf, Refused } from "../src/api";
+import { type Browser, captureProblem, iceServers, Publisher } from "../src/whip";
 
 test("ICE servers are read from Link headers", () => {
   const header =
@@ -13,7 +14,7 @@ test("ICE servers are read from Link headers", () => {
   expect(iceServers("")).toEqual([]);
 });
 
-test.each(["NotAllowedError", "NotFoundError", "NotReadableError", "InsecureContext", "Other"])(
+test.each(["NotAllowedError", "NotFoundError", "NotSupportedError", "NotReadableError", "InsecureContext", "Other"])(
   "%s is explained",
   (name) => {
     const problem = captureProblem(Object.assign(new Error("x"), { name }), "camera");
@@ -21,3 +22,94 @@ test.each(["NotAllowedError", "NotFoundError", "NotReadableError", "InsecureCont
     expect(problem.hint).not.toBe("");
   },
 );
+
+class Peer extends EventTarget {
+  iceGatheringState = "complete";
+  connectionState = "new";
+  localDescription = { sdp: "offer" };
+  addTransceiver() {
+    return {};
+  }
+  async createOffer() {
+    return {};
+  }
+  async setLocalDescription() {}
+  async setRemoteDescription() {
+    this.connectionState = "connected";
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+  close() {}
+}
+
+/** A browser whose answers are scripted, and whose timers run when they are told to. */
+function play(statuses: number[], capture?: Promise<void>) {
+  const asked: string[] = [];
+  const timers = new Map<number, () => void>();
+  let count = 0;
+  const media = Object.assign(new EventTarget(), {
+    getTracks: () => [],
+    getVideoTracks: () => [new EventTarget()],
+  });
+  const browser: Browser = {
+    capture: async () => {
+      await capture;
+      return media as unknown as MediaStream;
+    },
+    connection: () => new Peer() as unknown as RTCPeerConnection,
+    ask: async (path, { method = "GET" }) => {
+      asked.push(`${method} ${path}`);
+      if (method !== "POST") return new Response(null, { status: 204 });
+      const status = statuses.shift() ?? 201;
+      if (status === 201) return new Response("answer", { status, headers: { location: "/whip/me/x" } });
+      const body = { title: "No further stream is accepted now", detail: "busy", status };
+      throw new Refused(await problemOf(new Response(JSON.stringify(body), { status })));
+    },
+    after: (_, call) => {
+      const id = (count += 1);
+      timers.set(id, call);
+      return () => timers.delete(id);
+    },
+  };
+  const phases: string[] = [];
+  const publisher: Publisher = new Publisher(browser, "camera", "me", () => {
+    phases.push(publisher.sending.phase);
+  });
+  const wake = async () => {
+    for (const [id, call] of [...timers]) {
+      timers.delete(id);
+      call();
+    }
+    await new Promise((done) => setTimeout(done));
+  };
+  return { publisher, phases, asked, wake };
+}
+
+test("ICE servers are asked for while the person is", async () => {
+  let allow = () => {};
+  const { publisher, asked } = play([], new Promise<void>((resolve) => (allow = resolve)));
+  const started = publisher.start();
+  await Promise.resolve();
+  expect(asked).toEqual(["OPTIONS /whip/me"]);
+  allow();
+  await started;
+  expect(asked).toEqual(["OPTIONS /whip/me", "POST /whip/me"]);
+  expect(publisher.sending.phase).toBe("live");
+});
+
+test("an analyzer without room is no lost connection, and is asked again", async () => {
+  const { publisher, phases, wake } = play([429, 409]);
+  await publisher.start();
+  expect(phases).toEqual(["asking", "connecting", "waiting"]);
+  expect(publisher.sending.problem?.title).toBe("No further stream is accepted now");
+  await wake(); // 409: our own last session may not be over yet
+  expect(publisher.sending.phase).toBe("waiting");
+  await wake();
+  expect(publisher.sending.phase).toBe("live");
+  expect(publisher.sending.problem).toBeNull();
+});
+
+test("what will never be taken is said at once", async () => {
+  const { publisher } = play([422]);
+  await publisher.start();
+  expect(publisher.sending.phase).toBe("failed");
+});

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { CONDITIONS } from "../src/attention";
 import type { Happening } from "../src/streams";
-import { ago, CONDITION_WORDS, number, reasonWords, seconds, tell } from "../src/words";
+import { Streams } from "../src/streams";
+import { ago, because, CONDITION_WORDS, number, reasonWords, seconds, stateWords, tell } from "../src/words";
+import { say, score, status, T0, TRAINED } from "./support";
 
 test.each([
   [0, "0.0 s"],
@@ -57,4 +59,17 @@ test("a verdict is an alarm, unless it is no finding", () => {
   const doubtful = tell(verdict("demo source: not a finding"));
   expect(doubtful.tone).toBe("quiet");
   expect(doubtful.text).toContain("not a finding");
+});
+
+test("an experimental model gives hints, not findings", () => {
+  const model = { ...TRAINED, status: "experimental" as const };
+  expect(stateWords("suspect", TRAINED)).toBe("Looks synthesised");
+  expect(stateWords("suspect", model)).toBe("Possibly synthesised");
+  expect(stateWords("clear", model)).toBe("Nothing found");
+  expect(stateWords("lost", model)).toBe("Connection lost");
+  const streams = new Streams();
+  const scores = [score({ state: "suspect", model })];
+  streams.take(say.snapshot("lobby", { models: [model], status: status(), scores }), T0);
+  const stream = streams.all.get("lobby");
+  expect(stream && because(stream, "suspect")).toBe("a hint to look, not a finding");
 });

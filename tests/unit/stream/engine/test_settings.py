@@ -29,6 +29,11 @@ CLIP = ClipSpec(frames=32, cadence_hz=12.5, size_px=128)
         ("max_tracks", 0),
         ("max_pending", 0),
         ("min_face_px", math.inf),
+        ("ample", 0.9),
+        ("min_bits_per_pixel", -0.1),
+        ("max_strangeness", -1.0),
+        ("least_worth", 0.0),
+        ("least_worth", 1.1),
     ],
 )
 def test_a_senseless_value_names_its_key(key: str, value: float) -> None:
