@@ -4,6 +4,11 @@ Looking at the whole picture is dear, laying the mesh over a known face is cheap
 runs at every n-th frame and at once when a face is missing; in between, the faces of the previous
 frame are followed. Now and then the picture is searched in tiles for small faces.
 
+A face that moves fast can leave its landmarks behind: they then lie across chin and collar, and
+what lies under them looks like another face. So before a track ends for what a face derived from
+earlier landmarks looks like, the same picture is looked at once more, trusting no landmarks. Only
+the face that is found then can end it.
+
 A caller's pictures may change their size in the middle of an epoch. What is known of a face is then
 mapped onto the new size and the picture is looked at anew, so the face keeps its track.
 
@@ -17,14 +22,14 @@ This is a plain object, stepped frame by frame; what finds faces is passed in.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from stream.errors import SettingInvalid
 from stream.events import EndedTrack, Frame, Perceived
 from styleflow.clips import ClipSpec
 from styleflow.faces.align import Anchoring, AnchorSettings
-from styleflow.faces.appearance import describe
+from styleflow.faces.appearance import Appearance, describe
 from styleflow.faces.face import AlignedFace, Face, Image, Look, TrackedFace
 from styleflow.faces.framing import framer
 from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
@@ -82,6 +87,9 @@ class PerceptionSettings:
         tiles: how closely small faces are looked for, see `BlazeFace.detect`; 0 never does.
         tiles_every: sampled frames from one such closer look to the next, at least 1.
         retry_every: while no face is in view, sampled frames from one look to the next.
+        doubt_every: sampled frames from one look to the next that is taken for doubt alone, at
+            least 1, which allows one at every frame. Made rarer like all looks where there is too
+            much to do; a track whose look is not due ends at once.
         max_faces: faces per frame; the largest are kept.
         min_face_px: faces with a smaller side are left alone, in source pixels.
         tracker: when a face is still the same face.
@@ -92,6 +100,7 @@ class PerceptionSettings:
     tiles: int = 1
     tiles_every: int = 50
     retry_every: int = 2
+    doubt_every: int = 1
     max_faces: int = 8
     min_face_px: float = 20.0
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
@@ -130,6 +139,7 @@ class Grid:
 
 
 _Looking = Generator[Look, tuple[Face, ...], tuple[Face, ...]]
+_Looks = list[Appearance | None]
 
 
 class _View:
@@ -231,6 +241,7 @@ class Perception:
         self.settings = settings or PerceptionSettings()
         self.ignored_faces = 0  # faces that found no free track
         self.detections = 0  # looks at the whole picture
+        self.second_looks = 0  # of those, how many were taken for doubt
         self.finder = finder
         self.detect_factor = 1  # how many times as rare they are while there is too much to do
         self._views = tuple(
@@ -276,8 +287,7 @@ class Perception:
             ended = self._end(TrackEnd.EPOCH_ENDED)
             self._epoch = frame.epoch
         self._fit(frame.image)
-        faces = yield from self._look(frame.image)
-        looks = [describe(frame.image, face) for face in faces]
+        faces, looks = yield from self._look(frame)
         step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
         ended += _named(step.ended)
         self.ignored_faces += step.ignored
@@ -320,22 +330,32 @@ class Perception:
         self._since_tiles = 0
         self._missed = False
 
-    def _look(self, image: Image) -> _Looking:
-        """Return the faces that are large enough, found anew or followed, and remember them."""
+    def _look(
+        self, frame: Frame
+    ) -> Generator[Look, tuple[Face, ...], tuple[tuple[Face, ...], _Looks]]:
+        """Return the faces that are large enough, what each looks like, and remember the faces."""
+        known, may_doubt = self._faces, self._may_doubt()
+        faces = yield from self._glance(frame.image)
+        looks = [describe(frame.image, face) for face in faces]
+        # Nothing is decided on a damaged picture, so there is nothing to be sure of.
+        doubtful = known and may_doubt and not frame.contaminated
+        if doubtful and self._tracker.parts(frame.at, faces, looks):
+            self.second_looks += 1
+            faces = yield from self._detect(frame.image, [_bare(face) for face in known])
+            looks = [describe(frame.image, face) for face in faces]
+        self._faces = faces
+        return faces, looks
+
+    def _glance(self, image: Image) -> _Looking:
+        """Return the faces in a picture, followed or found anew as it is due."""
         self._since_tiles += 1
-        faces: tuple[Face, ...] | None = None
         if self._may_follow():
             # Whoever has nothing to follow need not ask.
             followed = (yield Look(image, self._faces)) if self._faces else ()
             if len(followed) == len(self._faces):
                 self._since_detection = (self._since_detection or 0) + 1
-                faces = followed
-        if faces is None:
-            faces = yield from self._detect(image)
-        large = [face for face in faces if face.box.side >= self.settings.min_face_px]
-        large.sort(key=lambda face: -face.box.area)
-        self._faces = tuple(large[: self.settings.max_faces])
-        return self._faces
+                return self._chosen(followed)
+        return (yield from self._detect(image, self._faces))
 
     def _may_follow(self) -> bool:
         """Say whether this frame can do without a look at the whole picture."""
@@ -347,18 +367,31 @@ class Perception:
             due = min(due, self.settings.retry_every)
         return since + 1 < due
 
-    def _detect(self, image: Image) -> _Looking:
+    def _may_doubt(self) -> bool:
+        """Say whether this frame may be looked at once more than it is due."""
+        since = self._since_detection
+        return since is not None and since + 1 >= self.settings.doubt_every * self.detect_factor
+
+    def _detect(self, image: Image, known: Sequence[Face]) -> _Looking:
+        """Return the faces in a whole picture, searched with what is known of the previous one."""
         tiles = 0
         first = self._since_detection is None
-        if first or self._since_tiles >= self.settings.tiles_every:
+        closely = not self._since_tiles  # so it was a moment ago; a second look must not see less
+        if first or closely or self._since_tiles >= self.settings.tiles_every:
             tiles = self.settings.tiles
             self._since_tiles = 0
-        faces = yield Look(image, self._faces, anew=True, tiles=tiles)
+        faces = yield Look(image, tuple(known), anew=True, tiles=tiles)
         # A face that was in view and is not found: look again soon rather than in its turn.
-        self._missed = len(faces) < len(self._faces)
+        self._missed = len(faces) < len(known)
         self._since_detection = 0
         self.detections += 1
-        return faces
+        return self._chosen(faces)
+
+    def _chosen(self, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Return the faces that are large enough, the largest first and no more than allowed."""
+        large = [face for face in faces if face.box.side >= self.settings.min_face_px]
+        large.sort(key=lambda face: -face.box.area)
+        return tuple(large[: self.settings.max_faces])
 
 
 def perceive_together(
@@ -412,6 +445,11 @@ def _look_safely(finder: Finder, looks: Sequence[Look]) -> Sequence[tuple[Face, 
         if len(looks) == 1:
             return [error]
         return [answer for look in looks for answer in _look_safely(finder, [look])]
+
+
+def _bare(face: Face) -> Face:
+    """Return a face whose landmarks are not to be trusted: only roughly where it was."""
+    return replace(face, mesh=None)
 
 
 def _named(ended: Sequence[tuple[int, TrackEnd]]) -> tuple[EndedTrack, ...]:

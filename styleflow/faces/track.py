@@ -117,6 +117,7 @@ class FaceTracker:
         self.settings = settings or TrackerSettings()
         self._tracks: dict[int, _Track] = {}
         self._next = first
+        self._latest = -math.inf  # media time of the latest frame
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -142,6 +143,7 @@ class FaceTracker:
             The tracks as they are after this frame.
         """
         ended = dict(self._expire(at))
+        self._latest = at
         sights = _usable(faces, looks)
         pairs = self._match(at, sights)
         free = [s for i, s in enumerate(sights) if i not in set(pairs.values())]
@@ -167,6 +169,23 @@ class FaceTracker:
             ignored,
         )
 
+    def parts(self, at: float, faces: Sequence[Face], looks: Sequence[Appearance | None]) -> bool:
+        """Say whether `step` would part a face from its track; changes nothing.
+
+        So it would when it ends a track because of these faces, and also when a track that was
+        seen in the latest frame finds none of them while one of them finds no track.
+
+        Args:
+            at: media time of the frame in seconds, not before the previous one's.
+            faces: the faces in it.
+            looks: what each looks like; a face without appearance is left out.
+        """
+        sights = _usable(faces, looks)
+        pairs = self._match(at, sights)
+        free = [s for i, s in enumerate(sights) if i not in set(pairs.values())]
+        lost = any(held.at == self._latest for _, held in self._unseen(at, pairs.keys()))
+        return bool(free) and (lost or bool(self._replaced(at, free, seen=pairs.keys())))
+
     def rescale(self, x: float, y: float) -> None:
         """Map every track onto pictures that are `x` times as wide and `y` times as high."""
         for held in self._tracks.values():
@@ -177,19 +196,32 @@ class FaceTracker:
         """End every track; ids go on counting, media time may start anew."""
         ended = tuple((track, reason) for track in sorted(self._tracks))
         self._tracks.clear()
+        self._latest = -math.inf
         return ended
 
     def _expire(self, at: float) -> Iterable[tuple[int, TrackEnd]]:
-        limit = self.settings.max_unseen_s + 1e-9  # a frame exactly one second later is in time
-        lost = [track for track, held in self._tracks.items() if at - held.at > limit]
+        lost = [track for track, held in self._tracks.items() if self._is_lost(at, held)]
         for track in lost:
             del self._tracks[track]
         return [(track, TrackEnd.LOST) for track in lost]
 
+    def _is_lost(self, at: float, held: _Track) -> bool:
+        # A frame exactly one second later is in time.
+        return at - held.at > self.settings.max_unseen_s + 1e-9
+
+    def _unseen(self, at: float, seen: Iterable[int]) -> list[tuple[int, _Track]]:
+        """Return the tracks that wait for their face, without those that waited too long."""
+        found = set(seen)
+        return [
+            (track, held)
+            for track, held in self._tracks.items()
+            if track not in found and not self._is_lost(at, held)
+        ]
+
     def _match(self, at: float, sights: Sequence[_Sight]) -> dict[int, int]:
         """Return which sight continues which track: the best pairs first."""
         costs: list[tuple[float, int, int]] = []
-        for track, held in self._tracks.items():
+        for track, held in self._unseen(at, seen=()):
             for index, sight in enumerate(sights):
                 if not self._near(at, held, sight.face.box):
                     continue
@@ -223,16 +255,21 @@ class FaceTracker:
 
     def _doubt(self, at: float, free: Sequence[_Sight], seen: Iterable[int]) -> dict[int, TrackEnd]:
         """End tracks whose face seems replaced or carried elsewhere by a face nobody claimed."""
-        unseen = [track for track in self._tracks if track not in set(seen)]
+        ended = self._replaced(at, free, seen)
+        for track in ended:
+            del self._tracks[track]
+        return ended
+
+    def _replaced(
+        self, at: float, free: Sequence[_Sight], seen: Iterable[int]
+    ) -> dict[int, TrackEnd]:
+        """Return the tracks that a face nobody claimed puts in doubt, and why."""
         ended: dict[int, TrackEnd] = {}
-        for track in unseen:
-            held = self._tracks[track]
+        for track, held in self._unseen(at, seen):
             if any(self._near(at, held, s.face.box) for s in free):
                 ended[track] = TrackEnd.APPEARANCE_CHANGED
             elif any(held.change(s.looks) <= self.settings.max_change for s in free):
                 ended[track] = TrackEnd.JUMPED
-        for track in ended:
-            del self._tracks[track]
         return ended
 
     def _make_room(self, at: float) -> dict[int, TrackEnd]:

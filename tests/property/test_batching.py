@@ -11,17 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.events import Event, Frame, Score
-from stream.perception import look_all
+from stream.perception import Perception, look_all, perceive_together
+from styleflow.clips import ClipSpec
 from styleflow.data.face_weights import graphs_dir, load_finder
 from styleflow.errors import WeightsMissing
 from styleflow.faces.face import Face, Image, Look
 from styleflow.runtime import RuntimeSettings
-from tests.support.faces import face_at, finder_or_skip
+from tests.support.faces import face_at, finder_or_skip, textured_face
 from tests.support.path import frames, toy_pipeline
 
 PICTURES: list[Image] = [
     np.random.default_rng(seed).integers(0, 255, (96, 128, 3), dtype=np.uint8) for seed in range(3)
 ]
+TINY = ClipSpec(frames=4, cadence_hz=12.5, size_px=32)
 BLACK: Image = np.zeros((96, 128, 3), np.uint8)
 
 
@@ -48,6 +50,17 @@ class Crowd:
             tuple(face_at(30 + 60 * n, 45, 40) for n in range(look.image[0, 0, 0] % 3))
             for look in looks
         ]
+
+
+class Dancers(Crowd):
+    """Finds one face at `place` in every picture; followed, it stays where it was."""
+
+    place = 0
+
+    def look(self, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
+        self.sizes.append(len(looks))
+        here = (face_at(self.place + 40, 80, 50),)
+        return [here if look.anew else look.known for look in looks]
 
 
 def play(videos: Sequence[Sequence[Frame]], *, together: bool) -> dict[str, list[Event]]:
@@ -116,6 +129,24 @@ def test_streams_share_their_looks() -> None:
         asked.append(len(finder.sizes))
         assert set(finder.sizes) == {count}
     assert asked[0] == asked[1]
+
+
+def test_streams_share_their_second_looks() -> None:
+    """Eight faces that outran their landmarks are looked at anew in one call more, not in eight."""
+    asked = []
+    for count in (1, 8):
+        finder = Dancers()
+        eyes = [Perception(finder, [TINY]) for _ in range(count)]
+        for slot in range(4):
+            finder.place = 40 + 30 * (slot % 2)
+            image = np.full((160, 160, 3), 30, np.uint8)
+            image[40:120, finder.place : finder.place + 80] = textured_face(80, 1)
+            turn = [(eye, Frame("a", 0, slot, slot / 12.5, 0.0, image), 0) for eye in eyes]
+            perceive_together(turn)
+        assert {eye.second_looks for eye in eyes} == {3}
+        assert set(finder.sizes) == {count}
+        asked.append(len(finder.sizes))
+    assert asked == [7, 7]
 
 
 def test_two_frames_of_one_stream_in_a_batch_keep_their_order() -> None:

@@ -10,7 +10,7 @@ from stream.perception import Grid, Perception, PerceptionSettings
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import Face, Image
 from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
-from tests.support.faces import ScriptedFinder, face_at, textured_face
+from tests.support.faces import LaggingFinder, ScriptedFinder, face_at, textured_face
 
 CLIP = ClipSpec(frames=32, cadence_hz=25.0, size_px=128)
 PLAIN = PerceptionSettings(detect_every=5, tiles=1, tiles_every=10, retry_every=2)
@@ -29,8 +29,10 @@ def picture(faces: tuple[Face, ...], people: tuple[int, ...]) -> Image:
 class Video:
     """Plays scenes of (faces, people) through a Perception, 25 frames a second."""
 
-    def __init__(self, settings: PerceptionSettings = PLAIN) -> None:
-        self.finder = ScriptedFinder([()])
+    def __init__(
+        self, settings: PerceptionSettings = PLAIN, finder: ScriptedFinder | None = None
+    ) -> None:
+        self.finder = finder or ScriptedFinder([()])
         self.perception = Perception(self.finder, [CLIP], settings)
         self.slot = 0
 
@@ -117,6 +119,81 @@ def test_a_cut_to_another_person_ends_the_track() -> None:
     assert [(e.track, e.reason) for e in seen.ended] == [(1, TrackEnd.APPEARANCE_CHANGED)]
     assert [f.track for f in seen.faces] == [2]
     assert seen.faces[0].reanchored is None
+
+
+def ends(seen: list[Perceived]) -> list[tuple[int, TrackEnd]]:
+    return [(e.track, e.reason) for view in seen for e in view.ended]
+
+
+def test_a_face_that_outruns_its_landmarks_keeps_its_track() -> None:
+    """Sampled at 12.5 Hz, a dancer used to begin a track with nearly every frame."""
+    finder = LaggingFinder()
+    video = Video(finder=finder)
+    seen = []
+    for x in (200, 235, 270, 240, 200, 165, 200, 240, 280, 240, 210):
+        seen += video.show((face_at(x, 200), 1))
+    assert ends(seen) == []
+    assert {f.track for view in seen for f in view.faces} == {1}
+    assert finder.asked[:4] == ["find1", "follow", "find0", "follow"]
+    assert not any(finder.trusted), "landmarks that are in doubt were trusted again"
+    assert video.perception.second_looks == 10
+    assert video.perception.detections == 11
+
+
+def test_a_face_that_stays_is_never_looked_at_twice() -> None:
+    video = Video(finder=LaggingFinder())
+    video.show((face_at(200, 200), 1), frames=30)
+    assert video.perception.second_looks == 0
+
+
+@pytest.mark.parametrize("frames", [5, 7])
+def test_another_person_is_looked_at_twice_and_ends_the_track(frames: int) -> None:
+    """Where the detector's turn was in that very frame, and where it was not."""
+    video = Video(finder=LaggingFinder())
+    video.show((face_at(200, 200), 1), frames=frames)
+    seen = video.show((face_at(200, 200), 2), frames=3)
+    assert ends(seen) == [(1, TrackEnd.APPEARANCE_CHANGED)]
+    assert [f.track for view in seen for f in view.faces] == [2, 2, 2]
+    assert video.perception.second_looks == 1
+
+
+def test_two_people_who_trade_places_both_lose_their_tracks() -> None:
+    video = Video(finder=LaggingFinder())
+    here, there = face_at(200, 200), face_at(450, 200)
+    video.show((here, 1), (there, 2), frames=7)
+    (seen,) = video.show((here, 2), (there, 1))
+    assert ends([seen]) == [
+        (1, TrackEnd.APPEARANCE_CHANGED),
+        (2, TrackEnd.APPEARANCE_CHANGED),
+    ]
+    assert seen.started == (3, 4)
+    assert video.perception.second_looks == 1
+
+
+def test_a_close_search_is_not_undone_by_a_second_look() -> None:
+    video = Video(finder=LaggingFinder())
+    video.show((face_at(200, 200), 1), frames=10)
+    video.show((face_at(200, 200), 2))
+    assert video.finder.asked[-2:] == ["find1", "find1"]
+
+
+def test_a_damaged_picture_is_not_looked_at_twice() -> None:
+    video = Video(finder=LaggingFinder())
+    video.show((face_at(200, 200), 1), frames=7)
+    video.show((face_at(200, 200), 2), contaminated=True)
+    assert video.perception.second_looks == 0
+
+
+@pytest.mark.parametrize(("factor", "most"), [(1, 80), (4, 20)])
+def test_second_looks_are_bounded_and_rarer_when_there_is_too_much_to_do(
+    factor: int, most: int
+) -> None:
+    """Somebody else at every frame: each is a track of its own, however often is looked."""
+    video = Video(finder=LaggingFinder())
+    video.perception.detect_factor = factor
+    people = [video.show((face_at(200, 200), person))[0] for person in range(80)]
+    assert [f.track for view in people for f in view.faces] == list(range(1, 81))
+    assert most - 5 <= video.perception.second_looks <= most
 
 
 def test_contaminated_frames_deliver_faces_but_decide_nothing() -> None:

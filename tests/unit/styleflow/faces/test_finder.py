@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,19 @@ def test_a_detection_on_a_known_face_starts_from_its_landmarks() -> None:
     assert face.confidence == pytest.approx(0.7)
 
 
+def test_a_face_that_moved_starts_from_its_detection_and_is_found_once() -> None:
+    """A face a third of its side further on left its landmarks behind, and no second face."""
+    known = Believer().refine(BLANK, [face_at(100, 100)])[0][0]
+    finder = FaceFinder(Eye(face_at(128, 100)), Believer())
+    assert [f.box.centre for f in finder.find(BLANK, known=[known])] == [(128, 100)]
+
+
+def test_a_face_beside_a_detected_one_is_overlooked_and_kept() -> None:
+    known = Believer().refine(BLANK, [face_at(160, 100)])[0][0]
+    finder = FaceFinder(Eye(face_at(100, 100)), Believer())
+    assert [f.box.centre for f in finder.find(BLANK, known=[known])] == [(100, 100), (160, 100)]
+
+
 def test_following_keeps_to_the_face(finder: FaceFinder, portrait: Image) -> None:
     """Twelve frames of a face drifting by 2 px each, found once."""
     (start,) = finder.find(portrait)
@@ -103,6 +117,19 @@ def test_following_keeps_to_the_face(finder: FaceFinder, portrait: Image) -> Non
         assert len(faces) == 1
         drift = faces[0].points - start.points - np.array([2 * i, 0])
         assert np.abs(drift).max() < 1.5
+
+
+def test_a_face_that_outran_its_landmarks_is_found_where_it_is(
+    finder: FaceFinder, portrait: Image
+) -> None:
+    """A third of a face's side within one sampled frame: followed, the mesh lies on the collar."""
+    (start,) = finder.find(portrait)
+    up = round(0.33 * start.box.side)
+    moved = np.roll(portrait, -up, axis=0)
+    (there,) = finder.find(moved)
+    for known in (start, replace(start, mesh=None)):
+        (face,) = finder.find(moved, known=[known])
+        assert np.abs(face.points - there.points).max() < 0.02 * start.box.side
 
 
 def test_following_into_nothing_ends(finder: FaceFinder, portrait: Image) -> None:
