@@ -140,8 +140,9 @@ class Session:
             async with asyncio.timeout(self._settings.hello_s):
                 hello = await self._receive()
         except TimeoutError:
+            # Either side may just be busy: no question of tokens, so a client should come back.
             raise _Closing(
-                CloseCode.FORBIDDEN, f"no hello within {self._settings.hello_s:g} s"
+                CloseCode.TOO_SLOW, f"no hello within {self._settings.hello_s:g} s"
             ) from None
         if not isinstance(hello, Hello):
             raise _Closing(CloseCode.BAD_MESSAGE, "the first message must be hello")

@@ -12,6 +12,7 @@ from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from stream.clock import SystemClock
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
+from styleflow.card import TrainingStatus
 from tests.support.wall import PlayedStream, PlayedWall, cameras, untrained
 from tests.support.web import WebRig, served
 from tests.support.wire import CARD
@@ -164,6 +165,62 @@ async def test_untrained_and_demo_scores_cannot_be_taken_for_findings(
         await expect(page.locator(".notices")).to_contain_text("Demo source: not a finding")
 
 
+async def test_an_experimental_model_gives_hints_not_findings(
+    page: Page, wall: PlayedWall, address: str
+) -> None:
+    """It still brings the stream to the top: that is what a hint is for."""
+    model = replace(CARD, status=TrainingStatus.EXPERIMENTAL)
+    one, two = (replace(camera, model=model) for camera in cameras(2))
+    await wall.add(one)
+    await wall.add(replace(two, verdict=Verdict.SUSPECT, level=0.9))
+    async with wall.playing():
+        await page.goto(address)
+        first = tiles(page).first
+        await expect(first.locator(".state")).to_have_text("Possibly synthesised")
+        await expect(first.locator(".why")).to_have_text("a hint to look, not a finding")
+        await expect(first.locator(".tag")).to_have_text(["Experimental"])
+        await expect(tiles(page).nth(1).locator(".state")).to_have_text("Nothing found")
+        said = page.locator(".notices p").filter(has_text="Experimental model")
+        await expect(said).to_contain_text("only a hint to look")
+
+
+async def test_a_score_between_the_thresholds_is_undecided(
+    page: Page, wall: PlayedWall, address: str
+) -> None:
+    """Not `gathering evidence`: there may be plenty of it."""
+    await wall.add(PlayedStream("gate", "Gate", verdict=Verdict.PENDING, level=0.55))
+    async with wall.playing():
+        await page.goto(address)
+        await expect(tiles(page).locator(".state")).to_have_text("Undecided")
+        await expect(tiles(page).locator(".why")).to_have_text("it leans neither way so far")
+
+
+JUMPS = """
+window.jumps = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) window.jumps += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/streams/test"])
+async def test_nothing_jumps_while_the_page_fills(
+    page: Page, wall: PlayedWall, address: str, path: str
+) -> None:
+    """Chromium's own measure of layout shift; 0.1 is commonly called good."""
+    for camera in cameras(6):
+        await wall.add(camera, ago=30)
+    await wall.add(untrained(PlayedStream("test", "Test rig")), ago=30)
+    wall.past(30)
+    await page.add_init_script(JUMPS)
+    async with wall.playing():
+        await page.goto(address + path)
+        await expect(page.locator(".picture canvas").first).to_be_visible()
+        await expect(page.locator(".notices")).to_be_visible()
+        await expect(page.locator(".sparkline .lead, .strip .line").first).to_be_attached()
+        assert await page.evaluate("window.jumps") < 0.05
+
+
 async def test_sixty_four_streams_fit_and_scroll(
     page: Page, wall: PlayedWall, address: str
 ) -> None:
@@ -248,6 +305,52 @@ async def test_dragging_over_the_timeline_zooms_and_the_link_keeps_it(
         await page.reload()
         await page.get_by_role("button", name="Live").click()
         await expect(page).to_have_url(f"{address}/streams/cam-1")
+
+
+async def test_the_timeline_is_moved_and_zoomed_with_the_keyboard(
+    page: Page, wall: PlayedWall, address: str
+) -> None:
+    await fill(wall, 1, seconds=120)
+    async with wall.playing():
+        await open_stream(page, address)
+        await page.locator(".timeline").focus()
+        await page.keyboard.press("+")
+        await page.keyboard.press("ArrowLeft")
+        await expect(page).to_have_url(re.compile(r"from=.+&to=.+"))
+        await page.keyboard.press("Escape")
+        await expect(page).to_have_url(f"{address}/streams/cam-1")
+
+
+@pytest.mark.parametrize(
+    ("able", "said"), [("true", "Link copied"), ("false", "See the address bar")]
+)
+async def test_a_link_is_only_copied_when_it_is(
+    page: Page, wall: PlayedWall, address: str, able: str, said: str
+) -> None:
+    """Browsers keep the clipboard from pages that came over plain HTTP."""
+    await page.add_init_script(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+        f"document.execCommand = () => {able};"
+    )
+    await fill(wall, 1)
+    await open_stream(page, address)
+    await page.get_by_role("button", name="Copy link").click()
+    await expect(page.locator(".share")).to_have_text(said)
+
+
+async def test_a_removal_that_is_refused_is_told(page: Page) -> None:
+    """A viewer may not; the stream stays, and so does its page."""
+    tokens = (Token(TokenDigest(SECRET), Role.VIEWER),)
+    wall = PlayedWall(WebRig(WebSettings(tokens=tokens), clock=SystemClock()))
+    await fill(wall, 1)
+    async with wall.playing(), served(wall.rig.app) as port:
+        await page.goto(f"http://127.0.0.1:{port}/streams/cam-1")
+        await page.get_by_role("textbox", name="Token").fill(SECRET)
+        await page.get_by_role("button", name="Connect").click()
+        await page.get_by_role("button", name="Remove").click()
+        await page.get_by_role("button", name="Really remove?").click()
+        await expect(page.locator(".stream-head .refused")).to_contain_text("Not removed")
+        assert "cam-1" in wall.rig.control.specs
 
 
 async def test_thresholds_are_changed_from_the_page(

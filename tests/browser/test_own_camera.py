@@ -152,6 +152,30 @@ async def test_what_the_server_refuses_is_shown_in_its_words(
     await expect(page.locator(".own")).to_contain_text("is being analyzed")
 
 
+async def test_an_analyzer_without_room_is_no_lost_connection(
+    page: Page, answerer: Answerer, address: str
+) -> None:
+    """It says what the matter is, and asks again by itself."""
+    problem = {"title": "No further stream is accepted now", "detail": "too much to do"}
+    answerer.refusal = 429, {**problem, "status": 429, "code": "overloaded"}
+    await call(page, address)
+    await expect(page.locator(".own")).to_contain_text("Your camera is not taken yet")
+    await expect(page.locator(".own")).to_contain_text("No further stream is accepted now")
+    answerer.refusal = None
+    await expect(page.locator(".own")).to_contain_text("is being analyzed", timeout=30_000)
+
+
+async def test_a_browser_that_cannot_share_a_tab_says_so(
+    page: Page, answerer: Answerer, address: str
+) -> None:
+    """On a phone, for example."""
+    await page.add_init_script("delete MediaDevices.prototype.getDisplayMedia;")
+    await page.goto(address)
+    await page.get_by_role("button", name="Analyze a tab").click()
+    await expect(page.get_by_role("alert")).to_contain_text("This browser cannot share a tab")
+    assert answerer.offers == []
+
+
 async def test_a_camera_that_is_not_allowed_is_explained(
     page: Page, answerer: Answerer, address: str
 ) -> None:

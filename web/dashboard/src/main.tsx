@@ -199,6 +199,7 @@ function TokenDialog({ app }: { app: App }) {
         }}
       >
         <h2 id={`${field}-title`}>This analyzer asks for a token</h2>
+        <p class="remark">{sentence(app.live.link.reason)}</p>
         <label for={field}>Token</label>
         <input
           id={field}

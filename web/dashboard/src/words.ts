@@ -67,11 +67,11 @@ export function because(stream: Stream, what: Condition): string {
       return reasonWords(reasons);
     }
     case "untrained":
-      return "the model is untrained, its numbers mean nothing";
+      return "untrained: its numbers mean nothing";
     case "empty":
       return "nobody is in the picture";
     case "undecided":
-      return "the score leans neither way for long enough";
+      return "it leans neither way so far";
     case "suspect":
     case "demo-suspect":
     case "clear":
