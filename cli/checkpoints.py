@@ -64,9 +64,9 @@ def describe_theirs(path: Path) -> list[str]:
         raise CheckpointInvalid(path, str(error)) from None
     most = max(report.fitting for report in compared.values())
     if not most:
-        names = next(iter(compared.values())).extra
+        extra = next(iter(compared.values())).extra
         raise CheckpointInvalid(
-            path, f"belongs to no detector that is known here: {importing.held(names)}"
+            path, f"belongs to no detector that is known here: {importing.held(extra)}"
         )
     # FakeSTormer's files are alike: only their names tell on which compression each was trained.
     names = [name for name, report in compared.items() if report.fitting == most]

@@ -334,8 +334,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         try:
             at[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            said = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
-            raise ConfigInvalid("environment", (f"{name} is not YAML: {said}",)) from None
+            problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
+            raise ConfigInvalid("environment", (f"{name} is not YAML: {problem}",)) from None
     return values
 
 
