@@ -64,10 +64,8 @@ def describe_theirs(path: Path) -> list[str]:
         raise CheckpointInvalid(path, str(error)) from None
     most = max(report.fitting for report in compared.values())
     if not most:
-        extra = next(iter(compared.values())).extra
-        raise CheckpointInvalid(
-            path, f"belongs to no detector that is known here: {importing.held(extra)}"
-        )
+        found = importing.held(next(iter(compared.values())).extra)
+        raise CheckpointInvalid(path, f"belongs to no detector that is known here: {found}")
     # FakeSTormer's files are alike: only their names tell on which compression each was trained.
     names = [name for name, report in compared.items() if report.fitting == most]
     return [f"{path.name}: {' or '.join(names)}: {compared[names[0]]}"]

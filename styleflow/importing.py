@@ -105,7 +105,8 @@ def publications(name: str) -> tuple[Publication, ...]:
 def missing_weights(name: str, wanted: Path | None) -> DetectorWeightsMissing:
     """Return the error that says what a detector needs and how to get it."""
     published = publications(name)
-    files = " ".join(publication.file for publication in published)
+    # A name of which only the end is known is no argument for a command.
+    files = " ".join("FILE" if p.file.startswith("…") else p.file for p in published)
     out = f" --out {wanted}" if wanted else ""
     return DetectorWeightsMissing(
         name,

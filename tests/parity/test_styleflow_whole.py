@@ -61,7 +61,7 @@ def test_one_clip_at_real_dimensions() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)  # half an hour where six others use the two cores too
 @pytest.mark.parametrize("hop", [8, 1])
 def test_the_published_detector_streams_exactly(hop: int) -> None:
     """4.2 GB of weights, the released StyleGRU of 4096 units, all 18 styles, three windows."""
