@@ -226,7 +226,7 @@ async def test_sixty_four_streams_fit_and_scroll(
     await fill(wall, 64, seconds=1.0)
     async with wall.playing():
         await page.goto(address)
-        await expect(tiles(page)).to_have_count(64)
+        await expect(tiles(page)).to_have_count(64, timeout=20_000)
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= 1280
         await expect(tiles(page).first.get_by_role("img", name="Annex")).to_be_visible()
