@@ -334,8 +334,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         try:
             at[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
-            raise ConfigInvalid("environment", (f"{name} is not YAML: {problem}",)) from None
+            why = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+            raise ConfigInvalid("environment", (f"{name} is not YAML: {why}",)) from None
     return values
 
 

@@ -106,13 +106,16 @@ function Outage({ app }: { app: App }) {
 function Notices({ app }: { app: App }) {
   const said = new Map<string, string[]>();
   const { route } = app;
-  const shown = [...app.streams.all.values()].filter(
-    (stream) => route.page === "wall" || stream.id === route.id,
-  );
+  const all = [...app.streams.all.values()];
+  const own = all.filter((stream) => route.page === "wall" || stream.id === route.id);
+  const shown = own.length > 0 ? own : all; // a stream that is about to come: nothing jumps
   for (const stream of shown) {
     for (const part of stream.notice.split("; ").filter(Boolean)) {
       said.set(part, [...(said.get(part) ?? []), stream.name]);
     }
+  }
+  if (own.length === 0) {
+    for (const [notice, names] of said) if (names.length < all.length) said.delete(notice);
   }
   if (said.size === 0) return null;
   return (
