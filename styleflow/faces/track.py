@@ -50,7 +50,8 @@ class TrackerSettings:
         max_change: how different it may look, see `appearance.distance`. Measured through
             `Perception` on real talking faces of 100 px and more: 0.42 ended no track falsely in
             11 minutes and caught 394 of 394 cuts to another person in the same place at their
-            first frame. Below 30 px landmarks are too rough: 11 false ends per minute.
+            first frame; of 12 612 cuts made up between stills of training clips it would miss
+            0.7 %. Below 30 px landmarks are too rough: 11 false ends per minute.
         memory_s: half-life, in media seconds, of what a track's face looked like.
     """
 
