@@ -82,7 +82,7 @@ bench: models ## measure latency, the causal step and the published detectors; r
 
 CLIPS ?= ../shared/clips
 .PHONY: train-default
-train-default: models ## train styleflow-live from CLIPS (hours); writes out/styleflow-live.safetensors
+train-default: models ## train styleflow-live from CLIPS (an hour); writes out/styleflow-live.safetensors
 	$(BIN)/styleflow train $(CLIPS)
 
 EVALUATED := out/evaluate-default

@@ -40,8 +40,8 @@ def seed_weights(network: nn.Module, seed: int) -> None:
             _fill(module.weight, f"{name}.weight", seed, bound)
         elif isinstance(module, nn.ConvTranspose2d):
             # Its kernel is (in, out, k, k), and of its places only every stride-th meets an output.
-            met = module.weight[:, 0].numel() / math.prod(module.stride)
-            _fill(module.weight, f"{name}.weight", seed, math.sqrt(3.0 / met))
+            meeting = module.weight[:, 0].numel() / math.prod(module.stride)
+            _fill(module.weight, f"{name}.weight", seed, math.sqrt(3.0 / meeting))
         elif isinstance(module, nn.GRU):
             for part, weight in module.named_parameters():
                 _fill(weight, f"{name}.{part}", seed, 1 / math.sqrt(module.hidden_size))
