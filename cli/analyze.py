@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from cli import logs, plot, wiring
 from cli.errors import Exit
@@ -155,7 +156,8 @@ def exit_code(analysis: Analysis) -> Exit:
 
 def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     """Print an analysis as a table, with everything that limits what it says."""
-    table = Table(title=f"{analysis.source}, {analysis.duration_s:.1f} s", title_justify="left")
+    title = f"{analysis.source}, {analysis.duration_s:.1f} s, by {analysis.model.name}"
+    table = Table(title=Text(title, style="table.title"), title_justify="left")
     for column in ("face", "from", "to", "score", "verdict", "why no verdict"):
         table.add_column(column)
     for track in analysis.tracks:
@@ -172,7 +174,9 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     said = notice(analysis.model, demo=analysis.demo)
     if said:
         out.print(said, style="bold yellow", markup=False)
-    score = "no score" if analysis.score is None else f"score {analysis.score:.3f}"
+    score = "no score"
+    if analysis.score is not None:
+        score = f"score {analysis.score:.3f} ({analysis.low:.3f} to {analysis.high:.3f})"
     out.print(f"{score}, verdict {analysis.verdict.value}", style="bold", markup=False)
     if analysis.verdict is Verdict.PENDING:
         out.print(f"no verdict: {_why(analysis.reasons)}", markup=False)
