@@ -38,9 +38,6 @@ dashboard: $(DASHBOARD) ## build the page (Node.js 20.19 or newer)
 dashboard-test: web/dashboard/node_modules
 	cd web/dashboard && npm run check --silent && npm test --silent
 
-browser: models $(DASHBOARD) ## the page in a headless Chromium
-	$(BIN)/pytest -m browser -p no:randomly
-
 run: models ## set everything up and analyze the two demo streams on http://127.0.0.1:8000
 	@$(MAKE) --no-print-directory $(DASHBOARD) || echo "going on without the page: it needs Node.js 20.19 or newer"
 	$(BIN)/styleflow demo
@@ -61,7 +58,7 @@ parity: models ## the detectors against every stored output of the published pro
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly
 
-browser: models ## real headless Chromium with a fake camera; skipped where there is none
+browser: models $(DASHBOARD) ## real headless Chromium with a fake camera; skipped where there is none
 	$(BIN)/pytest -m browser -p no:randomly
 
 format: $(STAMP) ## rewrite the sources the way ruff likes them
