@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,21 @@ def test_an_accelerated_detector_gives_the_same_logits(tmp_path: Path) -> None:
             detector.push(state, rows, crops(time, 3), missing)
         logits.append(detector.rate(state, rows))
     torch.testing.assert_close(logits[1], logits[0], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("elsewhere", [compiled, lambda net: Captured(net, plain_call)])
+@torch.inference_mode()
+def test_a_copy_in_use_has_weights_of_its_own(elsewhere: Callable[[nn.Module], nn.Module]) -> None:
+    """Ablation copies a detector that has rated clips already, and then silences a part of it."""
+    fast = elsewhere(Toy())
+    inputs = crops(1, 2), crops(2, 2)
+    answer = fast(*inputs)[1].clone()
+    twin = copy.deepcopy(fast)
+    assert torch.equal(twin(*inputs)[1], answer)
+    silent = copy.deepcopy(fast)
+    silent.net.conv.weight.zero_()
+    assert not torch.allclose(silent(*inputs)[1], answer)
+    assert torch.equal(fast(*inputs)[1], answer)
 
 
 def test_items_of_another_shape_are_refused() -> None:
