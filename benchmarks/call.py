@@ -43,6 +43,7 @@ from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.publish import Publisher
 from cli.settings import Settings, load
+from stream.analyzer.analyzer import Analyzer
 from stream.clock import SystemClock
 from stream.device.device import Device
 from stream.errors import SourceError
@@ -50,13 +51,12 @@ from stream.events import Frame
 from stream.ingest.decode import Decoder
 from stream.ingest.open import open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
-from stream.metrics import Metrics
-from stream.perception import Perceiving, Perception
+from stream.monitoring.metrics import Metrics
+from stream.perception.perception import Perceiving, Perception
 from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
-from stream.supervisor import Analyzer
-from styleflow.data.face_weights import load_finder
 from styleflow.faces.face import Image
+from styleflow.weights.face_networks import load_finder
 from web.app import create_app
 from web.settings import WebSettings
 from web.sockets import SERVER_OPTIONS

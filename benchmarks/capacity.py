@@ -51,16 +51,16 @@ from benchmarks.recompute import Recomputing
 from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.settings import Settings, load
+from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.device.device import Device
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
-from stream.metrics import Metrics
-from stream.overload import OverloadSettings
-from stream.perception import Perception
+from stream.monitoring.metrics import Metrics
+from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
-from stream.streams import StreamSpec
-from stream.supervisor import Analyzer
-from styleflow.data.face_weights import load_finder
+from stream.scheduling.degradation import OverloadSettings
+from styleflow.weights.face_networks import load_finder
 
 _ROOT = Path(__file__).resolve().parent.parent
 RESULTS = _ROOT / "benchmarks" / "results"

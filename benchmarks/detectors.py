@@ -39,14 +39,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.hardware import Hardware, hardware
 from benchmarks.result import write_result
 from styleflow.calibration import Calibration
-from styleflow.detector import Detector
-from styleflow.models.caddm import Caddm, CaddmDims
-from styleflow.models.cnn3d import ContentDims
-from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
-from styleflow.models.psp import PspDims
-from styleflow.models.seeding import seed_weights
-from styleflow.models.styleflow import StyleFlow, StyleFlowDims
-from styleflow.models.styleflow_stream import UNSAVED, StyleFlowDetector, StyleFlowState
+from styleflow.detectors.caddm.network import Caddm, CaddmDims
+from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.layers.seeding import seed_weights
+from styleflow.detectors.protocol import Detector
+from styleflow.detectors.styleflow.cnn3d import ContentDims
+from styleflow.detectors.styleflow.live import UNSAVED, StyleFlowDetector, StyleFlowState
+from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims
+from styleflow.detectors.styleflow.psp import PspDims
 
 RESULTS = Path(__file__).parent / "results"
 HOPS = (1, 4, 8, 16, 32)

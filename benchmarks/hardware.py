@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from stream.clock import SystemClock
-from styleflow.checkpoint import shipped
+from styleflow.weights.checkpoint import shipped
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 

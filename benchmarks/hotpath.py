@@ -46,11 +46,11 @@ from stream.events import Event, Frame, Score
 from stream.ingest.decode import Decoder
 from stream.ingest.open import open_source
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
+from stream.offline.replay import replay
 from stream.pipeline import Pipeline, Processed
-from stream.replay import replay
-from styleflow.data.face_weights import load_finder
 from styleflow.faces.networks import INPUT_PX
 from styleflow.runtime import Runtime
+from styleflow.weights.face_networks import load_finder
 
 RESULTS = Path(__file__).parent / "results"
 AGREEMENT = 0.05

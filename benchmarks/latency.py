@@ -46,13 +46,13 @@ from benchmarks.hardware import Hardware, hardware, shipped_model
 from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.settings import Settings, load
+from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock, SystemClock
 from stream.events import Event, Score
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
-from stream.metrics import Metrics
+from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Filter, Hub, Subscription
-from stream.streams import StreamSpec
-from stream.supervisor import Analyzer
 
 RESULTS = Path(__file__).parent / "results"
 LOADS = (1, 2, 4)

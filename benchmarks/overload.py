@@ -29,11 +29,11 @@ from benchmarks.latency import END_TO_END, Account, Reader, Recorder, RecordingH
 from benchmarks.result import write_result
 from cli import logs, wiring
 from cli.settings import Settings, load
+from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.streams import Priority, StreamSpec
 from stream.clock import SystemClock
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
-from stream.metrics import Metrics
-from stream.streams import Priority, StreamSpec
-from stream.supervisor import Analyzer
+from stream.monitoring.metrics import Metrics
 
 RESULTS = Path(__file__).parent / "results"
 WARM_UP_S = 10.0

@@ -26,10 +26,10 @@ import typer
 from benchmarks.cameras import FPS
 from benchmarks.recompute import Recomputing
 from stream.clock import SystemClock
-from styleflow.checkpoint import build, shipped
-from styleflow.data.face_weights import load_finder
+from styleflow.faces.crops.framing import framer
 from styleflow.faces.face import TrackedFace
-from styleflow.faces.framing import framer
+from styleflow.weights.checkpoint import build, shipped
+from styleflow.weights.face_networks import load_finder
 
 WINDOW = 32
 HOP_S = 0.24

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styleflow.detector import Detector
+from styleflow.detectors.protocol import Detector
 
 
 @dataclass(slots=True)

@@ -34,9 +34,9 @@ from torch import Tensor
 
 from benchmarks.hardware import Hardware, hardware
 from benchmarks.result import write_result
-from styleflow.checkpoint import build, shipped
-from styleflow.models.style_gru import style_deltas
-from styleflow.models.styleflow_live import StyleFlowLive
+from styleflow.detectors.layers.style_gru import style_deltas
+from styleflow.detectors.styleflow_live.network import StyleFlowLive
+from styleflow.weights.checkpoint import build, shipped
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (1, 8)

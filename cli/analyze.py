@@ -16,18 +16,18 @@ from cli import logs, plot, wiring
 from cli.errors import Exit
 from cli.overlay import Album
 from cli.settings import DETECTORS, ConfigInvalid, DetectorConfig, Settings
-from stream.analysis import Analysis, DetectorUnknown
 from stream.clock import Clock, ManualClock, SystemClock
 from stream.events import AbstainReason, Verdict
 from stream.ingest.file import duration_s
 from stream.ingest.open import check, is_trace, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.trace import TraceWriter, recording
+from stream.offline.analysis import Analysis, DetectorUnknown
+from stream.offline.replay import analyze
 from stream.pipeline import Pipeline, Viewer
 from stream.problems import REASON_WORDS, UNDECIDED, notice
-from stream.replay import analyze
 from styleflow import ensemble
-from web.predict import prediction
+from web.routes.predict import prediction
 
 
 @dataclass(frozen=True, slots=True)

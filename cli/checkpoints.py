@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from styleflow import importing
-from styleflow.checkpoint import Checkpoint, is_checkpoint, load, save
 from styleflow.clips import PspInput
+from styleflow.detectors.styleflow.network import StyleFlowDims
 from styleflow.errors import CheckpointInvalid
-from styleflow.models.port import LAYOUTS, unwrap
-from styleflow.models.styleflow import StyleFlowDims
+from styleflow.weights import importing
+from styleflow.weights.checkpoint import Checkpoint, is_checkpoint, load, save
+from styleflow.weights.published import LAYOUTS, unwrap
 
 
 def show_published(out: Console) -> None:

@@ -17,17 +17,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli import logs, provenance
-from cli.bench import Bench, BenchSettings, Task, look_at
 from cli.errors import Exit
+from cli.evaluation_runner import Bench, BenchSettings, Task, look_at
 from cli.settings import Settings
 from styleflow.data.datasets.catalogue import place_of
 from styleflow.data.index import Entry, Index, digest_of
 from styleflow.errors import ResultsUnusable
-from styleflow.evaluation.choice import balanced
 from styleflow.evaluation.conditions import GRID
 from styleflow.evaluation.figures import figures
 from styleflow.evaluation.record import PLAIN, WITHOUT, Ledger, describe
 from styleflow.evaluation.report import write_report
+from styleflow.evaluation.subset import balanced
 
 
 @dataclass(frozen=True, slots=True)

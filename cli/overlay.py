@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stream.overlay import Explanation, paint
+from stream.explain.overlay import Explanation, paint
 from styleflow.faces.face import Image
 
 MAX_PICTURES = 2000

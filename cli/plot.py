@@ -11,7 +11,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from cli.settings import ConfigInvalid
-from stream.analysis import Analysis
+from stream.offline.analysis import Analysis
 from stream.problems import notice
 
 COLOURS = ("#0b6e99", "#b5541c", "#5b7f2b", "#7a4f9a", "#a0344c", "#3d5a80")

@@ -14,14 +14,14 @@ from rich.table import Table
 
 from cli.progress import ProgressBoard
 from styleflow.data.datasets.catalogue import manifest_of, open_dataset
-from styleflow.data.face_weights import load_finder
 from styleflow.data.index import Index, Refusal, groups_of, merged
 from styleflow.data.partition import Partition, partition
-from styleflow.data.prepare import frame_rate
 from styleflow.data.prepared import UNREADABLE, PreparedVideo, prepare_entries
+from styleflow.data.video import frame_rate
 from styleflow.errors import DatasetUnusable, VideoUnusable
 from styleflow.training.methods import held_out, method_of, prepare_settings, read_recipe
-from styleflow.training.pipeline import Workshop
+from styleflow.training.styleflow_live.pipeline import Workshop
+from styleflow.weights.face_networks import load_finder
 
 REFUSED = "refused.csv"
 _SHOWN = 20  # refusals that are listed on the terminal; the file has all of them

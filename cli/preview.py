@@ -13,17 +13,17 @@ import numpy as np
 from rich.console import Console
 
 from stream.ingest.demo_scene import Scene
-from styleflow.data.contact_sheet import MOMENTS, SheetRow, sheet_rows
-from styleflow.data.damage import random_damage
-from styleflow.data.face_weights import load_finder
-from styleflow.data.prepare import Frames, follow_face, read_frames
-from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait, Redraw
-from styleflow.data.restyling import Styles, pyramid_styles
+from styleflow.data.degradations.video import random_damage
+from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, Portrait, Redraw
+from styleflow.data.pseudo_fakes.restyling import Styles, pyramid_styles
+from styleflow.data.video import Frames, follow_face, read_frames
 from styleflow.errors import RecipeInvalid, VideoUnusable
 from styleflow.faces.finder import FaceFinder
-from styleflow.training.kept import kept_networks
 from styleflow.training.methods import read_recipe
 from styleflow.training.recipe import StyleFlowLiveRecipe
+from styleflow.training.styleflow_live.contact_sheet import MOMENTS, SheetRow, sheet_rows
+from styleflow.training.styleflow_live.stage_weights import kept_networks
+from styleflow.weights.face_networks import load_finder
 
 _COLUMNS = ("replaced (in red)", "difference x 4", "after camera and codec")
 _DPI = 100

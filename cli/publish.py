@@ -27,8 +27,8 @@ from stream.clock import Clock, SystemClock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.source import redact
-from stream.ingest.webrtc import close_quietly, gather_on
 from stream.problems import Problem
+from stream.webrtc.peer import close_quietly, gather_on
 from web.errors import Refusal
 
 VIDEO = Fraction(1, 90_000)

@@ -16,16 +16,16 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.settings import Settings
+from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
-from stream.metrics import Metrics
+from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.hub import Hub
-from stream.streams import StreamSpec
-from stream.supervisor import Analyzer
-from styleflow.card import ModelCard
+from styleflow.cards import ModelCard
 from web.app import create_app
-from web.auth import check_binding
-from web.pages import NOT_BUILT, is_built
+from web.routes.pages import NOT_BUILT, is_built
+from web.security.auth import check_binding
 from web.sockets import SERVER_OPTIONS
 
 log = structlog.get_logger(__name__)

@@ -21,14 +21,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from stream.batcher import BatcherSettings
-from stream.calls import WebRtcSettings
+from stream.analyzer.analyzer import AnalyzerSettings
+from stream.analyzer.streams import Priority, StreamSpec
 from stream.engine.engine import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
-from stream.overload import OverloadSettings
-from stream.perception import PerceptionSettings
-from stream.streams import Priority, StreamSpec
-from stream.supervisor import AnalyzerSettings
+from stream.perception.perception import PerceptionSettings
+from stream.scheduling.batcher import BatcherSettings
+from stream.scheduling.degradation import OverloadSettings
+from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
 from styleflow.runtime import Runtime

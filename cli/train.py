@@ -15,13 +15,13 @@ from rich.console import Console
 
 from cli.prepare import clips_of, prepare_videos
 from cli.progress import ProgressBoard
-from styleflow.checkpoint import save
-from styleflow.data.face_weights import load_finder
 from styleflow.errors import RecipeInvalid
 from styleflow.training.loop import read_log
 from styleflow.training.methods import Method, method_of, read_recipe
-from styleflow.training.pipeline import Workshop
 from styleflow.training.recipe import shortened
+from styleflow.training.styleflow_live.pipeline import Workshop
+from styleflow.weights.checkpoint import save
+from styleflow.weights.face_networks import load_finder
 
 
 @dataclass(frozen=True, slots=True)

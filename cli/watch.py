@@ -22,15 +22,15 @@ from websockets.typing import Subprotocol
 from cli import logs, wiring
 from cli.errors import AnalyzerAway, no_answer
 from cli.settings import Settings
+from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.errors import SourceUrlInvalid
 from stream.ingest.open import check
 from stream.ingest.source import SourceSettings, SourceUrl, redact
-from stream.metrics import Metrics
+from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Filter, Hub
 from stream.publish.messages import SUBPROTOCOL, CloseCode
-from stream.streams import StreamSpec
-from stream.supervisor import Analyzer
 
 FINAL = frozenset({CloseCode.FORBIDDEN, CloseCode.BAD_MESSAGE, CloseCode.TOKEN_EXPIRED})
 """Closings after which connecting again the same way would fail the same way."""

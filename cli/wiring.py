@@ -10,16 +10,17 @@ from pathlib import Path
 from cli.settings import BUILT_IN, DetectorConfig, Settings
 from stream.clock import Clock
 from stream.device.device import Device
-from stream.files import FileAnalyzer
-from stream.perception import Perception
+from stream.offline.files import FileAnalyzer
+from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
-from styleflow import ensemble, importing
-from styleflow.card import TrainingStatus
-from styleflow.checkpoint import Checkpoint, build, shipped
-from styleflow.data.face_weights import graphs_dir, load_finder
-from styleflow.detector import Detector, HopAware
-from styleflow.models.styleflow import StyleFlowDims
+from styleflow import ensemble
+from styleflow.cards import TrainingStatus
+from styleflow.detectors.protocol import Detector, HopAware
+from styleflow.detectors.styleflow.network import StyleFlowDims
 from styleflow.runtime import RuntimeSettings, accelerate
+from styleflow.weights import importing
+from styleflow.weights.checkpoint import Checkpoint, build, shipped
+from styleflow.weights.face_networks import graphs_dir, load_finder
 
 
 def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:

@@ -68,7 +68,7 @@ class AbstainReason(Enum):
 class Rung(IntEnum):
     """How much work an analyzer leaves out because there is too much of it.
 
-    Each rung keeps what those below it leave out; see `stream/overload.py`.
+    Each rung keeps what those below it leave out; see `stream/scheduling/degradation.py`.
     """
 
     NONE = 0

@@ -34,16 +34,16 @@ from stream.events import (
     TrackStarted,
     VerdictChanged,
 )
-from stream.overlay import Explanation
-from stream.overload import Relief
-from stream.perception import Grid, Perception, Views, perceive_together
+from stream.explain.overlay import Explanation
+from stream.perception.perception import Grid, Perception, Views, perceive_together
+from stream.scheduling.degradation import Relief
 from styleflow.calibration import Calibration
-from styleflow.card import ModelCard
+from styleflow.cards import ModelCard
 from styleflow.clips import ClipSpec
-from styleflow.detector import points_at
+from styleflow.detectors.protocol import points_at
 from styleflow.ensemble import Ensemble
+from styleflow.faces.crops.framing import crop_corners
 from styleflow.faces.face import Box
-from styleflow.faces.framing import crop_corners
 from styleflow.overlay import PointsAt
 
 Observer = Callable[[str, float, str], None]

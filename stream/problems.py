@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.analysis import DetectorUnknown
 from stream.errors import (
     CallUnknown,
     NotACall,
@@ -26,7 +25,8 @@ from stream.errors import (
     TooManyStreams,
 )
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Rung
-from styleflow.detector import ModelCard, TrainingStatus
+from stream.offline.analysis import DetectorUnknown
+from styleflow.detectors.protocol import ModelCard, TrainingStatus
 from styleflow.errors import (
     CheckpointInvalid,
     DatasetUnknown,

@@ -1,6 +1,6 @@
 """How long a clip is, how its frames are spaced, how large its crops are and how they are framed.
 
-No torch and no pictures here; `styleflow.faces.framing` makes the crops.
+No torch and no pictures here; `styleflow.faces.crops.framing` makes the crops.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from styleflow.calibration import Calibration
-from styleflow.card import ModelCard, TemporalMode, TrainingStatus
+from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import EnsembleInvalid
 
 NAME = "ensemble"

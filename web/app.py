@@ -11,20 +11,22 @@ from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from stream.analysis import Predictor
-from stream.calls import CallControl, IceServer
+from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
+from stream.offline.analysis import Predictor
 from stream.publish.asyncapi import document
 from stream.publish.hub import Hub
 from stream.publish.messages import SUBPROTOCOL
-from stream.streams import StreamControl
-from web import answers, history, pages, pictures, signalling, streams, thresholds
-from web.access import Guardian
-from web.auth import Access, Scope
+from stream.webrtc.calls import CallControl, IceServer
+from web import problem_responses as answers
 from web.errors import refuse
-from web.fetch import Fetcher, Resolver, system_resolver
-from web.guard import Guard
-from web.predict import DetectorQuery, PredictDesk, Prediction, PredictRequest
+from web.routes import history, pages, pictures, streams, thresholds
+from web.routes import whip as signalling
+from web.routes.predict import DetectorQuery, PredictDesk, Prediction, PredictRequest
+from web.security.access import Guardian
+from web.security.auth import Access, Scope
+from web.security.fetch import Fetcher, Resolver, system_resolver
+from web.security.guard import Guard
 from web.settings import WebSettings
 from web.sockets import Session
 

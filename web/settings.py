@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from web.auth import Token
+from web.security.auth import Token
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from stream.publish.messages import (
     is_pattern,
     parse_client,
 )
-from web.auth import Access, Caller, Scope, bearer
+from web.security.auth import Access, Caller, Scope, bearer
 from web.settings import SocketSettings
 from web.transport import SERVER_OPTIONS
 

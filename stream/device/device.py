@@ -24,7 +24,7 @@ from stream.device.slots import Slots
 from stream.device.state import State
 from stream.device.upload import Uploader
 from stream.engine.plan import Plan, Ratings, TrackKey
-from styleflow.detector import Detector
+from styleflow.detectors.protocol import Detector
 from styleflow.errors import ShapeMismatch
 from styleflow.faces.face import Image
 from styleflow.overlay import Patch

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stream.device.slots import Slot, StaleSlot
-from styleflow.detector import Detector, Explaining
+from styleflow.detectors.protocol import Detector, Explaining
 from styleflow.overlay import Patch
 
 

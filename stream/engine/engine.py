@@ -22,11 +22,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from stream.engine.evidence_weight import worth
 from stream.engine.plan import Forget, Plan, Push, Rate, Ratings, TrackKey
 from stream.engine.settings import EngineSettings
 from stream.engine.verdict import Evidence
 from stream.engine.window import Coverage, TrackWindow
-from stream.engine.worth import worth
 from stream.events import (
     AbstainReason,
     CapacityReached,
@@ -41,7 +41,7 @@ from stream.events import (
     VerdictChanged,
 )
 from styleflow.calibration import Calibration
-from styleflow.card import TrainingStatus
+from styleflow.cards import TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import AlignedFace, Box, FaceQuality
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from stream.engine.settings import EngineSettings
 from stream.engine.verdict import Evidence
 from stream.events import AbstainReason, Event, Score, TrackEnded, Verdict, VerdictChanged
-from styleflow.card import TrainingStatus
+from styleflow.cards import TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.ensemble import NAME, Ensemble
 

@@ -36,7 +36,7 @@ class EngineSettings:
         max_yaw_deg: largest head turn to either side, degrees.
         ample: times `min_face_px`, `min_sharpness` and `min_bits_per_pixel` from which a frame is
             evidence in full, at least 1. Below, the interval round the score is wider; see
-            `stream/engine/worth.py`.
+            `stream/engine/evidence_weight.py`.
         min_bits_per_pixel: compressed bits per source pixel, over the last seconds, at and below
             which a frame is worth least; 0 does not look. It withholds no verdict.
         max_strangeness: how far a rating may lie beyond the clips that calibration saw, in their

@@ -32,7 +32,6 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.publish.history import History, HistorySettings
-from stream.publish.lanes import EventLog, Message, Reading, StateLane
 from stream.publish.messages import (
     DEFAULT_HZ,
     STATE_RANK,
@@ -51,6 +50,7 @@ from stream.publish.messages import (
     encode_snapshot,
     state_of,
 )
+from stream.publish.send_queues import EventLog, Message, Reading, StateLane
 
 __all__ = ["Cut", "Filter", "Hub", "HubFull", "HubSettings", "StreamInfo", "Subscription"]
 

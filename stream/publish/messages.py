@@ -38,7 +38,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.problems import REASON_WORDS, RUNG_WORDS, SOURCE_HINTS, STATE_WORDS, notice
-from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
+from styleflow.detectors.protocol import ModelCard, TemporalMode, TrainingStatus
 from styleflow.faces.face import Box, FaceQuality
 
 SUBPROTOCOL = "styleflow.v1.json"

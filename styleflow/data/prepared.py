@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from styleflow.data.index import Entry, Refusal
 from styleflow.data.parallel import in_processes
-from styleflow.data.prepare import (
+from styleflow.data.video import (
     CropPlan,
     FacePath,
     Frames,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from styleflow.detector import Detector
+from styleflow.detectors.protocol import Detector
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from styleflow.data.damage import MACROBLOCK_PX, Damage
+from styleflow.data.degradations.video import MACROBLOCK_PX, Damage
 from styleflow.errors import VideoUnusable
 from styleflow.evaluation.record import PLAIN
 from styleflow.faces.face import Image

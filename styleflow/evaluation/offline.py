@@ -1,7 +1,8 @@
 """The other way to a clip's score: all pictures at hand, one face, no stream.
 
 Training and the model card rate clips this way. An evaluation does both, so that what live video
-adds or loses (tracking, warming up, abstaining) is a number: see `stream.examine` for the live way.
+adds or loses (tracking, warming up, abstaining) is a number: see `stream.offline.evaluate_clip` for
+the live way.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from styleflow.data.prepare import FacePath, Frames
-from styleflow.detector import Detector
+from styleflow.data.video import FacePath, Frames
+from styleflow.detectors.protocol import Detector
 from styleflow.errors import VideoUnusable
 from styleflow.faces.align import Anchoring
+from styleflow.faces.crops.framing import framer
 from styleflow.faces.face import AlignedFace, Box, Face, Image, TrackedFace
-from styleflow.faces.framing import framer
 
 
 @dataclass(frozen=True, slots=True)

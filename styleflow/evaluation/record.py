@@ -21,7 +21,7 @@ from typing import Any
 
 from styleflow.data.index import Entry
 from styleflow.errors import ResultsUnusable
-from styleflow.summary import Summary
+from styleflow.evaluation.summary import Summary
 
 PLAIN = "as it is"
 """The condition of a clip that nothing was done to."""

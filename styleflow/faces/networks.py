@@ -1,7 +1,7 @@
 """The two published face networks, written out: BlazeFace (full range) and FaceMesh.
 
 Only layers live here: tensors in, tensors out. Cropping, decoding and geometry are `detect` and
-`mesh`; where the weights come from is `styleflow.data.face_weights`.
+`mesh`; where the weights come from is `styleflow.weights.face_networks`.
 
 Both are chains of depthwise 3x3 and pointwise 1x1 convolutions whose batch normalisation is
 already folded into the weights. Layers are declared in the order in which a depth-first walk from

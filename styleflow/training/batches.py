@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleflow.data.blending import Look, pick
-from styleflow.data.prepare import Frames
-from styleflow.data.store import Family
-from styleflow.data.windows import MASK_STRIDE, Window
+from styleflow.data.pseudo_fakes.blending import Look, pick
+from styleflow.data.video import Frames
+from styleflow.training.styleflow_live.window_store import Family
+from styleflow.training.styleflow_live.windows import MASK_STRIDE, Window
 
 _SHIFT = MASK_STRIDE  # crops are displaced by whole patches, so that masks stay aligned
 _TONED = 0.6  # shares of pairs: other colours,

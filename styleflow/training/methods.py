@@ -15,14 +15,17 @@ from typing import Any
 import yaml
 
 from styleflow.data.prepared import PrepareSettings
-from styleflow.data.video import Video
+from styleflow.data.prepared_video import Video
 from styleflow.errors import RecipeInvalid
-from styleflow.training import caddm, fakestormer, style_gru, styleflow_stage2
-from styleflow.training.caddm_recipe import CaddmRecipe
-from styleflow.training.fakestormer import FakeStormerRecipe
+from styleflow.training.caddm import train as caddm
+from styleflow.training.caddm.recipe import CaddmRecipe
+from styleflow.training.fakestormer import train as fakestormer
+from styleflow.training.fakestormer.train import FakeStormerRecipe
 from styleflow.training.recipe import StyleFlowLiveRecipe, recipe_as
-from styleflow.training.style_gru import StyleGruRecipe
-from styleflow.training.styleflow_stage2 import StyleFlowRecipe
+from styleflow.training.styleflow import stage1 as style_gru
+from styleflow.training.styleflow import stage2 as styleflow_stage2
+from styleflow.training.styleflow.stage1 import StyleGruRecipe
+from styleflow.training.styleflow.stage2 import StyleFlowRecipe
 
 Tell = Callable[[str], None]
 """Told in a few words what is being done."""

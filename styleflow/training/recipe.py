@@ -14,11 +14,11 @@ from typing import Protocol, Self, TypeVar, runtime_checkable
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from styleflow.data.windows import WindowSpec
+from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.errors import RecipeInvalid
-from styleflow.models.resynthesis import PatchAutoencoderDims
-from styleflow.models.styleflow_live import StyleFlowLiveDims
 from styleflow.training.loop import LoopSettings
+from styleflow.training.styleflow_live.resynthesis import PatchAutoencoderDims
+from styleflow.training.styleflow_live.windows import WindowSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from stream.clock import SystemClock
 from tests.support.browser import chromium
 from tests.support.wall import PlayedWall
 from tests.support.web import WebRig, served
-from web.pages import NOT_BUILT, is_built
+from web.routes.pages import NOT_BUILT, is_built
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from playwright.async_api import expect
 
-from stream.calls import WebRtcSettings
+from stream.webrtc.calls import WebRtcSettings
 from tests.support.browser import chromium
 from tests.support.calls import LOCAL, call_rig
-from web.pages import NOT_BUILT, is_built
+from web.routes.pages import NOT_BUILT, is_built
 
 pytestmark = [
     pytest.mark.browser,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.calls import WebRtcSettings
+from stream.webrtc.calls import WebRtcSettings
 from tests.support.browser import chromium
 from tests.support.calls import LOCAL, CallRig, call_rig
 

@@ -12,11 +12,11 @@ from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from stream.clock import SystemClock
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
-from styleflow.card import TrainingStatus
+from styleflow.cards import TrainingStatus
 from tests.support.wall import PlayedStream, PlayedWall, cameras, untrained
 from tests.support.web import WebRig, served
 from tests.support.wire import CARD
-from web.auth import Role, Token, TokenDigest
+from web.security.auth import Role, Token, TokenDigest
 from web.settings import WebSettings
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]

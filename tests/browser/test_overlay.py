@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, Response, expect
 
-from stream.pictures import Pictures, PictureSettings
+from stream.explain.pictures import Pictures, PictureSettings
 from styleflow.overlay import PointsAt
 from tests.support.calls import call_rig
 from tests.support.published import toy_pipeline_of

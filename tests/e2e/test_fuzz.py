@@ -23,11 +23,11 @@ import httpx
 import numpy as np
 import pytest
 
-from stream.analysis import Analysis
 from stream.errors import SourceError
 from stream.ingest.demo_scene import Scene
+from stream.offline.analysis import Analysis
+from stream.offline.replay import analyze
 from stream.problems import describe
-from stream.replay import analyze
 from tests.support.media import encode
 from tests.support.path import EAGER, from_file, toy_pipeline
 from tests.support.server import Server

@@ -25,7 +25,7 @@ from stream.publish.hub import HubSettings
 from stream.publish.messages import SUBPROTOCOL, CloseCode
 from tests.support.web import WebRig, resolver, served
 from tests.support.wire import INFO, UNTRAINED_DEMO, score, track_started, verdict_changed
-from web.auth import Role, Token, TokenDigest
+from web.security.auth import Role, Token, TokenDigest
 from web.settings import FetchSettings, SocketSettings, WebSettings
 
 pytestmark = pytest.mark.e2e

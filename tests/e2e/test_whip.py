@@ -13,10 +13,10 @@ import httpx
 import pytest
 from aiortc import RTCRtpSender
 
-from stream.calls import WebRtcSettings
 from stream.engine.engine import EngineSettings
-from stream.ingest.sdp import is_useful
 from stream.pipeline import Pipeline
+from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.sdp import is_useful
 from styleflow.faces.face import Face, Image
 from tests.support.calls import (
     LOCAL,

@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from styleflow.faces.caddm_crop import (
+from styleflow.detectors.caddm.network import corners, decode_boxes, prior_boxes
+from styleflow.faces.crops.caddm import (
     Jitter,
     alignment,
     caddm_crop,
@@ -18,7 +19,6 @@ from styleflow.faces.caddm_crop import (
     similarity,
     template,
 )
-from styleflow.models.caddm import corners, decode_boxes, prior_boxes
 from tests.parity.fill import reference
 
 stages = pytest.mark.parametrize("stage", ["test", "train"])

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from styleflow.models.caddm import CaddmPrediction
-from styleflow.models.caddm_loss import BoxTargets, assign_boxes, caddm_loss, no_boxes
+from styleflow.detectors.caddm.network import CaddmPrediction
+from styleflow.training.caddm.loss import BoxTargets, assign_boxes, caddm_loss, no_boxes
 from tests.parity.fill import reference
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from styleflow.models.caddm import Caddm, CaddmDims, CaddmPrediction
+from styleflow.detectors.caddm.network import Caddm, CaddmDims, CaddmPrediction
 from tests.parity.fill import (
     filled_state,
     reference,

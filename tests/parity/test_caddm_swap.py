@@ -13,10 +13,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from styleflow.data.caddm_draws import Field
-from styleflow.data.caddm_noise import blurred, filtered, motion_kernel, tinted, toned
-from styleflow.data.caddm_sample import Branch, Paste, Sample, Scene, make_sample
-from styleflow.data.caddm_swap import (
+from styleflow.faces.face import Image
+from styleflow.training.caddm.degradations import blurred, filtered, motion_kernel, tinted, toned
+from styleflow.training.caddm.draws import Field
+from styleflow.training.caddm.loss import assign_boxes
+from styleflow.training.caddm.sample import Branch, Paste, Sample, Scene, make_sample
+from styleflow.training.caddm.swap import (
     WHOLE,
     WINDOWS,
     Box,
@@ -32,8 +34,6 @@ from styleflow.data.caddm_swap import (
     softened,
     structural_change,
 )
-from styleflow.faces.face import Image
-from styleflow.models.caddm_loss import assign_boxes
 from tests.parity.fill import reference
 
 Stored = Mapping[str, NDArray[Any]]

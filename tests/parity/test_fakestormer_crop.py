@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from styleflow.faces.box_crop import cut_margin, resampling
-from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
+from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.faces.crops.box import cut_margin, resampling
 from tests.parity.fill import reference
 
 

@@ -12,9 +12,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from styleflow.data.face_hulls import HULLS, forehead_in_order, hull_mask, mirrored, steadied
-from styleflow.data.self_blended_video import MaskSoftening, laid_over, mixture
-from styleflow.data.vulnerability import (
+from styleflow.training.fakestormer.face_hulls import (
+    HULLS,
+    forehead_in_order,
+    hull_mask,
+    mirrored,
+    steadied,
+)
+from styleflow.training.fakestormer.self_blended_video import MaskSoftening, laid_over, mixture
+from styleflow.training.fakestormer.vulnerability import (
     Cut,
     Reading,
     boundary,

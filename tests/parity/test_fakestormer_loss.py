@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from styleflow.models.fakestormer import FakeStormerPrediction
-from styleflow.models.fakestormer_loss import (
+from styleflow.detectors.fakestormer.network import FakeStormerPrediction
+from styleflow.training.fakestormer.loss import (
     C40_WEIGHTS,
     LossWeights,
     VulnerabilityTargets,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleflow.models.fakestormer import (
+from styleflow.detectors.fakestormer.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     FakeStormer,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from styleflow.checkpoint import build, load, save
-from styleflow.detector import Detector
-from styleflow.importing import import_file
-from styleflow.models.port import LAYOUTS
+from styleflow.detectors.protocol import Detector
+from styleflow.weights.checkpoint import build, load, save
+from styleflow.weights.importing import import_file
+from styleflow.weights.published import LAYOUTS
 from tests.parity.fill import filled_state, reference
 
 # Writes and reads up to two gigabytes; four minutes each while others use the machine too.

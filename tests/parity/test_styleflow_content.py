@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from styleflow.models.cnn3d import spatial_mean
-from styleflow.models.styleflow import (
+from styleflow.detectors.styleflow.cnn3d import spatial_mean
+from styleflow.detectors.styleflow.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Ftcn,

@@ -7,12 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from styleflow.faces.align import apply
-from styleflow.faces.clip_alignment import (
-    align_clip,
-    clip_canvas,
-    clip_transform,
-    context_boxes,
-)
 from styleflow.faces.clip_tracks import (
     ScoredBox,
     full_tracks,
@@ -20,8 +14,14 @@ from styleflow.faces.clip_tracks import (
     sliding_windows,
     video_tracks,
 )
+from styleflow.faces.crops.clip_alignment import (
+    align_clip,
+    clip_canvas,
+    clip_transform,
+    context_boxes,
+)
+from styleflow.faces.crops.ffhq import ffhq_quad
 from styleflow.faces.face import Box, Image
-from styleflow.faces.ffhq import ffhq_quad
 from tests.parity.fill import reference_case
 
 

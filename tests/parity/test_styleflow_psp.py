@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from styleflow.models.psp import GradualStyleEncoder, PspDims, PspFeatures
+from styleflow.detectors.styleflow.psp import GradualStyleEncoder, PspDims, PspFeatures
 from tests.parity.fill import (
     built,
     reference_case,

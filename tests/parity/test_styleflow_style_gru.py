@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from styleflow.models.style_gru import StyleGRU, StyleGruDims, style_flow
-from styleflow.models.style_gru_stream import StyleGruStream
+from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims, style_flow
+from styleflow.detectors.styleflow.style_gru_stream import StyleGruStream
 from tests.parity.fill import built, reference_case, reference_shapes, shapes, uniform_input
 
 SMALL = StyleGruDims(features=96, hidden=32, head=48)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from styleflow.calibration import Calibration
-from styleflow.card import ModelCard, TemporalMode, TrainingStatus
-from styleflow.models.style_gru import style_flow
-from styleflow.models.style_levels import StyleLevels
-from styleflow.models.styleflow import StyleFlow, StyleFlowDims
-from styleflow.models.styleflow_stream import StyleFlowDetector
+from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
+from styleflow.detectors.layers.style_gru import style_flow
+from styleflow.detectors.styleflow.live import StyleFlowDetector
+from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims
+from styleflow.detectors.styleflow.style_levels import StyleLevels
 from tests.parity.fill import built, uniform_input
 
 CARD = ModelCard("styleflow", "test", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "0" * 64)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.batcher import Batcher, BatcherSettings
+from stream.scheduling.batcher import Batcher, BatcherSettings
 
 
 @dataclass

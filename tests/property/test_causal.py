@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stream.device.device import Device
 from stream.engine.plan import Forget, Plan, Push, Rate, TrackKey
-from styleflow.models.style_gru import CausalStyleGRU
+from styleflow.detectors.layers.style_gru import CausalStyleGRU
 from tests.support.models import crop, toy_network
 
 QUICK = settings(max_examples=25, deadline=None)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stream.calls import WebRtcSettings
 from stream.clock import SystemClock
 from stream.errors import OfferInvalid, OfferRefused
-from stream.ingest.call import Feed
-from stream.ingest.sdp import check_offer, complete_answer, parse_fragment
-from stream.ingest.webrtc import Peer
+from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.peer import Peer
+from stream.webrtc.picture_queue import Feed
+from stream.webrtc.sdp import check_offer, complete_answer, parse_fragment
 from tests.support.offers import CHROMIUM, with_audio
 
 LINES = with_audio().split("\n")

@@ -23,7 +23,7 @@ from stream.publish.messages import (
     message,
     parse_client,
 )
-from styleflow.detector import TrainingStatus
+from styleflow.detectors.protocol import TrainingStatus
 from tests.support import wire
 
 UTC_NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.engine.engine import EngineSettings
-from stream.engine.worth import LEAST_FAMILIAR, worth
+from stream.engine.evidence_weight import LEAST_FAMILIAR, worth
 from stream.events import Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality

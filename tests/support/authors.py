@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from styleflow.models.cnn3d import ContentDims
-from styleflow.models.port import LAYOUTS
-from styleflow.models.psp import PspDims
-from styleflow.models.style_levels import StyleLevels
-from styleflow.models.styleflow import StyleFlow, StyleFlowDims
+from styleflow.detectors.styleflow.cnn3d import ContentDims
+from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims
+from styleflow.detectors.styleflow.psp import PspDims
+from styleflow.detectors.styleflow.style_levels import StyleLevels
+from styleflow.weights.published import LAYOUTS
 from tests.parity.fill import built, filled_state
 
 TOY_STYLEFLOW = StyleFlowDims(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from styleflow.models.lite import LiteTrunk
+from styleflow.detectors.styleflow_live.lite import LiteTrunk
 
 
 def backbone(seed: int = 0) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from styleflow.data.index import FAKE, REAL, Entry
-from styleflow.data.prepare import FacePath, Frames
+from styleflow.data.video import FacePath, Frames
 from tests.support.clips import face_clip
 
 

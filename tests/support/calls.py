@@ -19,13 +19,13 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from prometheus_client import CollectorRegistry
 
-from stream.calls import WebRtcSettings
+from stream.analyzer.analyzer import Analyzer
 from stream.clock import SystemClock
-from stream.ingest.webrtc import close_quietly, gather_on
-from stream.metrics import Metrics
+from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
-from stream.supervisor import Analyzer
+from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.peer import close_quietly, gather_on
 from tests.support.path import toy_pipeline
 from tests.support.web import PlayedPredictor, resolver, served
 from web.app import create_app

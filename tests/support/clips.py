@@ -5,8 +5,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from styleflow.data.pseudo_fakes import FaceClip, Materials, Portrait
-from styleflow.data.restyling import pyramid_styles
+from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, Portrait
+from styleflow.data.pseudo_fakes.restyling import pyramid_styles
 from styleflow.faces.face import Box, Face
 from styleflow.faces.mesh import five_points
 

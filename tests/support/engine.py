@@ -16,7 +16,7 @@ from stream.engine.engine import Engine, EngineSettings
 from stream.engine.plan import Plan, Ratings, TrackKey
 from stream.events import EndedTrack, Event, Perceived
 from styleflow.calibration import Calibration
-from styleflow.card import TrainingStatus
+from styleflow.cards import TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import AlignedFace, Box, Face, FaceQuality
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from styleflow.data.face_weights import load_finder
 from styleflow.errors import WeightsMissing
 from styleflow.faces.align import template
 from styleflow.faces.appearance import Appearance
 from styleflow.faces.face import Box, Face, Image, Points
 from styleflow.faces.finder import FaceFinder
-from styleflow.published import REMEDY
+from styleflow.weights.cache import REMEDY
+from styleflow.weights.face_networks import load_finder
 
 
 def finder_or_skip() -> FaceFinder:

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from styleflow.checkpoint import Checkpoint, seeded_untrained
+from styleflow.detectors.layers.seeding import seed_weights
+from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
+from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
 from styleflow.faces.face import Image
-from styleflow.models.seeding import seed_weights
-from styleflow.models.style_encoder import StyleEncoderDims
-from styleflow.models.styleflow_live import StyleFlowLive, StyleFlowLiveDims
+from styleflow.weights.checkpoint import Checkpoint, seeded_untrained
 
 TOY_ENCODER = StyleEncoderDims(
     size_px=32, widths=(4, 4, 6, 8, 8), expansion=2, pyramid=8, levels=(1, 2, 2), latent=3

@@ -10,7 +10,7 @@ from stream.device.device import Device
 from stream.engine.engine import EngineSettings
 from stream.events import Frame
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
-from stream.perception import Perception
+from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
 from styleflow.faces.face import Face, Image
 from tests.support.faces import face_at

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from styleflow.data.pictures import PictureSource, mirror_partners
-from styleflow.data.pseudo_fakes import Portrait
-from styleflow.data.restyling import pyramid_styles
+from styleflow.data.pseudo_fakes.kinds import Portrait
+from styleflow.data.pseudo_fakes.restyling import pyramid_styles
+from styleflow.training.styleflow_live.picture_pairs import PictureSource, mirror_partners
 from tests.support.clips import face_clip
 
 

@@ -9,19 +9,19 @@ import torch
 from stream.clock import ManualClock
 from stream.device.device import Device
 from stream.engine.plan import Plan, Ratings, TrackKey
-from stream.perception import Perception
+from stream.perception.perception import Perception
 from stream.pipeline import Pipeline, Viewer
-from styleflow.card import ModelCard, TemporalMode, TrainingStatus
-from styleflow.detector import Detector
+from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
+from styleflow.detectors.caddm.network import Caddm, CaddmDims
+from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.protocol import Detector
+from styleflow.detectors.styleflow.cnn3d import ContentDims
+from styleflow.detectors.styleflow.live import PublishedStyleFlow
+from styleflow.detectors.styleflow.network import StyleFlowDims
+from styleflow.detectors.styleflow.psp import PspDims
+from styleflow.detectors.styleflow.style_levels import StyleLevels
 from styleflow.ensemble import Ensemble
 from styleflow.faces.face import Image
-from styleflow.models.caddm import Caddm, CaddmDims
-from styleflow.models.cnn3d import ContentDims
-from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
-from styleflow.models.psp import PspDims
-from styleflow.models.style_levels import StyleLevels
-from styleflow.models.styleflow import StyleFlowDims
-from styleflow.models.styleflow_stream import PublishedStyleFlow
 from tests.support.models import toy_network
 from tests.support.path import EAGER, CentreFinder
 

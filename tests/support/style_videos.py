@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from styleflow.data.index import Entry
-from styleflow.data.prepare import FacePath, Frames
-from styleflow.models.psp import PspDims, PspEncoder
+from styleflow.data.video import FacePath, Frames
+from styleflow.detectors.styleflow.psp import PspDims, PspEncoder
 
 SIDE = 72
 PSP_DIMS = PspDims(size_px=32, width=2, units=(1, 1, 1, 1))

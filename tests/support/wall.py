@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from skimage import data
 
+from stream.analyzer.streams import StreamSpec
 from stream.events import (
     AbstainReason,
     ConnectionState,
@@ -34,11 +35,10 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
+from stream.explain.overlay import Explanation
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.overlay import Explanation
 from stream.publish.messages import Voice
-from stream.streams import StreamSpec
-from styleflow.detector import ModelCard
+from styleflow.detectors.protocol import ModelCard
 from styleflow.faces.face import Box, Face, FaceQuality, Image
 from styleflow.overlay import Patch
 from tests.support.web import WebRig

@@ -15,8 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from stream.analysis import Analysis, Predictor, TrackTimeline
-from stream.calls import CallAnswer, IceServer
+from stream.analyzer.streams import Health, StreamSpec, StreamStatus
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
 from stream.errors import (
@@ -27,11 +26,12 @@ from stream.errors import (
     StreamUnknown,
 )
 from stream.events import ConnectionState, TrackEnd, Verdict
-from stream.pictures import Pictures, Still
+from stream.explain.pictures import Pictures, Still
+from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.hub import Hub, HubSettings, StreamInfo
 from stream.publish.messages import Voice
-from stream.streams import Health, StreamSpec, StreamStatus
-from styleflow.card import ModelCard, TrainingStatus
+from stream.webrtc.calls import CallAnswer, IceServer
+from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app

@@ -27,7 +27,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.publish.hub import Hub, HubSettings, StreamInfo, Subscription
-from styleflow.detector import ModelCard, TemporalMode, TrainingStatus
+from styleflow.detectors.protocol import ModelCard, TemporalMode, TrainingStatus
 from styleflow.faces.face import Box, FaceQuality
 
 CARD = ModelCard("styleflow-live", "0.1", TemporalMode.CAUSAL, TrainingStatus.TRAINED, "ab" * 32)

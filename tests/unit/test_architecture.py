@@ -60,50 +60,127 @@ def offenders(among: tuple[str, ...], banned: tuple[str, ...], allowed: tuple[st
     ]
 
 
-@pytest.mark.parametrize(
-    ("package", "above"),
-    [("styleflow", ("stream", "web", "cli")), ("stream", ("web", "cli")), ("web", ("cli",))],
-)
-def test_packages_import_one_way(package: str, above: tuple[str, ...]) -> None:
+def room(name: str) -> str:
+    """Return the room that a module lies in: a folder, or a module beside the folders."""
+    return ".".join(name.split(".")[:2])
+
+
+ARROWS = {
+    # values and the machine
+    "styleflow.errors": "",
+    "styleflow.cards": "",
+    "styleflow.clips": "",
+    "styleflow.calibration": "",
+    "styleflow.overlay": "",
+    "styleflow.ensemble": "calibration cards errors",
+    "styleflow.runtime": "errors",
+    # networks and their weights
+    "styleflow.faces": "clips errors overlay runtime",
+    "styleflow.detectors": "calibration cards clips errors overlay weights",
+    "styleflow.weights": "calibration cards detectors errors faces runtime",
+    # what is learned from, learning, and how well it went
+    "styleflow.data": "errors faces",
+    "styleflow.evaluation": "data detectors errors faces",
+    "styleflow.training": "calibration cards clips data detectors errors evaluation faces weights",
+    # values that every room of stream may read
+    "stream.clock": "",
+    "stream.events": "",
+    "stream.errors": "events",
+    "stream.problems": "errors events offline",
+    # rooms that do not know one another
+    "stream.perception": "errors events",
+    "stream.engine": "errors events",
+    "stream.device": "engine errors",  # the engine's plans
+    "stream.ingest": "clock errors events",
+    "stream.publish": "clock errors events problems",
+    "stream.scheduling": "errors events",
+    "stream.explain": "errors events",
+    # rooms that put those together
+    "stream.pipeline": "clock device engine errors events explain perception scheduling",
+    "stream.offline": "clock engine errors events ingest pipeline",
+    "stream.webrtc": "clock errors events ingest monitoring publish",
+    "stream.monitoring": "device events explain ingest publish scheduling webrtc",
+    "stream.analyzer": "clock engine errors events explain ingest monitoring offline pipeline "
+    "problems publish scheduling webrtc",
+}
+"""Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
+
+BELOW = {
+    "styleflow": (),
+    "stream": ("styleflow",),
+    "web": ("styleflow", "stream"),
+    "cli": ("styleflow", "stream", "web"),
+}
+"""Which packages a package may import."""
+
+
+def targets(name: str) -> set[str]:
+    """Return the modules of this project that a module imports directly."""
+    return {target for target in imports(name) if target in MODULES and target not in PACKAGES}
+
+
+def reachable(name: str) -> set[str]:
+    """Return every module of this project that is loaded when one module is."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for target in targets(waiting.pop()) - found:
+            found.add(target)
+            waiting.append(target)
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_one_way(package: str) -> None:
     """Imports run styleflow <- stream <- web <- cli and never back."""
+    above = tuple(p for p in PACKAGES if p != package and p not in BELOW[package])
     assert offenders((package,), above) == []
 
 
-STYLEFLOW_LAYERS = (
-    ("errors", "clips", "card", "calibration", "ensemble", "overlay", "runtime", "summary"),
-    ("detector", "faces", "models", "checkpoint", "importing", "published"),
-    ("data",),
-    ("training", "evaluation"),
-)
+def test_every_room_has_its_arrows() -> None:
+    """Rooms import what the table says: no more, and no less."""
+    drawn = {
+        (name, f"{name.split('.')[0]}.{target}")
+        for name, targets in ARROWS.items()
+        for target in targets.split()
+    }
+    found = {
+        (room(name), room(target))
+        for name in MODULES
+        for target in targets(name)
+        if name.split(".")[0] in ("styleflow", "stream") and name.count(".")
+        if target.startswith(name.split(".")[0] + ".") and room(target) != room(name)
+    }
+    assert found - drawn == set(), "imports without an arrow"
+    assert drawn - found == set(), "arrows that nothing uses"
 
 
-@pytest.mark.parametrize("level", range(len(STYLEFLOW_LAYERS) - 1))
-def test_styleflow_layers(level: int) -> None:
-    """Inside styleflow: errors, clips <- faces, models <- data <- training, evaluation."""
-    below = tuple(f"styleflow.{part}" for part in STYLEFLOW_LAYERS[level])
-    above = tuple(f"styleflow.{part}" for layer in STYLEFLOW_LAYERS[level + 1 :] for part in layer)
-    assert offenders(below, above) == []
+def test_every_folder_and_module_is_a_room_of_the_table() -> None:
+    """No room is built beside the table."""
+    rooms = {
+        room(name)
+        for name in MODULES
+        if name.split(".")[0] in ("styleflow", "stream") and "." in name
+    }
+    assert rooms == set(ARROWS)
 
 
-MIDDLE = ("perception", "engine", "device", "ingest", "publish")
-BASE = ("clock", "events", "mailbox", "errors", "problems", "streams", "analysis", "calls")
-TOP = ("batcher", "files", "pipeline", "replay", "supervisor", "switchboard", "telemetry")
+def test_no_module_reaches_itself() -> None:
+    """There is no circle of imports, at any depth."""
+    assert [name for name in MODULES if name in reachable(name)] == []
 
 
-@pytest.mark.parametrize("part", MIDDLE)
-def test_the_five_middle_parts_of_stream_are_strangers(part: str) -> None:
-    """They meet only in the types of `events`; the device may read the engine's plans."""
-    others = tuple(f"stream.{other}" for other in MIDDLE if other != part)
-    found = offenders((f"stream.{part}",), others)
-    if part == "device":
-        found = [line for line in found if not line.endswith(("engine.plan", "-> stream.engine"))]
+def test_live_video_needs_no_training() -> None:
+    """What is learned from is not loaded by what watches."""
+    banned = ("styleflow.training", "styleflow.data", "styleflow.evaluation")
+    found = [
+        f"{name} -> ... -> {target}"
+        for name in MODULES
+        if within(name, "stream.analyzer", "stream.pipeline", "web.sockets")
+        for target in sorted(reachable(name))
+        if within(target, *banned)
+    ]
     assert found == []
-
-
-def test_the_middle_of_stream_knows_nothing_of_its_top() -> None:
-    """Whoever runs the parts imports them, not the other way round."""
-    middle = tuple(f"stream.{part}" for part in (*MIDDLE, *BASE))
-    assert offenders(middle, tuple(f"stream.{part}" for part in TOP)) == []
 
 
 def test_nobody_imports_the_command_line() -> None:
@@ -114,7 +191,7 @@ def test_nobody_imports_the_command_line() -> None:
 def test_the_engine_is_pure() -> None:
     """The engine decides; it has no torch, pictures, media, sockets, threads or time of its own."""
     banned = ("torch", "cv2", "av", "asyncio", "time", "datetime", "threading", "os", "random")
-    assert offenders(("stream.engine", "stream.batcher"), banned) == []
+    assert offenders(("stream.engine", "stream.scheduling.batcher"), banned) == []
 
 
 def test_torch_in_stream_lives_in_the_device() -> None:
@@ -124,13 +201,13 @@ def test_torch_in_stream_lives_in_the_device() -> None:
 
 def test_media_libraries_live_in_ingest() -> None:
     """PyAV is spoken in ingest and nowhere else in `stream`; `styleflow publish` is a peer."""
-    allowed = ("stream.ingest", "cli.publish")
+    allowed = ("stream.ingest", "stream.webrtc.peer", "cli.publish")
     assert offenders(("stream", "web", "cli"), ("av", "aiortc"), allowed=allowed) == []
 
 
 def test_aiortc_has_one_place() -> None:
     """What depends on a release of aiortc is one module's business."""
-    allowed = ("stream.ingest.webrtc", "cli.publish")
+    allowed = ("stream.webrtc.peer", "cli.publish")
     assert offenders(("stream", "web", "cli"), ("aiortc", "aioice"), allowed=allowed) == []
 
 
@@ -146,10 +223,10 @@ STARTS = (
     "multiprocessing.Process",
 )
 MAY_START = {
-    "stream.supervisor": "runs the analyzer",
-    "stream.files": "one worker thread at a time, for files beside live streams",
+    "stream.analyzer.analyzer": "runs the analyzer",
+    "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
-    "web.predict": "one worker thread at a time behind a bounded queue",
+    "web.routes.predict": "one worker thread at a time behind a bounded queue",
     "styleflow.data.parallel": "processes that prepare videos, for as long as a command runs",
     "cli": "asyncio.run and the server are started at the root",
 }
@@ -177,7 +254,7 @@ def test_time_has_one_place(banned: str) -> None:
 
 def test_the_environment_is_read_in_one_place() -> None:
     """Configuration comes from cli.settings; the model cache's folder is the one exception."""
-    allowed = ("cli.settings", "styleflow.published")
+    allowed = ("cli.settings", "styleflow.weights.cache")
     found = [
         name
         for name in MODULES
@@ -199,13 +276,15 @@ def test_prints_are_the_command_lines() -> None:
 
 
 def test_metric_names_have_one_place() -> None:
-    """Prometheus is spoken in stream.metrics; web only renders the registry."""
-    assert offenders(("stream",), ("prometheus_client",), allowed=("stream.metrics",)) == []
+    """Prometheus is spoken in stream.monitoring.metrics; web only renders the registry."""
+    assert (
+        offenders(("stream",), ("prometheus_client",), allowed=("stream.monitoring.metrics",)) == []
+    )
 
 
 def test_secrets_are_revealed_only_where_a_source_is_opened() -> None:
     """SourceUrl.reveal is called by the modules that open sources and by nobody else."""
-    allowed = ("stream.ingest",)
+    allowed = ("stream.ingest", "stream.webrtc.picture_queue")
     found = [
         name
         for name in MODULES

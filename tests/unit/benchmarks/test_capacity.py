@@ -24,7 +24,7 @@ from benchmarks.hardware import hardware
 from benchmarks.latency import Spread
 from benchmarks.recompute import Recomputing
 from cli.settings import load as load_settings
-from styleflow.checkpoint import build, seeded_untrained
+from styleflow.weights.checkpoint import build, seeded_untrained
 
 
 def load(streams: int, p95_ms: float = 50.0, busy_ms: float = 5.0, **more: float) -> Load:

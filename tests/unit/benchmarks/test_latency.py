@@ -22,7 +22,7 @@ from benchmarks.latency import (
     totals,
 )
 from stream.clock import ManualClock
-from stream.metrics import Metrics
+from stream.monitoring.metrics import Metrics
 from tests.support.wire import INFO, score
 
 

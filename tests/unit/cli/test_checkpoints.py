@@ -16,13 +16,13 @@ from cli.errors import Exit
 from cli.main import app
 from cli.settings import DETECTORS, load
 from stream.clock import ManualClock
-from styleflow.checkpoint import KINDS
 from styleflow.clips import Framing
-from styleflow.importing import PUBLISHED, publications
-from styleflow.models.caddm import CaddmDims
-from styleflow.models.fakestormer import FakeStormerDims
-from styleflow.models.port import LAYOUTS
-from styleflow.models.styleflow_stream import StyleFlowDetector
+from styleflow.detectors.caddm.network import CaddmDims
+from styleflow.detectors.fakestormer.network import FakeStormerDims
+from styleflow.detectors.styleflow.live import StyleFlowDetector
+from styleflow.weights.checkpoint import KINDS
+from styleflow.weights.importing import PUBLISHED, publications
+from styleflow.weights.published import LAYOUTS
 from tests.support.authors import authors_files
 from tests.support.media import encode, moving_pictures
 from tests.support.path import CentreFinder

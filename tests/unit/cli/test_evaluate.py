@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import bench, wiring
-from cli.bench import Bench, BenchSettings, look_at
+from cli import evaluation_runner as bench
+from cli import wiring
 from cli.errors import Exit
+from cli.evaluation_runner import Bench, BenchSettings, look_at
 from cli.main import app
 from cli.settings import Settings
 from stream.clock import ManualClock
 from stream.device.device import Device
-from stream.perception import Perception
+from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
 from styleflow.data.index import read_manifest
+from styleflow.detectors.styleflow_live.network import StyleFlowLive
 from styleflow.evaluation.record import PLAIN
-from styleflow.models.styleflow_live import StyleFlowLive
 from tests.support.faces import finder_or_skip
 from tests.support.media import encode, moving_pictures
 from tests.support.models import toy_network

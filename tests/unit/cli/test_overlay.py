@@ -10,10 +10,10 @@ import pytest
 from cli import overlay
 from cli.overlay import Album, annotated
 from stream.events import Frame
-from stream.overlay import Explanation
+from stream.explain.overlay import Explanation
 from styleflow.clips import ClipSpec, Framing
+from styleflow.faces.crops.framing import crop_corners, framer
 from styleflow.faces.face import AlignedFace, Image, TrackedFace
-from styleflow.faces.framing import crop_corners, framer
 from styleflow.overlay import Patch
 from tests.support.faces import face_at
 

@@ -24,13 +24,13 @@ from cli.errors import Exit
 from cli.main import app
 from cli.progress import ProgressBoard
 from styleflow.data.prepared import PrepareSettings
-from styleflow.data.video import Video
-from styleflow.models.resynthesis import PatchAutoencoder, PatchAutoencoderDims
-from styleflow.models.style_encoder import StyleEncoderDims
+from styleflow.data.prepared_video import Video
+from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
 from styleflow.training.loop import LoopSettings, train
 from styleflow.training.methods import METHODS, Method
 from styleflow.training.progress import StepText, telling
-from styleflow.training.redrawing import StyleAutoencoder
+from styleflow.training.styleflow_live.redrawing import StyleAutoencoder
+from styleflow.training.styleflow_live.resynthesis import PatchAutoencoder, PatchAutoencoderDims
 from tests.support.clips import MiddleFinder, face_clip, write_video
 
 RUNNER = CliRunner()

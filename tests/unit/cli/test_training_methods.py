@@ -14,10 +14,10 @@ from cli import prepare as prepare_command
 from cli import train as train_command
 from cli.errors import Exit
 from cli.main import app
-from styleflow import importing
-from styleflow.checkpoint import load
-from styleflow.models.style_gru import StyleGRU, StyleGruDims
-from styleflow.training.style_gru import write
+from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
+from styleflow.training.styleflow.stage1 import write
+from styleflow.weights import importing
+from styleflow.weights.checkpoint import load
 from tests.support.clips import MiddleFinder, write_video
 from tests.support.style_videos import psp_file
 

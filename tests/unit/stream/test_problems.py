@@ -16,7 +16,7 @@ from stream.errors import (
 )
 from stream.events import AbstainReason, ConnectionState, ReasonCode
 from stream.problems import REASON_WORDS, SOURCE_HINTS, STATE_WORDS, describe, notice
-from styleflow.card import ModelCard, TemporalMode, TrainingStatus
+from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import CheckpointInvalid, ShapeMismatch, WeightsMissing
 
 

@@ -11,20 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from stream.analysis import DetectorUnknown
 from stream.clock import ManualClock
 from stream.engine.plan import TrackKey
 from stream.errors import SettingInvalid
 from stream.events import AbstainReason, Event, Frame, Score, TrackEnded, TrackStarted
-from stream.overlay import Explanation
-from stream.perception import Perception
+from stream.explain.overlay import Explanation
+from stream.offline.analysis import DetectorUnknown
+from stream.offline.replay import STREAM, analyze, replay
+from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
-from stream.replay import STREAM, analyze, replay
-from styleflow.card import TemporalMode, TrainingStatus
+from styleflow.cards import TemporalMode, TrainingStatus
+from styleflow.detectors.layers.style_gru import style_flow
+from styleflow.detectors.styleflow.style_gru_stream import StyleGruState
 from styleflow.ensemble import Ensemble, Fit, Member
 from styleflow.errors import EnsembleInvalid
-from styleflow.models.style_gru import style_flow
-from styleflow.models.style_gru_stream import StyleGruState
 from styleflow.overlay import PointsAt
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, CentreFinder, from_file

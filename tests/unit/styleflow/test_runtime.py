@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from styleflow import runtime
-from styleflow.checkpoint import build
+from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.errors import RuntimeDiffers, ShapeMismatch
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet, PictureNet
-from styleflow.models.seeding import seed_weights
 from styleflow.runtime import (
     Captured,
     Compiled,
@@ -26,6 +25,7 @@ from styleflow.runtime import (
     accelerated,
     plain_call,
 )
+from styleflow.weights.checkpoint import build
 from tests.support.models import crops, toy_checkpoint
 
 

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from prometheus_client import Counter
 
+from stream.analyzer.streams import Health
 from stream.errors import Overloaded, SourceError
 from stream.events import ReasonCode
-from stream.streams import Health
 from tests.support.web import WebRig, resolver
-from web.auth import Role, Token, TokenDigest
+from web.security.auth import Role, Token, TokenDigest
 from web.settings import FetchSettings, PredictSettings, WebSettings
 
 OPERATOR = "an operator's long token"

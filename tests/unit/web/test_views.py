@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream.analyzer.streams import StreamSpec
 from stream.events import Frame, StreamReport, Verdict
+from stream.explain.overlay import Explanation
+from stream.explain.pictures import Pictures, PictureSettings
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.overlay import Explanation
-from stream.pictures import Pictures, PictureSettings
-from stream.streams import StreamSpec
 from styleflow.faces.face import Box, Face
 from styleflow.overlay import Patch, PointsAt
 from tests.support.web import WebRig

@@ -10,8 +10,8 @@ import torch
 from stream.device import device as device_module
 from stream.device.device import Device
 from stream.engine.plan import Forget, Plan, Push, Rate, TrackKey
+from styleflow.detectors.layers.style_gru import style_deltas
 from styleflow.errors import ShapeMismatch
-from styleflow.models.style_gru import style_deltas
 from tests.support.models import crop, toy_network
 
 A, B, C = (TrackKey("lobby", n) for n in range(3))

@@ -6,8 +6,8 @@ import torch
 
 from stream.device.device import Device
 from stream.engine.plan import Plan, Push, Rate, TrackKey
-from styleflow.models.caddm import Caddm, CaddmDims
-from styleflow.models.fakestormer import FakeStormer, FakeStormerDims
+from styleflow.detectors.caddm.network import Caddm, CaddmDims
+from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
 
 A, B = (TrackKey("lobby", n) for n in range(2))
 

@@ -23,7 +23,7 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
-from styleflow.card import TrainingStatus
+from styleflow.cards import TrainingStatus
 from styleflow.faces.face import FaceQuality
 from tests.support.engine import CLIP, GOOD, FakeDevice, engine, face, play, seen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream.engine.ensemble import EnsembleEngine
 from stream.engine.settings import EngineSettings
 from stream.events import Score
-from styleflow.card import TrainingStatus
+from styleflow.cards import TrainingStatus
 from styleflow.ensemble import Ensemble, Fit, Member
 from tests.support.wire import score
 

@@ -17,8 +17,8 @@ from stream.ingest.decode import Decoder, Picture
 from stream.ingest.demo import DemoSettings, DemoSource
 from stream.ingest.demo_scene import Scene
 from stream.ingest.source import Packet, SourceUrl
-from styleflow.data.face_weights import load_finder
 from styleflow.errors import WeightsMissing
+from styleflow.weights.face_networks import load_finder
 
 SMALL = "size=320x240"
 

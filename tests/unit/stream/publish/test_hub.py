@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stream.events import ConnectionState, EpochCause, EpochStarted, StreamChanged
 from stream.publish.hub import Filter, HubFull, HubSettings
 from stream.publish.messages import CloseCode, ResumePoint, Voice
-from styleflow.card import TrainingStatus
+from styleflow.cards import TrainingStatus
 from tests.support.wire import (
     CARD,
     INFO,

@@ -8,9 +8,9 @@ import pytest
 
 from styleflow.data import prepared
 from styleflow.data.index import REAL, Entry, Refusal
-from styleflow.data.prepare import read_frames
 from styleflow.data.prepared import PrepareSettings, prepare_entries, prepare_video
-from styleflow.data.video import Video
+from styleflow.data.prepared_video import Video
+from styleflow.data.video import read_frames
 from styleflow.faces.align import fit, warp
 from tests.support.clips import SIZE, MiddleFinder, face_clip, write_video
 

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from styleflow.data.damage import Damage
+from styleflow.data.degradations.video import Damage
 from styleflow.errors import VideoUnusable
 from styleflow.evaluation.conditions import GRID, NAMES, Condition, read_pictures
 from tests.support.media import encode, moving_pictures

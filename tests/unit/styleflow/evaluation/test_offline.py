@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from styleflow.data.prepare import FacePath, crop, plan_crops
+from styleflow.data.video import FacePath, crop, plan_crops
 from styleflow.errors import VideoUnusable
 from styleflow.evaluation.offline import frame_rate, rate_offline, sampled
 from tests.support.clips import face_clip

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from styleflow.errors import RecipeInvalid
-from styleflow.training.caddm_recipe import CaddmRecipe
+from styleflow.training.caddm.recipe import CaddmRecipe
 from styleflow.training.methods import read_recipe
 from styleflow.training.recipe import StyleFlowLiveRecipe, shortened
 

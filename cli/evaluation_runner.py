@@ -1,0 +1,198 @@
+"""What takes one clip after another through the engine, in this process or in several.
+
+Every process has a bench of its own: a pipeline, made once, and one clip at a time in memory.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cli import analyze, wiring
+from cli.settings import Settings
+from stream.clock import ManualClock
+from stream.offline.evaluate_clip import examine
+from stream.pipeline import Pipeline
+from styleflow.cards import ModelCard
+from styleflow.data.index import Entry
+from styleflow.data.video import follow_face, read_frames
+from styleflow.errors import ResultsUnusable, VideoUnusable
+from styleflow.evaluation.ablation import Ablating
+from styleflow.evaluation.conditions import GRID, Condition
+from styleflow.evaluation.offline import OfflineRating, frame_rate, rate_offline
+from styleflow.evaluation.record import PLAIN, WITHOUT, ClipRecord, describe
+from styleflow.weights.face_networks import load_finder
+
+MAX_OFFLINE_FRAMES = 1500
+"""The offline loop holds a clip's pictures at once: 900 MB at 448 pixels a side."""
+
+_WAITING_PER_WORKER = 2
+
+Task = tuple[Entry, str]
+"""A clip, and the name of the condition under which it is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What every process needs to know.
+
+    Attributes:
+        settings: everything that the command line does not say.
+        root: folder of the manifest; clips are named from there.
+        detector: by name; the configured one when None.
+        weights: its files, when they are not the configured ones.
+        untrained: random weights where there are none.
+        seconds: look at so much media time of each clip at most.
+        offline: rate clips as they are by the offline loop, too.
+    """
+
+    settings: Settings
+    root: Path
+    detector: str | None = None
+    weights: tuple[Path, ...] = ()
+    untrained: bool = False
+    seconds: float | None = None
+    offline: bool = True
+
+
+class Bench:
+    """Looks at clips, one after the other.
+
+    Args:
+        wanted: what to look with.
+    """
+
+    def __init__(self, wanted: BenchSettings) -> None:
+        self._wanted = wanted
+        asked = analyze.Wanted("", wanted.detector, wanted.weights, wanted.untrained)
+        self._pipeline = analyze.pipeline_for(wanted.settings, ManualClock(), asked)
+        self._pipeline.device.prepare_thread()
+        self._finder = load_finder(wanted.settings.model.device) if wanted.offline else None
+        self._ablated: dict[str, Pipeline] = {}
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model that is evaluated."""
+        return self._pipeline.opinion(self._wanted.detector).card
+
+    @property
+    def cues(self) -> tuple[str, ...]:
+        """What can be taken away from the detector; nothing when it offers no ablation."""
+        detector = self._pipeline.device.detector
+        return detector.cues if isinstance(detector, Ablating) else ()
+
+    def look(self, task: Task) -> ClipRecord:
+        """Return what comes of one clip under one condition."""
+        entry, name = task
+        if name == PLAIN:
+            return self._rated_offline(entry, self._examine(entry, entry.path, name))
+        if name.startswith(WITHOUT):
+            return self._examine(entry, entry.path, name, self._without(name.removeprefix(WITHOUT)))
+        condition = next(c for c in GRID if c.name == name)
+        with TemporaryDirectory(prefix="styleflow-") as folder:
+            return self._worn(entry, condition, Path(folder) / "worn.mp4")
+
+    def _worn(self, entry: Entry, condition: Condition, target: Path) -> ClipRecord:
+        seed = zlib.crc32(f"{condition.name} {entry.path.name}".encode())
+        try:
+            condition.write(entry.path, target, seed)
+        except VideoUnusable as error:
+            # The engine says in its own words what is wrong with the clip.
+            record = self._examine(entry, entry.path, condition.name)
+            return replace(record, score=None, low=None, high=None, ratings=(), problem=str(error))
+        return self._examine(entry, target, condition.name)
+
+    def _examine(
+        self, entry: Entry, video: Path, condition: str, pipeline: Pipeline | None = None
+    ) -> ClipRecord:
+        return examine(
+            video,
+            pipeline or self._pipeline,
+            self._wanted.settings.engine,
+            describe(entry, self._wanted.root),
+            condition,
+            detector=self._wanted.detector,
+            limit_s=self._wanted.seconds,
+        )
+
+    def _rated_offline(self, entry: Entry, record: ClipRecord) -> ClipRecord:
+        if self._finder is None or len(self._pipeline.devices) > 1:
+            return record
+        detector = self._pipeline.device.detector
+        try:
+            fps = frame_rate(entry.path)
+            limit = MAX_OFFLINE_FRAMES
+            if self._wanted.seconds is not None:
+                limit = min(limit, max(1, round(self._wanted.seconds * fps)))
+            frames = read_frames(entry.path, limit)
+        except VideoUnusable:
+            return record  # which already says that it cannot be played
+        path = follow_face(frames, self._finder)
+        hop = self._wanted.settings.engine.hop_slots(detector.clip)
+        device = self._wanted.settings.model.device
+        said: OfflineRating = rate_offline(detector, frames, path, fps, hop, device)
+        return replace(record, offline_end=said.end, offline_mean=said.mean)
+
+    def _without(self, cue: str) -> Pipeline:
+        if cue not in self._ablated:
+            detector = self._pipeline.device.detector
+            assert isinstance(detector, Ablating)
+            made = detector.without(cue)
+            self._ablated[cue] = wiring.around(self._wanted.settings, ManualClock(), made)
+        return self._ablated[cue]
+
+
+def look_at(
+    bench: Bench, wanted: BenchSettings, tasks: Sequence[Task], jobs: int
+) -> Iterator[ClipRecord]:
+    """Yield what comes of clips, as they are done.
+
+    Args:
+        bench: looks, when there is one job.
+        wanted: what further processes make their own bench of.
+        tasks: clips and conditions.
+        jobs: processes; with one, the clips are done here and in order.
+
+    Raises:
+        ResultsUnusable: a further process ended without an answer, for lack of memory perhaps.
+    """
+    if jobs == 1 or len(tasks) < 2:
+        yield from map(bench.look, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    todo = iter(tasks)
+    with ProcessPoolExecutor(jobs, context, _begin, (wanted,)) as pool:
+        try:
+            waiting: set[Future[ClipRecord]] = set()
+            while True:
+                while len(waiting) < jobs * _WAITING_PER_WORKER and (task := next(todo, None)):
+                    waiting.add(pool.submit(_look, task))
+                if not waiting:
+                    return
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool:
+            reason = "a process ended without an answer; try again with fewer --jobs"
+            raise ResultsUnusable(wanted.root, reason) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_bench: Bench | None = None  # of this worker process; set once, by the pool
+
+
+def _begin(wanted: BenchSettings) -> None:
+    global _bench
+    _bench = Bench(wanted)
+
+
+def _look(task: Task) -> ClipRecord:
+    assert _bench is not None
+    return _bench.look(task)

@@ -1,0 +1,148 @@
+"""What an operator says about a stream, and what the analyzer says back. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from stream.engine.settings import EngineSettings
+from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Rung, Score
+from stream.explain.pictures import Still
+from stream.ingest.source import SourceSettings
+from styleflow.cards import ModelCard
+from styleflow.overlay import PointsAt
+
+
+class Priority(Enum):
+    """Which streams are looked at whatever happens, and which only now and then under overload."""
+
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """One monitored video, as configured.
+
+    Attributes:
+        id: 1 to 64 letters, digits, dots, dashes or underscores; used in URLs and as a label.
+        source: how it is obtained.
+        name: what people call it; the id when empty.
+        priority: what becomes of it when there is more work than the machine can do.
+    """
+
+    id: str
+    source: SourceSettings
+    name: str = ""
+    priority: Priority = Priority.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """How one stream stands now. `source` is redacted: it never shows credentials.
+
+    `models` are those of its detectors, the first one first; every score names its own.
+    """
+
+    id: str
+    name: str
+    source: str
+    demo: bool
+    state: ConnectionState
+    code: ReasonCode | None
+    detail: str
+    retry_in_s: float | None
+    epoch: int
+    fps: float
+    loss: float
+    age_s: float | None
+    reconnects: int
+    reasons: tuple[AbstainReason, ...]
+    models: tuple[ModelCard, ...]
+    scores: tuple[Score, ...]
+    link: LinkQuality | None = None
+    priority: Priority = Priority.NORMAL
+    overload: Rung = Rung.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the process should be kept and whether it should be given work.
+
+    Attributes:
+        live: False means: restart me.
+        ready: False means: do not route to me.
+        details: one short sentence per check, keyed by the check's name.
+    """
+
+    live: bool
+    ready: bool
+    details: Mapping[str, str]
+
+
+class StreamControl(Protocol):
+    """What the web may ask of the analyzer."""
+
+    def add(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
+        """Start a stream. Raises StreamExists, TooManyStreams or Overloaded."""
+        ...
+
+    def change(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
+        """Restart a stream with other settings. Raises StreamUnknown."""
+        ...
+
+    def remove(self, stream: str) -> Awaitable[None]:
+        """Stop and forget a stream, in any state, in bounded time. Raises StreamUnknown."""
+        ...
+
+    def spec(self, stream: str) -> StreamSpec:
+        """Return a stream's settings as they were given. Raises StreamUnknown."""
+        ...
+
+    def status(self, stream: str) -> StreamStatus:
+        """Return how one stream stands. Raises StreamUnknown."""
+        ...
+
+    def statuses(self) -> tuple[StreamStatus, ...]:
+        """Return how every stream stands, ordered by id."""
+        ...
+
+    def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what one stream is judged by, or what holds for the others.
+
+        Raises StreamUnknown.
+        """
+        ...
+
+    def retune(self, settings: EngineSettings, stream: str | None = None) -> Awaitable[None]:
+        """Judge one stream, or all, by other thresholds from now on. Raises StreamUnknown."""
+        ...
+
+    def picture(
+        self, stream: str, width: int, overlay: str | None = None, *, drawn: bool = False
+    ) -> Awaitable[Still | None]:
+        """Return the newest picture, about `width` pixels wide; None when there is none yet.
+
+        Args:
+            stream: whose.
+            width: wanted, pixels.
+            overlay: the detector whose pointing comes with it; the picture is then a frame that
+                this detector has rated.
+            drawn: have that painted into the picture.
+
+        Raises StreamUnknown, DetectorUnknown, OverlayUnavailable or OverlaysBusy.
+        """
+        ...
+
+    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+        """Return what each of a stream's detectors can point at; None says that it cannot.
+
+        Raises StreamUnknown.
+        """
+        ...
+
+    def health(self) -> Health:
+        """Return whether the process is live and ready."""
+        ...

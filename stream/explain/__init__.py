@@ -1,0 +1,1 @@
+"""Explanations for people: pictures of what was scored, and regions a detector points at."""

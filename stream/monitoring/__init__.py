@@ -1,0 +1,1 @@
+"""Monitoring: every Prometheus metric and what feeds it."""

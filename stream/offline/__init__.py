@@ -1,0 +1,1 @@
+"""Files and recorded traces through the live path, in a plain loop."""

@@ -1,0 +1,282 @@
+"""The live path in a plain loop: a file or a recorded trace in, events out, in one thread.
+
+Same input, same output, bit for bit on one CPU: frames are processed one at a time, nothing is
+dropped for lateness, and time is a ManualClock. Tests, `analyze`, `/predict`, streaming metrics and
+benchmarks all come through here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from stream.clock import Clock, ManualClock
+from stream.engine.engine import EngineSettings
+from stream.errors import SourceError
+from stream.events import (
+    AbstainReason,
+    ConnectionState,
+    EpochStarted,
+    Event,
+    Frame,
+    Score,
+    StreamChanged,
+    TrackEnd,
+    TrackEnded,
+    TrackStarted,
+    Verdict,
+)
+from stream.ingest.ingest import Ingest
+from stream.ingest.open import OpenSource, is_demo, open_source
+from stream.ingest.source import SourceSettings
+from stream.offline.analysis import Analysis, DetectorUnknown, TrackTimeline
+from stream.pipeline import Pipeline
+from styleflow.calibration import Calibration
+from styleflow.clips import ClipSpec
+from styleflow.evaluation.summary import Summary
+
+STREAM = "replay"
+MAX_SCORES_PER_TRACK = 20_000
+MAX_TRACKS = 1_000
+
+Progress = Callable[[float], None]
+"""Told the media seconds that have been processed."""
+
+
+def replay(
+    source: SourceSettings,
+    pipeline: Pipeline,
+    on_event: Callable[[Event], None],
+    *,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+    limit_s: float | None = None,
+    stop: Callable[[], bool] | None = None,
+    opener: OpenSource = open_source,
+) -> None:
+    """Send a source through a pipeline until its first end, and hand over every event in order.
+
+    Args:
+        source: what to read; it is opened once and never retried.
+        pipeline: from frame to event; left without this stream afterwards.
+        on_event: told every event.
+        clock: where time comes from; a ManualClock unless the source is live.
+        progress: told the media seconds processed so far.
+        limit_s: stop after this much media time of one epoch.
+        stop: asked after every frame; True ends the replay early.
+        opener: how the source is obtained.
+
+    Raises:
+        SourceError: the source could not be opened, or broke.
+    """
+    clock = clock or ManualClock()
+    ingest = Ingest(STREAM, source, pipeline.cadence_hz, clock, random.Random(0), opener)
+    failure: SourceError | None = None
+    done = False
+
+    def emit(item: Frame | StreamChanged | EpochStarted) -> None:
+        nonlocal failure, done
+        if done:
+            return
+        if isinstance(item, Frame):
+            processed = pipeline.process([(item, 0)])
+            for event in processed.events:
+                on_event(event)
+            for fault in processed.faults:
+                raise fault.error
+            if progress is not None:
+                progress(item.at)
+            if (limit_s is not None and item.at >= limit_s) or (stop is not None and stop()):
+                done = True
+                ingest.close()
+            return
+        on_event(item)
+        if isinstance(item, StreamChanged) and item.code is not None:
+            if item.state in (ConnectionState.BACKING_OFF, ConnectionState.FAILED):
+                failure = SourceError(item.code, item.detail)
+                done = True
+                ingest.close()
+            elif item.state is ConnectionState.ENDED:
+                done = True
+
+    def wait(seconds: float) -> bool:
+        if isinstance(clock, ManualClock):
+            clock.advance(max(seconds, 0.0))
+        return done or (stop is not None and stop())
+
+    pipeline.open(STREAM)
+    try:
+        ingest.run(emit, wait)
+    finally:
+        for event in pipeline.close(STREAM, TrackEnd.EPOCH_ENDED):
+            on_event(event)
+    if failure is not None:
+        raise failure
+
+
+@dataclass(slots=True)
+class _Track:
+    start: float
+    end: float
+    end_reason: TrackEnd | None = None
+    scores: list[Score] = field(default_factory=list)
+    stride: int = 1
+    seen: int = 0
+    summary: Summary = field(default_factory=Summary)
+    frames: int = 0
+    worth: float = 0.0  # of the ratings that counted, their sum
+    counted: int = 0
+
+    def add(self, score: Score) -> None:
+        """Keep a score; beyond the limit keep every second one, so memory stays bounded."""
+        self.end = score.end
+        if not set(score.reasons) - {AbstainReason.UNTRAINED}:
+            self.summary.add(score.logit, score.frames)
+            self.frames = max(self.frames, score.frames)
+            self.worth += score.worth
+            self.counted += 1
+        if self.seen % self.stride == 0:
+            self.scores.append(score)
+        self.seen += 1
+        if len(self.scores) > MAX_SCORES_PER_TRACK:
+            self.scores = self.scores[::2]
+            self.stride *= 2
+
+
+def analyze(
+    source: SourceSettings,
+    pipeline: Pipeline,
+    engine: EngineSettings,
+    *,
+    detector: str | None = None,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+    limit_s: float | None = None,
+    stop: Callable[[], bool] | None = None,
+    opener: OpenSource = open_source,
+) -> Analysis:
+    """Return what a whole video says: a score per track, and the highest as the video's.
+
+    A track's score is the calibrated mean of its logits over the hops that gave evidence (of a
+    detector that sums up the track itself, its last one). The video's is the highest of its
+    tracks, because one synthesised face is enough. Of a pipeline's detectors only one is heard:
+    `detector`, or the first. A score between the thresholds is no verdict.
+
+    Raises:
+        DetectorUnknown: the pipeline has no detector of that name.
+        SourceError: the source could not be opened, or broke.
+    """
+    try:
+        voice = pipeline.opinion(detector)
+    except KeyError:
+        known = tuple(opinion.card.name for opinion in pipeline.opinions)
+        raise DetectorUnknown(str(detector), known) from None
+    tracks: dict[tuple[int, int], _Track] = {}
+    frames = 0
+    ended_at = 0.0
+
+    def on_event(event: Event) -> None:
+        match event:
+            case TrackStarted() if len(tracks) < MAX_TRACKS:
+                summary = Summary(voice.clip.memory)
+                tracks[event.epoch, event.track] = _Track(event.at, event.at, summary=summary)
+            case Score() if (event.epoch, event.track) in tracks:
+                if event.detector == voice.card.name:
+                    tracks[event.epoch, event.track].add(event)
+            case TrackEnded() if (event.epoch, event.track) in tracks:
+                track = tracks[event.epoch, event.track]
+                track.end_reason = event.reason
+                track.end = max(track.end, event.at)
+
+    def on_progress(at: float) -> None:
+        nonlocal frames, ended_at
+        frames += 1
+        ended_at = max(ended_at, at)
+        if progress is not None:
+            progress(at)
+
+    replay(
+        source,
+        pipeline,
+        on_event,
+        clock=clock,
+        progress=on_progress,
+        limit_s=limit_s,
+        stop=stop,
+        opener=opener,
+    )
+    last_epoch = max((epoch for epoch, _ in tracks), default=0)
+    for (epoch, _), track in tracks.items():
+        if epoch == last_epoch and track.end_reason is TrackEnd.EPOCH_ENDED:
+            track.end_reason = None  # the video ended first
+    numbered = sorted(tracks.items())
+    timelines = tuple(
+        _timeline(track, number, voice.calibration, engine) for (_, number), track in numbered
+    )
+    rated = [track for track in tracks.values() if track.summary.logit is not None]
+    worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
+    low, high = _interval(worst, voice.calibration, voice.clip)
+    score = _score(worst, voice.calibration)
+    return Analysis(
+        source=source.url.redacted,
+        duration_s=ended_at,
+        frames=frames,
+        tracks=timelines,
+        score=score,
+        low=low,
+        high=high,
+        verdict=Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine),
+        reasons=_reasons(worst, list(tracks.values())),
+        model=voice.card,
+        demo=is_demo(source.url),
+    )
+
+
+def _timeline(
+    track: _Track, number: int, calibration: Calibration, engine: EngineSettings
+) -> TrackTimeline:
+    score = _score(track, calibration)
+    return TrackTimeline(
+        track=number,
+        start=track.start,
+        end=track.end,
+        end_reason=track.end_reason,
+        scores=tuple(track.scores),
+        score=score,
+        verdict=_verdict(score, track.scores, engine),
+    )
+
+
+def _score(track: _Track | None, calibration: Calibration) -> float | None:
+    if track is None or track.summary.logit is None:
+        return None
+    return calibration.probability(track.summary.logit)
+
+
+def _interval(
+    track: _Track | None, calibration: Calibration, clip: ClipSpec
+) -> tuple[float | None, float | None]:
+    if track is None or track.summary.logit is None:
+        return None, None
+    worth = track.worth / track.counted
+    return calibration.interval(track.summary.logit, worth * track.frames / clip.frames)
+
+
+def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -> Verdict:
+    untrained = any(AbstainReason.UNTRAINED in s.reasons for s in scores)
+    if score is None or untrained:
+        return Verdict.PENDING
+    if score >= engine.enter:
+        return Verdict.SUSPECT
+    return Verdict.CLEAR if score <= engine.leave else Verdict.PENDING
+
+
+def _reasons(worst: _Track | None, tracks: list[_Track]) -> tuple[AbstainReason, ...]:
+    """Return why a video got no verdict, most fundamental first; empty when it got one."""
+    if worst is not None:
+        return tuple(r for r in worst.scores[-1].reasons if r is AbstainReason.UNTRAINED)
+    if not tracks:
+        return (AbstainReason.NO_FACE,)
+    said = {reason for track in tracks for s in track.scores[-1:] for reason in s.reasons}
+    return tuple(r for r in AbstainReason if r in said) or (AbstainReason.WARMING,)

@@ -1,0 +1,1 @@
+"""Perception: from a sampled frame to tracked, aligned faces."""

@@ -1,0 +1,1 @@
+"""Scheduling: batches over streams, bounded hand-overs, and degradation under overload."""

@@ -1,0 +1,1 @@
+"""Calls over WebRTC: sessions, peers, session descriptions and the score channel."""

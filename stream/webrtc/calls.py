@@ -1,0 +1,151 @@
+"""What may be said about calls over WebRTC: their settings, their answers, and who answers them.
+
+Values only. `stream.webrtc.peer` speaks with peers, `stream.webrtc.sessions` keeps them apart, and
+`web.routes.whip` is where they knock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from stream.errors import SettingInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server, for this analyzer and for the peers that it answers.
+
+    Attributes:
+        url: stun:HOST:PORT, or turn:HOST:PORT?transport=udp (or tcp), or turns:HOST:PORT.
+        username: of a TURN server.
+        credential: password of a TURN server; peers are told it, so make it a short-lived one.
+    """
+
+    url: str
+    username: str = ""
+    credential: SecretStr = field(default_factory=lambda: SecretStr(""))
+
+    def __post_init__(self) -> None:
+        if self.url.partition(":")[0] not in ("stun", "stuns", "turn", "turns"):
+            raise SettingInvalid("url", self.url, "must begin with stun: or turn:")
+
+
+@dataclass(frozen=True, slots=True)
+class WebRtcSettings:
+    """Whom to answer over WebRTC (WHIP), where, and how much they may send.
+
+    Attributes:
+        enabled: answer calls at all.
+        create_streams: a call to an unknown stream creates it; it is removed again after the call.
+        keep_s: how long a stream that a call created stays after the call, for the next one.
+        max_peers: calls at a time; a further one is told to try again later.
+        bind: addresses of this machine to receive media on; empty means all but loopback, or
+            loopback when there is no other. Ports are chosen by the system for every call.
+        advertise: addresses under which peers reach this machine, when they differ from its own:
+            behind NAT or in a container. They take the place of its own addresses in the answer.
+        ice_servers: STUN and TURN servers; the first of each kind is used here, all are named to
+            peers.
+        start_kbps: kilobits per second that a Chromium peer begins with; its own start is so low
+            that it sends small pictures for ten seconds.
+        min_kbps: below this, Chromium peers rather drop frames than quality.
+        max_kbps: most that a peer may send; asked for in the answer, and a peer that sends more
+            than half as much again for ten seconds is hung up on.
+        max_width: width of the largest picture, in pixels, upright or lying; larger ones end the
+            call.
+        max_height: its height.
+        max_fps: frames per second that peers are asked not to exceed.
+        max_session_s: longest call; 0 means any.
+        connect_s: a peer that is not connected by then is given up.
+        silence_s: a peer from which nothing at all was heard for so long has vanished.
+        keyframe_s: a keyframe is asked for at least so often, so that what is kept of a call can be
+            decoded; peers send none by themselves.
+        video_s: a peer that is there but sends no video for so long is hung up on.
+        max_data: bytes that may wait in a peer's data channel before it has to read.
+    """
+
+    enabled: bool = True
+    create_streams: bool = True
+    keep_s: float = 30.0
+    max_peers: int = 8
+    bind: tuple[str, ...] = ()
+    advertise: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
+    start_kbps: int = 2000
+    min_kbps: int = 1000
+    max_kbps: int = 4000
+    max_width: int = 1920
+    max_height: int = 1080
+    max_fps: int = 60
+    max_session_s: float = 14400.0
+    connect_s: float = 15.0
+    silence_s: float = 5.0
+    keyframe_s: float = 20.0
+    video_s: float = 15.0
+    max_data: int = 65536
+
+    def __post_init__(self) -> None:
+        for key in ("max_peers", "max_kbps", "max_width", "max_height", "max_fps", "max_data"):
+            if getattr(self, key) < 1:
+                raise SettingInvalid(key, getattr(self, key), "must be at least 1")
+        for key in ("connect_s", "silence_s", "keyframe_s", "video_s"):
+            if not getattr(self, key) > 0:
+                raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
+        if not 0 <= self.min_kbps <= self.start_kbps <= self.max_kbps:
+            raise SettingInvalid("start_kbps", self.start_kbps, "must lie between min and max_kbps")
+        if self.keep_s < 0 or self.max_session_s < 0:
+            raise SettingInvalid("keep_s", self.keep_s, "must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """A call that was answered.
+
+    Attributes:
+        session: unguessable name; who knows it may change and end the call.
+        etag: names the call's ICE session.
+        sdp: the answer, with every candidate in it.
+    """
+
+    session: str
+    etag: str
+    sdp: str
+
+
+class CallControl(Protocol):
+    """What signalling may ask of the analyzer."""
+
+    def call(self, stream: str, offer: str) -> Awaitable[CallAnswer]:
+        """Answer a peer that offers to send a stream.
+
+        Raises:
+            OfferInvalid: the offer cannot be understood.
+            OfferRefused: it is understood, but cannot be met.
+            StreamUnknown: there is no such stream, and calls create none.
+            NotACall: the stream has a source of its own.
+            StreamBusy: another peer is sending it.
+            TooManyPeers: the limit is reached.
+            TooManyStreams: the limit is reached.
+        """
+        ...
+
+    def etag(self, session: str) -> str:
+        """Return the entity tag of a call's ICE session. Raises CallUnknown."""
+        ...
+
+    def trickle(self, session: str, fragment: str) -> Awaitable[None]:
+        """Take further ICE candidates of a peer.
+
+        Raises:
+            CallUnknown: there is no such call.
+            OfferInvalid: the fragment cannot be understood.
+            OfferRefused: it asks for an ICE restart.
+        """
+        ...
+
+    def hang_up(self, session: str) -> Awaitable[None]:
+        """End a call, in bounded time. Raises CallUnknown."""
+        ...

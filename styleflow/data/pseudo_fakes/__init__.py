@@ -1,0 +1,1 @@
+"""Pseudo-fakes: training examples made fake from real clips."""

@@ -1,0 +1,1 @@
+"""Deepfake detectors, one package each, readable from top to bottom."""

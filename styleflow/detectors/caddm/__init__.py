@@ -1,0 +1,1 @@
+"""CADDM (CVPR 2023), as published."""

@@ -1,0 +1,1 @@
+"""FakeSTormer (ICCV 2025), as published."""

@@ -1,0 +1,1 @@
+"""StyleFlow (CVPR 2024), as published."""

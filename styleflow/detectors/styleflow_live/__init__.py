@@ -1,0 +1,1 @@
+"""styleflow-live, the default: a compact style encoder and a causal StyleGRU."""

@@ -1,0 +1,1 @@
+"""Crops: how each detector wants a face cut out of a picture."""

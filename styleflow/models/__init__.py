@@ -1,1 +1,0 @@
-"""Face-analysis networks and deepfake detectors, each readable from top to bottom."""

@@ -1,0 +1,1 @@
+"""Training of CADDM: its pseudo-fakes, its loss and its loop."""

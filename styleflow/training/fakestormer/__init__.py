@@ -1,0 +1,1 @@
+"""Training of FakeSTormer: its pseudo-fakes, its targets, its losses and its loop."""

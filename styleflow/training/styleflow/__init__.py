@@ -1,0 +1,1 @@
+"""Training of the published StyleFlow: StyleGRU first, then the whole detector."""

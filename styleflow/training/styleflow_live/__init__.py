@@ -1,0 +1,1 @@
+"""Training of styleflow-live, the default."""

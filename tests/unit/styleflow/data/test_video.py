@@ -1,0 +1,152 @@
+"""Promises of preparing videos."""
+
+import av
+import numpy as np
+import pytest
+
+from styleflow.data.video import (
+    FacePath,
+    cached_path,
+    content_key,
+    crop,
+    follow_face,
+    plan_crops,
+    read_frames,
+    read_still,
+)
+from styleflow.errors import VideoUnusable
+from styleflow.faces.align import fit
+from styleflow.faces.face import Box, Face
+from styleflow.faces.mesh import five_points
+from tests.support.clips import face_clip, mesh_at
+
+
+def _face(x, size=20.0):
+    mesh = mesh_at(x, 30, size).astype(np.float64)
+    low, high = mesh.min(axis=0), mesh.max(axis=0)
+    return Face(Box(*low, *high), five_points(mesh), 0.9, mesh)
+
+
+class _Finder:
+    """Sees what a script says for a frame; a frame's pixels are its number."""
+
+    def __init__(self, script):
+        self.script = script
+
+    def follow(self, image, faces):
+        return self.script[image[0, 0, 0]]
+
+    def find(self, image, tiles=0, known=()):
+        return self.script[image[0, 0, 0]]
+
+
+def _numbered(frames):
+    return np.stack([np.full((64, 96, 3), t, np.uint8) for t in range(frames)])
+
+
+def _path(frames, drift=0.0):
+    meshes = np.stack([mesh_at(40 + drift * t, 36, 24) for t in range(frames)])
+    return FacePath(meshes, np.ones(frames, np.bool_))
+
+
+def test_the_largest_face_is_followed_and_gaps_repeat_the_last_one():
+    script = [(_face(20), _face(60, 26)), (_face(61, 26),), (), (_face(63, 26),)]
+    path = follow_face(_numbered(4), _Finder(script))
+    assert list(path.found) == [True, True, False, True]
+    assert path.points(0)[:2].mean(axis=0)[0] == pytest.approx(60, abs=0.01)
+    assert np.array_equal(path.meshes[2], path.meshes[1])
+
+
+def test_a_video_without_a_face_has_no_path():
+    assert follow_face(_numbered(2), _Finder([(), ()])) is None
+
+
+@pytest.mark.parametrize(
+    ("fps", "expected"), [(25.0, [0, 2, 4, 6, 8]), (12.5, list(range(10))), (30.0, [0, 2, 5, 7])]
+)
+def test_frames_are_sampled_at_the_cadence(fps, expected):
+    assert list(plan_crops(_path(10), fps, 12.5).frames) == expected
+
+
+def test_frames_without_a_face_are_not_sampled():
+    path = _path(10)
+    path.found[4] = False
+    assert list(plan_crops(path, 25.0, 12.5).frames) == [0, 2, 6, 8]
+
+
+def test_an_anchor_that_moves_gives_the_frame_twice():
+    plan = plan_crops(_path(60, drift=1.0), 25.0, 12.5)
+    assert plan.moved.any()
+    assert not plan.moved[0]
+    later = np.flatnonzero(plan.moved)[0]
+    assert np.array_equal(plan.arriving[later + 1], plan.leaving[later])
+
+
+def test_crops_are_cut_under_their_anchors():
+    clip = face_clip(4)
+    anchor = fit(five_points(clip.meshes[0].astype(np.float64)))
+    crops = crop(clip.frames, np.array([0, 2]), [anchor, anchor], 64)
+    assert crops.shape == (2, 64, 64, 3)
+    assert crop(clip.frames, np.array([], np.int64), [], 64).shape == (0, 64, 64, 3)
+
+
+def test_landmarks_are_made_once_per_content(tmp_path):
+    video, calls = tmp_path / "a.bin", []
+    video.write_bytes(b"one")
+
+    def make():
+        calls.append(1)
+        return _path(3)
+
+    first = cached_path(video, tmp_path / "cache", make)
+    again = cached_path(video, tmp_path / "cache", make)
+    assert len(calls) == 1
+    assert np.array_equal(first.meshes, again.meshes)
+    before = content_key(video)
+    video.write_bytes(b"two")
+    assert content_key(video) != before
+    cached_path(video, tmp_path / "cache", make)
+    assert len(calls) == 2
+
+
+def test_that_there_is_no_face_is_kept_too(tmp_path):
+    video, calls = tmp_path / "a.bin", []
+    video.write_bytes(b"one")
+    for _ in range(2):
+        assert cached_path(video, tmp_path / "cache", lambda: calls.append(1)) is None
+    assert len(calls) == 1
+
+
+def test_an_interrupted_write_leaves_no_entry(tmp_path):
+    video = tmp_path / "a.bin"
+    video.write_bytes(b"one")
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_path(video, tmp_path / "cache", interrupted)
+    assert cached_path(video, tmp_path / "cache", lambda: _path(2)).found.all()
+
+
+def test_pictures_come_in_order_and_only_so_many(tmp_path):
+    frames = face_clip(6, size=64).frames
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    assert read_frames(path).shape == frames.shape
+    assert len(read_frames(path, limit=2)) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no video at all"])
+def test_what_is_no_video_is_our_error(tmp_path, content):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(VideoUnusable, match=r"a\.mp4"):
+        read_frames(path)
+    with pytest.raises(VideoUnusable, match=r"a\.mp4"):
+        read_still(path)

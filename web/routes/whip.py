@@ -1,0 +1,232 @@
+"""`/whip`: how a WebRTC peer offers a stream and takes its leave (WHIP, RFC 9725).
+
+`POST /whip/{stream}` takes an SDP offer and answers with everything in it that a peer needs; the
+Location is a secret of whoever called. Trickled candidates are taken, ICE restarts are not: a peer
+that lost its way calls anew, and the stream goes on in a new epoch.
+
+Pages of other origins may call only when `web.allowed_origins` lists them, so on loopback, where no
+token is needed, no web page that happens to be open can send a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from stream.errors import StreamError
+from stream.problems import describe
+from stream.webrtc.calls import CallControl, IceServer
+from web.errors import Refusal, refuse
+from web.problem_responses import answer, responses
+from web.routes.streams import StreamId
+from web.security.access import Guardian
+from web.security.auth import Scope
+from web.security.guard import is_trusted
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+EXPOSED = "ETag, Link, Location, Retry-After"
+ENDPOINT_METHODS = "OPTIONS, POST"
+SESSION_METHODS = "DELETE, OPTIONS, PATCH"
+RETRY_S = 2
+
+Session = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+
+_OFFER = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
+_TRICKLE = {
+    "requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}}
+}
+
+
+class Signalling:
+    """Answers what arrives below `/whip`.
+
+    Args:
+        control: answers calls.
+        ice_servers: named to peers.
+        origins: pages elsewhere that may call.
+    """
+
+    def __init__(
+        self, control: CallControl, ice_servers: Sequence[IceServer], origins: Sequence[str]
+    ) -> None:
+        self._control = control
+        self._links = [_link(server) for server in ice_servers]
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
+
+    async def call(self, request: Request, stream: str) -> Response:
+        """Answer an offer."""
+        _check_type(request, SDP)
+        answered = await self._control.call(stream, await _text(request))
+        response = Response(answered.sdp, 201, media_type=SDP)
+        response.headers["Location"] = f"/whip/{quote(stream)}/{answered.session}"
+        response.headers["ETag"] = answered.etag
+        self._add_links(response)
+        return response
+
+    async def trickle(self, request: Request, session: str) -> Response:
+        """Take further candidates, of the ICE session that there is."""
+        etag = self._control.etag(session)
+        _check_type(request, FRAGMENT)
+        expected = request.headers.get("if-match")
+        if expected is None:
+            raise refuse(428, "if_match", "Which ICE session?", "the header If-Match is missing")
+        if expected.strip() == "*":
+            raise refuse(
+                422, "ice_restart", "ICE restarts are not done", "call anew instead of restarting"
+            )
+        if etag not in (tag.strip() for tag in expected.split(",")):
+            raise refuse(412, "ice_session", "Another ICE session", "If-Match names another one")
+        await self._control.trickle(session, await _text(request))
+        return Response(status_code=204)
+
+    async def hang_up(self, session: str) -> Response:
+        """End a call; entity tags do not matter here."""
+        await self._control.hang_up(session)
+        return Response(status_code=200)
+
+    def options(self, request: Request, methods: str) -> Response:
+        """Say what is possible; a browser's question beforehand gets no servers (RFC 9725, 4.6)."""
+        response = Response(status_code=200 if methods == ENDPOINT_METHODS else 204)
+        response.headers["Allow"] = methods
+        if methods == ENDPOINT_METHODS:
+            response.headers["Accept-Post"] = SDP
+        asked = request.headers.get("access-control-request-method")
+        if asked is None and methods == ENDPOINT_METHODS:
+            self._add_links(response)
+        if asked is not None and self._trusts(request):
+            response.headers["Access-Control-Allow-Methods"] = methods
+            response.headers["Access-Control-Allow-Headers"] = (
+                "Authorization, Content-Type, If-Match"
+            )
+            response.headers["Access-Control-Max-Age"] = "600"
+        return response
+
+    def share(self, request: Request, response: Response) -> Response:
+        """Let a trusted page of another origin read a response."""
+        response.headers["Vary"] = "Origin"
+        if self._trusts(request):
+            response.headers["Access-Control-Allow-Origin"] = request.headers["origin"]
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED
+        return response
+
+    def _trusts(self, request: Request) -> bool:
+        origin = request.headers.get("origin")
+        host = request.headers.get("host", "")
+        return origin is not None and is_trusted(origin, host, self._origins)
+
+    def _add_links(self, response: Response) -> None:
+        for link in self._links:
+            response.headers.append("Link", link)
+
+
+def routes(
+    control: CallControl,
+    guardian: Guardian,
+    ice_servers: Sequence[IceServer],
+    origins: Sequence[str],
+) -> APIRouter:
+    """Return the routes.
+
+    Args:
+        control: answers calls.
+        guardian: decides who may call.
+        ice_servers: STUN and TURN servers that peers are told about.
+        origins: pages elsewhere that may call.
+    """
+    desk = Signalling(control, ice_servers, origins)
+    admit = guardian.needs(Scope.PUBLISH)
+    router = APIRouter(prefix="/whip", tags=["whip"])
+
+    async def shared(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+        """Do the work for whoever may ask for it; errors are shared with other origins too."""
+        try:
+            await admit(request, None)
+            response = await work()
+        except (Refusal, StreamError) as error:
+            problem = error.problem if isinstance(error, Refusal) else describe(error)
+            headers = dict(error.headers) if isinstance(error, Refusal) else {}
+            if problem.retry and problem.retry_after_s is None:
+                headers.setdefault("Retry-After", str(RETRY_S))
+            response = answer(problem, headers)
+        return desk.share(request, response)
+
+    @router.post(
+        "/{stream}",
+        status_code=201,
+        response_class=Response,
+        openapi_extra=_OFFER,
+        dependencies=[Depends(guardian.documented)],
+        responses=responses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    )
+    async def call(request: Request, stream: StreamId) -> Response:
+        """Offer a stream (WHIP). The answer holds every candidate; Location ends the call."""
+        return await shared(request, lambda: desk.call(request, stream))
+
+    @router.patch(
+        "/{stream}/{session}",
+        status_code=204,
+        response_class=Response,
+        openapi_extra=_TRICKLE,
+        dependencies=[Depends(guardian.documented)],
+        responses=responses(400, 401, 403, 404, 412, 413, 415, 422, 428),
+    )
+    async def trickle(request: Request, stream: StreamId, session: Session) -> Response:
+        """Add ICE candidates. If-Match names the ICE session; restarts are refused with 422."""
+        return await shared(request, lambda: desk.trickle(request, session))
+
+    @router.delete(
+        "/{stream}/{session}",
+        status_code=200,
+        response_class=Response,
+        dependencies=[Depends(guardian.documented)],
+        responses=responses(401, 403, 404),
+    )
+    async def hang_up(request: Request, stream: StreamId, session: Session) -> Response:
+        """End a call."""
+        return await shared(request, lambda: desk.hang_up(session))
+
+    @router.options("/{stream}", include_in_schema=False)
+    async def endpoint_options(request: Request, stream: str) -> Response:
+        """Say what an endpoint takes."""
+        return desk.share(request, desk.options(request, ENDPOINT_METHODS))
+
+    @router.options("/{stream}/{session}", include_in_schema=False)
+    async def session_options(request: Request, stream: str, session: str) -> Response:
+        """Say what a session takes."""
+        return desk.share(request, desk.options(request, SESSION_METHODS))
+
+    return router
+
+
+def _check_type(request: Request, wanted: str) -> None:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != wanted:
+        raise refuse(415, "content_type", "The body is of the wrong type", f"it must be {wanted}")
+
+
+async def _text(request: Request) -> str:
+    body = await request.body()
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise refuse(400, "encoding", "The body is not text", "it must be UTF-8") from None
+
+
+def _link(server: IceServer) -> str:
+    """Return a server as a Link header (RFC 9725, section 4.6)."""
+    parts = [f"<{quote(server.url, safe=':?=/@[].,&%-_~')}>", 'rel="ice-server"']
+    if server.username:
+        parts += [
+            f'username="{_quoted(server.username)}"',
+            f'credential="{_quoted(server.credential.get_secret_value())}"',
+            'credential-type="password"',
+        ]
+    return "; ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

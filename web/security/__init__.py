@@ -1,0 +1,1 @@
+"""Who may do what: tokens, request checks and access policy."""

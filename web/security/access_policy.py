@@ -1,0 +1,102 @@
+"""Which files and addresses of this machine a request may name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from web.errors import Refusal, refuse
+from web.security.fetch import Resolver
+
+_METADATA = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::/32"))
+"""Link-local addresses, where clouds keep the credentials of the machine."""
+
+
+def permitted_file(text: str, roots: Sequence[Path], setting: str) -> Path:
+    """Return the real path of a file that lies in one of the roots.
+
+    A relative path is looked for in each root. Whether a file outside exists is not told.
+
+    Args:
+        text: the path as given.
+        roots: folders that may be read.
+        setting: the setting that names them.
+
+    Raises:
+        Refusal: 403 outside the roots, 404 missing, 415 not a file.
+    """
+    outside = _outside(setting)
+    if "\x00" in text or not text.strip():
+        raise outside
+    real = [root.resolve() for root in roots]
+    inside = [
+        path
+        for root in real
+        if any((path := _resolved(root / text)).is_relative_to(other) for other in real)
+    ]
+    if not inside:
+        raise outside
+    path = next((path for path in inside if _exists(path)), inside[0])
+    if not _exists(path):
+        raise refuse(404, "file_missing", "The file is not there", path.name, "Check the path")
+    if not path.is_file():
+        raise refuse(
+            415, "not_a_file", "This is not a file", path.name, "Give the path of a video file"
+        )
+    return path
+
+
+async def check_camera(url: str, resolve: Resolver) -> None:
+    """Make sure that an RTSP URL does not lead where no camera is.
+
+    Cameras live in private networks, so those are fine; link-local addresses are not, because
+    that is where a cloud machine's own credentials are served. A host that has no address now is
+    fine as well: the camera may come later.
+
+    Raises:
+        Refusal: 403.
+    """
+    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    parts = urlsplit(f"rtsp://{authority}")
+    try:
+        found = await resolve(parts.hostname or "", parts.port or 554)
+        addresses = [ip_address(text.partition("%")[0]) for text in found]
+    except (OSError, ValueError, UnicodeError):
+        return
+    for address in addresses:
+        inner = getattr(address, "ipv4_mapped", None) or address
+        local = any(inner in net for net in _METADATA if net.version == inner.version)
+        if local or inner.is_multicast or inner.is_unspecified:
+            raise refuse(
+                403,
+                "address_refused",
+                "No camera can be at this address",
+                "the host is link-local, multicast or unspecified",
+                "Give the camera's own address",
+            )
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links, or a name that is too long
+        return Path("/")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long, or a folder may not be entered
+        return False
+
+
+def _outside(setting: str) -> Refusal:
+    return refuse(
+        403,
+        "path_refused",
+        "This path may not be read",
+        "it lies outside the folders that are open to requests",
+        f"Put the file into one of {setting}, or add its folder there",
+    )

@@ -1,0 +1,184 @@
+"""What every request passes before anything else looks at it.
+
+The Host header is checked on loopback against DNS rebinding; the Origin header of WebSockets and
+of requests that change something against other web pages; bodies are bounded; and every answer
+tells the browser to load nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stream.problems import Problem
+from web.problem_responses import answer
+from web.security.auth import is_loopback
+
+MAX_BODY = 64 * 1024
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+# The page may use this machine's camera and screen when its user says so, and nothing else.
+PERMISSIONS_POLICY = (
+    "camera=(self), display-capture=(self), microphone=(), geolocation=(), payment=(), usb=()"
+)
+
+_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "permissions-policy": PERMISSIONS_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "x-frame-options": "DENY",
+}
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        app: what is guarded.
+        host: address that the server listens on.
+        allowed_hosts: further names it may be asked for under.
+        allowed_origins: further pages that may use it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        allowed_hosts: Iterable[str] = (),
+        allowed_origins: Iterable[str] = (),
+    ) -> None:
+        self._app = app
+        self._loopback = is_loopback(host)
+        self._hosts = frozenset(name.lower() for name in (host.strip("[]"), *allowed_hosts))
+        self._check_hosts = self._loopback or bool(tuple(allowed_hosts))
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with a problem."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        problem = self._judge(scope)
+        if problem is not None:
+            await _refuse(problem, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        else:
+            await self._app(scope, _Bounded(receive), _with_headers(send, scope["path"]))
+
+    def _judge(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._check_hosts and not self._known(host):
+            return Problem(
+                "host_refused",
+                "This server has another name",
+                "the Host header names a host that is not ours",
+                "Ask for 127.0.0.1 or localhost, or list the name in web.allowed_hosts",
+                status=421,
+            )
+        origin = headers.get("origin")
+        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
+        if origin is not None and changes and not is_trusted(origin, host, self._origins):
+            return Problem(
+                "origin_refused",
+                "Other web pages may not do this",
+                "the Origin header names a page that is not ours",
+                "List it in web.allowed_origins if it is yours",
+                status=403,
+            )
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            return _too_large()
+        return None
+
+    def _known(self, host: str) -> bool:
+        name = _name(host)
+        return name in self._hosts or (self._loopback and is_loopback(name))
+
+
+def is_trusted(origin: str, host: str, allowed: Collection[str]) -> bool:
+    """Say whether a web page may use a server: its own page, or one that is allowed.
+
+    Args:
+        origin: of the page, as browsers send it.
+        host: what the server was asked for as.
+        allowed: further origins, in lower case and without a slash at their end.
+    """
+    if origin.rstrip("/").lower() in allowed:
+        return True
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https"):
+        return False
+    usual = ":443" if parts.scheme == "https" else ":80"
+    return parts.netloc.lower().removesuffix(usual) == host.lower().removesuffix(usual)
+
+
+def _name(host: str) -> str:
+    """Return the host name of a Host header, without its port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _too_large() -> Problem:
+    return Problem(
+        "body_too_large",
+        "The request is too large",
+        f"bodies are limited to {MAX_BODY} bytes",
+        "Send a URL or a path rather than a file",
+        status=413,
+    )
+
+
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await answer(problem)(scope, receive, _with_headers(send, scope["path"]))
+        return
+    await send({"type": "websocket.close", "code": 1008, "reason": problem.title})
+
+
+class _Bounded:
+    """A receive channel that refuses a body without a declared length when it grows too long."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._bytes = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._bytes += len(message.get("body", b""))
+        if self._bytes > MAX_BODY:
+            raise HTTPException(413, _too_large().title)
+        return message
+
+
+def _with_headers(send: Send, path: str) -> Send:
+    async def decorated(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return decorated
