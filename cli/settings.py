@@ -31,25 +31,11 @@ from stream.scheduling.degradation import OverloadSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
+from styleflow.detectors.registry import DETECTORS
 from styleflow.runtime import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
-
-BUILT_IN = "styleflow-live"
-"""The detector that needs no file of weights."""
-
-DETECTORS = (
-    BUILT_IN,
-    "styleflow",
-    "caddm-resnet34",
-    "caddm-efficientnet-b3",
-    "caddm-efficientnet-b4",
-    "fakestormer-c0",
-    "fakestormer-c23",
-    "fakestormer-c40",
-)
-"""Names that a detector may have; spelled out, so that reading settings need not load torch."""
 
 
 @dataclass(eq=False)

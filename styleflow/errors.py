@@ -202,6 +202,14 @@ class DetectorUnknown(StyleflowError):
 
 
 @dataclass(eq=False)
+class DetectorNotFound(DetectorUnknown):
+    """No detector has this name; `known` are the names that exist."""
+
+    def __str__(self) -> str:
+        return f"there is no detector {self.name!r}; there is {', '.join(self.known)}"
+
+
+@dataclass(eq=False)
 class EnsembleInvalid(StyleflowError):
     """An ensemble that cannot be fitted, read, or used with these detectors."""
 

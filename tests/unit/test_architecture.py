@@ -76,7 +76,7 @@ ARROWS = {
     "styleflow.runtime": "errors",
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime",
-    "styleflow.detectors": "calibration cards clips errors overlay weights",
+    "styleflow.detectors": "calibration cards clips errors overlay",
     "styleflow.weights": "calibration cards detectors errors faces runtime",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces",
