@@ -18,8 +18,9 @@ from cli.overlay import Album
 from cli.settings import ConfigInvalid, DetectorConfig, Settings
 from stream.clock import Clock, ManualClock, SystemClock
 from stream.events import AbstainReason, Verdict
+from stream.ingest.check import check
 from stream.ingest.file import duration_s
-from stream.ingest.open import check, is_trace, open_source
+from stream.ingest.open import is_trace, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.trace import TraceWriter, recording
 from stream.offline.analysis import Analysis, DetectorUnknown

@@ -22,7 +22,7 @@ from cli.settings import (
     load,
 )
 from stream.errors import SourceUrlInvalid
-from stream.ingest.open import check as check_source
+from stream.ingest.check import check as check_source
 from stream.ingest.source import SourceUrl
 from styleflow.detectors.registry import BUILT_IN
 

@@ -13,7 +13,9 @@ from rich.console import Console
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from cli.settings import ConfigInvalid
+from stream.errors import StreamError
 from stream.problems import Problem, describe
+from styleflow.errors import StyleflowError
 from web.errors import Refusal
 
 
@@ -114,6 +116,12 @@ def _of_the_system(error: OSError) -> Problem:
             "Check the path, and that you may read and write there",
         )
     return describe(error)
+
+
+def is_readable(error: BaseException) -> bool:
+    """Say whether an error is told in one line; any other is a fault of the program."""
+    faults = (StyleflowError, StreamError, ConfigInvalid, Refusal, AnalyzerAway, OSError)
+    return isinstance(error, faults)
 
 
 def report(error: BaseException, console: Console) -> Exit:

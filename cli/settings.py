@@ -21,18 +21,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from stream.analyzer.analyzer import AnalyzerSettings
+from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
-from stream.engine.engine import EngineSettings
+from stream.engine.settings import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
-from stream.perception.perception import PerceptionSettings
+from stream.perception.settings import PerceptionSettings
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import OverloadSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
 from styleflow.detectors.registry import DETECTORS
-from styleflow.runtime import Runtime
+from styleflow.runtime_settings import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"

@@ -18,7 +18,8 @@ from styleflow.cards import TrainingStatus
 from styleflow.detectors.protocol import Detector, HopAware
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.detectors.styleflow.network import StyleFlowDims
-from styleflow.runtime import RuntimeSettings, accelerate
+from styleflow.runtime import accelerate
+from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import Checkpoint, build, shipped
 from styleflow.weights.face_networks import graphs_dir, load_finder

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
-from styleflow.faces.track import TrackEnd as TrackEnd
+from styleflow.faces.face import TrackEnd as TrackEnd
 
 
 class ConnectionState(Enum):

@@ -73,11 +73,12 @@ ARROWS = {
     "styleflow.calibration": "",
     "styleflow.overlay": "",
     "styleflow.ensemble": "calibration cards errors",
-    "styleflow.runtime": "errors",
+    "styleflow.runtime_settings": "",
+    "styleflow.runtime": "errors runtime_settings",
     # networks and their weights
-    "styleflow.faces": "clips errors overlay runtime",
+    "styleflow.faces": "clips errors overlay runtime runtime_settings",
     "styleflow.detectors": "calibration cards clips errors overlay",
-    "styleflow.weights": "calibration cards detectors errors faces runtime",
+    "styleflow.weights": "calibration cards detectors errors faces runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces",
     "styleflow.evaluation": "data detectors errors faces",
