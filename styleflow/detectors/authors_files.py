@@ -6,7 +6,6 @@ Nothing here reads a file; `styleflow.weights.importing` does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid
 
 WRAPPERS = ("network", "state_dict", "model_state_dict", "model_state", "model")
@@ -334,12 +334,6 @@ def bare(named: dict[str, Any]) -> dict[str, Any]:
 def held(names: Sequence[str]) -> str:
     """Return the first of some names, for people."""
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _misfit(name: str, value: object, expected: Tensor) -> Misfit | None:
