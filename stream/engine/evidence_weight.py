@@ -33,7 +33,7 @@ LEAST_FAMILIAR = 1e-3
 """What the strangest rating is worth; the interval is nearly everything by then."""
 
 
-def worth(
+def evidence_weight(
     quality: FaceQuality,
     fps_share: float | None,
     bits_per_pixel: float | None,

@@ -22,12 +22,12 @@ from stream.events import (
     AbstainReason,
     CapacityReached,
     ConnectionState,
+    DegradationLevel,
     EpochCause,
     EpochStarted,
     Event,
     LinkQuality,
     ReasonCode,
-    Rung,
     Score,
     StreamChanged,
     StreamReport,
@@ -37,7 +37,7 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
-from stream.problems import REASON_WORDS, RUNG_WORDS, SOURCE_HINTS, STATE_WORDS, notice
+from stream.problems import DEGRADATION_WORDS, REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
 from styleflow.detectors.protocol import ModelCard, TemporalMode, TrainingStatus
 from styleflow.faces.face import Box, FaceQuality
 
@@ -69,7 +69,7 @@ RESUME_GAP = 4409
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class ScoringModel:
     """One of the models that score a stream.
 
     Attributes:
@@ -97,27 +97,29 @@ class StreamInfo:
     model: ModelCard
     calibrated: bool
     demo: bool
-    others: tuple[Voice, ...] = ()
+    others: tuple[ScoringModel, ...] = ()
 
     @property
-    def voices(self) -> tuple[Voice, ...]:
+    def scoring_models(self) -> tuple[ScoringModel, ...]:
         """Every model that scores the stream, the first one first."""
-        return (Voice(self.model, self.calibrated), *self.others)
+        return (ScoringModel(self.model, self.calibrated), *self.others)
 
-    def voice(self, detector: str) -> Voice:
+    def scoring_model(self, detector: str) -> ScoringModel:
         """Return the model of a name; the first one when there is none of that name."""
-        return next((v for v in self.voices if v.model.name == detector), self.voices[0])
+        return next(
+            (v for v in self.scoring_models if v.model.name == detector), self.scoring_models[0]
+        )
 
     @property
     def notice(self) -> str:
         """What must stand beside the first model's scores; empty when nothing must."""
-        return self.notice_of(self.voices[0])
+        return self.notice_of(self.scoring_models[0])
 
-    def notice_of(self, voice: Voice) -> str:
+    def notice_of(self, scoring_model: ScoringModel) -> str:
         """Return what must stand beside every score of a model; empty when nothing must."""
-        said = notice(voice.model, demo=self.demo)
+        said = notice(scoring_model.model, demo=self.demo)
         doubted = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED)
-        if voice.calibrated or voice.model.status in doubted:
+        if scoring_model.calibrated or scoring_model.model.status in doubted:
             return said
         uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
         return f"{said}; {uncalibrated}" if said else uncalibrated
@@ -273,7 +275,7 @@ class StatusData(_Model):
     age_s: Number = Field(description="seconds since the newest frame arrived")
     link: LinkData | None = Field(description="how a caller's packets arrive; else null")
     overload: str = Field(
-        json_schema_extra={"enum": [rung.word for rung in Rung]},
+        json_schema_extra={"enum": [level.word for level in DegradationLevel]},
         description="how much work the analyzer leaves out; each includes those before it",
     )
     summary: str = Field(description="the same in plain words")
@@ -641,7 +643,7 @@ def encode_snapshot(stream: str, view: View, context: Context) -> str:
     data = SnapshotData(
         name=info.name,
         model=model_data(info.model),
-        models=tuple(model_data(voice.model) for voice in info.voices),
+        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
         calibration=CalibrationData(fitted=info.calibrated),
         demo=info.demo,
         notice=info.notice,
@@ -664,7 +666,7 @@ def encode_added(stream: str, epoch: int, context: Context) -> str:
         id=event_id(stream, context.seq),
         name=info.name,
         model=model_data(info.model),
-        models=tuple(model_data(voice.model) for voice in info.voices),
+        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
         demo=info.demo,
         notice=info.notice,
     )
@@ -723,7 +725,7 @@ def state_of(score: Score) -> State:
 def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
     """Return what the wire says about a score."""
     state = state_of(score)
-    voice = info.voice(score.detector)
+    scoring_model = info.scoring_model(score.detector)
     return ScoreData(
         track=score.track,
         detector=score.detector,
@@ -740,11 +742,11 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         summary=summary(state, score.reasons),
         quality=_quality(score.quality),
         box=_box(score.box),
-        model=model_data(voice.model),
-        calibration=CalibrationData(fitted=voice.calibrated),
+        model=model_data(scoring_model.model),
+        calibration=CalibrationData(fitted=scoring_model.calibrated),
         latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
         demo=info.demo,
-        notice=info.notice_of(voice),
+        notice=info.notice_of(scoring_model),
     )
 
 
@@ -768,7 +770,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
     state = change.state if change else ConnectionState.CONNECTING
     words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
     if report.overload:
-        words.append(RUNG_WORDS[report.overload])
+        words.append(DEGRADATION_WORDS[report.overload])
     return StatusData(
         name=context.info.name,
         state=state,
@@ -835,7 +837,7 @@ def _event_data(event: Event, context: Context) -> EventData:
                 id=name, track=event.track, detector=event.detector, slots=event.slots
             )
         case VerdictChanged():
-            voice = context.info.voice(event.detector)
+            scoring_model = context.info.scoring_model(event.detector)
             return VerdictChangedData(
                 id=name,
                 track=event.track,
@@ -844,9 +846,9 @@ def _event_data(event: Event, context: Context) -> EventData:
                 previous=event.previous,
                 verdict=event.verdict,
                 score=event.score,
-                model=model_data(voice.model),
+                model=model_data(scoring_model.model),
                 demo=context.info.demo,
-                notice=context.info.notice_of(voice),
+                notice=context.info.notice_of(scoring_model),
             )
         case Score() | StreamReport():
             raise TypeError(f"{type(event).__name__} is state, not an event")

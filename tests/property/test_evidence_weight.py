@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.engine.engine import EngineSettings
-from stream.engine.evidence_weight import LEAST_FAMILIAR, worth
+from stream.engine.evidence_weight import LEAST_FAMILIAR, evidence_weight
 from stream.events import Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
@@ -39,7 +39,7 @@ def figures(face_px, sharpness, fps_share, bits_per_pixel, strangeness):
 @given(ANY, ANY, UNKNOWN, UNKNOWN, ANY, LIMITS)
 def test_it_is_above_0_and_at_most_1(face_px, sharpness, fps, bits, strangeness, limits):
     quality = FaceQuality(face_px, sharpness, math.nan, math.nan)
-    value = worth(quality, fps, bits, strangeness, limits)
+    value = evidence_weight(quality, fps, bits, strangeness, limits)
     assert LEAST_FAMILIAR * limits.least_worth**4 * (1 - 1e-9) <= value <= 1.0
 
 
@@ -52,18 +52,18 @@ def test_it_is_above_0_and_at_most_1(face_px, sharpness, fps, bits, strangeness,
 def test_nothing_that_gets_better_lowers_it(before, which, more, limits):
     """The last figure is turned round: less strange is better."""
     after = [figure + more * (index == which) for index, figure in enumerate(before)]
-    assert worth(*figures(*before), limits) <= worth(*figures(*after), limits)
+    assert evidence_weight(*figures(*before), limits) <= evidence_weight(*figures(*after), limits)
 
 
 @given(ANY, ANY, UNKNOWN, UNKNOWN, ANY, LIMITS)
 def test_no_number_is_as_bad_as_can_be(face_px, sharpness, fps, bits, strangeness, limits):
     quality = FaceQuality(face_px, sharpness, 120.0, 0.0)
-    best = worth(quality, fps, bits, strangeness, limits)
+    best = evidence_weight(quality, fps, bits, strangeness, limits)
     no_px = FaceQuality(math.nan, sharpness, 120.0, 0.0)
-    assert worth(no_px, fps, bits, strangeness, limits) <= best
-    assert worth(quality, math.nan, bits, strangeness, limits) <= best
-    assert worth(quality, fps, math.nan, strangeness, limits) <= best
-    assert worth(quality, fps, bits, math.nan, limits) <= best
+    assert evidence_weight(no_px, fps, bits, strangeness, limits) <= best
+    assert evidence_weight(quality, math.nan, bits, strangeness, limits) <= best
+    assert evidence_weight(quality, fps, math.nan, strangeness, limits) <= best
+    assert evidence_weight(quality, fps, bits, math.nan, limits) <= best
 
 
 @given(traces(), st.floats(1e-4, 0.5))
@@ -78,7 +78,9 @@ def test_a_poor_stream_widens_intervals_and_moves_nothing_else(
             assert isinstance(after, Score)
             assert after.low <= before.low
             assert after.high >= before.high
-            after = replace(after, low=before.low, high=before.high, worth=before.worth)
+            after = replace(
+                after, low=before.low, high=before.high, evidence_weight=before.evidence_weight
+            )
         assert after == before
 
 
