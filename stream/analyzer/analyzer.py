@@ -59,8 +59,8 @@ from stream.monitoring.telemetry import Telemetry
 from stream.offline.analysis import DetectorUnknown
 from stream.pipeline import Pipeline, Processed
 from stream.problems import RUNG_WORDS
+from stream.publish.encode import StreamInfo, Voice
 from stream.publish.hub import Hub
-from stream.publish.messages import StreamInfo, Voice
 from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats
 from stream.scheduling.degradation import Ladder, OverloadSettings, Work
 from stream.scheduling.mailbox import Mailbox, Overflow

@@ -16,15 +16,8 @@ from stream.errors import SourceError
 from stream.events import AbstainReason, ReasonCode, Score, TrackEnd, Verdict
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.problems import describe, notice
-from stream.publish.messages import (
-    Model,
-    Number,
-    Share,
-    State,
-    model_data,
-    state_of,
-    summary,
-)
+from stream.publish.encode import model_data, state_of, summary
+from stream.publish.schema import Model, Number, Share, State
 from web.errors import Refusal, refuse
 from web.security.access_policy import permitted_file
 from web.security.fetch import Fetcher
