@@ -197,7 +197,7 @@ class PredictDesk:
                 "analysis_timeout",
                 "The analysis took too long",
                 f"one video may take {self._settings.timeout_s:g} s",
-                "Cut the video, or raise web.routes.predict.timeout_s",
+                "Cut the video, or raise web.predict.timeout_s",
             ) from None
         except SourceError as error:
             raise _unreadable(error) from None
