@@ -59,8 +59,8 @@ from stream.monitoring.telemetry import Telemetry
 from stream.offline.analysis import DetectorUnknown
 from stream.pipeline import Pipeline, Processed
 from stream.problems import DEGRADATION_WORDS
+from stream.publish.encode import ScoringModel, StreamInfo
 from stream.publish.hub import Hub
-from stream.publish.messages import ScoringModel, StreamInfo
 from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats
 from stream.scheduling.degradation import Degradation, OverloadSettings, Work
 from stream.scheduling.mailbox import Mailbox, Overflow

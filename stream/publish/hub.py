@@ -31,17 +31,10 @@ from stream.events import (
     TrackEnded,
     VerdictChanged,
 )
-from stream.publish.history import History, HistorySettings
-from stream.publish.messages import (
-    DEFAULT_HZ,
-    STATE_RANK,
-    CloseCode,
+from stream.publish.client_messages import DEFAULT_HZ, ResumePoint, StreamType
+from stream.publish.encode import (
     Context,
-    LaggedData,
-    ResumePoint,
-    State,
     StreamInfo,
-    StreamType,
     View,
     encode,
     encode_added,
@@ -50,6 +43,8 @@ from stream.publish.messages import (
     encode_snapshot,
     state_of,
 )
+from stream.publish.history import History, HistorySettings
+from stream.publish.schema import STATE_RANK, CloseCode, LaggedData, State
 from stream.publish.send_queues import EventLog, Message, Reading, StateQueue
 
 __all__ = ["Cut", "Filter", "Hub", "HubFull", "HubSettings", "StreamInfo", "Subscription"]

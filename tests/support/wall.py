@@ -37,7 +37,7 @@ from stream.events import (
 )
 from stream.explain.overlay import Explanation
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.publish.messages import ScoringModel
+from stream.publish.encode import ScoringModel
 from styleflow.detectors.protocol import ModelCard
 from styleflow.faces.face import Box, Face, FaceQuality, Image
 from styleflow.overlay import Patch

@@ -28,8 +28,8 @@ from stream.errors import (
 from stream.events import ConnectionState, TrackEnd, Verdict
 from stream.explain.pictures import Pictures, Still
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
+from stream.publish.encode import ScoringModel
 from stream.publish.hub import Hub, HubSettings, StreamInfo
-from stream.publish.messages import ScoringModel
 from stream.webrtc.calls import CallAnswer, IceServer
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.events import ConnectionState, EpochCause, EpochStarted, StreamChanged
+from stream.publish.client_messages import ResumePoint
+from stream.publish.encode import ScoringModel
 from stream.publish.hub import Filter, HubFull, HubSettings
-from stream.publish.messages import CloseCode, ResumePoint, ScoringModel
+from stream.publish.schema import CloseCode
 from styleflow.cards import TrainingStatus
 from tests.support.wire import (
     CARD,
