@@ -65,10 +65,10 @@ class AbstainReason(Enum):
     OVERLOADED = "overloaded"
 
 
-class Rung(IntEnum):
+class DegradationLevel(IntEnum):
     """How much work an analyzer leaves out because there is too much of it.
 
-    Each rung keeps what those below it leave out; see `stream/scheduling/degradation.py`.
+    Each level leaves out what those below it do; see `stream/scheduling/degradation.py`.
     """
 
     NONE = 0
@@ -259,8 +259,8 @@ class Score:
         box: where the face is in source pixels at `end`.
         arrived: monotonic arrival of the newest packet behind this score.
         detector: name of the model whose score it is.
-        worth: what a frame of the newest hop is worth as evidence, above 0 and at most 1; the
-            interval is made of it.
+        evidence_weight: of a frame of the newest hop, above 0 and at most 1; the interval is made
+            of it.
     """
 
     stream: str
@@ -281,7 +281,7 @@ class Score:
     box: Box
     arrived: float
     detector: str
-    worth: float = 1.0
+    evidence_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,7 @@ class StreamReport:
     reasons: tuple[AbstainReason, ...]
     age_s: float | None
     link: LinkQuality | None = None
-    overload: Rung = Rung.NONE
+    overload: DegradationLevel = DegradationLevel.NONE
 
 
 Event = (

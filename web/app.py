@@ -16,7 +16,7 @@ from stream.clock import Clock
 from stream.offline.analysis import Predictor
 from stream.publish.asyncapi import document
 from stream.publish.hub import Hub
-from stream.publish.messages import SUBPROTOCOL
+from stream.publish.schema import SUBPROTOCOL
 from stream.webrtc.calls import CallControl, IceServer
 from web import problem_responses as answers
 from web.errors import refuse

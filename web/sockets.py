@@ -19,22 +19,10 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
+from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, is_pattern, parse_client
+from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
 from stream.publish.hub import Filter, Hub, HubFull, Subscription
-from stream.publish.messages import (
-    RESUME_GAP,
-    SUBPROTOCOL,
-    CloseCode,
-    ErrorData,
-    Hello,
-    Subscribe,
-    SubscribedData,
-    Unsubscribe,
-    encode_error,
-    encode_subscribed,
-    encode_unsubscribed,
-    is_pattern,
-    parse_client,
-)
+from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
 from web.security.auth import Access, Caller, Scope, bearer
 from web.settings import SocketSettings
 from web.transport import SERVER_OPTIONS

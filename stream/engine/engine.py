@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from stream.engine.evidence_weight import worth
+from stream.engine.evidence_weight import evidence_weight
 from stream.engine.plan import Forget, Plan, Push, Rate, Ratings, TrackKey
 from stream.engine.settings import EngineSettings
 from stream.engine.verdict import Evidence
@@ -478,7 +478,7 @@ class Engine:
         self, track: _Track, reading: _Reading, logit: float, record: _Record
     ) -> Iterable[Event]:
         evidence, before = track.evidence, track.evidence.shown
-        value = worth(
+        value = evidence_weight(
             reading.quality,
             reading.capture,
             self._clip.cadence_hz,
@@ -487,7 +487,7 @@ class Engine:
         )
         frames, settings = reading.hop_frames, self.settings
         evidence.rate(logit, reading.slot, frames, reading.reasons, settings, value)
-        opinion = evidence.opinion(logit, reading.frames, value)
+        estimate = evidence.estimate(logit, reading.frames, value)
         track.reasons = reading.reasons
         self._count(scores=1)
         yield Score(
@@ -500,18 +500,18 @@ class Engine:
             missing=reading.missing,
             logit=logit,
             probability=self._calibration.probability(logit),
-            score=opinion.score,
-            low=opinion.low,
-            high=opinion.high,
+            score=estimate.score,
+            low=estimate.low,
+            high=estimate.high,
             verdict=evidence.shown,
             reasons=reading.reasons,
             quality=reading.quality,
             box=reading.box,
             arrived=record.arrived,
             detector=self.detector,
-            worth=value,
+            evidence_weight=value,
         )
-        yield from self._changed(track, before, opinion.score, record.at)
+        yield from self._changed(track, before, estimate.score, record.at)
 
     def _refuse(self, track: _Track, record: _Record, slots: int) -> Iterable[Event]:
         """Take note that the device had no slot: nothing is known of the track from here on."""

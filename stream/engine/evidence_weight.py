@@ -34,7 +34,7 @@ LEAST_FAMILIAR = 1e-3
 """What the strangest rating is worth; the interval is nearly everything by then."""
 
 
-def worth(
+def evidence_weight(
     quality: FaceQuality,
     capture: CaptureConditions,
     cadence_hz: float,

@@ -16,15 +16,8 @@ from stream.errors import SourceError
 from stream.events import AbstainReason, ReasonCode, Score, TrackEnd, Verdict
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.problems import describe, notice
-from stream.publish.messages import (
-    Model,
-    Number,
-    Share,
-    State,
-    model_data,
-    state_of,
-    summary,
-)
+from stream.publish.encode import model_data, state_of, summary
+from stream.publish.schema import Model, Number, Share, State
 from web.errors import Refusal, refuse
 from web.security.access_policy import permitted_file
 from web.security.fetch import Fetcher
@@ -204,7 +197,7 @@ class PredictDesk:
                 "analysis_timeout",
                 "The analysis took too long",
                 f"one video may take {self._settings.timeout_s:g} s",
-                "Cut the video, or raise web.routes.predict.timeout_s",
+                "Cut the video, or raise web.predict.timeout_s",
             ) from None
         except SourceError as error:
             raise _unreadable(error) from None

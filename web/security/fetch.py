@@ -227,7 +227,7 @@ class Fetcher:
             "video_too_large",
             "The video is too large",
             f"files are limited to {self._settings.max_bytes} bytes",
-            "Cut it, or raise web.security.fetch.max_bytes",
+            "Cut it, or raise web.fetch.max_bytes",
         )
 
 
@@ -290,6 +290,6 @@ def _too_slow(limit_s: float) -> Refusal:
         "fetch_timeout",
         "The video came too slowly",
         f"fetching takes at most {limit_s:g} s",
-        "Try a smaller file, or raise web.security.fetch.timeout_s",
+        "Try a smaller file, or raise web.fetch.timeout_s",
         retry=True,
     )

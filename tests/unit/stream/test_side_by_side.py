@@ -183,7 +183,7 @@ def test_faces_are_looked_for_only_in_frames_that_somebody_wants() -> None:
     pipeline = toy_pipeline_of("styleflow-live", "caddm-resnet34")
     stages: list[str] = []
     pipeline.open("a")
-    perceive = pipeline._lanes["a"].perception
+    perceive = pipeline._streams["a"].perception
     assert pipeline.cadence_hz == 25.0
     picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
     for slot in range(25):
@@ -219,16 +219,16 @@ def test_an_ensemble_speaks_when_all_its_members_have(clip: Path) -> None:
         else:
             newest[event.detector] = event.logit
     assert spoken == len(scores_of(events, "fakestormer-c23"))
-    voice = pipeline.opinions[-1]
-    assert voice.card.name == "ensemble"
-    assert voice.card.status is TrainingStatus.UNTRAINED
-    assert voice.calibration.fitted
+    scorer = pipeline.scorers[-1]
+    assert scorer.card.name == "ensemble"
+    assert scorer.card.status is TrainingStatus.UNTRAINED
+    assert scorer.calibration.fitted
 
 
 def test_an_ensemble_of_both_ways_to_look_at_time_says_so() -> None:
     names = ("styleflow-live", "caddm-resnet34")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
-    assert pipeline.opinions[-1].card.mode is TemporalMode.MIXED
+    assert pipeline.scorers[-1].card.mode is TemporalMode.MIXED
 
 
 def test_an_ensemble_needs_its_members() -> None:
@@ -326,7 +326,7 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
 def test_each_voice_says_what_it_can_point_at() -> None:
     names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
-    assert [opinion.points_at for opinion in pipeline.opinions] == [
+    assert [scorer.points_at for scorer in pipeline.scorers] == [
         None,
         None,
         PointsAt.ARTIFACTS,

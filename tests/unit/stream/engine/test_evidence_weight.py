@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from stream.engine.engine import EngineSettings
-from stream.engine.evidence_weight import worth
+from stream.engine.evidence_weight import evidence_weight
 from stream.events import CaptureConditions, Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
@@ -33,7 +33,7 @@ def of(
     limits: EngineSettings = LIMITS,
 ) -> float:
     capture = CaptureConditions(source_fps=fps_share * 12.5, bits_per_pixel=bits_per_pixel)
-    return worth(quality, capture, 12.5, strangeness, limits)
+    return evidence_weight(quality, capture, 12.5, strangeness, limits)
 
 
 def test_a_good_frame_counts_in_full() -> None:
@@ -118,7 +118,7 @@ def last(trace: list[Perceived]) -> Score:
 )
 def test_the_engine_looks_at_every_figure_and_moves_the_interval_only(poor) -> None:
     good, worn = last(talk(range(60))), last(talk(range(60), **poor))
-    assert worn.worth < good.worth == 1.0
+    assert worn.evidence_weight < good.evidence_weight == 1.0
     assert worn.low < good.low < good.high < worn.high
     assert (worn.score, worn.verdict, worn.reasons) == (good.score, good.verdict, good.reasons)
 
@@ -130,7 +130,7 @@ def test_a_rating_beyond_what_calibration_saw_widens_the_interval() -> None:
         [e for e in play(engine(settings=limits), FakeDevice(), trace) if isinstance(e, Score)][-1]
         for limits in (EngineSettings(max_strangeness=2.0), EngineSettings(max_strangeness=1.0))
     )
-    assert strict.worth < tolerant.worth == 1.0
+    assert strict.evidence_weight < tolerant.evidence_weight == 1.0
     assert strict.score == tolerant.score
     assert strict.low < tolerant.low < tolerant.high < strict.high
 

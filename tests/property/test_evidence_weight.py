@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.engine.engine import EngineSettings
-from stream.engine.evidence_weight import LEAST_FAMILIAR, worth
+from stream.engine.evidence_weight import LEAST_FAMILIAR, evidence_weight
 from stream.events import CaptureConditions, Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
@@ -43,7 +43,7 @@ def capture(fps: float, bits: float) -> CaptureConditions:
 @given(ANY, ANY, UNKNOWN, UNKNOWN, ANY, LIMITS)
 def test_it_is_above_0_and_at_most_1(face_px, sharpness, fps, bits, strangeness, limits):
     quality = FaceQuality(face_px, sharpness, math.nan, math.nan)
-    value = worth(quality, capture(fps, bits), 1.0, strangeness, limits)
+    value = evidence_weight(quality, capture(fps, bits), 1.0, strangeness, limits)
     assert LEAST_FAMILIAR * limits.least_worth**4 * (1 - 1e-9) <= value <= 1.0
 
 
@@ -56,18 +56,18 @@ def test_it_is_above_0_and_at_most_1(face_px, sharpness, fps, bits, strangeness,
 def test_nothing_that_gets_better_lowers_it(before, which, more, limits):
     """The last figure is turned round: less strange is better. 0 would mean unknown."""
     after = [figure + more * (index == which) for index, figure in enumerate(before)]
-    assert worth(*figures(*before), limits) <= worth(*figures(*after), limits)
+    assert evidence_weight(*figures(*before), limits) <= evidence_weight(*figures(*after), limits)
 
 
 @given(ANY, ANY, UNKNOWN, UNKNOWN, ANY, LIMITS)
 def test_no_number_is_as_bad_as_can_be(face_px, sharpness, fps, bits, strangeness, limits):
     quality = FaceQuality(face_px, sharpness, 120.0, 0.0)
-    best = worth(quality, capture(fps, bits), 1.0, strangeness, limits)
+    best = evidence_weight(quality, capture(fps, bits), 1.0, strangeness, limits)
     no_px = FaceQuality(math.nan, sharpness, 120.0, 0.0)
-    assert worth(no_px, capture(fps, bits), 1.0, strangeness, limits) <= best
-    assert worth(quality, capture(math.nan, bits), 1.0, strangeness, limits) <= best
-    assert worth(quality, capture(fps, math.nan), 1.0, strangeness, limits) <= best
-    assert worth(quality, capture(fps, bits), 1.0, math.nan, limits) <= best
+    assert evidence_weight(no_px, capture(fps, bits), 1.0, strangeness, limits) <= best
+    assert evidence_weight(quality, capture(math.nan, bits), 1.0, strangeness, limits) <= best
+    assert evidence_weight(quality, capture(fps, math.nan), 1.0, strangeness, limits) <= best
+    assert evidence_weight(quality, capture(fps, bits), 1.0, math.nan, limits) <= best
 
 
 @given(traces(), st.floats(1e-4, 0.5))
@@ -85,7 +85,9 @@ def test_a_poor_stream_widens_intervals_and_moves_nothing_else(
             assert isinstance(after, Score)
             assert after.low <= before.low
             assert after.high >= before.high
-            after = replace(after, low=before.low, high=before.high, worth=before.worth)
+            after = replace(
+                after, low=before.low, high=before.high, evidence_weight=before.evidence_weight
+            )
         assert after == before
 
 
