@@ -28,6 +28,7 @@ from types import TracebackType
 
 import structlog
 
+from stream.analyzer.settings import AnalyzerSettings as AnalyzerSettings
 from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
 from stream.clock import Clock
 from stream.engine.engine import EngineSettings
@@ -51,9 +52,10 @@ from stream.events import (
     TrackEnded,
 )
 from stream.explain.pictures import Pictures, Still
+from stream.ingest.check import check
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import check, is_demo
+from stream.ingest.open import is_demo
 from stream.ingest.packets import PacketLog
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring.metrics import CounterCopy, Metrics
@@ -75,30 +77,6 @@ log = structlog.get_logger(__name__)
 
 Order = Callable[[], tuple[Event, ...]]
 """Something that only the device thread may do; its events are published."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyzerSettings:
-    """How much one analyzer takes on.
-
-    Attributes:
-        max_streams: streams at a time; a further one is refused.
-        tick_s: how often stalls are looked for and counters copied.
-        report_s: how often each stream reports how it is doing.
-        stop_s: how long a stopping ingest thread is waited for before it is abandoned.
-        replace_s: how long a stream may be stalled before its ingest is replaced; the old one may
-            hang in the network, where nothing can interrupt it.
-        stuck_s: silence of the device thread after which the process is not live.
-        events: events that may wait for the event loop; the oldest gives way and is counted.
-    """
-
-    max_streams: int = 16
-    tick_s: float = 0.25
-    report_s: float = 1.0
-    stop_s: float = 5.0
-    replace_s: float = 10.0
-    stuck_s: float = 15.0
-    events: int = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
