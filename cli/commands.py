@@ -43,9 +43,10 @@ def readable(command: Callable[P, R]) -> Callable[P, R]:
         except typer.Exit:
             raise
         except Exception as error:
-            from cli.errors import is_readable, report
+            from cli.errors import report
+            from styleflow.errors import StyleFlowError
 
-            if not is_readable(error):
+            if not isinstance(error, StyleFlowError | OSError):
                 raise
             raise typer.Exit(report(error, Console(stderr=True))) from None
 

@@ -100,7 +100,7 @@ def pipeline(
 def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> FileAnalyzer:
     """Return what answers `/predict`: a pipeline per detector, made at its first request.
 
-    With an ensemble configured there is one more voice, for which all detectors run.
+    With an ensemble configured there is one more scorer, for which all detectors run.
     """
     names = [wanted.name for wanted in chosen(settings)]
 
@@ -109,8 +109,8 @@ def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> F
             return pipeline(settings, clock, untrained=untrained)
         return pipeline(alone(settings, name), clock, untrained=untrained)
 
-    voices = [*names, ensemble.NAME] if settings.ensemble else names
-    return FileAnalyzer(of, voices, settings.engine)
+    scorers = [*names, ensemble.NAME] if settings.ensemble else names
+    return FileAnalyzer(of, scorers, settings.engine)
 
 
 def alone(settings: Settings, name: str) -> Settings:

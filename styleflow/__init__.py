@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from styleflow.api import analyze, load_detector
     from styleflow.cards import ModelCard
     from styleflow.detectors.protocol import Detector
-    from styleflow.errors import StyleflowError
+    from styleflow.errors import StyleFlowError
 
     __version__: str
 
@@ -31,7 +31,7 @@ __all__ = [
     "FaceTimeline",
     "ModelCard",
     "Moment",
-    "StyleflowError",
+    "StyleFlowError",
     "__version__",
     "analyze",
     "load_detector",
@@ -45,7 +45,7 @@ _HOMES = {
     "load_detector": "styleflow.api",
     "ModelCard": "styleflow.cards",
     "Detector": "styleflow.detectors.protocol",
-    "StyleflowError": "styleflow.errors",
+    "StyleFlowError": "styleflow.errors",
 }
 
 

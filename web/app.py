@@ -14,12 +14,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
 from stream.offline.analysis import Predictor
+from stream.problems import Problem
 from stream.publish.asyncapi import document
 from stream.publish.hub import Hub
-from stream.publish.messages import SUBPROTOCOL
+from stream.publish.schema import SUBPROTOCOL
 from stream.webrtc.calls import CallControl, IceServer
 from web import problem_responses as answers
-from web.errors import refuse
+from web.errors import NotLive, UnknownSubprotocol
 from web.routes import history, pages, pictures, streams, thresholds
 from web.routes import whip as signalling
 from web.routes.predict import DetectorQuery, PredictDesk, Prediction, PredictRequest
@@ -105,7 +106,7 @@ def _health(control: StreamControl) -> APIRouter:
     async def healthcheck() -> dict[str, bool]:
         """Say whether the process is healthy; 503 when it should be restarted."""
         if not control.health().live:
-            raise refuse(503, "not_live", "The analyzer is not healthy", "see /livez", retry=True)
+            raise NotLive("see /livez")
         return {"healthy": True}
 
     @router.get("/livez")
@@ -168,14 +169,8 @@ def _scores(hub: Hub, access: Access, settings: WebSettings, clock: Clock) -> AP
         """Hold one subscriber's conversation."""
         offered = socket.scope.get("subprotocols", ())
         if offered and SUBPROTOCOL not in offered:
-            problem = refuse(
-                400,
-                "subprotocol",
-                "This server speaks another protocol",
-                "none of the offered subprotocols is known",
-                f"Offer {SUBPROTOCOL}",
-            ).problem
-            await socket.send_denial_response(answers.answer(problem))
+            refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
+            await socket.send_denial_response(answers.answer(Problem.of(refusal)))
             return
         await Session(socket, hub, access, settings.sockets, clock).run()
 

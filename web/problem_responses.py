@@ -1,4 +1,4 @@
-"""Turns problems into RFC 9457 answers. The words come from `stream.problems`."""
+"""Problem responses after RFC 9457; the words come from `stream.problems`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from stream.errors import StreamError
-from stream.problems import Problem, describe
-from styleflow.errors import StyleflowError
+from stream.problems import Problem
+from styleflow.errors import StyleFlowError
 from web.errors import Refusal
 
 log = structlog.get_logger(__name__)
@@ -68,9 +67,7 @@ def answer(
 
 def install(app: FastAPI) -> None:
     """Have every error of an app answered as a problem."""
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(StreamError, _described)
-    app.add_exception_handler(StyleflowError, _described)
+    app.add_exception_handler(StyleFlowError, _told)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
@@ -104,13 +101,8 @@ _WORDS = {
 }
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return answer(error.problem, error.headers)
-
-
-async def _described(request: Request, error: Exception) -> Response:
-    return answer(describe(error))
+async def _told(request: Request, error: Exception) -> Response:
+    return answer(Problem.of(error), error.headers if isinstance(error, Refusal) else None)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -129,15 +121,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    problem = Problem(
-        "http", str(error.detail), f"{request.method} {request.url.path}", "See /docs"
-    )
-    return answer(
-        Problem(problem.code, problem.title, problem.detail, problem.hint, error.status_code),
-        dict(error.headers or {}),
-    )
+    asked = f"{request.method} {request.url.path}"
+    problem = Problem("http", str(error.detail), asked, "See /docs", error.status_code)
+    return answer(problem, dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.exception("request failed", path=request.url.path, exc_info=error)
-    return answer(describe(error))
+    return answer(Problem.of(error))

@@ -8,7 +8,15 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from stream.engine.settings import EngineSettings
-from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Rung, Score
+from stream.events import (
+    AbstainReason,
+    ConnectionState,
+    DegradationLevel,
+    LinkQuality,
+    ReasonCode,
+    Score,
+)
+from stream.explain.pictures import Still
 from stream.ingest.source import SourceSettings
 from styleflow.cards import ModelCard
 from styleflow.overlay import PointsAt
@@ -66,7 +74,7 @@ class StreamStatus:
     scores: tuple[Score, ...]
     link: LinkQuality | None = None
     priority: Priority = Priority.NORMAL
-    overload: Rung = Rung.NONE
+    overload: DegradationLevel = DegradationLevel.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from stream.events import Score, StreamReport
-from stream.publish.messages import State, state_of
+from stream.publish.encode import state_of
+from stream.publish.schema import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from stream.clock import Clock
-from stream.errors import StreamError, StreamUnknown
+from stream.errors import HubFull, StreamUnknown
 from stream.events import (
     EpochStarted,
     Event,
@@ -31,17 +31,10 @@ from stream.events import (
     TrackEnded,
     VerdictChanged,
 )
-from stream.publish.history import History, HistorySettings
-from stream.publish.messages import (
-    DEFAULT_HZ,
-    STATE_RANK,
-    CloseCode,
+from stream.publish.client_messages import DEFAULT_HZ, ResumePoint, StreamType
+from stream.publish.encode import (
     Context,
-    LaggedData,
-    ResumePoint,
-    State,
     StreamInfo,
-    StreamType,
     View,
     encode,
     encode_added,
@@ -50,7 +43,9 @@ from stream.publish.messages import (
     encode_snapshot,
     state_of,
 )
-from stream.publish.send_queues import EventLog, Message, Reading, StateLane
+from stream.publish.history import History, HistorySettings
+from stream.publish.schema import STATE_RANK, CloseCode, LaggedData, State
+from stream.publish.send_queues import EventLog, Message, Reading, StateQueue
 
 __all__ = ["Cut", "Filter", "Hub", "HubFull", "HubSettings", "StreamInfo", "Subscription"]
 
@@ -72,16 +67,6 @@ class HubSettings:
     max_tracks: int = 64
     closed_logs: int = 64
     history: HistorySettings = field(default_factory=HistorySettings)
-
-
-@dataclass(eq=False)
-class HubFull(StreamError):
-    """As many clients as the hub takes are connected."""
-
-    limit: int
-
-    def __str__(self) -> str:
-        return f"all {self.limit} places for subscribers are taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +156,7 @@ class Subscription:
         self._wake = wake
         self._closed_logs = closed_logs
         self._rank = STATE_RANK[wanted.min_state]
-        self._states = StateLane(1.0 / wanted.max_hz)
+        self._states = StateQueue(1.0 / wanted.max_hz)
         self._snapshots: dict[str, Message] = {}
         self._readings: dict[str, Reading] = {}
         self._closed: list[tuple[str, Reading]] = []
@@ -254,7 +239,7 @@ class Subscription:
         self._snapshots.clear()
         self._closed.clear()
         self._behind.clear()
-        self._states = StateLane(1.0)
+        self._states = StateQueue(1.0)
         self._wake()
 
     # --- writing: called by the hub ---------------------------------------------------------

@@ -22,7 +22,7 @@ from stream.clock import SystemClock
 from stream.events import ConnectionState, StreamChanged
 from stream.publish.asyncapi import schemas
 from stream.publish.hub import HubSettings
-from stream.publish.messages import SUBPROTOCOL, CloseCode
+from stream.publish.schema import SUBPROTOCOL, CloseCode
 from tests.support.web import WebRig, resolver, served
 from tests.support.wire import INFO, UNTRAINED_DEMO, score, track_started, verdict_changed
 from web.security.auth import Role, Token, TokenDigest

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from stream.clock import Clock
 from stream.publish.history import Point, Pulse
 from stream.publish.hub import Hub
-from stream.publish.messages import EventMessage, Number, Share, State
+from stream.publish.schema import EventMessage, Number, Share, State
 from web.problem_responses import responses
 from web.routes.streams import StreamId
 from web.security.access import Guardian

@@ -22,7 +22,8 @@ from stream.clock import Clock
 from stream.events import AbstainReason
 from stream.explain.pictures import Overlay, PointedFace, ShownFace, Still
 from stream.problems import POINTS_AT_WORDS
-from stream.publish.messages import FaceBox, Share, State, state_of
+from stream.publish.encode import state_of
+from stream.publish.schema import FaceBox, Share, State
 from styleflow.overlay import PointsAt
 from web.problem_responses import responses
 from web.routes.streams import StreamId

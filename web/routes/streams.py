@@ -15,18 +15,9 @@ from stream.clock import Clock
 from stream.events import AbstainReason, ConnectionState, ReasonCode
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.problems import STATE_WORDS
+from stream.publish.encode import StreamInfo, link_data, model_data, score_data
 from stream.publish.hub import Hub
-from stream.publish.messages import (
-    LinkData,
-    Model,
-    Number,
-    ScoreData,
-    Share,
-    StreamInfo,
-    link_data,
-    model_data,
-    score_data,
-)
+from stream.publish.schema import LinkData, Model, Number, ScoreData, Share
 from web.problem_responses import responses
 from web.security.access import Guardian
 from web.security.access_policy import check_camera, permitted_file

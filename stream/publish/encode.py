@@ -1,0 +1,410 @@
+"""Encoding: events and the state of streams become messages of the wire format, and text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from stream.events import (
+    AbstainReason,
+    CapacityReached,
+    ConnectionState,
+    EpochStarted,
+    Event,
+    LinkQuality,
+    Score,
+    StreamChanged,
+    StreamReport,
+    TrackEnded,
+    TrackStarted,
+    Verdict,
+    VerdictChanged,
+)
+from stream.problems import DEGRADATION_WORDS, REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
+from stream.publish.schema import (
+    CalibrationData,
+    CapacityReachedData,
+    EpochStartedData,
+    ErrorData,
+    ErrorMessage,
+    EventData,
+    EventMessage,
+    FaceBox,
+    LaggedData,
+    LaggedMessage,
+    LinkData,
+    Model,
+    Quality,
+    ScoreData,
+    ScoreMessage,
+    SnapshotData,
+    SnapshotMessage,
+    State,
+    StatusData,
+    StatusMessage,
+    StreamAddedData,
+    StreamChangedData,
+    StreamRemovedData,
+    SubscribedData,
+    SubscribedMessage,
+    TrackEndedData,
+    TrackStartedData,
+    UnsubscribedData,
+    UnsubscribedMessage,
+    VerdictChangedData,
+    Window,
+    share_or_none,
+)
+from styleflow.detectors.protocol import ModelCard, TrainingStatus
+from styleflow.faces.face import Box, FaceQuality
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringModel:
+    """One of the models that score a stream.
+
+    Attributes:
+        model: what is known of it.
+        calibrated: whether its calibration was fitted to validation data.
+    """
+
+    model: ModelCard
+    calibrated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What every message about a stream says besides the event itself.
+
+    Attributes:
+        name: what people call the stream.
+        model: the model behind its scores, or the first of several.
+        calibrated: whether that model's calibration was fitted to validation data.
+        demo: whether it is a demo source.
+        others: further models that score it side by side.
+    """
+
+    name: str
+    model: ModelCard
+    calibrated: bool
+    demo: bool
+    others: tuple[ScoringModel, ...] = ()
+
+    @property
+    def scoring_models(self) -> tuple[ScoringModel, ...]:
+        """Every model that scores the stream, the first one first."""
+        return (ScoringModel(self.model, self.calibrated), *self.others)
+
+    def scoring_model(self, detector: str) -> ScoringModel:
+        """Return the model of a name; the first one when there is none of that name."""
+        return next(
+            (v for v in self.scoring_models if v.model.name == detector), self.scoring_models[0]
+        )
+
+    @property
+    def notice(self) -> str:
+        """What must stand beside the first model's scores; empty when nothing must."""
+        return self.notice_of(self.scoring_models[0])
+
+    def notice_of(self, scoring_model: ScoringModel) -> str:
+        """Return what must stand beside every score of a model; empty when nothing must."""
+        said = notice(scoring_model.model, demo=self.demo)
+        doubted = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED)
+        if scoring_model.calibrated or scoring_model.model.status in doubted:
+            return said
+        uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
+        return f"{said}; {uncalibrated}" if said else uncalibrated
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that encoding needs besides the event.
+
+    Attributes:
+        info: what is known of the stream.
+        seq: the message's number within its stream.
+        now: monotonic seconds at which it is sent.
+        utc: wall clock at which it is sent.
+        change: the newest connection event of the stream, for its status.
+    """
+
+    info: StreamInfo
+    seq: int
+    now: float
+    utc: datetime
+    change: StreamChanged | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a snapshot is made of: the newest values of one stream."""
+
+    report: StreamReport
+    scores: tuple[Score, ...] = field(default=())
+
+
+def encode(event: Event, context: Context) -> str:
+    """Return the message that tells subscribers about an event.
+
+    Scores become `score`, reports `status`, everything else `event`.
+    """
+    return message(event, context).model_dump_json()
+
+
+def message(event: Event, context: Context) -> ScoreMessage | StatusMessage | EventMessage:
+    """Return the message about an event, before it becomes text."""
+    stream, epoch, seq, utc = event.stream, event.epoch, context.seq, context.utc
+    if isinstance(event, Score):
+        return ScoreMessage(
+            stream=stream,
+            epoch=epoch,
+            seq=seq,
+            ts_emit=utc,
+            ts_capture=_captured(event.arrived, context),
+            data=score_data(event, context.info, context.now),
+        )
+    if isinstance(event, StreamReport):
+        data = status_data(event, context)
+        return StatusMessage(stream=stream, epoch=epoch, seq=seq, ts_emit=utc, data=data)
+    return EventMessage(
+        stream=stream, epoch=epoch, seq=seq, ts_emit=utc, data=_event_data(event, context)
+    )
+
+
+def encode_snapshot(stream: str, view: View, context: Context) -> str:
+    """Return the message that says where a stream stands."""
+    info = context.info
+    data = SnapshotData(
+        name=info.name,
+        model=model_data(info.model),
+        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
+        calibration=CalibrationData(fitted=info.calibrated),
+        demo=info.demo,
+        notice=info.notice,
+        status=status_data(view.report, context),
+        scores=tuple(score_data(score, info, context.now) for score in view.scores),
+    )
+    return SnapshotMessage(
+        stream=stream,
+        epoch=view.report.epoch,
+        seq=context.seq,
+        ts_emit=context.utc,
+        data=data,
+    ).model_dump_json()
+
+
+def encode_added(stream: str, epoch: int, context: Context) -> str:
+    """Return the message that says that a stream can be subscribed to."""
+    info = context.info
+    data = StreamAddedData(
+        id=event_id(stream, context.seq),
+        name=info.name,
+        model=model_data(info.model),
+        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
+        demo=info.demo,
+        notice=info.notice,
+    )
+    return EventMessage(
+        stream=stream, epoch=epoch, seq=context.seq, ts_emit=context.utc, data=data
+    ).model_dump_json()
+
+
+def encode_removed(stream: str, epoch: int, context: Context) -> str:
+    """Return the message that says that a stream is gone."""
+    data = StreamRemovedData(id=event_id(stream, context.seq))
+    return EventMessage(
+        stream=stream, epoch=epoch, seq=context.seq, ts_emit=context.utc, data=data
+    ).model_dump_json()
+
+
+def encode_lagged(stream: str, epoch: int, data: LaggedData, utc: datetime) -> str:
+    """Return the message that tells a client which events it missed."""
+    return LaggedMessage(stream=stream, epoch=epoch, ts_emit=utc, data=data).model_dump_json()
+
+
+def encode_subscribed(data: SubscribedData, utc: datetime) -> str:
+    """Return the answer to `subscribe`."""
+    return SubscribedMessage(ts_emit=utc, data=data).model_dump_json()
+
+
+def encode_unsubscribed(subscription: str, utc: datetime) -> str:
+    """Return the answer to `unsubscribe`."""
+    data = UnsubscribedData(id=subscription)
+    return UnsubscribedMessage(ts_emit=utc, data=data).model_dump_json()
+
+
+def encode_error(data: ErrorData, utc: datetime, stream: str | None = None) -> str:
+    """Return the message that says what was not possible."""
+    return ErrorMessage(stream=stream, ts_emit=utc, data=data).model_dump_json()
+
+
+def event_id(stream: str, seq: int) -> str:
+    """Return the durable name of an event."""
+    return f"{stream}/{seq}"
+
+
+def state_of(score: Score) -> State:
+    """Return the one word that a score's verdict and reasons amount to."""
+    if share_or_none(score.score) is None:
+        return "abstain"
+    if score.verdict is Verdict.SUSPECT:
+        return "suspect"
+    if score.verdict is Verdict.CLEAR:
+        return "ok"
+    if not score.reasons or AbstainReason.WARMING in score.reasons:
+        return "warming"
+    return "abstain"
+
+
+def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
+    """Return what the wire says about a score."""
+    state = state_of(score)
+    scoring_model = info.scoring_model(score.detector)
+    return ScoreData(
+        track=score.track,
+        detector=score.detector,
+        window=Window(
+            pts_start=score.start, pts_end=score.end, frames=score.frames, missing=score.missing
+        ),
+        p=score.score,
+        lo=score.low,
+        hi=score.high,
+        raw=score.logit,
+        probability=score.probability,
+        state=state,
+        reasons=score.reasons,
+        summary=summary(state, score.reasons),
+        quality=_quality(score.quality),
+        box=_box(score.box),
+        model=model_data(scoring_model.model),
+        calibration=CalibrationData(fitted=scoring_model.calibrated),
+        latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
+        demo=info.demo,
+        notice=info.notice_of(scoring_model),
+    )
+
+
+_STATE_WORDS: dict[State, str] = {
+    "warming": "no verdict yet",
+    "abstain": "no verdict",
+    "ok": "no sign of synthesis",
+    "suspect": "looks synthesised",
+}
+
+
+def summary(state: State, reasons: Sequence[AbstainReason]) -> str:
+    """Return a state and its reasons in plain words."""
+    why = ", ".join(REASON_WORDS[reason] for reason in reasons)
+    return f"{_STATE_WORDS[state]}: {why}" if why else _STATE_WORDS[state]
+
+
+def status_data(report: StreamReport, context: Context) -> StatusData:
+    """Return what the wire says about how a stream is doing."""
+    change = context.change
+    state = change.state if change else ConnectionState.CONNECTING
+    words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
+    if report.overload:
+        words.append(DEGRADATION_WORDS[report.overload])
+    return StatusData(
+        name=context.info.name,
+        state=state,
+        code=change.code if change else None,
+        detail=change.detail if change else "",
+        retry_in_s=change.retry_in_s if change else None,
+        fps=report.fps,
+        loss=report.loss,
+        tracks=report.tracks,
+        reasons=report.reasons,
+        age_s=report.age_s,
+        link=link_data(report.link),
+        overload=report.overload.word,
+        summary=", ".join(words),
+        hint=SOURCE_HINTS[change.code] if change and change.code else "",
+        demo=context.info.demo,
+        notice=context.info.notice,
+    )
+
+
+def link_data(link: LinkQuality | None) -> LinkData | None:
+    """Return what the wire says about how packets arrive."""
+    if link is None:
+        return None
+    return LinkData(
+        loss=link.loss,
+        jitter_ms=link.jitter_s * 1000,
+        rtt_ms=None if link.rtt_s is None else link.rtt_s * 1000,
+        kbps=link.kbps,
+    )
+
+
+def model_data(card: ModelCard) -> Model:
+    """Return what the wire says about a model."""
+    return Model(
+        name=card.name,
+        version=card.version,
+        mode=card.mode,
+        status=card.status,
+        sha256=card.sha256,
+    )
+
+
+def _event_data(event: Event, context: Context) -> EventData:
+    name = event_id(event.stream, context.seq)
+    match event:
+        case StreamChanged():
+            return StreamChangedData(
+                id=name,
+                state=event.state,
+                code=event.code,
+                detail=event.detail,
+                retry_in_s=event.retry_in_s,
+                summary=STATE_WORDS[event.state],
+            )
+        case EpochStarted():
+            return EpochStartedData(id=name, cause=event.cause)
+        case TrackStarted():
+            return TrackStartedData(id=name, track=event.track, at=event.at)
+        case TrackEnded():
+            return TrackEndedData(id=name, track=event.track, at=event.at, reason=event.reason)
+        case CapacityReached():
+            return CapacityReachedData(
+                id=name, track=event.track, detector=event.detector, slots=event.slots
+            )
+        case VerdictChanged():
+            scoring_model = context.info.scoring_model(event.detector)
+            return VerdictChangedData(
+                id=name,
+                track=event.track,
+                detector=event.detector,
+                at=event.at,
+                previous=event.previous,
+                verdict=event.verdict,
+                score=event.score,
+                model=model_data(scoring_model.model),
+                demo=context.info.demo,
+                notice=context.info.notice_of(scoring_model),
+            )
+        case Score() | StreamReport():
+            raise TypeError(f"{type(event).__name__} is state, not an event")
+
+
+def _quality(quality: FaceQuality) -> Quality:
+    return Quality(
+        face_px=quality.face_px,
+        sharpness=quality.sharpness,
+        brightness=quality.brightness,
+        yaw_deg=quality.yaw_deg,
+    )
+
+
+def _box(box: Box) -> FaceBox:
+    return FaceBox(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1)
+
+
+def _captured(arrived: float, context: Context) -> datetime | None:
+    age = context.now - arrived
+    if not math.isfinite(age) or abs(age) > 1e6:
+        return None
+    return (context.utc - timedelta(seconds=age)).astimezone(UTC)
