@@ -43,7 +43,7 @@ class _Section(BaseModel):
 
 
 class SourceConfig(_Section):
-    """How a stream is obtained.
+    """Source of a stream.
 
     Attributes:
         url: rtsp://, rtsps://, whip:// (waits for a WebRTC peer at /whip/ID), demo://authentic,
@@ -98,7 +98,7 @@ class StreamConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """Which weights score, and on what.
+    """Weights of the default detector, and the hardware that runs them.
 
     Attributes:
         checkpoint: file of weights; empty means the built-in model, which says how far its scores
@@ -124,7 +124,7 @@ class ModelConfig(_Section):
 
 
 class CalibrationConfig(_Section):
-    """From a detector's logit to a probability, fitted on labelled video elsewhere.
+    """Calibration of a detector, from logit to probability, fitted on labelled video elsewhere.
 
     Attributes:
         scale: multiplies the logit.
@@ -183,7 +183,7 @@ class DetectorConfig(_Section):
 
 
 class LogConfig(_Section):
-    """What is logged and how it looks.
+    """Level and format of the log.
 
     Attributes:
         level: debug, info, warning or error.

@@ -29,7 +29,7 @@ _SHOWN = 5  # so many names of a kind are spelled out
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Where a file of weights comes from, for people.
+    """Origin of a file of weights, for people.
 
     Attributes:
         file: its published name, or how that name ends; capitals where none is published.
@@ -58,7 +58,7 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """How a file's tensors compare with those of a network.
+    """Comparison of a file's tensors with those of a network.
 
     Attributes:
         fitting: how many fit.
@@ -76,7 +76,7 @@ class ImportReport:
 
     @property
     def fits(self) -> bool:
-        """Whether a checkpoint can be made."""
+        """True when a checkpoint can be made."""
         return not (self.missing or self.extra or self.misfits)
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How a file's content compares with what a detector's authors publish.
+    """Comparison of a file's content with what a detector's authors publish.
 
     Attributes:
         what: the detector, or the part of one.
@@ -160,7 +160,7 @@ Owners = Callable[[Any], list[str]]
 
 
 class PublishedFiles(Protocol):
-    """What a detector's authors publish, and how it becomes a checkpoint."""
+    """Files that a detector's authors publish, and their conversion to a checkpoint."""
 
     @property
     def publications(self) -> tuple[Publication, ...]:
