@@ -59,7 +59,7 @@ from stream.monitoring.telemetry import Telemetry
 from stream.offline.analysis import DetectorUnknown
 from stream.pipeline import Pipeline, Processed
 from stream.problems import RUNG_WORDS
-from stream.publish.encode import StreamInfo, Voice
+from stream.publish.encode import ScoringModel, StreamInfo
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats
 from stream.scheduling.degradation import Ladder, OverloadSettings, Work
@@ -166,7 +166,7 @@ class Analyzer:
         self.metrics = metrics
         self.settings = settings or AnalyzerSettings()
         self._pipeline = pipeline
-        self._voices = tuple(Voice(o.card, o.calibration.fitted) for o in pipeline.opinions)
+        self._voices = tuple(ScoringModel(o.card, o.calibration.fitted) for o in pipeline.opinions)
         self._pointers = {o.card.name: o.points_at for o in pipeline.opinions}
         self._cadence_hz = pipeline.cadence_hz
         self._engine = pipeline.settings

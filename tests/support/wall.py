@@ -37,7 +37,7 @@ from stream.events import (
 )
 from stream.explain.overlay import Explanation
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.publish.encode import Voice
+from stream.publish.encode import ScoringModel
 from styleflow.detectors.protocol import ModelCard
 from styleflow.faces.face import Box, Face, FaceQuality, Image
 from styleflow.overlay import Patch
@@ -93,7 +93,7 @@ class PlayedWall:
         self.streams[stream.id] = stream
         url = SourceUrl.parse(stream.url)
         self.rig.control.cards[stream.id] = stream.model
-        self.rig.control.others[stream.id] = tuple(Voice(o, True) for o in stream.others)
+        self.rig.control.others[stream.id] = tuple(ScoringModel(o, True) for o in stream.others)
         await self.rig.control.add(StreamSpec(stream.id, SourceSettings(url), stream.name))
         self._tell(
             StreamChanged(stream.id, 1, ConnectionState.CONNECTING),

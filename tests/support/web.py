@@ -28,7 +28,7 @@ from stream.errors import (
 from stream.events import ConnectionState, TrackEnd, Verdict
 from stream.explain.pictures import Pictures, Still
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
-from stream.publish.encode import Voice
+from stream.publish.encode import ScoringModel
 from stream.publish.hub import Hub, HubSettings, StreamInfo
 from stream.webrtc.calls import CallAnswer, IceServer
 from styleflow.cards import ModelCard, TrainingStatus
@@ -36,7 +36,7 @@ from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.settings import WebSettings
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
 
 
 class PlayedAnalyzer:
@@ -45,7 +45,7 @@ class PlayedAnalyzer:
     def __init__(self, hub: Hub) -> None:
         self.specs: dict[str, StreamSpec] = {}
         self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
-        self.others: dict[str, tuple[Voice, ...]] = {}  # further detectors of a stream
+        self.others: dict[str, tuple[ScoringModel, ...]] = {}  # further detectors of a stream
         self.calls: dict[str, str] = {}
         self.offers: list[str] = []
         self.fragments: list[str] = []
@@ -144,7 +144,7 @@ class PlayedAnalyzer:
         """Return what the test has set, and that the stream's other models cannot point."""
         self.spec(stream)
         first = self.cards.get(stream, UNTRAINED)
-        models = (first, *(voice.model for voice in self.others.get(stream, ())))
+        models = (first, *(other.model for other in self.others.get(stream, ())))
         return {model.name: self.pointing.get(model.name) for model in models}
 
     async def call(self, stream: str, offer: str) -> CallAnswer:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream.events import ConnectionState, EpochCause, EpochStarted, StreamChanged
 from stream.publish.client_messages import ResumePoint
-from stream.publish.encode import Voice
+from stream.publish.encode import ScoringModel
 from stream.publish.hub import Filter, HubFull, HubSettings
 from stream.publish.schema import CloseCode
 from styleflow.cards import TrainingStatus
@@ -328,7 +328,7 @@ def test_the_last_scores_of_all_detectors_go_out_before_a_face_ends() -> None:
 def test_a_score_carries_the_card_of_its_own_model() -> None:
     rig = HubRig()
     other = replace(CARD, name="caddm-resnet34", status=TrainingStatus.UNCALIBRATED)
-    rig.hub.announce("lobby", replace(INFO, others=(Voice(other, False),)))
+    rig.hub.announce("lobby", replace(INFO, others=(ScoringModel(other, False),)))
     subscription = rig.hub.subscribe(Filter(types=frozenset({"score"})), nothing)
     rig.read(subscription)
     rig.publish(score(), score(detector="caddm-resnet34"))
