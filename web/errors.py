@@ -1,4 +1,4 @@
-"""What the web refuses, with the words for whoever asked."""
+"""Refusals: requests that are not granted, with a problem for the caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Refusal(Exception):
     """A request that is not granted.
 
     Attributes:
-        problem: why, and what to do.
+        problem: why, and what to do about it.
         headers: response headers that belong to the refusal.
     """
 

@@ -1,4 +1,4 @@
-"""Turns problems into RFC 9457 answers. The words come from `stream.problems`."""
+"""Problem responses after RFC 9457. The words come from `stream.problems`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a request."""
+    """One part of a request that is wrong."""
 
     where: str
     what: str
 
 
 class ProblemBody(BaseModel):
-    """Why a request was not granted, after RFC 9457."""
+    """Body of a problem response: why a request was not granted."""
 
     type: str
     title: str
@@ -41,7 +41,7 @@ class ProblemBody(BaseModel):
     faults: tuple[Fault, ...] = ()
 
 
-def answer(
+def problem_response(
     problem: Problem, headers: dict[str, str] | None = None, faults: tuple[Fault, ...] = ()
 ) -> Response:
     """Return a problem as `application/problem+json`."""
@@ -66,8 +66,8 @@ def answer(
     )
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of an app answered as a problem."""
+def install_handlers(app: FastAPI) -> None:
+    """Have an app answer every error with a problem response."""
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(StreamError, _described)
     app.add_exception_handler(StyleflowError, _described)
@@ -76,16 +76,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI says about the problems of an operation."""
+def documented_problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route for OpenAPI: its problems, by HTTP status."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
     return {
-        code: {"model": ProblemBody, "description": _WORDS[code], "content": content}
+        code: {"model": ProblemBody, "description": _DESCRIPTIONS[code], "content": content}
         for code in codes
     }
 
 
-_WORDS = {
+_DESCRIPTIONS = {
     400: "The request cannot be understood",
     401: "A token is needed",
     403: "Not allowed",
@@ -106,11 +106,11 @@ _WORDS = {
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return answer(error.problem, error.headers)
+    return problem_response(error.problem, error.headers)
 
 
 async def _described(request: Request, error: Exception) -> Response:
-    return answer(describe(error))
+    return problem_response(describe(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -124,7 +124,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     problem = Problem(
         "invalid_request", "The request is not valid", detail, "See /docs", status=422
     )
-    return answer(problem, faults=faults)
+    return problem_response(problem, faults=faults)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -132,7 +132,7 @@ async def _http(request: Request, error: Exception) -> Response:
     problem = Problem(
         "http", str(error.detail), f"{request.method} {request.url.path}", "See /docs"
     )
-    return answer(
+    return problem_response(
         Problem(problem.code, problem.title, problem.detail, problem.hint, error.status_code),
         dict(error.headers or {}),
     )
@@ -140,4 +140,4 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.exception("request failed", path=request.url.path, exc_info=error)
-    return answer(describe(error))
+    return problem_response(describe(error))

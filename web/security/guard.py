@@ -1,7 +1,7 @@
-"""What every request passes before anything else looks at it.
+"""Request guard: checks that every request passes before it reaches a route.
 
 The Host header is checked on loopback against DNS rebinding; the Origin header of WebSockets and
-of requests that change something against other web pages; bodies are bounded; and every answer
+of requests that change something against other web pages; bodies are bounded; and every response
 tells the browser to load nothing from elsewhere.
 """
 
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.problems import Problem
-from web.problem_responses import answer
+from web.problem_responses import problem_response
 from web.security.auth import is_loopback
 
 MAX_BODY = 64 * 1024
@@ -46,10 +46,10 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Guard:
-    """ASGI middleware.
+    """ASGI middleware that checks requests and adds security headers to responses.
 
     Args:
-        app: what is guarded.
+        app: the guarded application.
         host: address that the server listens on.
         allowed_hosts: further names it may be asked for under.
         allowed_origins: further pages that may use it.
@@ -69,7 +69,7 @@ class Guard:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with a problem."""
+        """Pass a request on, or answer it with a problem response."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -152,7 +152,7 @@ def _too_large() -> Problem:
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        await answer(problem)(scope, receive, _with_headers(send, scope["path"]))
+        await problem_response(problem)(scope, receive, _with_headers(send, scope["path"]))
         return
     await send({"type": "websocket.close", "code": 1008, "reason": problem.title})
 
