@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -30,6 +30,8 @@ class Fault(BaseModel):
 
 class ProblemBody(BaseModel):
     """Body of a problem response: why a request was not granted."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     type: str
     title: str

@@ -349,28 +349,36 @@ class _Envelope(_Model):
     ts_emit: datetime
 
 
-class ScoreMessage(_Envelope):
+class _StreamEnvelope(_Envelope):
+    """Envelope of every message about one stream, which is always named, numbered and dated."""
+
+    stream: str
+    epoch: int = Field(description="counts stretches of continuous media time")
+    seq: int = Field(description="rises with every message of a stream, by one or more")
+
+
+class ScoreMessage(_StreamEnvelope):
     """A newer score of one face."""
 
     type: Literal["score"] = "score"
     data: ScoreData
 
 
-class EventMessage(_Envelope):
+class EventMessage(_StreamEnvelope):
     """Something happened; kept in the log for resuming."""
 
     type: Literal["event"] = "event"
     data: EventData
 
 
-class StatusMessage(_Envelope):
+class StatusMessage(_StreamEnvelope):
     """State of one stream, about once a second."""
 
     type: Literal["status"] = "status"
     data: StatusData
 
 
-class SnapshotMessage(_Envelope):
+class SnapshotMessage(_StreamEnvelope):
     """State and newest scores of one stream, when a subscription begins."""
 
     type: Literal["snapshot"] = "snapshot"
@@ -395,6 +403,8 @@ class LaggedMessage(_Envelope):
     """This client missed events."""
 
     type: Literal["lagged"] = "lagged"
+    stream: str
+    epoch: int
     data: LaggedData
 
 

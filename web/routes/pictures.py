@@ -23,7 +23,7 @@ from stream.events import AbstainReason
 from stream.explain.pictures import Overlay, PointedFace, ShownFace, Still
 from stream.problems import POINTS_AT_WORDS
 from stream.publish.encode import state_of
-from stream.publish.schema import FaceBox, Share, State
+from stream.publish.schema import Share, State
 from styleflow.overlay import PointsAt
 from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
@@ -42,11 +42,20 @@ class PictureScore(BaseModel):
     reasons: tuple[AbstainReason, ...]
 
 
+class PictureBox(BaseModel):
+    """Box of a face, in pixels of `Picture-Size`."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
 class PictureFace(BaseModel):
     """One face in a picture; without scores when this frame was not rated."""
 
     track: int
-    box: FaceBox
+    box: PictureBox
     scores: tuple[PictureScore, ...]
 
 
@@ -58,12 +67,14 @@ class PictureFaces(BaseModel):
 
 PER_MILLE = 1000
 
+Corner = tuple[float, float]
+
 
 class FaceExplanation(BaseModel):
     """Explanation of one face: the regions that stand out to a detector."""
 
     track: int
-    crop: tuple[tuple[float, float], ...] = Field(
+    crop: tuple[Corner, Corner, Corner, Corner] = Field(
         description="corners of the crop that the detector saw, clockwise from the crop's top "
         "left, in pixels of `Picture-Size`"
     )
@@ -188,9 +199,11 @@ def _overlay(overlay: Overlay, points_at: PointsAt | None) -> PictureOverlay:
 
 
 def _explanation(face: PointedFace) -> FaceExplanation:
+    corners = [(round(float(x), 1), round(float(y), 1)) for x, y in face.corners]
+    top_left, top_right, bottom_right, bottom_left = corners
     return FaceExplanation(
         track=face.track,
-        crop=tuple((round(float(x), 1), round(float(y), 1)) for x, y in face.corners),
+        crop=(top_left, top_right, bottom_right, bottom_left),
         patches=tuple(
             (
                 round(patch.x0 * PER_MILLE),
@@ -224,7 +237,7 @@ def _face(face: ShownFace) -> PictureFace:
     box = face.box
     return PictureFace(
         track=face.track,
-        box=FaceBox(x0=round(box.x0), y0=round(box.y0), x1=round(box.x1), y1=round(box.y1)),
+        box=PictureBox(x0=round(box.x0), y0=round(box.y0), x1=round(box.x1), y1=round(box.y1)),
         scores=tuple(
             PictureScore(
                 detector=score.detector,

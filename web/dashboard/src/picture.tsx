@@ -5,7 +5,8 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { App } from "./app";
 import type { Picture } from "./pictures";
 import { Places } from "./pointing";
-import type { PictureFace, PictureOverlay, Problem } from "./protocol";
+import type { Problem } from "./api";
+import type { PictureFace, PictureOverlay } from "./protocol";
 import { number } from "./words";
 
 interface Props {

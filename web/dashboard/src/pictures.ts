@@ -1,8 +1,8 @@
 // Fetches the pictures of the streams that can be seen right now, and of no others: each in turn,
 // few at a time, as often as their number allows.
 
-import { type Api, asProblem } from "./api";
-import type { PictureFace, PictureOverlay, Problem } from "./protocol";
+import { type Api, asProblem, type Problem } from "./api";
+import type { PictureFace, PictureOverlay } from "./protocol";
 
 export interface Picture {
   bitmap: ImageBitmap;

@@ -1,6 +1,7 @@
 // What a detector points at: the switch, what its places mean, and the places over the picture.
 
-import type { OverlayView, PictureOverlay, PointedFace, Problem } from "./protocol";
+import type { Problem } from "./api";
+import type { FaceExplanation, OverlayView, PictureOverlay } from "./protocol";
 import { sentence } from "./words";
 
 interface SwitchProps {
@@ -101,7 +102,7 @@ function Key() {
 }
 
 /** The places in one face, in the source's pixels: dashed, unlike the box around the face. */
-export function Places({ face }: { face: PointedFace }) {
+export function Places({ face }: { face: FaceExplanation }) {
   return (
     <g class="places" transform={matrix(face.crop)}>
       {(["halo", "edge"] as const).map((layer) =>
@@ -135,7 +136,7 @@ function weight(strength: number): string {
 }
 
 /** From parts of the crop's side to the source's pixels; no detector's crop is skewed. */
-export function matrix(crop: PointedFace["crop"]): string {
+export function matrix(crop: FaceExplanation["crop"]): string {
   const [[x, y], [acrossX, acrossY], , [downX, downY]] = crop;
   return `matrix(${[acrossX - x, acrossY - y, downX - x, downY - y, x, y].join(" ")})`;
 }

@@ -3,9 +3,9 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { App } from "./app";
 import { examine, suggestId } from "./address";
-import { asProblem } from "./api";
+import { asProblem, type Problem } from "./api";
 import { CameraIcon, PlusIcon, TabIcon } from "./icons";
-import type { Problem } from "./protocol";
+import type { Transport } from "./protocol";
 import { sentence } from "./words";
 
 interface StartersProps {
@@ -49,7 +49,7 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
   const field = useId();
   const [url, setUrl] = useState("");
   const [name, setName] = useState("");
-  const [transport, setTransport] = useState("auto");
+  const [transport, setTransport] = useState<Transport>("auto");
   const [verify, setVerify] = useState(true);
   const [tried, setTried] = useState(false);
   const [sending, setSending] = useState(false);
@@ -133,7 +133,7 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
           <select
             id={`${field}-transport`}
             value={transport}
-            onChange={(at) => setTransport(at.currentTarget.value)}
+            onChange={(at) => setTransport(at.currentTarget.value as Transport)}
           >
             <option value="auto">TCP, then UDP</option>
             <option value="tcp">TCP only</option>

@@ -3,13 +3,13 @@
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
 import { condition, faceCondition } from "./attention";
-import { asProblem } from "./api";
+import { asProblem, type Problem } from "./api";
 import { copy } from "./clipboard";
 import { BackIcon, BinIcon, ConditionIcon, LinkIcon } from "./icons";
 import { Interval } from "./meter";
 import { LivePicture } from "./picture";
 import { PointingSwitch } from "./pointing";
-import type { OverlayView, PictureOverlay, Problem, ScoreData, ThresholdsView } from "./protocol";
+import type { OverlayView, PictureOverlay, ScoreData, ThresholdsView } from "./protocol";
 import { address, type Route } from "./route";
 import { path, type Sample } from "./series";
 import { Said } from "./start";

@@ -1,16 +1,17 @@
 // What is known of every stream, kept up to date by messages. No DOM, no clock: time is handed in.
 
 import type {
-  EventData,
   EventMessage,
-  FaceState,
-  History,
-  Message,
+  HistoryView,
   Model,
   ScoreData,
+  ServerMessage,
   SnapshotData,
   StatusData,
 } from "./protocol";
+
+export type FaceState = ScoreData["state"];
+export type EventData = EventMessage["data"];
 
 export const MINUTE_MS = 60_000;
 const ENSEMBLE = "ensemble";
@@ -80,7 +81,7 @@ export class Streams {
   }
 
   /** Take a message in; returns the id of a stream that has gone with it. */
-  take(message: Message, now: number): string[] {
+  take(message: ServerMessage, now: number): string[] {
     switch (message.type) {
       case "subscribed":
         return this.begin(message.data.streams);
@@ -112,7 +113,7 @@ export class Streams {
   }
 
   /** Put the past in front of what came since. */
-  seed(history: History): void {
+  seed(history: HistoryView): void {
     const stream = this.all.get(history.stream);
     if (!stream) return;
     const { scores, pulses } = history;

@@ -2,8 +2,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 import type { App } from "./app";
-import { asProblem } from "./api";
-import type { Problem, Thresholds, ThresholdsView } from "./protocol";
+import { asProblem, type Problem } from "./api";
+import type { Thresholds, ThresholdsChange, ThresholdsView } from "./protocol";
 import { Said } from "./start";
 
 interface Field {
@@ -49,7 +49,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
   const edited = FIELDS.filter(({ key }) => key in draft && Number(draft[key]) !== current[key]);
   const differs = FIELDS.filter(({ key }) => current[key] !== configured[key]);
 
-  async function send(change: Record<string, number | null>) {
+  async function send(change: ThresholdsChange) {
     setProblem(null);
     try {
       onChange(await app.api.setThresholds(stream, change));

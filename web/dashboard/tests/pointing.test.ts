@@ -2,7 +2,13 @@ import { expect, test } from "vitest";
 import { hasBoth, matrix, told } from "../src/pointing";
 import type { PictureOverlay } from "../src/protocol";
 
-const NOTHING: PictureOverlay = { detector: "caddm", explained: true, left_out: 0, faces: [] };
+const NOTHING: PictureOverlay = {
+  detector: "caddm",
+  points_at: "artifacts",
+  explained: true,
+  left_out: 0,
+  faces: [],
+};
 
 function seen(patches: number, left_out = 0): PictureOverlay {
   const place: [number, number, number, number, number] = [100, 100, 200, 200, 900];
