@@ -30,7 +30,7 @@ web/dashboard/node_modules: web/dashboard/package-lock.json
 	touch $@
 
 $(DASHBOARD): web/dashboard/node_modules web/dashboard/index.html web/dashboard/vite.config.ts \
-    web/dashboard/tsconfig.json $(wildcard web/dashboard/src/*)
+    web/dashboard/tsconfig.json $(wildcard web/dashboard/src/* web/dashboard/src/*/*)
 	cd web/dashboard && npm run build --silent
 
 dashboard: $(DASHBOARD) ## build the page (Node.js 20.19 or newer)

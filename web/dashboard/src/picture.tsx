@@ -4,10 +4,11 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { App } from "./app";
 import type { Picture } from "./pictures";
-import { Places } from "./pointing";
+import { Places } from "./stream/explanation";
 import type { Problem } from "./api";
 import type { PictureFace, PictureOverlay } from "./protocol";
 import { number } from "./words";
+import "./picture.css";
 
 interface Props {
   app: App;

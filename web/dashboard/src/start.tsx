@@ -6,7 +6,9 @@ import { examine, suggestId } from "./address";
 import { asProblem, type Problem } from "./api";
 import { CameraIcon, PlusIcon, TabIcon } from "./icons";
 import type { Transport } from "./protocol";
-import { sentence } from "./words";
+import { ProblemText } from "./problem";
+import "./dialog.css";
+import "./start.css";
 
 interface StartersProps {
   app: App;
@@ -104,9 +106,9 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
         />
         <div class="said" id={`${field}-said`} role="alert">
           {complaint ? (
-            <Said title={complaint.fault} hint={complaint.hint} />
+            <ProblemText title={complaint.fault} hint={complaint.hint} />
           ) : problem ? (
-            <Said
+            <ProblemText
               title={problem.title}
               detail={problem.detail}
               hint={problem.hint}
@@ -158,31 +160,5 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
         </footer>
       </form>
     </dialog>
-  );
-}
-
-interface SaidProps {
-  title: string;
-  detail?: string;
-  hint: string;
-  faults?: string[];
-}
-
-/** A problem in three parts: what, how exactly, and what to do. */
-export function Said({ title, detail = "", hint, faults = [] }: SaidProps) {
-  return (
-    <div class="problem">
-      <p class="title">{sentence(title)}</p>
-      {faults.length > 0 ? (
-        <ul>
-          {faults.map((fault) => (
-            <li key={fault}>{fault}</li>
-          ))}
-        </ul>
-      ) : (
-        detail && <p>{sentence(detail)}</p>
-      )}
-      {hint && <p class="hint">{hint}</p>}
-    </div>
   );
 }

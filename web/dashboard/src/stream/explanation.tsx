@@ -1,8 +1,26 @@
 // What a detector points at: the switch, what its places mean, and the places over the picture.
 
-import type { Problem } from "./api";
-import type { FaceExplanation, OverlayView, PictureOverlay } from "./protocol";
-import { sentence } from "./words";
+import { useCallback, useState } from "preact/hooks";
+import type { Problem } from "../api";
+import type { FaceExplanation, OverlayView, PictureOverlay } from "../protocol";
+import { sentence } from "../words";
+import "./explanation.css";
+
+/** Whose places are shown over the picture, what there is to see, and why not if refused. */
+export function usePointing() {
+  const [chosen, setChosen] = useState<string | null>(null);
+  const [shown, show] = useState<PictureOverlay | null>(null);
+  const [refusal, setRefusal] = useState<Problem | null>(null);
+  const choose = useCallback((detector: string | null) => {
+    setChosen(detector);
+    setRefusal(null);
+  }, []);
+  const refuse = useCallback((problem: Problem) => {
+    setChosen(null); // the picture alone goes on
+    setRefusal(problem);
+  }, []);
+  return { chosen, shown, refusal, choose, show, refuse };
+}
 
 interface SwitchProps {
   overlays: readonly OverlayView[];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { hasBoth, matrix, told } from "../src/pointing";
+import { hasBoth, matrix, told } from "../src/stream/explanation";
 import type { PictureOverlay } from "../src/protocol";
 
 const NOTHING: PictureOverlay = {
