@@ -169,7 +169,7 @@ class PredictionQueue:
                 422,
                 "no_face",
                 "No face was found",
-                f"{analysis.frames} frames were looked at",
+                f"{analysis.frames} frames were analysed",
                 "Give a video in which a face is visible for some seconds",
             )
         return prediction(analysis)

@@ -65,7 +65,7 @@ export class Api {
     return (await answer.json()) as HistoryView;
   }
 
-  /** Which detectors can say what they point at, the first one first. */
+  /** Which detectors can explain their scores, the first one first. */
   async overlays(id: string): Promise<OverlayView[]> {
     const answer = await this.ask(`/api/v1/streams/${encodeURIComponent(id)}/overlays`);
     return ((await answer.json()) as OverlayList).overlays;

@@ -21,7 +21,7 @@ interface FacesProps {
 export function Faces({ stream, age, detector, onChoose }: FacesProps) {
   const { status } = stream;
   const tracks = [...stream.faces.keys()].sort((a, b) => a - b);
-  const scores = [...stream.faces.values()].flatMap((voices) => [...voices.values()]);
+  const scores = [...stream.faces.values()].flatMap((byDetector) => [...byDetector.values()]);
   return (
     <section class="panel faces" aria-label="Faces">
       <dl class="figures">
@@ -78,8 +78,8 @@ interface FaceRowProps {
 }
 
 function FaceRow({ track, detector, stream }: FaceRowProps) {
-  const voices = [...(stream.faces.get(track)?.values() ?? [])];
-  const face = voices.find((voice) => voice.detector === detector);
+  const scores = [...(stream.faces.get(track)?.values() ?? [])];
+  const face = scores.find((score) => score.detector === detector);
   if (!face) {
     return (
       <li class="face">
@@ -89,7 +89,7 @@ function FaceRow({ track, detector, stream }: FaceRowProps) {
     );
   }
   const doubted = doubt(stream, face.model);
-  const others = voices.filter((voice) => voice !== face);
+  const others = scores.filter((score) => score !== face);
   const of = faceCondition(face, doubted !== null);
   return (
     <li class={`face is-${of}`}>
@@ -108,10 +108,10 @@ function FaceRow({ track, detector, stream }: FaceRowProps) {
       <p class="why">{sentence(reasonWords(face.reasons))}</p>
       {others.length > 0 && (
         <ul class="others" aria-label="Other detectors">
-          {others.map((voice) => (
-            <li key={voice.detector}>
-              {voice.detector}{" "}
-              <b class={doubt(stream, voice.model) ? "doubtful" : ""}>{number(voice.p)}</b>
+          {others.map((score) => (
+            <li key={score.detector}>
+              {score.detector}{" "}
+              <b class={doubt(stream, score.model) ? "doubtful" : ""}>{number(score.p)}</b>
             </li>
           ))}
         </ul>

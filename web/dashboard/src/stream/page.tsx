@@ -13,7 +13,7 @@ import { doubt, frameAge, leading, primary, type Stream } from "../streams";
 import { Tags } from "../tags";
 import { because, sentence, stateWords } from "../words";
 import { Back, Remove, Share } from "./actions";
-import { PointingSwitch, usePointing } from "./explanation";
+import { ExplanationSwitch, useExplanation } from "./explanation";
 import { Faces } from "./faces";
 import { ScoreHistory } from "./history";
 import { Log } from "./log";
@@ -49,7 +49,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   const [thresholds, setThresholds] = useState<ThresholdsView | null>(null);
   const [chosen, setChosen] = useState<string | null>(null);
   const [refusal, setRefusal] = useState<Problem | null>(null);
-  const pointing = usePointing();
+  const explanation = useExplanation();
   const [overlays, setOverlays] = useState<OverlayView[]>([]);
   const detector = chosen ?? primary(stream);
   const model = stream.models.find(({ name }) => name === detector) ?? null;
@@ -94,7 +94,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         )}
       </header>
 
-      <div class="look">
+      <div class="close-up">
         <div class="view">
           <LivePicture
             app={app}
@@ -105,17 +105,17 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
             detector={detector}
             doubtful={doubted !== null}
             stale={stale || (age ?? 0) > 3_000}
-            pointing={pointing.chosen}
-            onPointing={pointing.show}
-            onRefused={pointing.refuse}
+            explained={explanation.chosen}
+            onExplanation={explanation.show}
+            onRefused={explanation.refuse}
           />
           {overlays.length > 0 && (
-            <PointingSwitch
+            <ExplanationSwitch
               overlays={overlays}
-              chosen={pointing.chosen}
-              shown={pointing.shown}
-              refusal={pointing.refusal}
-              onChoose={pointing.choose}
+              chosen={explanation.chosen}
+              shown={explanation.shown}
+              refusal={explanation.refusal}
+              onChoose={explanation.choose}
             />
           )}
         </div>
