@@ -19,7 +19,7 @@ from stream.publish.asyncapi import document
 from stream.publish.hub import Hub
 from stream.publish.messages import SUBPROTOCOL
 from stream.webrtc.calls import CallControl, IceServer
-from web import problem_responses as answers
+from web import problem_responses
 from web.errors import NotLive, UnknownSubprotocol
 from web.routes import history, pages, pictures, streams, thresholds
 from web.routes import whip as signalling
@@ -75,7 +75,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    answers.install(app)
+    problem_responses.install(app)
     fetcher = Fetcher(settings.fetch, resolve)
     desk = PredictDesk(predictor, fetcher, settings.predict_roots, settings.predict)
     app.include_router(_health(control))
@@ -135,7 +135,7 @@ def _prediction(desk: PredictDesk, guardian: Guardian) -> APIRouter:
     @router.post(
         "/predict",
         dependencies=[Depends(guardian.needs(Scope.CONTROL))],
-        responses=answers.responses(400, 401, 403, 404, 413, 415, 422, 429, 502, 504),
+        responses=problem_responses.responses(400, 401, 403, 404, 413, 415, 422, 429, 502, 504),
     )
     async def predict(request: PredictRequest, detector: DetectorQuery = None) -> Prediction:
         """Analyse one video: its score, its verdict and the timeline of every face."""
@@ -170,7 +170,7 @@ def _scores(hub: Hub, access: Access, settings: WebSettings, clock: Clock) -> AP
         offered = socket.scope.get("subprotocols", ())
         if offered and SUBPROTOCOL not in offered:
             refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
-            await socket.send_denial_response(answers.answer(Problem.of(refusal)))
+            await socket.send_denial_response(problem_responses.answer(Problem.of(refusal)))
             return
         await Session(socket, hub, access, settings.sockets, clock).run()
 

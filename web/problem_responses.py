@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from stream.problems import Problem
 from styleflow.errors import StyleFlowError
-from web.errors import Refusal
+from web.errors import NotServed, Refusal, RequestInvalid
 
 log = structlog.get_logger(__name__)
 
@@ -113,17 +113,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
         for fault in error.errors()[:16]
     )
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults[:3])
-    problem = Problem(
-        "invalid_request", "The request is not valid", detail, "See /docs", status=422
-    )
-    return answer(problem, faults=faults)
+    return answer(Problem.of(RequestInvalid(detail)), faults=faults)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     asked = f"{request.method} {request.url.path}"
-    problem = Problem("http", str(error.detail), asked, "See /docs", error.status_code)
-    return answer(problem, dict(error.headers or {}))
+    refusal = NotServed(asked, str(error.detail), error.status_code)
+    return answer(Problem.of(refusal), dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

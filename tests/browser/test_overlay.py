@@ -45,7 +45,7 @@ async def test_turning_it_on_shows_the_places_of_a_demo_stream(page: Page) -> No
         await expect(switch.get_by_role("button")).to_have_count(1)
         await expect(button).to_have_attribute("aria-pressed", "false")
         await expect(page.locator(".pointing .unable")).to_have_text(
-            re.compile("^styleflow-live: this detector .* cannot point at a place")
+            re.compile("^styleflow-live: this detector .* cannot point at a region")
         )
         await expect(page.locator(".overlay .box").first).to_be_attached()
         await expect(page.locator(PLACES)).to_have_count(0)
