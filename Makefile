@@ -85,6 +85,10 @@ CLIPS ?= ../shared/clips
 train-default: models ## train styleflow-live from CLIPS (an hour); writes out/styleflow-live.safetensors
 	$(BIN)/styleflow train $(CLIPS)
 
+.PHONY: errors-page
+errors-page: $(STAMP) ## write docs/errors.md from the classes of errors
+	$(BIN)/python -m docs.errors
+
 EVALUATED := out/evaluate-default
 .PHONY: evaluate-default default-figures
 $(EVALUATED)/metrics.json: models

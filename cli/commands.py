@@ -10,9 +10,8 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 from rich.console import Console
 
-from cli.errors import AnalyzerAway, report
-from stream.errors import StreamError
-from styleflow.errors import StyleflowError
+from cli.errors import report
+from styleflow.errors import StyleFlowError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,16 +33,12 @@ UntrainedOption = Annotated[
 
 def readable(command: Callable[P, R]) -> Callable[P, R]:
     """Turn the errors that people can cause into one line and an exit code."""
-    from cli.settings import ConfigInvalid
-    from web.errors import Refusal
-
-    faults = (StyleflowError, StreamError, ConfigInvalid, Refusal, AnalyzerAway, OSError)
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except faults as error:
+        except (StyleFlowError, OSError) as error:
             raise typer.Exit(report(error, Console(stderr=True))) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

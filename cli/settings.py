@@ -13,7 +13,6 @@ import os
 import re
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -21,6 +20,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from cli.errors import ConfigInvalid as ConfigInvalid
 from stream.analyzer.analyzer import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
 from stream.engine.engine import EngineSettings
@@ -50,17 +50,6 @@ DETECTORS = (
     "fakestormer-c40",
 )
 """Names that a detector may have; spelled out, so that reading settings need not load torch."""
-
-
-@dataclass(eq=False)
-class ConfigInvalid(Exception):
-    """A configuration that cannot be used; one line per thing to change."""
-
-    origin: str
-    faults: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(f"{self.origin}: {fault}" for fault in self.faults)
 
 
 class _Section(BaseModel):

@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from stream.errors import StreamError
-from stream.problems import Problem, describe
-from styleflow.errors import StyleflowError
-from web.errors import Refusal
+from stream.problems import Problem
+from styleflow.errors import StyleFlowError
+from web.errors import NotServed, Refusal, RequestInvalid
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +69,7 @@ def problem_response(
 
 def install_handlers(app: FastAPI) -> None:
     """Have an app answer every error with a problem response."""
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(StreamError, _described)
-    app.add_exception_handler(StyleflowError, _described)
+    app.add_exception_handler(StyleFlowError, _told)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
@@ -106,13 +103,9 @@ _DESCRIPTIONS = {
 }
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return problem_response(error.problem, error.headers)
-
-
-async def _described(request: Request, error: Exception) -> Response:
-    return problem_response(describe(error))
+async def _told(request: Request, error: Exception) -> Response:
+    headers = error.headers if isinstance(error, Refusal) else None
+    return problem_response(Problem.of(error), headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -123,23 +116,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
         for fault in error.errors()[:16]
     )
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults[:3])
-    problem = Problem(
-        "invalid_request", "The request is not valid", detail, "See /docs", status=422
-    )
-    return problem_response(problem, faults=faults)
+    return problem_response(Problem.of(RequestInvalid(detail)), faults=faults)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    problem = Problem(
-        "http", str(error.detail), f"{request.method} {request.url.path}", "See /docs"
-    )
-    return problem_response(
-        Problem(problem.code, problem.title, problem.detail, problem.hint, error.status_code),
-        dict(error.headers or {}),
-    )
+    asked = f"{request.method} {request.url.path}"
+    refusal = NotServed(asked, str(error.detail), error.status_code)
+    return problem_response(Problem.of(refusal), dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.exception("request failed", path=request.url.path, exc_info=error)
-    return problem_response(describe(error))
+    return problem_response(Problem.of(error))

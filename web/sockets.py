@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -19,10 +20,12 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
+from stream.errors import HubFull
 from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, is_pattern, parse_client
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
-from stream.publish.hub import Filter, Hub, HubFull, Subscription
+from stream.publish.hub import Filter, Hub, Subscription
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
+from styleflow.errors import StyleFlowError
 from web.security.auth import Authenticator, Caller, Scope, bearer
 from web.settings import SocketSettings
 
@@ -38,13 +41,20 @@ COUNTED = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1012,
 """Close codes that are counted by themselves; a client may send any of 4000, counted as 1005."""
 
 
-class _Closing(Exception):
-    """Ends the conversation."""
+@dataclass(eq=False)
+class _Closing(StyleFlowError):
+    """A WebSocket connection is over; its close code says why."""
 
-    def __init__(self, code: CloseCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason.encode()[:120].decode(errors="ignore")
+    code = "connection_closed"
+    title = "The connection is closed"
+    hint = "See docs/protocol.md for the close codes and what to do about each"
+    status = 400
+
+    close_code: CloseCode
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason.encode()[:120].decode(errors="ignore")
 
 
 class ScoreSocket:
@@ -113,13 +123,13 @@ class ScoreSocket:
         if closing is None:
             return code
         await self._close(closing)
-        return closing.code
+        return closing.close_code
 
     async def _close(self, closing: _Closing) -> None:
-        log.debug("socket closed", code=int(closing.code), reason=closing.reason)
+        log.debug("socket closed", code=int(closing.close_code), reason=str(closing))
         try:
             async with asyncio.timeout(1.0):
-                await self._socket.close(closing.code, closing.reason)
+                await self._socket.close(closing.close_code, str(closing))
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
             return  # already closed, or it never reads again: the transport cuts it
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from stream.errors import StreamError
+from stream.errors import DetectorUnknown as DetectorUnknown
 from stream.events import AbstainReason, Score, TrackEnd, Verdict
 from styleflow.detectors.protocol import ModelCard
 
@@ -68,17 +68,6 @@ class Analysis:
     reasons: tuple[AbstainReason, ...]
     model: ModelCard
     demo: bool
-
-
-@dataclass(eq=False)
-class DetectorUnknown(StreamError):
-    """No detector has this name; `known` are the names that exist."""
-
-    name: str
-    known: Sequence[str]
-
-    def __str__(self) -> str:
-        return f"there is no detector {self.name!r}; there is {', '.join(self.known)}"
 
 
 class Predictor(Protocol):

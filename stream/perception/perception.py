@@ -31,8 +31,8 @@ from styleflow.clips import ClipSpec
 from styleflow.faces.align import Anchoring, AnchorSettings
 from styleflow.faces.appearance import Appearance, describe
 from styleflow.faces.crops.framing import framer
-from styleflow.faces.face import AlignedFace, Face, Image, Look, TrackedFace
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
+from styleflow.faces.face import AlignedFace, Face, Image, Look, TrackedFace, TrackEnd
+from styleflow.faces.track import FaceTracker, TrackerSettings
 
 MAX_GRID_HZ = 60.0
 """No camera here is faster, so a finer common grid of several cadences would be empty."""

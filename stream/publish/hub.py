@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from stream.clock import Clock
-from stream.errors import StreamError, StreamUnknown
+from stream.errors import HubFull, StreamUnknown
 from stream.events import (
     EpochStarted,
     Event,
@@ -67,16 +67,6 @@ class HubSettings:
     max_tracks: int = 64
     closed_logs: int = 64
     history: HistorySettings = field(default_factory=HistorySettings)
-
-
-@dataclass(eq=False)
-class HubFull(StreamError):
-    """As many clients as the hub takes are connected."""
-
-    limit: int
-
-    def __str__(self) -> str:
-        return f"all {self.limit} places for subscribers are taken"
 
 
 @dataclass(frozen=True, slots=True)

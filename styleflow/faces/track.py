@@ -18,22 +18,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from styleflow.faces.appearance import Appearance, distance
-from styleflow.faces.face import Box, Face, TrackedFace
-
-
-class TrackEnd(Enum):
-    """Why a track ended."""
-
-    LOST = "lost"
-    JUMPED = "jumped"
-    APPEARANCE_CHANGED = "appearance_changed"
-    EVICTED = "evicted"
-    EPOCH_ENDED = "epoch_ended"
+from styleflow.faces.face import Box, Face, TrackedFace, TrackEnd
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ ARROWS = {
     "stream.clock": "",
     "stream.events": "",
     "stream.errors": "events",
-    "stream.problems": "errors events offline",
+    "stream.problems": "errors events",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from stream.analyzer.streams import StreamControl
-from web.errors import refuse
+from web.errors import NotLive
 
 
 def routes(control: StreamControl) -> APIRouter:
@@ -21,7 +21,7 @@ def routes(control: StreamControl) -> APIRouter:
     async def healthcheck() -> dict[str, bool]:
         """Say whether the process is healthy; 503 when it should be restarted."""
         if not control.health().live:
-            raise refuse(503, "not_live", "The analyzer is not healthy", "see /livez", retry=True)
+            raise NotLive("see /livez")
         return {"healthy": True}
 
     @router.get("/livez")

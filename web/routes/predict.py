@@ -18,10 +18,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.errors import SourceError
 from stream.events import AbstainReason, ReasonCode, Score, TrackEnd, Verdict
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
-from stream.problems import describe, notice
+from stream.problems import notice
 from stream.publish.encode import final_state, model_data, state_of, summary
 from stream.publish.schema import Model, Number, Share, State
-from web.errors import Refusal, refuse
+from styleflow.errors import StyleFlowError
+from web.errors import (
+    AnalysisTooSlow,
+    DetectorTwice,
+    NoFace,
+    NotAVideo,
+    ReadingTooSlow,
+    TooManyVideos,
+)
 from web.problem_responses import documented_problems
 from web.security.access_policy import permitted_file
 from web.security.auth import Scope
@@ -152,41 +160,22 @@ class PredictionQueue:
         """
         named = {name for name in (detector, request.detector) if name is not None}
         if len(named) > 1:
-            raise refuse(
-                422,
-                "detector_twice",
-                "Two detectors were named",
-                f"{detector!r} in the query and {request.detector!r} in the body",
-                "Name one, in one place",
-            )
+            raise DetectorTwice(f"{detector!r} in the query and {request.detector!r} in the body")
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._admitted())
             path, shown = await self._video(request.file_path, stack)
             await stack.enter_async_context(self._turn)
             analysis = await self._analyse(path, shown, next(iter(named), None))
         if not analysis.tracks:
-            raise refuse(
-                422,
-                "no_face",
-                "No face was found",
-                f"{analysis.frames} frames were analysed",
-                "Give a video in which a face is visible for some seconds",
-            )
+            raise NoFace(f"{analysis.frames} frames were analysed")
         return prediction(analysis)
 
     @asynccontextmanager
     async def _admitted(self) -> AsyncIterator[None]:
         if self._admitted_count > self._settings.waiting:
-            busy = refuse(
-                429,
-                "busy",
-                "Too many videos at once",
-                f"one is being analysed and {self._settings.waiting} are waiting",
-                f"Try again in {RETRY_AFTER_S} s",
-                retry=True,
+            raise TooManyVideos(
+                f"one is being analysed and {self._settings.waiting} are waiting", RETRY_AFTER_S
             )
-            busy.headers["Retry-After"] = str(RETRY_AFTER_S)
-            raise busy
         self._admitted_count += 1
         try:
             yield
@@ -210,13 +199,7 @@ class PredictionQueue:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await self._predictor(path, shown=shown, detector=detector)
         except TimeoutError:
-            raise refuse(
-                504,
-                "analysis_timeout",
-                "The analysis took too long",
-                f"one video may take {self._settings.timeout_s:g} s",
-                "Cut the video, or raise web.predict.timeout_s",
-            ) from None
+            raise AnalysisTooSlow(f"one video may take {self._settings.timeout_s:g} s") from None
         except SourceError as error:
             raise _unreadable(error) from None
 
@@ -293,15 +276,9 @@ def _point(score: Score) -> Point:
     )
 
 
-def _unreadable(error: SourceError) -> Refusal:
+def _unreadable(error: SourceError) -> StyleFlowError:
     if error.code in _NO_VIDEO:
-        return refuse(
-            415,
-            "not_a_video",
-            "This is not a video that can be read",
-            error.detail,
-            "Give a file that a video player opens",
-        )
+        return NotAVideo(error.detail)
     if error.code is ReasonCode.TIMEOUT:
-        return refuse(504, "timeout", "The video cannot be read in time", error.detail)
-    return Refusal(describe(error))
+        return ReadingTooSlow(error.detail)
+    return error

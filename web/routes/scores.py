@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from stream.clock import Clock
+from stream.problems import Problem
 from stream.publish.hub import Hub
 from stream.publish.schema import SUBPROTOCOL
-from web.errors import refuse
+from web.errors import UnknownSubprotocol
 from web.problem_responses import problem_response
 from web.security.auth import Authenticator
 from web.settings import SocketSettings
@@ -32,14 +33,8 @@ def routes(
         """Hold one subscriber's conversation."""
         offered = socket.scope.get("subprotocols", ())
         if offered and SUBPROTOCOL not in offered:
-            problem = refuse(
-                400,
-                "subprotocol",
-                "This server speaks another protocol",
-                "none of the offered subprotocols is known",
-                f"Offer {SUBPROTOCOL}",
-            ).problem
-            await socket.send_denial_response(problem_response(problem))
+            refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
+            await socket.send_denial_response(problem_response(Problem.of(refusal)))
             return
         await ScoreSocket(socket, hub, authenticator, settings, clock).run()
 

@@ -17,9 +17,16 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from stream.errors import StreamError
-from stream.problems import describe
+from stream.problems import Problem
 from stream.webrtc.calls import CallControl, IceServer
-from web.errors import Refusal, refuse
+from web.errors import (
+    NotText,
+    Refusal,
+    RestartRefused,
+    SessionDiffers,
+    SessionUnnamed,
+    WrongContentType,
+)
 from web.problem_responses import documented_problems, problem_response
 from web.routes.streams import StreamId
 from web.security.auth import Scope
@@ -73,13 +80,11 @@ class WhipEndpoint:
         _check_type(request, FRAGMENT)
         expected = request.headers.get("if-match")
         if expected is None:
-            raise refuse(428, "if_match", "Which ICE session?", "the header If-Match is missing")
+            raise SessionUnnamed("the header If-Match is missing")
         if expected.strip() == "*":
-            raise refuse(
-                422, "ice_restart", "ICE restarts are not done", "call anew instead of restarting"
-            )
+            raise RestartRefused("call anew instead of restarting")
         if etag not in (tag.strip() for tag in expected.split(",")):
-            raise refuse(412, "ice_session", "Another ICE session", "If-Match names another one")
+            raise SessionDiffers("If-Match names another one")
         await self._control.trickle(session, await _text(request))
         return Response(status_code=204)
 
@@ -147,7 +152,7 @@ def routes(
             await admit(request, None)
             response = await work()
         except (Refusal, StreamError) as error:
-            problem = error.problem if isinstance(error, Refusal) else describe(error)
+            problem = Problem.of(error)
             headers = dict(error.headers) if isinstance(error, Refusal) else {}
             if problem.retry and problem.retry_after_s is None:
                 headers.setdefault("Retry-After", str(RETRY_S))
@@ -205,7 +210,7 @@ def routes(
 def _check_type(request: Request, wanted: str) -> None:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != wanted:
-        raise refuse(415, "content_type", "The body is of the wrong type", f"it must be {wanted}")
+        raise WrongContentType(f"it must be {wanted}")
 
 
 async def _text(request: Request) -> str:
@@ -213,7 +218,7 @@ async def _text(request: Request) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise refuse(400, "encoding", "The body is not text", "it must be UTF-8") from None
+        raise NotText("it must be UTF-8") from None
 
 
 def _link(server: IceServer) -> str:

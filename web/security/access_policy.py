@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from web.errors import Refusal, refuse
+from web.errors import CameraRefused, NotAFile, PathMissing, PathRefused
 from web.security.fetch import Resolver
 
 _METADATA = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::/32"))
@@ -40,11 +40,9 @@ def permitted_file(text: str, roots: Sequence[Path], setting: str) -> Path:
         raise outside
     path = next((path for path in inside if _exists(path)), inside[0])
     if not _exists(path):
-        raise refuse(404, "file_missing", "The file is not there", path.name, "Check the path")
+        raise PathMissing(path.name)
     if not path.is_file():
-        raise refuse(
-            415, "not_a_file", "This is not a file", path.name, "Give the path of a video file"
-        )
+        raise NotAFile(path.name)
     return path
 
 
@@ -69,13 +67,7 @@ async def check_camera(url: str, resolve: Resolver) -> None:
         inner = getattr(address, "ipv4_mapped", None) or address
         local = any(inner in net for net in _METADATA if net.version == inner.version)
         if local or inner.is_multicast or inner.is_unspecified:
-            raise refuse(
-                403,
-                "address_refused",
-                "No camera can be at this address",
-                "the host is link-local, multicast or unspecified",
-                "Give the camera's own address",
-            )
+            raise CameraRefused("the host is link-local, multicast or unspecified")
 
 
 def _resolved(path: Path) -> Path:
@@ -92,11 +84,5 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _outside(setting: str) -> Refusal:
-    return refuse(
-        403,
-        "path_refused",
-        "This path may not be read",
-        "it lies outside the folders that are open to requests",
-        f"Put the file into one of {setting}, or add its folder there",
-    )
+def _outside(setting: str) -> PathRefused:
+    return PathRefused("it lies outside the folders that are open to requests", setting)

@@ -14,8 +14,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from stream.problems import Problem
-from web.errors import Refusal, refuse
+from web.errors import AuthError, NotAllowed, TokenNeeded
 
 MIN_TOKEN_CHARS = 16
 
@@ -168,25 +167,16 @@ class Authenticator:
         """
         caller = self.identify(bearer(authorization), now)
         if caller is None:
-            refusal = refuse(
-                401,
-                "unauthorized",
-                "A token is needed",
+            raise TokenNeeded(
                 "no token" if not authorization else "this token is unknown or has expired",
-                "Send the header Authorization: Bearer TOKEN",
+                headers={"WWW-Authenticate": 'Bearer realm="styleflow"'},
             )
-            refusal.headers["WWW-Authenticate"] = 'Bearer realm="styleflow"'
-            raise refusal
         if not caller.may(scope):
-            raise refuse(
-                403,
-                "forbidden",
-                "This token may not do that",
+            raise NotAllowed(
                 f"{scope.value} is not allowed to a {caller.token.role.value}"
                 if caller.token
                 else scope.value,
-                "Use a token with the role operator"
-                + (" or publisher" if scope is Scope.PUBLISH else ""),
+                "operator or publisher" if scope is Scope.PUBLISH else "operator",
             )
         return caller
 
@@ -195,21 +185,6 @@ def bearer(authorization: str | None) -> str | None:
     """Return the token in an Authorization header."""
     kind, _, secret = (authorization or "").partition(" ")
     return secret.strip() or None if kind.lower() == "bearer" else None
-
-
-class AuthError(Refusal):
-    """The server would be open to others without a token."""
-
-    def __init__(self, host: str) -> None:
-        super().__init__(
-            Problem(
-                "token_needed",
-                "A token is needed to listen here",
-                f"{host} can be reached from other machines, and no token is set",
-                "Set one, for example STYLEFLOW__WEB__TOKENS='[{token: "
-                '"32 random characters", role: operator}]\', or listen on 127.0.0.1',
-            )
-        )
 
 
 def is_loopback(host: str) -> bool:

@@ -161,8 +161,9 @@ def test_a_network_that_compiles_into_another_is_not_used(
     seed_weights(other, 2)
     convert = runtime._convert
     monkeypatch.setattr(runtime, "_convert", lambda net, probe: convert(other, probe))
-    with pytest.raises(RuntimeDiffers, match="runtime to torch"):
+    with pytest.raises(RuntimeDiffers) as caught:
         compiled(Toy())(crops(0, 1), crops(1, 1))
+    assert "runtime to torch" in caught.value.hint
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
