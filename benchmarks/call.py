@@ -59,7 +59,7 @@ from styleflow.faces.face import Image
 from styleflow.weights.face_networks import load_finder
 from web.app import create_app
 from web.settings import WebSettings
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = (640, 480)

@@ -3,9 +3,11 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { keyed, MAX_TRACKS, marks, outages, type TrackLine, trackLines } from "./series";
-import type { Happening, Point } from "./streams";
-import { clock } from "./words";
+import "uplot/dist/uPlot.min.css";
+import { keyed, MAX_TRACKS, marks, outages, type TrackLine, trackLines } from "../series";
+import type { Happening, Point } from "../streams";
+import { clock } from "../words";
+import "./timeline.css";
 
 interface Props {
   points: readonly Point[];

@@ -1,10 +1,11 @@
 // What one stream is judged by, changed while it runs.
 
 import { useEffect, useState } from "preact/hooks";
-import type { App } from "./app";
-import { asProblem } from "./api";
-import type { Problem, Thresholds, ThresholdsView } from "./protocol";
-import { Said } from "./start";
+import type { App } from "../app";
+import { asProblem, type Problem } from "../api";
+import type { Thresholds, ThresholdsChange, ThresholdsView } from "../protocol";
+import { ProblemText } from "../problem";
+import "./thresholds.css";
 
 interface Field {
   key: keyof Thresholds;
@@ -49,7 +50,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
   const edited = FIELDS.filter(({ key }) => key in draft && Number(draft[key]) !== current[key]);
   const differs = FIELDS.filter(({ key }) => current[key] !== configured[key]);
 
-  async function send(change: Record<string, number | null>) {
+  async function send(change: ThresholdsChange) {
     setProblem(null);
     try {
       onChange(await app.api.setThresholds(stream, change));
@@ -90,7 +91,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
       </div>
       <div role="status">
         {problem && (
-          <Said title={problem.title} detail={problem.detail} hint={problem.hint} />
+          <ProblemText title={problem.title} detail={problem.detail} hint={problem.hint} />
         )}
         {saved && edited.length === 0 && <p class="quiet">Holds from the next frame on</p>}
       </div>

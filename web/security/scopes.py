@@ -1,4 +1,4 @@
-"""The door of every HTTP operation: which scope it needs, for FastAPI and for its documentation."""
+"""Scope checks of HTTP operations, as FastAPI dependencies that the API's documentation shows."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from stream.clock import Clock
-from web.security.auth import Access, Scope
+from web.security.auth import Authenticator, Scope
 
 _SCHEME = HTTPBearer(auto_error=False, description="a token of web.tokens; none on loopback")
 
 
-class Guardian:
-    """Makes dependencies that let a caller in or refuse.
+class ScopeCheck:
+    """Dependencies that admit a caller or refuse.
 
     Args:
-        access: recognises callers.
+        authenticator: recognises callers.
         clock: says whether a token has expired.
     """
 
-    def __init__(self, access: Access, clock: Clock) -> None:
-        self._access = access
+    def __init__(self, authenticator: Authenticator, clock: Clock) -> None:
+        self._authenticator = authenticator
         self._clock = clock
 
     async def documented(
         self, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
     ) -> None:
-        """Have /docs say that a token is used where `needs` is called by hand."""
+        """Have /docs say that a token is used where `require` is called by hand."""
 
-    def needs(self, scope: Scope) -> Callable[..., Awaitable[None]]:
-        """Return a dependency that raises Refusal unless the caller may do this."""
+    def require(self, scope: Scope) -> Callable[..., Awaitable[None]]:
+        """Return a dependency that raises Refusal unless the caller's token has a scope."""
 
         async def admit(
             request: Request,
             shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
         ) -> None:
             del shown  # only there so that /docs says that a token is used
-            self._access.admit(request.headers.get("authorization"), scope, self._clock.utc())
+            header = request.headers.get("authorization")
+            self._authenticator.admit(header, scope, self._clock.utc())
 
         return admit
