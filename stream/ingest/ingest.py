@@ -26,7 +26,8 @@ from stream.ingest.file import FileSource
 from stream.ingest.open import OpenSource, open_source
 from stream.ingest.packets import PacketLog, PacketLogCounters
 from stream.ingest.source import CallingSource, Packet, Source, SourceSettings
-from stream.ingest.timeline import Damage, Discard, GridSampler, Moment, Stamp, Timeline
+from stream.ingest.timeline import Damage, Discard, Moment, Stamp, Timeline
+from styleflow.sampling import GridSampler
 
 Emit = Callable[[Frame | StreamChanged | EpochStarted], None]
 Wait = Callable[[float], bool]

@@ -72,6 +72,7 @@ ARROWS = {
     "styleflow.clips": "",
     "styleflow.calibration": "",
     "styleflow.overlay": "",
+    "styleflow.sampling": "",
     "styleflow.ensemble": "calibration cards errors",
     "styleflow.runtime": "errors",
     # networks and their weights
