@@ -17,7 +17,7 @@ from styleflow.data.datasets.catalogue import manifest_of, open_dataset
 from styleflow.data.index import Index, Refusal, groups_of, merged
 from styleflow.data.partition import Partition, partition
 from styleflow.data.prepared import UNREADABLE, PreparedVideo, prepare_entries
-from styleflow.data.video import frame_rate
+from styleflow.data.video import check_readable
 from styleflow.errors import DatasetUnusable, VideoUnusable
 from styleflow.training.methods import held_out, method_of, prepare_settings, read_recipe
 from styleflow.training.styleflow_live.pipeline import Workshop
@@ -76,7 +76,7 @@ def check(places: Sequence[str], recipe: Path) -> None:
         count = board.counting("opening")
         for done, entry in enumerate(entries, start=1):
             try:
-                frame_rate(entry.path)
+                check_readable(entry.path)
             except VideoUnusable as error:
                 refusals.append(Refusal(0, entry.path.name, UNREADABLE, error.reason))
             count(done, len(entries))

@@ -80,8 +80,8 @@ ARROWS = {
     "styleflow.detectors": "calibration cards clips errors overlay weights",
     "styleflow.weights": "calibration cards detectors errors faces runtime",
     # what is learned from, learning, and how well it went
-    "styleflow.data": "errors faces",
-    "styleflow.evaluation": "data detectors errors faces",
+    "styleflow.data": "errors faces sampling",
+    "styleflow.evaluation": "data detectors errors faces sampling",
     "styleflow.training": "calibration cards clips data detectors errors evaluation faces weights",
     # values that every room of stream may read
     "stream.clock": "",

@@ -27,10 +27,10 @@ from styleflow.data.video import (
     cached_path,
     crop,
     follow_face,
-    frame_rate,
     plan_crops,
     read_frames,
     read_still,
+    read_timed,
 )
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.styleflow_live import network as styleflow_live
@@ -241,11 +241,12 @@ class Workshop:
 
     def _filmed_faces(self, entry: Entry) -> NDArray[np.uint8]:
         """Return faces of a clip at the style encoder's size, aligned as in live video."""
-        dims, rate = self.recipe.dimensions, frame_rate(entry.path)
-        plan = plan_crops(self._known_path(entry), rate, rate / self.recipe.windows.stride)
+        dims = self.recipe.dimensions
+        times, frames = read_timed(entry.path)
+        plan = plan_crops(self._known_path(entry), times, 25.0 / self.recipe.windows.stride)
         chosen = slice(None, None, _FACE_EVERY)
         crops = crop(
-            read_frames(entry.path),
+            frames,
             plan.frames[chosen],
             list(plan.arriving[chosen]),
             dims.crop_px,

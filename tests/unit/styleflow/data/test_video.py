@@ -13,6 +13,7 @@ from styleflow.data.video import (
     plan_crops,
     read_frames,
     read_still,
+    read_timed,
 )
 from styleflow.errors import VideoUnusable
 from styleflow.faces.align import fit
@@ -62,20 +63,21 @@ def test_a_video_without_a_face_has_no_path():
 
 
 @pytest.mark.parametrize(
-    ("fps", "expected"), [(25.0, [0, 2, 4, 6, 8]), (12.5, list(range(10))), (30.0, [0, 2, 5, 7])]
+    ("fps", "expected"),
+    [(25.0, [0, 2, 4, 6, 8, 9]), (12.5, list(range(10))), (30.0, [0, 2, 5, 7, 9])],
 )
 def test_frames_are_sampled_at_the_cadence(fps, expected):
-    assert list(plan_crops(_path(10), fps, 12.5).frames) == expected
+    assert list(plan_crops(_path(10), np.arange(10) / fps, 12.5).frames) == expected
 
 
 def test_frames_without_a_face_are_not_sampled():
     path = _path(10)
     path.found[4] = False
-    assert list(plan_crops(path, 25.0, 12.5).frames) == [0, 2, 6, 8]
+    assert list(plan_crops(path, np.arange(10) / 25, 12.5).frames) == [0, 2, 6, 8, 9]
 
 
 def test_an_anchor_that_moves_gives_the_frame_twice():
-    plan = plan_crops(_path(60, drift=1.0), 25.0, 12.5)
+    plan = plan_crops(_path(60, drift=1.0), np.arange(60) / 25, 12.5)
     assert plan.moved.any()
     assert not plan.moved[0]
     later = np.flatnonzero(plan.moved)[0]
@@ -140,6 +142,9 @@ def test_pictures_come_in_order_and_only_so_many(tmp_path):
         container.mux(stream.encode())
     assert read_frames(path).shape == frames.shape
     assert len(read_frames(path, limit=2)) == 2
+    times, pictures = read_timed(path, until_s=0.1)
+    assert times == pytest.approx([0, 0.04, 0.08, 0.12])
+    assert np.array_equal(pictures, read_frames(path, 4))
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no video at all"])
