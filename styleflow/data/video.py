@@ -1,17 +1,13 @@
-"""From video files to what a recipe trains on: landmarks of every frame, and aligned crops.
+"""Video files as training and evaluation read them: pictures, media times, landmarks, crops.
 
-Faces are found, followed and aligned by the code that live video uses. Landmarks cost most, so
-they are kept in a cache folder, one file per video, named by the video's content and by the
-version of this work: a second run finds them and an interrupted one goes on where it stopped.
+Faces are found, followed, sampled and aligned by the code that live video uses.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +30,7 @@ Times = NDArray[np.float64]
 """Media seconds of the frames of one video since its first, `(T,)`."""
 
 _VERSION = 1  # counts up when the same file would give other landmarks
-_MESH_POINTS = 468
+_STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _BLOCK = 1 << 20  # bytes of a file that are held at a time while it is hashed
 
 
@@ -111,7 +107,7 @@ def stream_pictures(path: Path, limit: int | None = None) -> Iterator[tuple[floa
 
     Media time counts from the first picture and comes from the file's time stamps, as in live
     video: the declared frame rate is not used, and a picture without a time stamp, or whose time
-    stamp does not rise, is left out.
+    stamp does not rise, is left out. A still picture is a video of one frame.
 
     Args:
         path: any file that FFmpeg reads.
@@ -120,6 +116,9 @@ def stream_pictures(path: Path, limit: int | None = None) -> Iterator[tuple[floa
     Raises:
         VideoUnusable: it cannot be opened or decoded, or holds no picture.
     """
+    if path.suffix.lower() in _STILL_SUFFIXES:
+        yield 0.0, read_still(path)
+        return
     count = 0
     try:
         with av.open(str(path)) as container:
@@ -220,29 +219,6 @@ def crop(
     """Return aligned crops, `(n, size_px, size_px, 3)` uint8, one per index and anchor."""
     crops = [warp(frames[t], anchor, size_px) for t, anchor in zip(indices, anchors, strict=True)]
     return np.stack(crops) if crops else np.zeros((0, size_px, size_px, 3), np.uint8)
-
-
-def cached_path(video: Path, cache: Path, make: Callable[[], FacePath | None]) -> FacePath | None:
-    """Return a video's landmarks from the cache, or make and keep them.
-
-    Args:
-        video: the file; its content names the cache entry.
-        cache: folder that is made where needed.
-        make: does the work when the cache has nothing.
-    """
-    file = cache / f"{content_key(video)}.npz"
-    if file.is_file():
-        with np.load(file) as kept:
-            meshes, found = kept["meshes"], kept["found"]
-        return FacePath(meshes, found) if found.any() else None
-    path = make()
-    if path is None:
-        path = FacePath(np.zeros((1, _MESH_POINTS, 2), np.float32), np.zeros(1, np.bool_))
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as part:
-        np.savez_compressed(part, meshes=path.meshes, found=path.found)
-    os.replace(part.name, file)
-    return path if path.found.any() else None
 
 
 def content_key(video: Path) -> str:

@@ -82,7 +82,8 @@ ARROWS = {
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces sampling",
     "styleflow.evaluation": "data detectors errors faces sampling",
-    "styleflow.training": "calibration cards clips data detectors errors evaluation faces weights",
+    "styleflow.training": "calibration cards clips data detectors errors evaluation faces sampling "
+    "weights",
     # values that every room of stream may read
     "stream.clock": "",
     "stream.events": "",

@@ -1,13 +1,12 @@
 """Promises of preparing videos."""
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from styleflow.data.video import (
     FacePath,
-    cached_path,
-    content_key,
     crop,
     follow_face,
     plan_crops,
@@ -92,43 +91,12 @@ def test_crops_are_cut_under_their_anchors():
     assert crop(clip.frames, np.array([], np.int64), [], 64).shape == (0, 64, 64, 3)
 
 
-def test_landmarks_are_made_once_per_content(tmp_path):
-    video, calls = tmp_path / "a.bin", []
-    video.write_bytes(b"one")
-
-    def make():
-        calls.append(1)
-        return _path(3)
-
-    first = cached_path(video, tmp_path / "cache", make)
-    again = cached_path(video, tmp_path / "cache", make)
-    assert len(calls) == 1
-    assert np.array_equal(first.meshes, again.meshes)
-    before = content_key(video)
-    video.write_bytes(b"two")
-    assert content_key(video) != before
-    cached_path(video, tmp_path / "cache", make)
-    assert len(calls) == 2
-
-
-def test_that_there_is_no_face_is_kept_too(tmp_path):
-    video, calls = tmp_path / "a.bin", []
-    video.write_bytes(b"one")
-    for _ in range(2):
-        assert cached_path(video, tmp_path / "cache", lambda: calls.append(1)) is None
-    assert len(calls) == 1
-
-
-def test_an_interrupted_write_leaves_no_entry(tmp_path):
-    video = tmp_path / "a.bin"
-    video.write_bytes(b"one")
-
-    def interrupted():
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cached_path(video, tmp_path / "cache", interrupted)
-    assert cached_path(video, tmp_path / "cache", lambda: _path(2)).found.all()
+def test_a_still_is_a_video_of_one_frame(tmp_path):
+    picture = face_clip(1).frames[0]
+    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
+    times, frames = read_timed(tmp_path / "a.png")
+    assert list(times) == [0.0]
+    assert np.array_equal(frames, [picture])
 
 
 def test_pictures_come_in_order_and_only_so_many(tmp_path):
