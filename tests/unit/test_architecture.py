@@ -74,6 +74,7 @@ ARROWS = {
     "styleflow.calibration": "",
     "styleflow.overlay": "",
     "styleflow.analysis": "cards",
+    "styleflow.sampling": "",
     "styleflow.ensemble": "calibration cards errors",
     "styleflow.runtime_settings": "",
     "styleflow.runtime": "errors runtime_settings",
@@ -82,9 +83,10 @@ ARROWS = {
     "styleflow.detectors": "calibration cards clips errors overlay",
     "styleflow.weights": "calibration cards detectors errors faces runtime_settings",
     # what is learned from, learning, and how well it went
-    "styleflow.data": "errors faces",
-    "styleflow.evaluation": "data detectors errors faces",
-    "styleflow.training": "calibration cards clips data detectors errors evaluation faces weights",
+    "styleflow.data": "errors faces sampling",
+    "styleflow.evaluation": "data detectors errors faces sampling",
+    "styleflow.training": "calibration cards clips data detectors errors evaluation faces sampling "
+    "weights",
     # what is public; it finds the live path by its name, see below
     "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read
