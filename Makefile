@@ -61,6 +61,10 @@ e2e: models ## real sockets, a real RTSP server, real encoders
 browser: models $(DASHBOARD) ## real headless Chromium with a fake camera; skipped where there is none
 	$(BIN)/pytest -m browser -p no:randomly
 
+.PHONY: house
+house: $(STAMP) ## draw docs/images/house.svg anew, after a room or an arrow has changed
+	$(BIN)/python docs/house.py
+
 format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
