@@ -39,11 +39,11 @@ CONFIGS = {
 HEADLINE = {"base_c23": -1.4730204, "base_T8": -0.6102724, "small_112p8_fixed": 0.5204619}
 OUTPUT, MAP, INSIDE = 2e-5, 5e-5, 1e-4  # stated tolerances
 
-slow_base = pytest.param("base_c23", marks=pytest.mark.slow)
+huge_base = pytest.param("base_c23", marks=pytest.mark.huge)
 configs = pytest.mark.parametrize(
-    "config", ["small_112p8_fixed", slow_base, pytest.param("base_T8", marks=pytest.mark.slow)]
+    "config", ["small_112p8_fixed", huge_base, pytest.param("base_T8", marks=pytest.mark.huge)]
 )
-with_insides = pytest.mark.parametrize("config", ["small_112p8_fixed", slow_base])
+with_insides = pytest.mark.parametrize("config", ["small_112p8_fixed", huge_base])
 
 
 @cache
@@ -87,7 +87,11 @@ def check(got: FakeStormerPrediction, stored: dict[str, NDArray[Any]], prefix: s
 
 @pytest.mark.parametrize(
     "config",
-    ["small_112p8_fixed", "base_c23", pytest.param("base_T8", marks=pytest.mark.slow)],
+    [
+        "small_112p8_fixed",
+        pytest.param("base_c23", marks=pytest.mark.slow),
+        pytest.param("base_T8", marks=pytest.mark.huge),
+    ],
 )
 def test_headline_logits(config: str) -> None:
     """A full forward gives the published program's logit, without any stored file."""
@@ -129,7 +133,7 @@ def test_weights_of_the_fixtures() -> None:
         assert np.abs(rows - probe).max() <= 1e-7
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_other_inputs() -> None:
     """An all-zero tensor and a mirrored clip agree too, so the input does matter."""
     stored = reference("fakestormer", "parity_model_base_c23.npz")
@@ -147,7 +151,7 @@ def test_released_batch_of_two(config: str) -> None:
     check(model.judge(model.backbone.start(patches, released_seed(patches))), stored, "b2")
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_a_full_size_batch_judges_each_clip_alone() -> None:
     """The second clip scores 0.2692 beside a neighbour, as it does alone in the release."""
     model, pair = filled("base_c23"), clips("base_c23", 2)
@@ -202,7 +206,7 @@ def test_insides(config: str) -> None:
     assert apart(volume[:, :channels], stored["bb_embed_sl"]) <= INSIDE
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_inside_the_heads() -> None:
     stored = reference("fakestormer", "parity_model_base_c23.npz")
     model, clip = filled("base_c23"), clips("base_c23", 1)

@@ -14,7 +14,7 @@ from styleflow.weights.published import LAYOUTS
 from tests.parity.fill import filled_state, reference
 
 # Writes and reads up to two gigabytes; four minutes each while others use the machine too.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.huge, pytest.mark.timeout(900)]
 
 
 def authors_file(name: str, folder: Path, gain: float = 1.0) -> Path:
