@@ -1,4 +1,4 @@
-"""What a sampled frame costs: compiled networks against PyTorch, batches against single frames.
+"""Cost of a sampled frame: compiled networks against PyTorch, batches against single frames.
 
     python -m benchmarks.hotpath [--out DIR] [--quick] [--streams N] [--rounds N]
                                  [--checkpoint FILE] [--workers N]

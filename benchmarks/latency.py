@@ -1,4 +1,4 @@
-"""From packet to published score: how long each stage takes, at 1, 2 and 4 streams.
+"""Latency from packet to published score, stage by stage, at 1, 2 and 4 streams.
 
     python -m benchmarks.latency [--out DIR] [--quick] [--seconds S] [--threads N]
 
@@ -10,7 +10,7 @@ The analyzer runs in this process with the product's defaults, the cameras in an
 - perceive, step: finding the face, deciding what to compute; per sampled frame
 - device, resolve: the network, what follows from it; per batch
 - hand_over: from the device thread to the event loop; per event
-- publish: into the subscribers' lanes; per score
+- publish: into the subscribers' send queues; per score
 - end to end: from the arrival of the newest packet behind a score until it is published
 
 The stages do not add up to the end-to-end time: a batch may hold frames of several streams, and a
@@ -195,7 +195,7 @@ def cpu_by_thread() -> dict[str, float]:
         try:
             fields = (task / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
         name = names.get(int(task.name), "torch workers").replace("Thread", "progress bar")
         found[name] = found.get(name, 0.0) + (int(fields[11]) + int(fields[12])) / tick
     return found
