@@ -375,7 +375,8 @@ def draw_package(drawing: Drawing, package: str, house: Mapping[str, Room], says
                     need.split(".")[1] for need in rooms[node].needs - rooms.keys() - everybody
                 )
                 draw_room(drawing, rooms[node], spots[node], uses)
-        drawing.y += BOX_HEIGHT + (LAYER if row is not rows[0] else 16)
+        arcs = any({way[0], way[-1]} <= set(row) for way in ways)
+        drawing.y += BOX_HEIGHT + (LAYER if arcs or row is not rows[0] else 16)
     for way in ways:
         draw_way(drawing, way, spots, tops, ways)
     if plain:
