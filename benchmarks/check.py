@@ -1,4 +1,4 @@
-"""Check for regressions: ratios of two benchmarks, measured again, beside the committed ones.
+"""Has anything become slower? Measures ratios of two benchmarks anew, beside the committed ones.
 
     make bench-check                            # or: python -m benchmarks.check [--slack SHARE]
 
@@ -36,7 +36,7 @@ class Comparison:
     Attributes:
         name: which ratio.
         committed: as in the newest committed result.
-        now: as measured again; None when it is not measured any more.
+        now: as measured anew; None when it is not measured any more.
     """
 
     name: str
