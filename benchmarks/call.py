@@ -1,4 +1,4 @@
-"""A call, from glass to score: how old is what a score is about, when it is published?
+"""Latency of a call from glass to score: age of a picture when its score is published.
 
     python -m benchmarks.call [--out DIR] [--seconds S] [--memory S]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
+@cache
 def imports(name: str) -> set[str]:
     """Return every module that a module imports, by its full name."""
     found: set[str] = set()
@@ -121,6 +123,7 @@ BELOW = {
 """Which packages a package may import."""
 
 
+@cache
 def targets(name: str) -> set[str]:
     """Return the modules of this project that a module imports directly."""
     return {target for target in imports(name) if target in MODULES and target not in PACKAGES}
