@@ -54,6 +54,7 @@ from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
 from stream.perception.perception import Perceiving, Perception
 from stream.pipeline import Pipeline
+from stream.publish.history import StreamHistories
 from stream.publish.hub import Filter, Hub
 from styleflow.faces.face import Image
 from styleflow.weights.face_networks import load_finder
@@ -244,7 +245,9 @@ async def running(settings: Settings, slow_s: float = 0.0) -> AsyncIterator[Rig]
     analyzer = Analyzer(
         _pipeline(settings, shown, slow_s), hub, Metrics(registry), clock, calls=settings.webrtc
     )
-    app = create_app(analyzer, hub, _no_predictor, WebSettings(), clock, registry)
+    app = create_app(
+        analyzer, hub, StreamHistories(), _no_predictor, WebSettings(), clock, registry
+    )
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_config=None, log_level="warning", **SERVER_OPTIONS)
     )

@@ -40,13 +40,17 @@ from stream.errors import (
     StreamUnknown,
     TooManyStreams,
 )
+from stream.event_log.event_log import EventLog
 from stream.events import (
     ConnectionState,
     EpochStarted,
     Event,
     Frame,
     Score,
+    ScoringModel,
+    StreamAdded,
     StreamChanged,
+    StreamRemoved,
     StreamReport,
     TrackEnded,
 )
@@ -54,12 +58,12 @@ from stream.explain.pictures import Pictures, Still
 from stream.ingest.ingest import Ingest
 from stream.ingest.open import check, is_demo, open_source
 from stream.ingest.source import SourceSettings, SourceUrl
+from stream.monitoring.log_lines import LogLines
 from stream.monitoring.metrics import CounterCopy, Metrics
 from stream.monitoring.telemetry import Telemetry
 from stream.offline.analysis import DetectorUnknown
 from stream.pipeline import Pipeline, Processed
 from stream.problems import DEGRADATION_WORDS
-from stream.publish.encode import ScoringModel, StreamInfo
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats
 from stream.scheduling.degradation import Degradation, OverloadSettings, Work
@@ -148,6 +152,8 @@ class Analyzer:
         seed: seeds the jitter of reconnection.
         calls: which WebRTC peers are answered.
         overload: what is left out when there is more work than the machine can do.
+        events: where everything that happens is told; one of its own when left out. The hub,
+            the metrics and the log lines are attached to it here.
     """
 
     def __init__(
@@ -161,6 +167,7 @@ class Analyzer:
         seed: int | None = None,
         calls: WebRtcSettings | None = None,
         overload: OverloadSettings | None = None,
+        events: EventLog | None = None,
     ) -> None:
         self.hub = hub
         self.metrics = metrics
@@ -193,6 +200,9 @@ class Analyzer:
         self._device_healthy = True
         self._abandoned = 0
         self._telemetry = Telemetry(metrics)
+        self.events = events or EventLog(clock)
+        for sink in (hub, self._telemetry, LogLines()):
+            self.events.attach(sink)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._tender: asyncio.Task[None] | None = None
@@ -256,20 +266,11 @@ class Analyzer:
         ingest, thread, stop = self._ingest(spec, epoch=0)
         demo = is_demo(spec.source.url)
         self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec), demo=demo)
-        self.hub.announce(
-            spec.id,
-            StreamInfo(
-                name=spec.name or spec.id,
-                model=self._scoring_models[0].model,
-                calibrated=self._scoring_models[0].calibrated,
-                demo=demo,
-                others=self._scoring_models[1:],
-            ),
-        )
+        name, source = spec.name or spec.id, spec.source.url.redacted
+        self.events.append(StreamAdded(spec.id, 0, name, self._scoring_models, demo, source))
         self.metrics.streams.set(len(self._streams))
         self._order(lambda: self._open(spec.id))
         thread.start()
-        log.info("stream added", stream=spec.id, source=spec.source.url.redacted)
         return self.status(spec.id)
 
     def _ingest(
@@ -346,12 +347,10 @@ class Analyzer:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
         self._drain()
         del self._streams[stream]
-        self.hub.retire(stream)
+        self.events.append(StreamRemoved(stream, state.epoch))
         self._pictures.forget(stream)
-        self.metrics.forget(stream)
         self.metrics.streams.set(len(self._streams))
         state.leaving.set()
-        log.info("stream removed", stream=stream)
 
     # --- calls: on the event loop -------------------------------------------------------------
 
@@ -690,7 +689,6 @@ class Analyzer:
         state = self._streams.get(event.stream)
         if state is None:
             return  # removed meanwhile
-        now = self._clock.monotonic()
         match event:
             case StreamChanged():
                 self._note_change(state, event)
@@ -710,8 +708,9 @@ class Analyzer:
                 state.report = event
             case _:
                 pass
-        self._telemetry.event(event, now)
-        self.hub.publish(event, now, self._clock.utc())
+        self.events.append(event)
+        if isinstance(event, StreamChanged):
+            self.events.append(state.report or StreamReport(event.stream, 0, 0.0, 0.0, 0, (), None))
 
     def _note_change(self, state: _Stream, event: StreamChanged) -> None:
         if state.change.state is ConnectionState.LIVE and event.state in (
@@ -723,8 +722,6 @@ class Analyzer:
             self._end_tracks(event)
         state.change = event
         state.changed_at = self._clock.monotonic()
-        why = {"code": event.code.value, "detail": event.detail} if event.code else {}
-        log.info("stream changed", stream=event.stream, state=event.state.value, **why)
 
     def _end_tracks(self, event: StreamChanged) -> None:
         """End the tracks of a call that is over; what of it still waits is not looked at."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from stream.device.device import Device
+from stream.event_log.event_log import StampedEvent
 from stream.events import (
     ConnectionState,
-    Event,
     Score,
     StreamChanged,
+    StreamRemoved,
     StreamReport,
     TrackEnded,
     Verdict,
@@ -40,20 +41,22 @@ class Telemetry:
         self._metrics = metrics
         self._copied = CounterCopy()
 
-    def event(self, event: Event, now: float) -> None:
-        """Count an event as it is published, at a monotonic time in seconds."""
-        metrics = self._metrics
+    def accept(self, stamped: StampedEvent) -> None:
+        """Count an event; a removed stream leaves no series."""
+        event, metrics = stamped.event, self._metrics
         match event:
             case StreamChanged():
                 self._state(event)
             case Score():
-                self._score(event, now)
+                self._score(event, stamped.now)
             case TrackEnded():
                 metrics.tracks_ended.labels(event.stream, event.reason.value).inc()
             case VerdictChanged(verdict=Verdict.SUSPECT):
                 metrics.alarms.labels(event.stream, event.detector).inc()
             case StreamReport():
                 metrics.tracks_active.labels(event.stream).set(event.tracks)
+            case StreamRemoved():
+                metrics.forget(event.stream)
             case _:
                 pass
 

@@ -14,6 +14,7 @@ from stream.monitoring.metrics import Metrics
 from stream.monitoring.telemetry import Telemetry
 from stream.publish.hub import Hub
 from stream.scheduling.degradation import Degradation
+from tests.support.wire import stamped
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def telemetry(registry: CollectorRegistry) -> Telemetry:
 
 def test_a_stream_is_in_one_state(telemetry: Telemetry, registry: CollectorRegistry) -> None:
     for state in (ConnectionState.LIVE, ConnectionState.STALLED):
-        telemetry.event(StreamChanged("a", 1, state), 0.0)
+        telemetry.accept(stamped(StreamChanged("a", 1, state)))
         up = registry.get_sample_value("styleflow_stream_up", {"stream": "a"})
         assert up == (state is ConnectionState.LIVE)
         for possible in ConnectionState:
@@ -42,7 +43,7 @@ def test_only_a_turn_to_suspect_is_an_alarm(
 ) -> None:
     turns = (Verdict.PENDING, Verdict.CLEAR, Verdict.SUSPECT, Verdict.CLEAR, Verdict.SUSPECT)
     for before, after in pairwise(turns):
-        telemetry.event(VerdictChanged("a", 1, 0, 0.0, before, after, 0.5, "caddm"), 0.0)
+        telemetry.accept(stamped(VerdictChanged("a", 1, 0, 0.0, before, after, 0.5, "caddm")))
     labels = {"stream": "a", "detector": "caddm"}
     assert registry.get_sample_value("styleflow_alarms_total", labels) == 2
 
