@@ -1,4 +1,4 @@
-"""What travels between the parts of `stream`: frames in, events out. Values only, no behaviour.
+"""Values that travel between the parts of `stream`: frames in, events out. No behaviour.
 
 Three times appear here and are never mixed: `at` is media time (seconds, from PTS, within one
 epoch), `arrived` is the monotonic time at which the packet came in, and `published` is stamped by
@@ -92,6 +92,29 @@ class Verdict(Enum):
     SUSPECT = "suspect"
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureConditions:
+    """Conditions under which a picture was captured and received, beside the picture itself.
+
+    Frames and views carry this value whole, so a further figure touches two files: it is declared
+    here and measured in `stream/ingest/conditions.py`. The engine alone weighs the figures: in
+    `stream/engine/reasons.py` (when to abstain) and `stream/engine/evidence_weight.py`.
+
+    Attributes:
+        contaminated: decoded after a loss and before the next keyframe, so no evidence.
+        source_fps: decoded source frames per media second, measured over the last seconds; 0 while
+            it is unknown.
+        link_loss: share of packets lately lost on the way, repaired or not; 0 where it is unknown.
+        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
+            it is unknown.
+    """
+
+    contaminated: bool = False
+    source_fps: float = 0.0
+    link_loss: float = 0.0
+    bits_per_pixel: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded picture of one stream, sampled on the cadence grid.
@@ -103,11 +126,7 @@ class Frame:
         at: media seconds since the epoch began.
         arrived: monotonic seconds at which its packet arrived.
         image: RGB picture, `(H, W, 3)` uint8.
-        contaminated: decoded after a loss and before the next keyframe, so no evidence.
-        source_fps: decoded source frames per media second, measured over the last seconds.
-        link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
-        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
-            nobody knows.
+        capture: the conditions under which it was captured.
     """
 
     stream: str
@@ -116,10 +135,7 @@ class Frame:
     at: float
     arrived: float
     image: Image
-    contaminated: bool = False
-    source_fps: float = 0.0
-    link_loss: float = 0.0
-    bits_per_pixel: float = 0.0
+    capture: CaptureConditions = CaptureConditions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +156,11 @@ class Perceived:
         slot: the frame's index on the cadence grid.
         at: media seconds since the epoch began.
         arrived: monotonic arrival of the frame's packet.
-        contaminated: the picture may be damaged and is no evidence.
-        source_fps: decoded source frames per media second, lately.
+        capture: the conditions under which the frame was captured.
         faces: aligned faces, one per track that was seen in this frame.
         started: tracks whose first frame this is.
         ended: tracks that are closed; none of them is in `faces`.
         overrun: sampled frames dropped since the previous one because the analyzer was too slow.
-        link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
-        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
-            nobody knows.
     """
 
     stream: str
@@ -156,14 +168,11 @@ class Perceived:
     slot: int
     at: float
     arrived: float
-    contaminated: bool
-    source_fps: float
+    capture: CaptureConditions
     faces: tuple[AlignedFace, ...]
     started: tuple[int, ...] = ()
     ended: tuple[EndedTrack, ...] = ()
     overrun: int = 0
-    link_loss: float = 0.0
-    bits_per_pixel: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

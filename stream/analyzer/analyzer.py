@@ -55,8 +55,10 @@ from stream.events import (
     TrackEnded,
 )
 from stream.explain.pictures import Pictures, Still
+from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import check, is_demo, open_source
+from stream.ingest.open import check, is_demo
+from stream.ingest.packets import PacketLog
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring.log_lines import LogLines
 from stream.monitoring.metrics import CounterCopy, Metrics
@@ -263,7 +265,7 @@ class Analyzer:
         return self._start(spec)
 
     def _start(self, spec: StreamSpec) -> StreamStatus:
-        ingest, thread, stop = self._ingest(spec, epoch=0)
+        ingest, thread, stop = self._ingest(spec, 0, PacketLog())
         demo = is_demo(spec.source.url)
         self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec), demo=demo)
         name, source = spec.name or spec.id, spec.source.url.redacted
@@ -273,26 +275,31 @@ class Analyzer:
         thread.start()
         return self.status(spec.id)
 
+    def _access(self, spec: StreamSpec) -> SourceAccess:
+        """Return the way to a stream's source: it is opened, or called by peers."""
+        if not spec.source.url.is_call:
+            return SourceAccess()
+        limits, line = self._board.settings, self._board.line(spec.id)
+        return SourceAccess(
+            line.open,
+            line.ready,
+            loss=lambda: self._board.loss(spec.id),
+            max_pixels=limits.max_width * limits.max_height,
+        )
+
     def _ingest(
-        self, spec: StreamSpec, epoch: int
+        self, spec: StreamSpec, epoch: int, log: PacketLog
     ) -> tuple[Ingest, threading.Thread, threading.Event]:
         """Return a new ingest with its thread, not started, and what stops it."""
         stop = threading.Event()
-        rng = random.Random(self._rng.random())
-        limits, stream = self._board.settings, spec.id
-        line = self._board.line(stream) if spec.source.url.is_call else None
-        ingest = Ingest(
-            stream,
-            spec.source,
+        context = IngestContext(
             self._cadence_hz,
-            self._clock,
-            rng,
-            open_source=line.open if line else open_source,
+            random.Random(self._rng.random()),
+            log,
+            self._access(spec),
             first_epoch=epoch + 1,
-            ready=line.ready if line else None,
-            max_pixels=limits.max_width * limits.max_height if line else None,
-            link_loss=(lambda: self._board.loss(stream)) if line else None,
         )
+        ingest = Ingest(spec.id, spec.source, self._clock, context)
         thread = threading.Thread(
             target=self._read, args=(ingest, stop, spec), name=f"ingest-{spec.id}", daemon=True
         )
@@ -303,7 +310,9 @@ class Analyzer:
         self._stop(state)
         self._abandoned += 1
         log.warning("a stalled ingest is replaced", stream=state.spec.id)
-        state.ingest, state.thread, state.stop = self._ingest(state.spec, state.epoch)
+        state.ingest, state.thread, state.stop = self._ingest(
+            state.spec, state.epoch, state.ingest.log
+        )
         state.copied = CounterCopy()
         state.changed_at = self._clock.monotonic()
         state.thread.start()

@@ -25,7 +25,7 @@ from stream.clock import Clock
 from stream.errors import SourceError, SourceUrlInvalid
 from stream.events import ReasonCode
 from stream.ingest.demo_scene import Scene
-from stream.ingest.source import Packet, SourceUrl, StreamFormat
+from stream.ingest.source import Packet, SourceTraits, SourceUrl, StreamFormat
 from styleflow.faces.face import Image
 
 TIME_BASE = Fraction(1, 90_000)
@@ -99,6 +99,8 @@ class DemoSource:
     Raises:
         SourceUrlInvalid: the query cannot be used.
     """
+
+    traits = SourceTraits()
 
     def __init__(self, url: SourceUrl, clock: Clock, wait: Callable[[float], bool]) -> None:
         self.settings = DemoSettings.parse(url)

@@ -1,4 +1,4 @@
-"""Which source belongs to which URL."""
+"""Opening of sources: the URL's scheme decides on the class."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from stream.ingest.rtsp import RtspSource
 from stream.ingest.source import Source, SourceSettings, SourceUrl
 from stream.ingest.trace import SUFFIX, TraceSource, comes_from_demo
 
-OpenSource = Callable[[SourceSettings, Clock, Callable[[float], bool]], Source]
+Wait = Callable[[float], bool]
+"""Blocks for some seconds and returns True when the stream should stop."""
+
+OpenSource = Callable[[SourceSettings, Clock, Wait], Source]
 """How `Ingest` obtains a source; tests hand in their own."""
 
 
-def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], bool]) -> Source:
+def open_source(settings: SourceSettings, clock: Clock, wait: Wait) -> Source:
     """Return the source for these settings; nothing is opened before its packets are asked for.
 
     Args:

@@ -27,6 +27,7 @@ from stream.events import (
     TrackStarted,
     Verdict,
 )
+from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
 from stream.ingest.open import OpenSource, is_demo, open_source
 from stream.ingest.source import SourceSettings
@@ -71,7 +72,8 @@ def replay(
         SourceError: the source could not be opened, or broke.
     """
     clock = clock or ManualClock()
-    ingest = Ingest(STREAM, source, pipeline.cadence_hz, clock, random.Random(0), opener)
+    context = IngestContext(pipeline.cadence_hz, random.Random(0), access=SourceAccess(opener))
+    ingest = Ingest(STREAM, source, clock, context)
     failure: SourceError | None = None
     done = False
 

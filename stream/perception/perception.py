@@ -186,14 +186,11 @@ class _View:
             slot=place[1],
             at=frame.at,
             arrived=frame.arrived,
-            contaminated=frame.contaminated,
-            source_fps=frame.source_fps,
+            capture=frame.capture,
             faces=self._align(frame, tracked),
             started=self._started,
             ended=self._ended,
             overrun=overrun,
-            link_loss=frame.link_loss,
-            bits_per_pixel=frame.bits_per_pixel,
         )
         self._started, self._ended = (), ()
         return seen
@@ -288,7 +285,7 @@ class Perception:
             self._epoch = frame.epoch
         self._fit(frame.image)
         faces, looks = yield from self._look(frame)
-        step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
+        step = self._tracker.step(frame.at, faces, looks, damaged=frame.capture.contaminated)
         ended += _named(step.ended)
         self.ignored_faces += step.ignored
         for view in self._views:
@@ -338,7 +335,7 @@ class Perception:
         faces = yield from self._glance(frame.image)
         looks = [describe(frame.image, face) for face in faces]
         # Nothing is decided on a damaged picture, so there is nothing to be sure of.
-        doubtful = known and may_doubt and not frame.contaminated
+        doubtful = known and may_doubt and not frame.capture.contaminated
         if doubtful and self._tracker.parts(frame.at, faces, looks):
             self.second_looks += 1
             faces = yield from self._detect(frame.image, [_bare(face) for face in known])

@@ -14,7 +14,15 @@ from torch import Tensor
 from stream.clock import ManualClock
 from stream.engine.plan import TrackKey
 from stream.errors import SettingInvalid
-from stream.events import AbstainReason, Event, Frame, Score, TrackEnded, TrackStarted
+from stream.events import (
+    AbstainReason,
+    CaptureConditions,
+    Event,
+    Frame,
+    Score,
+    TrackEnded,
+    TrackStarted,
+)
 from stream.explain.overlay import Explanation
 from stream.offline.analysis import DetectorUnknown
 from stream.offline.replay import STREAM, analyze, replay
@@ -145,7 +153,15 @@ def run(pipeline: Pipeline, every: int) -> list[Event]:
     events: list[Event] = []
     for number in range(0, 100, every):
         at = number / 25
-        frame = Frame("a", 0, number // every, at, at, pictures[number], source_fps=25.0)
+        frame = Frame(
+            "a",
+            0,
+            number // every,
+            at,
+            at,
+            pictures[number],
+            capture=CaptureConditions(source_fps=25.0),
+        )
         events += pipeline.process([(frame, 0)]).events
     return [*events, *pipeline.close("a")]
 
@@ -172,7 +188,9 @@ def test_faces_are_looked_for_only_in_frames_that_somebody_wants() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
     for slot in range(25):
         at = slot / 25
-        views = perceive.perceive(Frame("a", 0, slot, at, 100 + at, picture, source_fps=25.0))
+        views = perceive.perceive(
+            Frame("a", 0, slot, at, 100 + at, picture, capture=CaptureConditions(source_fps=25.0))
+        )
         stages += [",".join(str(i) for i, view in enumerate(views) if view is not None)]
     assert Counter(stages) == {"0": 10, "1": 2, "0,1": 3, "": 10}
 
@@ -278,7 +296,7 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
     single = toy_pipeline_of("caddm-resnet34")
     pictures = np.random.default_rng(1).integers(0, 255, (8, 120, 160, 3), dtype=np.uint8)
     shown: list[Frame] = [
-        Frame("a", 0, slot, slot / 5, slot / 5, picture, source_fps=25.0)
+        Frame("a", 0, slot, slot / 5, slot / 5, picture, capture=CaptureConditions(source_fps=25.0))
         for slot, picture in enumerate(pictures)
     ]
     asked: list[str] = []

@@ -9,7 +9,7 @@ import pytest
 
 from stream.engine.engine import EngineSettings
 from stream.engine.evidence_weight import evidence_weight
-from stream.events import Perceived, Score
+from stream.events import CaptureConditions, Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
 from tests.support.engine import CLIP, GOOD, FakeDevice, engine, face, play, seen
@@ -27,12 +27,13 @@ LIMITS = EngineSettings(
 
 def of(
     quality: FaceQuality = GOOD,
-    fps_share: float | None = 2.0,
-    bits_per_pixel: float | None = 0.1,
+    fps_share: float = 2.0,
+    bits_per_pixel: float = 0.1,
     strangeness: float = 0.0,
     limits: EngineSettings = LIMITS,
 ) -> float:
-    return evidence_weight(quality, fps_share, bits_per_pixel, strangeness, limits)
+    capture = CaptureConditions(source_fps=fps_share * 12.5, bits_per_pixel=bits_per_pixel)
+    return evidence_weight(quality, capture, 12.5, strangeness, limits)
 
 
 def test_a_good_frame_counts_in_full() -> None:
@@ -40,7 +41,7 @@ def test_a_good_frame_counts_in_full() -> None:
 
 
 def test_what_is_not_known_speaks_against_nothing() -> None:
-    assert of(fps_share=None, bits_per_pixel=None) == 1.0
+    assert of(fps_share=0.0, bits_per_pixel=0.0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,10 @@ def talk(slots: Iterable[int], logit: float = 1.0, **changes: object) -> list[Pe
     views = [
         seen(slot, face(1, logit, quality), started=[1] if slot == 0 else []) for slot in slots
     ]
-    return [replace(view, **changes) for view in views]  # type: ignore[arg-type]
+    return [
+        replace(view, capture=replace(view.capture, **changes))  # type: ignore[arg-type]
+        for view in views
+    ]
 
 
 def last(trace: list[Perceived]) -> Score:
