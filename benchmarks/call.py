@@ -418,7 +418,7 @@ async def memory(settings: Settings, seconds: float, tell: Callable[[str], None]
         samples: list[tuple[float, float, float]] = []
         begun = clock.monotonic()
         while (at := clock.monotonic() - begun) < seconds:
-            ingest = rig.analyzer._streams["call"].ingest.counters
+            ingest = rig.analyzer.ingest_counters("call")
             samples.append((round(at, 1), _resident_mb(), ingest.log.bytes / 1e6))
             tell(f"{at:5.0f} s  {samples[-1][1]:.0f} MB, packet log {samples[-1][2]:.1f} MB")
             await clock.sleep(min(10.0, seconds / 6))
