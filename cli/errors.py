@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from rich.console import Console
@@ -127,18 +127,31 @@ def problem_of(error: BaseException) -> Problem:
 
 def _of_the_network(error: OSError) -> Problem | None:
     """Return what an error about a port or an address means."""
-    said = str(error.strerror)
-    if isinstance(error, socket.gaierror):
-        return Problem("address", "The address is not known", said, "Check --host")
-    if error.errno == errno.EADDRINUSE:
-        hint = "Choose another with --port, or stop the program that holds it"
-        return Problem("port_busy", "The port is taken", said, hint)
-    if error.errno == errno.EADDRNOTAVAIL:
-        return Problem("address", "The address is not this machine's", said, "Check --host")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        hint = "Choose one from 1024 on with --port"
-        return Problem("port_forbidden", "This port may not be used", said, hint)
-    return None
+    unknown = isinstance(error, socket.gaierror)
+    found = ADDRESS_UNKNOWN if unknown else NETWORK_PROBLEMS.get(error.errno or 0)
+    return replace(found, detail=str(error.strerror)) if found else None
+
+
+ADDRESS_UNKNOWN = Problem("address", "The address is not known", "", "Check --host")
+
+_PORT_FORBIDDEN = Problem(
+    "port_forbidden", "This port may not be used", "", "Choose one from 1024 on with --port"
+)
+
+NETWORK_PROBLEMS: dict[int, Problem] = {
+    errno.EADDRINUSE: Problem(
+        "port_busy",
+        "The port is taken",
+        "",
+        "Choose another with --port, or stop the program that holds it",
+    ),
+    errno.EADDRNOTAVAIL: Problem(
+        "address", "The address is not this machine's", "", "Check --host"
+    ),
+    errno.EACCES: _PORT_FORBIDDEN,
+    errno.EPERM: _PORT_FORBIDDEN,
+}
+"""Errors of the operating system about a port or an address, by their number."""
 
 
 def report(error: BaseException, console: Console) -> Exit:

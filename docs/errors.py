@@ -12,6 +12,7 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cli.errors import ADDRESS_UNKNOWN, NETWORK_PROBLEMS
 from stream.errors import SOURCE_HINTS, SourceError, StreamError
 from stream.problems import FOREIGN_PROBLEMS, INTERNAL, SYSTEM_PROBLEMS, Problem
 from styleflow.errors import DatasetInvalid, StyleFlowError, TrainingImpossible
@@ -109,23 +110,20 @@ def _sources() -> str:
 
 
 def _foreign() -> str:
-    told: list[Problem] = [*SYSTEM_PROBLEMS.values(), *FOREIGN_PROBLEMS.values(), INTERNAL]
-    rows = {
-        (
-            f"`{p.code}`",
-            p.title,
-            p.hint,
-            str(p.status),
-            str(p.exit_code),
-            "yes" if p.retry else "no",
-        )
-        for p in told
-    }
+    over_http: list[Problem] = [*SYSTEM_PROBLEMS.values(), *FOREIGN_PROBLEMS.values(), INTERNAL]
+    at_start: list[Problem] = [*NETWORK_PROBLEMS.values(), ADDRESS_UNKNOWN]
+    rows = {_problem_row(p, str(p.status)) for p in over_http}
+    rows |= {_problem_row(p, "–") for p in at_start}
     return (
         "## The machine and libraries\n\nErrors of others are told without their text, which might "
-        f"carry secrets. `{INTERNAL.code}` is all that nobody expected: a fault to report.\n\n"
+        f"carry secrets. `{INTERNAL.code}` is whatever nobody expected: a fault to report.\n\n"
         f"{_table(('code', 'title', 'what to do', 'HTTP', 'exit', 'again'), sorted(rows))}"
     )
+
+
+def _problem_row(told: Problem, status: str) -> tuple[str, ...]:
+    again = "yes" if told.retry else "no"
+    return f"`{told.code}`", told.title, told.hint, status, str(told.exit_code), again
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -188,14 +188,14 @@ DEGRADATION_WORDS: dict[DegradationLevel, str] = {
     DegradationLevel.REFUSE_STREAMS: "overloaded: also refuses new streams",
 }
 POINTS_AT_WORDS: dict[PointsAt | None, str] = {
-    PointsAt.ARTIFACTS: "boxes around places that look blended or repainted to this detector",
-    PointsAt.VULNERABILITY: "places where a blending seam would show in this frame, or change "
-    "most from frame to frame, compared with the rest of the same face; some place always comes "
+    PointsAt.ARTIFACTS: "boxes around regions that look blended or repainted to this detector",
+    PointsAt.VULNERABILITY: "regions where a blending seam would show in this frame, or change "
+    "most from frame to frame, compared with the rest of the same face; some region always comes "
     "first, in an authentic face too",
-    PointsAt.TRACES: "places whose fine texture looks synthesised to this detector",
-    None: "this detector gives a score for the whole face and cannot point at a place",
+    PointsAt.TRACES: "regions whose fine texture looks synthesised to this detector",
+    None: "this detector gives a score for the whole face and cannot point at a region",
 }
-"""What the places mean that a detector points at. A place is a lead for the eye, not a finding."""
+"""What the regions of an explanation mean. A region is a lead for the eye, not a finding."""
 
 UNDECIDED = "the score lies between the thresholds"
 """Why there is no verdict though the evidence would do."""

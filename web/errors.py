@@ -3,7 +3,8 @@
     Refusal
     ├── TokenNeeded, NotAllowed                              who asks
     ├── HostRefused, OriginRefused, BodyTooLarge, NotText    the request itself
-    ├── WrongContentType, UnknownSubprotocol
+    ├── WrongContentType, RequestInvalid, NotServed
+    ├── UnknownSubprotocol
     ├── PathRefused, PathMissing, NotAFile                   a file of this machine
     ├── AddressRefused, CameraRefused                        an address that is not connected to
     ├── AddressInvalid, AddressUnresolved, TooManyRedirects  a video that is fetched
@@ -79,6 +80,31 @@ class AuthError(StyleFlowError):
 
     def __str__(self) -> str:
         return f"{self.host} can be reached from other machines, and no token is set"
+
+
+class RequestInvalid(Refusal):
+    """A request does not have the form that the operation takes."""
+
+    code = "invalid_request"
+    title = "The request is not valid"
+    hint = "See /docs"
+    status = 422
+
+
+@dataclass(eq=False)
+class NotServed(Refusal):
+    """There is no such path, or no such operation on it; the title is that of the HTTP status."""
+
+    code = "http"
+    title = "There is no such operation"
+    hint = "See /docs"
+    status = 404
+
+    status_title: str
+    status_code: int
+
+    def __post_init__(self) -> None:
+        self.title, self.status = self.status_title, self.status_code
 
 
 class HostRefused(Refusal):

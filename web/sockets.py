@@ -1,4 +1,4 @@
-"""`/api/v1/scores`: one client's conversation, from hello to close.
+"""Connections to `/api/v1/scores`: the conversation with one client, from hello to close.
 
 Theory of operation. After hello a connection has two tasks, which end together. The reader turns
 client messages into subscriptions and replies; the writer is the only one that sends. The writer
@@ -26,18 +26,15 @@ from stream.publish.encode import encode_error, encode_subscribed, encode_unsubs
 from stream.publish.hub import Filter, Hub, Subscription
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
 from styleflow.errors import StyleFlowError
-from web.security.auth import Access, Caller, Scope, bearer
+from web.security.auth import Authenticator, Caller, Scope, bearer
 from web.settings import SocketSettings
-from web.transport import SERVER_OPTIONS
-
-__all__ = ["SERVER_OPTIONS", "Session"]
 
 log = structlog.get_logger(__name__)
 
 MAX_REPLIES = 64
 """Replies that may wait for a client that asks without reading."""
 
-BREATH = 32
+MAX_BURST = 32
 """Messages sent in a row before others get their turn on the event loop."""
 
 COUNTED = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1012, *CloseCode})
@@ -60,23 +57,28 @@ class _Closing(StyleFlowError):
         return self.reason.encode()[:120].decode(errors="ignore")
 
 
-class Session:
-    """One connection.
+class ScoreSocket:
+    """One client's WebSocket connection.
 
     Args:
         socket: not yet accepted.
         hub: where messages come from.
-        access: who may connect.
-        settings: how patient to be.
+        authenticator: recognises callers.
+        settings: time limits and subscriptions.
         clock: where time comes from.
     """
 
     def __init__(
-        self, socket: WebSocket, hub: Hub, access: Access, settings: SocketSettings, clock: Clock
+        self,
+        socket: WebSocket,
+        hub: Hub,
+        authenticator: Authenticator,
+        settings: SocketSettings,
+        clock: Clock,
     ) -> None:
         self._socket = socket
         self._hub = hub
-        self._access = access
+        self._authenticator = authenticator
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
@@ -129,7 +131,7 @@ class Session:
             async with asyncio.timeout(1.0):
                 await self._socket.close(closing.close_code, str(closing))
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
-            return  # it went by itself, or never reads again: the transport cuts it
+            return  # already closed, or it never reads again: the transport cuts it
 
     # --- hello ------------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class Session:
         if not isinstance(hello, Hello):
             raise _Closing(CloseCode.BAD_MESSAGE, "the first message must be hello")
         header = self._socket.headers.get("authorization")
-        caller = self._access.identify(hello.token or bearer(header), self._clock.utc())
+        caller = self._authenticator.identify(hello.token or bearer(header), self._clock.utc())
         if caller is None or not caller.may(Scope.READ):
             raise _Closing(CloseCode.FORBIDDEN, "a token is needed: none, or an unknown one")
         self._caller = caller
@@ -162,7 +164,7 @@ class Session:
         try:
             return parse_client(text)
         except ValidationError as error:
-            raise _Closing(CloseCode.BAD_MESSAGE, _words(error)) from None
+            raise _Closing(CloseCode.BAD_MESSAGE, _fault(error)) from None
 
     async def _read(self) -> None:
         while True:
@@ -220,7 +222,7 @@ class Session:
                 continue
             await self._send(text)
             sent += 1
-            if sent % BREATH == 0:
+            if sent % MAX_BURST == 0:
                 await asyncio.sleep(0)  # a send into an empty buffer does not suspend
 
     def _check(self) -> None:
@@ -254,12 +256,12 @@ class Session:
 
     async def _sleep(self) -> None:
         try:
-            async with asyncio.timeout(self._patience()):
+            async with asyncio.timeout(self._seconds_until_due()):
                 await self._wake.wait()
         except TimeoutError:
             return
 
-    def _patience(self) -> float | None:
+    def _seconds_until_due(self) -> float | None:
         """Return the seconds after which something is due without anybody waking us."""
         now = self._clock.monotonic()
         waits = [due - now for s in self._subscriptions.values() if (due := s.due()) is not None]
@@ -292,7 +294,7 @@ def _gap(stream: str, utc: datetime) -> str:
     return encode_error(data, utc, stream)
 
 
-def _words(error: ValidationError) -> str:
+def _fault(error: ValidationError) -> str:
     """Return what is wrong with a client's message, without repeating what it said."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])

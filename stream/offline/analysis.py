@@ -24,6 +24,8 @@ class TrackTimeline:
         scores: every published score of the face, in order.
         score: what the face scores as a whole; None when there was never enough evidence.
         verdict: what the evidence says about the face as a whole.
+        low: lower end of the score's interval; None without a score.
+        high: upper end of the score's interval; None without a score.
     """
 
     track: int
@@ -33,6 +35,8 @@ class TrackTimeline:
     scores: tuple[Score, ...]
     score: float | None
     verdict: Verdict
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which files and addresses of this machine a request may name."""
+"""Access policy: the files and network addresses that a request may name."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def permitted_file(text: str, roots: Sequence[Path], setting: str) -> Path:
 
 
 async def check_camera(url: str, resolve: Resolver) -> None:
-    """Make sure that an RTSP URL does not lead where no camera is.
+    """Refuse an RTSP URL whose host has an address that no camera can have.
 
     Cameras live in private networks, so those are fine; link-local addresses are not, because
     that is where a cloud machine's own credentials are served. A host that has no address now is

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens with a role, and no token only on this machine itself."""
+"""Authentication: bearer tokens with a role; without tokens only loopback is served."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIN_TOKEN_CHARS = 16
 
 
 class Scope(Enum):
-    """What a request needs."""
+    """Permission that an operation needs."""
 
     READ = "read"
     CONTROL = "control"
@@ -28,7 +28,7 @@ class Scope(Enum):
 
 
 class Role(Enum):
-    """What a token is for."""
+    """Purpose of a token, which decides its scopes."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -36,7 +36,7 @@ class Role(Enum):
 
     @property
     def scopes(self) -> frozenset[Scope]:
-        """What the role may do."""
+        """Permissions of the role."""
         return _SCOPES[self]
 
 
@@ -48,7 +48,7 @@ _SCOPES = {
 
 
 class TokenDigest:
-    """What is kept of a token: enough to recognise it, too little to use it.
+    """Digest of a token: enough to recognise it, too little to use it.
 
     Tokens are long and random, so one round of SHA-256 is as good as a slow hash.
     """
@@ -119,7 +119,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking.
+    """Caller whose credential was recognised, or who needs none.
 
     Attributes:
         token: the credential that was shown; None where none is needed.
@@ -136,18 +136,18 @@ class Caller:
         return self.token is None or self.token.valid_at(now)
 
 
-class Access:
-    """Recognises callers.
+class Authenticator:
+    """Recognises callers by their bearer tokens.
 
     Args:
-        tokens: the credentials there are; with none, everybody is let in.
+        tokens: the configured tokens; with none, every caller is admitted.
     """
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tuple(tokens)
 
     def identify(self, secret: str | None, now: datetime) -> Caller | None:
-        """Return who shows this secret, or None when nobody we know does.
+        """Return who shows this secret, or None when no token matches.
 
         Every token is compared, so that the time taken says nothing about which one matched.
         """

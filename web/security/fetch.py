@@ -1,4 +1,4 @@
-"""Fetching a video by URL without being used against the network we stand in.
+"""Fetching of videos by URL, guarded against server-side request forgery.
 
 Every hop is treated alike: the URL is checked, its host resolved once, every address judged, and
 the connection made to the judged address itself, so that a second answer of the name server

@@ -1,7 +1,7 @@
-"""What every request passes before anything else looks at it.
+"""Request guard: checks that every request passes before it reaches a route.
 
 The Host header is checked on loopback against DNS rebinding; the Origin header of WebSockets and
-of requests that change something against other web pages; bodies are bounded; and every answer
+of requests that change something against other web pages; bodies are bounded; and every response
 tells the browser to load nothing from elsewhere.
 """
 
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.problems import Problem
 from web.errors import BodyTooLarge, HostRefused, OriginRefused, Refusal
-from web.problem_responses import answer
+from web.problem_responses import problem_response
 from web.security.auth import is_loopback
 
 MAX_BODY = 64 * 1024
@@ -47,10 +47,10 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Guard:
-    """ASGI middleware.
+    """ASGI middleware that checks requests and adds security headers to responses.
 
     Args:
-        app: what is guarded.
+        app: the guarded application.
         host: address that the server listens on.
         allowed_hosts: further names it may be asked for under.
         allowed_origins: further pages that may use it.
@@ -70,7 +70,7 @@ class Guard:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with a problem."""
+        """Pass a request on, or answer it with a problem response."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -131,7 +131,8 @@ def _name(host: str) -> str:
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        await answer(Problem.of(refusal))(scope, receive, _with_headers(send, scope["path"]))
+        response = problem_response(Problem.of(refusal))
+        await response(scope, receive, _with_headers(send, scope["path"]))
         return
     await send({"type": "websocket.close", "code": 1008, "reason": refusal.title})
 
