@@ -23,15 +23,14 @@ from tests.support.media import encode
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("styleflow", "stream", "web", "cli")
 PAGE = "web/static/dashboard/index.html"
+PAGES_SOURCES = ROOT / "web" / "dashboard"
 NEEDED = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "styleflow/weights/styleflow-live.safetensors",
     "styleflow/faces/face_models_check.npz",
     "web/static/docs.html",
-    "web/static/docs.js",
-    "web/static/icon.svg",
-    "web/static/style.css",
 }
+FOREIGN = (".ts", ".tsx", ".map", ".pyc", ".yaml", ".csv", ".mp4")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -97,39 +96,38 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(wheel: Path) -> set[str]:
+    """Return the files of a wheel, without its metadata."""
     with zipfile.ZipFile(wheel) as archive:
-        return {name for name in archive.namelist() if not name.endswith("/")}
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    return {name for name in names if not name.partition("/")[0].endswith(".dist-info")}
+
+
+def sources() -> set[str]:
+    """Return the files of the packages: modules, data, and the page where it has been built."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+        if not path.is_relative_to(PAGES_SOURCES)
+    }
 
 
 def test_the_wheel_holds_what_it_needs(wheel: Path) -> None:
-    """Every module, the weights, the page where it has been built, and the marks of typed code."""
-    modules = {
-        path.relative_to(ROOT).as_posix()
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        if not path.is_relative_to(ROOT / "web" / "dashboard")  # makes the page; not installed
-    }
-    wanted = NEEDED | modules
-    if (ROOT / PAGE).is_file():
-        wanted |= {
-            path.relative_to(ROOT).as_posix()
-            for path in (ROOT / PAGE).parent.rglob("*")
-            if path.is_file()
-        }
-    assert wanted - contents(wheel) == set()
+    """Every module and every file of data; the weights and the marks of typed code among them."""
+    assert sources() - contents(wheel) == set()
+    assert contents(wheel) >= NEEDED
+    assert (PAGE in contents(wheel)) == (ROOT / PAGE).is_file()
 
 
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
-    """No tests, no TypeScript, no benchmarks, no caches."""
+    """No tests, no TypeScript, no benchmarks, no caches, no leftovers."""
+    assert contents(wheel) - sources() == set()
     for name in contents(wheel):
         path = PurePosixPath(name)
-        top = path.parts[0]
-        assert top in PACKAGES or top.endswith(".dist-info"), name
-        if top.endswith(".dist-info") or name in NEEDED:
-            continue
-        assert path.suffix == ".py" or name.startswith("web/static/dashboard/"), name
-        assert not {"tests", "node_modules", "__pycache__"} & set(path.parts), name
-        assert not name.startswith("web/dashboard/"), name
+        assert path.parts[0] in PACKAGES, name
+        assert path.suffix not in FOREIGN, name
+        assert not {"tests", "node_modules"} & set(path.parts), name
 
 
 def test_three_lines_of_the_installed_package(environment: Path, tmp_path: Path) -> None:
