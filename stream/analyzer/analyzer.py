@@ -68,7 +68,7 @@ from stream.scheduling.degradation import Degradation, OverloadSettings, Work
 from stream.scheduling.mailbox import Mailbox, Overflow
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
 from stream.webrtc.sdp import check_offer
-from stream.webrtc.sessions import Switchboard
+from stream.webrtc.sessions import Sessions
 from styleflow.overlay import PointsAt
 
 log = structlog.get_logger(__name__)
@@ -198,7 +198,7 @@ class Analyzer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._tender: asyncio.Task[None] | None = None
-        self._board = Switchboard(calls or WebRtcSettings(), hub, clock, self._later)
+        self._board = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
 
     # --- life -----------------------------------------------------------------------------
 
@@ -278,13 +278,7 @@ class Analyzer:
         """Return the way to a stream's source: it is opened, or called by peers."""
         if not spec.source.url.is_call:
             return SourceAccess()
-        limits, line = self._board.settings, self._board.line(spec.id)
-        return SourceAccess(
-            line.open,
-            line.ready,
-            loss=lambda: self._board.loss(spec.id),
-            max_pixels=limits.max_width * limits.max_height,
-        )
+        return self._board.access(spec.id)
 
     def _ingest(
         self, spec: StreamSpec, epoch: int, log: PacketLog
@@ -361,6 +355,11 @@ class Analyzer:
         self.metrics.streams.set(len(self._streams))
         state.leaving.set()
         log.info("stream removed", stream=stream)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The peers that are sending streams."""
+        return self._board
 
     # --- calls: on the event loop -------------------------------------------------------------
 

@@ -25,8 +25,8 @@ from stream.monitoring.metrics import CounterCopy, Metrics
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import BatcherStats
 from stream.scheduling.degradation import Degradation
-from stream.webrtc.peer import PeerCounters
-from stream.webrtc.sessions import Call, Switchboard
+from stream.webrtc.sessions import Session, Sessions
+from stream.webrtc.statistics import PeerCounters
 
 
 class Telemetry:
@@ -39,6 +39,7 @@ class Telemetry:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._copied = CounterCopy()
+        self._sessions: dict[str, CounterCopy] = {}  # those that go on
 
     def event(self, event: Event, now: float) -> None:
         """Count an event as it is published, at a monotonic time in seconds."""
@@ -106,22 +107,24 @@ class Telemetry:
         for code, total in hub.disconnects.items():
             advance(metrics.ws_disconnects, total, str(int(code)))
 
-    def calls(self, board: Switchboard, streams: Container[str]) -> None:
+    def calls(self, sessions: Sessions, streams: Container[str]) -> None:
         """Copy what callers have sent, those of streams that are there."""
         metrics = self._metrics
-        metrics.calls.set(len(board))
-        for reason, total in board.ends.items():
+        metrics.calls.set(len(sessions))
+        for reason, total in sessions.ends.items():
             self._copied.advance(metrics.calls_ended, total, reason.value)
-        for call, sent in board.counters():
-            if call.stream in streams:
-                self._call(call, sent)
+        known, self._sessions = self._sessions, {}
+        for session, sent in sessions.counters():
+            copied = self._sessions[session.name] = known.get(session.name, CounterCopy())
+            if session.stream in streams:
+                self._session(session, sent, copied)
 
-    def _call(self, call: Call, sent: PeerCounters) -> None:
-        metrics, stream, advance = self._metrics, call.stream, call.copied.advance
+    def _session(self, session: Session, sent: PeerCounters, copied: CounterCopy) -> None:
+        metrics, stream, advance = self._metrics, session.stream, copied.advance
         advance(metrics.call_losses, sent.losses, stream)
         advance(metrics.keyframes_asked, sent.keyframes_asked, stream)
         advance(metrics.frames_dropped, sent.dropped, stream, "feed_full")
-        quality = call.peer.quality
+        quality = session.peer.quality
         if quality is not None:
             metrics.link_loss.labels(stream).set(quality.loss)
             metrics.link_jitter.labels(stream).set(quality.jitter_s)
