@@ -246,6 +246,7 @@ def floor(run: Run, settings: Settings, clip: Path, frames: Sequence[Frame]) -> 
     """Measure the stages that no frame can do without, each alone and at its best."""
     finder = load_finder(settings.model.device, wiring.runtime(settings))
     detector: Any = run.pipeline.device.detector
+    face_detector: Any = finder.detector
     size = detector.clip.size_px
     blank = np.zeros((1, INPUT_PX, INPUT_PX, 3), np.uint8)
     rng = np.random.default_rng(0)
@@ -260,13 +261,13 @@ def floor(run: Run, settings: Settings, clip: Path, frames: Sequence[Frame]) -> 
             window = detector.window(crops)
             networks += _least(lambda: detector.content(window)) / faces
         rate = _least(lambda: detector.rate(state, rows)) / faces
-        look = _least(lambda: finder._detector._look([blank[0]]))  # type: ignore[attr-defined]
-        mesh = _least(lambda: finder._mesh._place(blank))
+        detect = _least(lambda: face_detector.infer(blank))
+        mesh = _least(lambda: finder.mesh.infer(blank))
     decode, rgb = _decoding(clip, run.pipeline.cadence_hz)
     return Floor(
         decode=round(decode, 3),
         rgb=round(rgb, 3),
-        detector_share=round(look / settings.perception.detect_every, 3),
+        detector_share=round(detect / settings.perception.detect_every, 3),
         mesh=round(mesh, 3),
         detector_networks=round(networks, 3),
         step=round(max(whole - networks, 0.0) + rate, 3),

@@ -130,19 +130,19 @@ class AlignedFace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """One picture in which faces are wanted.
+class FaceRequest:
+    """A request for the faces in one picture.
 
     Attributes:
         image: `(H, W, 3)` RGB uint8.
         known: the faces of the previous frame.
-        anew: search the whole picture; otherwise only follow what is known.
+        detect: search the whole picture; otherwise only follow what is known.
         tiles: how closely to search for small faces, see `BlazeFace.detect`.
     """
 
     image: Image
     known: tuple[Face, ...] = ()
-    anew: bool = False
+    detect: bool = False
     tiles: int = 0
 
 
