@@ -15,6 +15,7 @@ from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
 from stream.offline.analysis import Predictor
 from stream.publish.asyncapi import document
+from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from stream.publish.schema import SUBPROTOCOL
 from stream.webrtc.calls import CallControl, IceServer
@@ -41,6 +42,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_app(
     control: Control,
     hub: Hub,
+    histories: StreamHistories,
     predictor: Predictor,
     settings: WebSettings,
     clock: Clock,
@@ -54,6 +56,7 @@ def create_app(
     Args:
         control: what the API steers.
         hub: what subscribers are told.
+        histories: the last minutes of every stream.
         predictor: analyses files for `/predict`.
         settings: where, whom, and how much.
         clock: where time comes from.
@@ -82,7 +85,7 @@ def create_app(
         streams.routes(control, hub, guardian, clock, settings.source_roots, resolve)
     )
     app.include_router(pictures.routes(control, guardian, clock))
-    app.include_router(history.routes(hub, guardian, clock))
+    app.include_router(history.routes(hub, histories, guardian, clock))
     app.include_router(thresholds.routes(control, guardian))
     app.include_router(signalling.routes(control, guardian, ice_servers, settings.allowed_origins))
     app.include_router(_prediction(desk, guardian))

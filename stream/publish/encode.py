@@ -15,7 +15,10 @@ from stream.events import (
     Event,
     LinkQuality,
     Score,
+    ScoringModel,
+    StreamAdded,
     StreamChanged,
+    StreamRemoved,
     StreamReport,
     TrackEnded,
     TrackStarted,
@@ -62,19 +65,6 @@ from styleflow.faces.face import Box, FaceQuality
 
 
 @dataclass(frozen=True, slots=True)
-class ScoringModel:
-    """One of the models that score a stream.
-
-    Attributes:
-        model: what is known of it.
-        calibrated: whether its calibration was fitted to validation data.
-    """
-
-    model: ModelCard
-    calibrated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What every message about a stream says besides the event itself.
 
@@ -91,6 +81,12 @@ class StreamInfo:
     calibrated: bool
     demo: bool
     others: tuple[ScoringModel, ...] = ()
+
+    @classmethod
+    def of(cls, added: StreamAdded) -> StreamInfo:
+        """Return what an added stream says about itself."""
+        first, *others = added.models
+        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others))
 
     @property
     def scoring_models(self) -> tuple[ScoringModel, ...]:
@@ -124,7 +120,7 @@ class Context:
 
     Attributes:
         info: what is known of the stream.
-        seq: the message's number within its stream.
+        seq: number of the event behind the message.
         now: monotonic seconds at which it is sent.
         utc: wall clock at which it is sent.
         change: the newest connection event of the stream, for its status.
@@ -192,30 +188,6 @@ def encode_snapshot(stream: str, view: View, context: Context) -> str:
         seq=context.seq,
         ts_emit=context.utc,
         data=data,
-    ).model_dump_json()
-
-
-def encode_added(stream: str, epoch: int, context: Context) -> str:
-    """Return the message that says that a stream can be subscribed to."""
-    info = context.info
-    data = StreamAddedData(
-        id=event_id(stream, context.seq),
-        name=info.name,
-        model=model_data(info.model),
-        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
-        demo=info.demo,
-        notice=info.notice,
-    )
-    return EventMessage(
-        stream=stream, epoch=epoch, seq=context.seq, ts_emit=context.utc, data=data
-    ).model_dump_json()
-
-
-def encode_removed(stream: str, epoch: int, context: Context) -> str:
-    """Return the message that says that a stream is gone."""
-    data = StreamRemovedData(id=event_id(stream, context.seq))
-    return EventMessage(
-        stream=stream, epoch=epoch, seq=context.seq, ts_emit=context.utc, data=data
     ).model_dump_json()
 
 
@@ -353,6 +325,18 @@ def model_data(card: ModelCard) -> Model:
 def _event_data(event: Event, context: Context) -> EventData:
     name = event_id(event.stream, context.seq)
     match event:
+        case StreamAdded():
+            info = context.info
+            return StreamAddedData(
+                id=name,
+                name=info.name,
+                model=model_data(info.model),
+                models=tuple(model_data(scored.model) for scored in info.scoring_models),
+                demo=info.demo,
+                notice=info.notice,
+            )
+        case StreamRemoved():
+            return StreamRemovedData(id=name)
         case StreamChanged():
             return StreamChangedData(
                 id=name,

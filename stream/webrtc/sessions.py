@@ -69,6 +69,32 @@ class Session:
     scores: ScoreSender | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StreamTotals:
+    """Totals over all calls of one stream, and how the newest caller's packets arrive.
+
+    Attributes:
+        dropped: pictures let go because nobody kept up.
+        losses: times that a part of the video was lost for good.
+        keyframes_asked: keyframe requests sent.
+        link: the newest known quality; it stays when the call is over.
+    """
+
+    dropped: int = 0
+    losses: int = 0
+    keyframes_asked: int = 0
+    link: LinkQuality | None = None
+
+    def plus(self, sent: PeerCounters, link: LinkQuality | None) -> StreamTotals:
+        """Return the totals with those of a further call."""
+        return StreamTotals(
+            dropped=self.dropped + sent.dropped,
+            losses=self.losses + sent.losses,
+            keyframes_asked=self.keyframes_asked + sent.keyframes_asked,
+            link=link or self.link,
+        )
+
+
 class Sessions:
     """The sessions of one analyzer.
 
@@ -93,6 +119,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._access: dict[str, PeerAccess] = {}
         self._created: dict[str, float] = {}
+        self._past: dict[str, StreamTotals] = {}  # of calls that are over
 
     # --- streams ----------------------------------------------------------------------------
 
@@ -120,6 +147,7 @@ class Sessions:
         self._created.pop(stream, None)
         for session in [session for session in self._sessions.values() if session.stream == stream]:
             await self._end(session, SourceError(ReasonCode.ENDED, "the stream is removed"))
+        self._past.pop(stream, None)
 
     def idle(self, now: float) -> tuple[str, ...]:
         """Return the streams that calls have created and that nobody has called for a while."""
@@ -138,9 +166,12 @@ class Sessions:
         quality = self.quality(stream)
         return quality.loss if quality is not None else 0.0
 
-    def counters(self) -> tuple[tuple[Session, PeerCounters], ...]:
-        """Return what every peer has sent so far."""
-        return tuple((session, session.peer.counters) for session in self._sessions.values())
+    def totals(self, stream: str) -> StreamTotals | None:
+        """Return what all callers of a stream have sent so far; None if there was none."""
+        past, session = self._past.get(stream), self.of(stream)
+        if session is None:
+            return past
+        return (past or StreamTotals()).plus(session.peer.counters, session.peer.quality)
 
     def of(self, stream: str) -> Session | None:
         """Return the session of a stream, if a peer is sending it; for any thread."""
@@ -281,6 +312,8 @@ class Sessions:
             self.abandoned += 1
             log.warning("a peer's connection does not close", stream=session.stream)
         finally:
+            past = self._past.get(session.stream, StreamTotals())
+            self._past[session.stream] = past.plus(session.peer.counters, session.peer.quality)
             del self._sessions[session.name]
             self.ends[why.code] += 1
         log.info("call ended", stream=session.stream, code=why.code.value, detail=why.detail)

@@ -87,21 +87,23 @@ ARROWS = {
     "stream.events": "",
     "stream.errors": "events",
     "stream.problems": "errors events offline",
+    "stream.stream_state": "events",
+    "stream.event_log": "clock events scheduling",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "clock errors events problems",
+    "stream.publish": "clock errors event_log events problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock engine errors events ingest pipeline",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "device events explain ingest publish scheduling webrtc",
-    "stream.analyzer": "clock engine errors events explain ingest monitoring offline pipeline "
-    "problems publish scheduling webrtc",
+    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.analyzer": "clock engine errors event_log events explain ingest monitoring offline "
+    "pipeline problems publish scheduling stream_state webrtc",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
@@ -223,7 +225,7 @@ STARTS = (
     "multiprocessing.Process",
 )
 MAY_START = {
-    "stream.analyzer.analyzer": "runs the analyzer",
+    "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
