@@ -410,9 +410,9 @@ class Pipeline:
                 track=key.track,
                 detector=detector.card.name,
                 corners=crop_corners(faces[key.track], detector.clip, width, height),
-                patches=patches,
+                regions=regions,
             )
-            for key, patches in found.items()
+            for key, regions in found.items()
         )
         self.observe("explain", self._clock.monotonic() - begin, detector.card.name)
         return explanations

@@ -55,7 +55,8 @@ from stream.events import (
     StreamRemoved,
     StreamReport,
 )
-from stream.explain.pictures import Pictures, Still
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.counters import IngestCounters
 from stream.ingest.ingest import Emit, Ingest

@@ -39,5 +39,5 @@ class Grid:
                 return cls(fastest * finer, tuple(round(stride) for stride in strides))
             finer += 1
         rates = ", ".join(f"{clip.cadence_hz:g}" for clip in clips)
-        rule = f"must have a common multiple up to {MAX_GRID_HZ:g} Hz to look side by side"
+        rule = f"must have a common multiple up to {MAX_GRID_HZ:g} Hz to run side by side"
         raise SettingInvalid("cadences", rates, rule)

@@ -104,7 +104,7 @@ class Perception:
 
         A clip whose frame is missing takes the next one there is. The first frame of a new epoch
         ends all earlier tracks. A contaminated frame is searched like any other and its faces are
-        delivered; but no track begins with it and none ends because a face looks different in it.
+        delivered; but no track begins with it and none ends for the appearance of a face in it.
 
         Args:
             frame: the newest frame, sampled on the clips' common grid, in order.
@@ -159,14 +159,14 @@ class Perception:
     def _observe(
         self, frame: Frame
     ) -> Generator[FaceRequest, tuple[Face, ...], tuple[tuple[Face, ...], _Identities]]:
-        """Return the faces that are large enough, each with what it looks like."""
+        """Return the faces that are large enough, each with its appearance."""
         search, image = self._search, frame.image
         known, may_redetect = search.known, search.may_redetect
         faces = yield from search.search(image)
         identities = [describe(image, face) for face in faces]
         # Nothing is decided on a damaged picture, so there is nothing to be certain of.
         checked = known and may_redetect and not frame.capture.contaminated
-        if checked and self._tracker.parts(frame.at, faces, identities):
+        if checked and self._tracker.is_uncertain(frame.at, faces, identities):
             self.redetections += 1
             faces = yield from search.detect(image, [_without_landmarks(face) for face in known])
             identities = [describe(image, face) for face in faces]

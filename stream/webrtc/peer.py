@@ -199,7 +199,7 @@ class Peer:
         self.pictures.end(SourceError(ReasonCode.ENDED, "the call was ended here"))
         await close_quietly(self.connection)
 
-    # --- being looked after -----------------------------------------------------------------
+    # --- tending ---------------------------------------------------------------------------
 
     async def tend(self, now: float) -> SourceError | None:
         """Ask for keyframes, measure the link, and return why the call has to end, if it has."""

@@ -255,7 +255,7 @@ class Sessions:
         await self._end(session, SourceError(ReasonCode.ENDED, "the peer has hung up"))
 
     async def tend(self) -> None:
-        """Look after every peer once, and end the calls that are over."""
+        """Tend every peer once, and end the calls that are over."""
         await asyncio.gather(*(self._tend(session) for session in list(self._sessions.values())))
 
     async def close(self) -> None:
@@ -292,7 +292,7 @@ class Sessions:
         try:
             why = await session.peer.tend(self._clock.monotonic())
         except Exception as error:
-            log.exception("a peer could not be looked after", stream=session.stream)
+            log.exception("a peer could not be tended", stream=session.stream)
             why = SourceError(ReasonCode.CORRUPT, f"failed inside ({type(error).__name__})")
         if why is not None:
             await self._end(session, why)

@@ -1,4 +1,4 @@
-"""The types that face finding, tracking and alignment hand to each other."""
+"""Types that face detection, tracking and alignment hand to each other."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class FaceQuality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedFace:
-    """A tracked face straightened to the template.
+    """A tracked face, aligned to the template.
 
     Attributes:
         track: whose face it is.
