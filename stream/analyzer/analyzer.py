@@ -56,10 +56,11 @@ from stream.events import (
     StreamReport,
 )
 from stream.explain.pictures import Pictures, Still
+from stream.ingest.check import check
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.counters import IngestCounters
 from stream.ingest.ingest import Emit, Ingest
-from stream.ingest.open import check, is_demo
+from stream.ingest.open import is_demo
 from stream.ingest.packets import PacketLog
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring import figures
