@@ -1,4 +1,4 @@
-"""A call, from glass to score: how old is what a score is about, when it is published?
+"""Latency of a call from glass to score: age of a picture when its score is published.
 
     python -m benchmarks.call [--out DIR] [--seconds S] [--memory S]
 
@@ -60,7 +60,7 @@ from styleflow.faces.face import Image
 from styleflow.weights.face_networks import load_finder
 from web.app import create_app
 from web.settings import WebSettings
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = (640, 480)

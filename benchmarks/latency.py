@@ -1,4 +1,4 @@
-"""From packet to published score: how long each stage takes, at 1, 2 and 4 streams.
+"""Latency from packet to published score, stage by stage, at 1, 2 and 4 streams.
 
     python -m benchmarks.latency [--out DIR] [--quick] [--seconds S] [--threads N]
 
@@ -196,7 +196,7 @@ def cpu_by_thread() -> dict[str, float]:
         try:
             fields = (task / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
         name = names.get(int(task.name), "torch workers").replace("Thread", "progress bar")
         found[name] = found.get(name, 0.0) + (int(fields[11]) + int(fields[12])) / tick
     return found

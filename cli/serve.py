@@ -30,7 +30,7 @@ from styleflow.cards import ModelCard
 from web.app import create_app
 from web.routes.pages import NOT_BUILT, is_built
 from web.security.auth import check_binding
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
 
 log = structlog.get_logger(__name__)
 

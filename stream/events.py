@@ -8,11 +8,11 @@ whoever sends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 
 from styleflow.cards import ModelCard
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
-from styleflow.faces.track import TrackEnd as TrackEnd
+from styleflow.faces.face import TrackEnd as TrackEnd
 
 
 class ConnectionState(Enum):
@@ -27,7 +27,7 @@ class ConnectionState(Enum):
     ENDED = "ended"  # a file or demo has played to its end, or a call is over
 
 
-class ReasonCode(Enum):
+class ReasonCode(StrEnum):
     """Why a connection is not live. A closed list: dashboards and alerts switch on it."""
 
     UNREACHABLE = "unreachable"

@@ -57,10 +57,11 @@ from stream.events import (
 )
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
+from stream.ingest.check import check
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.counters import IngestCounters
 from stream.ingest.ingest import Emit, Ingest
-from stream.ingest.open import check, is_demo
+from stream.ingest.open import is_demo
 from stream.ingest.packets import PacketLog
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring import figures
@@ -283,7 +284,7 @@ class Analyzer:
         await asyncio.to_thread(known.worker.join, self.settings.stop_s)
         self._device.forget(stream)
         await self._close(stream)
-        self._outbox.drain()
+        self.drain()
         self._log(known, StreamRemoved(stream, known.state.epoch))
         del self._streams[stream]
         self._abandoned += known.worker.abandoned
@@ -455,6 +456,10 @@ class Analyzer:
         yield from figures.session_figures(self._board)
 
     # --- events -------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Log what the workers have handed over; the event loop is woken for it, too."""
+        self._outbox.drain()
 
     def _publish(self, event: Event) -> None:
         """Log an event of a stream that is there, unless it comes too late."""

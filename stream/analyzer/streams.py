@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from stream.engine.settings import EngineSettings
 from stream.events import (
@@ -16,10 +16,12 @@ from stream.events import (
     ReasonCode,
     Score,
 )
-from stream.explain.stills import Still
 from stream.ingest.source import SourceSettings
 from styleflow.cards import ModelCard
 from styleflow.overlay import PointsAt
+
+if TYPE_CHECKING:
+    from stream.explain.stills import Still
 
 
 class Priority(Enum):

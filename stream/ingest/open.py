@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stream.clock import Clock
 from stream.errors import SourceUrlInvalid
-from stream.ingest.demo import DemoSettings, DemoSource
+from stream.ingest.demo import DemoSource
 from stream.ingest.file import FileSource
 from stream.ingest.rtsp import RtspSource
 from stream.ingest.source import Source, SourceSettings, SourceUrl
@@ -40,22 +40,6 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Wait) -> Source:
     if is_trace(settings.url):
         return TraceSource(settings)
     return FileSource(settings, clock, wait)
-
-
-def check(settings: SourceSettings, *, served: bool = True) -> None:
-    """Find what is wrong with a source before anybody opens it.
-
-    Args:
-        settings: the source.
-        served: peers can come to it; without a server nobody does.
-
-    Raises:
-        SourceUrlInvalid: the URL asks for something that its kind of source does not have.
-    """
-    if settings.url.is_call and not served:
-        raise SourceUrlInvalid(settings.url.redacted, "is waited for by a server: styleflow serve")
-    if settings.url.is_demo:
-        DemoSettings.parse(settings.url)
 
 
 def is_trace(url: SourceUrl) -> bool:

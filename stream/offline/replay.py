@@ -214,7 +214,8 @@ def analyze(
             track.end_reason = None  # the video ended first
     numbered = sorted(tracks.items())
     timelines = tuple(
-        _timeline(track, number, scorer.calibration, engine) for (_, number), track in numbered
+        _timeline(track, number, scorer.calibration, scorer.clip, engine)
+        for (_, number), track in numbered
     )
     rated = [track for track in tracks.values() if track.summary.logit is not None]
     worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
@@ -236,9 +237,10 @@ def analyze(
 
 
 def _timeline(
-    track: _Track, number: int, calibration: Calibration, engine: EngineSettings
+    track: _Track, number: int, calibration: Calibration, clip: ClipSpec, engine: EngineSettings
 ) -> TrackTimeline:
     score = _score(track, calibration)
+    low, high = _interval(track, calibration, clip)
     return TrackTimeline(
         track=number,
         start=track.start,
@@ -247,6 +249,8 @@ def _timeline(
         scores=tuple(track.scores),
         score=score,
         verdict=_verdict(score, track.scores, engine),
+        low=low,
+        high=high,
     )
 
 

@@ -28,8 +28,8 @@ from stream.perception.settings import PerceptionSettings
 from stream.perception.view import DetectorView
 from styleflow.clips import ClipSpec
 from styleflow.faces.appearance import Appearance, describe
-from styleflow.faces.face import Face, FaceRequest, Image
-from styleflow.faces.track import FaceTracker, TrackEnd
+from styleflow.faces.face import Face, FaceRequest, Image, TrackEnd
+from styleflow.faces.track import FaceTracker
 
 Views = tuple[Perceived | None, ...]
 """The view of one frame for each clip; None where no frame is due."""

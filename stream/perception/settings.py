@@ -1,11 +1,10 @@
-"""Settings of perception."""
+"""Settings of perception; values only, without cv2."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from styleflow.faces.align import AnchorSettings
-from styleflow.faces.track import TrackerSettings
+from styleflow.faces.settings import AnchorSettings, TrackerSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from stream.events import EndedTrack, Frame, Perceived
 from styleflow.clips import ClipSpec
-from styleflow.faces.align import Anchoring, AnchorSettings
+from styleflow.faces.align import Anchoring
 from styleflow.faces.crops.framing import framer
 from styleflow.faces.face import AlignedFace, TrackedFace
+from styleflow.faces.settings import AnchorSettings
 
 
 class DetectorView:

@@ -1,4 +1,4 @@
-"""The WebSocket protocol described for programs: JSON Schemas and one AsyncAPI 3 document.
+"""The WebSocket protocol for programs: JSON Schemas and one AsyncAPI 3 document.
 
 Both are derived from the models in `schema` and `client_messages`; nothing is written twice.
 """

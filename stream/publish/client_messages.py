@@ -62,7 +62,7 @@ class Subscribe(_FromClient):
 
     @property
     def resume_points(self) -> dict[str, ResumePoint]:
-        """Where to go on, by stream."""
+        """Resume points by stream."""
         if isinstance(self.resume, ResumePoint):
             return {self.streams[0]: self.resume}
         return self.resume

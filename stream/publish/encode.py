@@ -66,7 +66,7 @@ from styleflow.faces.face import Box, FaceQuality
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What every message about a stream says besides the event itself.
+    """Facts about a stream that go with every message about it.
 
     Attributes:
         name: what people call the stream.
@@ -89,26 +89,24 @@ class StreamInfo:
         return cls(added.name, first.model, first.calibrated, added.demo, tuple(others))
 
     @property
-    def scoring_models(self) -> tuple[ScoringModel, ...]:
+    def models(self) -> tuple[ScoringModel, ...]:
         """Every model that scores the stream, the first one first."""
         return (ScoringModel(self.model, self.calibrated), *self.others)
 
-    def scoring_model(self, detector: str) -> ScoringModel:
+    def model_of(self, detector: str) -> ScoringModel:
         """Return the model of a name; the first one when there is none of that name."""
-        return next(
-            (v for v in self.scoring_models if v.model.name == detector), self.scoring_models[0]
-        )
+        return next((m for m in self.models if m.model.name == detector), self.models[0])
 
     @property
     def notice(self) -> str:
         """What must stand beside the first model's scores; empty when nothing must."""
-        return self.notice_of(self.scoring_models[0])
+        return self.notice_of(self.models[0])
 
-    def notice_of(self, scoring_model: ScoringModel) -> str:
+    def notice_of(self, scoring: ScoringModel) -> str:
         """Return what must stand beside every score of a model; empty when nothing must."""
-        said = notice(scoring_model.model, demo=self.demo)
+        said = notice(scoring.model, demo=self.demo)
         doubted = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED)
-        if scoring_model.calibrated or scoring_model.model.status in doubted:
+        if scoring.calibrated or scoring.model.status in doubted:
             return said
         uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
         return f"{said}; {uncalibrated}" if said else uncalibrated
@@ -116,7 +114,7 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything that encoding needs besides the event.
+    """Everything that encoding needs besides the event itself.
 
     Attributes:
         info: what is known of the stream.
@@ -135,7 +133,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a snapshot is made of: the newest values of one stream."""
+    """Newest values of one stream, of which a snapshot is made."""
 
     report: StreamReport
     scores: tuple[Score, ...] = field(default=())
@@ -175,7 +173,7 @@ def encode_snapshot(stream: str, view: View, context: Context) -> str:
     data = SnapshotData(
         name=info.name,
         model=model_data(info.model),
-        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
+        models=tuple(model_data(scoring.model) for scoring in info.models),
         calibration=CalibrationData(fitted=info.calibrated),
         demo=info.demo,
         notice=info.notice,
@@ -217,23 +215,34 @@ def event_id(stream: str, seq: int) -> str:
     return f"{stream}/{seq}"
 
 
+_DECIDED: dict[Verdict, State] = {Verdict.CLEAR: "ok", Verdict.SUSPECT: "suspect"}
+"""State on the wire of each verdict that is one: version 1 says `ok` for the engine's `clear`."""
+
+
 def state_of(score: Score) -> State:
-    """Return the one word that a score's verdict and reasons amount to."""
-    if share_or_none(score.score) is None:
-        return "abstain"
-    if score.verdict is Verdict.SUSPECT:
-        return "suspect"
-    if score.verdict is Verdict.CLEAR:
-        return "ok"
-    if not score.reasons or AbstainReason.WARMING in score.reasons:
-        return "warming"
-    return "abstain"
+    """Return the state on the wire that a live score's verdict and reasons amount to."""
+    warming = not score.reasons or AbstainReason.WARMING in score.reasons
+    return _state(score.score, score.verdict, pending="warming" if warming else "abstain")
+
+
+def final_state(p: float | None, verdict: Verdict) -> State:
+    """Return the state of a finished video or face: with nothing to come, pending is abstain.
+
+    Args:
+        p: the published score; None without one.
+        verdict: what the evidence says.
+    """
+    return _state(p, verdict, pending="abstain")
+
+
+def _state(p: float | None, verdict: Verdict, pending: State) -> State:
+    return "abstain" if share_or_none(p) is None else _DECIDED.get(verdict, pending)
 
 
 def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
-    """Return what the wire says about a score."""
+    """Return the wire's form of a score."""
     state = state_of(score)
-    scoring_model = info.scoring_model(score.detector)
+    scoring = info.model_of(score.detector)
     return ScoreData(
         track=score.track,
         detector=score.detector,
@@ -250,11 +259,11 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         summary=summary(state, score.reasons),
         quality=_quality(score.quality),
         box=_box(score.box),
-        model=model_data(scoring_model.model),
-        calibration=CalibrationData(fitted=scoring_model.calibrated),
+        model=model_data(scoring.model),
+        calibration=CalibrationData(fitted=scoring.calibrated),
         latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
         demo=info.demo,
-        notice=info.notice_of(scoring_model),
+        notice=info.notice_of(scoring),
     )
 
 
@@ -273,7 +282,7 @@ def summary(state: State, reasons: Sequence[AbstainReason]) -> str:
 
 
 def status_data(report: StreamReport, context: Context) -> StatusData:
-    """Return what the wire says about how a stream is doing."""
+    """Return the wire's form of a report on a stream."""
     change = context.change
     state = change.state if change else ConnectionState.CONNECTING
     words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
@@ -300,7 +309,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
 
 
 def link_data(link: LinkQuality | None) -> LinkData | None:
-    """Return what the wire says about how packets arrive."""
+    """Return the wire's form of a call's link quality."""
     if link is None:
         return None
     return LinkData(
@@ -312,7 +321,7 @@ def link_data(link: LinkQuality | None) -> LinkData | None:
 
 
 def model_data(card: ModelCard) -> Model:
-    """Return what the wire says about a model."""
+    """Return the wire's form of a model."""
     return Model(
         name=card.name,
         version=card.version,
@@ -331,7 +340,7 @@ def _event_data(event: Event, context: Context) -> EventData:
                 id=name,
                 name=info.name,
                 model=model_data(info.model),
-                models=tuple(model_data(scored.model) for scored in info.scoring_models),
+                models=tuple(model_data(scored.model) for scored in info.models),
                 demo=info.demo,
                 notice=info.notice,
             )
@@ -357,7 +366,7 @@ def _event_data(event: Event, context: Context) -> EventData:
                 id=name, track=event.track, detector=event.detector, slots=event.slots
             )
         case VerdictChanged():
-            scoring_model = context.info.scoring_model(event.detector)
+            scoring = context.info.model_of(event.detector)
             return VerdictChangedData(
                 id=name,
                 track=event.track,
@@ -366,9 +375,9 @@ def _event_data(event: Event, context: Context) -> EventData:
                 previous=event.previous,
                 verdict=event.verdict,
                 score=event.score,
-                model=model_data(scoring_model.model),
+                model=model_data(scoring.model),
                 demo=context.info.demo,
-                notice=context.info.notice_of(scoring_model),
+                notice=context.info.notice_of(scoring),
             )
         case Score() | StreamReport():
             raise TypeError(f"{type(event).__name__} is state, not an event")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stream.clock import Clock
-from stream.errors import StreamError, StreamUnknown
+from stream.errors import HubFull, StreamUnknown
 from stream.event_log.event_log import StampedEvent
 from stream.events import Score, StreamAdded, StreamRemoved, StreamReport
 from stream.publish.client_messages import ResumePoint
@@ -46,16 +46,6 @@ class HubSettings:
     max_clients: int = 256
     max_tracks: int = 64
     closed_logs: int = 64
-
-
-@dataclass(eq=False)
-class HubFull(StreamError):
-    """As many clients as the hub takes are connected."""
-
-    limit: int
-
-    def __str__(self) -> str:
-        return f"all {self.limit} places for subscribers are taken"
 
 
 @dataclass(slots=True, eq=False)

@@ -35,7 +35,7 @@ VERSION: Literal[1] = 1
 
 
 class CloseCode(IntEnum):
-    """Why the server closes a WebSocket."""
+    """Close code of a WebSocket, sent by the server."""
 
     GOING_AWAY = 1001  # the analyzer stops for good
     FORBIDDEN = 1008  # no token, a wrong one, or one without the scope
@@ -89,7 +89,7 @@ class Window(_Model):
 
 
 class Quality(_Model):
-    """What limits the evidence of one face."""
+    """Quality of one face, which limits its evidence."""
 
     face_px: Number = Field(description="side of the face in source pixels")
     sharpness: Number
@@ -98,7 +98,7 @@ class Quality(_Model):
 
 
 class FaceBox(_Model):
-    """Where the face is, in source pixels."""
+    """Box of a face, in source pixels."""
 
     x0: Number
     y0: Number
@@ -107,7 +107,7 @@ class FaceBox(_Model):
 
 
 class Model(_Model):
-    """Which weights are behind a score, and how far they may be trusted."""
+    """Model behind a score: its weights, and how far they may be trusted."""
 
     name: str
     version: str
@@ -123,7 +123,7 @@ class CalibrationData(_Model):
 
 
 DetectorName = Annotated[str, Field(min_length=1, max_length=128)]
-"""Which of a stream's models speaks: the `name` of its `model`, or `ensemble`."""
+"""Detector that a score is of: the `name` of its `model`, or `ensemble`."""
 
 State = Literal["warming", "abstain", "ok", "suspect"]
 
@@ -155,7 +155,7 @@ class ScoreData(_Model):
 
 
 class LinkData(_Model):
-    """How a caller's packets arrive."""
+    """Link quality of a call: how the caller's packets arrive."""
 
     loss: Share = Field(description="share of packets lost on the way, repaired ones too")
     jitter_ms: Number
@@ -164,7 +164,7 @@ class LinkData(_Model):
 
 
 class StatusData(_Model):
-    """How a stream is doing."""
+    """State of a stream: its connection, frame rate, loss and faces."""
 
     name: str
     state: ConnectionState
@@ -256,7 +256,7 @@ class CapacityReachedData(_Model):
 
 
 class VerdictChangedData(_Model):
-    """What the evidence says about a face has changed."""
+    """The verdict on a face has changed."""
 
     kind: Literal["verdict_changed"] = "verdict_changed"
     id: str
@@ -336,7 +336,7 @@ class ErrorData(_Model):
 
 
 class _Envelope(_Model):
-    """What every message of the server begins with."""
+    """Envelope of every message of the server."""
 
     v: Literal[1] = VERSION
     type: str
@@ -349,29 +349,37 @@ class _Envelope(_Model):
     ts_emit: datetime
 
 
-class ScoreMessage(_Envelope):
+class _StreamEnvelope(_Envelope):
+    """Envelope of every message about one stream, which is always named, numbered and dated."""
+
+    stream: str
+    epoch: int = Field(description="counts stretches of continuous media time")
+    seq: int = Field(description="rises with every message of a stream, by one or more")
+
+
+class ScoreMessage(_StreamEnvelope):
     """A newer score of one face."""
 
     type: Literal["score"] = "score"
     data: ScoreData
 
 
-class EventMessage(_Envelope):
+class EventMessage(_StreamEnvelope):
     """Something happened; kept in the log for resuming."""
 
     type: Literal["event"] = "event"
     data: EventData
 
 
-class StatusMessage(_Envelope):
-    """How a stream is doing."""
+class StatusMessage(_StreamEnvelope):
+    """State of one stream, about once a second."""
 
     type: Literal["status"] = "status"
     data: StatusData
 
 
-class SnapshotMessage(_Envelope):
-    """Where one stream stands when a subscription begins."""
+class SnapshotMessage(_StreamEnvelope):
+    """State and newest scores of one stream, when a subscription begins."""
 
     type: Literal["snapshot"] = "snapshot"
     data: SnapshotData
@@ -395,6 +403,8 @@ class LaggedMessage(_Envelope):
     """This client missed events."""
 
     type: Literal["lagged"] = "lagged"
+    stream: str
+    epoch: int
     data: LaggedData
 
 

@@ -61,7 +61,9 @@ class OverloadSettings:
         for key in ("detect_factor", "hop_factor"):
             if getattr(self, key) < 1:
                 raise SettingInvalid(key, getattr(self, key), "must be at least 1")
-        if not 0 < self.calm < self.busy <= 1:
+        if not 0 < self.busy <= 1:
+            raise SettingInvalid("busy", self.busy, "must be more than 0 and at most 1")
+        if not 0 < self.calm < self.busy:
             raise SettingInvalid("calm", self.calm, f"must lie between 0 and busy ({self.busy})")
         if not 0 <= self.max_dropped < 1:
             raise SettingInvalid("max_dropped", self.max_dropped, "must be 0 or more, below 1")

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from stream.analyzer.analyzer import Analyzer, AnalyzerSettings
+from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
 from stream.clock import SystemClock
 from stream.engine.plan import TrackKey

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.events import CaptureConditions, Frame, Perceived
-from stream.perception.perception import Perception, PerceptionSettings
+from stream.perception.perception import Perception
+from stream.perception.settings import PerceptionSettings
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import Face, Image
 from tests.support.faces import LaggingFinder, face_at, textured_face

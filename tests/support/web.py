@@ -46,7 +46,7 @@ from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.settings import WebSettings
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
 
 
 class PlayedAnalyzer:

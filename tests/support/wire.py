@@ -67,7 +67,7 @@ def score(stream: str = "lobby", track: int = 1, value: float = 0.25, **changes:
 
 def added(stream: str = "lobby", info: StreamInfo = INFO) -> StreamAdded:
     """Return the beginning of a stream."""
-    return StreamAdded(stream, 0, info.name, info.scoring_models, info.demo)
+    return StreamAdded(stream, 0, info.name, info.models, info.demo)
 
 
 def report(stream: str = "lobby") -> StreamReport:

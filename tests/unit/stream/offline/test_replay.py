@@ -59,6 +59,8 @@ def test_an_analysis_says_what_the_video_says(clip: Path) -> None:
     assert analysis.high is not None
     assert analysis.score is not None
     assert analysis.low < analysis.score < analysis.high
+    face = max(analysis.tracks, key=lambda track: track.score or 0.0)
+    assert (face.score, face.low, face.high) == (analysis.score, analysis.low, analysis.high)
     assert analysis.verdict in (Verdict.PENDING, Verdict.CLEAR, Verdict.SUSPECT)
 
 

@@ -6,10 +6,12 @@ import pytest
 
 from stream.errors import SettingInvalid
 from stream.events import CaptureConditions, Frame, Perceived
-from stream.perception.perception import Grid, Perception, PerceptionSettings
+from stream.perception.perception import Grid, Perception
+from stream.perception.settings import PerceptionSettings
 from styleflow.clips import ClipSpec
-from styleflow.faces.face import Face, Image
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
+from styleflow.faces.face import Face, Image, TrackEnd
+from styleflow.faces.settings import TrackerSettings
+from styleflow.faces.track import FaceTracker
 from tests.support.faces import LaggingFinder, ScriptedFinder, face_at, textured_face
 
 CLIP = ClipSpec(frames=32, cadence_hz=25.0, size_px=128)
