@@ -7,7 +7,7 @@ description from reaching anything but the camera.
 
 FFmpeg reports what went wrong as one number, and not always the same: a server that never answers
 is "invalid data" once the deadline has passed, a refused certificate is an "I/O error" like an
-unknown host name. `_reason` turns that into the closed list, with the time that passed as evidence.
+unknown host name. `reason_of` turns that into the closed list, by the time that has passed.
 
 Loss over UDP is the one thing that FFmpeg tells nowhere but in its log, and the H.265 decoder
 notices less than half of it: measured at 0.3 % loss, 115 of 138 damaged pictures passed for sound.
@@ -85,7 +85,7 @@ class RtspSource:
                 refused = error.errno == errno.EPROTONOSUPPORT  # the camera answered 461
                 if refused and transport is not transports[-1] and not self._closed:
                     continue
-                raise self._reason(error, self._clock.monotonic() - started) from None
+                raise self.reason_of(error, self._clock.monotonic() - started) from None
         raise AssertionError("there is at least one transport")
 
     def _open_with(self, transport: Transport) -> InputContainer:
@@ -136,7 +136,7 @@ class RtspSource:
         if not self._closed:
             raise SourceError(ReasonCode.ENDED, f"the camera closed the connection{ending}")
 
-    def _reason(self, error: av.error.FFmpegError, waited_s: float) -> SourceError:
+    def reason_of(self, error: av.error.FFmpegError, waited_s: float) -> SourceError:
         """Return what an FFmpeg error means, without any of FFmpeg's words about the URL."""
         code, detail = _meaning(error)
         vague = code in (ReasonCode.UNREACHABLE, ReasonCode.CORRUPT)

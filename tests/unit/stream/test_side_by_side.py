@@ -118,13 +118,13 @@ def test_exact_styleflow_is_laid_out_for_every_hop(
     network = toy_styleflow()
     detector = network.deploy().every(hop)
     stray: list[bool] = []
-    code = detector._gru.code
+    code = detector.gru.code
 
     def watched(state: StyleGruState, rows: Tensor, deltas: Tensor) -> Tensor:
         stray.append(bool((deltas % hop != 0).any()))
         return code(state, rows, deltas)
 
-    monkeypatch.setattr(detector._gru, "code", watched)
+    monkeypatch.setattr(detector.gru, "code", watched)
     device = RecordingDevice(detector)
     pipeline = Pipeline(
         [device],

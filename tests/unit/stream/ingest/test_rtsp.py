@@ -56,18 +56,18 @@ def test_each_error_has_one_meaning(
     error: av.error.FFmpegError, waited_s: float, code: ReasonCode
 ) -> None:
     source = RtspSource(settings(timeout_s=2.5), ManualClock())
-    assert source._reason(error, waited_s).code is code
+    assert source.reason_of(error, waited_s).code is code
 
 
 def test_an_io_error_of_rtsps_is_a_matter_of_trust_unless_the_host_is_unknown() -> None:
     error = av.error.OSError(errno.EIO, "Input/output error")
     known = RtspSource(settings("rtsps://127.0.0.1/live"), ManualClock())
     unknown = RtspSource(settings("rtsps://camera.invalid/live"), ManualClock())
-    assert known._reason(error, 0.1).code is ReasonCode.TLS
-    assert unknown._reason(error, 0.1).code is ReasonCode.UNREACHABLE
+    assert known.reason_of(error, 0.1).code is ReasonCode.TLS
+    assert unknown.reason_of(error, 0.1).code is ReasonCode.UNREACHABLE
 
 
 def test_ffmpegs_words_are_scrubbed() -> None:
     source = RtspSource(settings("rtsp://admin:hunter22@cam/live"), ManualClock())
     error = av.error.OSError(errno.EHOSTUNREACH, "cannot reach hunter22@cam")
-    assert "hunter22" not in source._reason(error, 0.1).detail
+    assert "hunter22" not in source.reason_of(error, 0.1).detail
