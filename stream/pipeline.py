@@ -1,9 +1,9 @@
-"""One frame's story, told once: perceive, step, run, resolve.
+"""The pipeline from sampled frames to events: perceive, step, run, resolve.
 
-`supervisor` steps a Pipeline from its device thread, `replay` from a plain loop; so live scores and
+The analyzer's device worker steps it in its thread, `replay` in a plain loop; so live scores and
 replayed ones go through the very same lines. A Pipeline starts nothing and waits for nothing.
 
-Several detectors may look at every stream side by side: each has a device and, per stream, an
+Several detectors may watch every stream side by side: each has a device and, per stream, an
 engine of its own. A face is found and tracked once, so its beginning and end are told once, as the
 fastest detector sees them; scores and verdicts say whose they are.
 """
@@ -55,11 +55,10 @@ Observer = Callable[[str, float, str], None]
 """Told how many seconds a stage took and for which detector, from whatever thread it ran in.
 
 A Pipeline tells `perceive` per turn (one frame of each stream in a batch), `step` per frame,
-`device` and `resolve` per batch and detector, and `explain` per picture that somebody looks at;
-what serves all detectors is told for "". The
-supervisor tells what lies around it: `decode` (from a packet's arrival until its frame is offered)
-and `wait` (until its batch is taken) per sampled frame, `hand_over` (until the event loop has it)
-per event.
+`device` and `resolve` per batch and detector, and `explain` per picture that somebody asks for;
+what serves all detectors is told for "". The analyzer tells what lies around it, per sampled frame
+`decode` (from a packet's arrival until its frame is offered) and `wait` (until its batch is taken),
+per event `hand_over` (until the event loop has it).
 """
 
 
@@ -73,7 +72,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A frame that was looked at, and where its tracks are; for pictures.
+    """A frame that was perceived, and where its tracks are; for pictures.
 
     Attributes:
         frame: the picture.
@@ -101,7 +100,7 @@ class Processed:
 Asked = Callable[[str], Collection[str]]
 """Says which detectors somebody wants to see point at something in a stream, by their names.
 
-Asking costs up to another rating, so it is asked anew for every frame.
+Asking costs up to another rating, so it is asked for every frame.
 """
 
 Viewer = Callable[[Explanation], None]
@@ -126,7 +125,7 @@ class Scorer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Planned:
     """A frame, and what it means to each device that it is for: its number, the plan, the view."""
 
     frame: Frame
@@ -279,7 +278,7 @@ class Pipeline:
         events: list[Event] = []
         faults: list[Fault] = []
         pending: list[list[tuple[_StreamParts, Plan]]] = [[] for _ in self.devices]
-        looks: list[_Look] = []
+        planned: list[_Planned] = []
         for parts, frame, views in self._perceive(batch):
             try:
                 plans, started = self._step(parts, views)
@@ -291,13 +290,13 @@ class Pipeline:
                 continue
             events += started
             if plans:
-                looks.append(_Look(frame, plans))
+                planned.append(_Planned(frame, plans))
             for number, plan, _ in plans:
                 pending[number].append((parts, plan))
         for number, todo in enumerate(pending):
             if todo:
                 events += self._run(number, todo)
-        return Processed(tuple(events), tuple(faults), self._seen(looks, asked or _nobody))
+        return Processed(tuple(events), tuple(faults), self._seen(planned, asked or _nobody))
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
@@ -367,7 +366,7 @@ class Pipeline:
         self.observe("resolve", self._clock.monotonic() - middle, name)
         return events
 
-    def _seen(self, looks: Sequence[_Look], asked: Asked) -> tuple[Seen, ...]:
+    def _seen(self, planned: Sequence[_Planned], asked: Asked) -> tuple[Seen, ...]:
         """Return the frames of a batch, with what the detectors that are asked point at in them.
 
         A device knows the newest crop of a track only, so of several frames of one stream in a
@@ -375,18 +374,18 @@ class Pipeline:
         picture than theirs.
         """
         newest = {
-            (look.frame.stream, number): plan for look in looks for number, plan, _ in look.plans
+            (one.frame.stream, number): plan for one in planned for number, plan, _ in one.plans
         }
         seen = []
-        for look in looks:
-            frame, explained = look.frame, {}
+        for one in planned:
+            frame, explained = one.frame, {}
             wanted = asked(frame.stream)
-            for number, plan, view in look.plans:
+            for number, plan, view in one.plans:
                 name = self.devices[number].detector.card.name
                 exact = newest[frame.stream, number] is plan and plan.rates
                 if exact and (name in wanted or self._viewer is not None):
                     explained[name] = self._explain(number, plan, frame, view)
-            faces = tuple((face.track, face.face.box) for face in look.plans[0][2].faces)
+            faces = tuple((face.track, face.face.box) for face in one.plans[0][2].faces)
             seen.append(Seen(frame, faces, explained))
         if self._viewer is not None:
             for explanation in (e for each in seen for es in each.explained.values() for e in es):

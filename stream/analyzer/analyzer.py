@@ -4,7 +4,7 @@ Theory of operation. One event loop holds the state that people see, and speaks 
 Each stream has an ingest worker, because opening and reading a source block; it offers sampled
 frames to the device worker and hands connection events over. The device worker steps the pipeline
 and hands its events over. Both hand over through one bounded outbox that the loop drains into the
-event log. A ticker on the loop notices stalls and overload; another looks after the calls.
+event log. A ticker on the loop notices stalls and overload; another tends the calls.
 
     ingest worker ──frames──▶ device worker ──┐
           └───connection events──▶ outbox ◀───┘

@@ -55,7 +55,7 @@ def degradation_figures(degradation: Degradation) -> Iterator[Figure]:
 
 
 def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:
-    """Yield what those who look on cost, and what became of them."""
+    """Yield how subscribers and those who ask for pictures fare."""
     yield Figure("explained_pictures_total", pictures.explained)
     yield Figure("overlays_refused_total", pictures.refused)
     yield Figure("ws_clients", hub.clients)

@@ -44,7 +44,6 @@ class CallRig:
 
     analyzer: Analyzer
     port: int
-    registry: CollectorRegistry
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def url(self, stream: str = "me") -> str:
@@ -102,7 +101,7 @@ async def call_rig(
             resolve=resolver(()),
         )
         async with served(app) as port:
-            rig = CallRig(analyzer, port, registry)
+            rig = CallRig(analyzer, port)
 
             def take() -> None:
                 while (text := reader.take(clock.monotonic())) is not None:

@@ -118,13 +118,13 @@ def test_exact_styleflow_is_laid_out_for_every_hop(
     network = toy_styleflow()
     detector = network.deploy().every(hop)
     stray: list[bool] = []
-    code = detector._gru.code
+    code = detector.gru.code
 
     def watched(state: StyleGruState, rows: Tensor, deltas: Tensor) -> Tensor:
         stray.append(bool((deltas % hop != 0).any()))
         return code(state, rows, deltas)
 
-    monkeypatch.setattr(detector._gru, "code", watched)
+    monkeypatch.setattr(detector.gru, "code", watched)
     device = RecordingDevice(detector)
     pipeline = Pipeline(
         [device],
@@ -182,9 +182,8 @@ def test_faces_are_looked_for_only_in_frames_that_somebody_wants() -> None:
     """12.5 and 5 frames a second meet on a grid of 25, of which 15 in a second are used."""
     pipeline = toy_pipeline_of("styleflow-live", "caddm-resnet34")
     stages: list[str] = []
-    pipeline.open("a")
-    perceive = pipeline._streams["a"].perception
     assert pipeline.cadence_hz == 25.0
+    perceive = Perception(CentreFinder(), [d.detector.clip for d in pipeline.devices])
     picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
     for slot in range(25):
         at = slot / 25
@@ -323,7 +322,7 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
     assert set(asked) == {"a"}
 
 
-def test_each_voice_says_what_it_can_point_at() -> None:
+def test_each_scorer_says_what_it_can_point_at() -> None:
     names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
     assert [scorer.points_at for scorer in pipeline.scorers] == [
