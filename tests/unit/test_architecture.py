@@ -71,6 +71,7 @@ def room(name: str) -> str:
 ARROWS = {
     # values and the machine
     "styleflow.errors": "",
+    "styleflow.digest": "",
     "styleflow.cards": "",
     "styleflow.clips": "",
     "styleflow.calibration": "",
@@ -82,13 +83,13 @@ ARROWS = {
     "styleflow.runtime": "errors runtime_settings",
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
-    "styleflow.detectors": "calibration cards clips errors overlay",
-    "styleflow.weights": "calibration cards detectors errors faces runtime_settings",
+    "styleflow.detectors": "calibration cards clips digest errors overlay",
+    "styleflow.weights": "calibration cards detectors digest errors faces runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces sampling",
     "styleflow.evaluation": "data detectors errors faces sampling",
-    "styleflow.training": "calibration cards clips data detectors errors evaluation faces sampling "
-    "weights",
+    "styleflow.training": "calibration cards clips data detectors digest errors evaluation faces "
+    "sampling weights",
     # what is public; it finds the live path by its name, see below
     "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read
