@@ -10,6 +10,7 @@ fastest detector sees them; scores and verdicts say whose they are.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from stream.device.device import Device
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.ensemble import EnsembleEngine
 from stream.engine.plan import Plan
+from stream.engine.trace import Trace
 from stream.errors import SettingInvalid
 from stream.events import (
     AbstainReason,
@@ -35,7 +37,8 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.explain.overlay import Explanation
-from stream.perception.perception import Grid, Perception, Views, perceive_together
+from stream.perception.batching import perceive_together
+from stream.perception.perception import Grid, Perception, Views
 from stream.scheduling.degradation import Relief
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard
@@ -45,6 +48,8 @@ from styleflow.ensemble import Ensemble
 from styleflow.faces.crops.framing import crop_corners
 from styleflow.faces.face import Box
 from styleflow.overlay import PointsAt
+
+_log = logging.getLogger(__name__)
 
 Observer = Callable[[str, float, str], None]
 """Told how many seconds a stage took and for which detector, from whatever thread it ran in.
@@ -229,7 +234,15 @@ class Pipeline:
         """Prepare for the frames of a stream, with thresholds of its own if it has any."""
         settings = settings or self._settings
         engines = tuple(
-            Engine(stream, d.card.name, d.clip, d.calibration, d.card.status, settings)
+            Engine(
+                stream,
+                d.card.name,
+                d.clip,
+                d.calibration,
+                d.card.status,
+                settings,
+                _tracing(stream, d.card.name),
+            )
             for d in (device.detector for device in self.devices)
         )
         ensemble = None
@@ -270,6 +283,7 @@ class Pipeline:
             try:
                 plans, started = self._step(parts, views)
             except Exception as error:
+                _log.debug("%s: a frame failed: %r", frame.stream, error)
                 faults.append(Fault(frame.stream, error))
                 events += self._end(parts, TrackEnd.EPOCH_ENDED)
                 parts.perception.close()
@@ -303,6 +317,7 @@ class Pipeline:
 
     def relieve(self, relief: Relief) -> None:
         """Leave out as much work as this says, for all streams and those to come."""
+        _log.debug("relief: %s", relief)
         self._relief = relief
         for parts in self._streams.values():
             parts.relieve(relief)
@@ -394,9 +409,9 @@ class Pipeline:
                 track=key.track,
                 detector=detector.card.name,
                 corners=crop_corners(faces[key.track], detector.clip, width, height),
-                patches=patches,
+                regions=regions,
             )
-            for key, patches in found.items()
+            for key, regions in found.items()
         )
         self.observe("explain", self._clock.monotonic() - begin, detector.card.name)
         return explanations
@@ -466,6 +481,15 @@ def _turns(batch: Sequence[tuple[Frame, int]]) -> list[list[tuple[Frame, int]]]:
             turns.append([])
         turns[place].append(item)
     return turns
+
+
+def _tracing(stream: str, detector: str) -> Trace:
+    """Return what writes an engine's transitions to the log, at debug level."""
+
+    def trace(transition: str, /, **facts: object) -> None:
+        _log.debug("%s %s: %s %s", stream, detector, transition, facts)
+
+    return trace
 
 
 def _ignore(stage: str, seconds: float, detector: str) -> None:

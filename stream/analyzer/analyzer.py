@@ -55,7 +55,8 @@ from stream.events import (
     StreamRemoved,
     StreamReport,
 )
-from stream.explain.pictures import Pictures, Still
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
 from stream.ingest.check import check
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.counters import IngestCounters
@@ -75,7 +76,7 @@ from stream.scheduling.degradation import Degradation, OverloadSettings, Work
 from stream.stream_state import StreamState
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
 from stream.webrtc.sdp import check_offer
-from stream.webrtc.sessions import Switchboard
+from stream.webrtc.sessions import Sessions
 from styleflow.overlay import PointsAt
 
 log = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ class Analyzer:
             self._outbox.put,
             start_thread,
         )
-        self._board = Switchboard(calls or WebRtcSettings(), hub, clock, self._later)
+        self._board = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: tuple[asyncio.Task[None], ...] = ()
         for sink in (hub, self._telemetry, LogLines()):
@@ -246,13 +247,7 @@ class Analyzer:
         """Return the way to a stream's source: it is opened, or called by peers."""
         if not spec.source.url.is_call:
             return SourceAccess()
-        limits, line = self._board.settings, self._board.line(spec.id)
-        return SourceAccess(
-            line.open,
-            line.ready,
-            loss=lambda: self._board.loss(spec.id),
-            max_pixels=limits.max_width * limits.max_height,
-        )
+        return self._board.access(spec.id)
 
     def _emit_of(self, spec: StreamSpec) -> Emit:
         """Return what takes a stream's frames and events, on its ingest's thread."""
@@ -304,6 +299,11 @@ class Analyzer:
             await asyncio.wait_for(closed.wait(), self.settings.stop_s)
         except TimeoutError:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The peers that are sending streams."""
+        return self._board
 
     # --- calls: on the event loop -------------------------------------------------------------
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from stream.clock import Clock
 from stream.errors import OverlayUnavailable
-from stream.explain.pictures import Pictures, Still
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
 from stream.offline.analysis import DetectorUnknown
 from styleflow.overlay import PointsAt
 

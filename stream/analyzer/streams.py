@@ -21,7 +21,7 @@ from styleflow.cards import ModelCard
 from styleflow.overlay import PointsAt
 
 if TYPE_CHECKING:
-    from stream.explain.pictures import Still
+    from stream.explain.stills import Still
 
 
 class Priority(Enum):

@@ -1,4 +1,4 @@
-"""The live path in a plain loop: a file or a recorded trace in, events out, in one thread.
+"""Replay of a file or a recorded trace through the live path, in a plain loop and one thread.
 
 Same input, same output, bit for bit on one CPU: frames are processed one at a time, nothing is
 dropped for lateness, and time is a ManualClock. Tests, `analyze`, `/predict`, streaming metrics and

@@ -276,8 +276,8 @@ def test_a_viewer_is_shown_what_the_detectors_point_at() -> None:
         own = [each for each in seen if each.detector == name]
         ends = {score.end for score in scores_of(shown, name)}
         assert ends <= {each.frame.at for each in own}
-        assert any(each.patches for each in own)
-    strengths = [patch.strength for each in seen for patch in each.patches]
+        assert any(each.regions for each in own)
+    strengths = [patch.strength for each in seen for patch in each.regions]
     assert 0 < min(strengths) <= max(strengths) <= 1
 
 
@@ -285,7 +285,7 @@ def test_a_detector_that_cannot_say_points_at_nothing() -> None:
     seen: list[Explanation] = []
     run(toy_pipeline_of("styleflow-live", viewer=seen.append), every=1)
     assert seen
-    assert all(each.patches == () for each in seen)
+    assert all(each.regions == () for each in seen)
 
 
 def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None:
@@ -315,7 +315,7 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
         for name, (one,) in pair.seen[1].explained.items():
             (other,) = alone[1].explained[name]
             assert one.frame is second
-            assert one.patches == other.patches
+            assert one.regions == other.regions
             np.testing.assert_array_equal(one.corners, other.corners)
             explained += 1
     assert explained > 0
