@@ -17,7 +17,7 @@ from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
 from stream.webrtc.calls import WebRtcSettings
-from stream.webrtc.sessions import StreamTotals, Switchboard
+from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.path import toy_pipeline
 
 DONE = IngestCounters(
@@ -32,7 +32,7 @@ def everything() -> list[Figure]:
     clock = ManualClock()
     hub = Hub(clock)
     hub.disconnects[1013] += 1
-    board = Switchboard(WebRtcSettings(), hub, clock, lambda seconds, function: None)
+    board = Sessions(WebRtcSettings(), hub, clock, lambda seconds, function: None)
     board.ends[ReasonCode.ENDED] += 1
     return [
         Figure("streams", 1),
