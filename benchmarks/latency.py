@@ -10,7 +10,7 @@ The analyzer runs in this process with the product's defaults, the cameras in an
 - perceive, step: finding the face, deciding what to compute; per sampled frame
 - device, resolve: the network, what follows from it; per batch
 - hand_over: from the device thread to the event loop; per event
-- publish: into the subscribers' lanes; per score
+- publish: into the subscribers' send queues; per score
 - end to end: from the arrival of the newest packet behind a score until it is published
 
 The stages do not add up to the end-to-end time: a batch may hold frames of several streams, and a

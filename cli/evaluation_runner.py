@@ -79,7 +79,7 @@ class Bench:
     @property
     def card(self) -> ModelCard:
         """What is known of the model that is evaluated."""
-        return self._pipeline.opinion(self._wanted.detector).card
+        return self._pipeline.scorer(self._wanted.detector).card
 
     @property
     def cues(self) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ async def _serve(
             ),
             untrained=untrained,
         )
-    cards = [opinion.card for opinion in pipeline.opinions]
+    cards = [scorer.card for scorer in pipeline.scorers]
     for card in cards:
         metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
     analyzer = Analyzer(

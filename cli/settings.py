@@ -21,35 +21,21 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cli.errors import ConfigInvalid as ConfigInvalid
-from stream.analyzer.analyzer import AnalyzerSettings
+from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
-from stream.engine.engine import EngineSettings
+from stream.engine.settings import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
-from stream.perception.perception import PerceptionSettings
+from stream.perception.settings import PerceptionSettings
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import OverloadSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
-from styleflow.runtime import Runtime
+from styleflow.detectors.registry import DETECTORS
+from styleflow.runtime_settings import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
-
-BUILT_IN = "styleflow-live"
-"""The detector that needs no file of weights."""
-
-DETECTORS = (
-    BUILT_IN,
-    "styleflow",
-    "caddm-resnet34",
-    "caddm-efficientnet-b3",
-    "caddm-efficientnet-b4",
-    "fakestormer-c0",
-    "fakestormer-c23",
-    "fakestormer-c40",
-)
-"""Names that a detector may have; spelled out, so that reading settings need not load torch."""
 
 
 class _Section(BaseModel):

@@ -26,7 +26,7 @@ from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.errors import SourceUrlInvalid
-from stream.ingest.open import check
+from stream.ingest.check import check
 from stream.ingest.source import SourceSettings, SourceUrl, redact
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Filter, Hub

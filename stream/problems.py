@@ -11,7 +11,7 @@ import errno
 from dataclasses import dataclass, replace
 
 from stream.errors import SOURCE_HINTS as SOURCE_HINTS
-from stream.events import AbstainReason, ConnectionState, Rung
+from stream.events import AbstainReason, ConnectionState, DegradationLevel
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.errors import StyleFlowError
 from styleflow.overlay import PointsAt
@@ -178,12 +178,14 @@ REASON_WORDS: dict[AbstainReason, str] = {
     AbstainReason.OVERLOADED: "this analyzer cannot keep up",
 }
 
-RUNG_WORDS: dict[Rung, str] = {
-    Rung.NONE: "keeps up",
-    Rung.DETECT_LESS: "overloaded: looks for new faces less often",
-    Rung.LONGER_HOP: "overloaded: also rates each face less often",
-    Rung.SAMPLED_WINDOWS: "overloaded: also looks at streams of low priority only now and then",
-    Rung.REFUSE_STREAMS: "overloaded: also refuses new streams",
+DEGRADATION_WORDS: dict[DegradationLevel, str] = {
+    DegradationLevel.NONE: "keeps up",
+    DegradationLevel.DETECT_LESS: "overloaded: looks for new faces less often",
+    DegradationLevel.LONGER_HOP: "overloaded: also rates each face less often",
+    DegradationLevel.SAMPLED_WINDOWS: (
+        "overloaded: also looks at streams of low priority only now and then"
+    ),
+    DegradationLevel.REFUSE_STREAMS: "overloaded: also refuses new streams",
 }
 POINTS_AT_WORDS: dict[PointsAt | None, str] = {
     PointsAt.ARTIFACTS: "boxes around regions that look blended or repainted to this detector",

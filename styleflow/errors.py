@@ -299,6 +299,18 @@ class DetectorUnknown(StyleFlowError):
 
 
 @dataclass(eq=False)
+class DetectorNotFound(DetectorUnknown):
+    """No detector has this name; `known` are the names that exist."""
+
+    code = "detector_not_found"
+    title = "There is no such detector"
+    hint = "Choose one of the names in the message"
+
+    def __str__(self) -> str:
+        return f"there is no detector {self.name!r}; there is {', '.join(self.known)}"
+
+
+@dataclass(eq=False)
 class EnsembleInvalid(StyleFlowError):
     """An ensemble cannot be fitted, read, or used with these detectors."""
 

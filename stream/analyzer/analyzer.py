@@ -28,6 +28,7 @@ from types import TracebackType
 
 import structlog
 
+from stream.analyzer.settings import AnalyzerSettings as AnalyzerSettings
 from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
 from stream.clock import Clock
 from stream.engine.engine import EngineSettings
@@ -51,18 +52,21 @@ from stream.events import (
     TrackEnded,
 )
 from stream.explain.pictures import Pictures, Still
+from stream.ingest.check import check
+from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import check, is_demo, open_source
+from stream.ingest.open import is_demo
+from stream.ingest.packets import PacketLog
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring.metrics import CounterCopy, Metrics
 from stream.monitoring.telemetry import Telemetry
 from stream.offline.analysis import DetectorUnknown
 from stream.pipeline import Pipeline, Processed
-from stream.problems import RUNG_WORDS
+from stream.problems import DEGRADATION_WORDS
 from stream.publish.encode import ScoringModel, StreamInfo
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats
-from stream.scheduling.degradation import Ladder, OverloadSettings, Work
+from stream.scheduling.degradation import Degradation, OverloadSettings, Work
 from stream.scheduling.mailbox import Mailbox, Overflow
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
 from stream.webrtc.sdp import check_offer
@@ -73,30 +77,6 @@ log = structlog.get_logger(__name__)
 
 Order = Callable[[], tuple[Event, ...]]
 """Something that only the device thread may do; its events are published."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyzerSettings:
-    """How much one analyzer takes on.
-
-    Attributes:
-        max_streams: streams at a time; a further one is refused.
-        tick_s: how often stalls are looked for and counters copied.
-        report_s: how often each stream reports how it is doing.
-        stop_s: how long a stopping ingest thread is waited for before it is abandoned.
-        replace_s: how long a stream may be stalled before its ingest is replaced; the old one may
-            hang in the network, where nothing can interrupt it.
-        stuck_s: silence of the device thread after which the process is not live.
-        events: events that may wait for the event loop; the oldest gives way and is counted.
-    """
-
-    max_streams: int = 16
-    tick_s: float = 0.25
-    report_s: float = 1.0
-    stop_s: float = 5.0
-    replace_s: float = 10.0
-    stuck_s: float = 15.0
-    events: int = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,8 +146,10 @@ class Analyzer:
         self.metrics = metrics
         self.settings = settings or AnalyzerSettings()
         self._pipeline = pipeline
-        self._voices = tuple(ScoringModel(o.card, o.calibration.fitted) for o in pipeline.opinions)
-        self._pointers = {o.card.name: o.points_at for o in pipeline.opinions}
+        self._scoring_models = tuple(
+            ScoringModel(o.card, o.calibration.fitted) for o in pipeline.scorers
+        )
+        self._pointers = {o.card.name: o.points_at for o in pipeline.scorers}
         self._cadence_hz = pipeline.cadence_hz
         self._engine = pipeline.settings
         self._pictures = Pictures()
@@ -176,7 +158,7 @@ class Analyzer:
         self._rng = random.Random(seed)
         self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
         self._batcher_lock = threading.Lock()
-        self._ladder = Ladder(overload)
+        self._degradation = Degradation(overload)
         self._busy_s = 0.0  # written by the device thread only
         self._streams: dict[str, _Stream] = {}
         self._orders: deque[tuple[Order, Callable[[], object] | None]] = deque()
@@ -245,23 +227,23 @@ class Analyzer:
             raise StreamExists(spec.id)
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
-        if self._ladder.refuses:
+        if self._degradation.refuses:
             self.metrics.streams_refused.inc()
-            raise Overloaded(self._ladder.settings.retry_after_s)
+            raise Overloaded(self._degradation.settings.retry_after_s)
         return self._start(spec)
 
     def _start(self, spec: StreamSpec) -> StreamStatus:
-        ingest, thread, stop = self._ingest(spec, epoch=0)
+        ingest, thread, stop = self._ingest(spec, 0, PacketLog())
         demo = is_demo(spec.source.url)
         self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec), demo=demo)
         self.hub.announce(
             spec.id,
             StreamInfo(
                 name=spec.name or spec.id,
-                model=self._voices[0].model,
-                calibrated=self._voices[0].calibrated,
+                model=self._scoring_models[0].model,
+                calibrated=self._scoring_models[0].calibrated,
                 demo=demo,
-                others=self._voices[1:],
+                others=self._scoring_models[1:],
             ),
         )
         self.metrics.streams.set(len(self._streams))
@@ -270,26 +252,31 @@ class Analyzer:
         log.info("stream added", stream=spec.id, source=spec.source.url.redacted)
         return self.status(spec.id)
 
+    def _access(self, spec: StreamSpec) -> SourceAccess:
+        """Return the way to a stream's source: it is opened, or called by peers."""
+        if not spec.source.url.is_call:
+            return SourceAccess()
+        limits, line = self._board.settings, self._board.line(spec.id)
+        return SourceAccess(
+            line.open,
+            line.ready,
+            loss=lambda: self._board.loss(spec.id),
+            max_pixels=limits.max_width * limits.max_height,
+        )
+
     def _ingest(
-        self, spec: StreamSpec, epoch: int
+        self, spec: StreamSpec, epoch: int, log: PacketLog
     ) -> tuple[Ingest, threading.Thread, threading.Event]:
         """Return a new ingest with its thread, not started, and what stops it."""
         stop = threading.Event()
-        rng = random.Random(self._rng.random())
-        limits, stream = self._board.settings, spec.id
-        line = self._board.line(stream) if spec.source.url.is_call else None
-        ingest = Ingest(
-            stream,
-            spec.source,
+        context = IngestContext(
             self._cadence_hz,
-            self._clock,
-            rng,
-            open_source=line.open if line else open_source,
+            random.Random(self._rng.random()),
+            log,
+            self._access(spec),
             first_epoch=epoch + 1,
-            ready=line.ready if line else None,
-            max_pixels=limits.max_width * limits.max_height if line else None,
-            link_loss=(lambda: self._board.loss(stream)) if line else None,
         )
+        ingest = Ingest(spec.id, spec.source, self._clock, context)
         thread = threading.Thread(
             target=self._read, args=(ingest, stop, spec), name=f"ingest-{spec.id}", daemon=True
         )
@@ -300,7 +287,9 @@ class Analyzer:
         self._stop(state)
         self._abandoned += 1
         log.warning("a stalled ingest is replaced", stream=state.spec.id)
-        state.ingest, state.thread, state.stop = self._ingest(state.spec, state.epoch)
+        state.ingest, state.thread, state.stop = self._ingest(
+            state.spec, state.epoch, state.ingest.log
+        )
         state.copied = CounterCopy()
         state.changed_at = self._clock.monotonic()
         state.thread.start()
@@ -422,11 +411,11 @@ class Analyzer:
             age_s=report.age_s if report else None,
             reconnects=state.reconnects,
             reasons=report.reasons if report else (),
-            models=tuple(voice.model for voice in self._voices),
+            models=tuple(scorer.model for scorer in self._scoring_models),
             scores=tuple(state.scores.values()),
             link=report.link if report else None,
             priority=state.spec.priority,
-            overload=self._ladder.rung,
+            overload=self._degradation.level,
         )
 
     def statuses(self) -> tuple[StreamStatus, ...]:
@@ -490,7 +479,7 @@ class Analyzer:
     @property
     def busy(self) -> float:
         """Share of time that the device thread computed lately, 0..1."""
-        return self._ladder.busy
+        return self._degradation.busy
 
     @property
     def batching(self) -> BatcherStats:
@@ -514,8 +503,9 @@ class Analyzer:
                 "slots": "; ".join(
                     f"{d.stats.used} of {d.stats.slots} in use" for d in self._pipeline.devices
                 ),
-                "overload": f"{RUNG_WORDS[self._ladder.rung]} ({self._ladder.rung.word}), "
-                f"device thread {self._ladder.busy:.0%} busy",
+                "overload": f"{DEGRADATION_WORDS[self._degradation.level]} "
+                f"({self._degradation.level.word}), "
+                f"device thread {self._degradation.busy:.0%} busy",
                 "calls": f"{len(self._board)} of {self._board.settings.max_peers}",
                 "events_dropped": str(self._outbox.dropped),
                 "threads_abandoned": str(self._abandoned),
@@ -532,7 +522,7 @@ class Analyzer:
                 return  # nobody waits for it any more
             if isinstance(item, Frame):
                 now = self._clock.monotonic()
-                if low and not self._ladder.looks(now, phase):
+                if low and not self._degradation.looks(now, phase):
                     with self._batcher_lock:
                         self._batcher.withhold(item.stream)
                     return
@@ -703,7 +693,7 @@ class Analyzer:
                     del state.scores[key]
             case StreamReport():
                 link = self._board.quality(event.stream)
-                event = replace(event, link=link, overload=self._ladder.rung)
+                event = replace(event, link=link, overload=self._degradation.level)
                 state.report = event
             case _:
                 pass
@@ -752,19 +742,24 @@ class Analyzer:
         stats = self.batching
         dropped = stats.crowded + stats.stale
         offered = stats.items + stats.waiting + dropped
-        ladder = self._ladder
-        changed = ladder.observe(now, Work(self._busy_s, offered, dropped))
-        self._telemetry.overload(ladder, changed=changed)
+        degradation = self._degradation
+        changed = degradation.observe(now, Work(self._busy_s, offered, dropped))
+        self._telemetry.overload(degradation, changed=changed)
         if not changed:
             return
-        relief = ladder.relief
+        relief = degradation.relief
 
         def relieve() -> tuple[Event, ...]:
             self._pipeline.relieve(relief)
             return ()
 
         self._order(relieve)
-        log.warning("overload", rung=ladder.rung.word, busy=ladder.busy, dropped=ladder.dropped)
+        log.warning(
+            "overload",
+            degradation=degradation.level.word,
+            busy=degradation.busy,
+            dropped=degradation.dropped,
+        )
 
     def _copy_totals(self) -> None:
         self._telemetry.device(self.batching, self._pipeline.devices)

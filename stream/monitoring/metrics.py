@@ -117,7 +117,9 @@ class Metrics:
             "overload_rung", "How much work is left out, 0 (none) to 4 (new streams are refused)."
         )
         self.overload_changes = counter(
-            "overload_changes_total", "Times that a rung was reached, from above or below.", "state"
+            "overload_changes_total",
+            "Times that a degradation level was reached, from above or below.",
+            "state",
         )
         self.device_busy = gauge(
             "device_busy_ratio", "Share of time that the device thread computes."

@@ -24,7 +24,7 @@ from stream.ingest.ingest import IngestCounters
 from stream.monitoring.metrics import CounterCopy, Metrics
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import BatcherStats
-from stream.scheduling.degradation import Ladder
+from stream.scheduling.degradation import Degradation
 from stream.webrtc.peer import PeerCounters
 from stream.webrtc.sessions import Call, Switchboard
 
@@ -87,13 +87,13 @@ class Telemetry:
             metrics.slots_used.labels(name).set(stats.used)
             self._copied.advance(metrics.slots_refused, stats.refusals, name)
 
-    def overload(self, ladder: Ladder, *, changed: bool) -> None:
-        """Copy how busy the device thread is, and count a change of rung."""
+    def overload(self, degradation: Degradation, *, changed: bool) -> None:
+        """Copy how busy the device thread is, and count a change of level."""
         metrics = self._metrics
-        metrics.device_busy.set(ladder.busy)
+        metrics.device_busy.set(degradation.busy)
         if changed:
-            metrics.overload_rung.set(ladder.rung)
-            metrics.overload_changes.labels(ladder.rung.word).inc()
+            metrics.overload_rung.set(degradation.level)
+            metrics.overload_changes.labels(degradation.level.word).inc()
 
     def viewers(self, hub: Hub, pictures: Pictures) -> None:
         """Copy what those who look on cost, and what became of them."""

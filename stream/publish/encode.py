@@ -22,7 +22,7 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
-from stream.problems import REASON_WORDS, RUNG_WORDS, SOURCE_HINTS, STATE_WORDS, notice
+from stream.problems import DEGRADATION_WORDS, REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
 from stream.publish.schema import (
     CalibrationData,
     CapacityReachedData,
@@ -93,24 +93,26 @@ class StreamInfo:
     others: tuple[ScoringModel, ...] = ()
 
     @property
-    def models(self) -> tuple[ScoringModel, ...]:
+    def scoring_models(self) -> tuple[ScoringModel, ...]:
         """Every model that scores the stream, the first one first."""
         return (ScoringModel(self.model, self.calibrated), *self.others)
 
-    def model_of(self, detector: str) -> ScoringModel:
+    def scoring_model(self, detector: str) -> ScoringModel:
         """Return the model of a name; the first one when there is none of that name."""
-        return next((m for m in self.models if m.model.name == detector), self.models[0])
+        return next(
+            (v for v in self.scoring_models if v.model.name == detector), self.scoring_models[0]
+        )
 
     @property
     def notice(self) -> str:
         """What must stand beside the first model's scores; empty when nothing must."""
-        return self.notice_of(self.models[0])
+        return self.notice_of(self.scoring_models[0])
 
-    def notice_of(self, scoring: ScoringModel) -> str:
+    def notice_of(self, scoring_model: ScoringModel) -> str:
         """Return what must stand beside every score of a model; empty when nothing must."""
-        said = notice(scoring.model, demo=self.demo)
+        said = notice(scoring_model.model, demo=self.demo)
         doubted = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED)
-        if scoring.calibrated or scoring.model.status in doubted:
+        if scoring_model.calibrated or scoring_model.model.status in doubted:
             return said
         uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
         return f"{said}; {uncalibrated}" if said else uncalibrated
@@ -177,7 +179,7 @@ def encode_snapshot(stream: str, view: View, context: Context) -> str:
     data = SnapshotData(
         name=info.name,
         model=model_data(info.model),
-        models=tuple(model_data(scoring.model) for scoring in info.models),
+        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
         calibration=CalibrationData(fitted=info.calibrated),
         demo=info.demo,
         notice=info.notice,
@@ -200,7 +202,7 @@ def encode_added(stream: str, epoch: int, context: Context) -> str:
         id=event_id(stream, context.seq),
         name=info.name,
         model=model_data(info.model),
-        models=tuple(model_data(scoring.model) for scoring in info.models),
+        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
         demo=info.demo,
         notice=info.notice,
     )
@@ -270,7 +272,7 @@ def _state(p: float | None, verdict: Verdict, pending: State) -> State:
 def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
     """Return the wire's form of a score."""
     state = state_of(score)
-    scoring = info.model_of(score.detector)
+    scoring_model = info.scoring_model(score.detector)
     return ScoreData(
         track=score.track,
         detector=score.detector,
@@ -287,11 +289,11 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         summary=summary(state, score.reasons),
         quality=_quality(score.quality),
         box=_box(score.box),
-        model=model_data(scoring.model),
-        calibration=CalibrationData(fitted=scoring.calibrated),
+        model=model_data(scoring_model.model),
+        calibration=CalibrationData(fitted=scoring_model.calibrated),
         latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
         demo=info.demo,
-        notice=info.notice_of(scoring),
+        notice=info.notice_of(scoring_model),
     )
 
 
@@ -315,7 +317,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
     state = change.state if change else ConnectionState.CONNECTING
     words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
     if report.overload:
-        words.append(RUNG_WORDS[report.overload])
+        words.append(DEGRADATION_WORDS[report.overload])
     return StatusData(
         name=context.info.name,
         state=state,
@@ -382,7 +384,7 @@ def _event_data(event: Event, context: Context) -> EventData:
                 id=name, track=event.track, detector=event.detector, slots=event.slots
             )
         case VerdictChanged():
-            scoring = context.info.model_of(event.detector)
+            scoring_model = context.info.scoring_model(event.detector)
             return VerdictChangedData(
                 id=name,
                 track=event.track,
@@ -391,9 +393,9 @@ def _event_data(event: Event, context: Context) -> EventData:
                 previous=event.previous,
                 verdict=event.verdict,
                 score=event.score,
-                model=model_data(scoring.model),
+                model=model_data(scoring_model.model),
                 demo=context.info.demo,
-                notice=context.info.notice_of(scoring),
+                notice=context.info.notice_of(scoring_model),
             )
         case Score() | StreamReport():
             raise TypeError(f"{type(event).__name__} is state, not an event")

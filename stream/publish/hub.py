@@ -45,7 +45,7 @@ from stream.publish.encode import (
 )
 from stream.publish.history import History, HistorySettings
 from stream.publish.schema import STATE_RANK, CloseCode, LaggedData, State
-from stream.publish.send_queues import EventLog, Message, Reading, StateLane
+from stream.publish.send_queues import EventLog, Message, Reading, StateQueue
 
 __all__ = ["Cut", "Filter", "Hub", "HubFull", "HubSettings", "StreamInfo", "Subscription"]
 
@@ -156,7 +156,7 @@ class Subscription:
         self._wake = wake
         self._closed_logs = closed_logs
         self._rank = STATE_RANK[wanted.min_state]
-        self._states = StateLane(1.0 / wanted.max_hz)
+        self._states = StateQueue(1.0 / wanted.max_hz)
         self._snapshots: dict[str, Message] = {}
         self._readings: dict[str, Reading] = {}
         self._closed: list[tuple[str, Reading]] = []
@@ -239,7 +239,7 @@ class Subscription:
         self._snapshots.clear()
         self._closed.clear()
         self._behind.clear()
-        self._states = StateLane(1.0)
+        self._states = StateQueue(1.0)
         self._wake()
 
     # --- writing: called by the hub ---------------------------------------------------------

@@ -20,9 +20,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from stream.events import (
     AbstainReason,
     ConnectionState,
+    DegradationLevel,
     EpochCause,
     ReasonCode,
-    Rung,
     TrackEnd,
     Verdict,
 )
@@ -178,7 +178,7 @@ class StatusData(_Model):
     age_s: Number = Field(description="seconds since the newest frame arrived")
     link: LinkData | None = Field(description="how a caller's packets arrive; else null")
     overload: str = Field(
-        json_schema_extra={"enum": [rung.word for rung in Rung]},
+        json_schema_extra={"enum": [level.word for level in DegradationLevel]},
         description="how much work the analyzer leaves out; each includes those before it",
     )
     summary: str = Field(description="the same in plain words")

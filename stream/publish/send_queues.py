@@ -179,7 +179,7 @@ class Reading:
         return message
 
 
-class StateLane:
+class StateQueue:
     """Newest message per key, in order of arrival, each key at a bounded rate.
 
     Args:

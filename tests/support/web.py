@@ -144,7 +144,7 @@ class PlayedAnalyzer:
         """Return what the test has set, and that the stream's other models cannot point."""
         self.spec(stream)
         first = self.cards.get(stream, UNTRAINED)
-        models = (first, *(other.model for other in self.others.get(stream, ())))
+        models = (first, *(scorer.model for scorer in self.others.get(stream, ())))
         return {model.name: self.pointing.get(model.name) for model in models}
 
     async def call(self, stream: str, offer: str) -> CallAnswer:

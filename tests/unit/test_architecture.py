@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,16 +73,20 @@ ARROWS = {
     "styleflow.clips": "",
     "styleflow.calibration": "",
     "styleflow.overlay": "",
+    "styleflow.analysis": "cards",
     "styleflow.ensemble": "calibration cards errors",
-    "styleflow.runtime": "errors",
+    "styleflow.runtime_settings": "",
+    "styleflow.runtime": "errors runtime_settings",
     # networks and their weights
-    "styleflow.faces": "clips errors overlay runtime",
-    "styleflow.detectors": "calibration cards clips errors overlay weights",
-    "styleflow.weights": "calibration cards detectors errors faces runtime",
+    "styleflow.faces": "clips errors overlay runtime runtime_settings",
+    "styleflow.detectors": "calibration cards clips errors overlay",
+    "styleflow.weights": "calibration cards detectors errors faces runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces",
     "styleflow.evaluation": "data detectors errors faces",
     "styleflow.training": "calibration cards clips data detectors errors evaluation faces weights",
+    # what is public; it finds the live path by its name, see below
+    "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read
     "stream.clock": "",
     "stream.events": "",
@@ -97,7 +102,7 @@ ARROWS = {
     "stream.explain": "errors events",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
-    "stream.offline": "clock engine errors events ingest pipeline",
+    "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest monitoring publish",
     "stream.monitoring": "device events explain ingest publish scheduling webrtc",
     "stream.analyzer": "clock engine errors events explain ingest monitoring offline pipeline "
@@ -135,6 +140,20 @@ def test_packages_import_one_way(package: str) -> None:
     """Imports run styleflow <- stream <- web <- cli and never back."""
     above = tuple(p for p in PACKAGES if p != package and p not in BELOW[package])
     assert offenders((package,), above) == []
+
+
+def test_one_module_finds_the_live_path_by_its_name() -> None:
+    """`styleflow.analyze` runs the live path, which lies above: one string, in one module."""
+    above = re.compile(r"(stream|web|cli)(\.\w+)+(:\w+)?")
+    found = {
+        (name, node.value)
+        for name in MODULES
+        if within(name, "styleflow")
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if above.fullmatch(node.value)
+    }
+    assert found == {("styleflow.api", "stream.offline.library:analyze")}
 
 
 def test_every_room_has_its_arrows() -> None:

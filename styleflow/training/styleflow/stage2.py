@@ -26,8 +26,8 @@ from styleflow.cards import TrainingStatus
 from styleflow.data.index import FAKE, REAL
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
+from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGruDims, style_flow
-from styleflow.detectors.styleflow import live as styleflow_stream
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims, StyleFlowTrunk
 from styleflow.detectors.styleflow.psp import PspEncoder
@@ -52,7 +52,7 @@ from styleflow.training.styleflow.latents import ClipCutting
 from styleflow.training.styleflow_live.tasks import fit_calibration
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, save
-from styleflow.weights.importing import file_digest, load_styleflow_part
+from styleflow.weights.importing import load_styleflow_part
 
 _STYLE_ATTENTION = "head.STA."  # what an FTCN file lacks
 
@@ -223,7 +223,7 @@ def run(
     task = StageTwoTask(whole, pool, held_out, recipe.batch, recipe.smoothing)
     calibration = fit_calibration(*task.rate(whole.resnet.eval()))
     checkpoint = Checkpoint(
-        kind=styleflow_stream.NAME,
+        kind="styleflow",
         version=f"trained-{recipe.seed}",
         dimensions=whole.dims,
         tensors={name: tensor.cpu() for name, tensor in whole.state_dict().items()},
@@ -231,7 +231,7 @@ def run(
         status=TrainingStatus.after_training(calibrated=calibration.fitted),
         provenance=_provenance(recipe, len(pool.videos)),
     )
-    out = work / f"{styleflow_stream.NAME}.safetensors"
+    out = work / "styleflow.safetensors"
     save(checkpoint, out)
     return out
 

@@ -33,7 +33,6 @@ from styleflow.data.video import (
     read_still,
 )
 from styleflow.detectors.layers.seeding import seed_weights
-from styleflow.detectors.styleflow_live import network as styleflow_live
 from styleflow.detectors.styleflow_live.content import ContentNet
 from styleflow.detectors.styleflow_live.lite import LiteTrunk
 from styleflow.detectors.styleflow_live.network import StyleFlowLive
@@ -177,7 +176,7 @@ class Workshop:
         ratings = window_ratings(network, validation, unseen)
         calibration = fit_calibration(*ratings, self.recipe.prior)
         return Checkpoint(
-            kind=styleflow_live.NAME,
+            kind="styleflow-live",
             version=version,
             dimensions=self.recipe.dimensions,
             tensors=network.state_dict(),

@@ -19,12 +19,11 @@ from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet, PictureNet
 from styleflow.runtime import (
     Captured,
     Compiled,
-    Runtime,
-    RuntimeSettings,
     accelerate,
     accelerated,
     plain_call,
 )
+from styleflow.runtime_settings import Runtime, RuntimeSettings
 from styleflow.weights.checkpoint import build
 from tests.support.models import crops, toy_checkpoint
 

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from stream.analyzer.analyzer import Analyzer, AnalyzerSettings
+from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
 from stream.clock import SystemClock
 from stream.engine.plan import TrackKey
@@ -26,7 +27,7 @@ from stream.errors import (
     StreamUnknown,
     TooManyStreams,
 )
-from stream.events import ConnectionState, ReasonCode, Rung
+from stream.events import ConnectionState, DegradationLevel, ReasonCode
 from stream.ingest.file import FileSource
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
@@ -150,8 +151,8 @@ async def test_streams_are_refused_with_the_reason(clip: Path) -> None:
 
 
 def overload(analyzer: Analyzer, busy: float, seconds: float) -> None:
-    """Let the ladder see a device thread that was busy for so long."""
-    begin = analyzer._clock.monotonic() + 10_000 * analyzer._ladder.climbs
+    """Let the degradation see a device thread that was busy for so long."""
+    begin = analyzer._clock.monotonic() + 10_000 * analyzer._degradation.climbs
     for tick in range(1, round(seconds / 0.25) + 1):
         analyzer._busy_s += busy * 0.25
         analyzer._weigh(begin + tick * 0.25)
@@ -164,7 +165,7 @@ async def test_overload_is_told_everywhere_and_goes_away(clip: Path) -> None:
         overload(analyzer, busy=1.0, seconds=60)
         assert analyzer.health().ready
         assert "refuse_streams" in analyzer.health().details["overload"]
-        assert analyzer.status("a").overload is Rung.REFUSE_STREAMS
+        assert analyzer.status("a").overload is DegradationLevel.REFUSE_STREAMS
         with pytest.raises(Overloaded) as caught:
             await analyzer.add(spec("b", clip))
         assert caught.value.retry_after_s > 0
@@ -178,7 +179,7 @@ async def test_overload_is_told_everywhere_and_goes_away(clip: Path) -> None:
         assert 'styleflow_overload_changes_total{state="refuse_streams"} 1.0' in figures
         assert "styleflow_streams_refused_total 1.0" in figures
         overload(analyzer, busy=0.1, seconds=120)
-        assert analyzer.status("a").overload is Rung.NONE
+        assert analyzer.status("a").overload is DegradationLevel.NONE
         await analyzer.add(spec("b", clip))
 
 
@@ -186,14 +187,14 @@ async def test_relief_reaches_streams_there_are_and_those_to_come(clip: Path) ->
     async with analyzing(tick_s=1000.0) as (analyzer, listener):
         await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
         overload(analyzer, busy=1.0, seconds=5)
-        assert analyzer._ladder.rung is Rung.LONGER_HOP
+        assert analyzer._degradation.level is DegradationLevel.LONGER_HOP
         await analyzer.add(spec("b", clip, Pace.NATIVE, loop=True))
         for stream in ("a", "b"):
             seen = len(listener.messages)
             await listener.until(
                 lambda m, s=stream: m["type"] == "score" and m["stream"] == s, seen
             )
-            lane = analyzer._pipeline._lanes[stream]
+            lane = analyzer._pipeline._streams[stream]
             assert lane.perception.detect_factor == 4
             assert [engine.hop_factor for engine in lane.engines] == [2]
 
@@ -201,7 +202,7 @@ async def test_relief_reaches_streams_there_are_and_those_to_come(clip: Path) ->
 async def test_only_streams_of_low_priority_are_sampled(clip: Path) -> None:
     settings = OverloadSettings(window_s=0.4, pause_s=0.4)
     async with analyzing(overload=settings, tick_s=1000.0) as (analyzer, listener):
-        analyzer._ladder.rung = Rung.SAMPLED_WINDOWS
+        analyzer._degradation.level = DegradationLevel.SAMPLED_WINDOWS
         await analyzer.add(
             replace(spec("low", clip, Pace.NATIVE, loop=True), priority=Priority.LOW)
         )
@@ -421,8 +422,8 @@ async def test_what_a_detector_points_at_is_asked_only_while_somebody_looks(clip
         with pytest.raises(DetectorUnknown, match="caddm-resnet34"):
             await analyzer.picture("a", 64, "oracle")
         registry = analyzer.metrics.registry
-        for opinion in pipeline.opinions:
-            whose = {"detector": opinion.card.name}
+        for scorer in pipeline.scorers:
+            whose = {"detector": scorer.card.name}
             latency = {"segment": "packet_to_score", **whose}
             assert registry.get_sample_value("styleflow_slots", whose) == 8
             assert registry.get_sample_value("styleflow_score_latency_seconds_count", latency)

@@ -13,7 +13,7 @@ from stream.explain.pictures import Pictures
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.telemetry import Telemetry
 from stream.publish.hub import Hub
-from stream.scheduling.degradation import Ladder
+from stream.scheduling.degradation import Degradation
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ def test_totals_are_copied_once_however_often_they_are_looked_at(
 def test_a_rung_is_counted_when_it_changes(
     telemetry: Telemetry, registry: CollectorRegistry
 ) -> None:
-    ladder = Ladder()
-    labels = {"state": ladder.rung.word}
-    telemetry.overload(ladder, changed=False)
+    degradation = Degradation()
+    labels = {"state": degradation.level.word}
+    telemetry.overload(degradation, changed=False)
     assert not registry.get_sample_value("styleflow_overload_changes_total", labels)
-    telemetry.overload(ladder, changed=True)
+    telemetry.overload(degradation, changed=True)
     assert registry.get_sample_value("styleflow_overload_changes_total", labels) == 1

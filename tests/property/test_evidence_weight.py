@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.engine.engine import EngineSettings
-from stream.engine.evidence_weight import LEAST_FAMILIAR, worth
-from stream.events import Perceived, Score
+from stream.engine.evidence_weight import LEAST_FAMILIAR, evidence_weight
+from stream.events import CaptureConditions, Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
 from tests.property.test_engine import QUICK, traces
 from tests.support.engine import FakeDevice, engine, play
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
-UNKNOWN = st.none() | ANY
+UNKNOWN = st.just(0.0) | ANY
 
 LIMITS = st.builds(
     EngineSettings,
@@ -33,44 +33,51 @@ LIMITS = st.builds(
 
 def figures(face_px, sharpness, fps_share, bits_per_pixel, strangeness):
     quality = FaceQuality(face_px, sharpness, 120.0, 0.0)
-    return quality, fps_share, bits_per_pixel, -strangeness
+    return quality, capture(fps_share, bits_per_pixel), 1.0, -strangeness
+
+
+def capture(fps: float, bits: float) -> CaptureConditions:
+    return CaptureConditions(source_fps=fps, bits_per_pixel=bits)
 
 
 @given(ANY, ANY, UNKNOWN, UNKNOWN, ANY, LIMITS)
 def test_it_is_above_0_and_at_most_1(face_px, sharpness, fps, bits, strangeness, limits):
     quality = FaceQuality(face_px, sharpness, math.nan, math.nan)
-    value = worth(quality, fps, bits, strangeness, limits)
+    value = evidence_weight(quality, capture(fps, bits), 1.0, strangeness, limits)
     assert LEAST_FAMILIAR * limits.least_worth**4 * (1 - 1e-9) <= value <= 1.0
 
 
 @given(
-    st.lists(st.floats(0, 1e4), min_size=5, max_size=5),
+    st.lists(st.floats(1e-9, 1e4), min_size=5, max_size=5),
     st.integers(0, 4),
     st.floats(0, 1e4),
     LIMITS,
 )
 def test_nothing_that_gets_better_lowers_it(before, which, more, limits):
-    """The last figure is turned round: less strange is better."""
+    """The last figure is turned round: less strange is better. 0 would mean unknown."""
     after = [figure + more * (index == which) for index, figure in enumerate(before)]
-    assert worth(*figures(*before), limits) <= worth(*figures(*after), limits)
+    assert evidence_weight(*figures(*before), limits) <= evidence_weight(*figures(*after), limits)
 
 
 @given(ANY, ANY, UNKNOWN, UNKNOWN, ANY, LIMITS)
 def test_no_number_is_as_bad_as_can_be(face_px, sharpness, fps, bits, strangeness, limits):
     quality = FaceQuality(face_px, sharpness, 120.0, 0.0)
-    best = worth(quality, fps, bits, strangeness, limits)
+    best = evidence_weight(quality, capture(fps, bits), 1.0, strangeness, limits)
     no_px = FaceQuality(math.nan, sharpness, 120.0, 0.0)
-    assert worth(no_px, fps, bits, strangeness, limits) <= best
-    assert worth(quality, math.nan, bits, strangeness, limits) <= best
-    assert worth(quality, fps, math.nan, strangeness, limits) <= best
-    assert worth(quality, fps, bits, math.nan, limits) <= best
+    assert evidence_weight(no_px, capture(fps, bits), 1.0, strangeness, limits) <= best
+    assert evidence_weight(quality, capture(math.nan, bits), 1.0, strangeness, limits) <= best
+    assert evidence_weight(quality, capture(fps, math.nan), 1.0, strangeness, limits) <= best
+    assert evidence_weight(quality, capture(fps, bits), 1.0, math.nan, limits) <= best
 
 
 @given(traces(), st.floats(1e-4, 0.5))
 def test_a_poor_stream_widens_intervals_and_moves_nothing_else(
     trace: list[Perceived], bits_per_pixel: float
 ) -> None:
-    poor = [replace(each, bits_per_pixel=bits_per_pixel) for each in trace]
+    poor = [
+        replace(each, capture=replace(each.capture, bits_per_pixel=bits_per_pixel))
+        for each in trace
+    ]
     plain = play(engine(settings=QUICK), FakeDevice(), trace)
     worn = play(engine(settings=QUICK), FakeDevice(), poor)
     for before, after in zip(plain, worn, strict=True):
@@ -78,7 +85,9 @@ def test_a_poor_stream_widens_intervals_and_moves_nothing_else(
             assert isinstance(after, Score)
             assert after.low <= before.low
             assert after.high >= before.high
-            after = replace(after, low=before.low, high=before.high, worth=before.worth)
+            after = replace(
+                after, low=before.low, high=before.high, evidence_weight=before.evidence_weight
+            )
         assert after == before
 
 
