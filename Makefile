@@ -51,18 +51,26 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check dashboard-test e2e browser ## everything that CI runs: check, then the slower tests
+test: models check dashboard-test slow e2e browser ## everything that CI runs: check, then the slower tests
 
 .PHONY: parity
 parity: models ## the detectors against every stored output of the published programs; 10 GB and many minutes
-	$(BIN)/pytest -m 'slow or not slow' -p no:randomly --every-fixture tests/parity \
+	$(BIN)/pytest -m 'not gpu' -p no:randomly --every-fixture tests/parity \
 	  tests/unit/styleflow/training/test_sam.py tests/unit/styleflow/training/caddm/test_train.py
+
+.PHONY: slow
+slow: models ## networks of real size, and whatever else takes many seconds
+	$(BIN)/pytest -m slow
 
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly
 
 browser: models $(DASHBOARD) ## real headless Chromium with a fake camera; skipped where there is none
 	$(BIN)/pytest -m browser -p no:randomly
+
+.PHONY: house
+house: $(STAMP) ## draw docs/images/house.svg anew, after a room or an arrow has changed
+	$(BIN)/python docs/house.py
 
 format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .

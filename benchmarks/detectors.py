@@ -1,4 +1,4 @@
-"""What the published detectors cost live, against recomputing every window from its pixels.
+"""Cost of the published detectors live, against recomputing every window from its pixels.
 
     python -m benchmarks.detectors [--out DIR] [--device cpu|cuda] [--only NAME] [--repetitions N]
                                    [--released] [--quick]
@@ -317,7 +317,7 @@ def milliseconds(work: Callable[[], object], device: str) -> float:
 
 
 def reset_peak(device: str) -> None:
-    """Begin anew to look for the highest use of memory; see `peak_mb`."""
+    """Reset the highest use of memory; see `peak_mb`."""
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         return

@@ -1,4 +1,4 @@
-"""What stepping saves: one causal step against recomputing a window of 32 frames per frame.
+"""Saving by steps: one causal step against recomputing a window of 32 frames per frame.
 
     python -m benchmarks.step [--out DIR] [--quick]
 
@@ -6,7 +6,7 @@ Two comparisons, each with one track and with eight tracks in a batch:
 
 - recurrent: one step of the causal StyleGRU against the StyleGRU over the 31 style deltas of a
   window whose latents are cached. What a windowed detector with perfect caching would pay.
-- whole model: look at one crop, step and rate, against looking at all 32 crops and running over
+- whole model: encode one crop, step and rate, against encoding all 32 crops and running over
   the window. What a windowed detector without any cache would pay.
 
 Both sides of a comparison take turns within one run, so that other work on the machine hits both

@@ -363,8 +363,9 @@ def train(
         Path | None, typer.Option(help="The checkpoint to write; out/DETECTOR.safetensors if not.")
     ] = None,
     version: Annotated[
-        str, typer.Option(help="styleflow-live: what the checkpoint calls itself.")
-    ] = "local",
+        str | None,
+        typer.Option(help="styleflow-live: what the checkpoint calls itself; `local` if not."),
+    ] = None,
     recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
     work: WorkOption = Path("out/training"),
     steps: Annotated[

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 
+from styleflow.cards import ModelCard
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
 from styleflow.faces.face import TrackEnd as TrackEnd
 
@@ -175,6 +176,48 @@ class Perceived:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoringModel:
+    """One of the models that score a stream.
+
+    Attributes:
+        model: what is known of it.
+        calibrated: whether its calibration was fitted to validation data.
+    """
+
+    model: ModelCard
+    calibrated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAdded:
+    """A stream can be followed from now on, or what is known of it was replaced.
+
+    Attributes:
+        name: what people call it.
+        models: the models that score it, the first one first; at least one.
+        demo: whether it is a demo source.
+        source: where its video comes from, without credentials.
+        detail: what it waits for before its source says anything.
+    """
+
+    stream: str
+    epoch: int
+    name: str
+    models: tuple[ScoringModel, ...]
+    demo: bool = False
+    source: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRemoved:
+    """A stream is gone; its id may be given to another one."""
+
+    stream: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamChanged:
     """A connection entered another state."""
 
@@ -327,7 +370,9 @@ class StreamReport:
 
 
 Event = (
-    StreamChanged
+    StreamAdded
+    | StreamRemoved
+    | StreamChanged
     | EpochStarted
     | TrackStarted
     | TrackEnded

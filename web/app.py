@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
 from stream.offline.analysis import Predictor
+from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
@@ -46,6 +47,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_app(
     control: Control,
     hub: Hub,
+    histories: StreamHistories,
     predictor: Predictor,
     settings: WebSettings,
     clock: Clock,
@@ -59,6 +61,7 @@ def create_app(
     Args:
         control: what the API steers.
         hub: what subscribers are told.
+        histories: the last minutes of every stream.
         predictor: analyses files for `/predict`.
         settings: where, whom, and how much.
         clock: where time comes from.
@@ -88,7 +91,7 @@ def create_app(
         health.routes(control),
         streams.routes(control, hub, scopes, clock, settings.source_roots, resolve),
         pictures.routes(control, scopes, clock),
-        history.routes(hub, scopes, clock),
+        history.routes(hub, histories, scopes, clock),
         thresholds.routes(control, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),

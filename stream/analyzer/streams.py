@@ -16,7 +16,6 @@ from stream.events import (
     ReasonCode,
     Score,
 )
-from stream.explain.pictures import Still
 from stream.ingest.source import SourceSettings
 from styleflow.cards import ModelCard
 from styleflow.overlay import PointsAt

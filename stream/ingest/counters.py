@@ -44,6 +44,23 @@ class IngestCounters:
     ends: Mapping[ReasonCode, int]
     log: PacketLogCounters
 
+    def plus(self, later: IngestCounters) -> IngestCounters:
+        """Return the totals of this ingest and of a later one that has the same packet log."""
+        return IngestCounters(
+            packets=self.packets + later.packets,
+            bytes=self.bytes + later.bytes,
+            decoded=self.decoded + later.decoded,
+            sampled=self.sampled + later.sampled,
+            discarded=Counter(self.discarded) + Counter(later.discarded),
+            contaminated=Counter(self.contaminated) + Counter(later.contaminated),
+            missing=self.missing + later.missing,
+            refused=self.refused + later.refused,
+            before_keyframe=self.before_keyframe + later.before_keyframe,
+            attempts=self.attempts + later.attempts,
+            ends=Counter(self.ends) + Counter(later.ends),
+            log=later.log,
+        )
+
 
 class Tally:
     """Counts what one ingest does; every method may be called on any thread."""

@@ -19,7 +19,8 @@ from stream.ingest.context import IngestContext
 from stream.ingest.counters import Tally
 from stream.ingest.decode import Decoder, Picture
 from stream.ingest.source import Packet, SourceTraits
-from stream.ingest.timeline import Discard, GridSampler, Moment, Stamp, Timeline
+from stream.ingest.timeline import Discard, Moment, Stamp, Timeline
+from styleflow.sampling import GridSampler
 
 
 @dataclass(frozen=True, slots=True)

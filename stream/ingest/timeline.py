@@ -1,4 +1,4 @@
-"""Media time of pictures from their PTS, and the cadence grid. Pure; no clock is read.
+"""Media time of pictures from their PTS. Pure; no clock is read.
 
 `Timeline` gives every decoded picture its epoch and its media time, and says which pictures are
 contaminated. The decoder does not say so itself: FFmpeg conceals what it misses and flags nothing,
@@ -14,9 +14,6 @@ A caller is another matter. Its pictures come with word of every loss, and a bro
 time or no bandwidth skips pictures and sends smaller ones. So a caller's holes are no losses, and
 a picture of another size but the same shape goes on in the same epoch: perception maps what it
 knows of a face onto the new size, and no evidence is lost with the bandwidth.
-
-`GridSampler` picks, for every point of the grid, the source frame nearest to it. Nothing is
-duplicated and nothing is invented: a grid point without a frame within half a step stays empty.
 """
 
 from __future__ import annotations
@@ -25,12 +22,8 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from math import floor
-from typing import Generic, TypeVar
 
 from stream.events import EpochCause
-
-T = TypeVar("T")
 
 JUMP_S = 1.0
 JUMP_FRAMES = 10
@@ -244,60 +237,3 @@ def _is_scaled(old: tuple[int, int], new: tuple[int, int]) -> bool:
     if min(*old, *new) < 1:
         return False
     return abs(new[0] * old[1] / (new[1] * old[0]) - 1.0) <= SAME_SHAPE
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled(Generic[T]):
-    """A source frame chosen for one point of the grid."""
-
-    slot: int
-    at: float
-    item: T
-
-
-class GridSampler(Generic[T]):
-    """Choose source frames on a grid of `cadence_hz`, whose origin is the epoch's first frame.
-
-    Each slot gets at most one frame and each frame at most one slot: the one whose grid point is
-    nearest. A frame at or after its grid point, or less than a tenth of a step before it, is
-    chosen at once; an earlier one waits for the next frame, which may be nearer. At most one frame
-    waits, so memory is bounded, and the choice depends only on the frames, not on how they come.
-    """
-
-    EARLY = 0.1
-
-    def __init__(self, cadence_hz: float) -> None:
-        if not cadence_hz > 0:
-            raise ValueError(f"a cadence is above 0 Hz, not {cadence_hz}")
-        self.cadence_hz = cadence_hz
-        self._decided = -1
-        self._waiting: Sampled[T] | None = None
-
-    def push(self, at: float, item: T) -> list[Sampled[T]]:
-        """Take the next frame of this epoch; return what is thereby chosen, in slot order."""
-        position = at * self.cadence_hz
-        slot = floor(position + 0.5)
-        offset = position - slot
-        chosen: list[Sampled[T]] = []
-        waiting = self._waiting
-        if waiting is not None:
-            self._waiting = None
-            early = waiting.slot - waiting.at * self.cadence_hz
-            if waiting.slot != slot or early <= abs(offset):
-                chosen.append(self._decide(waiting))
-        if slot > self._decided:
-            frame = Sampled(slot, at, item)
-            if offset >= -self.EARLY:
-                chosen.append(self._decide(frame))
-            else:
-                self._waiting = frame
-        return chosen
-
-    def finish(self) -> list[Sampled[T]]:
-        """End the epoch: return the waiting frame, if any, and be ready for the next epoch."""
-        waiting, self._waiting, self._decided = self._waiting, None, -1
-        return [] if waiting is None else [waiting]
-
-    def _decide(self, frame: Sampled[T]) -> Sampled[T]:
-        self._decided = frame.slot
-        return frame

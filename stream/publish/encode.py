@@ -15,7 +15,10 @@ from stream.events import (
     Event,
     LinkQuality,
     Score,
+    ScoringModel,
+    StreamAdded,
     StreamChanged,
+    StreamRemoved,
     StreamReport,
     TrackEnded,
     TrackStarted,
@@ -62,19 +65,6 @@ from styleflow.faces.face import Box, FaceQuality
 
 
 @dataclass(frozen=True, slots=True)
-class ScoringModel:
-    """One of the models that score a stream.
-
-    Attributes:
-        model: what is known of it.
-        calibrated: whether its calibration was fitted to validation data.
-    """
-
-    model: ModelCard
-    calibrated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class StreamInfo:
     """Facts about a stream that go with every message about it.
 
@@ -92,27 +82,31 @@ class StreamInfo:
     demo: bool
     others: tuple[ScoringModel, ...] = ()
 
+    @classmethod
+    def of(cls, added: StreamAdded) -> StreamInfo:
+        """Return what an added stream says about itself."""
+        first, *others = added.models
+        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others))
+
     @property
-    def scoring_models(self) -> tuple[ScoringModel, ...]:
+    def models(self) -> tuple[ScoringModel, ...]:
         """Every model that scores the stream, the first one first."""
         return (ScoringModel(self.model, self.calibrated), *self.others)
 
-    def scoring_model(self, detector: str) -> ScoringModel:
+    def model_of(self, detector: str) -> ScoringModel:
         """Return the model of a name; the first one when there is none of that name."""
-        return next(
-            (v for v in self.scoring_models if v.model.name == detector), self.scoring_models[0]
-        )
+        return next((m for m in self.models if m.model.name == detector), self.models[0])
 
     @property
     def notice(self) -> str:
         """What must stand beside the first model's scores; empty when nothing must."""
-        return self.notice_of(self.scoring_models[0])
+        return self.notice_of(self.models[0])
 
-    def notice_of(self, scoring_model: ScoringModel) -> str:
+    def notice_of(self, scoring: ScoringModel) -> str:
         """Return what must stand beside every score of a model; empty when nothing must."""
-        said = notice(scoring_model.model, demo=self.demo)
+        said = notice(scoring.model, demo=self.demo)
         doubted = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED)
-        if scoring_model.calibrated or scoring_model.model.status in doubted:
+        if scoring.calibrated or scoring.model.status in doubted:
             return said
         uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
         return f"{said}; {uncalibrated}" if said else uncalibrated
@@ -124,7 +118,7 @@ class Context:
 
     Attributes:
         info: what is known of the stream.
-        seq: the message's number within its stream.
+        seq: number of the event behind the message.
         now: monotonic seconds at which it is sent.
         utc: wall clock at which it is sent.
         change: the newest connection event of the stream, for its status.
@@ -179,7 +173,7 @@ def encode_snapshot(stream: str, view: View, context: Context) -> str:
     data = SnapshotData(
         name=info.name,
         model=model_data(info.model),
-        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
+        models=tuple(model_data(scoring.model) for scoring in info.models),
         calibration=CalibrationData(fitted=info.calibrated),
         demo=info.demo,
         notice=info.notice,
@@ -192,30 +186,6 @@ def encode_snapshot(stream: str, view: View, context: Context) -> str:
         seq=context.seq,
         ts_emit=context.utc,
         data=data,
-    ).model_dump_json()
-
-
-def encode_added(stream: str, epoch: int, context: Context) -> str:
-    """Return the message that says that a stream can be subscribed to."""
-    info = context.info
-    data = StreamAddedData(
-        id=event_id(stream, context.seq),
-        name=info.name,
-        model=model_data(info.model),
-        models=tuple(model_data(scoring_model.model) for scoring_model in info.scoring_models),
-        demo=info.demo,
-        notice=info.notice,
-    )
-    return EventMessage(
-        stream=stream, epoch=epoch, seq=context.seq, ts_emit=context.utc, data=data
-    ).model_dump_json()
-
-
-def encode_removed(stream: str, epoch: int, context: Context) -> str:
-    """Return the message that says that a stream is gone."""
-    data = StreamRemovedData(id=event_id(stream, context.seq))
-    return EventMessage(
-        stream=stream, epoch=epoch, seq=context.seq, ts_emit=context.utc, data=data
     ).model_dump_json()
 
 
@@ -272,7 +242,7 @@ def _state(p: float | None, verdict: Verdict, pending: State) -> State:
 def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
     """Return the wire's form of a score."""
     state = state_of(score)
-    scoring_model = info.scoring_model(score.detector)
+    scoring = info.model_of(score.detector)
     return ScoreData(
         track=score.track,
         detector=score.detector,
@@ -289,11 +259,11 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         summary=summary(state, score.reasons),
         quality=_quality(score.quality),
         box=_box(score.box),
-        model=model_data(scoring_model.model),
-        calibration=CalibrationData(fitted=scoring_model.calibrated),
+        model=model_data(scoring.model),
+        calibration=CalibrationData(fitted=scoring.calibrated),
         latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
         demo=info.demo,
-        notice=info.notice_of(scoring_model),
+        notice=info.notice_of(scoring),
     )
 
 
@@ -364,6 +334,18 @@ def model_data(card: ModelCard) -> Model:
 def _event_data(event: Event, context: Context) -> EventData:
     name = event_id(event.stream, context.seq)
     match event:
+        case StreamAdded():
+            info = context.info
+            return StreamAddedData(
+                id=name,
+                name=info.name,
+                model=model_data(info.model),
+                models=tuple(model_data(scored.model) for scored in info.models),
+                demo=info.demo,
+                notice=info.notice,
+            )
+        case StreamRemoved():
+            return StreamRemovedData(id=name)
         case StreamChanged():
             return StreamChangedData(
                 id=name,
@@ -384,7 +366,7 @@ def _event_data(event: Event, context: Context) -> EventData:
                 id=name, track=event.track, detector=event.detector, slots=event.slots
             )
         case VerdictChanged():
-            scoring_model = context.info.scoring_model(event.detector)
+            scoring = context.info.model_of(event.detector)
             return VerdictChangedData(
                 id=name,
                 track=event.track,
@@ -393,9 +375,9 @@ def _event_data(event: Event, context: Context) -> EventData:
                 previous=event.previous,
                 verdict=event.verdict,
                 score=event.score,
-                model=model_data(scoring_model.model),
+                model=model_data(scoring.model),
                 demo=context.info.demo,
-                notice=context.info.notice_of(scoring_model),
+                notice=context.info.notice_of(scoring),
             )
         case Score() | StreamReport():
             raise TypeError(f"{type(event).__name__} is state, not an event")

@@ -93,7 +93,7 @@ class BlazeFace:
         ]
         if not looks:
             return [()] * len(pictures)
-        boxes, logits = self._look([_letterbox(image, tile) for _, image, tile in looks])
+        boxes, logits = self.infer([_letterbox(image, tile) for _, image, tile in looks])
         found: list[list[NDArray[np.float64]]] = [[] for _ in pictures]
         for place, (number, image, tile) in enumerate(looks):
             size, least = image.shape[:2], self.settings.min_confidence
@@ -107,7 +107,8 @@ class BlazeFace:
         return _SMALLEST * (squares[0].side if squares else max(height, width))
 
     @torch.inference_mode()
-    def _look(self, pictures: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def infer(self, pictures: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run the network alone: letterboxed pictures to raw boxes and logits of all cells."""
         boxes, logits = self._net(torch.from_numpy(np.stack(pictures)).to(self._device))
         return boxes.float().cpu().numpy(), logits.float().cpu().numpy()
 

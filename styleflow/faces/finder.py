@@ -42,16 +42,16 @@ class FaceFinder:
     """
 
     def __init__(self, detector: TilingDetector, mesh: FaceMesh, min_presence: float = 0.5) -> None:
-        self._detector = detector
-        self._mesh = mesh
+        self.detector = detector
+        self.mesh = mesh
         self.min_presence = min_presence
 
     def warm_up(self) -> None:
         """Run both networks once, so that the first frame is not late for what compiles them."""
         blank = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
-        self._detector.detect_all([(blank, 0)])
+        self.detector.detect_all([(blank, 0)])
         middle, corner = np.full((5, 2), INPUT_PX / 2), float(INPUT_PX)
-        self._mesh.refine(blank, [Face(Box(0.0, 0.0, corner, corner), middle, 1.0)])
+        self.mesh.refine(blank, [Face(Box(0.0, 0.0, corner, corner), middle, 1.0)])
 
     def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
         """Return the faces in a picture, detected ones first, with landmarks.
@@ -77,18 +77,18 @@ class FaceFinder:
     def look(self, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
         """Return what each look sees, as `find` or `follow` would: two network calls for all."""
         searched = [look for look in looks if look.anew]
-        detected = iter(self._detector.detect_all([(look.image, look.tiles) for look in searched]))
+        detected = iter(self.detector.detect_all([(look.image, look.tiles) for look in searched]))
         wanted = [
             (look.image, self._starts(look, next(detected)) if look.anew else look.known)
             for look in looks
         ]
-        refined = self._mesh.refine_all(wanted)
+        refined = self.mesh.refine_all(wanted)
         return [self._kept(look.image, faces) for look, faces in zip(looks, refined, strict=True)]
 
     def _starts(self, look: Look, detected: Sequence[Face]) -> list[Face]:
         """Return where the mesh shall be laid: over detected faces, and over overlooked ones."""
         faces = [_start(face, look.known) for face in detected]
-        smallest = self._detector.smallest_px(look.image, look.tiles)
+        smallest = self.detector.smallest_px(look.image, look.tiles)
         overlooked = (k for k in look.known if all(k.box.iou(f.box) <= _OVERLOOKED for f in faces))
         fading = [_faded(f) if f.box.side >= smallest else f for f in overlooked]
         return faces + [f for f in fading if f.confidence >= _GONE]

@@ -63,7 +63,7 @@ class FaceMesh:
         ]
         if not crops:
             return [()] * len(pictures)
-        landmarks, presence = self._place(np.stack(crops))
+        landmarks, presence = self.infer(np.stack(crops))
         placed = iter(range(len(crops)))
         return [
             tuple(
@@ -74,7 +74,12 @@ class FaceMesh:
         ]
 
     @torch.inference_mode()
-    def _place(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def infer(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Run the network alone: crops to landmarks within them and presence in [0, 1].
+
+        Args:
+            crops: `(N, INPUT_PX, INPUT_PX, 3)` RGB uint8.
+        """
         landmarks, logits = self._net(torch.from_numpy(crops).to(self._device))
         xy = landmarks[..., :2].double().cpu().numpy()
         return xy, torch.sigmoid(logits.double()).cpu().numpy()

@@ -14,7 +14,7 @@ from tests.parity.fill import filled_state, reference
 from tests.support.authors import single_file
 
 # Writes and reads up to two gigabytes; four minutes each while others use the machine too.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.huge, pytest.mark.timeout(900)]
 
 
 def authors_file(name: str, folder: Path, gain: float = 1.0) -> Path:

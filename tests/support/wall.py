@@ -11,7 +11,6 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 import cv2
 import numpy as np
@@ -27,6 +26,7 @@ from stream.events import (
     Frame,
     ReasonCode,
     Score,
+    ScoringModel,
     StreamChanged,
     StreamReport,
     TrackEnd,
@@ -37,7 +37,6 @@ from stream.events import (
 )
 from stream.explain.overlay import Explanation
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.publish.encode import ScoringModel
 from styleflow.detectors.protocol import ModelCard
 from styleflow.faces.face import Box, Face, FaceQuality, Image
 from styleflow.overlay import Patch
@@ -153,10 +152,8 @@ class PlayedWall:
             await asyncio.gather(task, return_exceptions=True)
 
     def _tell(self, *events: Event) -> None:
-        clock = self.rig.clock
-        now, utc = clock.monotonic() - self._ago, clock.utc() - timedelta(seconds=self._ago)
-        for event in events:
-            self.rig.hub.publish(event, now, utc)
+        self.rig.stamps.behind_s = self._ago
+        self.rig.publish(*events)
 
     def _report(self, stream: PlayedStream) -> None:
         live = stream.state is ConnectionState.LIVE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
+@cache
 def imports(name: str) -> set[str]:
     """Return every module that a module imports, by its full name."""
     found: set[str] = set()
@@ -74,6 +76,7 @@ ARROWS = {
     "styleflow.calibration": "",
     "styleflow.overlay": "",
     "styleflow.analysis": "cards",
+    "styleflow.sampling": "",
     "styleflow.ensemble": "calibration cards errors",
     "styleflow.runtime_settings": "",
     "styleflow.runtime": "errors runtime_settings",
@@ -82,9 +85,10 @@ ARROWS = {
     "styleflow.detectors": "calibration cards clips errors overlay",
     "styleflow.weights": "calibration cards detectors errors faces runtime_settings",
     # what is learned from, learning, and how well it went
-    "styleflow.data": "errors faces",
-    "styleflow.evaluation": "data detectors errors faces",
-    "styleflow.training": "calibration cards clips data detectors errors evaluation faces weights",
+    "styleflow.data": "errors faces sampling",
+    "styleflow.evaluation": "data detectors errors faces sampling",
+    "styleflow.training": "calibration cards clips data detectors errors evaluation faces sampling "
+    "weights",
     # what is public; it finds the live path by its name, see below
     "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read
@@ -92,21 +96,23 @@ ARROWS = {
     "stream.events": "",
     "stream.errors": "events",
     "stream.problems": "errors events",
+    "stream.stream_state": "events",
+    "stream.event_log": "clock events scheduling",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "clock errors events problems",
+    "stream.publish": "clock errors event_log events problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
-    "stream.webrtc": "clock errors events ingest monitoring publish",
-    "stream.monitoring": "device events explain ingest publish scheduling webrtc",
-    "stream.analyzer": "clock engine errors events explain ingest monitoring offline pipeline "
-    "problems publish scheduling webrtc",
+    "stream.webrtc": "clock errors events ingest publish",
+    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.analyzer": "clock engine errors event_log events explain ingest monitoring offline "
+    "pipeline problems publish scheduling stream_state webrtc",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
@@ -119,6 +125,7 @@ BELOW = {
 """Which packages a package may import."""
 
 
+@cache
 def targets(name: str) -> set[str]:
     """Return the modules of this project that a module imports directly."""
     return {target for target in imports(name) if target in MODULES and target not in PACKAGES}
@@ -242,7 +249,7 @@ STARTS = (
     "multiprocessing.Process",
 )
 MAY_START = {
-    "stream.analyzer.analyzer": "runs the analyzer",
+    "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",

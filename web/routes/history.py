@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from stream.clock import Clock
-from stream.publish.history import Point, Pulse
+from stream.publish.history import Point, Pulse, StreamHistories
 from stream.publish.hub import Hub
 from stream.publish.schema import EventMessage, Number, Share, State
 from web.problem_responses import documented_problems
@@ -54,11 +54,12 @@ class HistoryView(BaseModel):
     events: tuple[EventMessage, ...] = Field(description="as on the WebSocket, oldest first")
 
 
-def routes(hub: Hub, scopes: ScopeCheck, clock: Clock) -> APIRouter:
+def routes(hub: Hub, histories: StreamHistories, scopes: ScopeCheck, clock: Clock) -> APIRouter:
     """Return the route.
 
     Args:
-        hub: remembers.
+        hub: remembers the newest events.
+        histories: remember scores and reports.
         scopes: checks that the caller may read.
         clock: says what "the last" means.
     """
@@ -75,7 +76,7 @@ def routes(hub: Hub, scopes: ScopeCheck, clock: Clock) -> APIRouter:
         events: Annotated[int, Query(ge=0, le=MAX_EVENTS)] = MAX_EVENTS,
     ) -> HistoryView:
         """Return what was published about a stream lately: thinned scores, and every event."""
-        past = hub.history(id)
+        past = histories.of(id)
         now = clock.utc().timestamp()
         messages = tuple(EventMessage.model_validate_json(t) for t in hub.events(id, events))
         return HistoryView(

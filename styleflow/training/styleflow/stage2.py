@@ -36,20 +36,19 @@ from styleflow.detectors.styleflow.style_levels import StyleLevels
 from styleflow.errors import CheckpointInvalid
 from styleflow.evaluation.metrics import auc
 from styleflow.training.alternate_freezing import Looks, Turns, schedule
+from styleflow.training.calibration import fit_calibration
 from styleflow.training.loop import LoopSettings, train
 from styleflow.training.losses import smoothed_bce
-from styleflow.training.progress import telling
+from styleflow.training.progress import Tell, telling
 from styleflow.training.styleflow.clips import (
     Clip,
     ClipPool,
-    Tell,
     gather,
     latent_cache,
     load_psp,
     rate_videos,
 )
 from styleflow.training.styleflow.latents import ClipCutting
-from styleflow.training.styleflow_live.tasks import fit_calibration
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, save
 from styleflow.weights.importing import load_styleflow_part

@@ -144,6 +144,7 @@ def test_a_limit_takes_both_labels_and_says_that_it_is_a_trial(clips: Path, tmp_
     assert "a trial, no result" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # 24 small encodings: two seconds, or a minute where all cores are taken
 @pytest.mark.usefixtures("toy")
 def test_the_grid_tries_every_condition(clips: Path, tmp_path: Path) -> None:

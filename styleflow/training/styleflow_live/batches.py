@@ -16,15 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleflow.data.pseudo_fakes.blending import Look, pick
+from styleflow.data.degradations.clips import random_degradation
+from styleflow.data.pseudo_fakes.blending import pick
 from styleflow.data.video import Frames
 from styleflow.training.styleflow_live.window_store import Family
 from styleflow.training.styleflow_live.windows import MASK_STRIDE, Window
 
 _SHIFT = MASK_STRIDE  # crops are displaced by whole patches, so that masks stay aligned
-_TONED = 0.6  # shares of pairs: other colours,
-_RESIZED, _BLURRED, _SHARPENED, _NOISY, _JPEG = 0.35, 0.2, 0.15, 0.25, 0.3
-_PARTLY = 0.3  # and only a part of the fake
+_PARTLY = 0.3  # share of pairs of which only a part is fake
 _MOSTLY_FAKE = 0.25  # mean of a mask from which on a part may be taken
 
 
@@ -41,27 +40,6 @@ class Batch:
     clips: Tensor
     masks: Tensor
     labels: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Wear:
-    """What happened to both members of a pair after they were made.
-
-    Attributes:
-        look: tones, resolution, blur, sharpening and JPEG, in that order of a camera.
-        noise: standard deviation of noise, in grey levels.
-    """
-
-    look: Look
-    noise: float
-
-    def apply(self, crops: Frames, rng: np.random.Generator) -> Frames:
-        """Return worn crops, `(T, S, S, 3)`; the noise is drawn anew for every picture."""
-        worn = np.stack([self.look.apply(crop) for crop in crops])
-        if self.noise == 0:
-            return worn
-        grain = rng.normal(0, self.noise, (*worn.shape[:3], 1)).astype(np.float32)
-        return np.asarray(np.clip(worn + grain + 0.5, 0, 255), np.uint8)
 
 
 def draw(families: Sequence[Family], pairs: int, frames: int, rng: np.random.Generator) -> Batch:
@@ -84,8 +62,8 @@ def draw(families: Sequence[Family], pairs: int, frames: int, rng: np.random.Gen
         faked, mask = _cut(fake, start, frames, down, right)
         if mask.mean() > 255 * _MOSTLY_FAKE and rng.random() < _PARTLY:
             faked, mask = _partly(crops, faked, mask, rng)
-        wear = random_wear(rng)
-        clips += [wear.apply(crops, rng), wear.apply(faked, rng)]
+        degradation = random_degradation(rng)
+        clips += [degradation.apply(crops, rng), degradation.apply(faked, rng)]
         masks += [blank, mask]
         labels += [0.0, 1.0]
     return Batch(
@@ -93,26 +71,6 @@ def draw(families: Sequence[Family], pairs: int, frames: int, rng: np.random.Gen
         torch.from_numpy(np.stack(masks)).float() / 255.0,
         torch.tensor(labels),
     )
-
-
-def random_wear(rng: np.random.Generator) -> Wear:
-    """Draw what a pair suffers."""
-    look = Look(
-        gain=_gains(rng) if rng.random() < _TONED else (1.0, 1.0, 1.0),
-        gamma=float(np.exp(rng.normal(0, 0.15))) if rng.random() < _TONED else 1.0,
-        resolution=float(rng.uniform(0.5, 0.95)) if rng.random() < _RESIZED else 1.0,
-        up=pick(rng, (cv2.INTER_LINEAR, cv2.INTER_CUBIC)),
-        blur=float(rng.uniform(0.3, 1.0)) if rng.random() < _BLURRED else 0.0,
-        sharpen=float(rng.uniform(0.2, 1.2)) if rng.random() < _SHARPENED else 0.0,
-        jpeg=int(rng.integers(35, 95)) if rng.random() < _JPEG else 0,
-    )
-    return Wear(look, float(rng.uniform(0.7, 6.0)) if rng.random() < _NOISY else 0.0)
-
-
-def _gains(rng: np.random.Generator) -> tuple[float, float, float]:
-    light = np.exp(rng.normal(0, 0.1))
-    red, green, blue = np.exp(rng.normal(0, 0.06, 3)) * light
-    return float(red), float(green), float(blue)
 
 
 def _partly(

@@ -1,4 +1,4 @@
-"""The supervisor: real threads around toy parts; streams come and go and leave nothing behind."""
+"""The whole analyzer: real threads around toy parts; streams come, go and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from stream.monitoring.metrics import Metrics
 from stream.offline.analysis import DetectorUnknown
 from stream.pipeline import Pipeline
 from stream.publish.hub import Filter, Hub
-from stream.scheduling.degradation import OverloadSettings
+from stream.scheduling.degradation import OverloadSettings, Relief, Work
 from styleflow.faces.face import Face, Image
 from styleflow.overlay import Patch, PointsAt
 from tests.support.media import encode, moving_pictures
@@ -118,14 +118,15 @@ async def test_a_file_plays_from_start_to_end(clip: Path) -> None:
 
 
 async def test_removing_a_stream_ends_its_tracks_and_leaves_nothing(clip: Path) -> None:
-    async with analyzing() as (analyzer, listener):
+    pipeline = toy_pipeline()
+    async with analyzing(pipeline) as (analyzer, listener):
         await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
         await listener.until(lambda m: m["type"] == "score")
         await analyzer.remove("a")
         await listener.until(is_event("stream_removed"))
         assert any(is_event("track_ended")(m) for m in listener.messages)
         assert analyzer.statuses() == ()
-        assert analyzer._pipeline.device.stats.used == 0
+        assert pipeline.device.stats.used == 0
         text = generate_latest(analyzer.metrics.registry).decode()
         assert 'stream="a"' not in text
         assert not [t for t in threading.enumerate() if t.name == "ingest-a"]
@@ -150,19 +151,28 @@ async def test_streams_are_refused_with_the_reason(clip: Path) -> None:
             await analyzer.add(StreamSpec("d", wrong))
 
 
-def overload(analyzer: Analyzer, busy: float, seconds: float) -> None:
-    """Let the degradation see a device thread that was busy for so long."""
-    begin = analyzer._clock.monotonic() + 10_000 * analyzer._degradation.climbs
-    for tick in range(1, round(seconds / 0.25) + 1):
-        analyzer._busy_s += busy * 0.25
-        analyzer._weigh(begin + tick * 0.25)
+class Load:
+    """A device thread as busy as it is told to be, as the analyzer weighs it."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
+        self._now = SystemClock().monotonic()
+        self._busy_s = 0.0
+
+    def run(self, busy: float, seconds: float) -> None:
+        """Let so many seconds pass."""
+        for _ in range(round(seconds / 0.25)):
+            self._now += 0.25
+            self._busy_s += busy * 0.25
+            self._analyzer.weigh(self._now, Work(self._busy_s))
 
 
 async def test_overload_is_told_everywhere_and_goes_away(clip: Path) -> None:
     async with analyzing(tick_s=1000.0) as (analyzer, listener):
         await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
         await listener.until(lambda m: m["type"] == "score")
-        overload(analyzer, busy=1.0, seconds=60)
+        load = Load(analyzer)
+        load.run(busy=1.0, seconds=60)
         assert analyzer.health().ready
         assert "refuse_streams" in analyzer.health().details["overload"]
         assert analyzer.status("a").overload is DegradationLevel.REFUSE_STREAMS
@@ -178,34 +188,31 @@ async def test_overload_is_told_everywhere_and_goes_away(clip: Path) -> None:
         assert "styleflow_overload_rung 4.0" in figures
         assert 'styleflow_overload_changes_total{state="refuse_streams"} 1.0' in figures
         assert "styleflow_streams_refused_total 1.0" in figures
-        overload(analyzer, busy=0.1, seconds=120)
+        load.run(busy=0.1, seconds=120)
         assert analyzer.status("a").overload is DegradationLevel.NONE
         await analyzer.add(spec("b", clip))
 
 
-async def test_relief_reaches_streams_there_are_and_those_to_come(clip: Path) -> None:
-    async with analyzing(tick_s=1000.0) as (analyzer, listener):
+async def test_relief_reaches_the_pipeline(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[Relief] = []
+    pipeline = toy_pipeline()
+    monkeypatch.setattr(pipeline, "relieve", reached.append)
+    async with analyzing(pipeline, tick_s=1000.0) as (analyzer, listener):
         await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
-        overload(analyzer, busy=1.0, seconds=5)
-        assert analyzer._degradation.level is DegradationLevel.LONGER_HOP
-        await analyzer.add(spec("b", clip, Pace.NATIVE, loop=True))
-        for stream in ("a", "b"):
-            seen = len(listener.messages)
-            await listener.until(
-                lambda m, s=stream: m["type"] == "score" and m["stream"] == s, seen
-            )
-            lane = analyzer._pipeline._streams[stream]
-            assert lane.perception.detect_factor == 4
-            assert [engine.hop_factor for engine in lane.engines] == [2]
+        Load(analyzer).run(busy=1.0, seconds=5)
+        assert analyzer.status("a").overload is DegradationLevel.LONGER_HOP
+        seen = len(listener.messages)
+        await listener.until(lambda m: m["type"] == "score", seen)
+    assert reached == [Relief(4, 1), Relief(4, 2)]
 
 
 async def test_only_streams_of_low_priority_are_sampled(clip: Path) -> None:
     settings = OverloadSettings(window_s=0.4, pause_s=0.4)
     async with analyzing(overload=settings, tick_s=1000.0) as (analyzer, listener):
-        analyzer._degradation.level = DegradationLevel.SAMPLED_WINDOWS
-        await analyzer.add(
-            replace(spec("low", clip, Pace.NATIVE, loop=True), priority=Priority.LOW)
-        )
+        Load(analyzer).run(busy=1.0, seconds=7)
+        low = replace(spec("low", clip, Pace.NATIVE, loop=True), priority=Priority.LOW)
+        status = await analyzer.add(low)
+        assert status.overload is DegradationLevel.SAMPLED_WINDOWS
         await analyzer.add(spec("normal", clip, Pace.NATIVE, loop=True))
         sampled = 'styleflow_frames_dropped_total{reason="sampled",stream="low"}'
         async with asyncio.timeout(PATIENCE_S):
@@ -262,7 +269,10 @@ async def test_an_ingest_that_hangs_is_replaced(
     async with analyzing(replace_s=0.3, stop_s=0.5) as (analyzer, listener):
         await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
         first = await listener.until(lambda m: m["type"] == "score")
+        kept = analyzer.packets("a").snapshot()
         later = await listener.until(lambda m: m["type"] == "score" and m["epoch"] > first["epoch"])
+        assert analyzer.packets("a").snapshot()[: len(kept)] == kept
+        assert analyzer.ingest_counters("a").packets > len(kept)
         assert later["stream"] == "a"
         assert analyzer.health().details["threads_abandoned"] == "1"
         release.set()
