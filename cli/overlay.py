@@ -1,4 +1,4 @@
-"""`analyze --overlay DIR`: pictures with what a detector points at drawn into them."""
+"""`analyze --overlay DIR`: pictures with the regions drawn in that explain the scores."""
 
 from __future__ import annotations
 
