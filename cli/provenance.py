@@ -1,4 +1,4 @@
-"""What a result was made with: without it, a figure means nothing."""
+"""Provenance of a result: command, commit, weights, clips and machine."""
 
 from __future__ import annotations
 
