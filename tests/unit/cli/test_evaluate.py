@@ -22,6 +22,7 @@ from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
 from styleflow.data.index import read_manifest
 from styleflow.detectors.styleflow_live.network import StyleFlowLive
+from styleflow.evaluation import plots
 from styleflow.evaluation.record import PLAIN
 from tests.support.faces import finder_or_skip
 from tests.support.media import encode, moving_pictures
@@ -51,6 +52,18 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "manifest.csv"
 
 
+@pytest.fixture(autouse=True)
+def _no_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures of reports out: drawing them takes longer than evaluating four clips."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(plots, "draw", lambda *_, **__: "<svg></svg>")
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Let a test's reports have their pictures."""
+
+
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score with a toy network and a finder that always sees a face."""
@@ -71,7 +84,7 @@ def metrics(out: Path) -> dict[str, Any]:
     return dict(json.loads((out / "metrics.json").read_text()))
 
 
-@pytest.mark.usefixtures("toy")
+@pytest.mark.usefixtures("toy", "drawn")
 def test_a_manifest_becomes_a_report_figures_and_a_table(clips: Path, tmp_path: Path) -> None:
     result = evaluate(clips, tmp_path / "out")
     assert result.exit_code == Exit.OK, result.output
@@ -85,7 +98,9 @@ def test_a_manifest_becomes_a_report_figures_and_a_table(clips: Path, tmp_path: 
         "causal",
     )
     assert about["data"] == clips.parent.name
-    assert "The model is untrained" in (tmp_path / "out" / "report.html").read_text()
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "The model is untrained" in report
+    assert report.count("<svg") >= 7
     assert "untrained" in result.stdout
 
 
