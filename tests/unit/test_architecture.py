@@ -113,8 +113,8 @@ ARROWS = {
     "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest publish",
     "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
-    "stream.analyzer": "clock engine errors event_log events explain ingest monitoring offline "
-    "pipeline problems publish scheduling stream_state webrtc",
+    "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
+    "offline pipeline problems publish scheduling stream_state webrtc",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
