@@ -1,4 +1,4 @@
-"""Which cue carries what: a detector that can be asked to judge without one of its cues."""
+"""Ablation: a detector that can be asked to judge without one of its cues."""
 
 from __future__ import annotations
 

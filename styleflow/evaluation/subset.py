@@ -1,4 +1,4 @@
-"""Which clips of a data set are looked at when not all are."""
+"""Subset of a data set that is evaluated when not all of it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Losses that several detectors are trained with."""
 
 from __future__ import annotations
 

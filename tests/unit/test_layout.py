@@ -19,8 +19,6 @@ ABOUT_MORE_THAN_A_MODULE = {
     "test_documents.py": "README.md and the pages in docs",
     "test_layout.py": "tests of all packages",
     "test_words.py": "words of all packages and documents",
-    "web/test_http.py": "the application with all its routes",
-    "web/test_views.py": "what a stream's page asks for, over several routes",
 }
 """Tests that no single module is the subject of, and what they are about instead."""
 

@@ -1,4 +1,4 @@
-"""What every index does: collect entries, and name what is refused instead of dropping it."""
+"""Gathering of index entries; what is refused is named instead of dropped."""
 
 from __future__ import annotations
 
