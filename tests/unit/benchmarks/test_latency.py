@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 
-import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -24,6 +23,8 @@ from benchmarks.latency import (
 )
 from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog
+from stream.monitoring.figures import dropped_figures
+from stream.monitoring.metrics import Metrics
 from tests.support.wire import added, score
 
 
@@ -97,15 +98,14 @@ def test_a_load_is_the_difference_of_two_accounts_per_stream_and_second() -> Non
 
 
 def test_totals_add_up_over_streams() -> None:
-    registry, name = CollectorRegistry(), "styleflow_frames_dropped_total"
-    dropped = prometheus_client.Counter(
-        name, "Frames dropped.", ["stream", "reason"], registry=registry
+    metrics = Metrics(CollectorRegistry())
+    name = "styleflow_frames_dropped_total"
+    metrics.scraped.attach(
+        lambda: [*dropped_figures("a", {"overrun": 2}), *dropped_figures("b", {"overrun": 3})]
     )
-    dropped.labels("a", "overrun").inc(2)
-    dropped.labels("b", "overrun").inc(3)
-    dropped.labels("b", "fault").inc()
-    assert totals(registry, name, "reason") == {"overrun": 5, "fault": 1}
-    assert totals(registry, name).total() == 6
+    metrics.scraped.attach(lambda: dropped_figures("b", {"fault": 1}))
+    assert totals(metrics.registry, name, "reason") == {"overrun": 5, "fault": 1}
+    assert totals(metrics.registry, name).total() == 6
 
 
 def test_this_thread_has_used_processor_time() -> None:
