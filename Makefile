@@ -53,7 +53,8 @@ test: models check dashboard-test e2e browser ## everything that CI runs: check,
 .PHONY: parity
 parity: models ## the detectors against every stored output of the published programs; 10 GB and many minutes
 	$(BIN)/pytest -m 'slow or not slow' -p no:randomly --every-fixture tests/parity \
-	  tests/unit/styleflow/training/test_sam.py tests/unit/styleflow/training/caddm/test_train.py
+	  tests/unit/styleflow/training/test_sam.py tests/unit/styleflow/training/caddm/test_train.py \
+	  tests/unit/cli/test_training_methods.py
 
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly

@@ -127,7 +127,7 @@ def test_the_loss_is_triplets_and_labels(tmp_path: Path) -> None:
     for group, own in zip(groups, (labels, labels, 1 - labels), strict=True):
         for clip, label in zip(group, own, strict=True):
             assert clip.clips.video.entry.label == label
-            code = network.code(style_flow(clip.latents[None]))
+            code = network.code(style_flow(clip.read_latents()[None]))
             codes.append(code[0].detach().numpy())
             p = float(network.logit(code).detach().sigmoid())
             bce.append(-np.log(p if label else 1 - p))
