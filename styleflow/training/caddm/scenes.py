@@ -10,7 +10,7 @@ for the fake video.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -73,18 +73,24 @@ class Pair:
 
     fake: Video
     original: Video
+    _registered: list[Registration] = field(default_factory=list, init=False, repr=False)
 
     @cached_property
     def frames(self) -> NDArray[np.int64]:
         """The frames that show a face in both."""
         return np.intersect1d(usable(self.fake), usable(self.original))
 
-    @cached_property
-    def registration(self) -> Registration:
-        """How the original lies on its fake, the same for all frames; there is one at least.
+    def register(self) -> Registration:
+        """Return how the original lies on its fake, the same for all frames; found once.
 
         Landmarks say roughly; the pictures around the face, which both have in common, exactly.
+        There is one frame at least that shows a face in both.
         """
+        if not self._registered:
+            self._registered.append(self._find_registration())
+        return self._registered[0]
+
+    def _find_registration(self) -> Registration:
         meshes = self.original.path.meshes[self.frames], self.fake.path.meshes[self.frames]
         rough = _scale_and_shift(*meshes)
         middle = int(self.frames[len(self.frames) // 2])
@@ -109,7 +115,7 @@ class PairedFrame:
         """Return the fake and its original in the fake's pixels."""
         fake, mesh = _frame(self.pair.fake, self.number)
         original, _ = _frame(self.pair.original, self.number)
-        real = laid_onto(original, self.pair.registration, fake.shape)
+        real = laid_onto(original, self.pair.register(), fake.shape)
         (fake, cut), (real, _) = _cut(fake, mesh), _cut(real, mesh)
         return Scene(fake, real, cut.astype(np.float64), FAKE)
 

@@ -43,14 +43,12 @@ class Clip:
     clips: StyleClips
     number: int
 
-    @property
-    def latents(self) -> Tensor:
-        """Its style latents, `(T, levels, D)`, on the CPU."""
+    def read_latents(self) -> Tensor:
+        """Return its style latents, `(T, levels, D)`, on the CPU."""
         return torch.from_numpy(np.array(self.clips.latents[self.number]))
 
-    @property
-    def crops(self) -> Tensor:
-        """Its crops, `(T, S, S, 3)` uint8, on the CPU."""
+    def cut_crops(self) -> Tensor:
+        """Return its crops, `(T, S, S, 3)` uint8, on the CPU, cut from the video again."""
         return torch.from_numpy(self.clips.crops(self.number))
 
 

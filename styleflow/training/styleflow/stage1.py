@@ -134,7 +134,7 @@ class StyleGruTask:
         assert isinstance(network, StyleGRU)
 
         def rate(clip: Clip) -> float:
-            flow = style_flow(clip.latents[None].to(network.hidden_state.device))
+            flow = style_flow(clip.read_latents()[None].to(network.hidden_state.device))
             return float(network(flow))
 
         return auc(*rate_videos(self._validation.videos, rate))
@@ -152,7 +152,9 @@ class StyleGruTask:
             [draw(int(label), rng, second=True) for label in labels],
             [draw(int(1 - label), rng) for label in labels],
         )
-        return [style_flow(torch.stack([c.latents for c in part])).to(device) for part in clips]
+        return [
+            style_flow(torch.stack([c.read_latents() for c in part])).to(device) for part in clips
+        ]
 
 
 def run(

@@ -167,9 +167,9 @@ class StageTwoTask:
     def _logits(self, trunk: StyleFlowTrunk, clips: Sequence[Clip]) -> Tensor:
         """Return the logits of clips, `(B,)`."""
         device = next(trunk.parameters()).device
-        crops = torch.stack([clip.crops for clip in clips]).to(device)
+        crops = torch.stack([clip.cut_crops() for clip in clips]).to(device)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            flow = style_flow(torch.stack([clip.latents for clip in clips]).to(device))
+            flow = style_flow(torch.stack([clip.read_latents() for clip in clips]).to(device))
             code = self._whole.style_gru.code(flow)
             pictures = self._whole.content_input(crops)
         logits: Tensor = trunk.head(trunk.features(pictures).float(), code)

@@ -11,7 +11,7 @@ from tests.support.caddm_videos import fake_video, real_video
 
 def test_a_pair_cut_out_differently_is_laid_on_itself_to_the_pixel():
     pair = Pair(fake_video(1, left=5, top=9), real_video(1))
-    assert pair.registration.tolist() == [[1, 0, -5], [0, 1, -9]]
+    assert pair.register().tolist() == [[1, 0, -5], [0, 1, -9]]
     scene = gather([pair.fake, pair.original], 4).fakes[0].scene(np.random.default_rng(0))
     assert scene.fake.shape == scene.real.shape
     outside = scene.fake[:4].astype(int) - scene.real[:4]
@@ -26,7 +26,7 @@ def test_a_pair_of_other_sizes_is_laid_on_itself_nearly():
         [f.repeat(2, axis=0).repeat(2, axis=1) for f in real_video(1).frames(numbers)]
     )
     original.path.meshes[:] = (original.path.meshes + 0.5) * 2 - 0.5
-    how = Pair(fake, original).registration
+    how = Pair(fake, original).register()
     assert how[:, :2] == pytest.approx(np.eye(2) / 2, abs=0.01)
     assert how @ (10.5, 20.5, 1) == pytest.approx([5.0, 10.0], abs=0.3)
 

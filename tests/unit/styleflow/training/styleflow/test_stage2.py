@@ -199,7 +199,7 @@ def test_the_loss_is_that_of_the_whole_detector_on_the_same_clips(tmp_path: Path
     rng = np.random.default_rng(2)
     pool = made.pool
     clips = [pool.draw(label, rng) for label in (0, 1, 0, 1)]
-    logits = whole(torch.stack([clip.crops for clip in clips]))
+    logits = whole(torch.stack([clip.cut_crops() for clip in clips]))
     labels = torch.tensor([0.0, 1.0, 0.0, 1.0])
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), abs=1e-5)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from styleflow.data.degradations.pictures import degraded_alike
+from styleflow.training.styleflow_live.pair_masks import random_mask
 from styleflow.training.styleflow_live.picture_pairs import (
     KIND_WEIGHTS,
     PICTURE_KINDS,
     PictureSpec,
     draw_pair,
     mirrored,
-    random_mask,
 )
 from tests.support.pictures import source
 
