@@ -42,7 +42,7 @@ TOKEN_HINT = "Check --token and --streams"
 
 
 class Board:
-    """What the terminal shows: one row per face, or one per stream without a face."""
+    """Table on the terminal: one row per face, or one per stream without a face."""
 
     def __init__(self) -> None:
         self._streams: dict[str, dict[str, Any]] = {}

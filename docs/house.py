@@ -380,7 +380,7 @@ def draw_package(drawing: Drawing, package: str, house: Mapping[str, Room], says
     for way in ways:
         draw_way(drawing, way, spots, tops, ways)
     if plain:
-        label = "every room above may read:" if graph else "modules:"
+        label = "read by the rooms above:" if graph else "modules:"
         drawing.chips(label, sorted(full.split(".")[1] for full in plain))
     drawing.parts.insert(
         frame,

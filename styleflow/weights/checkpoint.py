@@ -58,7 +58,7 @@ class Borrowing(Protocol):
 
     @property
     def needs_backbone(self) -> bool:
-        """Whether it does so with its dimensions."""
+        """True when it does so with its dimensions."""
         ...
 
     def adopt(self, published: Mapping[str, Tensor]) -> None:
@@ -96,7 +96,7 @@ class Checkpoint:
 
     @property
     def card(self) -> ModelCard:
-        """What messages say about this model."""
+        """Model card, for messages."""
         mode = DETECTORS[self.kind].mode
         return ModelCard(self.kind, self.version, mode, self.status, self.sha256)
 

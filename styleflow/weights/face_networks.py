@@ -1,4 +1,4 @@
-"""Where the face networks' weights come from, and where they are kept.
+"""Weights of the face networks: origin, conversion and place in the cache.
 
 The published graphs travel inside the wheel `mediapipe==0.10.21` (Apache-2.0). `fetch` downloads
 that one wheel as a plain file (nothing of it is installed or imported), checks digests, converts

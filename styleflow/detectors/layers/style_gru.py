@@ -1,4 +1,4 @@
-"""How a face's style moves from frame to frame, and the recurrent networks that follow it.
+"""Style flow of a face from frame to frame, and the recurrent networks that follow it.
 
 `StyleGRU` is the authors': bidirectional, with statistics of its own for every position of the
 window, so it reads whole windows; `style_gru_stream.py` evaluates it exactly on overlapping ones.

@@ -37,7 +37,7 @@ UNSAVED = ModelCard("styleflow", "unsaved", TemporalMode.EXACT, TrainingStatus.U
 
 @dataclass(slots=True, eq=False)
 class StyleFlowState:
-    """What N slots remember of their tracks.
+    """State of N tracks, a slot each.
 
     Attributes:
         frames: frames since the row's window last began anew, `(N,)` int64.

@@ -156,7 +156,7 @@ class StyleFlowLive(nn.Module):
 
     @property
     def needs_backbone(self) -> bool:
-        """Whether the published kernels have to be adopted before anything is computed."""
+        """True when the published kernels have to be adopted before anything is computed."""
         return self.content is not None
 
     def adopt(self, published: Mapping[str, Tensor]) -> None:

@@ -26,13 +26,13 @@ from styleflow.cards import TrainingStatus
 from styleflow.data.index import FAKE, REAL
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
-from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGruDims, style_flow
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims, StyleFlowTrunk
 from styleflow.detectors.styleflow.psp import PspEncoder
 from styleflow.detectors.styleflow.published import Ported, bare_state, port_ftcn, port_stage2
 from styleflow.detectors.styleflow.style_levels import StyleLevels
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid
 from styleflow.evaluation.metrics import auc
 from styleflow.training.alternate_freezing import Looks, Turns, schedule

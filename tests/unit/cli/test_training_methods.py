@@ -14,8 +14,8 @@ from cli import prepare as prepare_command
 from cli import train as train_command
 from cli.errors import Exit
 from cli.main import app
-from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
+from styleflow.digest import file_digest
 from styleflow.training.styleflow.stage1 import write
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import load

@@ -14,11 +14,11 @@ from pydantic import TypeAdapter
 
 from styleflow.cards import TrainingStatus
 from styleflow.clips import Framing, PspInput
-from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import Ftcn, StyleFlow, StyleFlowDims
 from styleflow.detectors.styleflow.style_levels import StyleLevels
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid, LabelsMissing
 from styleflow.training.alternate_freezing import Looks, Turns
 from styleflow.training.loop import LoopSettings, read_log
