@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 DASHBOARD := web/static/dashboard/index.html
 
-.PHONY: bench-check capacity help run test check format e2e bench clean dashboard browser dashboard-test
+.PHONY: bench-check capacity help run test check format e2e bench clean dashboard browser dashboard-test dashboard-protocol
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,13 @@ web/dashboard/node_modules: web/dashboard/package-lock.json
 	touch $@
 
 $(DASHBOARD): web/dashboard/node_modules web/dashboard/index.html web/dashboard/vite.config.ts \
-    web/dashboard/tsconfig.json $(wildcard web/dashboard/src/*)
+    web/dashboard/tsconfig.json $(wildcard web/dashboard/src/* web/dashboard/src/*/*)
 	cd web/dashboard && npm run build --silent
 
 dashboard: $(DASHBOARD) ## build the page (Node.js 20.19 or newer)
+
+dashboard-protocol: $(STAMP) ## write the page's types anew from the models of the wire
+	$(BIN)/python -m web.dashboard.generate
 
 dashboard-test: web/dashboard/node_modules
 	cd web/dashboard && npm run check --silent && npm test --silent
@@ -89,6 +92,10 @@ CLIPS ?= ../shared/clips
 .PHONY: train-default
 train-default: models ## train styleflow-live from CLIPS (an hour); writes out/styleflow-live.safetensors
 	$(BIN)/styleflow train $(CLIPS)
+
+.PHONY: errors-page
+errors-page: $(STAMP) ## write docs/errors.md from the classes of errors
+	$(BIN)/python -m docs.errors
 
 EVALUATED := out/evaluate-default
 .PHONY: evaluate-default default-figures

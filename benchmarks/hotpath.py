@@ -49,7 +49,7 @@ from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
 from stream.offline.replay import replay
 from stream.pipeline import Pipeline, Processed
 from styleflow.faces.networks import INPUT_PX
-from styleflow.runtime import Runtime
+from styleflow.runtime_settings import Runtime
 from styleflow.weights.face_networks import load_finder
 
 RESULTS = Path(__file__).parent / "results"

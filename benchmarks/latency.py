@@ -27,7 +27,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +48,8 @@ from cli.settings import Settings, load
 from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock, SystemClock
-from stream.events import Event, Score
+from stream.event_log.event_log import StampedEvent
+from stream.events import Score
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Filter, Hub, Subscription
@@ -95,13 +95,14 @@ class RecordingHub(Hub):
         self._recorder = recorder
         self._now = clock.monotonic
 
-    def publish(self, event: Event, now: float, utc: datetime) -> None:
+    def accept(self, stamped: StampedEvent) -> None:
         """Publish, then measure."""
-        super().publish(event, now, utc)
+        super().accept(stamped)
+        event = stamped.event
         if isinstance(event, Score):
             done = self._now()
             self.scored[event.stream] += 1
-            self._recorder("publish", done - now)
+            self._recorder("publish", done - stamped.now)
             self._recorder(END_TO_END, done - event.arrived)
 
 

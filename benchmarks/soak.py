@@ -43,7 +43,7 @@ from benchmarks.hardware import Hardware, hardware
 from benchmarks.result import write_result
 from cli.settings import load
 from stream.clock import Clock, SystemClock
-from stream.publish.messages import SUBPROTOCOL
+from stream.publish.schema import SUBPROTOCOL
 from tests.support.server import Server
 
 RESULTS = Path(__file__).parent / "results"

@@ -5,6 +5,7 @@ Every process has a bench of its own: a pipeline, made once, and one clip at a t
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,11 @@ from stream.offline.evaluate_clip import examine
 from stream.pipeline import Pipeline
 from styleflow.cards import ModelCard
 from styleflow.data.index import Entry
-from styleflow.data.video import follow_face, read_frames
+from styleflow.data.video import follow_face, read_timed
 from styleflow.errors import ResultsUnusable, VideoUnusable
 from styleflow.evaluation.ablation import Ablating
 from styleflow.evaluation.conditions import GRID, Condition
-from styleflow.evaluation.offline import OfflineRating, frame_rate, rate_offline
+from styleflow.evaluation.offline import OfflineRating, rate_offline
 from styleflow.evaluation.record import PLAIN, WITHOUT, ClipRecord, describe
 from styleflow.weights.face_networks import load_finder
 
@@ -79,7 +80,7 @@ class Bench:
     @property
     def card(self) -> ModelCard:
         """What is known of the model that is evaluated."""
-        return self._pipeline.opinion(self._wanted.detector).card
+        return self._pipeline.scorer(self._wanted.detector).card
 
     @property
     def cues(self) -> tuple[str, ...]:
@@ -125,18 +126,17 @@ class Bench:
         if self._finder is None or len(self._pipeline.devices) > 1:
             return record
         detector = self._pipeline.device.detector
+        step_s = detector.clip.step_s
+        limit_s = math.inf if self._wanted.seconds is None else self._wanted.seconds
         try:
-            fps = frame_rate(entry.path)
-            limit = MAX_OFFLINE_FRAMES
-            if self._wanted.seconds is not None:
-                limit = min(limit, max(1, round(self._wanted.seconds * fps)))
-            frames = read_frames(entry.path, limit)
+            # One step more than is looked at: its frames may be nearer to the last grid point.
+            times, frames = read_timed(entry.path, MAX_OFFLINE_FRAMES, limit_s + step_s)
         except VideoUnusable:
             return record  # which already says that it cannot be played
         path = follow_face(frames, self._finder)
         hop = self._wanted.settings.engine.hop_slots(detector.clip)
         device = self._wanted.settings.model.device
-        said: OfflineRating = rate_offline(detector, frames, path, fps, hop, device)
+        said: OfflineRating = rate_offline(detector, frames, path, times, hop, device, limit_s)
         return replace(record, offline_end=said.end, offline_mean=said.mean)
 
     def _without(self, cue: str) -> Pipeline:

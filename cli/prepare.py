@@ -14,22 +14,22 @@ from rich.table import Table
 
 from cli.progress import ProgressBoard
 from styleflow.data.datasets.catalogue import manifest_of, open_dataset
-from styleflow.data.index import Index, Refusal, groups_of, merged
+from styleflow.data.index import Entry, Index, Refusal, groups_of, merged, read_stills
 from styleflow.data.partition import Partition, partition
 from styleflow.data.prepared import UNREADABLE, PreparedVideo, prepare_entries
-from styleflow.data.video import frame_rate
+from styleflow.data.video import check_readable
 from styleflow.errors import DatasetUnusable, VideoUnusable
 from styleflow.training.methods import held_out, method_of, prepare_settings, read_recipe
-from styleflow.training.styleflow_live.pipeline import Workshop
 from styleflow.weights.face_networks import load_finder
 
 REFUSED = "refused.csv"
+STILLS_LIST = "faces.csv"
 _SHOWN = 20  # refusals that are listed on the terminal; the file has all of them
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedSplits:
-    """The videos of a training run."""
+    """The videos of a training run; stills are among those that are trained on."""
 
     training: tuple[PreparedVideo, ...]
     validation: tuple[PreparedVideo, ...]
@@ -54,10 +54,10 @@ def run(
     out = Console(stderr=True)
     plan = read_recipe(recipe)
     with ProgressBoard(out) as board:
-        if method_of(plan).run is None:
-            Workshop(clips_of(places), work, plan, load_finder(), board.tell).prepare(*share)
-        else:
-            prepare_videos(places, plan, work, processes, board, out)
+        made = prepare_videos(places, plan, work, processes, board, out)
+        ahead = method_of(plan).prepare
+        if ahead is not None:
+            ahead(plan, made.training, made.validation, work, board.tell, share)
     out.print(f"prepared: {work}", markup=False, highlight=False)
 
 
@@ -76,7 +76,7 @@ def check(places: Sequence[str], recipe: Path) -> None:
         count = board.counting("opening")
         for done, entry in enumerate(entries, start=1):
             try:
-                frame_rate(entry.path)
+                check_readable(entry.path)
             except VideoUnusable as error:
                 refusals.append(Refusal(0, entry.path.name, UNREADABLE, error.reason))
             count(done, len(entries))
@@ -96,10 +96,11 @@ def prepare_videos(
     Raises:
         DatasetUnusable: nothing is left to train on.
     """
+    stills = _stills(places) if method_of(recipe).takes_stills else ()
     load_finder()  # says what is missing before any process starts
     parts = _split(places, recipe, out)
     made = prepare_entries(
-        (*parts.training, *parts.validation),
+        (*parts.training, *parts.validation, *stills),
         prepare_settings(recipe),
         work / "videos",
         load_finder,
@@ -109,28 +110,31 @@ def prepare_videos(
     refused = Index((), (*parts.refusals, *made.refusals))
     show_refusals(refused, out)
     write_refusals(refused, work / REFUSED)
-    trained = set(parts.training)
+    validating = set(parts.validation)
     splits = PreparedSplits(
-        tuple(v for v in made.videos if v.entry in trained),
-        tuple(v for v in made.videos if v.entry not in trained),
+        tuple(v for v in made.videos if v.entry not in validating),
+        tuple(v for v in made.videos if v.entry in validating),
     )
     if not splits.training:
         raise DatasetUnusable(Path(places[0]), "no video is left to train on")
     return splits
 
 
-def clips_of(places: Sequence[str]) -> Path:
-    """Return the one folder of clips and stills that styleflow-live is trained from.
+def _stills(places: Sequence[str]) -> tuple[Entry, ...]:
+    """Return the stills of the one folder of clips and stills that styleflow-live is trained from.
 
     Raises:
-        DatasetUnusable: there are several, or it is none.
+        DatasetUnusable: there are several folders, or it has no stills.
     """
     if len(places) != 1:
         raise DatasetUnusable(
             Path(places[1]),
             "styleflow-live is trained from one folder with manifest.csv and faces.csv",
         )
-    return manifest_of(Path(places[0])).parent
+    listing = manifest_of(Path(places[0])).parent / STILLS_LIST
+    if not listing.is_file():
+        raise DatasetUnusable(listing, "is not there, and styleflow-live is trained on its stills")
+    return read_stills(listing)
 
 
 def show_refusals(index: Index, out: Console) -> None:
@@ -161,7 +165,9 @@ def write_refusals(index: Index, path: Path) -> None:
 
 def _split(places: Sequence[str], recipe: Any, out: Console) -> Partition:
     """Open data sets, say what they hold, and decide what is trained on."""
+    takes = method_of(recipe).takes
     index = merged(open_dataset(place) for place in places)
+    index = Index(tuple(entry for entry in index.entries if takes(entry)), index.refusals)
     parts = partition(index, held_out(recipe))
     parts = Partition(parts.training, parts.validation, (*index.refusals, *parts.refusals))
     for name, entries in (("training", parts.training), ("validation", parts.validation)):

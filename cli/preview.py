@@ -20,9 +20,9 @@ from styleflow.data.video import Frames, follow_face, read_frames
 from styleflow.errors import RecipeInvalid, VideoUnusable
 from styleflow.faces.finder import FaceFinder
 from styleflow.training.methods import read_recipe
-from styleflow.training.recipe import StyleFlowLiveRecipe
 from styleflow.training.styleflow_live.contact_sheet import MOMENTS, SheetRow, sheet_rows
-from styleflow.training.styleflow_live.stage_weights import kept_networks
+from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
+from styleflow.training.styleflow_live.stage_weights import read_drawing_networks
 from styleflow.weights.face_networks import load_finder
 
 _COLUMNS = ("replaced (in red)", "difference x 4", "after camera and codec")
@@ -133,7 +133,7 @@ def _networks(trained: TrainedRun | None) -> tuple[Sequence[Redraw], Styles]:
     recipe = read_recipe(trained.recipe)
     if not isinstance(recipe, StyleFlowLiveRecipe):
         raise RecipeInvalid(trained.recipe, "only styleflow-live trains networks that draw faces")
-    return kept_networks(recipe, trained.work)
+    return read_drawing_networks(recipe, trained.work)
 
 
 def _clip(

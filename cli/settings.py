@@ -13,7 +13,6 @@ import os
 import re
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -21,46 +20,22 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from stream.analyzer.analyzer import AnalyzerSettings
+from cli.errors import ConfigInvalid as ConfigInvalid
+from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
-from stream.engine.engine import EngineSettings
+from stream.engine.settings import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
-from stream.perception.perception import PerceptionSettings
+from stream.perception.settings import PerceptionSettings
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import OverloadSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
-from styleflow.runtime import Runtime
+from styleflow.detectors.registry import DETECTORS
+from styleflow.runtime_settings import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
-
-BUILT_IN = "styleflow-live"
-"""The detector that needs no file of weights."""
-
-DETECTORS = (
-    BUILT_IN,
-    "styleflow",
-    "caddm-resnet34",
-    "caddm-efficientnet-b3",
-    "caddm-efficientnet-b4",
-    "fakestormer-c0",
-    "fakestormer-c23",
-    "fakestormer-c40",
-)
-"""Names that a detector may have; spelled out, so that reading settings need not load torch."""
-
-
-@dataclass(eq=False)
-class ConfigInvalid(Exception):
-    """A configuration that cannot be used; one line per thing to change."""
-
-    origin: str
-    faults: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(f"{self.origin}: {fault}" for fault in self.faults)
 
 
 class _Section(BaseModel):

@@ -13,15 +13,12 @@ import matplotlib as mpl
 import torch
 from rich.console import Console
 
-from cli.prepare import clips_of, prepare_videos
+from cli.prepare import prepare_videos
 from cli.progress import ProgressBoard
 from styleflow.errors import RecipeInvalid
 from styleflow.training.loop import read_log
-from styleflow.training.methods import Method, method_of, read_recipe
+from styleflow.training.methods import Method, method_of, read_recipe, versioned
 from styleflow.training.recipe import shortened
-from styleflow.training.styleflow_live.pipeline import Workshop
-from styleflow.weights.checkpoint import save
-from styleflow.weights.face_networks import load_finder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class Wanted:
         recipe: YAML file of `configs/train/`.
         work: folder of results; an interrupted run goes on from there.
         out: the checkpoint to write; `out/` and its own name when None.
-        version: what a styleflow-live checkpoint calls itself.
+        version: what a styleflow-live checkpoint calls itself; as its recipe says when None.
         steps: for a trial, steps per stage at most.
         processes: how many prepare videos; as many as there are cores when None.
         device: what trains: cpu, cuda or cuda:N.
@@ -43,7 +40,7 @@ class Wanted:
     recipe: Path
     work: Path
     out: Path | None = None
-    version: str = "local"
+    version: str | None = None
     steps: int | None = None
     processes: int | None = None
     device: str = "cpu"
@@ -58,7 +55,7 @@ def run(wanted: Wanted) -> None:
     """
     console = Console(stderr=True)
     torch.set_flush_denormal(True)
-    recipe = read_recipe(wanted.recipe)
+    recipe = versioned(read_recipe(wanted.recipe), wanted.version)
     method, work = method_of(recipe), wanted.work
     _check_device(wanted, method)
     if wanted.steps is not None:
@@ -78,12 +75,6 @@ def _follow(
     method: Method, recipe: Any, wanted: Wanted, work: Path, board: ProgressBoard, out: Console
 ) -> Path:
     """Follow a recipe and return the checkpoint in the work folder."""
-    if method.run is None:
-        shop = Workshop(clips_of(wanted.places), work, recipe, load_finder(), board.tell)
-        shop.prepare()
-        made = work / "styleflow-live.safetensors"
-        save(shop.train(wanted.version), made)
-        return made
     splits = prepare_videos(wanted.places, recipe, wanted.work, wanted.processes, board, out)
     work.mkdir(parents=True, exist_ok=True)
     return method.run(recipe, splits.training, splits.validation, work, board.tell, wanted.device)
@@ -97,7 +88,7 @@ def _check_device(wanted: Wanted, method: Method) -> None:
     device = torch.device(wanted.device)
     if device.type == "cpu":
         return
-    if method.run is None:
+    if not method.on_gpu:
         reason = f"is followed on the processor; leave out --device {wanted.device}"
         raise RecipeInvalid(wanted.recipe, reason)
     if (device.index or 0) >= torch.cuda.device_count():

@@ -26,11 +26,11 @@ from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.errors import SourceUrlInvalid
-from stream.ingest.open import check
+from stream.ingest.check import check
 from stream.ingest.source import SourceSettings, SourceUrl, redact
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Filter, Hub
-from stream.publish.messages import SUBPROTOCOL, CloseCode
+from stream.publish.schema import SUBPROTOCOL, CloseCode
 
 FINAL = frozenset({CloseCode.FORBIDDEN, CloseCode.BAD_MESSAGE, CloseCode.TOKEN_EXPIRED})
 """Closings after which connecting again the same way would fail the same way."""

@@ -104,8 +104,8 @@ Viewer = Callable[[Explanation], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """One voice on a stream: a detector, or the ensemble of them.
+class Scorer:
+    """One model whose scores a stream gets: a detector, or the ensemble of them.
 
     Attributes:
         card: what is known of the model.
@@ -129,7 +129,7 @@ class _Look:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _StreamParts:
     """What belongs to one stream and to nobody else."""
 
     perception: Perception
@@ -167,7 +167,7 @@ class Pipeline:
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
         cadence_hz: frames that it wants of a stream, per media second.
-        opinions: every voice on a stream: the detectors', then the ensemble's if there is one.
+        scorers: every scorer on a stream: the detectors', then the ensemble's if there is one.
 
     Raises:
         SettingInvalid: two detectors of one name, cadences without a common grid, or an ensemble
@@ -191,7 +191,7 @@ class Pipeline:
         self._clock = clock
         self._ensemble = ensemble
         self._viewer = viewer
-        self._lanes: dict[str, _Lane] = {}
+        self._streams: dict[str, _StreamParts] = {}
         self._relief = Relief()
         cards = [device.detector.card for device in self.devices]
         for name in {card.name for card in cards}:
@@ -200,26 +200,26 @@ class Pipeline:
         grid = Grid.common([device.detector.clip for device in self.devices])
         self.cadence_hz = grid.cadence_hz
         self._lead = grid.strides.index(min(grid.strides))
-        self.opinions = tuple(
-            Opinion(d.card, d.calibration, d.clip, points_at(d))
+        self.scorers = tuple(
+            Scorer(d.card, d.calibration, d.clip, points_at(d))
             for d in (device.detector for device in self.devices)
         )
         if ensemble is not None:
             ensemble.check(cards)
-            card, longest = ensemble.card(cards), max(o.clip.duration_s for o in self.opinions)
+            card, longest = ensemble.card(cards), max(o.clip.duration_s for o in self.scorers)
             clip = EnsembleEngine.clip(longest)
-            self.opinions += (Opinion(card, ensemble.calibration, clip),)
+            self.scorers += (Scorer(card, ensemble.calibration, clip),)
 
     @property
     def device(self) -> Device:
         """The first detector's device."""
         return self.devices[0]
 
-    def opinion(self, detector: str | None) -> Opinion:
-        """Return the voice of a name; the first one when None. Raises KeyError."""
+    def scorer(self, detector: str | None) -> Scorer:
+        """Return the scorer of a name; the first one when None. Raises KeyError."""
         if detector is None:
-            return self.opinions[0]
-        return {opinion.card.name: opinion for opinion in self.opinions}[detector]
+            return self.scorers[0]
+        return {scorer.card.name: scorer for scorer in self.scorers}[detector]
 
     @property
     def settings(self) -> EngineSettings:
@@ -235,23 +235,23 @@ class Pipeline:
         )
         ensemble = None
         if self._ensemble is not None:
-            voice = self.opinions[-1]
-            ensemble = EnsembleEngine(self._ensemble, voice.clip, voice.card.status, settings)
-        lane = self._lanes[stream] = _Lane(self._perception(), engines, ensemble)
-        lane.relieve(self._relief)
+            scorer = self.scorers[-1]
+            ensemble = EnsembleEngine(self._ensemble, scorer.clip, scorer.card.status, settings)
+        parts = self._streams[stream] = _StreamParts(self._perception(), engines, ensemble)
+        parts.relieve(self._relief)
 
     def close(self, stream: str, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[Event, ...]:
         """End every track of a stream, release its slots and forget it."""
-        lane = self._lanes.pop(stream, None)
-        return () if lane is None else self._end(lane, reason)
+        parts = self._streams.pop(stream, None)
+        return () if parts is None else self._end(parts, reason)
 
     def end(self, stream: str, epoch: int) -> tuple[Event, ...]:
         """End every track of a stream whose caller has gone; a later epoch's are left alone."""
-        lane = self._lanes.get(stream)
-        if lane is None or (lane.perception.epoch or 0) > epoch:
+        parts = self._streams.get(stream)
+        if parts is None or (parts.perception.epoch or 0) > epoch:
             return ()
-        events = self._end(lane, TrackEnd.EPOCH_ENDED)
-        lane.perception.close()
+        events = self._end(parts, TrackEnd.EPOCH_ENDED)
+        parts.perception.close()
         return events
 
     def process(self, batch: Sequence[tuple[Frame, int]], asked: Asked | None = None) -> Processed:
@@ -265,21 +265,21 @@ class Pipeline:
         """
         events: list[Event] = []
         faults: list[Fault] = []
-        pending: list[list[tuple[_Lane, Plan]]] = [[] for _ in self.devices]
+        pending: list[list[tuple[_StreamParts, Plan]]] = [[] for _ in self.devices]
         looks: list[_Look] = []
-        for lane, frame, views in self._perceive(batch):
+        for parts, frame, views in self._perceive(batch):
             try:
-                plans, started = self._step(lane, views)
+                plans, started = self._step(parts, views)
             except Exception as error:
                 faults.append(Fault(frame.stream, error))
-                events += self._end(lane, TrackEnd.EPOCH_ENDED)
-                lane.perception.close()
+                events += self._end(parts, TrackEnd.EPOCH_ENDED)
+                parts.perception.close()
                 continue
             events += started
             if plans:
                 looks.append(_Look(frame, plans))
             for number, plan, _ in plans:
-                pending[number].append((lane, plan))
+                pending[number].append((parts, plan))
         for number, todo in enumerate(pending):
             if todo:
                 events += self._run(number, todo)
@@ -287,7 +287,7 @@ class Pipeline:
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
-        return tuple(self._report(lane, now) for lane in self._lanes.values())
+        return tuple(self._report(parts, now) for parts in self._streams.values())
 
     def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
         """Change thresholds and times without losing any track's history.
@@ -298,32 +298,32 @@ class Pipeline:
         """
         if stream is None:
             self._settings = settings
-        for name, lane in self._lanes.items():
+        for name, parts in self._streams.items():
             if stream in (None, name):
-                lane.retune(settings)
+                parts.retune(settings)
 
     def relieve(self, relief: Relief) -> None:
         """Leave out as much work as this says, for all streams and those to come."""
         self._relief = relief
-        for lane in self._lanes.values():
-            lane.relieve(relief)
+        for parts in self._streams.values():
+            parts.relieve(relief)
 
     def _perceive(
         self, batch: Sequence[tuple[Frame, int]]
-    ) -> Iterator[tuple[_Lane, Frame, Views | Exception]]:
+    ) -> Iterator[tuple[_StreamParts, Frame, Views | Exception]]:
         """Yield what is in every frame of an open stream, each stream's frames in their order."""
         for turn in _turns(batch):
-            ours = [(self._lanes[f.stream], f, n) for f, n in turn if f.stream in self._lanes]
+            ours = [(self._streams[f.stream], f, n) for f, n in turn if f.stream in self._streams]
             if not ours:
                 continue
             begin = self._clock.monotonic()
-            found = perceive_together([(lane.perception, frame, n) for lane, frame, n in ours])
+            found = perceive_together([(parts.perception, frame, n) for parts, frame, n in ours])
             self.observe("perceive", self._clock.monotonic() - begin, "")
-            for (lane, frame, _), views in zip(ours, found, strict=True):
-                yield lane, frame, views
+            for (parts, frame, _), views in zip(ours, found, strict=True):
+                yield parts, frame, views
 
     def _step(
-        self, lane: _Lane, views: Views | Exception
+        self, parts: _StreamParts, views: Views | Exception
     ) -> tuple[list[tuple[int, Plan, Perceived]], list[Event]]:
         """Return what the devices have to do for a frame, and what is certain already."""
         if isinstance(views, Exception):
@@ -333,20 +333,20 @@ class Pipeline:
         events: list[Event] = []
         for number, seen in enumerate(views):
             if seen is not None:
-                plan, certain = lane.engines[number].step(seen)
+                plan, certain = parts.engines[number].step(seen)
                 plans.append((number, plan, seen))
-                events += self._told(lane, number, certain)
+                events += self._told(parts, number, certain)
         self.observe("step", self._clock.monotonic() - begin, "")
         return plans, events
 
-    def _run(self, number: int, todo: Sequence[tuple[_Lane, Plan]]) -> list[Event]:
+    def _run(self, number: int, todo: Sequence[tuple[_StreamParts, Plan]]) -> list[Event]:
         """Have one device do what its engines want, and return what that means."""
         begin = self._clock.monotonic()
         answers = self.devices[number].run([plan for _, plan in todo])
         middle = self._clock.monotonic()
         events: list[Event] = []
-        for (lane, plan), ratings in zip(todo, answers, strict=True):
-            events += self._told(lane, number, lane.engines[number].resolve(plan, ratings))
+        for (parts, plan), ratings in zip(todo, answers, strict=True):
+            events += self._told(parts, number, parts.engines[number].resolve(plan, ratings))
         name = self.devices[number].detector.card.name
         self.observe("device", middle - begin, name)
         self.observe("resolve", self._clock.monotonic() - middle, name)
@@ -402,7 +402,7 @@ class Pipeline:
         self.observe("explain", self._clock.monotonic() - begin, detector.card.name)
         return explanations
 
-    def _told(self, lane: _Lane, number: int, events: Iterable[Event]) -> list[Event]:
+    def _told(self, parts: _StreamParts, number: int, events: Iterable[Event]) -> list[Event]:
         """Return which events of one engine are published, with what the ensemble makes of them.
 
         The slower detectors learn of a face's beginning and end later; what they say of a face
@@ -414,35 +414,35 @@ class Pipeline:
                 case TrackStarted() | TrackEnded() if number != self._lead:
                     continue
                 case TrackStarted():
-                    lane.live.add(event.track)
+                    parts.live.add(event.track)
                 case TrackEnded():
-                    lane.live.discard(event.track)
-                case Score() | VerdictChanged() if event.track not in lane.live:
+                    parts.live.discard(event.track)
+                case Score() | VerdictChanged() if event.track not in parts.live:
                     continue
-                case CapacityReached() if number != self._lead and event.track not in lane.live:
+                case CapacityReached() if number != self._lead and event.track not in parts.live:
                     continue
                 case _:
                     pass
             told.append(event)
-            if lane.ensemble is not None:
-                told += lane.ensemble.take(event)
+            if parts.ensemble is not None:
+                told += parts.ensemble.take(event)
         return told
 
-    def _end(self, lane: _Lane, reason: TrackEnd) -> tuple[Event, ...]:
+    def _end(self, parts: _StreamParts, reason: TrackEnd) -> tuple[Event, ...]:
         """End every track of a stream; its next track gets a number of its own."""
         events: list[Event] = []
-        for number, engine in enumerate(lane.engines):
+        for number, engine in enumerate(parts.engines):
             plan, ended = engine.end(reason)
             self.devices[number].run((plan,))
-            events += self._told(lane, number, ended)
+            events += self._told(parts, number, ended)
         return tuple(events)
 
-    def _report(self, lane: _Lane, now: float) -> StreamReport:
+    def _report(self, parts: _StreamParts, now: float) -> StreamReport:
         """Return how a stream is doing, as the fastest detector sees it.
 
         A reason holds for the stream as a whole when it holds for every detector.
         """
-        reports = [engine.report(now) for engine in lane.engines]
+        reports = [engine.report(now) for engine in parts.engines]
         lead = reports[self._lead]
         shared = set.intersection(*(set(report.reasons) for report in reports))
         reasons = tuple(reason for reason in AbstainReason if reason in shared)

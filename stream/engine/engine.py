@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from stream.engine.evidence_weight import worth
+from stream.engine.evidence_weight import evidence_weight
 from stream.engine.plan import Forget, Plan, Push, Rate, Ratings, TrackKey
 from stream.engine.settings import EngineSettings
 from stream.engine.verdict import Evidence
@@ -30,6 +30,7 @@ from stream.engine.window import Coverage, TrackWindow
 from stream.events import (
     AbstainReason,
     CapacityReached,
+    CaptureConditions,
     Event,
     Perceived,
     Score,
@@ -108,8 +109,7 @@ class _Reading:
     reasons: tuple[AbstainReason, ...]
     quality: FaceQuality
     box: Box
-    fps_share: float | None
-    bits_per_pixel: float | None
+    capture: CaptureConditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,7 @@ class Engine:
         self._plans = 0
         self._highest_track = -1
         self._epoch = -1
-        self._fps = 0.0
-        self._link_loss = 0.0
-        self._bits_per_pixel = 0.0
+        self._capture = CaptureConditions()
         self._arrived: float | None = None
 
     def step(self, seen: Perceived) -> tuple[Plan, tuple[Event, ...]]:
@@ -197,9 +195,8 @@ class Engine:
             self._coverage.restart()
         if self._coverage.newest is not None and seen.slot <= self._coverage.newest:
             return self._pass_over(seen, closed), events
-        self._coverage.advance(seen.slot, seen.overrun, contaminated=seen.contaminated)
-        self._fps, self._arrived = seen.source_fps, seen.arrived
-        self._link_loss, self._bits_per_pixel = seen.link_loss, seen.bits_per_pixel
+        self._coverage.advance(seen.slot, seen.overrun, contaminated=seen.capture.contaminated)
+        self._capture, self._arrived = seen.capture, seen.arrived
         evicted, more = self._open_tracks(seen)
         return self._look(seen, closed + evicted), events + more
 
@@ -228,7 +225,7 @@ class Engine:
         return StreamReport(
             stream=self.stream,
             epoch=max(self._epoch, 0),
-            fps=self._fps,
+            fps=self._capture.source_fps,
             loss=self._coverage.loss,
             tracks=len(self._tracks),
             reasons=self._common_reasons(),
@@ -321,7 +318,7 @@ class Engine:
             self._tracks[number].seen_slot, self._tracks[number].seen_at = seen.slot, seen.at
         pushes: list[Push] = []
         marks: list[_Mark] = []
-        if seen.contaminated:
+        if seen.capture.contaminated:
             self._count(contaminated=1)
             for track in self._tracks.values():
                 track.window.taint()
@@ -335,7 +332,7 @@ class Engine:
         rates = tuple(Rate(self._key(mark.track)) for mark in marks if mark.reading is not None)
         self._count(pushes=len(pushes), ratings=len(rates))
         plan = self._plan(forgets, tuple(pushes), rates)
-        self._keep(plan, _Record(seen.at, seen.arrived, seen.contaminated, tuple(marks)))
+        self._keep(plan, _Record(seen.at, seen.arrived, seen.capture.contaminated, tuple(marks)))
         return plan
 
     def _known_faces(self, faces: Iterable[AlignedFace]) -> dict[int, AlignedFace]:
@@ -381,8 +378,7 @@ class Engine:
                 reasons=_ordered(reasons),
                 quality=hop.quality,
                 box=face.face.box,
-                fps_share=self._fps / self._clip.cadence_hz if self._fps else None,
-                bits_per_pixel=self._bits_per_pixel or None,
+                capture=self._capture,
             )
         return push, _Mark(track.number, pushed=True, fresh=admission.fresh, reading=reading)
 
@@ -412,7 +408,7 @@ class Engine:
             AbstainReason.UNTRAINED: self._status is TrainingStatus.UNTRAINED,
             AbstainReason.LOW_FPS: self._is_slow(),
             AbstainReason.PACKET_LOSS: self._coverage.loss > limits.max_loss
-            or not self._link_loss <= limits.max_link_loss,
+            or not self._capture.link_loss <= limits.max_link_loss,
             AbstainReason.OVERLOADED: self._coverage.overrun > limits.max_overrun,
         }
         return frozenset(reason for reason, holding in holds.items() if holding)
@@ -420,7 +416,7 @@ class Engine:
     def _is_slow(self) -> bool:
         """Return whether the source is too slow; 0 means that its rate is not known yet."""
         wanted = self.settings.min_fps_share * self._clip.cadence_hz
-        return self._fps != 0 and not self._fps >= wanted
+        return self._capture.source_fps != 0 and not self._capture.source_fps >= wanted
 
     def _face_reasons(self, quality: FaceQuality) -> frozenset[AbstainReason]:
         """Return what speaks against a face; a figure that is not a number speaks against it."""
@@ -482,16 +478,16 @@ class Engine:
         self, track: _Track, reading: _Reading, logit: float, record: _Record
     ) -> Iterable[Event]:
         evidence, before = track.evidence, track.evidence.shown
-        value = worth(
+        value = evidence_weight(
             reading.quality,
-            reading.fps_share,
-            reading.bits_per_pixel,
+            reading.capture,
+            self._clip.cadence_hz,
             self._calibration.strangeness(logit),
             self.settings,
         )
         frames, settings = reading.hop_frames, self.settings
         evidence.rate(logit, reading.slot, frames, reading.reasons, settings, value)
-        opinion = evidence.opinion(logit, reading.frames, value)
+        estimate = evidence.estimate(logit, reading.frames, value)
         track.reasons = reading.reasons
         self._count(scores=1)
         yield Score(
@@ -504,18 +500,18 @@ class Engine:
             missing=reading.missing,
             logit=logit,
             probability=self._calibration.probability(logit),
-            score=opinion.score,
-            low=opinion.low,
-            high=opinion.high,
+            score=estimate.score,
+            low=estimate.low,
+            high=estimate.high,
             verdict=evidence.shown,
             reasons=reading.reasons,
             quality=reading.quality,
             box=reading.box,
             arrived=record.arrived,
             detector=self.detector,
-            worth=value,
+            evidence_weight=value,
         )
-        yield from self._changed(track, before, opinion.score, record.at)
+        yield from self._changed(track, before, estimate.score, record.at)
 
     def _refuse(self, track: _Track, record: _Record, slots: int) -> Iterable[Event]:
         """Take note that the device had no slot: nothing is known of the track from here on."""

@@ -87,9 +87,9 @@ class EnsembleEngine:
         ticks = self._ticks(newest.end - (start if track.spoke_at is None else track.spoke_at))
         evidence, before = track.evidence, track.evidence.shown
         slot = round(newest.end * TICK_HZ)
-        worth = min(s.worth for s in members)
-        evidence.rate(logit, slot, ticks, reasons, self.settings, worth)
-        opinion = evidence.opinion(logit, self._ticks(newest.end - start), worth)
+        evidence_weight = min(s.evidence_weight for s in members)
+        evidence.rate(logit, slot, ticks, reasons, self.settings, evidence_weight)
+        estimate = evidence.estimate(logit, self._ticks(newest.end - start), evidence_weight)
         track.spoke_at = newest.end
         score = replace(
             newest,
@@ -98,14 +98,14 @@ class EnsembleEngine:
             missing=max(s.missing for s in members),
             logit=logit,
             probability=self._ensemble.calibration.probability(logit),
-            score=opinion.score,
-            low=opinion.low,
-            high=opinion.high,
+            score=estimate.score,
+            low=estimate.low,
+            high=estimate.high,
             verdict=evidence.shown,
             reasons=reasons,
             arrived=max(s.arrived for s in members),
             detector=NAME,
-            worth=worth,
+            evidence_weight=evidence_weight,
         )
         return (score, *_changed(score, before, evidence.shown, newest.end))
 

@@ -92,6 +92,8 @@ class EngineSettings:
                 raise SettingInvalid(key, getattr(self, key), "must lie between 0 and 1")
         if not 0 <= self.min_brightness <= 255:
             raise SettingInvalid("min_brightness", self.min_brightness, "must be 0 to 255")
+        if self.enter == 0:
+            raise SettingInvalid("enter", self.enter, "must be more than 0, so that leave is below")
         if self.leave >= self.enter:
             raise SettingInvalid("leave", self.leave, f"must be below enter ({self.enter})")
         if not 0 < self.least_worth <= 1:

@@ -32,7 +32,7 @@ from av.video.stream import VideoStream
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.source import Packet, SourceSettings, StreamFormat, Transport
+from stream.ingest.source import Packet, SourceSettings, SourceTraits, StreamFormat, Transport
 
 USER_AGENT = "StyleFlow-Live"
 RECEIVE_BUFFER_BYTES = 2 << 20
@@ -48,6 +48,8 @@ class RtspSource:
         settings: whose URL is `rtsp://` or `rtsps://`.
         clock: stamps arrivals.
     """
+
+    traits = SourceTraits(live=True)
 
     def __init__(self, settings: SourceSettings, clock: Clock) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""From PTS to media time, and from source frames to the cadence grid. Pure; no clock is read.
+"""Media time of pictures from their PTS. Pure; no clock is read.
 
 `Timeline` gives every decoded picture its epoch and its media time, and says which pictures are
 contaminated. The decoder does not say so itself: FFmpeg conceals what it misses and flags nothing,
@@ -7,16 +7,13 @@ used, because cameras lie about it: the usual distance between pictures is measu
 
 But a sender may also leave pictures out before it encodes: a webcam in the dark, a phone's film.
 Where a loss would show otherwise, a hole is taken for that, up to a stated length: nothing is lost
-on the way out of a file, and H.264 counts its own pictures. What such a source lacks shows in
-`source_fps`.
+on the way out of a file, and H.264 counts its own pictures. What such a source lacks shows in the
+measured frame rate (`conditions.py`).
 
 A caller is another matter. Its pictures come with word of every loss, and a browser that has no
 time or no bandwidth skips pictures and sends smaller ones. So a caller's holes are no losses, and
 a picture of another size but the same shape goes on in the same epoch: perception maps what it
 knows of a face onto the new size, and no evidence is lost with the bandwidth.
-
-`GridSampler` picks, for every point of the grid, the source frame nearest to it. Nothing is
-duplicated and nothing is invented: a grid point without a frame within half a step stays empty.
 """
 
 from __future__ import annotations
@@ -25,12 +22,8 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from math import floor
-from typing import Generic, TypeVar
 
 from stream.events import EpochCause
-
-T = TypeVar("T")
 
 JUMP_S = 1.0
 JUMP_FRAMES = 10
@@ -41,12 +34,6 @@ GAP_RATIO = 1.5
 
 RECENT = 64
 """How many distances the usual one is judged from."""
-
-FPS_WINDOW_S = 4.0
-"""Media seconds over which the source's frame rate and its bits per pixel are measured."""
-
-RECENT_PTS = 1024
-"""How many pictures that window holds at most, whatever a source sends."""
 
 SAME_SHAPE = 0.03
 """By how much the two scales of a caller's new size may differ; encoders round to even pixels."""
@@ -86,7 +73,6 @@ class Stamp:
         corrupt: this very picture is damaged, keyframe or not.
         broken: a picture that this one builds on is known to be missing.
         vouched: a hole of fewer pictures than this before it is no loss; 0 when every hole is one.
-        bits: compressed size; 0 where nobody knows.
     """
 
     pts: int | None
@@ -98,7 +84,6 @@ class Stamp:
     corrupt: bool = False
     broken: bool = False
     vouched: int = 0
-    bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +96,6 @@ class Moment:
         began: set on an epoch's first picture: why it began.
         missing: pictures that the distance to the previous one says are lost.
         damage: why this picture is contaminated, or None.
-        source_fps: pictures per media second over the last seconds; 0 until two are there.
-        bits_per_pixel: compressed bits per pixel over the last seconds; 0 until two are there, or
-            where nobody knows.
     """
 
     epoch: int
@@ -121,50 +103,6 @@ class Moment:
     began: EpochCause | None
     missing: int
     damage: Damage | None
-    source_fps: float
-    bits_per_pixel: float
-
-
-class _Recent:
-    """The placed pictures of the last seconds: how often they come and how large they are.
-
-    Sums are whole numbers, so nothing drifts however long a stream runs.
-
-    Args:
-        window: how far back it looks, in the pictures' time base.
-    """
-
-    def __init__(self, window: float) -> None:
-        self._window = window
-        self._pictures: deque[tuple[int, int, int]] = deque()  # PTS, bits, pixels
-        self._bits = 0
-        self._pixels = 0
-
-    def __len__(self) -> int:
-        return len(self._pictures)
-
-    def add(self, pts: int, stamp: Stamp) -> None:
-        """Take in the newest picture, and let go of those that are too old or too many."""
-        pixels = stamp.size[0] * stamp.size[1]
-        self._pictures.append((pts, stamp.bits, pixels))
-        self._bits += stamp.bits
-        self._pixels += pixels
-        while len(self._pictures) > 2 and (
-            pts - self._pictures[0][0] > self._window or len(self._pictures) > RECENT_PTS
-        ):
-            _, bits, pixels = self._pictures.popleft()
-            self._bits -= bits
-            self._pixels -= pixels
-
-    def per_second(self, time_base: Fraction) -> float:
-        """Return pictures per media second; there must be two."""
-        pts = self._pictures[-1][0] - self._pictures[0][0]
-        return (len(self._pictures) - 1) / float(pts * time_base)
-
-    @property
-    def bits_per_pixel(self) -> float:
-        """Compressed bits per pixel; 0 where nobody knows."""
-        return self._bits / self._pixels if self._pixels else 0.0
 
 
 class Timeline:
@@ -184,7 +122,6 @@ class Timeline:
         self._behind = 0
         self._damage: Damage | None = Damage.NO_KEYFRAME
         self._deltas: deque[int] = deque(maxlen=RECENT)
-        self._recent = _Recent(FPS_WINDOW_S)
 
     def reconnected(self, *, losses_are_told: bool = False) -> None:
         """Let the next picture begin a new epoch, whatever its PTS.
@@ -208,7 +145,7 @@ class Timeline:
         cause = self._cause or self._break(stamp, pts)
         if cause is not None:
             self._begin(stamp, pts, cause)
-            return Moment(self.epoch, 0.0, cause, 0, self._damage, 0.0, 0.0)
+            return Moment(self.epoch, 0.0, cause, 0, self._damage)
         if pts <= self._last:
             self._behind += 1
             self._damage = Damage.OUT_OF_ORDER
@@ -223,9 +160,7 @@ class Timeline:
             self._damage = Damage.GAP
         self._note(stamp)
         at = float((pts - self._origin) * stamp.time_base)
-        self._recent.add(pts, stamp)
-        fps, bits = self._recent.per_second(stamp.time_base), self._recent.bits_per_pixel
-        return Moment(self.epoch, at, None, missing, self._damage, fps, bits)
+        return Moment(self.epoch, at, None, missing, self._damage)
 
     def _break(self, stamp: Stamp, pts: int) -> EpochCause | None:
         codec, size, time_base = self._format or ("", (0, 0), stamp.time_base)
@@ -253,8 +188,6 @@ class Timeline:
         self._format = (stamp.codec, stamp.size, stamp.time_base)
         self._origin = self._last = pts
         self._behind = 0
-        self._recent = _Recent(FPS_WINDOW_S / stamp.time_base)
-        self._recent.add(pts, stamp)
         if cause is not EpochCause.CONNECTED and not self._told:
             self._damage = self._damage or Damage.GAP
         if stamp.broken:
@@ -304,60 +237,3 @@ def _is_scaled(old: tuple[int, int], new: tuple[int, int]) -> bool:
     if min(*old, *new) < 1:
         return False
     return abs(new[0] * old[1] / (new[1] * old[0]) - 1.0) <= SAME_SHAPE
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled(Generic[T]):
-    """A source frame chosen for one point of the grid."""
-
-    slot: int
-    at: float
-    item: T
-
-
-class GridSampler(Generic[T]):
-    """Choose source frames on a grid of `cadence_hz`, whose origin is the epoch's first frame.
-
-    Each slot gets at most one frame and each frame at most one slot: the one whose grid point is
-    nearest. A frame at or after its grid point, or less than a tenth of a step before it, is
-    chosen at once; an earlier one waits for the next frame, which may be nearer. At most one frame
-    waits, so memory is bounded, and the choice depends only on the frames, not on how they come.
-    """
-
-    EARLY = 0.1
-
-    def __init__(self, cadence_hz: float) -> None:
-        if not cadence_hz > 0:
-            raise ValueError(f"a cadence is above 0 Hz, not {cadence_hz}")
-        self.cadence_hz = cadence_hz
-        self._decided = -1
-        self._waiting: Sampled[T] | None = None
-
-    def push(self, at: float, item: T) -> list[Sampled[T]]:
-        """Take the next frame of this epoch; return what is thereby chosen, in slot order."""
-        position = at * self.cadence_hz
-        slot = floor(position + 0.5)
-        offset = position - slot
-        chosen: list[Sampled[T]] = []
-        waiting = self._waiting
-        if waiting is not None:
-            self._waiting = None
-            early = waiting.slot - waiting.at * self.cadence_hz
-            if waiting.slot != slot or early <= abs(offset):
-                chosen.append(self._decide(waiting))
-        if slot > self._decided:
-            frame = Sampled(slot, at, item)
-            if offset >= -self.EARLY:
-                chosen.append(self._decide(frame))
-            else:
-                self._waiting = frame
-        return chosen
-
-    def finish(self) -> list[Sampled[T]]:
-        """End the epoch: return the waiting frame, if any, and be ready for the next epoch."""
-        waiting, self._waiting, self._decided = self._waiting, None, -1
-        return [] if waiting is None else [waiting]
-
-    def _decide(self, frame: Sampled[T]) -> Sampled[T]:
-        self._decided = frame.slot
-        return frame

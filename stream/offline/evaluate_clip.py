@@ -69,7 +69,7 @@ def examine(
         verdict=analysis.verdict.value,
         problem=_problem(analysis),
         ratings=tuple(rating for track in analysis.tracks for rating in _ratings(track)),
-        memory=pipeline.opinion(detector).clip.memory,
+        memory=pipeline.scorer(detector).clip.memory,
     )
 
 

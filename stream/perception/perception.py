@@ -22,17 +22,19 @@ This is a plain object, stepped frame by frame; what finds faces is passed in.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from stream.errors import SettingInvalid
 from stream.events import EndedTrack, Frame, Perceived
+from stream.perception.settings import PerceptionSettings
 from styleflow.clips import ClipSpec
-from styleflow.faces.align import Anchoring, AnchorSettings
+from styleflow.faces.align import Anchoring
 from styleflow.faces.appearance import Appearance, describe
 from styleflow.faces.crops.framing import framer
-from styleflow.faces.face import AlignedFace, Face, Image, Look, TrackedFace
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
+from styleflow.faces.face import AlignedFace, Face, Image, Look, TrackedFace, TrackEnd
+from styleflow.faces.settings import AnchorSettings
+from styleflow.faces.track import FaceTracker
 
 MAX_GRID_HZ = 60.0
 """No camera here is faster, so a finer common grid of several cadences would be empty."""
@@ -76,35 +78,6 @@ def look_all(finder: Finder, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
         else finder.follow(look.image, look.known)
         for look in looks
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class PerceptionSettings:
-    """How closely a stream is looked at.
-
-    Attributes:
-        detect_every: sampled frames from one look at the whole picture to the next, at least 1.
-        tiles: how closely small faces are looked for, see `BlazeFace.detect`; 0 never does.
-        tiles_every: sampled frames from one such closer look to the next, at least 1.
-        retry_every: while no face is in view, sampled frames from one look to the next.
-        doubt_every: sampled frames from one look to the next that is taken for doubt alone, at
-            least 1, which allows one at every frame. Made rarer like all looks where there is too
-            much to do; a track whose look is not due ends at once.
-        max_faces: faces per frame; the largest are kept.
-        min_face_px: faces with a smaller side are left alone, in source pixels.
-        tracker: when a face is still the same face.
-        anchor: when a track's crop is framed anew.
-    """
-
-    detect_every: int = 5
-    tiles: int = 1
-    tiles_every: int = 50
-    retry_every: int = 2
-    doubt_every: int = 1
-    max_faces: int = 8
-    min_face_px: float = 20.0
-    tracker: TrackerSettings = field(default_factory=TrackerSettings)
-    anchor: AnchorSettings = field(default_factory=AnchorSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +159,11 @@ class _View:
             slot=place[1],
             at=frame.at,
             arrived=frame.arrived,
-            contaminated=frame.contaminated,
-            source_fps=frame.source_fps,
+            capture=frame.capture,
             faces=self._align(frame, tracked),
             started=self._started,
             ended=self._ended,
             overrun=overrun,
-            link_loss=frame.link_loss,
-            bits_per_pixel=frame.bits_per_pixel,
         )
         self._started, self._ended = (), ()
         return seen
@@ -288,7 +258,7 @@ class Perception:
             self._epoch = frame.epoch
         self._fit(frame.image)
         faces, looks = yield from self._look(frame)
-        step = self._tracker.step(frame.at, faces, looks, damaged=frame.contaminated)
+        step = self._tracker.step(frame.at, faces, looks, damaged=frame.capture.contaminated)
         ended += _named(step.ended)
         self.ignored_faces += step.ignored
         for view in self._views:
@@ -338,7 +308,7 @@ class Perception:
         faces = yield from self._glance(frame.image)
         looks = [describe(frame.image, face) for face in faces]
         # Nothing is decided on a damaged picture, so there is nothing to be sure of.
-        doubtful = known and may_doubt and not frame.contaminated
+        doubtful = known and may_doubt and not frame.capture.contaminated
         if doubtful and self._tracker.parts(frame.at, faces, looks):
             self.second_looks += 1
             faces = yield from self._detect(frame.image, [_bare(face) for face in known])

@@ -94,10 +94,15 @@ class WebRtcSettings:
         for key in ("connect_s", "silence_s", "keyframe_s", "video_s"):
             if not getattr(self, key) > 0:
                 raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
-        if not 0 <= self.min_kbps <= self.start_kbps <= self.max_kbps:
-            raise SettingInvalid("start_kbps", self.start_kbps, "must lie between min and max_kbps")
-        if self.keep_s < 0 or self.max_session_s < 0:
-            raise SettingInvalid("keep_s", self.keep_s, "must not be negative")
+        for key in ("min_kbps", "start_kbps", "keep_s", "max_session_s"):
+            if not getattr(self, key) >= 0:
+                raise SettingInvalid(key, getattr(self, key), "must not be negative")
+        if self.min_kbps > self.max_kbps:
+            rule = f"must be at most max_kbps ({self.max_kbps})"
+            raise SettingInvalid("min_kbps", self.min_kbps, rule)
+        if not self.min_kbps <= self.start_kbps <= self.max_kbps:
+            rule = f"must lie between min_kbps ({self.min_kbps}) and max_kbps ({self.max_kbps})"
+            raise SettingInvalid("start_kbps", self.start_kbps, rule)
 
 
 @dataclass(frozen=True, slots=True)

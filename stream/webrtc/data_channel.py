@@ -3,7 +3,7 @@
 There is no hello and no subscribe: a channel belongs to one stream from the start. Belongs to the
 event loop and waits for nothing: it is called when the hub has something, when the channel has
 drained, and when a held score falls due. A peer that does not read is sent no more until it does,
-so it costs what the hub's lanes hold and `max_data` bytes.
+so it costs what the hub's send queues hold and `max_data` bytes.
 """
 
 from __future__ import annotations

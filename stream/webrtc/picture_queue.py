@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.source import Packet, SourceSettings
+from stream.ingest.source import Packet, SourceSettings, SourceTraits
 
 CAPACITY = 120
 """Pictures that may wait: two seconds at 60 per second."""
@@ -204,7 +204,7 @@ class Line:
 class CallSource:
     """One peer's pictures as a source."""
 
-    losses_are_told = True
+    traits = SourceTraits(call=True, tells_losses=True)
     """Nothing is missing unless a packet says so: peers skip pictures at will."""
 
     def __init__(self, feed: Feed, wait: Wait) -> None:

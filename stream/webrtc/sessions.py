@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -25,7 +25,6 @@ from stream.errors import (
     TooManyPeers,
 )
 from stream.events import LinkQuality, ReasonCode
-from stream.monitoring.metrics import CounterCopy
 from stream.publish.hub import Hub
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
 from stream.webrtc.data_channel import ChannelFeed, HubFull
@@ -57,7 +56,6 @@ class Call:
         etag: names its ICE session.
         answered: the peer has its answer.
         scores: what the peer is told on its data channel.
-        copied: how far its figures have gone into metrics.
     """
 
     session: str
@@ -67,7 +65,32 @@ class Call:
     answered: bool = False
     ending: bool = False
     scores: ChannelFeed | None = None
-    copied: CounterCopy = field(default_factory=CounterCopy)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTotals:
+    """Totals over all calls of one stream, and how the newest caller's packets arrive.
+
+    Attributes:
+        dropped: pictures let go because nobody kept up.
+        losses: times that a part of the video was lost for good.
+        keyframes_asked: keyframe requests sent.
+        link: the newest known quality; it stays when the call is over.
+    """
+
+    dropped: int = 0
+    losses: int = 0
+    keyframes_asked: int = 0
+    link: LinkQuality | None = None
+
+    def plus(self, sent: PeerCounters, link: LinkQuality | None) -> StreamTotals:
+        """Return the totals with those of a further call."""
+        return StreamTotals(
+            dropped=self.dropped + sent.dropped,
+            losses=self.losses + sent.losses,
+            keyframes_asked=self.keyframes_asked + sent.keyframes_asked,
+            link=link or self.link,
+        )
 
 
 class Switchboard:
@@ -94,6 +117,7 @@ class Switchboard:
         self._calls: dict[str, Call] = {}
         self._lines: dict[str, Line] = {}
         self._created: dict[str, float] = {}
+        self._past: dict[str, StreamTotals] = {}  # of calls that are over
 
     # --- streams ----------------------------------------------------------------------------
 
@@ -112,6 +136,7 @@ class Switchboard:
         self._created.pop(stream, None)
         for call in [call for call in self._calls.values() if call.stream == stream]:
             await self._end(call, SourceError(ReasonCode.ENDED, "the stream is removed"))
+        self._past.pop(stream, None)
 
     def idle(self, now: float) -> tuple[str, ...]:
         """Return the streams that calls have created and that nobody has called for a while."""
@@ -130,9 +155,12 @@ class Switchboard:
         quality = self.quality(stream)
         return quality.loss if quality is not None else 0.0
 
-    def counters(self) -> tuple[tuple[Call, PeerCounters], ...]:
-        """Return what every peer has sent so far."""
-        return tuple((call, call.peer.counters) for call in self._calls.values())
+    def totals(self, stream: str) -> StreamTotals | None:
+        """Return what all callers of a stream have sent so far; None if there was none."""
+        past, call = self._past.get(stream), self._of(stream)
+        if call is None:
+            return past
+        return (past or StreamTotals()).plus(call.peer.counters, call.peer.quality)
 
     def called(self, stream: str) -> bool:
         """Say whether somebody is calling a stream."""
@@ -268,6 +296,8 @@ class Switchboard:
             self.abandoned += 1
             log.warning("a peer's connection does not close", stream=call.stream)
         finally:
+            past = self._past.get(call.stream, StreamTotals())
+            self._past[call.stream] = past.plus(call.peer.counters, call.peer.quality)
             del self._calls[call.session]
             self.ends[why.code] += 1
         log.info("call ended", stream=call.stream, code=why.code.value, detail=why.detail)

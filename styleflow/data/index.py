@@ -15,6 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 REAL, FAKE = 0, 1
+
+STILLS = "stills"
+"""The split of still pictures, which are videos of one frame."""
+
 _LABELS = {"real": REAL, "fake": FAKE}
 
 
@@ -124,8 +128,8 @@ def read_manifest(manifest: Path) -> Index:
     return Index(tuple(entries), tuple(refusals))
 
 
-def read_stills(listing: Path) -> tuple[tuple[Path, str], ...]:
-    """Return the still pictures of a `faces.csv` and the group of each, in order.
+def read_stills(listing: Path) -> tuple[Entry, ...]:
+    """Return the still pictures of a `faces.csv`, in order: real, each with its group.
 
     Pictures that are not there are left out; the caller knows how many rows to expect.
 
@@ -134,7 +138,7 @@ def read_stills(listing: Path) -> tuple[tuple[Path, str], ...]:
     """
     with listing.open(newline="", encoding="utf-8") as file:
         rows = [(listing.parent / row["file"], row["group"]) for row in csv.DictReader(file)]
-    return tuple((path, group) for path, group in rows if path.is_file())
+    return tuple(Entry(path, STILLS, REAL, group) for path, group in rows if path.is_file())
 
 
 def groups_of(entries: Iterable[Entry]) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ on one another, and made smaller only where the face has more pixels than a dete
 
 Theory of operation. A video's folder is named by its content and by the settings: another run
 finds it, changed settings make another. It is written under a passing name and renamed when it is
-whole, so an interrupted run leaves nothing half done. Two passes over the file hold one picture in
-memory at a time: the first follows the face, the second cuts. That a video shows no face is kept
-like any other result.
+whole, so an interrupted run leaves nothing half done. A video is decoded once: while the face is
+followed its pictures are spooled to the folder as they are, and when it is known where the face
+goes they are cut from there, so that memory holds one picture at a time. That a video shows no face
+is kept like any other result.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -29,19 +30,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from styleflow.data.face_window import FaceWindow, decoded, encoded
 from styleflow.data.index import Entry, Refusal
 from styleflow.data.parallel import in_processes
+from styleflow.data.spool import Spool
 from styleflow.data.video import (
     CropPlan,
     FacePath,
     Frames,
+    Times,
     content_key,
     follow_face,
-    frame_rate,
     plan_crops,
-    stream_frames,
+    stream_pictures,
 )
-from styleflow.errors import VideoUnusable
+from styleflow.errors import DatasetUnusable, VideoUnusable
 from styleflow.faces.align import warp
 from styleflow.faces.face import Image
 from styleflow.faces.finder import FaceFinder
@@ -49,8 +52,9 @@ from styleflow.faces.finder import FaceFinder
 UNREADABLE = "the video cannot be read"
 NO_FACE = "it shows no face"
 
-_VERSION = 1  # counts up when the same video would be kept differently
+_VERSION = 2  # counts up when the same video would be kept differently
 _ABOUT, _PICTURES, _CROPS = "about.npz", "pictures.bin", "crops.npz"
+_SPOOL, _FORMAT = "spool.bin", "format"
 _PART = ".part"
 
 MakeFinder = Callable[[], FaceFinder]
@@ -111,9 +115,9 @@ class PreparedVideo:
         return FacePath(self._about["meshes"], self._about["found"])
 
     @property
-    def fps(self) -> float:
-        """Frames a second."""
-        return float(self._about["fps"])
+    def times(self) -> Times:
+        """Media seconds of every frame, `(T,)`."""
+        return self._about["times"]
 
     def frames(self, numbers: Sequence[int]) -> Frames:
         """Return some frames in the order asked for, `(n, H, W, 3)` RGB uint8.
@@ -130,7 +134,7 @@ class PreparedVideo:
                     raise IndexError(f"frame {number} of {len(ends)}")
                 start = int(ends[number - 1]) if number else 0
                 file.seek(start)
-                out[place] = _decoded(file.read(int(ends[number]) - start))
+                out[place] = decoded(file.read(int(ends[number]) - start))
         return out
 
     def crops(self) -> AlignedCrops:
@@ -177,10 +181,11 @@ def prepare_entries(
         observe: told how many are done, and of how many.
 
     Raises:
+        DatasetUnusable: the store is of another version of the program.
         WorkersLost: a process ended on its own.
         OSError: the store cannot be written.
     """
-    store.mkdir(parents=True, exist_ok=True)
+    _claim(store)
     for part in store.glob(f"*{_PART}"):
         shutil.rmtree(part)  # of a run that was killed
     results: list[PreparedVideo | Refusal | None] = [
@@ -201,6 +206,21 @@ def prepare_entries(
         tuple(r for r in results if isinstance(r, PreparedVideo)),
         tuple(r for r in results if isinstance(r, Refusal)),
     )
+
+
+def _claim(store: Path) -> None:
+    """Make a store of this version's format, or refuse one of another."""
+    store.mkdir(parents=True, exist_ok=True)
+    mark = store / _FORMAT
+    if not mark.is_file() and not any(store.iterdir()):
+        mark.write_text(f"{_VERSION}\n", encoding="ascii")
+    found = mark.read_text(encoding="ascii").strip() if mark.is_file() else "1"
+    if found != str(_VERSION):
+        reason = (
+            f"its videos were prepared in format {found} and this program reads {_VERSION}; "
+            "remove the folder, or choose another with --work"
+        )
+        raise DatasetUnusable(store, reason)
 
 
 def prepare_video(
@@ -276,112 +296,74 @@ def _keep(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _write(video: Path, settings: PrepareSettings, finder: FaceFinder, folder: Path) -> None:
-    fps = frame_rate(video)
-    path = follow_face(stream_frames(video, settings.frames), finder)
-    if path is None:
-        np.savez(folder / _ABOUT, ends=np.zeros(0, np.int64))
-        return
-    view = _View.around(path, next(stream_frames(video, 1)).shape, settings)
+    with (folder / _SPOOL).open("w+b") as file:
+        spool = Spool(file)
+        path = follow_face(spool.through(stream_pictures(video, settings.frames)), finder)
+        about: dict[str, Any] = {"ends": np.zeros(0, np.int64)}
+        if path is not None:
+            about = _write_pictures(spool, path, settings, folder)
+    (folder / _SPOOL).unlink()
+    np.savez_compressed(folder / _ABOUT, **about)
+
+
+def _write_pictures(
+    spool: Spool, path: FacePath, settings: PrepareSettings, folder: Path
+) -> dict[str, Any]:
+    """Cut pictures and crops, and return what is to be known of them."""
+    window = FaceWindow.around(path, spool.shapes[0], settings.margin, settings.face_px)
+    times = np.array(spool.times)
+    crops = None
+    if settings.crop_px:
+        crops = _Crops(plan_crops(path, times, settings.cadence_hz), settings.crop_px)
     ends, end = [], 0
     with (folder / _PICTURES).open("wb") as file:
-        for picture in stream_frames(video, settings.frames):
-            data = _encoded(view.cut(picture), settings.quality)
+        for number, picture in enumerate(spool):
+            data = encoded(window.cut(picture), settings.quality)
             file.write(data)
             end += len(data)
             ends.append(end)
-    if settings.crop_px:
-        plan = plan_crops(path, fps, settings.cadence_hz)
-        _write_crops(stream_frames(video, settings.frames), plan, settings.crop_px, folder)
-    np.savez_compressed(
-        folder / _ABOUT,
-        ends=np.array(ends, np.int64),
-        size=np.array(view.size),
-        fps=np.array(fps),
-        meshes=view.carry(path.meshes),
-        found=path.found,
-    )
+            if crops is not None:
+                crops.add(number, picture)
+    if crops is not None:
+        crops.write(folder / _CROPS)
+    return {
+        "ends": np.array(ends, np.int64),
+        "size": np.array(window.size),
+        "times": times,
+        "meshes": window.carry(path.meshes),
+        "found": path.found,
+    }
 
 
-def _write_crops(pictures: Iterator[Image], plan: CropPlan, size_px: int, folder: Path) -> None:
-    """Cut crops from whole pictures, so that no pixel is resampled twice."""
-    sampled = {int(frame): place for place, frame in enumerate(plan.frames)}
-    arriving = np.zeros((len(sampled), size_px, size_px, 3), np.uint8)
-    leaving = []
-    for number, picture in enumerate(pictures):
-        place = sampled.get(number)
-        if place is None:
-            continue
-        arriving[place] = warp(picture, plan.arriving[place], size_px)
-        if plan.moved[place]:
-            leaving.append(warp(picture, plan.leaving[place], size_px))
-    np.savez_compressed(
-        folder / _CROPS,
-        frames=plan.frames,
-        arriving=arriving,
-        moved=plan.moved,
-        leaving=np.stack(leaving) if leaving else arriving[:0],
-    )
+class _Crops:
+    """Aligned crops, cut from whole pictures so that no pixel is resampled twice.
 
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The window of a video that is kept, and how large.
-
-    Attributes:
-        left, top, right, bottom: where it lies in the video's pictures, in whole pixels.
-        size: height and width of kept pictures.
+    Args:
+        plan: which frames are cropped, and how.
+        size_px: side of the crops.
     """
 
-    left: int
-    top: int
-    right: int
-    bottom: int
-    size: tuple[int, int]
+    def __init__(self, plan: CropPlan, size_px: int) -> None:
+        self._plan, self._size_px = plan, size_px
+        self._places = {int(frame): place for place, frame in enumerate(plan.frames)}
+        self._arriving = np.zeros((len(plan.frames), size_px, size_px, 3), np.uint8)
+        self._leaving: list[Image] = []
 
-    @classmethod
-    def around(cls, path: FacePath, shape: tuple[int, ...], settings: PrepareSettings) -> _View:
-        """Return a window around everywhere a face goes."""
-        seen = path.meshes[path.found]
-        width = max(float(np.median(np.ptp(seen[..., 0], axis=1))), 1.0)
-        reach = settings.margin * width
-        low, high = seen.min(axis=(0, 1)) - reach, seen.max(axis=(0, 1)) + reach
-        # A face may lie wholly outside of the picture for all that its landmarks say.
-        left = int(np.clip(np.floor(low[0]), 0, shape[1] - 1))
-        top = int(np.clip(np.floor(low[1]), 0, shape[0] - 1))
-        right = int(np.clip(np.ceil(high[0]), left + 1, shape[1]))
-        bottom = int(np.clip(np.ceil(high[1]), top + 1, shape[0]))
-        scale = min(1.0, settings.face_px / width)
-        size = (max(1, round((bottom - top) * scale)), max(1, round((right - left) * scale)))
-        return cls(left, top, right, bottom, size)
+    def add(self, number: int, picture: Image) -> None:
+        """Crop a frame if it is sampled; frames come in order."""
+        place = self._places.get(number)
+        if place is None:
+            return
+        self._arriving[place] = warp(picture, self._plan.arriving[place], self._size_px)
+        if self._plan.moved[place]:
+            self._leaving.append(warp(picture, self._plan.leaving[place], self._size_px))
 
-    def cut(self, picture: Image) -> Image:
-        """Return this window of a picture."""
-        window = picture[self.top : self.bottom, self.left : self.right]
-        if window.shape[:2] != self.size:
-            window = np.asarray(
-                cv2.resize(window, self.size[::-1], interpolation=cv2.INTER_AREA), np.uint8
-            )
-        return window
-
-    def carry(self, meshes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return landmarks in pixels of this window; pixels are counted from their centres."""
-        height, width = self.size
-        scale = np.array([width / (self.right - self.left), height / (self.bottom - self.top)])
-        offset = np.array([self.left, self.top])
-        return np.asarray((meshes - offset + 0.5) * scale - 0.5, np.float32)
-
-
-def _encoded(picture: Image, quality: int) -> bytes:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    if quality:
-        # JPEG usually halves the colours' resolution, and that is where blending shows.
-        full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-        data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full])[1]
-    else:
-        data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-    return data.tobytes()
-
-
-def _decoded(data: bytes) -> Image:
-    bgr = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    def write(self, path: Path) -> None:
+        """Write the crops to a file."""
+        np.savez_compressed(
+            path,
+            frames=self._plan.frames,
+            arriving=self._arriving,
+            moved=self._plan.moved,
+            leaving=np.stack(self._leaving) if self._leaving else self._arriving[:0],
+        )

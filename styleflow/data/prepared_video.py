@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from styleflow.data.index import Entry
-from styleflow.data.video import FacePath, Frames
+from styleflow.data.video import FacePath, Frames, Times
 
 
 class Video(Protocol):
@@ -20,6 +20,11 @@ class Video(Protocol):
     @property
     def path(self) -> FacePath:
         """Landmarks of every frame, `(T, 468, 2)`, in pixels of the pictures."""
+        ...
+
+    @property
+    def times(self) -> Times:
+        """Media seconds of every frame since the first, `(T,)`."""
         ...
 
     def frames(self, numbers: Sequence[int]) -> Frames:

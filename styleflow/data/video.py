@@ -1,16 +1,13 @@
-"""From video files to what a recipe trains on: landmarks of every frame, and aligned crops.
+"""Video files as training and evaluation read them: pictures, media times, landmarks, crops.
 
-Faces are found, followed and aligned by the code that live video uses. Landmarks cost most, so
-they are kept in a cache folder, one file per video, named by the video's content and by the
-version of this work: a second run finds them and an interrupted one goes on where it stopped.
+Faces are found, followed, sampled and aligned by the code that live video uses.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +21,16 @@ from styleflow.faces.align import Anchoring, Transform, warp
 from styleflow.faces.face import Face, Image, Points
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import five_points
+from styleflow.sampling import sample
 
 Frames = NDArray[np.uint8]
 """Consecutive pictures of one video, `(T, H, W, 3)` RGB uint8."""
 
+Times = NDArray[np.float64]
+"""Media seconds of the frames of one video since its first, `(T,)`."""
+
 _VERSION = 1  # counts up when the same file would give other landmarks
-_MESH_POINTS = 468
+_STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _BLOCK = 1 << 20  # bytes of a file that are held at a time while it is hashed
 
 
@@ -74,7 +75,39 @@ class CropPlan:
 
 
 def read_frames(path: Path, limit: int | None = None) -> Frames:
-    """Return the pictures of a video, in order.
+    """Return the pictures of a video, in order; see `stream_pictures`."""
+    return np.stack([picture for _, picture in stream_pictures(path, limit)])
+
+
+def read_timed(
+    path: Path, limit: int | None = None, until_s: float = math.inf
+) -> tuple[Times, Frames]:
+    """Return the media time of every picture of a video, and the pictures.
+
+    Args:
+        path: any file that FFmpeg reads.
+        limit: at most so many; all when None.
+        until_s: media seconds after which the first picture is the last one that is read.
+
+    Raises:
+        VideoUnusable: as in `stream_pictures`.
+    """
+    times: list[float] = []
+    pictures: list[Image] = []
+    for at, picture in stream_pictures(path, limit):
+        times.append(at)
+        pictures.append(picture)
+        if at > until_s:
+            break
+    return np.array(times), np.stack(pictures)
+
+
+def stream_pictures(path: Path, limit: int | None = None) -> Iterator[tuple[float, Image]]:
+    """Yield media time and picture of a video, in order, one at a time in memory.
+
+    Media time counts from the first picture and comes from the file's time stamps, as in live
+    video: the declared frame rate is not used, and a picture without a time stamp, or whose time
+    stamp does not rise, is left out. A still picture is a video of one frame.
 
     Args:
         path: any file that FFmpeg reads.
@@ -83,53 +116,47 @@ def read_frames(path: Path, limit: int | None = None) -> Frames:
     Raises:
         VideoUnusable: it cannot be opened or decoded, or holds no picture.
     """
-    return np.stack(list(stream_frames(path, limit)))
-
-
-def stream_frames(path: Path, limit: int | None = None) -> Iterator[Image]:
-    """Yield the pictures of a video, in order, one at a time in memory.
-
-    Args:
-        path: any file that FFmpeg reads.
-        limit: at most so many; all when None.
-
-    Raises:
-        VideoUnusable: it cannot be opened or decoded, or holds no picture.
-    """
-    empty = True
+    if path.suffix.lower() in _STILL_SUFFIXES:
+        yield 0.0, read_still(path)
+        return
+    count = 0
     try:
         with av.open(str(path)) as container:
-            for picture in _pictures(container, limit):
-                empty = False
-                yield picture
+            for at, picture in _timed(container):
+                if limit is not None and count >= limit:
+                    break
+                count += 1
+                yield at, np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
     except (av.FFmpegError, OSError, IndexError) as error:
         raise VideoUnusable(path, str(error)) from error
-    if empty:
+    if not count:
         raise VideoUnusable(path, "it holds no picture")
 
 
-def frame_rate(path: Path) -> float:
-    """Return how many frames a second a video claims to have; opens it and decodes nothing.
+def _timed(container: av.container.InputContainer) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the pictures that have a place in media time; see `stream.ingest.timeline`."""
+    container.streams.video[0].thread_type = "NONE"
+    first = last = None
+    for picture in container.decode(video=0):
+        pts = picture.pts
+        if pts is None or (last is not None and pts <= last):
+            continue
+        first, last = (pts if first is None else first), pts
+        assert picture.time_base is not None
+        yield float((pts - first) * picture.time_base), picture
+
+
+def check_readable(path: Path) -> None:
+    """Open a video without decoding anything.
 
     Raises:
-        VideoUnusable: it cannot be opened, holds no video, or does not say.
+        VideoUnusable: it cannot be opened, or holds no video.
     """
     try:
         with av.open(str(path)) as container:
-            rate = container.streams.video[0].average_rate
+            container.streams.video[0]
     except (av.FFmpegError, OSError, IndexError) as error:
         raise VideoUnusable(path, str(error)) from error
-    if not rate:
-        raise VideoUnusable(path, "it does not say how many frames a second it has")
-    return float(rate)
-
-
-def _pictures(container: av.container.InputContainer, limit: int | None) -> Iterator[Image]:
-    container.streams.video[0].thread_type = "NONE"
-    for index, frame in enumerate(container.decode(video=0)):
-        if limit is not None and index >= limit:
-            return
-        yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def follow_face(frames: Iterable[Image] | Frames, finder: FaceFinder) -> FacePath | None:
@@ -159,22 +186,21 @@ def follow_face(frames: Iterable[Image] | Frames, finder: FaceFinder) -> FacePat
     return FacePath(np.stack(meshes)[np.maximum(nearest, 0)], found)
 
 
-def plan_crops(path: FacePath, fps: float, cadence_hz: float) -> CropPlan:
+def plan_crops(path: FacePath, times: Times, cadence_hz: float) -> CropPlan:
     """Return what live video would sample and how it would align it.
 
     Args:
         path: where the face is.
-        fps: frames a second of the video.
+        times: media seconds of every frame, `(T,)`.
         cadence_hz: sampled frames a second.
     """
-    slots = np.arange(int(len(path.found) / fps * cadence_hz + 1e-6))
-    wanted = np.unique(np.round(slots * fps / cadence_hz).astype(np.int64))
     frames, arriving, leaving = [], [], []
     anchoring: Anchoring | None = None
-    for t in wanted[wanted < len(path.found)]:
+    for sampled in sample(times, cadence_hz):
+        t, at = sampled.item, sampled.at
         if not path.found[t]:
             continue
-        points, at = path.points(int(t)), float(t) / fps
+        points = path.points(t)
         anchoring = anchoring.advance(at, points) if anchoring else Anchoring.begin(at, points)
         frames.append(t)
         arriving.append(anchoring.anchor)
@@ -193,29 +219,6 @@ def crop(
     """Return aligned crops, `(n, size_px, size_px, 3)` uint8, one per index and anchor."""
     crops = [warp(frames[t], anchor, size_px) for t, anchor in zip(indices, anchors, strict=True)]
     return np.stack(crops) if crops else np.zeros((0, size_px, size_px, 3), np.uint8)
-
-
-def cached_path(video: Path, cache: Path, make: Callable[[], FacePath | None]) -> FacePath | None:
-    """Return a video's landmarks from the cache, or make and keep them.
-
-    Args:
-        video: the file; its content names the cache entry.
-        cache: folder that is made where needed.
-        make: does the work when the cache has nothing.
-    """
-    file = cache / f"{content_key(video)}.npz"
-    if file.is_file():
-        with np.load(file) as kept:
-            meshes, found = kept["meshes"], kept["found"]
-        return FacePath(meshes, found) if found.any() else None
-    path = make()
-    if path is None:
-        path = FacePath(np.zeros((1, _MESH_POINTS, 2), np.float32), np.zeros(1, np.bool_))
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as part:
-        np.savez_compressed(part, meshes=path.meshes, found=path.found)
-    os.replace(part.name, file)
-    return path if path.found.any() else None
 
 
 def content_key(video: Path) -> str:

@@ -1,15 +1,16 @@
-"""What every deepfake detector looks like from outside, live and in evaluation alike."""
+"""Interface of every deepfake detector, live and in evaluation alike."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.overlay import Patch, PointsAt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Detector",

@@ -18,7 +18,7 @@ import av
 import numpy as np
 
 from styleflow.data.degradations.video import MACROBLOCK_PX, Damage
-from styleflow.errors import VideoUnusable
+from styleflow.data.video import stream_pictures
 from styleflow.evaluation.record import PLAIN
 from styleflow.faces.face import Image
 
@@ -141,23 +141,9 @@ def read_pictures(video: Path) -> Iterator[tuple[float, Image]]:
     Raises:
         VideoUnusable: it cannot be opened or decoded, or holds no picture.
     """
-    first: float | None = None
-    try:
-        with av.open(str(video)) as container:
-            container.streams.video[0].thread_type = "NONE"
-            for frame in container.decode(video=0):
-                if frame.time is None:
-                    continue
-                first = frame.time if first is None else first
-                picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                height, width = (
-                    side // MACROBLOCK_PX * MACROBLOCK_PX for side in picture.shape[:2]
-                )
-                yield frame.time - first, picture[:height, :width]
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise VideoUnusable(video, str(error)) from error
-    if first is None:
-        raise VideoUnusable(video, "it holds no picture")
+    for at, picture in stream_pictures(video):
+        height, width = (side // MACROBLOCK_PX * MACROBLOCK_PX for side in picture.shape[:2])
+        yield at, picture[:height, :width]
 
 
 def _at_rate(

@@ -1,27 +1,24 @@
-"""The other way to a clip's score: all pictures at hand, one face, no stream.
+"""Offline rating of a clip: all pictures at hand, one face, no stream.
 
-Training and the model card rate clips this way. An evaluation does both, so that what live video
-adds or loses (tracking, warming up, abstaining) is a number: see `stream.offline.evaluate_clip` for
-the live way.
+Training and the model card rate clips this way, on the frames that live video would sample. An
+evaluation does both, so that what live video adds or loses (tracking, warming up, abstaining) is a
+number: see `stream.offline.evaluate_clip` for the live way.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from styleflow.data.video import FacePath, Frames
+from styleflow.data.video import FacePath, Frames, Times
 from styleflow.detectors.protocol import Detector
-from styleflow.errors import VideoUnusable
 from styleflow.faces.align import Anchoring
 from styleflow.faces.crops.framing import framer
 from styleflow.faces.face import AlignedFace, Box, Face, Image, TrackedFace
+from styleflow.sampling import sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,10 @@ def rate_offline(
     detector: Detector,
     frames: Frames,
     path: FacePath | None,
-    fps: float,
+    times: Times,
     hop: int,
     device: torch.device | str = "cpu",
+    until_s: float = math.inf,
 ) -> OfflineRating:
     """Rate one clip by `push`, `reanchor` and `rate`.
 
@@ -51,11 +49,12 @@ def rate_offline(
         detector: on `device`.
         frames: all pictures, `(T, H, W, 3)` RGB uint8.
         path: where the face is in each; None when there is none.
-        fps: pictures a second.
+        times: media seconds of each picture, `(T,)`.
         hop: sampled frames from one rating to the next, at least 1; the last is always rated.
         device: where the detector's weights are.
+        until_s: the first frame sampled at or after these media seconds is the last.
     """
-    crops = _aligned(detector, frames, path, fps) if path is not None else []
+    crops = _aligned(detector, frames, path, times, until_s) if path is not None else []
     logits = []
     with torch.inference_mode():
         row = torch.zeros(1, dtype=torch.int64, device=device)
@@ -77,45 +76,24 @@ def rate_offline(
     return OfflineRating(usable[-1], float(np.mean(usable)))
 
 
-def sampled(count: int, fps: float, cadence_hz: float) -> NDArray[np.int64]:
-    """Return which of `count` frames a detector samples, in order, each once."""
-    slots = np.arange(math.ceil(count / fps * cadence_hz - 1e-6))
-    wanted = np.unique(np.round(slots * fps / cadence_hz).astype(np.int64))
-    return wanted[wanted < count]
-
-
-def frame_rate(video: Path) -> float:
-    """Return the pictures a second of a video file.
-
-    Raises:
-        VideoUnusable: it cannot be opened, or does not say.
-    """
-    try:
-        with av.open(str(video)) as container:
-            rate = container.streams.video[0].average_rate
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise VideoUnusable(video, str(error)) from error
-    if not rate:
-        raise VideoUnusable(video, "it does not say how many pictures a second it has")
-    return float(rate)
-
-
 def _aligned(
-    detector: Detector, frames: Frames, path: FacePath, fps: float
+    detector: Detector, frames: Frames, path: FacePath, times: Times, until_s: float
 ) -> list[tuple[int, AlignedFace]]:
     """Return the crops of the sampled frames that show a face, each with its grid slot."""
     clip = detector.clip
     cutter = framer(clip)
     anchoring: Anchoring | None = None
     crops = []
-    for t in sampled(len(path.found), fps, clip.cadence_hz):
-        if not path.found[t]:
-            continue
-        tracked = TrackedFace(0, _face(path, int(t)))
-        done = cutter.align(frames[t], tracked, float(t) / fps, anchoring)
-        if done is not None:
-            face, anchoring = done
-            crops.append((round(float(t) / fps * clip.cadence_hz), face))
+    for sampled in sample(times, clip.cadence_hz):
+        t = sampled.item
+        if path.found[t]:
+            tracked = TrackedFace(0, _face(path, t))
+            done = cutter.align(frames[t], tracked, sampled.at, anchoring)
+            if done is not None:
+                face, anchoring = done
+                crops.append((sampled.slot, face))
+        if sampled.at >= until_s:
+            break
     return crops
 
 

@@ -1,14 +1,13 @@
 """An evaluation as one HTML file that needs nothing else: plots, tables and the worst errors.
 
-The figures come from `figures`, the words are here, the looks are `page`'s. Thumbnails are cut from
-the clips themselves and exist only inside the report.
+The figures come from `figures`, the words are here, the looks are those of `page`'s template.
+Thumbnails are cut from the clips themselves and exist only inside the report.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,19 @@ from styleflow.errors import VideoUnusable
 from styleflow.evaluation import plots
 from styleflow.evaluation.conditions import read_pictures
 from styleflow.evaluation.page import (
+    Columns,
+    Picture,
+    Section,
+    Summary,
+    Table,
+    Thumbnail,
+    Thumbnails,
     card,
     figure,
     number,
     percent,
     seconds,
-    section,
     side_by_side,
-    table,
     whole,
 )
 from styleflow.evaluation.record import PLAIN, ClipRecord, of_condition
@@ -77,7 +81,6 @@ def write_report(
     plain = of_condition(records, PLAIN)
     made_with = found["provenance"]
     sections = [
-        _summary(found),
         _clips(found, plain),
         _kinds(found),
         _streaming(found, plain),
@@ -88,22 +91,23 @@ def write_report(
         _left_out(found),
         _made_with(made_with),
     ]
-    body = "\n".join(part for part in sections if part)
-    text = whole(f"{made_with['detector']}: evaluation", body)
+    told = [section for section in sections if section is not None]
+    text = whole(f"{made_with['detector']}: evaluation", _summary(found), told)
     page.write_text(text, encoding="utf-8")
 
 
 # --- sections -----------------------------------------------------------------------------------
 
 
-def _summary(found: Mapping[str, Any]) -> str:
+def _summary(found: Mapping[str, Any]) -> Summary:
     video, streaming, made_with = found["video"], found["streaming"], found["provenance"]
     clips = video["clips"]
     told = _TOLD.get(made_with["status"], "")
-    notices = [f'<p class="notice">{escape(told)}</p>'] if told else []
+    notices = [told] if told else []
     if made_with.get("limited"):
-        said = f"Only {made_with['clips']} clips of the split were looked at: a trial, no result."
-        notices.append(f'<p class="notice">{escape(said)}</p>')
+        notices.append(
+            f"Only {made_with['clips']} clips of the split were looked at: a trial, no result."
+        )
     early = next((r for r in streaming["by_seconds"] if r["seconds"] == 2.0), None)
     cards = [
         card("video AUC, live engine", video["auc"], "0.5 is guessing, 1 is perfect"),
@@ -119,20 +123,19 @@ def _summary(found: Mapping[str, Any]) -> str:
             digits=1,
         ),
     ]
-    mode = made_with["mode"]
-    return (
-        f"<header><h1>{escape(made_with['detector'])}</h1>"
-        f"<p>{clips['real']} real and {clips['fake']} fake clips of {clips['groups']} people or "
-        f"base videos, split {escape(repr(made_with['split']))}; {escape(mode)} mode, "
-        f"{escape(made_with['date'])}.</p>{''.join(notices)}</header>"
-        f'<div class="cards">{"".join(cards)}</div>'
-        '<p class="dim">Brackets hold 95 % of '
-        f"{made_with['rounds']:,} bootstrap draws of whole groups, not of clips. "
-        "A score is evidence, not proof.</p>"
+    lead = (
+        f"{clips['real']} real and {clips['fake']} fake clips of {clips['groups']} people or "
+        f"base videos, split {made_with['split']!r}; {made_with['mode']} mode, "
+        f"{made_with['date']}."
     )
+    foot = (
+        f"Brackets hold 95 % of {made_with['rounds']:,} bootstrap draws of whole groups, not of "
+        "clips. A score is evidence, not proof."
+    )
+    return Summary(made_with["detector"], lead, notices, cards, foot)
 
 
-def _clips(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> str:
+def _clips(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> Section:
     video = found["video"]
     offline, pairs = video["offline"], video["pairs"]
     rows = [
@@ -149,16 +152,18 @@ def _clips(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> str:
         ("fakes found at 5 % false alarms", figure(video["tpr_at_5"])),
     ]
     threshold = found["calibration"]["threshold"]
-    return section(
+    return Section(
         "How well real and fake are told apart",
         "Each clip went through the engine that watches live video. Its score is the calibrated "
         "mean of its ratings that were evidence, of the face that leans most to fake.",
-        table(("figure", "value"), rows),
-        side_by_side(plots.scores(plain, threshold), plots.roc_curve(plain)),
+        [
+            Table(("figure", "value"), rows),
+            side_by_side(plots.scores(plain, threshold), plots.roc_curve(plain)),
+        ],
     )
 
 
-def _kinds(found: Mapping[str, Any]) -> str:
+def _kinds(found: Mapping[str, Any]) -> Section:
     video = found["video"]
     kinds = {f"{n} ({k['fakes']})": k["auc"] for n, k in video["by_kind"].items()}
     generators = {f"{n} ({g['fakes']})": g["auc"] for n, g in video["by_generator"].items()}
@@ -167,21 +172,24 @@ def _kinds(found: Mapping[str, Any]) -> str:
         for name, s in video["by_source"].items()
     ]
     plain = video["auc"]["value"]
-    by_kind = plots.intervals(kinds, plain, "AUC against all reals, by kind")
-    by_generator = plots.intervals(generators, plain, "AUC against all reals, by generator")
-    by_source = "<h3>Within one source</h3>" + table(("source", "real / fake", "AUC"), rows)
-    return section(
+    left: list[Table | Picture] = []
+    if kinds:
+        left.append(Picture(plots.intervals(kinds, plain, "AUC against all reals, by kind")))
+    if rows:
+        left.append(Table(("source", "real / fake", "AUC"), rows, "Within one source"))
+    right: list[Table | Picture] = []
+    if generators:
+        drawn = plots.intervals(generators, plain, "AUC against all reals, by generator")
+        right.append(Picture(drawn))
+    return Section(
         "What kind of fake",
         "Fakes of one kind or generator against all real clips; in brackets, how many fakes. One "
         "or two clips are an anecdote. The dashed line is the AUC of all.",
-        side_by_side(
-            (by_kind if kinds else "") + (by_source if rows else ""),
-            by_generator if generators else "",
-        ),
+        [Columns([left, right])],
     )
 
 
-def _streaming(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> str:
+def _streaming(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> Section:
     streaming = found["streaming"]
     alarms, abstention = streaming["false_alarms"], streaming["abstention"]
     rows = [
@@ -206,17 +214,19 @@ def _streaming(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> str:
         )
         for row in streaming["by_seconds"]
     ]
-    return section(
+    return Section(
         "While the video plays",
         "Verdicts and alarms are the engine's own, with its thresholds, warming up and abstaining. "
         "The interval of the alarm rate is that of a Poisson count.",
-        table(("figure", "value"), rows),
-        side_by_side(plots.by_seconds(streaming["by_seconds"]), plots.over_time(plain)),
-        table(("seconds seen", "clips scored", "AUC", "AUC, may not abstain"), grown),
+        [
+            Table(("figure", "value"), rows),
+            side_by_side(plots.by_seconds(streaming["by_seconds"]), plots.over_time(plain)),
+            Table(("seconds seen", "clips scored", "AUC", "AUC, may not abstain"), grown),
+        ],
     )
 
 
-def _calibration(found: Mapping[str, Any]) -> str:
+def _calibration(found: Mapping[str, Any]) -> Section:
     calibration = found["calibration"]
     risk = calibration["risk_coverage"]
     share = percent(calibration["fakes_share"])
@@ -227,49 +237,55 @@ def _calibration(found: Mapping[str, Any]) -> str:
         (f"fakes at or above {calibration['threshold']:g}", figure(calibration["fakes_flagged"])),
         ("mean risk over all coverages", number(risk["area"])),
     ]
-    return section(
+    return Section(
         "Do probabilities come true, and does abstaining help?",
         f"Here {share} of the clips are fake; a model calibrated for another share must be off. "
         "Left: the score against the share of clips that are fake, with how many clips. Right: "
         "clips with the widest intervals are left unanswered first.",
-        table(("figure", "value"), rows),
-        side_by_side(
-            plots.reliability(calibration["reliability"]), plots.risk_coverage(risk["points"])
-        ),
+        [
+            Table(("figure", "value"), rows),
+            side_by_side(
+                plots.reliability(calibration["reliability"]), plots.risk_coverage(risk["points"])
+            ),
+        ],
     )
 
 
-def _robustness(found: Mapping[str, Any]) -> str:
+def _robustness(found: Mapping[str, Any]) -> Section | None:
     grid = found["robustness"]
     if not grid:
-        return ""
-    return section(
+        return None
+    return Section(
         "Worn video",
         "The same clips, damaged before the engine sees them. “Lost” compares only clips that got "
         "a score both ways; “may not abstain” ranks every clip by all its ratings. In the last "
         "two columns only reals or only fakes are worn: where they lie far apart, damage "
         "drives the score.",
-        plots.intervals(
-            {name: row["auc_forced"] for name, row in grid.items()},
-            found["video"]["auc_forced"]["value"],
-            "AUC if the engine may not abstain",
-        ),
-        _worn_table("condition", grid),
+        [
+            Picture(
+                plots.intervals(
+                    {name: row["auc_forced"] for name, row in grid.items()},
+                    found["video"]["auc_forced"]["value"],
+                    "AUC if the engine may not abstain",
+                )
+            ),
+            _degraded_table("condition", grid),
+        ],
     )
 
 
-def _cues(found: Mapping[str, Any]) -> str:
+def _cues(found: Mapping[str, Any]) -> Section | None:
     cues = found["video"]["by_cue"]
     if not cues:
-        return ""
-    return section(
+        return None
+    return Section(
         "Which cue carries what",
         "The same weights with one cue taken away.",
-        _worn_table("cue", cues),
+        [_degraded_table("cue", cues)],
     )
 
 
-def _worn_table(what: str, grid: Mapping[str, Mapping[str, Any]]) -> str:
+def _degraded_table(what: str, grid: Mapping[str, Mapping[str, Any]]) -> Table:
     heads = (
         what,
         "scored",
@@ -297,10 +313,10 @@ def _worn_table(what: str, grid: Mapping[str, Mapping[str, Any]]) -> str:
                 percent(row["abstained"]),
             )
         )
-    return table(heads, rows)
+    return Table(heads, rows)
 
 
-def _worst(plain: Sequence[ClipRecord], root: Path, threshold: float) -> str:
+def _worst(plain: Sequence[ClipRecord], root: Path, threshold: float) -> Section:
     scored = [r for r in plain if r.score is not None]
     reals = sorted((r for r in scored if r.label == REAL), key=lambda r: -(r.score or 0.0))
     fakes = sorted((r for r in scored if r.label == FAKE), key=lambda r: r.score or 0.0)
@@ -308,27 +324,23 @@ def _worst(plain: Sequence[ClipRecord], root: Path, threshold: float) -> str:
         ("Real clips that look most like fakes", reals[:WORST]),
         ("Fake clips that look most real", fakes[:WORST]),
     ]
-    parts = []
-    for title, chosen in rows:
-        figures = "".join(_thumbnail(r, root / r.clip, threshold) for r in chosen)
-        parts.append(f'<h3>{title}</h3><div class="thumbnails">{figures}</div>')
-    return section(
-        "The worst errors", "One frame of each clip; what moves cannot be seen here.", *parts
+    return Section(
+        "The worst errors",
+        "One frame of each clip; what moves cannot be seen here.",
+        [
+            Thumbnails(title, [_thumbnail(r, root / r.clip, threshold) for r in chosen])
+            for title, chosen in rows
+        ],
     )
 
 
-def _thumbnail(record: ClipRecord, video: Path, threshold: float) -> str:
-    flagged = "suspect" if (record.score or 0.0) >= threshold else "not flagged"
-    made = record.generator or "real"
-    picture = thumbnail(video)
-    image = (
-        f'<img alt="one frame" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
-        if picture
-        else '<div class="blank">the clip is not here</div>'
-    )
-    return (
-        f"<figure>{image}<figcaption><b>{record.score:.2f}</b> {flagged}<br>{escape(made)}<br>"
-        f"<span>{escape(record.clip)}</span></figcaption></figure>"
+def _thumbnail(record: ClipRecord, video: Path, threshold: float) -> Thumbnail:
+    return Thumbnail(
+        jpeg=base64.b64encode(thumbnail(video)).decode(),
+        score=f"{record.score:.2f}",
+        told="suspect" if (record.score or 0.0) >= threshold else "not flagged",
+        made=record.generator or "real",
+        name=record.clip,
     )
 
 
@@ -347,22 +359,22 @@ def thumbnail(video: Path) -> bytes:
     return np.asarray(data).tobytes() if done else b""
 
 
-def _left_out(found: Mapping[str, Any]) -> str:
+def _left_out(found: Mapping[str, Any]) -> Section | None:
     unscored = found["video"]["clips"]["unscored"]
     refused = found["provenance"].get("refused", [])
     if not unscored and not refused:
-        return ""
+        return None
     rows = [(each["clip"], each["why"]) for each in unscored]
     rows += [(f"row {each['row']}: {each['file']}", each["reason"]) for each in refused]
-    return section(
+    return Section(
         "Left out",
         f"Clips without a score: {len(unscored)}. Listed videos that cannot be used: "
         f"{len(refused)}. They are in no figure but those called “may not abstain”.",
-        table(("clip", "why"), rows),
+        [Table(("clip", "why"), rows)],
     )
 
 
-def _made_with(made_with: Mapping[str, Any]) -> str:
+def _made_with(made_with: Mapping[str, Any]) -> Section:
     machine = made_with["hardware"]
     rows = [
         ("weights", f"{made_with['version']}, sha256 {made_with['weights_sha256']}"),
@@ -373,4 +385,4 @@ def _made_with(made_with: Mapping[str, Any]) -> str:
         ("clips", f"{made_with['manifest']}, sha256 {made_with['manifest_sha256']}"),
         ("engine", ", ".join(f"{k} {v}" for k, v in made_with["engine"].items())),
     ]
-    return section("Made with", "", table(("what", "is"), rows))
+    return Section("Made with", "", [Table(("what", "is"), rows)])

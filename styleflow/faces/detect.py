@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image
 from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, PictureNet
-from styleflow.runtime import RuntimeSettings, accelerated
+from styleflow.runtime import accelerated
+from styleflow.runtime_settings import RuntimeSettings
 
 _CELL_PX = INPUT_PX // DETECTOR_GRID
 _TILE_OVERLAP = 0.2  # of a tile's side; a face smaller than this is whole in some tile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,16 @@ Points = NDArray[np.float64]
 The five points are, in order: the eye on the image's left, the eye on its right, the nose tip,
 the mouth corner on the image's left, the mouth corner on its right.
 """
+
+
+class TrackEnd(Enum):
+    """Why a track ended."""
+
+    LOST = "lost"
+    JUMPED = "jumped"
+    APPEARANCE_CHANGED = "appearance_changed"
+    EVICTED = "evicted"
+    EPOCH_ENDED = "epoch_ended"
 
 
 @dataclass(frozen=True, slots=True)

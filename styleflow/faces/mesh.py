@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image, Points
 from styleflow.faces.networks import INPUT_PX, FaceMeshNet, PictureNet
-from styleflow.runtime import RuntimeSettings, accelerated
+from styleflow.runtime import accelerated
+from styleflow.runtime_settings import RuntimeSettings
 
 _REGION = 1.5  # side of the crop over the longer side of the face, as the network was trained
 

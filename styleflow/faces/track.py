@@ -18,51 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from styleflow.faces.appearance import Appearance, distance
-from styleflow.faces.face import Box, Face, TrackedFace
-
-
-class TrackEnd(Enum):
-    """Why a track ended."""
-
-    LOST = "lost"
-    JUMPED = "jumped"
-    APPEARANCE_CHANGED = "appearance_changed"
-    EVICTED = "evicted"
-    EPOCH_ENDED = "epoch_ended"
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerSettings:
-    """When a face is still the same face.
-
-    Attributes:
-        max_tracks: tracks held at once, those that wait included.
-        max_unseen_s: media seconds that a track waits for its face.
-        max_jump: how far a face moves between two neighbouring frames, in face sides.
-        max_speed: how much further per second since it was seen, in face sides.
-        max_reach: how far at most, however long ago, in face sides.
-        max_growth: by what factor its side changes at most.
-        max_change: how different it may look, see `appearance.distance`. Measured through
-            `Perception` on real talking faces of 100 px and more: 0.42 ended no track falsely in
-            11 minutes and caught 394 of 394 cuts to another person in the same place at their
-            first frame; of 12 612 cuts made up between stills of training clips it would miss
-            0.7 %. Below 30 px landmarks are too rough: 11 false ends per minute.
-        memory_s: half-life, in media seconds, of what a track's face looked like.
-    """
-
-    max_tracks: int = 16
-    max_unseen_s: float = 1.0
-    max_jump: float = 0.5
-    max_speed: float = 2.0
-    max_reach: float = 1.0
-    max_growth: float = 1.6
-    max_change: float = 0.42
-    memory_s: float = 0.5
+from styleflow.faces.face import Box, Face, TrackedFace, TrackEnd
+from styleflow.faces.settings import TrackerSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from styleflow.training.sam import at_the_worst_nearby
 
@@ -103,12 +104,15 @@ Freezing = Callable[[int], Collection[str]]
 """Says which parameters, by name, hold still in a step, counted from 0."""
 
 
+_Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
 @dataclass(slots=True, eq=False)
 class _Run:
     """Everything that changes while a task is trained."""
 
     network: nn.Module
-    average: nn.Module
+    average: AveragedModel
     best: nn.Module
     optimiser: torch.optim.Optimizer
     step: int = 0
@@ -118,7 +122,7 @@ class _Run:
     def state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
+            "average": self.average.module.state_dict(),
             "best": self.best.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
@@ -128,7 +132,7 @@ class _Run:
 
     def load(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        self.average.module.load_state_dict(state["average"])
         self.best.load_state_dict(state["best"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.stale = state["step"], state["stale"]
@@ -179,7 +183,7 @@ def train(
         elif run.step % settings.save_every == 0:
             _save(run, saved)
     _save(run, saved)
-    return run.best if settings.validate_every else run.average
+    return run.best if settings.validate_every else run.average.module
 
 
 def learning_rate(settings: LoopSettings, step: int) -> float:
@@ -201,9 +205,11 @@ def learning_rate(settings: LoopSettings, step: int) -> float:
 
 
 def _begin(task: Task, settings: LoopSettings) -> _Run:
-    average = copy.deepcopy(task.network).eval().requires_grad_(requires_grad=False)
+    average = AveragedModel(task.network, use_buffers=True)
+    average.eval().requires_grad_(requires_grad=False)
+    average.n_averaged.fill_(1)  # what it starts from counts, too
     optimiser = _optimiser(task.network, settings)
-    return _Run(task.network, average, copy.deepcopy(average), optimiser)
+    return _Run(task.network, average, copy.deepcopy(average.module), optimiser)
 
 
 def _optimiser(network: nn.Module, settings: LoopSettings) -> torch.optim.Optimizer:
@@ -250,7 +256,8 @@ def _step(task: Task, run: _Run, settings: LoopSettings, seed: int) -> Mapping[s
     run.optimiser.step()
     run.step += 1
     # The first steps are forgotten faster, or the average would start from noise.
-    _follow(run.average, run.network, min(settings.average, run.step / (run.step + 10)))
+    run.average.multi_avg_fn = _moving(min(settings.average, run.step / (run.step + 10)))
+    run.average.update_parameters(run.network)
     return figures
 
 
@@ -272,22 +279,27 @@ def _gradients(task: Task, run: _Run, settings: LoopSettings, seed: int) -> Mapp
     return {"loss": float(loss.detach()), **figures}
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, kept: float) -> None:
-    for mean, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(new, 1 - kept)
+def _moving(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
+    """Return torch's exponential moving average; whole numbers, such as counters, are copied."""
+    move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def update(means: _Tensors, new: _Tensors, count: Tensor | int) -> None:
+        if means[0].dtype.is_floating_point:
+            move(means, new, count)
         else:
-            mean.copy_(new)
+            for mean, value in zip(means, new, strict=True):
+                mean.copy_(value)
+
+    return update
 
 
 def _validate(task: Task, run: _Run, log: _Log, observer: Observer | None) -> None:
-    score = task.validate(run.average)
+    score = task.validate(run.average.module)
     if math.isnan(score):
         raise ValueError(f"validation at step {run.step} gave no number, so nothing can be chosen")
     if score > run.best_score:
         run.best_score, run.stale = score, 0
-        run.best.load_state_dict(run.average.state_dict())
+        run.best.load_state_dict(run.average.module.state_dict())
     else:
         run.stale += 1
     log.write(run.step, {"validation": score})

@@ -7,13 +7,15 @@ that knows all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from styleflow.data.index import REAL, Entry
+from styleflow.data.partition import TRAINING
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
 from styleflow.errors import RecipeInvalid
@@ -21,21 +23,34 @@ from styleflow.training.caddm import train as caddm
 from styleflow.training.caddm.recipe import CaddmRecipe
 from styleflow.training.fakestormer import train as fakestormer
 from styleflow.training.fakestormer.train import FakeStormerRecipe
-from styleflow.training.recipe import StyleFlowLiveRecipe, recipe_as
+from styleflow.training.progress import Tell
+from styleflow.training.recipe import Recipe, recipe_as
 from styleflow.training.styleflow import stage1 as style_gru
 from styleflow.training.styleflow import stage2 as styleflow_stage2
 from styleflow.training.styleflow.stage1 import StyleGruRecipe
 from styleflow.training.styleflow.stage2 import StyleFlowRecipe
-
-Tell = Callable[[str], None]
-"""Told in a few words what is being done."""
+from styleflow.training.styleflow_live import train as styleflow_live
+from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
 
 Run = Callable[[Any, Sequence[Video], Sequence[Video], Path, Tell, str], Path]
 """Trains by a recipe on videos, validates on others, keeps everything in a folder from which an
 interrupted run goes on, and returns the checkpoint that it wrote there. Last comes the device that
 computes: cpu, cuda or cuda:N."""
 
+Prepare = Callable[[Any, Sequence[Video], Sequence[Video], Path, Tell, tuple[int, int]], None]
+"""Makes ahead by a recipe what training needs, or a share of it: which one, and of how many."""
+
 DEFAULT = "styleflow-live"
+
+
+def takes_all(entry: Entry) -> bool:
+    """Take every entry of a data set."""
+    return True
+
+
+def takes_real(entry: Entry) -> bool:
+    """Take real videos of the part that is trained on; people in it are held out by the recipe."""
+    return entry.label == REAL and entry.split in TRAINING
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +59,31 @@ class Method:
 
     Attributes:
         recipe: type of its recipes.
-        run: follows one; None where training begins from a folder of clips and stills instead of
-            prepared videos (`pipeline.Workshop`).
+        run: follows one.
+        takes: which entries of a data set it is trained or validated with.
+        takes_stills: whether it is trained on the stills of the data set's `faces.csv`, too.
+        prepare: makes ahead what several commands may share, beside the prepared videos; None where
+            there is nothing of the kind.
+        on_gpu: whether a GPU is of use to it.
     """
 
     recipe: type
-    run: Run | None
+    run: Run
+    takes: Callable[[Entry], bool] = takes_all
+    takes_stills: bool = False
+    prepare: Prepare | None = None
+    on_gpu: bool = True
 
 
 METHODS: Mapping[str, Method] = {
-    DEFAULT: Method(StyleFlowLiveRecipe, None),
+    DEFAULT: Method(
+        StyleFlowLiveRecipe,
+        styleflow_live.run,
+        takes_real,
+        takes_stills=True,
+        prepare=styleflow_live.make_windows,
+        on_gpu=False,
+    ),
     "stylegru": Method(StyleGruRecipe, style_gru.run),
     "styleflow": Method(StyleFlowRecipe, styleflow_stage2.run),
     "caddm": Method(CaddmRecipe, caddm.run),
@@ -98,6 +128,14 @@ def prepare_settings(recipe: object) -> PrepareSettings:
     """Return what a recipe wants kept of every video: its field `prepare`, or the defaults."""
     wanted = getattr(recipe, "prepare", None)
     return wanted if isinstance(wanted, PrepareSettings) else PrepareSettings()
+
+
+def versioned(recipe: Recipe, version: str | None) -> Recipe:
+    """Return a recipe whose checkpoint calls itself so, if its method lets it and it is said."""
+    if version is None or not hasattr(recipe, "version"):
+        return recipe
+    named: Recipe = replace(recipe, version=version)  # type: ignore[type-var]
+    return named
 
 
 def held_out(recipe: object) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a training run says on its way, so that a command can draw a bar from it.
+"""Progress of a training run, told in words from which a command can draw a bar.
 
 A recipe tells a person what it does in plain text. A `StepText` is such a text too, and carries
 how far a stage is beside it; whoever only prints need not know.
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from styleflow.training.loop import LoopSettings, Observer
+
+Tell = Callable[[str], None]
+"""Told in a few words what is being done."""
 
 
 class StepText(str):
@@ -33,7 +36,7 @@ class StepText(str):
         return made
 
 
-def telling(tell: Callable[[str], None], stage: str, settings: LoopSettings) -> Observer:
+def telling(tell: Tell, stage: str, settings: LoopSettings) -> Observer:
     """Return an observer of `loop.train` that tells every row of the log as a `StepText`."""
 
     def observe(step: int, figures: Mapping[str, float]) -> None:

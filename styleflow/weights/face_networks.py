@@ -25,7 +25,7 @@ from styleflow.faces.detect import BlazeFace
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet
-from styleflow.runtime import RuntimeSettings
+from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights.cache import REMEDY, cache_dir, is_intact, store
 from styleflow.weights.downloads import Wheel, download, member
 from styleflow.weights.tflite_graph import Layer, layers

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims, Tokens
 from styleflow.detectors.fakestormer.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     FakeStormer,
-    FakeStormerDims,
     FakeStormerPrediction,
-    Tokens,
     head_volume,
 )
 from tests.parity.fill import (

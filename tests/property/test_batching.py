@@ -15,7 +15,7 @@ from stream.perception.perception import Perception, look_all, perceive_together
 from styleflow.clips import ClipSpec
 from styleflow.errors import WeightsMissing
 from styleflow.faces.face import Face, Image, Look
-from styleflow.runtime import RuntimeSettings
+from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights.face_networks import graphs_dir, load_finder
 from tests.support.faces import face_at, finder_or_skip, textured_face
 from tests.support.path import frames, toy_pipeline

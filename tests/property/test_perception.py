@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.events import Frame, Perceived
-from stream.perception.perception import Perception, PerceptionSettings
+from stream.events import CaptureConditions, Frame, Perceived
+from stream.perception.perception import Perception
+from stream.perception.settings import PerceptionSettings
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import Face, Image
 from tests.support.faces import LaggingFinder, face_at, textured_face
@@ -61,7 +62,9 @@ def play(video: Sequence[Scene], factor: int) -> tuple[list[tuple[Perceived, Sce
             image[rows, columns] = textured_face(2 * half, person)
         finder.now = tuple(faces)
         at = slot / CLIP.cadence_hz
-        (view,) = perception.perceive(Frame("hall", 0, slot, at, at, image, source_fps=12.5))
+        (view,) = perception.perceive(
+            Frame("hall", 0, slot, at, at, image, capture=CaptureConditions(source_fps=12.5))
+        )
         assert view is not None
         seen.append((view, scene))
     return seen, perception

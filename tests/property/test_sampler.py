@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.ingest.timeline import GridSampler, Sampled
+from styleflow.sampling import GridSampler, Sampled
 
 TICK = 1 / 90_000
 

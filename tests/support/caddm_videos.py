@@ -29,6 +29,7 @@ class ClipVideo:
     ) -> None:
         self.entry = entry
         self.path = FacePath(meshes, np.array(found or [True] * len(meshes)))
+        self.times = np.arange(len(pictures)) / 25
         self._pictures = pictures
 
     def frames(self, numbers: Sequence[int]) -> Frames:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from styleflow.data.index import Entry
-from styleflow.data.video import FacePath, Frames
+from styleflow.data.video import FacePath, Frames, Times
 from styleflow.detectors.styleflow.psp import PspDims, PspEncoder
 
 SIDE = 72
@@ -24,6 +24,11 @@ class DrawnVideo:
     entry: Entry
     path: FacePath
     pictures: Frames
+
+    @property
+    def times(self) -> Times:
+        """Say that there are 25 frames a second."""
+        return np.arange(len(self.pictures)) / 25
 
     def frames(self, numbers: Sequence[int]) -> Frames:
         """Return some pictures."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -74,36 +75,44 @@ ARROWS = {
     "styleflow.clips": "",
     "styleflow.calibration": "",
     "styleflow.overlay": "",
+    "styleflow.analysis": "cards",
+    "styleflow.sampling": "",
     "styleflow.ensemble": "calibration cards errors",
-    "styleflow.runtime": "errors",
+    "styleflow.runtime_settings": "",
+    "styleflow.runtime": "errors runtime_settings",
     # networks and their weights
-    "styleflow.faces": "clips errors overlay runtime",
-    "styleflow.detectors": "calibration cards clips errors overlay weights",
-    "styleflow.weights": "calibration cards detectors errors faces runtime",
+    "styleflow.faces": "clips errors overlay runtime runtime_settings",
+    "styleflow.detectors": "calibration cards clips errors overlay",
+    "styleflow.weights": "calibration cards detectors errors faces runtime_settings",
     # what is learned from, learning, and how well it went
-    "styleflow.data": "errors faces",
-    "styleflow.evaluation": "data detectors errors faces",
-    "styleflow.training": "calibration cards clips data detectors errors evaluation faces weights",
+    "styleflow.data": "errors faces sampling",
+    "styleflow.evaluation": "data detectors errors faces sampling",
+    "styleflow.training": "calibration cards clips data detectors errors evaluation faces sampling "
+    "weights",
+    # what is public; it finds the live path by its name, see below
+    "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read
     "stream.clock": "",
     "stream.events": "",
     "stream.errors": "events",
-    "stream.problems": "errors events offline",
+    "stream.problems": "errors events",
+    "stream.stream_state": "events",
+    "stream.event_log": "clock events scheduling",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "clock errors events problems",
+    "stream.publish": "clock errors event_log events problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
-    "stream.offline": "clock engine errors events ingest pipeline",
-    "stream.webrtc": "clock errors events ingest monitoring publish",
-    "stream.monitoring": "device events explain ingest publish scheduling webrtc",
-    "stream.analyzer": "clock engine errors events explain ingest monitoring offline pipeline "
-    "problems publish scheduling webrtc",
+    "stream.offline": "clock device engine errors events ingest perception pipeline",
+    "stream.webrtc": "clock errors events ingest publish",
+    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.analyzer": "clock engine errors event_log events explain ingest monitoring offline "
+    "pipeline problems publish scheduling stream_state webrtc",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
@@ -138,6 +147,20 @@ def test_packages_import_one_way(package: str) -> None:
     """Imports run styleflow <- stream <- web <- cli and never back."""
     above = tuple(p for p in PACKAGES if p != package and p not in BELOW[package])
     assert offenders((package,), above) == []
+
+
+def test_one_module_finds_the_live_path_by_its_name() -> None:
+    """`styleflow.analyze` runs the live path, which lies above: one string, in one module."""
+    above = re.compile(r"(stream|web|cli)(\.\w+)+(:\w+)?")
+    found = {
+        (name, node.value)
+        for name in MODULES
+        if within(name, "styleflow")
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if above.fullmatch(node.value)
+    }
+    assert found == {("styleflow.api", "stream.offline.library:analyze")}
 
 
 def test_every_room_has_its_arrows() -> None:
@@ -226,7 +249,7 @@ STARTS = (
     "multiprocessing.Process",
 )
 MAY_START = {
-    "stream.analyzer.analyzer": "runs the analyzer",
+    "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",

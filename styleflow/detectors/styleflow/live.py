@@ -25,7 +25,6 @@ from styleflow.detectors.styleflow.cnn3d_stream import ContentState, ContentStre
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims
 from styleflow.detectors.styleflow.style_gru_stream import StyleGruState, StyleGruStream
 
-NAME = "styleflow"
 CADENCE_HZ = 25.0  # of the videos that the authors cut their clips from; nothing resamples them
 HOP = 8  # frames from one rating to the next where nobody says, 0.32 s
 WORTH_KEEPING = 4  # up to this hop, shared content features save a third of the content branch
@@ -33,7 +32,7 @@ WORTH_KEEPING = 4  # up to this hop, shared content features save a third of the
 
 FRAMINGS = {PspInput.CLIP: Framing.STYLEFLOW, PspInput.FFHQ: Framing.STYLEFLOW_WIDE}
 
-UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
+UNSAVED = ModelCard("styleflow", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 
 
 @dataclass(slots=True, eq=False)
@@ -188,7 +187,7 @@ class StyleFlowDetector:
         return logits
 
 
-class PublishedStyleFlow(StyleFlow):
+class DeployableStyleFlow(StyleFlow):
     """A StyleFlow network as a checkpoint builds it: it knows its card and how to go live."""
 
     def __init__(

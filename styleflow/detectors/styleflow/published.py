@@ -23,13 +23,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from styleflow.detectors.authors_files import Publication, bare, inside
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import Ftcn, StyleFlow, StyleFlowDims, StyleFlowTrunk
 from styleflow.detectors.styleflow.psp import PspDims, PspEncoder
 from styleflow.detectors.styleflow.style_levels import StyleLevels
-from styleflow.errors import StyleflowError
-from styleflow.weights.published import Publication, bare, inside
+from styleflow.errors import StyleFlowError
 
 D = TypeVar("D")
 
@@ -110,8 +110,13 @@ class PortReport:
 
 
 @dataclass(eq=False)
-class CheckpointMismatch(StyleflowError):
+class CheckpointMismatch(StyleFlowError):
     """A checkpoint does not fit the network; `report` says where."""
+
+    code = "checkpoint_mismatch"
+    title = "The checkpoint is of another network"
+    hint = "Give the file that the authors publish; `styleflow checkpoints list` says which"
+    status = 422
 
     network: str
     report: PortReport

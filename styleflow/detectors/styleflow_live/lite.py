@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from styleflow.errors import WeightsUnusable
-from styleflow.weights.cache import BACKBONE
+
+BACKBONE = "picture backbone"
+"""Name of the published kernels in messages."""
 
 STEM = 32  # channels after the first convolution
 

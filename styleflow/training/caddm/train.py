@@ -30,9 +30,9 @@ from styleflow.training.caddm.contact_sheet import write_sheet
 from styleflow.training.caddm.recipe import CaddmRecipe
 from styleflow.training.caddm.scenes import gather
 from styleflow.training.caddm.task import CaddmTask, caddm_of
+from styleflow.training.calibration import fit_calibration
 from styleflow.training.loop import train
 from styleflow.training.progress import telling
-from styleflow.training.styleflow_live.tasks import fit_calibration
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, save
 

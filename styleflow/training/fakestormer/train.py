@@ -30,20 +30,17 @@ from styleflow.calibration import Calibration
 from styleflow.cards import TrainingStatus
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
-from styleflow.detectors.fakestormer.network import (
-    FakeStormer,
-    FakeStormerDims,
-    FakeStormerPrediction,
-)
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerPrediction
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.errors import CheckpointInvalid, VideosMissing
 from styleflow.evaluation.metrics import auc
 from styleflow.training.alternate_freezing import Looks, Turns, schedule
+from styleflow.training.calibration import fit_calibration
 from styleflow.training.fakestormer.clips import ClipSettings, ClipShape, ClipSource, Pair
 from styleflow.training.fakestormer.loss import LossWeights, VulnerabilityTargets, fakestormer_loss
 from styleflow.training.loop import LoopSettings, train
 from styleflow.training.progress import telling
-from styleflow.training.styleflow_live.tasks import fit_calibration
 from styleflow.weights.checkpoint import Checkpoint, load, save
 
 _TOKEN_SPREAD = 0.02  # of tokens and places at first, as vision transformers are begun

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from styleflow.data.degradations.clips import random_degradation
 from styleflow.data.index import FAKE, REAL
 from styleflow.data.prepared_video import Video
 from styleflow.data.pseudo_fakes.blending import pick
@@ -18,12 +19,9 @@ from styleflow.data.video import Frames
 from styleflow.detectors.styleflow.psp import PspDims, PspEncoder
 from styleflow.detectors.styleflow.style_levels import StyleLevels
 from styleflow.errors import LabelsMissing
-from styleflow.training.batches import random_wear
+from styleflow.training.progress import Tell
 from styleflow.training.styleflow.latents import Alter, ClipCutting, LatentCache, StyleClips
 from styleflow.weights.importing import load_styleflow_part
-
-Tell = Callable[[str], None]
-"""Told in a few words what is being done."""
 
 ALTERING = "half mirrored, all worn; 1"
 """Names what `altered` does, and counts up when that changes."""
@@ -35,7 +33,7 @@ def altered(crops: Frames, rng: np.random.Generator) -> Frames:
     """Return a clip as another camera might have filmed it, perhaps mirrored; one draw a clip."""
     if rng.random() < 0.5:
         crops = crops[:, :, ::-1]
-    return random_wear(rng).apply(np.ascontiguousarray(crops), rng)
+    return random_degradation(rng).apply(np.ascontiguousarray(crops), rng)
 
 
 @dataclass(frozen=True, slots=True)

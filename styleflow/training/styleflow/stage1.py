@@ -30,11 +30,10 @@ from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims, style_f
 from styleflow.detectors.styleflow.style_levels import StyleLevels
 from styleflow.evaluation.metrics import auc
 from styleflow.training.loop import LoopSettings, train
-from styleflow.training.progress import telling
+from styleflow.training.progress import Tell, telling
 from styleflow.training.styleflow.clips import (
     Clip,
     ClipPool,
-    Tell,
     gather,
     latent_cache,
     load_psp,

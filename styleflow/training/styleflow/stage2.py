@@ -26,8 +26,8 @@ from styleflow.cards import TrainingStatus
 from styleflow.data.index import FAKE, REAL
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
+from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGruDims, style_flow
-from styleflow.detectors.styleflow import live as styleflow_stream
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims, StyleFlowTrunk
 from styleflow.detectors.styleflow.psp import PspEncoder
@@ -36,23 +36,22 @@ from styleflow.detectors.styleflow.style_levels import StyleLevels
 from styleflow.errors import CheckpointInvalid
 from styleflow.evaluation.metrics import auc
 from styleflow.training.alternate_freezing import Looks, Turns, schedule
+from styleflow.training.calibration import fit_calibration
 from styleflow.training.loop import LoopSettings, train
 from styleflow.training.losses import smoothed_bce
-from styleflow.training.progress import telling
+from styleflow.training.progress import Tell, telling
 from styleflow.training.styleflow.clips import (
     Clip,
     ClipPool,
-    Tell,
     gather,
     latent_cache,
     load_psp,
     rate_videos,
 )
 from styleflow.training.styleflow.latents import ClipCutting
-from styleflow.training.styleflow_live.tasks import fit_calibration
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, save
-from styleflow.weights.importing import file_digest, load_styleflow_part
+from styleflow.weights.importing import load_styleflow_part
 
 _STYLE_ATTENTION = "head.STA."  # what an FTCN file lacks
 
@@ -223,7 +222,7 @@ def run(
     task = StageTwoTask(whole, pool, held_out, recipe.batch, recipe.smoothing)
     calibration = fit_calibration(*task.rate(whole.resnet.eval()))
     checkpoint = Checkpoint(
-        kind=styleflow_stream.NAME,
+        kind="styleflow",
         version=f"trained-{recipe.seed}",
         dimensions=whole.dims,
         tensors={name: tensor.cpu() for name, tensor in whole.state_dict().items()},
@@ -231,7 +230,7 @@ def run(
         status=TrainingStatus.after_training(calibrated=calibration.fitted),
         provenance=_provenance(recipe, len(pool.videos)),
     )
-    out = work / f"{styleflow_stream.NAME}.safetensors"
+    out = work / "styleflow.safetensors"
     save(checkpoint, out)
     return out
 

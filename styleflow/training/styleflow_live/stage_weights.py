@@ -1,4 +1,4 @@
-"""Networks that draw faces anew, as a training run of the default left them in its work folder."""
+"""Stage weights: the networks that draw faces, as a run of the default left them in its folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from styleflow.data.pseudo_fakes.kinds import Redraw
 from styleflow.data.pseudo_fakes.restyling import Styles
 from styleflow.errors import CheckpointInvalid
 from styleflow.training.loop import LoopSettings
-from styleflow.training.recipe import StyleFlowLiveRecipe
+from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
 from styleflow.training.styleflow_live.redrawing import StyleAutoencoder, redraw_with, styles_with
 from styleflow.training.styleflow_live.resynthesis import PatchAutoencoder
 
 
-def kept_networks(recipe: StyleFlowLiveRecipe, work: Path) -> tuple[list[Redraw], Styles]:
+def read_drawing_networks(recipe: StyleFlowLiveRecipe, work: Path) -> tuple[list[Redraw], Styles]:
     """Return the patch auto-encoders and the style auto-encoder of a run.
 
     Args:

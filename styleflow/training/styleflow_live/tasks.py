@@ -1,4 +1,4 @@
-"""Tasks that make the shipped default, and its calibration.
+"""The tasks that make the shipped default, and the weights of its cues.
 
 The order is: patch auto-encoders (for pseudo-fakes), the style auto-encoder (its decoder draws
 faces of pseudo-fakes, its encoder is the detector's and stays still from then on), the content
@@ -11,15 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from styleflow.calibration import Calibration
 from styleflow.detectors.styleflow_live.content import FEATURES
 from styleflow.detectors.styleflow_live.network import StyleFlowLive
 from styleflow.evaluation.metrics import auc
-from styleflow.training.batches import draw
 from styleflow.training.losses import contrastive, smoothed_bce
+from styleflow.training.styleflow_live.batches import draw
 from styleflow.training.styleflow_live.window_store import Family
 
 _CONTRAST_WEIGHT = 0.1
@@ -103,7 +102,7 @@ def weigh_cues(network: StyleFlowLive, clips: Sequence[NDArray[np.uint8]]) -> No
     logistic regression on the same cues was 0.03 to 0.09 worse on clips of other generators).
 
     Args:
-        network: its content head and `RestlessnessHead` are set.
+        network: its content head and `TemporalStabilityHead` are set.
         clips: real aligned crops, each `(T, S, S, 3)` uint8.
     """
     assert network.content is not None
@@ -160,48 +159,3 @@ def _still(network: StyleFlowLive) -> list[nn.Module]:
     if network.content is not None:
         parts += [network.content, network.fusion.content_head, network.restlessness]
     return parts
-
-
-def fit_calibration(labels: ArrayLike, logits: ArrayLike, prior: float = 0.5) -> Calibration:
-    """Return Platt scaling with the spread between clips of one label.
-
-    Both labels weigh the same however many clips they have: how common fakes are is said by
-    `prior` and not by the data set.
-
-    Args:
-        labels: 0 or 1.
-        logits: ratings of clips that were not trained on.
-        prior: share of fakes among the faces that will be watched.
-
-    Returns:
-        The calibration; one that is not `fitted` where there is nothing to fit it to: ratings of
-        one label, all the same, or not all numbers.
-    """
-    y, raw = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
-    # Newton's steps overshoot when logits are large, so it sees them at a common size.
-    centre, size = float(raw.mean()), max(float(raw.std()), 1e-9)
-    x = (raw - centre) / size
-    weight = np.where(y > 0.5, 0.5 / max(y.sum(), 1), 0.5 / max((1 - y).sum(), 1))
-    if len(np.unique(y > 0.5)) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
-        return Calibration()
-    # With so few clips nothing is certain: Platt's targets, alike for both labels.
-    doubt = 1 / (len(y) / 2 + 2)
-    target = np.where(y > 0.5, 1 - doubt, doubt)
-    scale, bias = 0.0, 0.0
-    for _ in range(100):  # Newton's method on a convex problem of two unknowns
-        p = 1 / (1 + np.exp(-np.clip(scale * x + bias, -30, 30)))
-        slope = weight * (p - target)
-        gradient = np.array([(slope * x).sum() + 1e-4 * scale, slope.sum()])
-        curve = weight * p * (1 - p)
-        hessian = np.array(
-            [
-                [(curve * x * x).sum() + 1e-4, (curve * x).sum()],
-                [(curve * x).sum(), curve.sum() + 1e-9],
-            ]
-        )
-        scale, bias = np.array([scale, bias]) - np.linalg.solve(hessian, gradient)
-    scale, bias = scale / size, bias - scale * centre / size
-    scaled = scale * raw
-    bias += np.log(prior / (1 - prior))
-    within = [scaled[y == label].var() for label in (0, 1) if (y == label).any()]
-    return Calibration(float(scale), float(bias), float(np.sqrt(np.mean(within))), fitted=True)

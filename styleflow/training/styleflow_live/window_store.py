@@ -1,7 +1,7 @@
 """Families of training windows on disk: a few files that are read whole.
 
 A family is a real window and the pseudo-fakes made from it. Keeping them together lets a batch set
-each fake against its own original, under the same damage and in the same place.
+each fake against its own original, under the same degradation and in the same place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from styleflow.errors import DatasetUnusable
 from styleflow.training.styleflow_live.windows import Window
+
+_FORMAT = 2  # counts up when windows would be cut or kept differently
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,7 @@ def write_shard(families: Sequence[Family], path: Path) -> None:
             families=np.array([i for i, _, _ in members]),
             groups=np.array([g for _, g, _ in members]),
             kinds=np.array([w.kind for _, _, w in members]),
+            format=np.array(_FORMAT),
         )
     os.replace(part.name, path)
 
@@ -55,11 +59,21 @@ def read_shards(paths: Iterable[Path], without: Sequence[str] = ()) -> list[Fami
     Args:
         paths: files that `write_shard` wrote.
         without: kinds of pseudo-fakes to leave out; families that have no other are left out too.
+
+    Raises:
+        DatasetUnusable: a file was written by another version of the program.
     """
     families: list[Family] = []
     for path in paths:
         with np.load(path) as file:
             shard = {name: file[name] for name in file.files}  # each name is read once
+        found = int(shard.get("format", 1))
+        if found != _FORMAT:
+            reason = (
+                f"its windows have format {found} and this program reads {_FORMAT}; "
+                "remove the folder, or choose another with --work"
+            )
+            raise DatasetUnusable(path.parent, reason)
         ends = np.cumsum(shard["lengths"])
         windows = [
             Window(str(kind), shard["crops"][end - n : end], shard["masks"][end - n : end])

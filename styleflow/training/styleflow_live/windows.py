@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from styleflow.data.degradations.video import Damage
 from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, make
-from styleflow.data.video import Frames
+from styleflow.data.video import Frames, Times
 from styleflow.faces.align import Transform, fit, warp
 from styleflow.faces.mesh import five_points
+from styleflow.sampling import sample
 
 _SETTLE_FRAMES = 8  # as in live alignment: the settled anchor is the mean of so many frames
+_RATE_OF_STRIDES = 25.0  # frames a second that strides are told for
 MASK_STRIDE = 8  # masks are kept this many times smaller than crops
 
 
@@ -29,13 +31,19 @@ class WindowSpec:
 
     Attributes:
         frames: length in source frames.
-        stride: source frames per sampled frame.
+        stride: source frames per sampled frame of a video of 25 frames a second; videos of other
+            rates are sampled at the same cadence.
         size_px: side of the crops.
     """
 
     frames: int = 50
     stride: int = 2
     size_px: int = 192
+
+    @property
+    def cadence_hz(self) -> float:
+        """Sampled frames per second of media time."""
+        return _RATE_OF_STRIDES / self.stride
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +63,7 @@ class Window:
 
 def make_family(
     clip: FaceClip,
+    times: Times,
     kinds: Sequence[str],
     materials: Materials,
     damage: Damage,
@@ -65,6 +74,7 @@ def make_family(
 
     Args:
         clip: `spec.frames` pictures with landmarks.
+        times: media seconds of each picture, `(T,)`.
         kinds: which pseudo-fakes.
         materials: what they draw from.
         damage: what happens to every member alike.
@@ -73,10 +83,14 @@ def make_family(
     """
     anchor = window_anchor(clip)
     blank = np.zeros(clip.frames.shape[:3], np.uint8)
-    members = [_finish("", clip.frames, blank, anchor, damage, spec)]
+    # The video goes on after the window, so its last frame is not sampled for being the last.
+    sampled = [s.item for s in sample(times, spec.cadence_hz, ends=False)]
+    members = [_finish("", clip.frames, blank, anchor, damage, sampled, spec.size_px)]
     for kind in kinds:
         fake = make(kind, clip, materials, rng)
-        members.append(_finish(kind, fake.frames, fake.masks, anchor, damage, spec))
+        members.append(
+            _finish(kind, fake.frames, fake.masks, anchor, damage, sampled, spec.size_px)
+        )
     return tuple(members)
 
 
@@ -92,15 +106,16 @@ def _finish(
     masks: NDArray[np.uint8],
     anchor: Transform,
     damage: Damage,
-    spec: WindowSpec,
+    sampled: list[int],
+    size_px: int,
 ) -> Window:
-    damaged = damage.apply(frames)[:: spec.stride]
+    damaged = damage.apply(frames)[sampled]
     height, width = frames.shape[1:3]
     scaled = rescaled(anchor, damaged.shape[1] / height, damaged.shape[2] / width)
-    crops = np.stack([warp(frame, scaled, spec.size_px) for frame in damaged])
-    small = spec.size_px // MASK_STRIDE
+    crops = np.stack([warp(frame, scaled, size_px) for frame in damaged])
+    small = size_px // MASK_STRIDE
     shown = masks[damage.shown(len(masks))]
-    cropped = [warp_mask(mask, anchor, small) for mask in shown[:: spec.stride]]
+    cropped = [warp_mask(mask, anchor, small) for mask in shown[sampled]]
     return Window(kind, crops, np.stack(cropped))
 
 

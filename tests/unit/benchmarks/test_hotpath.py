@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 
 from benchmarks.hotpath import AGREEMENT, SIDES, Floor, Run, cost_of, deal, table
-from stream.events import Frame
+from stream.events import CaptureConditions, Frame
 
 
 def frames(count: int) -> list[Frame]:
     return [
-        Frame("s", 0, n, n * 0.08, n * 0.08, np.full((2, 2, 3), n, np.uint8), source_fps=25.0)
+        Frame(
+            "s",
+            0,
+            n,
+            n * 0.08,
+            n * 0.08,
+            np.full((2, 2, 3), n, np.uint8),
+            capture=CaptureConditions(source_fps=25.0),
+        )
         for n in range(count)
     ]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -31,6 +33,9 @@ from styleflow.training.methods import METHODS, Method
 from styleflow.training.progress import StepText, telling
 from styleflow.training.styleflow_live.redrawing import StyleAutoencoder
 from styleflow.training.styleflow_live.resynthesis import PatchAutoencoder, PatchAutoencoderDims
+from styleflow.weights import cache as published
+from styleflow.weights.checkpoint import load
+from tests.support.backbone import backbone
 from tests.support.clips import MiddleFinder, face_clip, write_video
 
 RUNNER = CliRunner()
@@ -106,7 +111,7 @@ def test_prepare_keeps_videos_and_names_what_is_left_out(places: Any) -> None:
     assert "1 the file is missing" in said
     assert "1 the video cannot be read" in said
     assert "gone.mp4: the file is missing" in said
-    assert len(list(Path("work/videos").iterdir())) == 3  # the test video is left alone
+    assert len(list(Path("work/videos").glob("*/about.npz"))) == 3  # the test video is left alone
     with Path("work/refused.csv").open(newline="") as file:
         assert {row["file"] for row in csv.DictReader(file)} == {"gone.mp4", "broken.mp4"}
 
@@ -137,6 +142,106 @@ def test_a_trial_is_short_and_leaves_the_real_run_alone(places: Any) -> None:
     assert "2,loss," in log
     assert "4,loss," not in log
     assert Path("out/toy.safetensors").is_file()
+
+
+LIVE = """
+method: styleflow-live
+held_out: [cleo]
+dimensions:
+  encoder: {size_px: 32, widths: [4, 4, 6, 8, 8], expansion: 2, levels: [2, 2, 3], latent: 4}
+  hidden: 6
+  frames: 4
+  shrink: 2
+  content: {top: 0, left: 0, size_px: 64, rank: 2}
+  attention: 4
+redraws: [{widths: [4, 8], bottleneck: 3}]
+patch_px: 16
+patch_batch: 2
+windows: {frames: 6, stride: 2, size_px: 64}
+validation_windows: {frames: 6, stride: 2, size_px: 64}
+counts: {training: 2, fakes: 2, validation: 1, per_shard: 2}
+redrawing: {steps: 2, bf16: false}
+style: {steps: 2, bf16: false}
+style_batch: 2
+content: {steps: 2, bf16: false}
+content_pairs: 2
+fusion: {steps: 2, bf16: false}
+fusion_pairs: 1
+fusion_frames: 3
+"""
+
+
+@pytest.fixture
+def live(places: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """A folder of clips and stills, and the options of a tiny default that is trained from it."""
+    monkeypatch.setattr(published, "backbone", backbone)
+    clips = Path("filmed")
+    clips.mkdir()
+    rows, stills = ["file,split,label,group"], ["file,group"]
+    for seed, who in enumerate(("anna", "bert", "cleo")):
+        write_video(clips / f"{who}.mp4", face_clip(8, seed).frames)
+        rows.append(f"{who}.mp4,train_real,real,{who}")
+        cv2.imwrite(str(clips / f"{who}.png"), face_clip(1, 10 + seed, 64).frames[0])
+        stills.append(f"{who}.png,still-{who}")
+    (clips / "manifest.csv").write_text("\n".join([*rows, "fake.mp4,train_fake,fake,anna"]))
+    write_video(clips / "fake.mp4", face_clip(8, 5).frames)
+    (clips / "faces.csv").write_text("\n".join(stills))
+    Path("live.yaml").write_text(LIVE)
+    return clips, ["--recipe", "live.yaml", "--work", "work", "--processes", "1"]
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file is opened by a decoder, by its name."""
+    counted: Counter[str] = Counter()
+
+    def counting(opened: Callable[..., Any]) -> Callable[..., Any]:
+        def count(path: Any, *arguments: Any, **options: Any) -> Any:
+            if isinstance(path, str | Path):  # degradations encode and decode in memory
+                counted[Path(path).name] += 1
+            return opened(path, *arguments, **options)
+
+        return count
+
+    monkeypatch.setattr(av, "open", counting(av.open))
+    monkeypatch.setattr(cv2, "imread", counting(cv2.imread))
+    return counted
+
+
+def test_the_default_is_trained_like_any_other(live: Any, openings: Counter[str]) -> None:
+    """From clips and stills to a checkpoint; each file is decoded once, and never again."""
+    clips, options = live
+    said = _invoke("prepare", str(clips), *options, "--part", "0", "--parts", "2")
+    assert "training: 2 real and 0 fake videos of 2 groups" in said
+    once = {f"{who}.{kind}": 1 for who in ("anna", "bert", "cleo") for kind in ("mp4", "png")}
+    assert openings == once
+    assert sorted(path.name for path in Path("work/windows").iterdir()) == [
+        "training-0000.npz",
+        "validation-0000.npz",
+    ]
+    said = _invoke("train", str(clips), *options, "--steps", "1", "--version", "mine")
+    for stage in ("redraw-0", "style", "content", "fusion"):
+        assert f"{stage} ━" in said
+        assert "1,loss," in Path(f"work/trial-1/{stage}/log.csv").read_text()
+    assert load(Path("out/styleflow-live.safetensors")).version == "mine"
+    assert openings == once
+
+
+def test_a_video_is_decoded_once(places: Any, openings: Counter[str]) -> None:
+    """Whatever is kept of it: pictures, landmarks and aligned crops."""
+    clips, options = places
+    Path("toy.yaml").write_text("method: toy\nprepare: {frames: 3, crop_px: 32}")
+    _invoke("prepare", str(clips), *options)
+    assert openings == {"0.mp4": 1, "1.mp4": 1, "2.mp4": 1, "broken.mp4": 1}
+    _invoke("train", str(clips), *options)
+    assert openings == {"0.mp4": 1, "1.mp4": 1, "2.mp4": 1, "broken.mp4": 2}
+
+
+def test_the_default_wants_stills(live: Any) -> None:
+    clips, options = live
+    (clips / "faces.csv").unlink()
+    said = _invoke("train", str(clips), *options, code=Exit.ERROR)
+    assert "faces.csv: is not there" in said
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from cli import prepare as prepare_command
 from cli import train as train_command
 from cli.errors import Exit
 from cli.main import app
+from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 from styleflow.training.styleflow.stage1 import write
 from styleflow.weights import importing
@@ -136,7 +137,7 @@ def test_stage_one_writes_what_stage_two_reads(videos: Path) -> None:
     assert "stylegru ━" in said
     assert "1/1" in said
     _train(videos, STYLEFLOW)
-    assert importing.file_digest(Path("stylegru.pth")) in load(Path("made.safetensors")).provenance
+    assert file_digest(Path("stylegru.pth")) in load(Path("made.safetensors")).provenance
 
 
 @pytest.mark.parametrize(

@@ -331,7 +331,10 @@ async def test_a_local_file_is_scored(folder: Path) -> None:
         answer = await http.post("/predict", json={"file_path": "a.mp4"})
     assert answer.status_code == 200
     body = answer.json()
-    assert (body["score"], body["verdict"]) == (0.25, "clear")
+    assert (body["p"], body["lo"], body["hi"], body["state"]) == (0.25, 0.1, 0.6, "ok")
+    assert [body[key] for key in ("score", "low", "high", "verdict")] == [0.25, 0.1, 0.6, "clear"]
+    assert body["tracks"][0]["p"] == body["tracks"][0]["score"] == 0.25
+    assert body["tracks"][0]["state"] == "ok"
     assert body["tracks"][0]["scores"][0]["at"] == 1.28
     assert "untrained" in body["notice"]
     assert rig.predictor.asked == [(folder / "a.mp4", b"film")]

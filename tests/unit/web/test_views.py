@@ -126,7 +126,7 @@ async def test_a_detector_that_cannot_point_says_so() -> None:
         (after,) = (await http.get("/api/v1/streams/lobby/overlays")).json()["overlays"]
         assert (await http.get("/api/v1/streams/hall/overlays")).status_code == 404
     assert before["points_at"] is None
-    assert "cannot point at a place" in before["summary"]
+    assert "cannot point at a region" in before["summary"]
     assert (refused.status_code, refused.json()["code"]) == (422, "overlay_unavailable")
     assert after["points_at"] == "artifacts"
     assert "boxes" in after["summary"]

@@ -45,7 +45,7 @@ def test_the_score_can_be_worked_out_from_the_ratings(clip: Path) -> None:
     record = examine(clip, pipeline, EAGER, SAID, "as it is")
     logit = record.logit()
     assert logit is not None
-    calibration = pipeline.opinion(None).calibration
+    calibration = pipeline.scorer(None).calibration
     assert calibration.probability(logit) == pytest.approx(record.score)
 
 

@@ -59,6 +59,8 @@ def test_an_analysis_says_what_the_video_says(clip: Path) -> None:
     assert analysis.high is not None
     assert analysis.score is not None
     assert analysis.low < analysis.score < analysis.high
+    face = max(analysis.tracks, key=lambda track: track.score or 0.0)
+    assert (face.score, face.low, face.high) == (analysis.score, analysis.low, analysis.high)
     assert analysis.verdict in (Verdict.PENDING, Verdict.CLEAR, Verdict.SUSPECT)
 
 
@@ -104,7 +106,9 @@ def test_a_video_s_interval_widens_with_what_its_frames_are_worth(clip: Path) ->
         from_file(clip), toy_pipeline(settings=replace(EAGER, min_bits_per_pixel=poor)), EAGER
     )
     (track,) = part.tracks
-    assert {s.worth for s in track.scores} == {0.5 * full.tracks[0].scores[0].worth}
+    assert {s.evidence_weight for s in track.scores} == {
+        0.5 * full.tracks[0].scores[0].evidence_weight
+    }
     assert part.score == full.score
     assert part.low is not None
     assert part.high is not None

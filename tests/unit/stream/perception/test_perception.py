@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from stream.errors import SettingInvalid
-from stream.events import Frame, Perceived
-from stream.perception.perception import Grid, Perception, PerceptionSettings
+from stream.events import CaptureConditions, Frame, Perceived
+from stream.perception.perception import Grid, Perception
+from stream.perception.settings import PerceptionSettings
 from styleflow.clips import ClipSpec
-from styleflow.faces.face import Face, Image
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
+from styleflow.faces.face import Face, Image, TrackEnd
+from styleflow.faces.settings import TrackerSettings
+from styleflow.faces.track import FaceTracker
 from tests.support.faces import LaggingFinder, ScriptedFinder, face_at, textured_face
 
 CLIP = ClipSpec(frames=32, cadence_hz=25.0, size_px=128)
@@ -49,8 +51,9 @@ class Video:
         seen = []
         for _ in range(frames):
             self.finder.now = faces
+            capture = CaptureConditions(contaminated, source_fps=25.0)
             at, self.slot = self.slot / 25, self.slot + 1
-            frame = Frame("hall", epoch, self.slot, at, 100 + at, image, contaminated, 25.0)
+            frame = Frame("hall", epoch, self.slot, at, 100 + at, image, capture)
             (view,) = self.perception.perceive(frame, overrun)
             assert view is not None
             seen.append(view)
@@ -84,7 +87,7 @@ def test_without_faces_the_picture_is_searched_more_often() -> None:
 def test_a_frame_becomes_perceived_with_all_that_it_says() -> None:
     (seen,) = Video().show((face_at(200, 200), 1), contaminated=False, overrun=3)
     assert (seen.stream, seen.epoch, seen.slot, seen.at) == ("hall", 0, 1, 0.0)
-    assert (seen.arrived, seen.source_fps, seen.overrun) == (100.0, 25.0, 3)
+    assert (seen.arrived, seen.capture.source_fps, seen.overrun) == (100.0, 25.0, 3)
     assert seen.started == (1,)
     (face,) = seen.faces
     assert face.track == 1
@@ -201,7 +204,7 @@ def test_contaminated_frames_deliver_faces_but_decide_nothing() -> None:
     video.show((face_at(200, 200), 1), frames=12)
     same = video.show((face_at(200, 200), 1), contaminated=True)[0]
     assert [f.track for f in same.faces] == [1]
-    assert same.contaminated
+    assert same.capture.contaminated
     smeared = video.show((face_at(200, 200), 9), (face_at(450, 200), 8), contaminated=True)[0]
     assert (smeared.started, smeared.ended, smeared.faces) == ((), (), ())
     healed = video.show((face_at(200, 200), 1))[0]
@@ -249,7 +252,12 @@ def test_a_face_keeps_its_track_when_its_picture_is_scaled(factor: float) -> Non
     for n in range(20, 30):
         video.finder.now = (small,)
         at = n / 25
-        frame = scaled(Frame("hall", 0, n + 1, at, 100 + at, image, source_fps=25.0), factor)
+        frame = scaled(
+            Frame(
+                "hall", 0, n + 1, at, 100 + at, image, capture=CaptureConditions(source_fps=25.0)
+            ),
+            factor,
+        )
         (seen,) = video.perception.perceive(frame)
         assert seen is not None
         assert [tracked.track for tracked in seen.faces] == [1]
@@ -303,7 +311,9 @@ class Slots:
         self.finder.now = tuple(face for face, _ in people)
         image = picture(self.finder.now, tuple(person for _, person in people))
         at = slot / 10
-        frame = Frame("hall", epoch, slot, at, 100 + at, image, source_fps=10.0)
+        frame = Frame(
+            "hall", epoch, slot, at, 100 + at, image, capture=CaptureConditions(source_fps=10.0)
+        )
         return self.perception.perceive(frame, overrun)
 
 

@@ -11,7 +11,7 @@ from stream.clock import ManualClock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.source import (
-    CallingSource,
+    KeyframeSource,
     Packet,
     SourceSettings,
     SourceUrl,
@@ -119,7 +119,7 @@ def test_a_line_hands_each_peer_over_once() -> None:
     line.connect(feed)
     assert line.ready(lambda _: False)
     source = line.open(CALL, ManualClock(), lambda _: False)
-    assert isinstance(source, CallingSource)
+    assert isinstance(source, KeyframeSource)
     assert next(source.packets()).pts == 0
     with pytest.raises(SourceError, match="gone"):
         next(line.open(CALL, ManualClock(), lambda _: False).packets())

@@ -1,6 +1,14 @@
 """Promises of data set indexes."""
 
-from styleflow.data.index import FAKE, REAL, groups_of, read_manifest, read_stills
+from styleflow.data.index import (
+    FAKE,
+    REAL,
+    STILLS,
+    Entry,
+    groups_of,
+    read_manifest,
+    read_stills,
+)
 
 HEADER = "file,split,label,kind,generator,pair_id,group,source_repo\n"
 
@@ -61,4 +69,4 @@ def test_stills_keep_their_group(tmp_path):
     (tmp_path / "x.jpg").write_bytes(b"")
     listing = tmp_path / "faces.csv"
     listing.write_text("file,group\nx.jpg,anna\nmissing.jpg,bert\n")
-    assert read_stills(listing) == ((tmp_path / "x.jpg", "anna"),)
+    assert read_stills(listing) == (Entry(tmp_path / "x.jpg", STILLS, REAL, "anna"),)

@@ -11,6 +11,7 @@ from styleflow.data.index import REAL, Entry, Refusal
 from styleflow.data.prepared import PrepareSettings, prepare_entries, prepare_video
 from styleflow.data.prepared_video import Video
 from styleflow.data.video import read_frames
+from styleflow.errors import DatasetUnusable
 from styleflow.faces.align import fit, warp
 from tests.support.clips import SIZE, MiddleFinder, face_clip, write_video
 
@@ -55,7 +56,7 @@ def test_only_so_many_frames_are_kept_and_others_are_an_index_error(clip):
     video = _prepared(clip)
     assert video.path.meshes.shape == (6, 468, 2)
     assert video.path.found.all()
-    assert video.fps == 25
+    assert video.times == pytest.approx(np.arange(6) / 25)
     for number in (-1, 6):
         with pytest.raises(IndexError, match="of 6"):
             video.frames([number])
@@ -75,12 +76,12 @@ def test_large_faces_are_made_smaller_and_landmarks_follow(clip):
 def test_aligned_crops_are_those_of_live_video(clip):
     video = _prepared(clip)
     crops = video.crops()
-    assert list(crops.frames) == [0, 2, 4]
+    assert list(crops.frames) == [0, 2, 4, 5]
     anchor = fit(MiddleFinder().find(read_frames(clip)[0])[0].points)
     for place, number in enumerate(crops.frames):
         expected = warp(read_frames(clip)[number], anchor, 48)
         assert np.array_equal(crops.arriving[place], expected)
-    assert crops.leaving.shape == crops.arriving.shape == (3, 48, 48, 3)
+    assert crops.leaving.shape == crops.arriving.shape == (4, 48, 48, 3)
 
 
 def test_jpeg_is_smaller_and_nearly_the_same(clip):
@@ -149,7 +150,19 @@ def test_processes_start_only_for_what_is_missing(clip, monkeypatch):
     assert [v.folder for v in again.videos] == [v.folder for v in first.videos]
 
 
+def test_a_store_of_another_format_is_refused(clip):
+    store = _store(clip)
+    prepare_entries([_entry(clip)], SETTINGS, store, MiddleFinder)
+    (store / "format").write_text("3")
+    with pytest.raises(DatasetUnusable, match="format 3 and this program reads 2"):
+        prepare_entries([_entry(clip)], SETTINGS, store, MiddleFinder)
+    (store / "format").unlink()  # as it was before formats had numbers
+    with pytest.raises(DatasetUnusable, match="format 1"):
+        prepare_entries([_entry(clip)], SETTINGS, store, MiddleFinder)
+
+
 def test_what_a_killed_run_left_is_swept(clip):
+    prepare_entries([], SETTINGS, _store(clip), MiddleFinder)
     left = _store(clip) / "abc.part"
     left.mkdir()
     (left / "pictures.bin").write_bytes(b"half")

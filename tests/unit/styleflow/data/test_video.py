@@ -1,18 +1,18 @@
 """Promises of preparing videos."""
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from styleflow.data.video import (
     FacePath,
-    cached_path,
-    content_key,
     crop,
     follow_face,
     plan_crops,
     read_frames,
     read_still,
+    read_timed,
 )
 from styleflow.errors import VideoUnusable
 from styleflow.faces.align import fit
@@ -62,20 +62,21 @@ def test_a_video_without_a_face_has_no_path():
 
 
 @pytest.mark.parametrize(
-    ("fps", "expected"), [(25.0, [0, 2, 4, 6, 8]), (12.5, list(range(10))), (30.0, [0, 2, 5, 7])]
+    ("fps", "expected"),
+    [(25.0, [0, 2, 4, 6, 8, 9]), (12.5, list(range(10))), (30.0, [0, 2, 5, 7, 9])],
 )
 def test_frames_are_sampled_at_the_cadence(fps, expected):
-    assert list(plan_crops(_path(10), fps, 12.5).frames) == expected
+    assert list(plan_crops(_path(10), np.arange(10) / fps, 12.5).frames) == expected
 
 
 def test_frames_without_a_face_are_not_sampled():
     path = _path(10)
     path.found[4] = False
-    assert list(plan_crops(path, 25.0, 12.5).frames) == [0, 2, 6, 8]
+    assert list(plan_crops(path, np.arange(10) / 25, 12.5).frames) == [0, 2, 6, 8, 9]
 
 
 def test_an_anchor_that_moves_gives_the_frame_twice():
-    plan = plan_crops(_path(60, drift=1.0), 25.0, 12.5)
+    plan = plan_crops(_path(60, drift=1.0), np.arange(60) / 25, 12.5)
     assert plan.moved.any()
     assert not plan.moved[0]
     later = np.flatnonzero(plan.moved)[0]
@@ -90,43 +91,12 @@ def test_crops_are_cut_under_their_anchors():
     assert crop(clip.frames, np.array([], np.int64), [], 64).shape == (0, 64, 64, 3)
 
 
-def test_landmarks_are_made_once_per_content(tmp_path):
-    video, calls = tmp_path / "a.bin", []
-    video.write_bytes(b"one")
-
-    def make():
-        calls.append(1)
-        return _path(3)
-
-    first = cached_path(video, tmp_path / "cache", make)
-    again = cached_path(video, tmp_path / "cache", make)
-    assert len(calls) == 1
-    assert np.array_equal(first.meshes, again.meshes)
-    before = content_key(video)
-    video.write_bytes(b"two")
-    assert content_key(video) != before
-    cached_path(video, tmp_path / "cache", make)
-    assert len(calls) == 2
-
-
-def test_that_there_is_no_face_is_kept_too(tmp_path):
-    video, calls = tmp_path / "a.bin", []
-    video.write_bytes(b"one")
-    for _ in range(2):
-        assert cached_path(video, tmp_path / "cache", lambda: calls.append(1)) is None
-    assert len(calls) == 1
-
-
-def test_an_interrupted_write_leaves_no_entry(tmp_path):
-    video = tmp_path / "a.bin"
-    video.write_bytes(b"one")
-
-    def interrupted():
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cached_path(video, tmp_path / "cache", interrupted)
-    assert cached_path(video, tmp_path / "cache", lambda: _path(2)).found.all()
+def test_a_still_is_a_video_of_one_frame(tmp_path):
+    picture = face_clip(1).frames[0]
+    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
+    times, frames = read_timed(tmp_path / "a.png")
+    assert list(times) == [0.0]
+    assert np.array_equal(frames, [picture])
 
 
 def test_pictures_come_in_order_and_only_so_many(tmp_path):
@@ -140,6 +110,9 @@ def test_pictures_come_in_order_and_only_so_many(tmp_path):
         container.mux(stream.encode())
     assert read_frames(path).shape == frames.shape
     assert len(read_frames(path, limit=2)) == 2
+    times, pictures = read_timed(path, until_s=0.1)
+    assert times == pytest.approx([0, 0.04, 0.08, 0.12])
+    assert np.array_equal(pictures, read_frames(path, 4))
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no video at all"])

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from styleflow.faces.face import Box, Face
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings, TrackStep
+from styleflow.faces.face import Box, Face, TrackEnd
+from styleflow.faces.settings import TrackerSettings
+from styleflow.faces.track import FaceTracker, TrackStep
 from tests.support.faces import face_at, look, points_at
 
 STEP = 1 / 25

@@ -82,6 +82,22 @@ def test_the_best_validated_network_is_returned(tmp_path):
     assert len(task.seen) == 4  # the best, and three that were no better
 
 
+def test_the_average_follows_the_network_and_forgets_its_beginning_faster(tmp_path):
+    """After step n it keeps n / (n + 10), at most `average`; counters are the network's own."""
+    task = _Line()
+    mean = [tensor.clone() for tensor in _tensors(task.network)]
+    for step in range(1, 6):
+        average = train(task, SETTINGS, 0, tmp_path, stop_after=step)
+        new = _tensors(task.network)
+        for old, now in zip(mean, new, strict=True):
+            if old.dtype.is_floating_point:
+                old.lerp_(now, 1 - min(SETTINGS.average, step / (step + 10)))
+            else:
+                old.copy_(now)
+        assert all(torch.equal(a, b) for a, b in zip(mean, _tensors(average), strict=True))
+        assert not average.training
+
+
 def test_accumulated_losses_are_one_step(tmp_path):
     settings = LoopSettings(4, 1e-2, bf16=False, accumulate=3)
     seen = []

@@ -16,8 +16,9 @@ from styleflow.training.methods import (
     method_of,
     prepare_settings,
     read_recipe,
+    versioned,
 )
-from styleflow.training.recipe import StyleFlowLiveRecipe
+from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
 
 RECIPES = Path(__file__).parents[4] / "configs" / "train"
 
@@ -29,7 +30,7 @@ class _OtherRecipe:
     prepare: PrepareSettings = field(default_factory=PrepareSettings)
 
 
-def _run(recipe, training, validation, work, tell):
+def _run(recipe, training, validation, work, tell, device):
     return work / "other.safetensors"
 
 
@@ -54,7 +55,7 @@ def test_without_a_method_it_is_the_defaults(tmp_path):
     recipe = read_recipe(_written(tmp_path, "seed: 4"))
     assert isinstance(recipe, StyleFlowLiveRecipe)
     assert method_of(recipe) is METHODS["styleflow-live"]
-    assert prepare_settings(recipe) == PrepareSettings()
+    assert prepare_settings(recipe).quality == 0  # exactly
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,13 @@ def test_without_a_method_it_is_the_defaults(tmp_path):
 def test_what_is_wrong_is_said(tmp_path, text, said):
     with pytest.raises(RecipeInvalid, match=said):
         read_recipe(_written(tmp_path, text), TABLE)
+
+
+def test_a_checkpoint_is_called_what_the_command_says(tmp_path):
+    recipe = read_recipe(_written(tmp_path, "version: mine"))
+    assert versioned(recipe, None).version == "mine"
+    assert versioned(recipe, "yours").version == "yours"
+    assert versioned(_OtherRecipe(), "yours") == _OtherRecipe()
 
 
 def test_recipes_may_hold_nobody_out():

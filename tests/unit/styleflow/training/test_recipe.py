@@ -7,7 +7,8 @@ import pytest
 from styleflow.errors import RecipeInvalid
 from styleflow.training.caddm.recipe import CaddmRecipe
 from styleflow.training.methods import read_recipe
-from styleflow.training.recipe import StyleFlowLiveRecipe, shortened
+from styleflow.training.recipe import shortened
+from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
 
 SHIPPED = Path(__file__).parents[4] / "configs" / "train" / "styleflow-live.yaml"
 

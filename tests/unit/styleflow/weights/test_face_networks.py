@@ -38,7 +38,7 @@ def test_missing_weights_name_the_command(cache: Path) -> None:
     with pytest.raises(WeightsMissing) as caught:
         load_finder()
     assert caught.value.path == cache / weights_path().name
-    assert REMEDY in str(caught.value)
+    assert REMEDY in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import torch
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.styleflow_live.content import FEATURES, ContentDims, ContentNet, suspicion
 from styleflow.detectors.styleflow_live.lite import LiteTrunk, _StillDepthwise
-from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
+from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
+from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
 from styleflow.errors import WeightsUnusable
 from tests.support.backbone import backbone
@@ -35,7 +36,7 @@ def _content(rank=2):
 
 
 def _network():
-    network = StyleFlowLive(DIMS)
+    network = StyleFlowLiveDetector(DIMS)
     seed_weights(network, 0)
     network.adopt(backbone())
     network.content.begin(0)

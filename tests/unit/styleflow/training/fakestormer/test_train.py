@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from styleflow.cards import TrainingStatus
 from styleflow.data.index import FAKE, REAL, Entry
 from styleflow.data.video import FacePath
-from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.network import FakeStormer
 from styleflow.errors import CheckpointInvalid, VideosMissing
 from styleflow.training.alternate_freezing import Looks, Turns
 from styleflow.training.fakestormer.clips import (

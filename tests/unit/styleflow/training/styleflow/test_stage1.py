@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims, style_flow
+from styleflow.detectors.styleflow.parts import styleflow_part
 from styleflow.detectors.styleflow.style_levels import StyleLevels
 from styleflow.errors import CheckpointInvalid, LabelsMissing
 from styleflow.training.loop import LoopSettings, read_log
@@ -18,7 +19,6 @@ from styleflow.training.styleflow.clips import ClipPool, altered, gather
 from styleflow.training.styleflow.latents import ClipCutting, LatentCache
 from styleflow.training.styleflow.stage1 import FILE, StyleGruRecipe, StyleGruTask, run, write
 from styleflow.weights import unpickle as safe_pickle
-from styleflow.weights.importing import styleflow_part
 from tests.support.style_videos import drawn, psp_file, toy_psp
 
 CUTTING = ClipCutting(frames=8, hop=4, most=6)

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from styleflow.cards import TrainingStatus
 from styleflow.clips import Framing, PspInput
+from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import Ftcn, StyleFlow, StyleFlowDims
@@ -128,7 +129,7 @@ def test_the_checkpoint_is_a_detector(tmp_path: Path) -> None:
     live = build(loaded)
     assert live.clip.framing is Framing.STYLEFLOW_WIDE
     for file in (asked.psp, asked.style_gru):
-        assert importing.file_digest(file) in loaded.provenance
+        assert file_digest(file) in loaded.provenance
 
 
 def test_style_is_held_still_and_content_moves(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Promises of the tasks that make the default: they learn, and calibrate what they learned."""
+"""Promises of the tasks that make the default: they learn."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from styleflow.detectors.styleflow_live.content import ContentDims
 from styleflow.detectors.styleflow_live.lite import LiteTrunk
 from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
 from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
-from styleflow.training.batches import draw
 from styleflow.training.loop import LoopSettings, train
+from styleflow.training.styleflow_live.batches import draw
 from styleflow.training.styleflow_live.redrawing import (
     PatchTask,
     StyleAutoencoder,
@@ -22,7 +22,6 @@ from styleflow.training.styleflow_live.redrawing import (
 from styleflow.training.styleflow_live.resynthesis import PatchAutoencoder, PatchAutoencoderDims
 from styleflow.training.styleflow_live.tasks import (
     FusionTask,
-    fit_calibration,
     weigh_cues,
     weigh_flow,
 )
@@ -196,27 +195,3 @@ def test_redrawing_keeps_shape_and_coarse_colours(tmp_path):
 def test_every_way_of_upsampling_gives_the_size_back(upsampling):
     network = PatchAutoencoder(PatchAutoencoderDims((4, 8), 3, upsampling))
     assert network(torch.zeros(1, 3, 16, 24)).shape == (1, 3, 16, 24)
-
-
-def test_calibration_finds_the_line_that_made_the_labels():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, 4000)
-    labels = rng.random(4000) < 1 / (1 + np.exp(-(1.5 * logits)))
-    found = fit_calibration(labels, logits)
-    assert found.scale == pytest.approx(1.5, rel=0.1)
-    assert found.bias == pytest.approx(0, abs=0.15)
-    assert found.fitted
-    assert found.spread > 0
-
-
-def test_the_prior_moves_the_balance_point():
-    rng = np.random.default_rng(1)
-    logits, labels = rng.normal(size=200), rng.integers(0, 2, 200)
-    even, rare = (fit_calibration(labels, logits, prior) for prior in (0.5, 0.1))
-    assert rare.scale == even.scale
-    assert even.bias - rare.bias == pytest.approx(np.log(9))
-
-
-def test_labels_weigh_the_same_however_many_there_are():
-    logits = np.r_[np.full(10, -1.0), np.full(90, 1.0)]
-    assert fit_calibration(logits > 0, logits).probability(0.0) == pytest.approx(0.5, abs=0.05)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from styleflow.data.degradations.video import Damage, random_damage, through_h264
+from styleflow.errors import DatasetUnusable
+from styleflow.faces.align import warp
 from styleflow.training.styleflow_live.window_store import Family, read_shards, write_shard
 from styleflow.training.styleflow_live.windows import (
     WindowSpec,
@@ -16,11 +18,12 @@ from styleflow.training.styleflow_live.windows import (
 from tests.support.clips import face_clip, materials
 
 SPEC = WindowSpec(frames=6, stride=2, size_px=64)
+TIMES = np.arange(6) / 25
 
 
 def _family(seed, damage=None, kinds=("self_blend", "swap")):
     rng = np.random.default_rng(seed)
-    return make_family(face_clip(), kinds, materials(), damage or Damage(), rng, SPEC)
+    return make_family(face_clip(), TIMES, kinds, materials(), damage or Damage(), rng, SPEC)
 
 
 def test_the_codec_returns_every_picture_and_wears_it():
@@ -101,6 +104,28 @@ def test_smaller_pictures_give_the_same_crop():
     whole, half = (_family(0, Damage(scale=s))[0].crops[0].astype(float) for s in (1.0, 0.5))
     soft = [c[8:-8, 8:-8].reshape(6, 8, 6, 8, 3).mean(axis=(1, 3)) for c in (whole, half)]
     assert np.abs(soft[0] - soft[1]).max() < 6
+
+
+@pytest.mark.parametrize(
+    ("fps", "expected"), [(25, [0, 2, 4]), (30, [0, 2, 5]), (12.5, [0, 1, 2, 3, 4, 5])]
+)
+def test_every_rate_is_sampled_at_one_cadence(fps, expected):
+    """At 25 frames a second that is every second frame; a window's end is not its video's."""
+    clip, rng = face_clip(), np.random.default_rng(0)
+    (real,) = make_family(clip, np.arange(6) / fps, (), materials(), Damage(), rng, SPEC)
+    anchor = window_anchor(clip)
+    assert np.array_equal(real.crops, [warp(clip.frames[t], anchor, 64) for t in expected])
+
+
+def test_windows_of_another_format_are_refused(tmp_path):
+    """The first format had no number: its windows took every second frame of any video."""
+    members = _family(4)
+    write_shard([Family("anna", members[0], members[1:])], tmp_path / "one.npz")
+    with np.load(tmp_path / "one.npz") as file:
+        old = {name: file[name] for name in file.files if name != "format"}
+    np.savez(tmp_path / "one.npz", **old)
+    with pytest.raises(DatasetUnusable, match="format 1"):
+        read_shards([tmp_path / "one.npz"])
 
 
 def test_masks_are_cut_like_crops():
