@@ -87,6 +87,7 @@ bench: models ## measure latency, the causal step and the published detectors; r
 	$(BIN)/python -m benchmarks.hotpath --checkpoint styleflow/weights/styleflow-live.safetensors
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.detectors
+	$(BIN)/python -m benchmarks.startup
 
 CLIPS ?= ../shared/clips
 .PHONY: train-default

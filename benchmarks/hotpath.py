@@ -262,7 +262,7 @@ def floor(run: Run, settings: Settings, clip: Path, frames: Sequence[Frame]) -> 
             window = detector.window(crops)
             networks += _least(lambda: detector.content(window)) / faces
         rate = _least(lambda: detector.rate(state, rows)) / faces
-        detect = _least(lambda: face_detector.infer([blank[0]]))
+        detect = _least(lambda: face_detector.infer(blank))
         mesh = _least(lambda: finder.mesh.infer(blank))
     decode, rgb = _decoding(clip, run.pipeline.cadence_hz)
     return Floor(

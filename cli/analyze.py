@@ -34,7 +34,7 @@ from web.routes.predict import prediction
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks for.
+    """Request of the command line.
 
     Attributes:
         source: what to analyze.

@@ -1,4 +1,4 @@
-"""What all commands share: how errors end them, and options that several take."""
+"""Shared parts of the commands: their end in an error, and options that several take."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def annotated(said: Explanation) -> Image:
     What stands out in the frame itself is blue, what changes over time and everything else red.
     """
     box = said.face.box
-    drawn = np.array(paint(said.frame.image, said.corners, said.patches))
+    drawn = np.array(paint(said.frame.image, said.corners, said.regions))
     top_left, bottom_right = (round(box.x0), round(box.y0)), (round(box.x1), round(box.y1))
     cv2.rectangle(drawn, top_left, bottom_right, (60, 200, 120))
     words = f"{said.detector} {said.frame.at:.2f} s"

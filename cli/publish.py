@@ -28,7 +28,7 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.source import redact
 from stream.problems import Problem
-from stream.webrtc.peer import close_quietly, gather_on
+from stream.webrtc.aiortc_compat import close_quietly, gather_on
 
 VIDEO = Fraction(1, 90_000)
 CODECS = ("vp8", "h264")

@@ -3,6 +3,10 @@
 Precedence, lowest first: built-in defaults, the file, environment variables of the form
 `STYLEFLOW__SECTION__KEY`, command-line options. Values may say `${VAR}`, `${VAR:-default}`,
 `${VAR:?message}` or `${file:/run/secrets/x}`. An unknown key is an error that suggests the nearest.
+
+The environment and the file are read here rather than by pydantic-settings (2.16), which ignores a
+misspelt section (`STYLEFLOW__WEBB__PORT`) and a file that is not there, takes lists as JSON only,
+and validates before references can be replaced.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ class _Section(BaseModel):
 
 
 class SourceConfig(_Section):
-    """How a stream is obtained.
+    """Source of a stream.
 
     Attributes:
         url: rtsp://, rtsps://, whip:// (waits for a WebRTC peer at /whip/ID), demo://authentic,
@@ -98,7 +102,7 @@ class StreamConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """Which weights score, and on what.
+    """Weights of the default detector, and the hardware that runs them.
 
     Attributes:
         checkpoint: file of weights; empty means the built-in model, which says how far its scores
@@ -124,7 +128,7 @@ class ModelConfig(_Section):
 
 
 class CalibrationConfig(_Section):
-    """From a detector's logit to a probability, fitted on labelled video elsewhere.
+    """Calibration of a detector, from logit to probability, fitted on labelled video elsewhere.
 
     Attributes:
         scale: multiplies the logit.
@@ -183,7 +187,7 @@ class DetectorConfig(_Section):
 
 
 class LogConfig(_Section):
-    """What is logged and how it looks.
+    """Level and format of the log.
 
     Attributes:
         level: debug, info, warning or error.

@@ -1,15 +1,16 @@
-"""One frame's story, told once: perceive, step, run, resolve.
+"""The pipeline from sampled frames to events: perceive, step, run, resolve.
 
-`supervisor` steps a Pipeline from its device thread, `replay` from a plain loop; so live scores and
+The analyzer's device worker steps it in its thread, `replay` in a plain loop; so live scores and
 replayed ones go through the very same lines. A Pipeline starts nothing and waits for nothing.
 
-Several detectors may look at every stream side by side: each has a device and, per stream, an
+Several detectors may watch every stream side by side: each has a device and, per stream, an
 engine of its own. A face is found and tracked once, so its beginning and end are told once, as the
 fastest detector sees them; scores and verdicts say whose they are.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from stream.device.device import Device
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.ensemble import EnsembleEngine
 from stream.engine.plan import Plan
+from stream.engine.trace import Trace
 from stream.errors import SettingInvalid
 from stream.events import (
     AbstainReason,
@@ -35,7 +37,8 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.explain.overlay import Explanation
-from stream.perception.perception import Grid, Perception, Views, perceive_together
+from stream.perception.batching import perceive_together
+from stream.perception.perception import Grid, Perception, Views
 from stream.scheduling.degradation import Relief
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard
@@ -46,15 +49,16 @@ from styleflow.faces.crops.framing import crop_corners
 from styleflow.faces.face import Box
 from styleflow.overlay import PointsAt
 
+_log = logging.getLogger(__name__)
+
 Observer = Callable[[str, float, str], None]
 """Told how many seconds a stage took and for which detector, from whatever thread it ran in.
 
 A Pipeline tells `perceive` per turn (one frame of each stream in a batch), `step` per frame,
-`device` and `resolve` per batch and detector, and `explain` per picture that somebody looks at;
-what serves all detectors is told for "". The
-supervisor tells what lies around it: `decode` (from a packet's arrival until its frame is offered)
-and `wait` (until its batch is taken) per sampled frame, `hand_over` (until the event loop has it)
-per event.
+`device` and `resolve` per batch and detector, and `explain` per picture that somebody asks for;
+what serves all detectors is told for "". The analyzer tells what lies around it, per sampled frame
+`decode` (from a packet's arrival until its frame is offered) and `wait` (until its batch is taken),
+per event `hand_over` (until the event loop has it).
 """
 
 
@@ -68,7 +72,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A frame that was looked at, and where its tracks are; for pictures.
+    """A frame that was perceived, and where its tracks are; for pictures.
 
     Attributes:
         frame: the picture.
@@ -96,7 +100,7 @@ class Processed:
 Asked = Callable[[str], Collection[str]]
 """Says which detectors somebody wants to see point at something in a stream, by their names.
 
-Asking costs up to another rating, so it is asked anew for every frame.
+Asking costs up to another rating, so it is asked for every frame.
 """
 
 Viewer = Callable[[Explanation], None]
@@ -121,7 +125,7 @@ class Scorer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Planned:
     """A frame, and what it means to each device that it is for: its number, the plan, the view."""
 
     frame: Frame
@@ -230,7 +234,15 @@ class Pipeline:
         """Prepare for the frames of a stream, with thresholds of its own if it has any."""
         settings = settings or self._settings
         engines = tuple(
-            Engine(stream, d.card.name, d.clip, d.calibration, d.card.status, settings)
+            Engine(
+                stream,
+                d.card.name,
+                d.clip,
+                d.calibration,
+                d.card.status,
+                settings,
+                _tracing(stream, d.card.name),
+            )
             for d in (device.detector for device in self.devices)
         )
         ensemble = None
@@ -266,24 +278,25 @@ class Pipeline:
         events: list[Event] = []
         faults: list[Fault] = []
         pending: list[list[tuple[_StreamParts, Plan]]] = [[] for _ in self.devices]
-        looks: list[_Look] = []
+        planned: list[_Planned] = []
         for parts, frame, views in self._perceive(batch):
             try:
                 plans, started = self._step(parts, views)
             except Exception as error:
+                _log.debug("%s: a frame failed: %r", frame.stream, error)
                 faults.append(Fault(frame.stream, error))
                 events += self._end(parts, TrackEnd.EPOCH_ENDED)
                 parts.perception.close()
                 continue
             events += started
             if plans:
-                looks.append(_Look(frame, plans))
+                planned.append(_Planned(frame, plans))
             for number, plan, _ in plans:
                 pending[number].append((parts, plan))
         for number, todo in enumerate(pending):
             if todo:
                 events += self._run(number, todo)
-        return Processed(tuple(events), tuple(faults), self._seen(looks, asked or _nobody))
+        return Processed(tuple(events), tuple(faults), self._seen(planned, asked or _nobody))
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
@@ -304,6 +317,7 @@ class Pipeline:
 
     def relieve(self, relief: Relief) -> None:
         """Leave out as much work as this says, for all streams and those to come."""
+        _log.debug("relief: %s", relief)
         self._relief = relief
         for parts in self._streams.values():
             parts.relieve(relief)
@@ -352,7 +366,7 @@ class Pipeline:
         self.observe("resolve", self._clock.monotonic() - middle, name)
         return events
 
-    def _seen(self, looks: Sequence[_Look], asked: Asked) -> tuple[Seen, ...]:
+    def _seen(self, planned: Sequence[_Planned], asked: Asked) -> tuple[Seen, ...]:
         """Return the frames of a batch, with what the detectors that are asked point at in them.
 
         A device knows the newest crop of a track only, so of several frames of one stream in a
@@ -360,18 +374,18 @@ class Pipeline:
         picture than theirs.
         """
         newest = {
-            (look.frame.stream, number): plan for look in looks for number, plan, _ in look.plans
+            (one.frame.stream, number): plan for one in planned for number, plan, _ in one.plans
         }
         seen = []
-        for look in looks:
-            frame, explained = look.frame, {}
+        for one in planned:
+            frame, explained = one.frame, {}
             wanted = asked(frame.stream)
-            for number, plan, view in look.plans:
+            for number, plan, view in one.plans:
                 name = self.devices[number].detector.card.name
                 exact = newest[frame.stream, number] is plan and plan.rates
                 if exact and (name in wanted or self._viewer is not None):
                     explained[name] = self._explain(number, plan, frame, view)
-            faces = tuple((face.track, face.face.box) for face in look.plans[0][2].faces)
+            faces = tuple((face.track, face.face.box) for face in one.plans[0][2].faces)
             seen.append(Seen(frame, faces, explained))
         if self._viewer is not None:
             for explanation in (e for each in seen for es in each.explained.values() for e in es):
@@ -395,9 +409,9 @@ class Pipeline:
                 track=key.track,
                 detector=detector.card.name,
                 corners=crop_corners(faces[key.track], detector.clip, width, height),
-                patches=patches,
+                regions=regions,
             )
-            for key, patches in found.items()
+            for key, regions in found.items()
         )
         self.observe("explain", self._clock.monotonic() - begin, detector.card.name)
         return explanations
@@ -467,6 +481,15 @@ def _turns(batch: Sequence[tuple[Frame, int]]) -> list[list[tuple[Frame, int]]]:
             turns.append([])
         turns[place].append(item)
     return turns
+
+
+def _tracing(stream: str, detector: str) -> Trace:
+    """Return what writes an engine's transitions to the log, at debug level."""
+
+    def trace(transition: str, /, **facts: object) -> None:
+        _log.debug("%s %s: %s %s", stream, detector, transition, facts)
+
+    return trace
 
 
 def _ignore(stage: str, seconds: float, detector: str) -> None:

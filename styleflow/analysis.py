@@ -8,8 +8,8 @@ from typing import Literal
 from styleflow.cards import ModelCard
 
 Verdict = Literal["pending", "clear", "suspect"]
-"""What the evidence says: suspect at or above the upper threshold, clear at or below the lower one,
-pending between them, without enough evidence, and always for an untrained model."""
+"""Conclusion from the evidence: suspect at or above the upper threshold, clear at or below the
+lower one; pending between them, without enough evidence, and always for an untrained model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class FaceTimeline:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What one video scores. A score is evidence, not proof.
+    """Score, verdict and timelines of one video. A score is evidence, not proof.
 
     Attributes:
         source: the video, as it was named.

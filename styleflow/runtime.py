@@ -365,13 +365,13 @@ def _models(
     """
     if kept is not None and kept.is_file() and (model := _read(kept)) is not None:
         yield model
-    model = _convert(net, probe)
+    model = convert(net, probe)
     if kept is not None and _keep(model, kept):
         model = _read(kept) or model
     yield model
 
 
-def _convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
+def convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
     """Return a network as a graph for items like the probe."""
     openvino = _openvino()
     from openvino.frontend import FrontEndManager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Runtime(Enum):
-    """What runs networks without memory.
+    """Runtime of networks without memory.
 
     `AUTO` is OpenVINO on a CPU and CUDA graphs on a GPU; `TORCH` is PyTorch as it is, on both.
     """
@@ -19,7 +19,7 @@ class Runtime(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """How networks without memory are run.
+    """Settings of the runtime.
 
     Attributes:
         runtime: by what.

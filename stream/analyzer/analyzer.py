@@ -4,7 +4,7 @@ Theory of operation. One event loop holds the state that people see, and speaks 
 Each stream has an ingest worker, because opening and reading a source block; it offers sampled
 frames to the device worker and hands connection events over. The device worker steps the pipeline
 and hands its events over. Both hand over through one bounded outbox that the loop drains into the
-event log. A ticker on the loop notices stalls and overload; another looks after the calls.
+event log. A ticker on the loop notices stalls and overload; another tends the calls.
 
     ingest worker ──frames──▶ device worker ──┐
           └───connection events──▶ outbox ◀───┘
@@ -55,7 +55,8 @@ from stream.events import (
     StreamRemoved,
     StreamReport,
 )
-from stream.explain.pictures import Pictures, Still
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
 from stream.ingest.check import check
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.counters import IngestCounters
@@ -75,7 +76,7 @@ from stream.scheduling.degradation import Degradation, OverloadSettings, Work
 from stream.stream_state import StreamState
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
 from stream.webrtc.sdp import check_offer
-from stream.webrtc.sessions import Switchboard
+from stream.webrtc.sessions import Sessions
 from styleflow.overlay import PointsAt
 
 log = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ class Analyzer:
             self._outbox.put,
             start_thread,
         )
-        self._board = Switchboard(calls or WebRtcSettings(), hub, clock, self._later)
+        self._board = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: tuple[asyncio.Task[None], ...] = ()
         for sink in (hub, self._telemetry, LogLines()):
@@ -246,13 +247,7 @@ class Analyzer:
         """Return the way to a stream's source: it is opened, or called by peers."""
         if not spec.source.url.is_call:
             return SourceAccess()
-        limits, line = self._board.settings, self._board.line(spec.id)
-        return SourceAccess(
-            line.open,
-            line.ready,
-            loss=lambda: self._board.loss(spec.id),
-            max_pixels=limits.max_width * limits.max_height,
-        )
+        return self._board.access(spec.id)
 
     def _emit_of(self, spec: StreamSpec) -> Emit:
         """Return what takes a stream's frames and events, on its ingest's thread."""
@@ -289,7 +284,7 @@ class Analyzer:
         await asyncio.to_thread(known.worker.join, self.settings.stop_s)
         self._device.forget(stream)
         await self._close(stream)
-        self._outbox.drain()
+        self.drain()
         self._log(known, StreamRemoved(stream, known.state.epoch))
         del self._streams[stream]
         self._abandoned += known.worker.abandoned
@@ -304,6 +299,11 @@ class Analyzer:
             await asyncio.wait_for(closed.wait(), self.settings.stop_s)
         except TimeoutError:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The peers that are sending streams."""
+        return self._board
 
     # --- calls: on the event loop -------------------------------------------------------------
 
@@ -456,6 +456,10 @@ class Analyzer:
         yield from figures.session_figures(self._board)
 
     # --- events -------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Log what the workers have handed over; the event loop is woken for it, too."""
+        self._outbox.drain()
 
     def _publish(self, event: Event) -> None:
         """Log an event of a stream that is there, unless it comes too late."""

@@ -58,7 +58,7 @@ class DeviceWorker:
         clock: where time comes from.
         settings: how often it reports, and after what silence it counts as stuck.
         batching: how frames of several streams share the device.
-        pictures: keep frames for people who look.
+        pictures: keep frames while somebody asks for pictures.
         metrics: where batch sizes and ages of frames go.
         hand_over: takes events.
         start_thread: runs the worker.

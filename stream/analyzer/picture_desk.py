@@ -1,4 +1,4 @@
-"""Pictures for people who look: kept while somebody asks, made one at a time."""
+"""Pictures for people: kept while somebody asks, made one at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from stream.clock import Clock
 from stream.errors import OverlayUnavailable
-from stream.explain.pictures import Pictures, Still
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
 from stream.offline.analysis import DetectorUnknown
 from styleflow.overlay import PointsAt
 
@@ -37,7 +38,7 @@ class PictureDesk:
         Raises:
             DetectorUnknown: there is no detector of the overlay's name.
             OverlayUnavailable: that detector cannot point at anything.
-            OverlaysBusy: too many overlays are looked at.
+            OverlaysBusy: too many overlays are asked for.
         """
         if overlay is not None:
             self._check(overlay)

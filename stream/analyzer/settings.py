@@ -11,7 +11,7 @@ class AnalyzerSettings:
 
     Attributes:
         max_streams: streams at a time; a further one is refused.
-        tick_s: how often stalls and overload are looked for.
+        tick_s: how often stalls and overload are checked.
         report_s: how often each stream reports how it is doing.
         stop_s: how long a stopping ingest thread is waited for before it is abandoned.
         replace_s: how long a stream may be stalled before its ingest is replaced; the old one may

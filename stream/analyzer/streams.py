@@ -1,4 +1,4 @@
-"""What an operator says about a stream, and what the analyzer says back. Values only."""
+"""Streams as an operator configures them and as the analyzer reports them. Values only."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from styleflow.cards import ModelCard
 from styleflow.overlay import PointsAt
 
 if TYPE_CHECKING:
-    from stream.explain.pictures import Still
+    from stream.explain.stills import Still
 
 
 class Priority(Enum):
-    """Which streams are looked at whatever happens, and which only now and then under overload."""
+    """Priority of a stream under overload: always analyzed, or only in windows."""
 
     NORMAL = "normal"
     LOW = "low"

@@ -1,4 +1,4 @@
-"""Which track owns which row on the device. Pure bookkeeping, no tensors.
+"""Ownership of the device's rows by tracks. Pure bookkeeping, no tensors.
 
 A slot is a row together with a generation, which counts the row's owners. Whoever still holds a
 slot of an earlier generation holds a name for something that no longer exists.

@@ -1,9 +1,9 @@
-"""What several detectors say of a face together: their newest logits, stacked.
+"""Ensemble of several detectors on one face: their newest logits, stacked.
 
 An ensemble speaks when every member has spoken of a face since it last did itself, and recently;
 a member that abstains makes it abstain, so it never covers for one that is missing. Smoothing,
-interval and verdict follow the same rules as a detector's own (`verdict.py`); a frame is worth as
-much to it as to the member to whom it is worth least.
+interval and verdict follow the same rules as a detector's own (`verdict.py`); the evidence
+weight of a frame is the lowest among the members.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class EnsembleEngine:
 
     @staticmethod
     def clip(duration_s: float) -> ClipSpec:
-        """Return the window of an ensemble whose longest member looks at so much media time."""
+        """Return the window of an ensemble whose longest member sees so much media time."""
         return ClipSpec(max(round(duration_s * TICK_HZ), 1), TICK_HZ, 0)
 
     def take(self, event: Event) -> tuple[Event, ...]:

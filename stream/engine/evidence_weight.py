@@ -1,4 +1,4 @@
-"""What a frame is worth as evidence: how much wider the interval gets for what is poor about it.
+"""Evidence weight of a frame: low quality widens the interval.
 
 A verdict is withheld below the limits of `EngineSettings`. Just above them a frame still says less
 than a good one, so it counts in part: by 1 where nothing is poor, by `least_worth` at a limit,
@@ -31,7 +31,7 @@ from stream.events import CaptureConditions
 from styleflow.faces.face import FaceQuality
 
 LEAST_FAMILIAR = 1e-3
-"""What the strangest rating is worth; the interval is nearly everything by then."""
+"""Weight of the strangest rating; the interval is nearly everything by then."""
 
 
 def evidence_weight(
@@ -41,7 +41,7 @@ def evidence_weight(
     strangeness: float,
     limits: EngineSettings,
 ) -> float:
-    """Return what a frame is worth as evidence, above 0 and at most 1.
+    """Return the evidence weight of a frame, above 0 and at most 1.
 
     No figure that gets better lowers it; one that is not a number counts as the worst.
 
@@ -50,7 +50,7 @@ def evidence_weight(
         capture: of the frame; a figure that is unknown (0) counts as a good one.
         cadence_hz: frames per media second that the detector is fed.
         strangeness: of the newest rating, see `Calibration.strangeness`.
-        limits: where evidence is worth least, and where it counts in full.
+        limits: where evidence has the least weight, and where it counts in full.
     """
     px, sharpness, bits = limits.min_face_px, limits.min_sharpness, limits.min_bits_per_pixel
     ample = limits.ample

@@ -1,4 +1,4 @@
-"""What the logits mean: smoothing in media time, the interval, and a verdict with hysteresis.
+"""Verdict from logits: smoothing in media time, the interval, and hysteresis.
 
 Theory of operation. A logit counts as evidence only when nothing speaks against the frames behind
 it; otherwise the engine abstains, the score stays what it was, and only time passes. `Evidence`
@@ -22,7 +22,7 @@ from stream.events import AbstainReason, Verdict
 from styleflow.calibration import Calibration
 
 LOGIT_LIMIT = 30.0
-"""Logits beyond this count as this: a sigmoid is flat there, and one must not outlast a hundred."""
+"""Logits are clipped to +-30 so that no outlier dominates; a sigmoid is flat there."""
 
 
 _AGAINST_THE_VERDICT_ONLY = frozenset({AbstainReason.UNTRAINED})

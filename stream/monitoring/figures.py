@@ -14,7 +14,7 @@ from stream.monitoring.metrics import Figure
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import BatcherStats
 from stream.scheduling.degradation import Degradation
-from stream.webrtc.sessions import StreamTotals, Switchboard
+from stream.webrtc.sessions import Sessions, StreamTotals
 
 
 def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:
@@ -55,7 +55,7 @@ def degradation_figures(degradation: Degradation) -> Iterator[Figure]:
 
 
 def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:
-    """Yield what those who look on cost, and what became of them."""
+    """Yield how subscribers and those who ask for pictures fare."""
     yield Figure("explained_pictures_total", pictures.explained)
     yield Figure("overlays_refused_total", pictures.refused)
     yield Figure("ws_clients", hub.clients)
@@ -65,7 +65,7 @@ def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:
         yield Figure("ws_disconnects_total", count, (str(int(code)),))
 
 
-def session_figures(sessions: Switchboard) -> Iterator[Figure]:
+def session_figures(sessions: Sessions) -> Iterator[Figure]:
     """Yield how many calls there are, and why others are over."""
     yield Figure("calls", len(sessions))
     for reason, count in sessions.ends.items():

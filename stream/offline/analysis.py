@@ -1,4 +1,4 @@
-"""What one finished pass over a video says, for `analyze` and `/predict`. Values only."""
+"""Analysis of a whole video, for `analyze` and `/predict`. Values only."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class TrackTimeline:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What one video scores.
+    """Result of one pass over a video.
 
     Attributes:
         source: where the video came from, as it may be shown: without credentials.
         duration_s: media seconds from the first to the last frame.
-        frames: sampled frames that were looked at.
+        frames: sampled frames that were analyzed.
         tracks: the faces, in order of appearance; empty when there was none.
         score: the video's score, 1 leans fake; None when there is no evidence.
         low: lower end of the score's interval; None without a score.

@@ -1,4 +1,4 @@
-"""The live path in a plain loop: a file or a recorded trace in, events out, in one thread.
+"""Replay of a file or a recorded trace through the live path, in a plain loop and one thread.
 
 Same input, same output, bit for bit on one CPU: frames are processed one at a time, nothing is
 dropped for lateness, and time is a ManualClock. Tests, `analyze`, `/predict`, streaming metrics and
@@ -118,7 +118,9 @@ def replay(
 
 
 @dataclass(slots=True)
-class _Track:
+class TrackRecord:
+    """Scores of one track, bounded, and what they amount to."""
+
     start: float
     end: float
     end_reason: TrackEnd | None = None
@@ -174,7 +176,7 @@ def analyze(
     except KeyError:
         known = tuple(scorer.card.name for scorer in pipeline.scorers)
         raise DetectorUnknown(str(detector), known) from None
-    tracks: dict[tuple[int, int], _Track] = {}
+    tracks: dict[tuple[int, int], TrackRecord] = {}
     frames = 0
     ended_at = 0.0
 
@@ -182,7 +184,7 @@ def analyze(
         match event:
             case TrackStarted() if len(tracks) < MAX_TRACKS:
                 summary = Summary(scorer.clip.memory)
-                tracks[event.epoch, event.track] = _Track(event.at, event.at, summary=summary)
+                tracks[event.epoch, event.track] = TrackRecord(event.at, event.at, summary=summary)
             case Score() if (event.epoch, event.track) in tracks:
                 if event.detector == scorer.card.name:
                     tracks[event.epoch, event.track].add(event)
@@ -237,7 +239,11 @@ def analyze(
 
 
 def _timeline(
-    track: _Track, number: int, calibration: Calibration, clip: ClipSpec, engine: EngineSettings
+    track: TrackRecord,
+    number: int,
+    calibration: Calibration,
+    clip: ClipSpec,
+    engine: EngineSettings,
 ) -> TrackTimeline:
     score = _score(track, calibration)
     low, high = _interval(track, calibration, clip)
@@ -254,14 +260,14 @@ def _timeline(
     )
 
 
-def _score(track: _Track | None, calibration: Calibration) -> float | None:
+def _score(track: TrackRecord | None, calibration: Calibration) -> float | None:
     if track is None or track.summary.logit is None:
         return None
     return calibration.probability(track.summary.logit)
 
 
 def _interval(
-    track: _Track | None, calibration: Calibration, clip: ClipSpec
+    track: TrackRecord | None, calibration: Calibration, clip: ClipSpec
 ) -> tuple[float | None, float | None]:
     if track is None or track.summary.logit is None:
         return None, None
@@ -278,7 +284,7 @@ def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -
     return Verdict.CLEAR if score <= engine.leave else Verdict.PENDING
 
 
-def _reasons(worst: _Track | None, tracks: list[_Track]) -> tuple[AbstainReason, ...]:
+def _reasons(worst: TrackRecord | None, tracks: list[TrackRecord]) -> tuple[AbstainReason, ...]:
     """Return why a video got no verdict, most fundamental first; empty when it got one."""
     if worst is not None:
         return tuple(r for r in worst.scores[-1].reasons if r is AbstainReason.UNTRAINED)

@@ -9,16 +9,17 @@ from styleflow.faces.settings import AnchorSettings, TrackerSettings
 
 @dataclass(frozen=True, slots=True)
 class PerceptionSettings:
-    """How closely a stream is looked at.
+    """How often and how closely a stream's pictures are searched for faces.
 
     Attributes:
-        detect_every: sampled frames from one look at the whole picture to the next, at least 1.
-        tiles: how closely small faces are looked for, see `BlazeFace.detect`; 0 never does.
-        tiles_every: sampled frames from one such closer look to the next, at least 1.
-        retry_every: while no face is in view, sampled frames from one look to the next.
-        doubt_every: sampled frames from one look to the next that is taken for doubt alone, at
-            least 1, which allows one at every frame. Made rarer like all looks where there is too
-            much to do; a track whose look is not due ends at once.
+        detect_every: sampled frames from one detection in the whole picture to the next, at
+            least 1.
+        tiles: how closely small faces are searched for, see `BlazeFace.detect`; 0 never does.
+        tiles_every: sampled frames from one such closer search to the next, at least 1.
+        retry_every: while no face is in view, sampled frames from one detection to the next.
+        doubt_every: minimum frames between re-detections for uncertain identity, at least 1, which
+            allows one at every frame. Made rarer like all detections under overload; a track whose
+            re-detection is not due ends at once.
         max_faces: faces per frame; the largest are kept.
         min_face_px: faces with a smaller side are left alone, in source pixels.
         tracker: when a face is still the same face.

@@ -1,4 +1,4 @@
-"""Which items of which streams run together, and when. Pure: told the time, never waiting.
+"""Batches over streams: the items that run together, and when. Pure: told the time, never waits.
 
 Theory of operation. Each stream has a short queue in its own order. A batch is filled with the
 queue heads that are due first, at most `per_stream` from one stream. A full queue lets its oldest

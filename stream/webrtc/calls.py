@@ -1,7 +1,7 @@
-"""What may be said about calls over WebRTC: their settings, their answers, and who answers them.
+"""Calls over WebRTC: their settings, their answers, and the protocol of whoever answers them.
 
 Values only. `stream.webrtc.peer` speaks with peers, `stream.webrtc.sessions` keeps them apart, and
-`web.routes.whip` is where they knock.
+`web.routes.whip` serves WHIP.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class IceServer:
 
 @dataclass(frozen=True, slots=True)
 class WebRtcSettings:
-    """Whom to answer over WebRTC (WHIP), where, and how much they may send.
+    """Settings of WebRTC (WHIP): which peers are answered, where, and how much they may send.
 
     Attributes:
         enabled: answer calls at all.
@@ -53,7 +53,7 @@ class WebRtcSettings:
             that it sends small pictures for ten seconds.
         min_kbps: below this, Chromium peers rather drop frames than quality.
         max_kbps: most that a peer may send; asked for in the answer, and a peer that sends more
-            than half as much again for ten seconds is hung up on.
+            than 1.5 times as much for ten seconds is disconnected.
         max_width: width of the largest picture, in pixels, upright or lying; larger ones end the
             call.
         max_height: its height.
@@ -63,7 +63,7 @@ class WebRtcSettings:
         silence_s: a peer from which nothing at all was heard for so long has vanished.
         keyframe_s: a keyframe is asked for at least so often, so that what is kept of a call can be
             decoded; peers send none by themselves.
-        video_s: a peer that is there but sends no video for so long is hung up on.
+        video_s: a peer that is there but sends no video for so long is disconnected.
         max_data: bytes that may wait in a peer's data channel before it has to read.
     """
 
@@ -121,7 +121,7 @@ class CallAnswer:
 
 
 class CallControl(Protocol):
-    """What signalling may ask of the analyzer."""
+    """The analyzer as signalling sees it."""
 
     def call(self, stream: str, offer: str) -> Awaitable[CallAnswer]:
         """Answer a peer that offers to send a stream.

@@ -1,4 +1,4 @@
-"""Scores on a WebRTC data channel: the WebSocket's messages about one stream, without its manners.
+"""Scores over a data channel: the WebSocket's messages about one stream, without handshake.
 
 There is no hello and no subscribe: a channel belongs to one stream from the start. Belongs to the
 event loop and waits for nothing: it is called when the hub has something, when the channel has
@@ -32,7 +32,7 @@ class Channel(Protocol):
         ...
 
 
-class ChannelFeed:
+class ScoreSender:
     """Sends a stream's messages on a channel until one of the two ends.
 
     Args:
@@ -105,4 +105,4 @@ class ChannelFeed:
             self._channel.send(text)
 
 
-__all__ = ["Channel", "ChannelFeed", "HubFull"]
+__all__ = ["Channel", "HubFull", "ScoreSender"]

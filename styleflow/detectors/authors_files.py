@@ -6,7 +6,6 @@ Nothing here reads a file; `styleflow.weights.importing` does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid
 
 WRAPPERS = ("network", "state_dict", "model_state_dict", "model_state", "model")
@@ -29,7 +29,7 @@ _SHOWN = 5  # so many names of a kind are spelled out
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Where a file of weights comes from, for people.
+    """Origin of a file of weights, for people.
 
     Attributes:
         file: its published name, or how that name ends; capitals where none is published.
@@ -58,7 +58,7 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """How a file's tensors compare with those of a network.
+    """Comparison of a file's tensors with those of a network.
 
     Attributes:
         fitting: how many fit.
@@ -76,7 +76,7 @@ class ImportReport:
 
     @property
     def fits(self) -> bool:
-        """Whether a checkpoint can be made."""
+        """True when a checkpoint can be made."""
         return not (self.missing or self.extra or self.misfits)
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How a file's content compares with what a detector's authors publish.
+    """Comparison of a file's content with what a detector's authors publish.
 
     Attributes:
         what: the detector, or the part of one.
@@ -160,7 +160,7 @@ Owners = Callable[[Any], list[str]]
 
 
 class PublishedFiles(Protocol):
-    """What a detector's authors publish, and how it becomes a checkpoint."""
+    """Files that a detector's authors publish, and their conversion to a checkpoint."""
 
     @property
     def publications(self) -> tuple[Publication, ...]:
@@ -334,12 +334,6 @@ def bare(named: dict[str, Any]) -> dict[str, Any]:
 def held(names: Sequence[str]) -> str:
     """Return the first of some names, for people."""
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _misfit(name: str, value: object, expected: Tensor) -> Misfit | None:

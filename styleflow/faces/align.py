@@ -1,4 +1,4 @@
-"""From five points to a straightened crop, without letting the points' jitter into the picture.
+"""Alignment: from five points to an aligned crop, without the points' jitter.
 
 Aligning every frame by its own points would shake the crop by their error, and that shaking would
 look like style moving. So a track is *anchored*: one transform is kept for as long as it fits.
@@ -156,7 +156,7 @@ class Aligner:
     def align(
         self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
     ) -> tuple[AlignedFace, Anchoring] | None:
-        """Return a face straightened, and its track's anchoring for the next frame.
+        """Return a face aligned, and its track's anchoring for the next frame.
 
         What of the crop lies outside the picture is black. Tiny faces are enlarged: `face_px` of
         the quality says so, and it is the reader who decides what is too small.

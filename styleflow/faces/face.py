@@ -1,4 +1,4 @@
-"""The types that face finding, tracking and alignment hand to each other."""
+"""Types that face detection, tracking and alignment hand to each other."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class FaceQuality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedFace:
-    """A tracked face straightened to the template.
+    """A tracked face, aligned to the template.
 
     Attributes:
         track: whose face it is.
@@ -141,19 +141,19 @@ class AlignedFace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """One picture in which faces are wanted.
+class FaceRequest:
+    """A request for the faces in one picture.
 
     Attributes:
         image: `(H, W, 3)` RGB uint8.
         known: the faces of the previous frame.
-        anew: search the whole picture; otherwise only follow what is known.
+        detect: search the whole picture; otherwise only follow what is known.
         tiles: how closely to search for small faces, see `BlazeFace.detect`.
     """
 
     image: Image
     known: tuple[Face, ...] = ()
-    anew: bool = False
+    detect: bool = False
     tiles: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Lay FaceMesh over faces whose whereabouts are roughly known."""
+"""FaceMesh: 468 landmarks of faces whose positions are roughly known."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FaceMesh:
 
         Args:
             image: `(H, W, 3)` RGB uint8.
-            faces: where to look, from a detector or from the previous frame.
+            faces: roughly where they are, from a detector or from the previous frame.
 
         Returns:
             One pair per face, in order: the face, and its presence in [0, 1].
@@ -75,7 +75,7 @@ class FaceMesh:
 
     @torch.inference_mode()
     def infer(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Run the network alone: crops to landmarks within them and presence in [0, 1].
+        """Return the network's landmarks, `(N, 468, 2)` px of the crop, and presence, `(N,)`.
 
         Args:
             crops: `(N, INPUT_PX, INPUT_PX, 3)` RGB uint8.

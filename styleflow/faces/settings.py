@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """When a face is still the same face.
+    """Limits within which a face is still the same face.
 
     Attributes:
         max_tracks: tracks held at once, those that wait included.
@@ -21,7 +21,7 @@ class TrackerSettings:
             11 minutes and caught 394 of 394 cuts to another person in the same place at their
             first frame; of 12 612 cuts made up between stills of training clips it would miss
             0.7 %. Below 30 px landmarks are too rough: 11 false ends per minute.
-        memory_s: half-life, in media seconds, of what a track's face looked like.
+        memory_s: half-life, in media seconds, of the appearance of a track's face.
     """
 
     max_tracks: int = 16

@@ -58,7 +58,7 @@ class Borrowing(Protocol):
 
     @property
     def needs_backbone(self) -> bool:
-        """Whether it does so with its dimensions."""
+        """True when it does so with its dimensions."""
         ...
 
     def adopt(self, published: Mapping[str, Tensor]) -> None:
@@ -96,7 +96,7 @@ class Checkpoint:
 
     @property
     def card(self) -> ModelCard:
-        """What messages say about this model."""
+        """Model card, for messages."""
         mode = DETECTORS[self.kind].mode
         return ModelCard(self.kind, self.version, mode, self.status, self.sha256)
 
@@ -135,7 +135,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         OSError: the file cannot be written.
     """
     text = json.dumps(_manifest_json(checkpoint), sort_keys=True)
-    metadata = {_MANIFEST: text, "seal": _seal(text)}
+    metadata = {_MANIFEST: text, "seal": seal_of(text)}
     tensors = _apart(checkpoint.tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".checkpoint-") as folder:
@@ -282,7 +282,8 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return apart
 
 
-def _seal(manifest: str) -> str:
+def seal_of(manifest: str) -> str:
+    """Return the digest that shows a manifest to be unharmed."""
     return hashlib.sha256(manifest.encode()).hexdigest()
 
 
@@ -291,7 +292,7 @@ def _read_manifest(path: Path, metadata: Mapping[str, str]) -> _Manifest:
     if text is None:
         reason = "holds tensors but no manifest; it was not written by us: import it first"
         raise CheckpointInvalid(path, reason)
-    if metadata.get("seal") != _seal(text):
+    if metadata.get("seal") != seal_of(text):
         raise CheckpointInvalid(path, "its manifest is damaged: the seal does not match")
     found = TypeAdapter(_AnyManifest).validate_json(text).format
     if found != FORMAT:

@@ -1,4 +1,4 @@
-"""From the authors' file of weights to a verified checkpoint of ours.
+"""Import of authors' files of weights as verified checkpoints.
 
 The file is read without running anything in it, every tensor's name, shape and type is compared
 with what the network needs, and only then is a checkpoint made. Nothing is guessed: a file that

@@ -99,8 +99,8 @@ def test_no_history_passes_to_another_person_however_landmarks_slide(
 def test_looks_stay_within_their_bound(video: list[Scene], factor: int) -> None:
     """At most one second look per frame, and per `factor` frames where there is too much to do."""
     seen, perception = play(video, factor)
-    assert perception.second_looks <= -(-len(seen) // factor)
-    assert perception.detections <= len(seen) + perception.second_looks
+    assert perception.redetections <= -(-len(seen) // factor)
+    assert perception.detections <= len(seen) + perception.redetections
 
 
 @given(st.lists(shift(20), min_size=2, max_size=20))

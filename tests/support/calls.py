@@ -25,8 +25,8 @@ from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Filter, Hub
+from stream.webrtc.aiortc_compat import close_quietly, gather_on
 from stream.webrtc.calls import WebRtcSettings
-from stream.webrtc.peer import close_quietly, gather_on
 from tests.support.path import toy_pipeline
 from tests.support.web import PlayedPredictor, resolver, served
 from web.app import create_app

@@ -35,7 +35,8 @@ from stream.events import (
     TrackEnd,
     Verdict,
 )
-from stream.explain.pictures import Pictures, Still
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings

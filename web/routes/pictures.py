@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
 from stream.events import AbstainReason
-from stream.explain.pictures import Overlay, PointedFace, ShownFace, Still
+from stream.explain.stills import ExplainedFace, Overlay, ShownFace, Still
 from stream.problems import POINTS_AT_WORDS
 from stream.publish.encode import state_of
 from stream.publish.schema import Share, State
@@ -198,7 +198,7 @@ def _overlay(overlay: Overlay, points_at: PointsAt | None) -> PictureOverlay:
     )
 
 
-def _explanation(face: PointedFace) -> FaceExplanation:
+def _explanation(face: ExplainedFace) -> FaceExplanation:
     corners = [(round(float(x), 1), round(float(y), 1)) for x, y in face.corners]
     top_left, top_right, bottom_right, bottom_left = corners
     return FaceExplanation(
@@ -212,9 +212,9 @@ def _explanation(face: PointedFace) -> FaceExplanation:
                 round(patch.y1 * PER_MILLE),
                 round(patch.strength * PER_MILLE),
             )
-            for patch in face.patches
+            for patch in face.regions
         ),
-        kinds=tuple(patch.kind for patch in face.patches),
+        kinds=tuple(patch.kind for patch in face.regions),
     )
 
 

@@ -47,7 +47,7 @@ class DeployableCaddm(Caddm):
 
 @dataclass(slots=True, eq=False)
 class CaddmState:
-    """What each of N tracks keeps: its last logits, and the boxes of its newest frame.
+    """State of N tracks: their last logits, and the boxes of their newest frames.
 
     Attributes:
         logits: ring of frame logits, `(N, W)`.

@@ -185,7 +185,7 @@ class ArtifactDetectionModule(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaddmPrediction:
-    """What CADDM says about frames.
+    """Output of CADDM for a batch of frames.
 
     Attributes:
         classes: logits of real and fake, `(B, 2)`.

@@ -75,7 +75,7 @@ class FakeStormerDims:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """What flows from block to block.
+    """Tokens that flow from block to block.
 
     Attributes:
         patches: `(B, T, N, D)`.
@@ -174,7 +174,7 @@ class DividedBlock(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """What the heads read.
+    """Input of the heads.
 
     Attributes:
         temporal: normalised temporal token, `(B, D)`.

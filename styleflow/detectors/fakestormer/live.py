@@ -1,4 +1,4 @@
-"""FakeSTormer on live tracks: the window of a track is rated as a clip, anew each time."""
+"""FakeSTormer on live tracks: the window of a track is rated as a clip, from scratch each time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class DeployableFakeStormer(FakeStormer):
 
 @dataclass(slots=True, eq=False)
 class FakeStormerState:
-    """What each of N tracks keeps: its last T crops.
+    """State of N tracks: their last T crops.
 
     Attributes:
         crops: ring of crops, `(N, T, S, S, 3)` uint8.

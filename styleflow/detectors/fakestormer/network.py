@@ -117,7 +117,7 @@ def ordered_volume(patches: Tensor, grid: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FakeStormerPrediction:
-    """What FakeSTormer says about clips.
+    """Output of FakeSTormer for a batch of clips.
 
     Attributes:
         logit: above 0 leans fake, `(B,)`.
@@ -134,7 +134,7 @@ class FakeStormerPrediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VulnerabilityMaps:
-    """Where each frame of B clips is vulnerable; for people to look at.
+    """Maps of where each frame of B clips is vulnerable; for people to look at.
 
     Attributes:
         spatial: where the frame's own answer comes from, `(B, T, G, G)` in [0, 1]: the attention

@@ -1,4 +1,4 @@
-"""From the authors' checkpoint files to this project's tensors.
+"""Port of the authors' checkpoint files to this project's tensors.
 
 Every function here is a pure mapping: it takes what a safe loader read from a file and returns
 named tensors, the dimensions they imply and a report of what did not fit. Nothing is opened and
@@ -73,7 +73,7 @@ class WrongShape:
 
 @dataclass(frozen=True, slots=True)
 class PortReport:
-    """What a file had and what the network wanted.
+    """Comparison of a file's tensors with those that the network needs.
 
     Attributes:
         fitted: names that were found with the right shape.
@@ -91,7 +91,7 @@ class PortReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the network was found and nothing is unexplained."""
+        """True when every tensor of the network was found and nothing is unexplained."""
         return not (self.missing or self.extra or self.wrong)
 
     def __str__(self) -> str:
@@ -255,7 +255,7 @@ def bare_state(loaded: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 class _Stage2(nn.Module):
-    """What a stage-2 file holds: everything of `StyleFlow` under `resnet`."""
+    """Content of a stage-2 file: everything of `StyleFlow` under `resnet`."""
 
     def __init__(self, dims: StyleFlowDims) -> None:
         super().__init__()

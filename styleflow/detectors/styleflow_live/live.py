@@ -24,7 +24,7 @@ CUE_NAMES = ("style flow", "content", "steadiness")
 
 @dataclass(slots=True, eq=False)
 class StyleFlowLiveState:
-    """What `N` tracks have gathered, on the weights' device.
+    """State of `N` tracks, on the weights' device.
 
     Attributes:
         hidden: hidden state of the causal StyleGRU, `(N, layers, H)`.
@@ -79,7 +79,7 @@ class StyleFlowLiveDetector(StyleFlowLive):
 
     @property
     def cues(self) -> tuple[str, ...]:
-        """What it looks at, in words for a report."""
+        """Names of its cues, for a report."""
         return ("style flow",) if self.content is None else CUE_NAMES
 
     @torch.no_grad()

@@ -156,7 +156,7 @@ class StyleFlowLive(nn.Module):
 
     @property
     def needs_backbone(self) -> bool:
-        """Whether the published kernels have to be adopted before anything is computed."""
+        """True when the published kernels have to be adopted before anything is computed."""
         return self.content is not None
 
     def adopt(self, published: Mapping[str, Tensor]) -> None:
@@ -170,7 +170,7 @@ class StyleFlowLive(nn.Module):
         They are float32 whatever the encoder computes in: a style delta is the small difference of
         two of them.
         """
-        latents: Tensor = self.encoder(self._shrunk(images))
+        latents: Tensor = self.encoder(self.shrunk(images))
         return latents.float()
 
     def score_clip(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
@@ -260,7 +260,7 @@ class StyleFlowLive(nn.Module):
             return torch.zeros_like(missing, dtype=torch.float32)
         return torch.exp2(-(missing.float() + 1) / self.dims.evidence_half_life)
 
-    def _shrunk(self, images: Tensor) -> Tensor:
+    def shrunk(self, images: Tensor) -> Tensor:
         """Return crops at the encoder's size, `(B, s, s, 3)` uint8."""
         n = self.dims.shrink
         if n == 1:

@@ -26,13 +26,13 @@ from styleflow.cards import TrainingStatus
 from styleflow.data.index import FAKE, REAL
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
-from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGruDims, style_flow
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims, StyleFlowTrunk
 from styleflow.detectors.styleflow.psp import PspEncoder
 from styleflow.detectors.styleflow.published import Ported, bare_state, port_ftcn, port_stage2
 from styleflow.detectors.styleflow.style_levels import StyleLevels
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid
 from styleflow.evaluation.metrics import auc
 from styleflow.training.alternate_freezing import Looks, Turns, schedule
@@ -137,7 +137,7 @@ class StageTwoTask:
         whole.psp.eval().requires_grad_(requires_grad=False)
         whole.style_gru.eval().requires_grad_(requires_grad=False)
         self.network: nn.Module = whole.resnet
-        self._whole, self._training, self._validation = whole, training, validation
+        self._whole, self.pool, self._validation = whole, training, validation
         self._batch, self._smoothing = batch, smoothing
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
@@ -148,7 +148,7 @@ class StageTwoTask:
             if not any(parameter.requires_grad for parameter in stage.parameters()):
                 stage.eval()  # its normalisations hold still too
         labels = [REAL, FAKE] * (self._batch // 2)
-        logits = self._logits(trunk, [self._training.draw(label, rng) for label in labels])
+        logits = self._logits(trunk, [self.pool.draw(label, rng) for label in labels])
         targets = torch.tensor(labels).to(logits)
         right = ((logits > 0) == (targets > 0.5)).float().mean()
         return smoothed_bce(logits, targets, self._smoothing), {"accuracy": float(right)}

@@ -118,13 +118,13 @@ def test_exact_styleflow_is_laid_out_for_every_hop(
     network = toy_styleflow()
     detector = network.deploy().every(hop)
     stray: list[bool] = []
-    code = detector._gru.code
+    code = detector.gru.code
 
     def watched(state: StyleGruState, rows: Tensor, deltas: Tensor) -> Tensor:
         stray.append(bool((deltas % hop != 0).any()))
         return code(state, rows, deltas)
 
-    monkeypatch.setattr(detector._gru, "code", watched)
+    monkeypatch.setattr(detector.gru, "code", watched)
     device = RecordingDevice(detector)
     pipeline = Pipeline(
         [device],
@@ -182,9 +182,8 @@ def test_faces_are_looked_for_only_in_frames_that_somebody_wants() -> None:
     """12.5 and 5 frames a second meet on a grid of 25, of which 15 in a second are used."""
     pipeline = toy_pipeline_of("styleflow-live", "caddm-resnet34")
     stages: list[str] = []
-    pipeline.open("a")
-    perceive = pipeline._streams["a"].perception
     assert pipeline.cadence_hz == 25.0
+    perceive = Perception(CentreFinder(), [d.detector.clip for d in pipeline.devices])
     picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
     for slot in range(25):
         at = slot / 25
@@ -277,8 +276,8 @@ def test_a_viewer_is_shown_what_the_detectors_point_at() -> None:
         own = [each for each in seen if each.detector == name]
         ends = {score.end for score in scores_of(shown, name)}
         assert ends <= {each.frame.at for each in own}
-        assert any(each.patches for each in own)
-    strengths = [patch.strength for each in seen for patch in each.patches]
+        assert any(each.regions for each in own)
+    strengths = [patch.strength for each in seen for patch in each.regions]
     assert 0 < min(strengths) <= max(strengths) <= 1
 
 
@@ -286,7 +285,7 @@ def test_a_detector_that_cannot_say_points_at_nothing() -> None:
     seen: list[Explanation] = []
     run(toy_pipeline_of("styleflow-live", viewer=seen.append), every=1)
     assert seen
-    assert all(each.patches == () for each in seen)
+    assert all(each.regions == () for each in seen)
 
 
 def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None:
@@ -316,14 +315,14 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
         for name, (one,) in pair.seen[1].explained.items():
             (other,) = alone[1].explained[name]
             assert one.frame is second
-            assert one.patches == other.patches
+            assert one.regions == other.regions
             np.testing.assert_array_equal(one.corners, other.corners)
             explained += 1
     assert explained > 0
     assert set(asked) == {"a"}
 
 
-def test_each_voice_says_what_it_can_point_at() -> None:
+def test_each_scorer_says_what_it_can_point_at() -> None:
     names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
     assert [scorer.points_at for scorer in pipeline.scorers] == [

@@ -11,7 +11,7 @@ from stream.errors import SourceError
 from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
 from stream.ingest.open import open_source
 from stream.ingest.trace import TraceWriter, recording
-from stream.offline.replay import MAX_SCORES_PER_TRACK, _Track, analyze, replay
+from stream.offline.replay import MAX_SCORES_PER_TRACK, TrackRecord, analyze, replay
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, from_file, toy_pipeline
 from tests.support.wire import score
@@ -91,7 +91,7 @@ def test_a_missing_file_is_an_error_with_a_code(tmp_path: Path) -> None:
 
 
 def test_long_tracks_keep_a_bounded_number_of_scores() -> None:
-    track = _Track(0.0, 0.0)
+    track = TrackRecord(0.0, 0.0)
     for _ in range(3 * MAX_SCORES_PER_TRACK):
         track.add(score())
     assert len(track.scores) <= MAX_SCORES_PER_TRACK
@@ -118,7 +118,7 @@ def test_a_video_s_interval_widens_with_what_its_frames_are_worth(clip: Path) ->
 
 
 def test_scores_that_abstain_do_not_count() -> None:
-    track = _Track(0.0, 0.0)
+    track = TrackRecord(0.0, 0.0)
     track.add(score(reasons=(AbstainReason.BLURRED,), logit=5.0))
     assert track.summary.logit is None
     track.add(score(reasons=(AbstainReason.UNTRAINED,), logit=1.0))

@@ -139,14 +139,14 @@ def test_a_face_that_outruns_its_landmarks_keeps_its_track() -> None:
     assert {f.track for view in seen for f in view.faces} == {1}
     assert finder.asked[:4] == ["find1", "follow", "find0", "follow"]
     assert not any(finder.trusted), "landmarks that are in doubt were trusted again"
-    assert video.perception.second_looks == 10
+    assert video.perception.redetections == 10
     assert video.perception.detections == 11
 
 
 def test_a_face_that_stays_is_never_looked_at_twice() -> None:
     video = Video(finder=LaggingFinder())
     video.show((face_at(200, 200), 1), frames=30)
-    assert video.perception.second_looks == 0
+    assert video.perception.redetections == 0
 
 
 @pytest.mark.parametrize("frames", [5, 7])
@@ -157,7 +157,7 @@ def test_another_person_is_looked_at_twice_and_ends_the_track(frames: int) -> No
     seen = video.show((face_at(200, 200), 2), frames=3)
     assert ends(seen) == [(1, TrackEnd.APPEARANCE_CHANGED)]
     assert [f.track for view in seen for f in view.faces] == [2, 2, 2]
-    assert video.perception.second_looks == 1
+    assert video.perception.redetections == 1
 
 
 def test_two_people_who_trade_places_both_lose_their_tracks() -> None:
@@ -170,10 +170,10 @@ def test_two_people_who_trade_places_both_lose_their_tracks() -> None:
         (2, TrackEnd.APPEARANCE_CHANGED),
     ]
     assert seen.started == (3, 4)
-    assert video.perception.second_looks == 1
+    assert video.perception.redetections == 1
 
 
-def test_a_close_search_is_not_undone_by_a_second_look() -> None:
+def test_a_close_search_is_not_undone_by_a_redetection() -> None:
     video = Video(finder=LaggingFinder())
     video.show((face_at(200, 200), 1), frames=10)
     video.show((face_at(200, 200), 2))
@@ -184,11 +184,11 @@ def test_a_damaged_picture_is_not_looked_at_twice() -> None:
     video = Video(finder=LaggingFinder())
     video.show((face_at(200, 200), 1), frames=7)
     video.show((face_at(200, 200), 2), contaminated=True)
-    assert video.perception.second_looks == 0
+    assert video.perception.redetections == 0
 
 
 @pytest.mark.parametrize(("factor", "most"), [(1, 80), (4, 20)])
-def test_second_looks_are_bounded_and_rarer_when_there_is_too_much_to_do(
+def test_redetections_are_bounded_and_rarer_when_there_is_too_much_to_do(
     factor: int, most: int
 ) -> None:
     """Somebody else at every frame: each is a track of its own, however often is looked."""
@@ -196,7 +196,7 @@ def test_second_looks_are_bounded_and_rarer_when_there_is_too_much_to_do(
     video.perception.detect_factor = factor
     people = [video.show((face_at(200, 200), person))[0] for person in range(80)]
     assert [f.track for view in people for f in view.faces] == list(range(1, 81))
-    assert most - 5 <= video.perception.second_looks <= most
+    assert most - 5 <= video.perception.redetections <= most
 
 
 def test_contaminated_frames_deliver_faces_but_decide_nothing() -> None:
@@ -228,9 +228,9 @@ def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
     video = Video()
     for i in range(60):
         video.show((face_at(200, 200), i), frames=2)
-    assert len(video.perception._views[0]._anchorings) == 1
+    assert video.perception.views[0].remembered == 1
     assert [e.track for e in video.perception.close(TrackEnd.LOST)] == [60]
-    assert video.perception._views[0]._anchorings == {}
+    assert video.perception.views[0].remembered == 0
     assert video.perception.close() == ()
 
 

@@ -122,7 +122,7 @@ def test_a_face_is_cut_out_with_its_landmarks():
 def test_clips_without_a_face_are_never_drawn():
     hole = _Video(1, frames=9, unseen=(4,))
     source = ClipSource([hole], SHAPE, ClipSettings((1,)))
-    starts = {tuple(s[1][1].tolist()) for s in source._starts}
+    starts = {tuple(s[1][1].tolist()) for s in source.starts}
     assert starts == {(0, 5)}
     assert source.draw(np.random.default_rng(0)).crops.shape[0] == 2
 

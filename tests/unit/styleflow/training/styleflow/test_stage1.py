@@ -87,7 +87,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(Interrupted):
         run(asked, TRAINING, HELD_OUT, tmp_path / "parts", interrupt)
     assert not (tmp_path / "parts" / FILE).exists()
-    monkeypatch.setattr(LatentCache, "_write", lambda self, clips, file: pytest.fail("made again"))
+    monkeypatch.setattr(LatentCache, "write", lambda self, clips, file: pytest.fail("made again"))
     parts = run(asked, TRAINING, HELD_OUT, tmp_path / "parts", lambda text: None)
     states = [safe_pickle.read(path)["state_dict"] for path in (whole, parts)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

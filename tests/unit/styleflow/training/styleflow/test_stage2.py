@@ -14,11 +14,11 @@ from pydantic import TypeAdapter
 
 from styleflow.cards import TrainingStatus
 from styleflow.clips import Framing, PspInput
-from styleflow.detectors.authors_files import file_digest
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import Ftcn, StyleFlow, StyleFlowDims
 from styleflow.detectors.styleflow.style_levels import StyleLevels
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid, LabelsMissing
 from styleflow.training.alternate_freezing import Looks, Turns
 from styleflow.training.loop import LoopSettings, read_log
@@ -197,7 +197,7 @@ def test_the_loss_is_that_of_the_whole_detector_on_the_same_clips(tmp_path: Path
     whole.eval()
     loss, _ = made.loss(np.random.default_rng(2))
     rng = np.random.default_rng(2)
-    pool = made._training
+    pool = made.pool
     clips = [pool.draw(label, rng) for label in (0, 1, 0, 1)]
     logits = whole(torch.stack([clip.crops for clip in clips]))
     labels = torch.tensor([0.0, 1.0, 0.0, 1.0])
