@@ -1,4 +1,4 @@
-"""What takes one clip after another through the engine, in this process or in several.
+"""Evaluation runner: clip after clip through the live engine, in this process or in several.
 
 Every process has a bench of its own: a pipeline, made once, and one clip at a time in memory.
 """

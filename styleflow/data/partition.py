@@ -1,4 +1,4 @@
-"""Which videos are trained on and which validate.
+"""Partition of an index into videos to train on and videos to validate with.
 
 Test videos are for measuring and are in neither part. Nobody whose group validates is trained on:
 where a data set's own splits disagree with that, the entry is refused and named.

@@ -1,4 +1,4 @@
-"""Which cue carries what: a detector that can be asked to judge without one of its cues."""
+"""Ablation: detectors that can be asked to judge without one of their cues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may happen to a clip on its way to the analyzer, one thing at a time.
+"""Test conditions: one degradation of a clip on its way to the analyzer at a time.
 
 After DeeperForensics-1.0 (Jiang et al., CVPR 2020), which grades compression, resolution, noise
 and blur; loss and low frame rates are added because live video has them. Each condition writes a

@@ -1,4 +1,4 @@
-"""How well scores separate fake from real; NumPy only.
+"""Metrics of how well scores separate fake from real; NumPy only.
 
 Scores may be any numbers that grow with suspicion; labels are 0 (real) and 1 (fake).
 """

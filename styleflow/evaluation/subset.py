@@ -1,4 +1,4 @@
-"""Which clips of a data set are looked at when not all are."""
+"""Subset of the clips of a data set, when not all are evaluated."""
 
 from __future__ import annotations
 

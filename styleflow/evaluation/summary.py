@@ -1,4 +1,4 @@
-"""What the ratings of one face over a whole video amount to."""
+"""Summary of the ratings of one face over a whole video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Losses of training."""
 
 from __future__ import annotations
 

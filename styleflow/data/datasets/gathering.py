@@ -1,4 +1,4 @@
-"""What every index does: collect entries, and name what is refused instead of dropping it."""
+"""Shared part of all indexes: entries are collected, and refusals named instead of dropped."""
 
 from __future__ import annotations
 

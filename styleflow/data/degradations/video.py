@@ -1,4 +1,4 @@
-"""What cameras and codecs do to any video, real or fake: the same draw for both of a pair.
+"""Degradations of video by cameras and codecs: the same draw for both of a pair.
 
 Damage that only fakes suffered would become the cue. So a `Damage` is drawn once and applied to a
 real window and to the pseudo-fake made from it.

@@ -1,4 +1,4 @@
-"""What CADDM's training does to every crop, real and fake alike: a camera's and a codec's damage.
+"""Degradations of CADDM's training, for every crop, real and fake alike.
 
 Each damage is a function of a crop and plain numbers; `worn` draws which happen, in the order of
 the released program.

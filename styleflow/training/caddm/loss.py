@@ -1,4 +1,4 @@
-"""What CADDM is trained towards: boxes assigned to priors, and the multibox loss.
+"""CADDM's loss: boxes assigned to priors, and the multibox loss.
 
 Source: CADDM's released program; SSD (Liu et al., ECCV 2016) for assignment and mining.
 Departs: boxes come as left, top, right, bottom and are taken as that. The released data code hands

@@ -1,4 +1,4 @@
-"""What decides a run of CADDM's training.
+"""Recipe of CADDM's training.
 
 Source: Implicit Identity Leakage (Dong et al., CVPR 2023) and its released program (SPEC e).
 """

@@ -1,4 +1,4 @@
-"""What CADDM learns in a step, and how it is rated: batches, their loss, and the video AUC."""
+"""CADDM's task for the training loop: batches, their loss, and the video AUC."""
 
 from __future__ import annotations
 

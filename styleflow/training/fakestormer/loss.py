@@ -1,4 +1,4 @@
-"""What FakeSTormer is trained towards: three losses, one per head.
+"""FakeSTormer's losses, one per head.
 
 Source: Vulnerability-Aware Spatio-Temporal Learning (Nguyen et al., ICCV 2025), release v1.
 """

@@ -1,4 +1,4 @@
-"""What both stages of StyleFlow train on, clips drawn by label, and how they rate videos."""
+"""Training clips of both StyleFlow stages, drawn by label, and the rating of videos."""
 
 from __future__ import annotations
 

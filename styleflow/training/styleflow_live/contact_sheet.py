@@ -1,4 +1,4 @@
-"""What a model is taught, to be looked at: every kind of pseudo-fake of one clip, side by side.
+"""Contact sheet of training examples: every kind of pseudo-fake of one clip, side by side.
 
 Rows are values; drawing them with names and captions is the command line's work.
 """
