@@ -18,7 +18,7 @@ from rich.table import Table
 
 from cli import logs, provenance
 from cli.errors import Exit
-from cli.evaluation_runner import Bench, BenchSettings, Task, look_at
+from cli.evaluation_runner import EvaluationRunner, RunnerSettings, Task, evaluate_all
 from cli.settings import Settings
 from styleflow.data.datasets.catalogue import place_of
 from styleflow.data.index import Entry, Index, digest_of
@@ -75,7 +75,7 @@ def run(settings: Settings, asked: Wanted) -> Exit:
     logs.configure("warning", settings.log.format)
     clips = open_clips(asked.clips)
     entries = choose(clips, asked)
-    wanted = BenchSettings(
+    wanted = RunnerSettings(
         settings,
         clips.folder,
         asked.detector,
@@ -84,14 +84,14 @@ def run(settings: Settings, asked: Wanted) -> Exit:
         asked.seconds,
         asked.offline,
     )
-    bench = Bench(wanted)
-    ledger = Ledger(asked.out, subject(bench, settings, clips, asked))
-    tasks = todo(entries, conditions(bench, asked))
-    look(bench, wanted, ledger, tasks, asked.jobs)
+    runner = EvaluationRunner(wanted)
+    ledger = Ledger(asked.out, subject(runner, settings, clips, asked))
+    tasks = todo(entries, conditions(runner, asked))
+    evaluate(runner, wanted, ledger, tasks, asked.jobs)
     keys = [(describe(e, wanted.root)["clip"], name) for e, name in tasks]
     records = [ledger.records[key] for key in keys]
     found = figures(records, settings.engine.enter, asked.rounds)
-    found["provenance"] = about(bench, settings, asked, clips, entries)
+    found["provenance"] = about(runner, settings, asked, clips, entries)
     text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
     (asked.out / "metrics.json").write_text(text + "\n", encoding="utf-8")
     write_report(found, records, wanted.root, asked.out / "report.html")
@@ -149,18 +149,18 @@ def choose(clips: ClipSet, asked: Wanted) -> tuple[Entry, ...]:
     return balanced(entries, asked.limit)
 
 
-def conditions(bench: Bench, asked: Wanted) -> tuple[str, ...]:
+def conditions(runner: EvaluationRunner, asked: Wanted) -> tuple[str, ...]:
     """Return the conditions under which clips are looked at, the most important first.
 
     Raises:
         ResultsUnusable: the detector offers no ablation, and one is wanted.
     """
-    if asked.ablate and len(bench.cues) < 2:
-        reason = f"{bench.card.name} cannot leave out a cue; run without --ablate"
+    if asked.ablate and len(runner.cues) < 2:
+        reason = f"{runner.card.name} cannot leave out a cue; run without --ablate"
         raise ResultsUnusable(asked.out, reason)
-    without = [f"{WITHOUT}{cue}" for cue in bench.cues] if asked.ablate else []
-    worn = [condition.name for condition in GRID] if asked.grid else []
-    return (PLAIN, *without, *worn)
+    without = [f"{WITHOUT}{cue}" for cue in runner.cues] if asked.ablate else []
+    degraded = [condition.name for condition in GRID] if asked.grid else []
+    return (PLAIN, *without, *degraded)
 
 
 def todo(entries: Sequence[Entry], names: Sequence[str]) -> list[Task]:
@@ -168,11 +168,13 @@ def todo(entries: Sequence[Entry], names: Sequence[str]) -> list[Task]:
     return [(entry, name) for name in names for entry in entries]
 
 
-def subject(bench: Bench, settings: Settings, clips: ClipSet, asked: Wanted) -> dict[str, Any]:
+def subject(
+    runner: EvaluationRunner, settings: Settings, clips: ClipSet, asked: Wanted
+) -> dict[str, Any]:
     """Return what must be the same for results to belong together, as JSON values."""
     return {
-        "detector": bench.card.name,
-        "sha256": bench.card.sha256,
+        "detector": runner.card.name,
+        "sha256": runner.card.sha256,
         "manifest": clips.sha256,
         "seconds": asked.seconds,
         "offline": asked.offline,
@@ -180,10 +182,14 @@ def subject(bench: Bench, settings: Settings, clips: ClipSet, asked: Wanted) -> 
     }
 
 
-def look(
-    bench: Bench, wanted: BenchSettings, ledger: Ledger, tasks: Sequence[Task], jobs: int
+def evaluate(
+    runner: EvaluationRunner,
+    wanted: RunnerSettings,
+    ledger: Ledger,
+    tasks: Sequence[Task],
+    jobs: int,
 ) -> None:
-    """Look at what the ledger lacks, with a progress bar, and keep each result at once."""
+    """Evaluate what the ledger lacks, with a progress bar, and keep each result at once."""
     left = [t for t in tasks if (describe(t[0], wanted.root)["clip"], t[1]) not in ledger]
     with Progress(
         TextColumn("{task.description}"),
@@ -194,16 +200,20 @@ def look(
         transient=True,
     ) as bar:
         shown = bar.add_task("clips", total=len(tasks), completed=len(tasks) - len(left))
-        for record in look_at(bench, wanted, left, jobs):
+        for record in evaluate_all(runner, wanted, left, jobs):
             ledger.add(record)
             bar.update(shown, advance=1, description=f"{record.clip}, {record.condition}")
 
 
 def about(
-    bench: Bench, settings: Settings, asked: Wanted, clips: ClipSet, entries: Sequence[Entry]
+    runner: EvaluationRunner,
+    settings: Settings,
+    asked: Wanted,
+    clips: ClipSet,
+    entries: Sequence[Entry],
 ) -> dict[str, Any]:
     """Return what the figures were made with, as JSON values."""
-    card = bench.card
+    card = runner.card
     return {
         "detector": card.name,
         "version": card.version,

@@ -50,7 +50,7 @@ def evaluate_clips(
         float | None, typer.Option(min=0.1, help="At most so much media time of each clip.")
     ] = None,
     grid: Annotated[
-        bool, typer.Option("--grid", help="Also damage the clips in twelve ways; takes longer.")
+        bool, typer.Option("--grid", help="Also degrade the clips in twelve ways; takes longer.")
     ] = False,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Also take away each cue of the detector in turn.")

@@ -1,6 +1,6 @@
-"""Evaluation runner: clip after clip through the live engine, in this process or in several.
+"""The evaluation runner: one clip after another through the engine, in this process or in several.
 
-Every process has a bench of its own: a pipeline, made once, and one clip at a time in memory.
+Every process has a runner of its own: a pipeline, made once, and one clip at a time in memory.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ MAX_OFFLINE_FRAMES = 1500
 _WAITING_PER_WORKER = 2
 
 Task = tuple[Entry, str]
-"""A clip, and the name of the condition under which it is looked at."""
+"""A clip, and the name of the condition under which it is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
-class BenchSettings:
+class RunnerSettings:
     """What every process needs to know.
 
     Attributes:
@@ -49,7 +49,7 @@ class BenchSettings:
         detector: by name; the configured one when None.
         weights: its files, when they are not the configured ones.
         untrained: random weights where there are none.
-        seconds: look at so much media time of each clip at most.
+        seconds: evaluate so much media time of each clip at most.
         offline: rate clips as they are by the offline loop, too.
     """
 
@@ -62,14 +62,14 @@ class BenchSettings:
     offline: bool = True
 
 
-class Bench:
-    """Looks at clips, one after the other.
+class EvaluationRunner:
+    """Evaluates clips, one after the other.
 
     Args:
-        wanted: what to look with.
+        wanted: which detector, and how.
     """
 
-    def __init__(self, wanted: BenchSettings) -> None:
+    def __init__(self, wanted: RunnerSettings) -> None:
         self._wanted = wanted
         asked = analyze.Wanted("", wanted.detector, wanted.weights, wanted.untrained)
         self._pipeline = analyze.pipeline_for(wanted.settings, ManualClock(), asked)
@@ -88,7 +88,7 @@ class Bench:
         detector = self._pipeline.device.detector
         return detector.cues if isinstance(detector, Ablating) else ()
 
-    def look(self, task: Task) -> ClipRecord:
+    def evaluate(self, task: Task) -> ClipRecord:
         """Return what comes of one clip under one condition."""
         entry, name = task
         if name == PLAIN:
@@ -99,9 +99,9 @@ class Bench:
             )
         condition = next(c for c in GRID if c.name == name)
         with TemporaryDirectory(prefix="styleflow-") as folder:
-            return self._worn(entry, condition, Path(folder) / "worn.mp4")
+            return self._degraded(entry, condition, Path(folder) / "degraded.mp4")
 
-    def _worn(self, entry: Entry, condition: Condition, target: Path) -> ClipRecord:
+    def _degraded(self, entry: Entry, condition: Condition, target: Path) -> ClipRecord:
         seed = zlib.crc32(f"{condition.name} {entry.path.name}".encode())
         try:
             condition.write(entry.path, target, seed)
@@ -131,7 +131,7 @@ class Bench:
         step_s = detector.clip.step_s
         limit_s = math.inf if self._wanted.seconds is None else self._wanted.seconds
         try:
-            # One step more than is looked at: its frames may be nearer to the last grid point.
+            # One step more than is rated: its frames may be nearer to the last grid point.
             times, frames = read_timed(entry.path, MAX_OFFLINE_FRAMES, limit_s + step_s)
         except VideoUnusable:
             return record  # which already says that it cannot be played
@@ -150,14 +150,14 @@ class Bench:
         return self._ablated[cue]
 
 
-def look_at(
-    bench: Bench, wanted: BenchSettings, tasks: Sequence[Task], jobs: int
+def evaluate_all(
+    runner: EvaluationRunner, wanted: RunnerSettings, tasks: Sequence[Task], jobs: int
 ) -> Iterator[ClipRecord]:
-    """Yield what comes of clips, as they are done.
+    """Yield the records of clips, as they are done.
 
     Args:
-        bench: looks, when there is one job.
-        wanted: what further processes make their own bench of.
+        runner: works where there is one job.
+        wanted: what further processes make their own runner of.
         tasks: clips and conditions.
         jobs: processes; with one, the clips are done here and in order.
 
@@ -165,7 +165,7 @@ def look_at(
         ResultsUnusable: a further process ended without an answer, for lack of memory perhaps.
     """
     if jobs == 1 or len(tasks) < 2:
-        yield from map(bench.look, tasks)
+        yield from map(runner.evaluate, tasks)
         return
     context = multiprocessing.get_context("spawn")
     todo = iter(tasks)
@@ -174,7 +174,7 @@ def look_at(
             waiting: set[Future[ClipRecord]] = set()
             while True:
                 while len(waiting) < jobs * _WAITING_PER_WORKER and (task := next(todo, None)):
-                    waiting.add(pool.submit(_look, task))
+                    waiting.add(pool.submit(_evaluate, task))
                 if not waiting:
                     return
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -187,14 +187,14 @@ def look_at(
             pool.shutdown(cancel_futures=True)
 
 
-_bench: Bench | None = None  # of this worker process; set once, by the pool
+_runner: EvaluationRunner | None = None  # of this worker process; set once, by the pool
 
 
-def _begin(wanted: BenchSettings) -> None:
-    global _bench
-    _bench = Bench(wanted)
+def _begin(wanted: RunnerSettings) -> None:
+    global _runner
+    _runner = EvaluationRunner(wanted)
 
 
-def _look(task: Task) -> ClipRecord:
-    assert _bench is not None
-    return _bench.look(task)
+def _evaluate(task: Task) -> ClipRecord:
+    assert _runner is not None
+    return _runner.evaluate(task)

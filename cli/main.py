@@ -128,7 +128,9 @@ def analyze(
     untrained: UntrainedOption = False,
     overlay: Annotated[
         Path | None,
-        typer.Option(help="Write annotated pictures of what the detector points at here."),
+        typer.Option(
+            help="Write pictures with the regions that explain the scores into this folder."
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:

@@ -1,7 +1,8 @@
-"""`analyze --overlay DIR`: pictures with what a detector points at drawn into them."""
+"""`analyze --overlay DIR`: pictures with the regions drawn in that explain the scores."""
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,7 @@ class Album:
         name = f"{said.frame.epoch:03d}-{said.frame.at:09.3f}s-{said.detector}-face{said.track}.png"
         done, data = cv2.imencode(".png", cv2.cvtColor(annotated(said), cv2.COLOR_RGB2BGR))
         if not done:
-            raise OSError(f"cannot encode {name}")
+            raise OSError(errno.EIO, "cannot be encoded as PNG", name)
         (self._folder / name).write_bytes(data.tobytes())
         self.written += 1
 

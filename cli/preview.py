@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from stream.ingest.demo_scene import Scene
-from styleflow.data.degradations.video import random_damage
+from styleflow.data.degradations.video import random_degradation
 from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, Portrait, Redraw
 from styleflow.data.pseudo_fakes.restyling import Styles, pyramid_styles
 from styleflow.data.video import Frames, follow_face, read_frames
@@ -88,8 +88,8 @@ def run(
         lent = _clip(other, settings, finder, mirrored=True)
         redraws, styles = _networks(trained)
         materials = Materials([Portrait(lent.frames[0], lent.meshes[0])], redraws, styles)
-        damage = random_damage(np.random.default_rng([seed, len(clip.frames)]))
-        draw(sheet_rows(clip, materials, seed, settings.size_px, damage), picture)
+        degradation = random_degradation(np.random.default_rng([seed, len(clip.frames)]))
+        draw(sheet_rows(clip, materials, seed, settings.size_px, degradation), picture)
     console.print(f"wrote {picture}", markup=False, highlight=False)
 
 
@@ -115,7 +115,7 @@ def draw(rows: Sequence[SheetRow], picture: Path) -> None:
             axis.axis("off")
         axes[0].text(0.0, 0.85, row.kind, weight="bold", size=11, va="top")
         axes[0].text(0.0, 0.70, textwrap.fill(row.about, 28), size=8, va="top")
-        pictures = (*row.moments, row.replaced, row.difference, row.worn)
+        pictures = (*row.moments, row.replaced, row.difference, row.degraded)
         for axis, shown in zip(axes[1:], pictures, strict=True):
             axis.imshow(shown, interpolation="nearest")
     for axis, title in zip(grid[0][1 + MOMENTS :], _COLUMNS, strict=True):

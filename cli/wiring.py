@@ -134,7 +134,7 @@ def from_files(
         clock: where time comes from.
         name: the detector.
         weights: our checkpoint, or the authors' files, which are imported on the way.
-        viewer: shown what the detector points at.
+        viewer: shown the regions that explain the scores.
     """
     fed = {own.name: own.psp_input for own in chosen(settings)}.get(name)
     wanted = DetectorConfig(name=name, psp_input=fed)

@@ -11,6 +11,7 @@ occurrence knows better. `stream.problems` reads that; `docs/errors.md` is gener
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
+    │   └── DetectorNotFound   a name that no detector has
     ├── EnsembleInvalid        an ensemble that cannot be fitted, read or used
     ├── RuntimeDiffers         a compiled network whose output differs from the network's
     ├── DatasetInvalid         a data set that cannot be used
@@ -22,6 +23,7 @@ occurrence knows better. `stream.problems` reads that; `docs/errors.md` is gener
     │   ├── RecipeInvalid      a training recipe that cannot be followed
     │   └── LabelsMissing      videos of one label only, where training needs both
     ├── VideosMissing          no video that training could learn from
+    ├── TrainingDiverged       training whose network gives no numbers any more
     └── ResultsUnusable        a folder of evaluation results that cannot be used
 """
 
@@ -264,6 +266,20 @@ class VideosMissing(StyleFlowError):
 
     def __str__(self) -> str:
         return f"none of {self.offered} videos can be used; wanted: {self.wanted}"
+
+
+@dataclass(eq=False)
+class TrainingDiverged(StyleFlowError):
+    """The network in training gives no number for the validation videos any more."""
+
+    code = "training_diverged"
+    title = "Training has diverged"
+    hint = "Lower the learning rate in the recipe, or check the videos, and train anew"
+
+    step: int
+
+    def __str__(self) -> str:
+        return f"validation at step {self.step} gave no number, so no network can be chosen"
 
 
 @dataclass(eq=False)

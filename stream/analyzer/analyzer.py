@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 
@@ -33,6 +33,7 @@ from stream.analyzer.running_stream import RunningStream
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
 from stream.analyzer.threads import StartThread, start_daemon
+from stream.analyzer.vitals import Vitals
 from stream.clock import Clock
 from stream.engine.settings import EngineSettings
 from stream.errors import (
@@ -64,12 +65,10 @@ from stream.ingest.ingest import Emit, Ingest
 from stream.ingest.open import is_demo
 from stream.ingest.packets import PacketLog
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.monitoring import figures
 from stream.monitoring.log_lines import LogLines
-from stream.monitoring.metrics import Figure, Metrics
+from stream.monitoring.metrics import Metrics
 from stream.monitoring.telemetry import Telemetry
 from stream.pipeline import Pipeline
-from stream.problems import DEGRADATION_WORDS
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import BatcherSettings, BatcherStats
 from stream.scheduling.degradation import Degradation, OverloadSettings, Work
@@ -120,7 +119,6 @@ class Analyzer:
         self.metrics = metrics
         self.settings = settings or AnalyzerSettings()
         self.events = events or EventLog(clock)
-        self._devices = pipeline.devices
         self._models = tuple(ScoringModel(s.card, s.calibration.fitted) for s in pipeline.scorers)
         self._cadence_hz = pipeline.cadence_hz
         self._engine = pipeline.settings
@@ -133,7 +131,6 @@ class Analyzer:
         self._degradation = Degradation(overload)
         self._telemetry = Telemetry(metrics)
         self._streams: dict[str, RunningStream] = {}
-        self._abandoned = 0  # threads of streams that are gone
         self._outbox = Outbox(
             self.settings.events,
             clock,
@@ -150,12 +147,22 @@ class Analyzer:
             self._outbox.put,
             start_thread,
         )
-        self._board = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
+        self._sessions = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: tuple[asyncio.Task[None], ...] = ()
         for sink in (hub, self._telemetry, LogLines()):
             self.events.attach(sink)
-        metrics.scraped.attach(self._figures)
+        self._vitals = Vitals(
+            self._streams,
+            self._device,
+            pipeline.devices,
+            self._degradation,
+            self._outbox,
+            self._sessions,
+            hub,
+            self._pictures,
+        )
+        metrics.scraped.attach(self._vitals.figures)
 
     # --- life -----------------------------------------------------------------------------
 
@@ -177,7 +184,7 @@ class Analyzer:
     ) -> None:
         for stream in self._streams.values():
             stream.worker.stop()
-        await self._board.close()
+        await self._sessions.close()
         for id in list(self._streams):
             await self.remove(id)
         for ticker in self._tickers:
@@ -247,7 +254,7 @@ class Analyzer:
         """Return the way to a stream's source: it is opened, or called by peers."""
         if not spec.source.url.is_call:
             return SourceAccess()
-        return self._board.access(spec.id)
+        return self._sessions.access(spec.id)
 
     def _emit_of(self, spec: StreamSpec) -> Emit:
         """Return what takes a stream's frames and events, on its ingest's thread."""
@@ -280,14 +287,14 @@ class Analyzer:
             return
         known.leaving = asyncio.Event()
         known.worker.stop()
-        await self._board.drop(stream)
+        await self._sessions.drop(stream)
         await asyncio.to_thread(known.worker.join, self.settings.stop_s)
         self._device.forget(stream)
         await self._close(stream)
         self.drain()
         self._log(known, StreamRemoved(stream, known.state.epoch))
         del self._streams[stream]
-        self._abandoned += known.worker.abandoned
+        self._vitals.abandoned += known.worker.abandoned
         self._pictures.forget(stream)
         known.leaving.set()
 
@@ -303,43 +310,43 @@ class Analyzer:
     @property
     def sessions(self) -> Sessions:
         """The peers that are sending streams."""
-        return self._board
+        return self._sessions
 
     # --- calls: on the event loop -------------------------------------------------------------
 
     async def call(self, stream: str, offer: str) -> CallAnswer:
         """Answer a WebRTC peer that offers to send a stream; see `CallControl.call`."""
         checked = check_offer(offer)
-        self._board.check_room()
+        self._sessions.check_room()
         state = self._streams.get(stream)
         if state is not None and state.leaving is not None:
             await state.leaving.wait()
             state = self._streams.get(stream)
         if state is None:
-            if not self._board.settings.create_streams:
+            if not self._sessions.settings.create_streams:
                 raise StreamUnknown(stream)
             await self.add(StreamSpec(stream, SourceSettings(SourceUrl.parse("whip://"))))
-            self._board.created(stream)
+            self._sessions.created(stream)
         elif not state.spec.source.url.is_call:
             raise NotACall(stream)
         try:
-            return await self._board.call(stream, checked)
+            return await self._sessions.call(stream, checked)
         except StreamError:
-            if state is None and not self._board.called(stream):
+            if state is None and not self._sessions.called(stream):
                 await self.remove(stream)
             raise
 
     def etag(self, session: str) -> str:
         """Return the entity tag of a call's ICE session."""
-        return self._board.etag(session)
+        return self._sessions.etag(session)
 
     async def trickle(self, session: str, fragment: str) -> None:
         """Take further ICE candidates of a peer."""
-        await self._board.trickle(session, fragment)
+        await self._sessions.trickle(session, fragment)
 
     async def hang_up(self, session: str) -> None:
         """End a call because its peer wishes so."""
-        await self._board.hang_up(session)
+        await self._sessions.hang_up(session)
 
     def _later(self, seconds: float, function: Callable[[], None]) -> object:
         assert self._loop is not None
@@ -348,8 +355,8 @@ class Analyzer:
     async def _tend_calls(self) -> None:
         """Look after the calls, apart from the ticker: saying goodbye may take its time."""
         while True:
-            await self._board.tend()
-            for stream in self._board.idle(self._clock.monotonic()):
+            await self._sessions.tend()
+            for stream in self._sessions.idle(self._clock.monotonic()):
                 await self.remove(stream)
             await self._clock.sleep(self.settings.tick_s)
 
@@ -401,27 +408,7 @@ class Analyzer:
 
     def health(self) -> Health:
         """Return whether the process is live and ready."""
-        now, level = self._clock.monotonic(), self._degradation.level
-        turns, answers = self._device.turns(now), self._device.healthy
-        up = sum(stream.is_live for stream in self._streams.values())
-        abandoned = sum(stream.worker.abandoned for stream in self._streams.values())
-        used = (f"{d.stats.used} of {d.stats.slots} in use" for d in self._devices)
-        busy = f"device thread {self._degradation.busy:.0%} busy"
-        silent = f"silent for {self._device.silence_s(now):.0f} s"
-        return Health(
-            live=turns and answers,
-            ready=turns and answers,
-            details={
-                "device_thread": "turning" if turns else silent,
-                "device": "answers" if answers else "fails; restart this process",
-                "streams": f"{up} of {len(self._streams)} live",
-                "slots": "; ".join(used),
-                "overload": f"{DEGRADATION_WORDS[level]} ({level.word}), {busy}",
-                "calls": f"{len(self._board)} of {self._board.settings.max_peers}",
-                "events_dropped": str(self._outbox.dropped),
-                "threads_abandoned": str(self._abandoned + abandoned),
-            },
-        )
+        return self._vitals.health(self._clock.monotonic())
 
     # --- figures ------------------------------------------------------------------------------
 
@@ -442,18 +429,6 @@ class Analyzer:
     def packets(self, stream: str) -> PacketLog:
         """Return the newest packets of a stream. Raises StreamUnknown."""
         return self._known(stream).worker.log
-
-    def _figures(self) -> Iterator[Figure]:
-        """Yield what parts count for themselves; read at every scrape."""
-        yield Figure("streams", len(self._streams))
-        for id, stream in list(self._streams.items()):
-            yield from figures.ingest_figures(id, stream.worker.counters)
-            yield from figures.dropped_figures(id, self._device.dropped(id))
-            yield from figures.call_figures(id, self._board.totals(id))
-        yield from figures.device_figures(self.batching, self._devices)
-        yield from figures.degradation_figures(self._degradation)
-        yield from figures.viewer_figures(self.hub, self._pictures)
-        yield from figures.session_figures(self._board)
 
     # --- events -------------------------------------------------------------------------------
 
@@ -480,7 +455,7 @@ class Analyzer:
 
     def _complete(self, report: StreamReport) -> StreamReport:
         """Return a report with what the pipeline does not know."""
-        link = self._board.quality(report.stream)
+        link = self._sessions.quality(report.stream)
         return replace(report, link=link, overload=self._degradation.level)
 
     # --- the ticker ---------------------------------------------------------------------------

@@ -87,7 +87,8 @@ class FrameBuilder:
         try:
             return decoder.decode(packet)
         finally:
-            self._tally.refused(decoder.refused - refused)
+            if decoder.refused > refused:
+                self._tally.refused(decoder.refused - refused)
 
     def _check_size(self, picture: Picture) -> None:
         width, height = picture.size

@@ -19,7 +19,7 @@ from stream.publish.schema import State
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """How much of a stream's past is kept.
+    """Bounds of the past that is kept of a stream.
 
     Attributes:
         span_s: age at which a point is dropped.

@@ -1,4 +1,4 @@
-"""Index of a data set: one entry per video, with its label and its group.
+"""Index of a data set: one entry per video, with its label and who is in it.
 
 Reading an index looks at no pixels. What is wrong with a row is kept beside the entries, named and
 counted, so that nothing is skipped in silence.

@@ -1,4 +1,4 @@
-"""Partition of an index into videos to train on and videos to validate with.
+"""Partition of a data set into training and validation.
 
 Test videos are for measuring and are in neither part. Nobody whose group validates is trained on:
 where a data set's own splits disagree with that, the entry is refused and named.

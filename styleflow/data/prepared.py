@@ -5,11 +5,11 @@ of it is one fixed window around everywhere the face goes, so that neighbouring 
 on one another, and made smaller only where the face has more pixels than a detector looks at.
 
 Theory of operation. A video's folder is named by its content and by the settings: another run
-finds it, changed settings make another. It is written under a passing name and renamed when it is
-whole, so an interrupted run leaves nothing half done. A video is decoded once: while the face is
-followed its pictures are spooled to the folder as they are, and when it is known where the face
-goes they are cut from there, so that memory holds one picture at a time. That a video shows no face
-is kept like any other result.
+finds it, changed settings make another. It is written to a temporary folder, then renamed
+atomically, so an interrupted run leaves nothing half done. A video is decoded once: while the face
+is followed its pictures are spooled to the folder as they are, and when it is known where the face
+goes they are cut from there, so that memory holds one picture at a time. That a video shows no
+face is kept like any other result.
 """
 
 from __future__ import annotations

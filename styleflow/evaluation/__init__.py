@@ -1,1 +1,1 @@
-"""From scores to figures."""
+"""Evaluation: scores of clips, the figures of all, and their report."""

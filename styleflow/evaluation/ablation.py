@@ -1,4 +1,4 @@
-"""Ablation: detectors that can be asked to judge without one of their cues."""
+"""Ablation: a detector that can be asked to judge without one of its cues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the scores of frames to those of videos; NumPy only."""
+"""Aggregation of frame scores into video scores; NumPy only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test conditions: one degradation of a clip on its way to the analyzer at a time.
+"""Conditions under which a clip reaches the analyzer, one degradation at a time.
 
 After DeeperForensics-1.0 (Jiang et al., CVPR 2020), which grades compression, resolution, noise
 and blur; loss and low frame rates are added because live video has them. Each condition writes a
@@ -17,17 +17,17 @@ from pathlib import Path
 import av
 import numpy as np
 
-from styleflow.data.degradations.video import MACROBLOCK_PX, Damage
+from styleflow.data.degradations.video import MACROBLOCK_PX, Degradation
 from styleflow.data.video import stream_pictures
 from styleflow.evaluation.record import PLAIN
 from styleflow.faces.face import Image
 
 GOOD_CRF = 18
-"""Quality at which a worn clip is written when compression is not what is tried."""
+"""Quality at which a degraded clip is written when compression is not what is tried."""
 
 _TIME_BASE = Fraction(1, 90_000)
 _GOP = 50  # pictures from one keyframe to the next, as in the clips of this project
-_CHUNK = 16  # pictures that are damaged together; each chunk has noise of its own
+_CHUNK = 16  # pictures that are degraded together; each chunk has noise of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ class Condition:
 
     Attributes:
         name: what reports call it.
-        damage: of the pictures, and how hard they are compressed.
+        degradation: of the pictures, and how hard they are compressed.
         fps: pictures a second that are kept; None keeps all.
         frame_loss: share of pictures that are never encoded, as by a busy sender.
         packet_loss: share of encoded pictures that never arrive; what refers to them is damaged.
     """
 
     name: str
-    damage: Damage = field(default_factory=lambda: Damage(crf=GOOD_CRF))
+    degradation: Degradation = field(default_factory=lambda: Degradation(crf=GOOD_CRF))
     fps: float | None = None
     frame_loss: float = 0.0
     packet_loss: float = 0.0
 
     def write(self, video: Path, target: Path, seed: int) -> None:
-        """Write a worn copy of a video.
+        """Write a degraded copy of a video.
 
         Args:
             video: the clip as it is.
@@ -65,20 +65,20 @@ class Condition:
             for at, picture in _at_rate(read_pictures(video), self.fps)
             if at == 0.0 or rng.random() >= self.frame_loss
         )
-        self._encode(target, self._worn(kept, seed), np.random.default_rng([seed, 1]))
+        self._encode(target, self._degraded(kept, seed), np.random.default_rng([seed, 1]))
 
-    def _worn(
+    def _degraded(
         self, pictures: Iterable[tuple[float, Image]], seed: int
     ) -> Iterator[tuple[float, Image]]:
-        wear = replace(self.damage, crf=None)
+        degradation = replace(self.degradation, crf=None)
         chunk: list[tuple[float, Image]] = []
 
         def done() -> Iterator[tuple[float, Image]]:
             nonlocal seed
             if chunk:
                 seed += 1
-                worn = replace(wear, seed=seed).apply(np.stack([p for _, p in chunk]))
-                yield from zip((at for at, _ in chunk), worn, strict=True)
+                degraded = replace(degradation, seed=seed).apply(np.stack([p for _, p in chunk]))
+                yield from zip((at for at, _ in chunk), degraded, strict=True)
                 chunk.clear()
 
         for each in pictures:
@@ -95,12 +95,12 @@ class Condition:
             stream.pix_fmt = "yuv420p"
             stream.codec_context.time_base = _TIME_BASE
             stream.thread_count = 1
-            crf = GOOD_CRF if self.damage.crf is None else self.damage.crf
+            crf = GOOD_CRF if self.degradation.crf is None else self.degradation.crf
             # Without macroblock tree, whose bytes differ from run to run: see `through_h264`. No
             # picture refers to a later one, as in a call, so that each loss is one picture's.
             stream.options = {
                 "crf": str(crf),
-                "preset": self.damage.preset,
+                "preset": self.degradation.preset,
                 "g": str(_GOP),
                 "bf": "0",
                 "x264-params": "mbtree=0",
@@ -117,13 +117,13 @@ class Condition:
 
 
 GRID: tuple[Condition, ...] = (
-    *(Condition(f"H.264 crf {crf}", Damage(crf=crf)) for crf in (23, 28, 35, 40)),
-    Condition("half size", Damage(scale=0.5, crf=GOOD_CRF)),
-    Condition("quarter size", Damage(scale=0.25, crf=GOOD_CRF)),
-    Condition("noise", Damage(noise=8.0, crf=GOOD_CRF)),
-    Condition("blur", Damage(blur=2.0, crf=GOOD_CRF)),
+    *(Condition(f"H.264 crf {crf}", Degradation(crf=crf)) for crf in (23, 28, 35, 40)),
+    Condition("half size", Degradation(scale=0.5, crf=GOOD_CRF)),
+    Condition("quarter size", Degradation(scale=0.25, crf=GOOD_CRF)),
+    Condition("noise", Degradation(noise=8.0, crf=GOOD_CRF)),
+    Condition("blur", Degradation(blur=2.0, crf=GOOD_CRF)),
     Condition("10 % of frames lost", frame_loss=0.1),
-    Condition("1 % of packets lost", Damage(crf=23), packet_loss=0.01),
+    Condition("1 % of packets lost", Degradation(crf=23), packet_loss=0.01),
     Condition("12 frames a second", fps=12.0),
     Condition("8 frames a second", fps=8.0),
 )

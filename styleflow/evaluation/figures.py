@@ -1,4 +1,4 @@
-"""From what came of every clip to the figures of a report; values that JSON can hold, nothing else.
+"""Figures of an evaluation, from the records of its clips; only values that JSON can hold.
 
 A figure is `{"value", "low", "high"}`: 95 % of bootstrap draws of whole groups lie between the last
 two. What cannot be computed is `null`. Clips are ranked by the score that an analysis of the whole
@@ -62,14 +62,16 @@ def figures(records: Sequence[ClipRecord], enter: float, rounds: int = 1000) -> 
     plain = of_condition(records, PLAIN)
     names = list(dict.fromkeys(r.condition for r in records if r.condition != PLAIN))
     cues = [name for name in names if name.startswith(WITHOUT)]
-    worn = [name for name in names if not name.startswith(WITHOUT)]
+    degraded = [name for name in names if not name.startswith(WITHOUT)]
     video = made.video(plain)
-    video["by_cue"] = {name: made.worn(plain, of_condition(records, name)) for name in cues}
+    video["by_cue"] = {name: made.degraded(plain, of_condition(records, name)) for name in cues}
     return {
         "video": video,
         "streaming": made.streaming(plain),
         "calibration": made.calibration(plain, enter),
-        "robustness": {name: made.worn(plain, of_condition(records, name)) for name in worn},
+        "robustness": {
+            name: made.degraded(plain, of_condition(records, name)) for name in degraded
+        },
     }
 
 
@@ -238,22 +240,24 @@ class _Figures:
 
     # --- other conditions -----------------------------------------------------------------------
 
-    def worn(self, plain: Sequence[ClipRecord], worn: Sequence[ClipRecord]) -> dict[str, Any]:
+    def degraded(
+        self, plain: Sequence[ClipRecord], degraded: Sequence[ClipRecord]
+    ) -> dict[str, Any]:
         """Return what a condition costs, on the clips that were looked at under it.
 
-        In the crossed controls only reals or only fakes are worn. Where damage drives the score,
-        one of them rises far above the other.
+        In the crossed controls only reals or only fakes are degraded. Where degradation drives the
+        score, one of them rises far above the other.
         """
         before = {r.clip: r for r in plain}
-        pairs = [(before[r.clip], r) for r in worn if r.clip in before]
+        pairs = [(before[r.clip], r) for r in degraded if r.clip in before]
         answered = [(p, w) for p, w in pairs if p.score is not None and w.score is not None]
         ratable = [(p, w) for p, w in pairs if forced(p) is not None and forced(w) is not None]
         return {
-            "clips": count(worn),
-            "auc": self._metric(auc, worn),
+            "clips": count(degraded),
+            "auc": self._metric(auc, degraded),
             "auc_plain": self._metric(auc, [p for p, _ in answered]),
             "lost": self._lost(answered, reported),
-            "auc_forced": self._metric(auc, worn, forced),
+            "auc_forced": self._metric(auc, degraded, forced),
             "lost_forced": self._lost(ratable, forced),
             "only_reals_worn": self._metric(
                 auc, [w if w.label == REAL else p for p, w in ratable], forced
@@ -261,7 +265,7 @@ class _Figures:
             "only_fakes_worn": self._metric(
                 auc, [w if w.label == FAKE else p for p, w in ratable], forced
             ),
-            "abstained": _number(_mean([r.abstained for r in worn])),
+            "abstained": _number(_mean([r.abstained for r in degraded])),
         }
 
     def _lost(

@@ -1,4 +1,4 @@
-"""Record of one clip in an evaluation, and the folder that keeps all of them.
+"""Record of one clip in an evaluation, and the folder that keeps records.
 
 A `ClipRecord` is one clip under one condition: what the manifest says of it and every rating that
 the live engine published. All figures are worked out from records alone, so a report can be made

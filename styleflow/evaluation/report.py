@@ -256,10 +256,10 @@ def _robustness(found: Mapping[str, Any]) -> Section | None:
     if not grid:
         return None
     return Section(
-        "Worn video",
-        "The same clips, damaged before the engine sees them. “Lost” compares only clips that got "
+        "Degraded video",
+        "The same clips, degraded before the engine sees them. “Lost” compares only clips that got "
         "a score both ways; “may not abstain” ranks every clip by all its ratings. In the last "
-        "two columns only reals or only fakes are worn: where they lie far apart, damage "
+        "two columns only reals or only fakes are degraded: where they lie far apart, degradation "
         "drives the score.",
         [
             Picture(
@@ -293,8 +293,8 @@ def _degraded_table(what: str, grid: Mapping[str, Mapping[str, Any]]) -> Table:
         "lost",
         "AUC, may not abstain",
         "lost",
-        "only reals worn",
-        "only fakes worn",
+        "only reals degraded",
+        "only fakes degraded",
         "abstained",
     )
     rows = []

@@ -1,4 +1,4 @@
-"""Subset of the clips of a data set, when not all are evaluated."""
+"""Subset of a data set that is evaluated when not all of it is."""
 
 from __future__ import annotations
 

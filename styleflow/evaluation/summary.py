@@ -1,4 +1,4 @@
-"""Summary of the ratings of one face over a whole video."""
+"""Summary of one face's ratings over a whole video."""
 
 from __future__ import annotations
 

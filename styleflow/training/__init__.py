@@ -1,1 +1,1 @@
-"""From prepared windows to a checkpoint: recipes, losses and one short loop."""
+"""Training: recipes, one short loop, and a method for each detector."""

@@ -1,4 +1,4 @@
-"""Losses of training."""
+"""Losses that several detectors are trained with."""
 
 from __future__ import annotations
 

@@ -293,8 +293,8 @@ def test_whole_samples_from_seeds(seeded: Stored, case: int) -> None:
     assert np.abs(small.astype(int) - seeded["pre_thumb"][case]).max() <= 3
     assert np.abs(clean.mean((0, 1)) - seeded["pre_mean"][case]).max() <= 1.5
     if case != OVERFLOWED:
-        worn = rgb(got.crop).mean((0, 1))
-        assert np.abs(worn - seeded["final_mean"][case]).max() <= 1.5
+        degraded = rgb(got.crop).mean((0, 1))
+        assert np.abs(degraded - seeded["final_mean"][case]).max() <= 1.5
     assert draws.uniform() == pytest.approx(seeded["next_rand"][case], abs=1e-9)
 
 

@@ -37,6 +37,7 @@ from stream.events import (
 )
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
+from stream.ingest.source import SourceSettings, SourceUrl
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
@@ -47,6 +48,8 @@ from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.settings import WebSettings
 from web.transport import SERVER_OPTIONS
+
+CAMERA = {"id": "lobby", "source": {"url": "rtsp://admin:hunter2@camera.example/stream1"}}
 
 
 class PlayedAnalyzer:
@@ -287,6 +290,24 @@ class WebRig:
         """Publish events at the clock's time."""
         for event in events:
             self.log.append(event)
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """Return the problem in an answer, after checking that it is one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+async def lobby(**options: Any) -> WebRig:
+    """Return a rig with one stream."""
+    rig = WebRig(**options)
+    await rig.control.add(StreamSpec("lobby", SourceSettings(SourceUrl.parse("rtsp://cam/1"))))
+    return rig
 
 
 def resolver(addresses: Sequence[str], **named: Sequence[str]) -> Any:

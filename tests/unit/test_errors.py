@@ -261,10 +261,11 @@ def test_a_hint_says_what_the_error_knows(error: StyleFlowError, said: str) -> N
 
 
 def test_every_module_is_walked() -> None:
-    """No error hides in a module that is not imported."""
+    """No error hides in a module that is not imported. The dashboard is no Python package."""
     found = {Path(str(module.__file__)).resolve() for module in modules()}
     files = {path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-    assert files - found == {path for path in files if "dashboard" in path.parts}  # its tools
+    tools = {path for path in files if "dashboard" in path.parts}  # not part of the package
+    assert files - found - tools == set()
 
 
 def test_every_error_of_ours_has_the_one_root() -> None:

@@ -20,9 +20,6 @@ ABOUT_MORE_THAN_A_MODULE = {
     "test_errors.py": "every class of error, with how it is told",
     "test_layout.py": "tests of all packages",
     "test_words.py": "words of all packages and documents",
-    "web/test_dashboard_protocol.py": "the page's types against the server's models",
-    "web/test_http.py": "the application with all its routes",
-    "web/test_views.py": "what a stream's page asks for, over several routes",
 }
 """Tests that no single module is the subject of, and what they are about instead."""
 

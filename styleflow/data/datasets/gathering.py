@@ -1,4 +1,4 @@
-"""Shared part of all indexes: entries are collected, and refusals named instead of dropped."""
+"""Gathering of index entries; what is refused is named instead of dropped."""
 
 from __future__ import annotations
 

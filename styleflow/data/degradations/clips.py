@@ -15,7 +15,7 @@ _RESIZED, _BLURRED, _SHARPENED, _NOISY, _JPEG = 0.35, 0.2, 0.15, 0.25, 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class ClipDegradation:
+class CropDegradation:
     """What happened to both members of a pair after they were made.
 
     Attributes:
@@ -35,7 +35,7 @@ class ClipDegradation:
         return np.asarray(np.clip(degraded + grain + 0.5, 0, 255), np.uint8)
 
 
-def random_degradation(rng: np.random.Generator) -> ClipDegradation:
+def random_crop_degradation(rng: np.random.Generator) -> CropDegradation:
     """Draw the degradation of a clip, or of both clips of a pair."""
     look = Look(
         gain=_gains(rng) if rng.random() < _TONED else (1.0, 1.0, 1.0),
@@ -46,7 +46,7 @@ def random_degradation(rng: np.random.Generator) -> ClipDegradation:
         sharpen=float(rng.uniform(0.2, 1.2)) if rng.random() < _SHARPENED else 0.0,
         jpeg=int(rng.integers(35, 95)) if rng.random() < _JPEG else 0,
     )
-    return ClipDegradation(look, float(rng.uniform(0.7, 6.0)) if rng.random() < _NOISY else 0.0)
+    return CropDegradation(look, float(rng.uniform(0.7, 6.0)) if rng.random() < _NOISY else 0.0)
 
 
 def _gains(rng: np.random.Generator) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 """Other colours, detail, noise and codecs for single pictures, and the same for both of a pair.
 
-What only fakes suffered would become the cue, so `worn_alike` draws once and does it to both.
+What only fakes suffered would become the cue, so `degraded_alike` draws once and does it to both.
 """
 
 from __future__ import annotations
@@ -54,37 +54,37 @@ def other_detail(image: Image, width: float, rng: np.random.Generator) -> Image:
     return image
 
 
-def worn_alike(pictures: tuple[Image, Image], rng: np.random.Generator) -> tuple[Image, Image]:
+def degraded_alike(pictures: tuple[Image, Image], rng: np.random.Generator) -> tuple[Image, Image]:
     """Return both members of a pair after the same camera and codec."""
     height, width = pictures[0].shape[:2]
-    wear: list[Callable[[Image], Image]] = []
+    steps: list[Callable[[Image], Image]] = []
     if rng.random() < 0.4:
         size = (max(48, round(width * (f := rng.uniform(0.45, 1.0)))), max(48, round(height * f)))
         by = pick(rng, (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_CUBIC))
-        wear.append(lambda x: np.asarray(cv2.resize(x, size, interpolation=by), np.uint8))
+        steps.append(lambda x: np.asarray(cv2.resize(x, size, interpolation=by), np.uint8))
     if rng.random() < 0.2:
         sigma = float(rng.uniform(0.3, 1.1))
-        wear.append(lambda x: np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.uint8))
+        steps.append(lambda x: np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.uint8))
     if rng.random() < 0.15:
         strength = float(rng.uniform(0.2, 0.9))
-        wear.append(lambda x: sharpened(x, 1.0, strength))
+        steps.append(lambda x: sharpened(x, 1.0, strength))
     if rng.random() < 0.1:
         smooth = float(rng.uniform(8, 30))
-        wear.append(lambda x: np.asarray(cv2.bilateralFilter(x, 5, smooth, 3.0), np.uint8))
+        steps.append(lambda x: np.asarray(cv2.bilateralFilter(x, 5, smooth, 3.0), np.uint8))
     if rng.random() < 0.7:
         seed = int(rng.integers(2**31))
-        wear.append(lambda x: recoloured(x, 0.7, np.random.default_rng(seed)))
+        steps.append(lambda x: recoloured(x, 0.7, np.random.default_rng(seed)))
     if rng.random() < 0.25:
         planes, grain = (1 if rng.random() < 0.7 else 3), float(rng.uniform(0.7, 5))
         noise_seed = int(rng.integers(2**31))
-        wear.append(
+        steps.append(
             lambda x: _noisy(
                 x, np.random.default_rng(noise_seed).normal(0, grain, (*x.shape[:2], planes))
             )
         )
-    wear.append(_codec(rng))
+    steps.append(_codec(rng))
     real, fake = pictures
-    for step in wear:
+    for step in steps:
         real, fake = step(real), step(fake)
     return real, fake
 

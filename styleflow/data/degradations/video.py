@@ -1,6 +1,6 @@
-"""Degradations of video by cameras and codecs: the same draw for both of a pair.
+"""Degradations of video by camera and codec: one draw for real and fake of a pair.
 
-Damage that only fakes suffered would become the cue. So a `Damage` is drawn once and applied to a
+A degradation that only fakes suffered would become the cue, so it is drawn once and applied to a
 real window and to the pseudo-fake made from it.
 """
 
@@ -27,7 +27,7 @@ MACROBLOCK_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class Degradation:
     """One way from a scene to a decoded picture.
 
     Attributes:
@@ -53,10 +53,10 @@ class Damage:
     seed: int = 0
 
     def apply(self, frames: Frames) -> Frames:
-        """Return damaged pictures, `(T, H', W', 3)`; H' and W' follow `scale` in steps of 16."""
+        """Return degraded pictures, `(T, H', W', 3)`; H' and W' follow `scale` in steps of 16."""
         rng = np.random.default_rng(self.seed)
-        worn = np.stack([self._wear(frame, rng) for frame in frames])
-        coded = worn if self.crf is None else through_h264(worn, self.crf, self.preset)
+        degraded = np.stack([self._degrade(frame, rng) for frame in frames])
+        coded = degraded if self.crf is None else through_h264(degraded, self.crf, self.preset)
         return coded if self.drop == 0 else coded[self.shown(len(coded))]
 
     def shown(self, frames: int) -> NDArray[np.int64]:
@@ -71,10 +71,10 @@ class Damage:
         return np.maximum.accumulate(np.where(arrived, np.arange(frames), 0))
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Return height and width of damaged pictures; both are whole macroblocks."""
+        """Return height and width of degraded pictures; both are whole macroblocks."""
         return _whole_blocks(height * self.scale), _whole_blocks(width * self.scale)
 
-    def _wear(self, frame: Image, rng: np.random.Generator) -> Image:
+    def _degrade(self, frame: Image, rng: np.random.Generator) -> Image:
         height, width = self.size(*frame.shape[:2])
         if (height, width) != frame.shape[:2]:
             frame = np.asarray(
@@ -93,15 +93,15 @@ class Damage:
         return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
 
 
-def random_damage(rng: np.random.Generator, drops: float = 0.0) -> Damage:
-    """Draw a damage: always a codec, sometimes what comes before it or what is lost after it.
+def random_degradation(rng: np.random.Generator, drops: float = 0.0) -> Degradation:
+    """Draw a degradation: always a codec, sometimes what comes before it or what is lost after it.
 
     Args:
         rng: chooses.
         drops: share of draws in which frames are dropped. They take nothing from `rng`, so that
             what else is drawn stays the same.
     """
-    damage = Damage(
+    degradation = Degradation(
         scale=float(rng.uniform(0.5, 1.0)) if rng.random() < 0.4 else 1.0,
         blur=float(rng.uniform(0.3, 1.1)) if rng.random() < 0.25 else 0.0,
         noise=float(rng.uniform(0.5, 6.0)) if rng.random() < 0.25 else 0.0,
@@ -111,10 +111,10 @@ def random_damage(rng: np.random.Generator, drops: float = 0.0) -> Damage:
         preset=str(rng.choice(_PRESETS)),
         seed=int(rng.integers(2**31)),
     )
-    lossy = np.random.default_rng([damage.seed, _LOSSY])
+    lossy = np.random.default_rng([degradation.seed, _LOSSY])
     if lossy.random() < drops:
-        return replace(damage, drop=float(lossy.uniform(0.02, _WORST_DROP)))
-    return damage
+        return replace(degradation, drop=float(lossy.uniform(0.02, _WORST_DROP)))
+    return degradation
 
 
 def through_h264(frames: Frames, crf: int, preset: str = "veryfast", rate: int = 25) -> Frames:

@@ -12,8 +12,8 @@ Each kind imitates one way in which faces are synthesised, without being it:
 - `restore`: the face smoothed and sharpened beyond what a camera does (face restoration);
 - `smooth_time`: the face averaged or held over neighbouring frames.
 
-A pseudo-fake keeps the landmarks of its clip, the damage of camera and codec comes later, and the
-generator that is passed in decides everything: same generator state, same pixels.
+A pseudo-fake keeps the landmarks of its clip, the degradation by camera and codec comes later, and
+the generator that is passed in decides everything: same generator state, same pixels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Degradations of CADDM's training, for every crop, real and fake alike.
+"""Degradations of CADDM's training crops, real and fake alike, as by a camera and a codec.
 
-Each damage is a function of a crop and plain numbers; `worn` draws which happen, in the order of
-the released program.
+Each is a function of a crop and plain numbers; `degraded` draws which happen, in the order of the
+released program.
 
 Source: CADDM's released program (SPEC b.7 in our notes).
 Departs: `stretched` computes in a wider type, where 8 bits overflow; passing through a lower
@@ -34,7 +34,7 @@ _INTERPOLATIONS = (
 )
 
 
-def worn(crop: Image, draws: Draws, *, as_released: bool = False) -> Image:
+def degraded(crop: Image, draws: Draws, *, as_released: bool = False) -> Image:
     """Return a crop after the damages that are drawn for it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Sources of random numbers for CADDM's pseudo-fakes.
+"""Sources of the random numbers of CADDM's pseudo-fakes.
 
 The released program draws from NumPy's old global generator, in an order that `caddm_sample.py`
 keeps. Behind this protocol the same code runs on the caller's own generator, and in the parity

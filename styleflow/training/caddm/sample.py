@@ -9,8 +9,8 @@ that it was made from:
     20 %  UNTOUCHED      the fake frame itself
     20 %  PART           the part of the face that differs most, in the real frame
 
-pasted by alpha or by Poisson blending. The mixture is aligned with a random jitter and worn by the
-noise of `caddm_noise.py`. Every fake has one box over the whole crop; a part has a second one,
+pasted by alpha or by Poisson blending. The mixture is aligned with a random jitter and degraded as
+`degradations.py` says. Every fake has one box over the whole crop; a part has a second one,
 found again in the crop. All draws come in the order of the released program.
 
 Source: CADDM's released program (SPEC b in our notes).
@@ -33,7 +33,7 @@ from styleflow.faces import mesh
 from styleflow.faces.crops import caddm as crops
 from styleflow.faces.crops.caddm import CROP_PX, TEST_SCALE, Jitter, caddm_crop
 from styleflow.faces.face import Image, Points
-from styleflow.training.caddm.degradations import worn
+from styleflow.training.caddm.degradations import degraded
 from styleflow.training.caddm.draws import Draws
 from styleflow.training.caddm.swap import (
     NO_BOX,
@@ -159,7 +159,7 @@ def make_sample(scene: Scene, draws: Draws, *, as_released: bool = False) -> Sam
     if mirrored:
         clean, boxes = np.ascontiguousarray(clean[:, ::-1]), tuple(map(_mirrored, boxes))
     return Sample(
-        crop=worn(clean, draws, as_released=as_released),
+        crop=degraded(clean, draws, as_released=as_released),
         clean=clean,
         label=scene.label,
         boxes=boxes,

@@ -1,4 +1,4 @@
-"""Training scenes of CADDM: pairs of videos, or real videos alone.
+"""CADDM's training scenes: from pairs of videos, or from real videos alone.
 
 A fake is set against the real video that it was made from, at the same frame number: `Entry.pair`
 joins them. Prepared videos are cut out around their own face, so the original is first laid onto

@@ -1,4 +1,4 @@
-"""CADDM's task for the training loop: batches, their loss, and the video AUC."""
+"""CADDM's training task: batches, their loss, and the video AUC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training clips of FakeSTormer: real clips, pseudo-fakes made of them, and targets for both.
+"""FakeSTormer's training clips: real ones, pseudo-fakes made of them, and targets for both.
 
 Faces are cut out as they are live, each frame by the box of its own landmarks. No fake video is
 ever read: every fake is made here, from a real clip, when it is needed.

@@ -1,4 +1,4 @@
-"""FakeSTormer's losses, one per head.
+"""FakeSTormer's loss: one term per head.
 
 Source: Vulnerability-Aware Spatio-Temporal Learning (Nguyen et al., ICCV 2025), release v1.
 """

@@ -1,4 +1,4 @@
-"""Training clips of both StyleFlow stages, drawn by label, and the rating of videos."""
+"""Clips that both stages of StyleFlow train on, drawn by label, and the rating of videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleflow.data.degradations.clips import random_degradation
+from styleflow.data.degradations.clips import random_crop_degradation
 from styleflow.data.index import FAKE, REAL
 from styleflow.data.prepared_video import Video
 from styleflow.data.pseudo_fakes.blending import pick
@@ -33,7 +33,7 @@ def altered(crops: Frames, rng: np.random.Generator) -> Frames:
     """Return a clip as another camera might have filmed it, perhaps mirrored; one draw a clip."""
     if rng.random() < 0.5:
         crops = crops[:, :, ::-1]
-    return random_degradation(rng).apply(np.ascontiguousarray(crops), rng)
+    return random_crop_degradation(rng).apply(np.ascontiguousarray(crops), rng)
 
 
 @dataclass(frozen=True, slots=True)

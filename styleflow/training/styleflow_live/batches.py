@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleflow.data.degradations.clips import random_degradation
+from styleflow.data.degradations.clips import random_crop_degradation
 from styleflow.data.pseudo_fakes.blending import pick
 from styleflow.data.video import Frames
 from styleflow.training.styleflow_live.window_store import Family
@@ -62,7 +62,7 @@ def draw(families: Sequence[Family], pairs: int, frames: int, rng: np.random.Gen
         faked, mask = _cut(fake, start, frames, down, right)
         if mask.mean() > 255 * _MOSTLY_FAKE and rng.random() < _PARTLY:
             faked, mask = _partly(crops, faked, mask, rng)
-        degradation = random_degradation(rng)
+        degradation = random_crop_degradation(rng)
         clips += [degradation.apply(crops, rng), degradation.apply(faked, rng)]
         masks += [blank, mask]
         labels += [0.0, 1.0]

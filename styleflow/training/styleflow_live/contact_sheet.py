@@ -1,4 +1,4 @@
-"""Contact sheet of training examples: every kind of pseudo-fake of one clip, side by side.
+"""Contact sheet of every kind of pseudo-fake of one clip, side by side.
 
 Rows are values; drawing them with names and captions is the command line's work.
 """
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from styleflow.data.degradations.video import Damage
+from styleflow.data.degradations.video import Degradation
 from styleflow.data.pseudo_fakes.kinds import KINDS, FaceClip, Kind, Materials
 from styleflow.data.video import Frames
 from styleflow.faces.align import Transform, warp
@@ -37,7 +37,7 @@ class SheetRow:
         replaced: the moment that differs most from the real clip, with what was replaced in red,
             `(S, S, 3)` RGB uint8.
         difference: how it differs, enlarged, grey where it does not, `(S, S, 3)` uint8.
-        worn: it after camera and codec, as a model sees it in training, `(S, S, 3)` RGB uint8.
+        degraded: it after camera and codec, as a model sees it in training, `(S, S, 3)` RGB uint8.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class SheetRow:
     moments: Frames
     replaced: Image
     difference: Image
-    worn: Image
+    degraded: Image
 
 
 def sheet_rows(
@@ -53,7 +53,7 @@ def sheet_rows(
     materials: Materials,
     seed: int,
     size_px: int,
-    damage: Damage,
+    degradation: Degradation,
     kinds: Mapping[str, Kind] = KINDS,
 ) -> tuple[SheetRow, ...]:
     """Return the real clip and a pseudo-fake of every kind.
@@ -63,15 +63,15 @@ def sheet_rows(
         materials: what the kinds draw from.
         seed: decides every draw; each kind has a generator of its own.
         size_px: side of the pictures.
-        damage: what camera and codec do to each row alike.
+        degradation: what camera and codec do to each row alike.
         kinds: which kinds.
     """
     anchor = window_anchor(clip)
-    rows = [_row("real", "The clip itself.", clip, clip.frames, None, anchor, size_px, damage)]
+    rows = [_row("real", "The clip itself.", clip, clip.frames, None, anchor, size_px, degradation)]
     for number, (name, kind) in enumerate(kinds.items()):
         fake = kind(clip, materials, np.random.default_rng([seed, number]))
         about = (inspect.getdoc(kind) or "").partition("\n")[0]
-        rows.append(_row(name, about, clip, fake.frames, fake.masks, anchor, size_px, damage))
+        rows.append(_row(name, about, clip, fake.frames, fake.masks, anchor, size_px, degradation))
     return tuple(rows)
 
 
@@ -83,7 +83,7 @@ def _row(
     masks: NDArray[np.uint8] | None,
     anchor: Transform,
     size_px: int,
-    damage: Damage,
+    degradation: Degradation,
 ) -> SheetRow:
     shown = np.linspace(0, len(frames) - 1, MOMENTS).round().astype(int)
     moments = np.stack([warp(frames[t], anchor, size_px) for t in shown])
@@ -93,15 +93,15 @@ def _row(
     t = shown[most]
     mask = np.zeros(clip.size, np.uint8) if masks is None else masks[t]
     aligned_mask = warp(np.repeat(mask[..., None], 3, axis=-1), anchor, size_px)
-    worn = damage.apply(frames)[t]
-    vertical, horizontal = worn.shape[0] / clip.size[0], worn.shape[1] / clip.size[1]
+    degraded = degradation.apply(frames)[t]
+    vertical, horizontal = degraded.shape[0] / clip.size[0], degraded.shape[1] / clip.size[1]
     return SheetRow(
         name,
         about,
         moments,
         _in_red(moments[most], aligned_mask[..., 0]),
         _difference(reals[most], moments[most]),
-        warp(worn, rescaled(anchor, vertical, horizontal), size_px),
+        warp(degraded, rescaled(anchor, vertical, horizontal), size_px),
     )
 
 

@@ -1,4 +1,4 @@
-"""Pairs of single pictures: a real face and a pseudo-fake of it, worn and cropped alike.
+"""Pairs of single pictures: a real face and a pseudo-fake of it, degraded and cropped alike.
 
 Windows of video (`windows.py`) are dear, so there are hundreds of them; pairs of pictures are cheap
 and drawn anew for every step, so that a network never sees one twice. What is fake in a pair is
@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from styleflow.data.degradations.pictures import other_detail, recoloured, sharpened, worn_alike
+from styleflow.data.degradations.pictures import degraded_alike, other_detail, recoloured, sharpened
 from styleflow.data.pseudo_fakes.blending import (
     Landmarks,
     Mask,
@@ -139,13 +139,13 @@ def mirror_partners(meshes: Sequence[Landmarks]) -> NDArray[np.int64]:
 
 
 def draw_pair(source: PictureSource, spec: PictureSpec, rng: np.random.Generator) -> PicturePair:
-    """Draw a real picture and a pseudo-fake of it, worn alike."""
+    """Draw a real picture and a pseudo-fake of it, degraded alike."""
     face = source.draw(rng, spec.stills)
     weights = KIND_WEIGHTS if spec.kinds is None else spec.kinds
     shares = np.array(list(weights.values()))
     kind = str(rng.choice(list(weights), p=shares / shares.sum()))
     fake, mask = PICTURE_KINDS[kind](face, source, rng)
-    real, fake = worn_alike((face.image, fake), rng)
+    real, fake = degraded_alike((face.image, fake), rng)
     return _cropped(real, fake, mask, face, kind, spec, rng)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from styleflow.data.degradations.video import random_damage
+from styleflow.data.degradations.video import random_degradation
 from styleflow.data.prepared_video import Video
 from styleflow.data.pseudo_fakes.blending import pick
 from styleflow.data.pseudo_fakes.kinds import KINDS, FaceClip, Materials
@@ -112,6 +112,6 @@ def _family(
     start = int(rng.integers(length(video) - count + 1))
     stretch = slice(start, start + count)
     clip = FaceClip(video.frames(range(start, start + count)), video.path.meshes[stretch].copy())
-    damage = random_damage(rng)
-    real, *fakes = make_family(clip, video.times[stretch], kinds, materials, damage, rng, spec)
+    degradation = random_degradation(rng)
+    real, *fakes = make_family(clip, video.times[stretch], kinds, materials, degradation, rng, spec)
     return Family(video.entry.group, real, tuple(fakes))

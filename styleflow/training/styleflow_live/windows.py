@@ -1,7 +1,7 @@
 """Training windows: a real stretch of video and pseudo-fakes of it, damaged alike and aligned.
 
 A window is two seconds of one clip under one anchor, cropped at a detector's cadence. The real
-member goes through the same camera and codec damage as its fakes, with the same draw.
+member goes through the same camera and codec degradation as its fakes, with the same draw.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from styleflow.data.degradations.video import Damage
+from styleflow.data.degradations.video import Degradation
 from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, make
 from styleflow.data.video import Frames, Times
 from styleflow.faces.align import Transform, fit, warp
@@ -66,7 +66,7 @@ def make_family(
     times: Times,
     kinds: Sequence[str],
     materials: Materials,
-    damage: Damage,
+    degradation: Degradation,
     rng: np.random.Generator,
     spec: WindowSpec,
 ) -> tuple[Window, ...]:
@@ -77,7 +77,7 @@ def make_family(
         times: media seconds of each picture, `(T,)`.
         kinds: which pseudo-fakes.
         materials: what they draw from.
-        damage: what happens to every member alike.
+        degradation: what happens to every member alike.
         rng: chooses.
         spec: how windows are cut.
     """
@@ -85,11 +85,11 @@ def make_family(
     blank = np.zeros(clip.frames.shape[:3], np.uint8)
     # The video goes on after the window, so its last frame is not sampled for being the last.
     sampled = [s.item for s in sample(times, spec.cadence_hz, ends=False)]
-    members = [_finish("", clip.frames, blank, anchor, damage, sampled, spec.size_px)]
+    members = [_finish("", clip.frames, blank, anchor, degradation, sampled, spec.size_px)]
     for kind in kinds:
         fake = make(kind, clip, materials, rng)
         members.append(
-            _finish(kind, fake.frames, fake.masks, anchor, damage, sampled, spec.size_px)
+            _finish(kind, fake.frames, fake.masks, anchor, degradation, sampled, spec.size_px)
         )
     return tuple(members)
 
@@ -105,16 +105,16 @@ def _finish(
     frames: Frames,
     masks: NDArray[np.uint8],
     anchor: Transform,
-    damage: Damage,
+    degradation: Degradation,
     sampled: list[int],
     size_px: int,
 ) -> Window:
-    damaged = damage.apply(frames)[sampled]
+    degraded = degradation.apply(frames)[sampled]
     height, width = frames.shape[1:3]
-    scaled = rescaled(anchor, damaged.shape[1] / height, damaged.shape[2] / width)
-    crops = np.stack([warp(frame, scaled, size_px) for frame in damaged])
+    scaled = rescaled(anchor, degraded.shape[1] / height, degraded.shape[2] / width)
+    crops = np.stack([warp(frame, scaled, size_px) for frame in degraded])
     small = size_px // MASK_STRIDE
-    shown = masks[damage.shown(len(masks))]
+    shown = masks[degradation.shown(len(masks))]
     cropped = [warp_mask(mask, anchor, small) for mask in shown[sampled]]
     return Window(kind, crops, np.stack(cropped))
 

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import evaluation_runner as bench
-from cli import wiring
+from cli import evaluation_runner, wiring
 from cli.errors import Exit
-from cli.evaluation_runner import Bench, BenchSettings, look_at
+from cli.evaluation_runner import EvaluationRunner, RunnerSettings, evaluate_all
 from cli.main import app
 from cli.settings import Settings
 from stream.clock import ManualClock
@@ -23,6 +22,7 @@ from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
 from styleflow.data.index import read_manifest
 from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
+from styleflow.evaluation import plots
 from styleflow.evaluation.record import PLAIN
 from tests.support.faces import finder_or_skip
 from tests.support.media import encode, moving_pictures
@@ -52,6 +52,18 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "manifest.csv"
 
 
+@pytest.fixture(autouse=True)
+def _no_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures of reports out: drawing them takes longer than evaluating four clips."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(plots, "draw", lambda *_, **__: "<svg></svg>")
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Let a test's reports have their pictures."""
+
+
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score with a toy network and a finder that always sees a face."""
@@ -72,7 +84,7 @@ def metrics(out: Path) -> dict[str, Any]:
     return dict(json.loads((out / "metrics.json").read_text()))
 
 
-@pytest.mark.usefixtures("toy")
+@pytest.mark.usefixtures("toy", "drawn")
 def test_a_manifest_becomes_a_report_figures_and_a_table(clips: Path, tmp_path: Path) -> None:
     result = evaluate(clips, tmp_path / "out")
     assert result.exit_code == Exit.OK, result.output
@@ -86,7 +98,9 @@ def test_a_manifest_becomes_a_report_figures_and_a_table(clips: Path, tmp_path: 
         "causal",
     )
     assert about["data"] == clips.parent.name
-    assert "The model is untrained" in (tmp_path / "out" / "report.html").read_text()
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "The model is untrained" in report
+    assert report.count("<svg") >= 7
     assert "untrained" in result.stdout
 
 
@@ -109,25 +123,25 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
-    look = Bench.look
+    look = EvaluationRunner.evaluate
 
-    def interrupted(self: Bench, task: bench.Task) -> Any:
+    def interrupted(self: EvaluationRunner, task: evaluation_runner.Task) -> Any:
         if len(looked) == 2:
             raise KeyboardInterrupt
         looked.append(task[0].path.name)
         return look(self, task)
 
-    monkeypatch.setattr(Bench, "look", interrupted)
+    monkeypatch.setattr(EvaluationRunner, "evaluate", interrupted)
     assert evaluate(clips, tmp_path / "out").exit_code == 130
     assert not (tmp_path / "out" / "metrics.json").exists()
 
     again: list[str] = []
 
-    def counted(self: Bench, task: bench.Task) -> Any:
+    def counted(self: EvaluationRunner, task: evaluation_runner.Task) -> Any:
         again.append(task[0].path.name)
         return look(self, task)
 
-    monkeypatch.setattr(Bench, "look", counted)
+    monkeypatch.setattr(EvaluationRunner, "evaluate", counted)
     assert evaluate(clips, tmp_path / "out").exit_code == Exit.OK
     assert looked + again == ["r1.mp4", "f1.mp4", "r2.mp4", "f2.mp4", "broken.mp4"]
     whole = metrics(tmp_path / "out")
@@ -156,7 +170,7 @@ def test_the_grid_tries_every_condition(clips: Path, tmp_path: Path) -> None:
     assert slow["auc"]["value"] is None, "the engine must not judge at 8 frames a second"
     assert "low_fps" in slow["clips"]["unscored"][0]["why"]
     assert slow["auc_forced"]["value"] is not None
-    assert "Worn video" in (tmp_path / "out" / "report.html").read_text()
+    assert "Degraded video" in (tmp_path / "out" / "report.html").read_text()
 
 
 class TwoCues(StyleFlowLiveDetector):
@@ -298,9 +312,9 @@ def test_help_teaches(command: list[str]) -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_one_job_looks_here_and_in_order(clips: Path) -> None:
-    wanted = BenchSettings(Settings(), clips.parent, offline=False)
+    wanted = RunnerSettings(Settings(), clips.parent, offline=False)
     tasks = [(entry, PLAIN) for entry in read_manifest(clips).entries]
-    found = look_at(Bench(wanted), wanted, tasks, jobs=1)
+    found = evaluate_all(EvaluationRunner(wanted), wanted, tasks, jobs=1)
     assert [record.clip for record in found] == [entry.path.name for entry, _ in tasks]
 
 
@@ -308,9 +322,9 @@ def test_one_job_looks_here_and_in_order(clips: Path) -> None:
 def test_more_jobs_find_the_same(clips: Path) -> None:
     """Processes of their own, with the real finder and the seeded untrained network."""
     finder_or_skip()
-    wanted = BenchSettings(Settings(), clips.parent, untrained=True)
+    wanted = RunnerSettings(Settings(), clips.parent, untrained=True)
     tasks = [(entry, PLAIN) for entry in read_manifest(clips).entries]
     look: Callable[[int], Any] = lambda jobs: sorted(  # noqa: E731
-        look_at(Bench(wanted), wanted, tasks, jobs), key=lambda record: record.clip
+        evaluate_all(EvaluationRunner(wanted), wanted, tasks, jobs), key=lambda record: record.clip
     )
     assert look(1) == look(2)

@@ -297,11 +297,18 @@ def test_a_preview_is_drawn_by_the_networks_of_a_training(
     told = _invoke("preview", *options, "--work", str(work), code=Exit.ERROR)
     assert "stage style was trained by another recipe" in told
     _keep(StyleAutoencoder(StyleEncoderDims(size_px=32)), work / "style")
+    drawn: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        preview_command,
+        "draw",
+        lambda rows, picture: drawn.append({row.kind: row.moments for row in rows}),
+    )
     assert "wrote" in _invoke("preview", *options, "--work", str(work))
-    trained = cv2.imread(str(tmp_path / "sheet.png"))
     _invoke("preview", *options)
-    stand_ins = cv2.imread(str(tmp_path / "sheet.png"))
-    assert (trained != stand_ins).any()
+    trained, stand_ins = drawn
+    told_apart = {kind for kind in trained if (trained[kind] != stand_ins[kind]).any()}
+    assert {"redraw", "restyle"} <= told_apart
+    assert "real" not in told_apart
 
 
 def _keep(network: nn.Module, folder: Path) -> None:

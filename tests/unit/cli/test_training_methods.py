@@ -107,7 +107,8 @@ def _train(videos: Path, recipe: str, *options: str, code: int = 0) -> str:
 @pytest.mark.parametrize(
     ("recipe", "detector", "stages"),
     [
-        (CADDM, "caddm-resnet34", ("caddm",)),
+        # The published backbone at its size; its training is tested small beside its code.
+        pytest.param(CADDM, "caddm-resnet34", ("caddm",), marks=pytest.mark.slow),
         (FAKESTORMER, "fakestormer-c40", ("fakestormer",)),
         (STYLEFLOW, "styleflow", ("head_alone", "together")),
     ],

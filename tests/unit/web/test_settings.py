@@ -1,14 +1,16 @@
-"""Texts for people name only settings that exist."""
+"""Settings of the web: texts for people name those that exist, and none shows a token."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
+from web.security.auth import Role, Token, TokenDigest
 from web.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,3 +48,10 @@ def test_the_protocol_page_names_settings_that_exist() -> None:
     named = set(KEY.findall(page))
     assert "fetch.max_bytes" in named
     assert {key for key in named if not exists(key)} == set()
+
+
+def test_no_setting_shows_a_token() -> None:
+    secret = "an operator's long token"
+    settings = WebSettings(tokens=(Token(TokenDigest(secret), Role.OPERATOR),))
+    assert secret not in repr(settings)
+    assert secret not in json.dumps(repr(settings.tokens[0].token))

@@ -259,10 +259,10 @@ export interface PictureScore {
   reasons: AbstainReason[];
 }
 
-/** What the patches of a detector mean. */
+/** Kind of explanation: the meaning of a detector's regions. */
 export type PointsAt = "artifacts" | "vulnerability" | "traces";
 
-/** Which streams are looked at whatever happens, and which only now and then under overload. */
+/** Priority of a stream under overload: always analyzed, or only in windows. */
 export type Priority = "normal" | "low";
 
 /** Body of a problem response: why a request was not granted. */
@@ -541,7 +541,7 @@ export interface SubscribedMessage {
   data: SubscribedData;
 }
 
-/** How a detector looks at time; the numbers of one mode never stand for the other's. */
+/** Temporal mode of a detector; the numbers of one mode never stand for the other's. */
 export type TemporalMode = "causal" | "exact" | "mixed";
 
 /** Thresholds at which scores become verdicts, and below which no verdict is given. */
@@ -605,7 +605,7 @@ export interface TrackStartedData {
   at: number | null;
 }
 
-/** How far a checkpoint's scores may be trusted. */
+/** Training status of a checkpoint: how far its scores may be trusted. */
 export type TrainingStatus = "untrained" | "uncalibrated" | "experimental" | "trained";
 
 /** How RTP travels for an RTSP source. */

@@ -31,7 +31,7 @@ def running(url: str = "rtsp://user:secret@camera/1") -> RunningStream:
 
     worker = IngestWorker("lobby", make, lambda item: None, clock, SteppedThreads())
     stream = RunningStream(StreamSpec("lobby", source), worker, StreamState("lobby"))
-    waits = StreamAdded("lobby", 0, "Lobby", INFO.scoring_models, detail="waiting for a peer")
+    waits = StreamAdded("lobby", 0, "Lobby", INFO.models, detail="waiting for a peer")
     stream.state.apply(waits, 50.0)
     return stream
 

@@ -17,7 +17,7 @@ from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
 from stream.webrtc.calls import WebRtcSettings
-from stream.webrtc.sessions import StreamTotals, Switchboard
+from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.path import toy_pipeline
 
 DONE = IngestCounters(
@@ -32,8 +32,8 @@ def everything() -> list[Figure]:
     clock = ManualClock()
     hub = Hub(clock)
     hub.disconnects[1013] += 1
-    board = Switchboard(WebRtcSettings(), hub, clock, lambda seconds, function: None)
-    board.ends[ReasonCode.ENDED] += 1
+    sessions = Sessions(WebRtcSettings(), hub, clock, lambda seconds, function: None)
+    sessions.ends[ReasonCode.ENDED] += 1
     return [
         Figure("streams", 1),
         *figures.ingest_figures("a", DONE),
@@ -41,7 +41,7 @@ def everything() -> list[Figure]:
         *figures.device_figures(Batcher(BatcherSettings()).stats, toy_pipeline(slots=4).devices),
         *figures.degradation_figures(Degradation()),
         *figures.viewer_figures(hub, Pictures()),
-        *figures.session_figures(board),
+        *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, LINK)),
     ]
 

@@ -10,7 +10,7 @@ from tests.support.wire import INFO, removed, report, score, stamped
 
 
 def test_streams_that_come_change_and_go_are_logged() -> None:
-    added = StreamAdded("a", 0, "Lobby", INFO.scoring_models, source="rtsp://***@camera/1")
+    added = StreamAdded("a", 0, "Lobby", INFO.models, source="rtsp://***@camera/1")
     failed = StreamChanged("a", 1, ConnectionState.FAILED, ReasonCode.AUTH, "wrong password", 30.0)
     live = StreamChanged("a", 1, ConnectionState.LIVE)
     with structlog.testing.capture_logs() as lines:

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from styleflow.data.degradations.video import Damage
+from styleflow.data.degradations.video import Degradation
 from styleflow.errors import VideoUnusable
 from styleflow.evaluation.conditions import GRID, NAMES, Condition, read_pictures
 from tests.support.media import encode, moving_pictures
@@ -17,7 +17,7 @@ def clip(tmp_path_factory):
 
 
 def written(condition, clip, tmp_path, seed=1):
-    target = tmp_path / "worn.mp4"
+    target = tmp_path / "degraded.mp4"
     condition.write(clip, target, seed)
     return target
 
@@ -52,7 +52,7 @@ def test_stronger_compression_leaves_worse_pictures(clip, tmp_path) -> None:
     def error(crf):
         pairs = zip(
             read_pictures(clip),
-            read_pictures(written(Condition("x", Damage(crf=crf)), clip, tmp_path)),
+            read_pictures(written(Condition("x", Degradation(crf=crf)), clip, tmp_path)),
             strict=True,
         )
         return np.mean([np.abs(a[1].astype(int) - b[1]).mean() for a, b in pairs])
@@ -63,14 +63,16 @@ def test_stronger_compression_leaves_worse_pictures(clip, tmp_path) -> None:
 
 
 def test_half_the_size_is_half_the_size(clip, tmp_path) -> None:
-    _, picture = next(read_pictures(written(Condition("x", Damage(scale=0.5)), clip, tmp_path)))
+    _, picture = next(
+        read_pictures(written(Condition("x", Degradation(scale=0.5)), clip, tmp_path))
+    )
     assert picture.shape == (64, 80, 3)  # 112 / 2 rounds to whole macroblocks
 
 
 def test_noise_differs_from_picture_to_picture(tmp_path) -> None:
     """The same grain on every picture would be a fixed pattern, not noise."""
     still = encode(tmp_path / "still.mp4", [np.full((64, 64, 3), 128, np.uint8)] * 40)
-    noisy = Condition("x", Damage(noise=20.0, crf=1))
+    noisy = Condition("x", Degradation(noise=20.0, crf=1))
     first, *_, last = (p.astype(int) for _, p in read_pictures(written(noisy, still, tmp_path)))
     assert np.std(first) > 10
     assert np.std(first - last) > 10
@@ -98,7 +100,7 @@ def test_lost_packets_never_arrive(clip, tmp_path) -> None:
 
 
 def test_the_same_seed_writes_the_same_pictures(clip, tmp_path) -> None:
-    condition = Condition("x", Damage(noise=8.0), frame_loss=0.2)
+    condition = Condition("x", Degradation(noise=8.0), frame_loss=0.2)
 
     def once(seed):
         found = list(read_pictures(written(condition, clip, tmp_path, seed)))
@@ -114,4 +116,4 @@ def test_what_is_no_video_is_named(tmp_path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     with pytest.raises(VideoUnusable, match=r"text\.mp4"):
-        Condition("x").write(text, tmp_path / "worn.mp4", 0)
+        Condition("x").write(text, tmp_path / "degraded.mp4", 0)

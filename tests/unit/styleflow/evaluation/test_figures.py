@@ -154,7 +154,7 @@ def test_the_threshold_says_who_is_flagged() -> None:
     assert calibration["fakes_share"] == pytest.approx(0.6)
 
 
-def worn(records, shift, name="blur"):
+def degraded(records, shift, name="blur"):
     """Return the same clips under a condition that moves every score."""
     return [
         replace(
@@ -169,7 +169,7 @@ def worn(records, shift, name="blur"):
 
 def test_crossed_controls_show_that_damage_drives_the_score() -> None:
     plain = apart()
-    found = of([*plain, *worn(plain, 5.0)])["robustness"]["blur"]
+    found = of([*plain, *degraded(plain, 5.0)])["robustness"]["blur"]
     assert found["auc"]["value"] == found["auc_plain"]["value"] == 1.0
     assert found["lost"]["value"] == 0.0
     assert found["only_reals_worn"]["value"] == 0.0
@@ -187,7 +187,7 @@ def test_what_a_condition_costs_is_measured_on_clips_scored_both_ways() -> None:
 
 def test_taking_a_cue_away_is_a_condition_of_its_own() -> None:
     plain = apart()
-    found = of([*plain, *worn(plain, 0.0, "without content"), *worn(plain, 0.0)])
+    found = of([*plain, *degraded(plain, 0.0, "without content"), *degraded(plain, 0.0)])
     assert list(found["video"]["by_cue"]) == ["without content"]
     assert list(found["robustness"]) == ["blur"]
 

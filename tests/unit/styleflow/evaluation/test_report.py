@@ -5,11 +5,24 @@ from html.parser import HTMLParser
 
 import pytest
 
+from styleflow.evaluation import plots
 from styleflow.evaluation.figures import figures
 from styleflow.evaluation.report import thumbnail, write_report
 from tests.support.media import encode, moving_pictures
 from tests.support.records import rating, record
 from tests.unit.styleflow.evaluation.test_comparison import evaluated
+
+
+@pytest.fixture(autouse=True)
+def _no_drawing(request, monkeypatch):
+    """Leave the pictures out where a test does not look at them: they take most of the time."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(plots, "draw", lambda *_, **__: "<svg></svg>")
+
+
+@pytest.fixture
+def drawn():
+    """Let a test's reports have their pictures."""
 
 
 @pytest.fixture
@@ -38,6 +51,7 @@ def page(tmp_path):
 RECORDS = [record("r1.mp4", 0, 0.2), record("f1.mp4", 1, 0.9)]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_it_needs_no_other_file(page) -> None:
     text = page(RECORDS)
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", text)
@@ -45,6 +59,7 @@ def test_it_needs_no_other_file(page) -> None:
     assert "<script" not in text
 
 
+@pytest.mark.usefixtures("drawn")
 def test_it_is_well_formed(page) -> None:
     open_tags = []
 
@@ -73,6 +88,7 @@ def test_a_trial_on_some_clips_says_so_on_top(page) -> None:
     assert "a trial, no result" in page(RECORDS, limited=True)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_names_from_a_manifest_cannot_become_html(page) -> None:
     evil = "<script>alert(1)</script>"
     records = [*RECORDS, record("f2.mp4", 1, 0.1, generator=evil, kind=evil, source=evil)]
@@ -95,6 +111,7 @@ def test_the_worst_errors_are_shown_where_the_clips_are(page, tmp_path) -> None:
     assert text.count("the clip is not here") == 1
 
 
+@pytest.mark.usefixtures("drawn")
 def test_pictures_take_the_colour_of_the_page(page) -> None:
     text = page(RECORDS)
     assert text.count("<svg") >= 7

@@ -12,12 +12,12 @@ from styleflow.errors import ShapeMismatch
 from styleflow.faces.crops.caddm import caddm_crop
 from styleflow.faces.mesh import five_points as mesh_points
 from styleflow.training.caddm.degradations import (
+    degraded,
     motion_kernel,
     resaturated,
     resized,
     stretched,
     toned,
-    worn,
 )
 from styleflow.training.caddm.draws import GeneratorDraws
 from styleflow.training.caddm.sample import Branch, Paste, Scene, five_points, make_sample
@@ -189,7 +189,9 @@ def test_motion_kernels_keep_the_brightness(angle, length):
 
 def test_the_same_noise_for_the_same_generator_and_always_8_bits():
     for seed in range(40):
-        one, same = (worn(SCENE.real, GeneratorDraws(np.random.default_rng(seed))) for _ in "ab")
+        one, same = (
+            degraded(SCENE.real, GeneratorDraws(np.random.default_rng(seed))) for _ in "ab"
+        )
         assert np.array_equal(one, same)
         assert one.dtype == np.uint8
         assert one.shape == SCENE.real.shape

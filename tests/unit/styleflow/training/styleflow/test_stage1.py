@@ -178,10 +178,10 @@ def test_altered_clips_keep_their_shape_and_are_sometimes_mirrored() -> None:
     crops[:, :, :16] = 200
     sides = set()
     for seed in range(12):
-        worn = altered(crops, np.random.default_rng(seed))
-        assert worn.shape == crops.shape
-        assert worn.dtype == np.uint8
-        sides.add(bool(worn[..., :16, :].mean() > worn[..., 16:, :].mean()))
+        degraded = altered(crops, np.random.default_rng(seed))
+        assert degraded.shape == crops.shape
+        assert degraded.dtype == np.uint8
+        sides.add(bool(degraded[..., :16, :].mean() > degraded[..., 16:, :].mean()))
     assert sides == {True, False}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from styleflow.data.degradations.video import Damage
+from styleflow.data.degradations.video import Degradation
 from styleflow.data.pseudo_fakes.kinds import KINDS, FaceClip
 from styleflow.training.styleflow_live.contact_sheet import MOMENTS, sheet_rows
 from tests.support.clips import face_clip, materials
@@ -20,7 +20,7 @@ def _clip():
 
 @pytest.fixture(scope="module")
 def rows():
-    return sheet_rows(_clip(), materials(), 0, SIDE, Damage(scale=0.5))
+    return sheet_rows(_clip(), materials(), 0, SIDE, Degradation(scale=0.5))
 
 
 def test_there_is_a_row_for_the_clip_and_one_per_kind(rows):
@@ -28,7 +28,7 @@ def test_there_is_a_row_for_the_clip_and_one_per_kind(rows):
     assert all(row.about.endswith(".") for row in rows)
     for row in rows:
         assert row.moments.shape == (MOMENTS, SIDE, SIDE, 3)
-        assert row.replaced.shape == row.difference.shape == row.worn.shape == (SIDE, SIDE, 3)
+        assert row.replaced.shape == row.difference.shape == row.degraded.shape == (SIDE, SIDE, 3)
 
 
 def test_the_real_row_differs_in_nothing_and_every_other_does(rows):
@@ -44,17 +44,17 @@ def test_what_was_replaced_is_red(rows):
         assert row.replaced[..., 0].mean() > row.replaced[..., 1].mean()
 
 
-def test_the_worn_picture_is_aligned_like_the_others(rows):
+def test_the_degraded_picture_is_aligned_like_the_others(rows):
     real = rows[0]
-    worn, last = real.worn.astype(float), real.moments[0].astype(float)
+    degraded, last = real.degraded.astype(float), real.moments[0].astype(float)
 
     def correlation(a, b):
         return np.corrcoef(a.ravel(), b.ravel())[0, 1]
 
-    assert correlation(worn, last) > correlation(np.roll(worn, 4, axis=1), last) + 0.2
+    assert correlation(degraded, last) > correlation(np.roll(degraded, 4, axis=1), last) + 0.2
 
 
 def test_a_row_does_not_depend_on_the_others(rows):
     only = {name: kind for name, kind in KINDS.items() if name == next(iter(KINDS))}
-    again = sheet_rows(_clip(), materials(), 0, SIDE, Damage(scale=0.5), only)
+    again = sheet_rows(_clip(), materials(), 0, SIDE, Degradation(scale=0.5), only)
     assert np.array_equal(again[1].moments, rows[1].moments)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from styleflow.data.degradations.pictures import worn_alike
+from styleflow.data.degradations.pictures import degraded_alike
 from styleflow.training.styleflow_live.picture_pairs import (
     KIND_WEIGHTS,
     PICTURE_KINDS,
@@ -37,9 +37,10 @@ def test_every_kind_has_a_weight():
     assert set(KIND_WEIGHTS) == set(PICTURE_KINDS)
 
 
-def test_what_was_not_replaced_is_alike_where_nothing_is_worn(monkeypatch):
+def test_what_was_not_replaced_is_alike_where_nothing_is_degraded(monkeypatch):
     monkeypatch.setattr(
-        "styleflow.training.styleflow_live.picture_pairs.worn_alike", lambda pictures, rng: pictures
+        "styleflow.training.styleflow_live.picture_pairs.degraded_alike",
+        lambda pictures, rng: pictures,
     )
     spec = PictureSpec(64, 0, 0, 64, stills=0.0, kinds={"mouth": 1.0})
     alike = []
@@ -55,7 +56,7 @@ def test_what_was_not_replaced_is_alike_where_nothing_is_worn(monkeypatch):
 def test_equal_pictures_are_equal_after_wear(seed):
     """Whatever wear does, it must not become the cue."""
     picture = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    real, fake = worn_alike((picture, picture.copy()), np.random.default_rng(seed))
+    real, fake = degraded_alike((picture, picture.copy()), np.random.default_rng(seed))
     assert np.array_equal(real, fake)
 
 

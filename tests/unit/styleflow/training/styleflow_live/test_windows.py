@@ -1,11 +1,11 @@
-"""Promises of damage, training windows and where they are kept."""
+"""Promises of degradation, training windows and where they are kept."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from styleflow.data.degradations.video import Damage, random_damage, through_h264
+from styleflow.data.degradations.video import Degradation, random_degradation, through_h264
 from styleflow.errors import DatasetUnusable
 from styleflow.faces.align import warp
 from styleflow.training.styleflow_live.window_store import Family, read_shards, write_shard
@@ -21,9 +21,11 @@ SPEC = WindowSpec(frames=6, stride=2, size_px=64)
 TIMES = np.arange(6) / 25
 
 
-def _family(seed, damage=None, kinds=("self_blend", "swap")):
+def _family(seed, degradation=None, kinds=("self_blend", "swap")):
     rng = np.random.default_rng(seed)
-    return make_family(face_clip(), TIMES, kinds, materials(), damage or Damage(), rng, SPEC)
+    return make_family(
+        face_clip(), TIMES, kinds, materials(), degradation or Degradation(), rng, SPEC
+    )
 
 
 def test_the_codec_returns_every_picture_and_wears_it():
@@ -35,38 +37,40 @@ def test_the_codec_returns_every_picture_and_wears_it():
 
 
 def test_damage_is_the_same_for_whoever_suffers_it():
-    damage = random_damage(np.random.default_rng(3))
+    degradation = random_degradation(np.random.default_rng(3))
     frames = face_clip(3).frames
-    assert np.array_equal(damage.apply(frames), damage.apply(frames))
-    assert damage == random_damage(np.random.default_rng(3))
+    assert np.array_equal(degradation.apply(frames), degradation.apply(frames))
+    assert degradation == random_degradation(np.random.default_rng(3))
 
 
 def test_sizes_are_even():
     frames = face_clip(2, size=90).frames
     assert (
-        Damage(scale=0.71).apply(frames).shape[1:3] == Damage(scale=0.71).size(90, 90) == (64, 64)
+        Degradation(scale=0.71).apply(frames).shape[1:3]
+        == Degradation(scale=0.71).size(90, 90)
+        == (64, 64)
     )
 
 
 def test_no_damage_changes_nothing():
     frames = face_clip(2).frames
-    assert np.array_equal(Damage().apply(frames), frames)
+    assert np.array_equal(Degradation().apply(frames), frames)
 
 
 def test_dropped_frames_leave_the_one_before():
-    damage = Damage(drop=0.5, seed=1)
+    degradation = Degradation(drop=0.5, seed=1)
     frames = face_clip(20).frames
-    shown = damage.shown(20)
+    shown = degradation.shown(20)
     assert shown[0] == 0
     assert (np.diff(shown) >= 0).all()
     assert (shown <= np.arange(20)).all()
     assert 4 < len(set(shown)) < 16
-    assert np.array_equal(damage.apply(frames), frames[shown])
-    assert not np.array_equal(shown, Damage(drop=0.5, seed=2).shown(20))
+    assert np.array_equal(degradation.apply(frames), frames[shown])
+    assert not np.array_equal(shown, Degradation(drop=0.5, seed=2).shown(20))
 
 
 def test_real_and_fake_freeze_at_the_same_moments_and_masks_with_them():
-    real, fake = _family(0, Damage(drop=0.5, seed=4), ("swap",))
+    real, fake = _family(0, Degradation(drop=0.5, seed=4), ("swap",))
     frozen = [t for t in (1, 2) if np.array_equal(real.crops[t], real.crops[t - 1])]
     assert frozen
     for t in frozen:
@@ -76,7 +80,7 @@ def test_real_and_fake_freeze_at_the_same_moments_and_masks_with_them():
 
 def test_asking_for_drops_changes_nothing_else_that_is_drawn():
     one, two = (np.random.default_rng(7) for _ in range(2))
-    pairs = [(random_damage(one), random_damage(two, drops=0.5)) for _ in range(40)]
+    pairs = [(random_degradation(one), random_degradation(two, drops=0.5)) for _ in range(40)]
     assert all(plain == replace(lossy, drop=0.0) for plain, lossy in pairs)
     share = np.mean([lossy.drop > 0 for _, lossy in pairs])
     assert 0.3 < share < 0.7
@@ -101,7 +105,7 @@ def test_a_family_is_its_generators():
 
 def test_smaller_pictures_give_the_same_crop():
     """The anchor follows the pictures' size: what is in the crop does not move."""
-    whole, half = (_family(0, Damage(scale=s))[0].crops[0].astype(float) for s in (1.0, 0.5))
+    whole, half = (_family(0, Degradation(scale=s))[0].crops[0].astype(float) for s in (1.0, 0.5))
     soft = [c[8:-8, 8:-8].reshape(6, 8, 6, 8, 3).mean(axis=(1, 3)) for c in (whole, half)]
     assert np.abs(soft[0] - soft[1]).max() < 6
 
@@ -112,7 +116,7 @@ def test_smaller_pictures_give_the_same_crop():
 def test_every_rate_is_sampled_at_one_cadence(fps, expected):
     """At 25 frames a second that is every second frame; a window's end is not its video's."""
     clip, rng = face_clip(), np.random.default_rng(0)
-    (real,) = make_family(clip, np.arange(6) / fps, (), materials(), Damage(), rng, SPEC)
+    (real,) = make_family(clip, np.arange(6) / fps, (), materials(), Degradation(), rng, SPEC)
     anchor = window_anchor(clip)
     assert np.array_equal(real.crops, [warp(clip.frames[t], anchor, 64) for t in expected])
 

@@ -1,30 +1,20 @@
-"""What the dashboard asks for besides the WebSocket: pictures, the past, and thresholds."""
+"""Pictures and explanations over HTTP."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
-import pytest
 
-from stream.analyzer.streams import StreamSpec
-from stream.events import Frame, StreamReport, Verdict
+from stream.events import Frame
 from stream.explain.overlay import Explanation
 from stream.explain.pictures import Pictures, PictureSettings
-from stream.ingest.source import SourceSettings, SourceUrl
 from styleflow.faces.face import Box, Face
 from styleflow.overlay import Patch, PointsAt
-from tests.support.web import WebRig
-from tests.support.wire import UNTRAINED, score, verdict_changed
+from tests.support.web import WebRig, lobby
+from tests.support.wire import UNTRAINED, score
 
 PICTURE = np.full((90, 160, 3), 90, dtype=np.uint8)
-
-
-async def lobby(**options: Any) -> WebRig:
-    rig = WebRig(**options)
-    await rig.control.add(StreamSpec("lobby", SourceSettings(SourceUrl.parse("rtsp://cam/1"))))
-    return rig
 
 
 def show(rig: WebRig, slot: int, at: float = 1.28) -> None:
@@ -140,58 +130,3 @@ async def test_one_viewer_too_many_is_told_to_come_back() -> None:
         got = await http.get(f"/api/v1/streams/lobby/picture.jpg?overlay={UNTRAINED.name}")
     assert got.status_code == 429
     assert (got.json()["code"], got.json()["retry"]) == ("overlays_busy", True)
-
-
-async def test_history_has_scores_pulses_and_events() -> None:
-    rig = await lobby()
-    now = rig.clock.monotonic()
-    rig.publish(
-        score(arrived=now - 2),
-        score(arrived=now, verdict=Verdict.SUSPECT, value=0.9),
-        StreamReport("lobby", 1, 25.0, 0.01, 1, (), 0.04),
-        verdict_changed(),
-    )
-    async with rig.client() as http:
-        got = (await http.get("/api/v1/streams/lobby/history")).json()
-        recent = (await http.get("/api/v1/streams/lobby/history?seconds=1&events=1")).json()
-        assert (await http.get("/api/v1/streams/hall/history")).status_code == 404
-    assert got["scores"]["p"] == [0.25, 0.9]
-    assert got["scores"]["detector"] == ["styleflow-live"] * 2
-    assert got["scores"]["state"] == ["ok", "suspect"]
-    assert got["scores"]["t"] == [got["now"] - 2, got["now"]]
-    assert got["pulses"]["fps"] == [25.0]
-    assert [e["data"]["kind"] for e in got["events"]] == ["stream_added", "verdict_changed"]
-    assert recent["scores"]["p"] == [0.9]
-    assert [e["data"]["kind"] for e in recent["events"]] == ["verdict_changed"]
-
-
-async def test_thresholds_of_one_stream_change_and_go_back() -> None:
-    rig = await lobby()
-    url = "/api/v1/streams/lobby/thresholds"
-    async with rig.client() as http:
-        before = (await http.get(url)).json()
-        after = (await http.patch(url, json={"enter": 0.8, "min_face_px": 64})).json()
-        back = (await http.patch(url, json={"enter": None})).json()
-    assert before["current"] == before["configured"]
-    assert (after["current"]["enter"], after["current"]["min_face_px"]) == (0.8, 64)
-    assert after["configured"] == before["configured"]
-    assert back["current"]["enter"] == before["configured"]["enter"]
-    assert back["current"]["min_face_px"] == 64
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"enter": 1.5}, "enter"),
-        ({"leave": 0.9}, "must be below enter"),
-        ({"entre": 0.5}, "entre"),
-        ({"dwell_s": -1}, "dwell_s"),
-    ],
-)
-async def test_thresholds_that_make_no_sense_are_refused(change: Any, said: str) -> None:
-    rig = await lobby()
-    async with rig.client() as http:
-        refused = await http.patch("/api/v1/streams/lobby/thresholds", json=change)
-    assert refused.status_code == 422
-    assert said in refused.json()["detail"]
-    assert rig.control.engines == {}
