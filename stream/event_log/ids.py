@@ -113,12 +113,13 @@ class EventIds:
     """Numbers that only rise, taken block by block.
 
     Args:
-        take: where blocks come from; blocks of this process alone when left out.
+        take: where blocks come from; blocks of this process alone when left out. The first one is
+            taken at once.
     """
 
     def __init__(self, take: TakeBlock | None = None) -> None:
         self._take = take or BlocksInMemory()
-        self._block = iter(range(0))
+        self._block = iter(self._take())
         self._last = 0
 
     def next(self) -> int:

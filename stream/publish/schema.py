@@ -354,7 +354,9 @@ class _StreamEnvelope(_Envelope):
 
     stream: str
     epoch: int = Field(description="counts stretches of continuous media time")
-    seq: int = Field(description="rises with every message of a stream, by one or more")
+    seq: int = Field(
+        description="number of the event behind the message; rises by one or more, across restarts"
+    )
 
 
 class ScoreMessage(_StreamEnvelope):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog, StampedEvent
+from stream.event_log.ids import EventIds
 from stream.events import (
     AbstainReason,
     CapacityReached,
@@ -103,10 +104,15 @@ def stamped(event: Event, id: int = 1, now: float = 0.0) -> StampedEvent:
 class HubRig:
     """A hub with a clock that stands still until it is told otherwise, and readers."""
 
-    def __init__(self, settings: HubSettings | None = None, streams: tuple[str, ...] = ("lobby",)):
+    def __init__(
+        self,
+        settings: HubSettings | None = None,
+        streams: tuple[str, ...] = ("lobby",),
+        ids: EventIds | None = None,
+    ) -> None:
         self.clock = ManualClock(start=100.0)
         self.hub = Hub(self.clock, settings)
-        self.log = EventLog(self.clock)
+        self.log = EventLog(self.clock, ids)
         self.log.attach(self.hub)
         self.publish(*(added(stream) for stream in streams))
 

@@ -23,6 +23,7 @@ from benchmarks.latency import (
 )
 from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog
+from stream.monitoring.figures import dropped_figures
 from stream.monitoring.metrics import Metrics
 from tests.support.wire import added, score
 
@@ -98,10 +99,11 @@ def test_a_load_is_the_difference_of_two_accounts_per_stream_and_second() -> Non
 
 def test_totals_add_up_over_streams() -> None:
     metrics = Metrics(CollectorRegistry())
-    metrics.frames_dropped.labels("a", "overrun").inc(2)
-    metrics.frames_dropped.labels("b", "overrun").inc(3)
-    metrics.frames_dropped.labels("b", "fault").inc()
     name = "styleflow_frames_dropped_total"
+    metrics.scraped.attach(
+        lambda: [*dropped_figures("a", {"overrun": 2}), *dropped_figures("b", {"overrun": 3})]
+    )
+    metrics.scraped.attach(lambda: dropped_figures("b", {"fault": 1}))
     assert totals(metrics.registry, name, "reason") == {"overrun": 5, "fault": 1}
     assert totals(metrics.registry, name).total() == 6
 

@@ -89,7 +89,7 @@ export interface EventMessage {
   stream: string;
   /** counts stretches of continuous media time */
   epoch: number;
-  /** rises with every message of a stream, by one or more */
+  /** number of the event behind the message; rises by one or more, across restarts */
   seq: number;
   /** when the packet arrived, UTC */
   ts_capture: string | null;
@@ -370,7 +370,7 @@ export interface ScoreMessage {
   stream: string;
   /** counts stretches of continuous media time */
   epoch: number;
-  /** rises with every message of a stream, by one or more */
+  /** number of the event behind the message; rises by one or more, across restarts */
   seq: number;
   /** when the packet arrived, UTC */
   ts_capture: string | null;
@@ -399,7 +399,7 @@ export interface SnapshotMessage {
   stream: string;
   /** counts stretches of continuous media time */
   epoch: number;
-  /** rises with every message of a stream, by one or more */
+  /** number of the event behind the message; rises by one or more, across restarts */
   seq: number;
   /** when the packet arrived, UTC */
   ts_capture: string | null;
@@ -458,7 +458,7 @@ export interface StatusMessage {
   stream: string;
   /** counts stretches of continuous media time */
   epoch: number;
-  /** rises with every message of a stream, by one or more */
+  /** number of the event behind the message; rises by one or more, across restarts */
   seq: number;
   /** when the packet arrived, UTC */
   ts_capture: string | null;

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.clock import ManualClock
+from stream.event_log.ids import BlocksInFile, EventIds
 from stream.events import ConnectionState, EpochCause, EpochStarted, ScoringModel, StreamChanged
 from stream.publish.client_messages import ResumePoint
 from stream.publish.hub import Filter, HubFull, HubSettings
@@ -242,6 +246,24 @@ def test_a_resume_point_from_somewhere_else_is_a_gap(seq: int) -> None:
     rig = HubRig()
     reader = rig.hub.subscribe(FAST, nothing, resume={"lobby": ResumePoint(epoch=0, seq=seq)})
     assert reader.gaps == ("lobby",)
+
+
+def test_a_resume_point_of_an_earlier_run_is_a_gap_whatever_the_wall_clock_says(
+    tmp_path: Path,
+) -> None:
+    """Its numbers lie below those of the new run, so they can never be taken for valid ones."""
+    newest = 0
+    for year in (2030, 2026):  # the clock is set back while the server restarts
+        clock = ManualClock(start=100.0, epoch=datetime(year, 1, 1, tzinfo=UTC))
+        rig = HubRig(ids=EventIds(BlocksInFile(tmp_path / "epoch", clock)))
+        rig.publish(score(), verdict_changed())
+        point = {"lobby": ResumePoint(epoch=1, seq=newest)}
+        reader = rig.hub.subscribe(FAST, nothing, resume=point)
+        assert reader.gaps == ("lobby",)
+        snapshot = rig.read(reader)[0]
+        assert snapshot["type"] == "snapshot"
+        assert snapshot["seq"] > newest
+        newest = snapshot["seq"]
 
 
 EVENTS = st.lists(
