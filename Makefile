@@ -61,7 +61,7 @@ parity: models ## the detectors against every stored output of the published pro
 
 .PHONY: slow
 slow: models ## networks of real size, and whatever else takes many seconds
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --timeout 600
 
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly

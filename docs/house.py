@@ -332,7 +332,7 @@ def draw_room(drawing: Drawing, room: Room, spot: Spot, uses: Iterable[str]) -> 
     drawing.text(round(left + 9, 1), top + 18, "name", room.name)
     if room.modules:
         drawing.text(
-            round(left + spot.width - 9, 1), top + 18, "small", f"{room.modules} modules", "end"
+            round(left + spot.width - 9, 1), top + 18, "small", counted(room.modules), "end"
         )
     letters = int((spot.width - 12) / LETTER)
     says = textwrap.wrap(room.says, letters)
@@ -345,6 +345,11 @@ def draw_room(drawing: Drawing, room: Room, spot: Spot, uses: Iterable[str]) -> 
     if uses := ", ".join(uses):
         words = textwrap.shorten(f"reads {uses}", letters, placeholder=" …")
         drawing.text(round(left + 9, 1), top + BOX_HEIGHT - 7, "uses", words)
+
+
+def counted(modules: int) -> str:
+    """Return a number of modules in words."""
+    return "1 module" if modules == 1 else f"{modules} modules"
 
 
 def draw_package(drawing: Drawing, package: str, house: Mapping[str, Room], says: str) -> None:

@@ -72,7 +72,7 @@ def opens_with_a_question(path: Path) -> bool:
     return QUESTION.match(ast.get_docstring(module) or "") is not None
 
 
-@pytest.mark.parametrize("package", ["benchmarks", "docs"])
+@pytest.mark.parametrize("package", ["styleflow", "stream", "web", "cli", "benchmarks", "docs"])
 def test_modules_say_what_they_are(package: str) -> None:
     """The first line of a module is a noun phrase, not a question."""
     asking = [
