@@ -24,7 +24,7 @@ ABOUT_MORE_THAN_A_MODULE = {
 """Tests that no single module is the subject of, and what they are about instead."""
 
 
-def tests() -> dict[str, Path]:
+def unit_tests() -> dict[str, Path]:
     """Return every unit test file by its name below `tests/unit`."""
     return {path.relative_to(UNIT).as_posix(): path for path in sorted(UNIT.rglob("test_*.py"))}
 
@@ -39,7 +39,7 @@ def test_every_test_is_about_a_module() -> None:
     """A module's tests are found by its name; when it is renamed, they are, too."""
     astray = [
         test
-        for test in tests()
+        for test in unit_tests()
         if not subject(test).is_file() and test not in ABOUT_MORE_THAN_A_MODULE
     ]
     assert astray == []
@@ -47,5 +47,5 @@ def test_every_test_is_about_a_module() -> None:
 
 def test_every_exception_is_needed() -> None:
     """The list names files that exist and that no module would explain."""
-    assert set(ABOUT_MORE_THAN_A_MODULE) - tests().keys() == set()
+    assert set(ABOUT_MORE_THAN_A_MODULE) - unit_tests().keys() == set()
     assert [test for test in ABOUT_MORE_THAN_A_MODULE if subject(test).is_file()] == []
