@@ -8,14 +8,15 @@ ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "tests" / "unit"
 
 ABOUT_MORE_THAN_A_MODULE = {
+    "cli/test_light_imports.py": "what commands load, in fresh interpreters",
     "cli/test_default_figures.py": "committed figures against an evaluation of the shipped weights",
     "cli/test_training.py": "prepare, train and preview, one after the other",
     "cli/test_training_methods.py": "every training method through the command line",
     "stream/device/test_published_detectors.py": "the device with each published detector",
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
-    "styleflow/training/styleflow_live/test_calibration_fit.py": "a recipe whose calibration fails",
     "test_architecture.py": "imports of all packages",
+    "test_errors.py": "errors of all packages",
     "test_documents.py": "README.md and the pages in docs",
     "test_layout.py": "tests of all packages",
     "test_words.py": "words of all packages and documents",
