@@ -53,8 +53,8 @@ class PublishedStream:
         self.seq = stamped.id
         self._snapshot = None
         gone = self.state.apply(stamped.event, stamped.now)
-        for key in [key for key in self.scores if key[0] in gone]:
-            del self.scores[key]
+        if gone:
+            self.scores = {k: m for k, m in self.scores.items() if k[0] not in gone}
         return gone
 
     def event_message(self, stamped: StampedEvent) -> Message:

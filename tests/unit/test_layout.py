@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "tests" / "unit"
 
 ABOUT_MORE_THAN_A_MODULE = {
+    "cli/test_light_imports.py": "what commands load, in fresh interpreters",
     "cli/test_default_figures.py": "committed figures against an evaluation of the shipped weights",
     "cli/test_light_imports.py": "what the command line and the package load",
     "cli/test_training.py": "prepare, train and preview, one after the other",
@@ -16,6 +17,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
     "test_architecture.py": "imports of all packages",
+    "test_errors.py": "errors of all packages",
     "test_documents.py": "README.md and the pages in docs",
     "test_errors.py": "every class of error, with how it is told",
     "test_layout.py": "tests of all packages",
