@@ -57,7 +57,7 @@ def run(wanted: Wanted) -> None:
     torch.set_flush_denormal(True)
     recipe = versioned(read_recipe(wanted.recipe), wanted.version)
     method, work = method_of(recipe), wanted.work
-    _check_device(wanted, method)
+    check_device(wanted, method)
     if wanted.steps is not None:
         # A trial's weights and windows must never be taken for the real run's.
         recipe, work = shortened(recipe, wanted.steps), work / f"trial-{wanted.steps}"
@@ -80,7 +80,7 @@ def _follow(
     return method.run(recipe, splits.training, splits.validation, work, board.tell, wanted.device)
 
 
-def _check_device(wanted: Wanted, method: Method) -> None:
+def check_device(wanted: Wanted, method: Method) -> None:
     """Refuse a device that is not there, or that the method has no use for."""
     if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted.device):
         reason = f"cannot be followed on {wanted.device!r}; a device is cpu, cuda or cuda:N"

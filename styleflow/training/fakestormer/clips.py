@@ -155,6 +155,10 @@ class ClipSource:
         """Return how many videos are used."""
         return len(self._starts)
 
+    def starts_of(self, video: int) -> dict[int, tuple[int, ...]]:
+        """Return where clips of a video may begin, by their stride."""
+        return {stride: tuple(map(int, at)) for stride, at in self._starts[video][1].items()}
+
     def draw(self, rng: np.random.Generator, video: int | None = None) -> Pair:
         """Return a pair of clips; of a video drawn by `rng` unless one is named.
 

@@ -137,7 +137,8 @@ class StageTwoTask:
         whole.psp.eval().requires_grad_(requires_grad=False)
         whole.style_gru.eval().requires_grad_(requires_grad=False)
         self.network: nn.Module = whole.resnet
-        self._whole, self._training, self._validation = whole, training, validation
+        self.training = training
+        self._whole, self._validation = whole, validation
         self._batch, self._smoothing = batch, smoothing
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
@@ -148,7 +149,7 @@ class StageTwoTask:
             if not any(parameter.requires_grad for parameter in stage.parameters()):
                 stage.eval()  # its normalisations hold still too
         labels = [REAL, FAKE] * (self._batch // 2)
-        logits = self._logits(trunk, [self._training.draw(label, rng) for label in labels])
+        logits = self._logits(trunk, [self.training.draw(label, rng) for label in labels])
         targets = torch.tensor(labels).to(logits)
         right = ((logits > 0) == (targets > 0.5)).float().mean()
         return smoothed_bce(logits, targets, self._smoothing), {"accuracy": float(right)}

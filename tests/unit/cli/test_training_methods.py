@@ -167,7 +167,7 @@ def test_the_device_reaches_the_method(
     videos: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
     """A method is handed the device; `meta` is one on which nothing can be computed."""
-    monkeypatch.setattr(train_command, "_check_device", lambda wanted, method: None)
+    monkeypatch.setattr(train_command, "check_device", lambda wanted, method: None)
     Path("recipe.yaml").write_text(recipe)
     arguments = ["train", str(videos), "--recipe", "recipe.yaml", "--steps", "1"]
     ran = CliRunner().invoke(app, [*arguments, "--processes", "1", "--device", "meta"])

@@ -196,7 +196,7 @@ def test_the_loss_is_that_of_the_whole_detector_on_the_same_clips(tmp_path: Path
     whole.eval()
     loss, _ = made.loss(np.random.default_rng(2))
     rng = np.random.default_rng(2)
-    pool = made._training
+    pool = made.training
     clips = [pool.draw(label, rng) for label in (0, 1, 0, 1)]
     logits = whole(torch.stack([clip.cut_crops() for clip in clips]))
     labels = torch.tensor([0.0, 1.0, 0.0, 1.0])
