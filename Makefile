@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 DASHBOARD := web/static/dashboard/index.html
 
-.PHONY: bench-check capacity help run test check format e2e bench clean dashboard browser dashboard-test
+.PHONY: bench-check capacity help run test check format e2e bench clean dashboard browser dashboard-test dashboard-protocol
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,13 @@ web/dashboard/node_modules: web/dashboard/package-lock.json
 	touch $@
 
 $(DASHBOARD): web/dashboard/node_modules web/dashboard/index.html web/dashboard/vite.config.ts \
-    web/dashboard/tsconfig.json $(wildcard web/dashboard/src/*)
+    web/dashboard/tsconfig.json $(wildcard web/dashboard/src/* web/dashboard/src/*/*)
 	cd web/dashboard && npm run build --silent
 
 dashboard: $(DASHBOARD) ## build the page (Node.js 20.19 or newer)
+
+dashboard-protocol: $(STAMP) ## write the page's types anew from the models of the wire
+	$(BIN)/python -m web.dashboard.generate
 
 dashboard-test: web/dashboard/node_modules
 	cd web/dashboard && npm run check --silent && npm test --silent
@@ -48,19 +51,26 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check dashboard-test e2e browser ## everything that CI runs: check, then the slower tests
+test: models check dashboard-test slow e2e browser ## everything that CI runs: check, then the slower tests
 
 .PHONY: parity
 parity: models ## the detectors against every stored output of the published programs; 10 GB and many minutes
-	$(BIN)/pytest -m 'slow or not slow' -p no:randomly --every-fixture tests/parity \
-	  tests/unit/styleflow/training/test_sam.py tests/unit/styleflow/training/caddm/test_train.py \
-	  tests/unit/cli/test_training_methods.py
+	$(BIN)/pytest -m 'not gpu' -p no:randomly --every-fixture tests/parity \
+	  tests/unit/styleflow/training/test_sam.py tests/unit/styleflow/training/caddm/test_train.py
+
+.PHONY: slow
+slow: models ## networks of real size, and whatever else takes many seconds
+	$(BIN)/pytest -m slow
 
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly
 
 browser: models $(DASHBOARD) ## real headless Chromium with a fake camera; skipped where there is none
 	$(BIN)/pytest -m browser -p no:randomly
+
+.PHONY: house
+house: $(STAMP) ## draw docs/images/house.svg anew, after a room or an arrow has changed
+	$(BIN)/python docs/house.py
 
 format: $(STAMP) ## rewrite the sources the way ruff likes them
 	$(BIN)/ruff format .
@@ -77,11 +87,16 @@ bench: models ## measure latency, the causal step and the published detectors; r
 	$(BIN)/python -m benchmarks.hotpath --checkpoint styleflow/weights/styleflow-live.safetensors
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.detectors
+	$(BIN)/python -m benchmarks.startup
 
 CLIPS ?= ../shared/clips
 .PHONY: train-default
 train-default: models ## train styleflow-live from CLIPS (an hour); writes out/styleflow-live.safetensors
 	$(BIN)/styleflow train $(CLIPS)
+
+.PHONY: errors-page
+errors-page: $(STAMP) ## write docs/errors.md from the classes of errors
+	$(BIN)/python -m docs.errors
 
 EVALUATED := out/evaluate-default
 .PHONY: evaluate-default default-figures

@@ -1,4 +1,4 @@
-"""A call, from glass to score: how old is what a score is about, when it is published?
+"""Latency of a call from glass to score: age of a picture when its score is published.
 
     python -m benchmarks.call [--out DIR] [--seconds S] [--memory S]
 
@@ -54,12 +54,13 @@ from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
 from stream.perception.perception import Perceiving, Perception
 from stream.pipeline import Pipeline
+from stream.publish.history import StreamHistories
 from stream.publish.hub import Filter, Hub
 from styleflow.faces.face import Image
 from styleflow.weights.face_networks import load_finder
 from web.app import create_app
 from web.settings import WebSettings
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = (640, 480)
@@ -244,7 +245,9 @@ async def running(settings: Settings, slow_s: float = 0.0) -> AsyncIterator[Rig]
     analyzer = Analyzer(
         _pipeline(settings, shown, slow_s), hub, Metrics(registry), clock, calls=settings.webrtc
     )
-    app = create_app(analyzer, hub, _no_predictor, WebSettings(), clock, registry)
+    app = create_app(
+        analyzer, hub, StreamHistories(), _no_predictor, WebSettings(), clock, registry
+    )
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_config=None, log_level="warning", **SERVER_OPTIONS)
     )
@@ -415,7 +418,7 @@ async def memory(settings: Settings, seconds: float, tell: Callable[[str], None]
         samples: list[tuple[float, float, float]] = []
         begun = clock.monotonic()
         while (at := clock.monotonic() - begun) < seconds:
-            ingest = rig.analyzer._streams["call"].ingest.counters
+            ingest = rig.analyzer.ingest_counters("call")
             samples.append((round(at, 1), _resident_mb(), ingest.log.bytes / 1e6))
             tell(f"{at:5.0f} s  {samples[-1][1]:.0f} MB, packet log {samples[-1][2]:.1f} MB")
             await clock.sleep(min(10.0, seconds / 6))

@@ -1,4 +1,4 @@
-"""How many streams one machine holds, beside what people would otherwise run.
+"""Number of streams that one machine holds, beside what people would otherwise run.
 
     python -m benchmarks.capacity [--out DIR] [--seconds S] [--size WxH ...] [--only NAME ...]
 
@@ -7,12 +7,12 @@ Streams are added until a load no longer holds: p95 from packet to published sco
 or 1 % of the sampled frames not scored. The largest load that holds is a variant's capacity. The
 variants run in turns on the same clip, within one run:
 
-- analyzer: this project with its defaults (the overload ladder switched off, so that nothing is
-  left out to make a load fit)
+- analyzer: this project with its defaults (degradation under overload switched off, so that
+  nothing is left out to make a load fit)
 - batching_off: the same, one frame per batch
 - incremental_off: the same, but every rating recomputes its 32-frame window from the pixels
-- plain_loop: `benchmarks/plain_loop.py`, one process per camera: OpenCV, a look at every frame, the
-  window recomputed every hop
+- plain_loop: `benchmarks/plain_loop.py`, one process per camera: OpenCV, detection in every frame,
+  the window recomputed every hop
 
 Where even one stream does not hold, what counts is how many streams' worth of video the variant
 works through when it is saturated, however late its scores are. That flatters it.

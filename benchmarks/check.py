@@ -1,11 +1,12 @@
-"""Has anything become slower? Measures ratios of two benchmarks anew, beside the committed ones.
+"""Check for regressions: measures ratios of three benchmarks anew, beside the committed ones.
 
     make bench-check                            # or: python -m benchmarks.check [--slack SHARE]
 
 Seconds say more about the machine than about the code, so only ratios are compared that are taken
-side by side within one run: the causal step against the recomputed window (`benchmarks.step`), and
-compiled networks and batches against PyTorch and single frames (`benchmarks.hotpath`). A ratio that
-has lost more than the slack is a regression, and the exit code is 1.
+side by side within one run: the causal step against the recomputed window (`benchmarks.step`),
+compiled networks and batches against PyTorch and single frames (`benchmarks.hotpath`), and help
+against an interpreter that does nothing (`benchmarks.startup`). A ratio that has lost more than the
+slack is a regression, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 SLACK = 0.3
-COMMANDS: Mapping[str, tuple[str, ...]] = {"step": (), "hotpath": ("--rounds", "5")}
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "step": (),
+    "hotpath": ("--rounds", "5"),
+    "startup": ("--servers", "1"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,15 @@ def ratios(document: Mapping[str, Any]) -> dict[str, float]:
             }
         case "hotpath":
             return {f"hotpath: {one['side']}": one["ratio"] for one in document["sides"][1:]}
+        case "startup":
+            target = document["target"]
+            return {
+                f"startup: {target:g} times python -c pass over {one['program']}": round(
+                    target / one["ratio"], 2
+                )
+                for one in document["starts"]
+                if one["program"] not in ("nothing", "serve")
+            }
         case other:
             raise ValueError(f"{other} has no ratios to compare")
 

@@ -1,4 +1,4 @@
-"""What the published detectors cost live, against recomputing every window from its pixels.
+"""Cost of the published detectors live, against recomputing every window from its pixels.
 
     python -m benchmarks.detectors [--out DIR] [--device cpu|cuda] [--only NAME] [--repetitions N]
                                    [--released] [--quick]
@@ -39,8 +39,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.hardware import Hardware, hardware
 from benchmarks.result import write_result
 from styleflow.calibration import Calibration
-from styleflow.detectors.caddm.network import Caddm, CaddmDims
-from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.caddm.live import DeployableCaddm
+from styleflow.detectors.caddm.network import CaddmDims
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.live import DeployableFakeStormer
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.protocol import Detector
 from styleflow.detectors.styleflow.cnn3d import ContentDims
@@ -184,8 +186,8 @@ def styleflow(dims: StyleFlowDims, device: str) -> Subject:
 
 def caddm(backbone: str, device: str) -> Subject:
     """Return CADDM; its window is the mean probability of 32 frames."""
-    network = _seeded(lambda: Caddm(CaddmDims(backbone=backbone)), device)
-    assert isinstance(network, Caddm)
+    network = _seeded(lambda: DeployableCaddm(CaddmDims(backbone=backbone)), device)
+    assert isinstance(network, DeployableCaddm)
 
     def plain(clips: Tensor) -> Tensor:
         logits = [
@@ -202,8 +204,8 @@ def caddm(backbone: str, device: str) -> Subject:
 
 def fakestormer(dims: FakeStormerDims, device: str) -> Subject:
     """Return FakeSTormer; the plain way computes its maps too, as the released program does."""
-    network = _seeded(lambda: FakeStormer(dims), device)
-    assert isinstance(network, FakeStormer)
+    network = _seeded(lambda: DeployableFakeStormer(dims), device)
+    assert isinstance(network, DeployableFakeStormer)
     detector = network.deploy(device)
 
     def plain(clips: Tensor) -> Tensor:
@@ -315,7 +317,7 @@ def milliseconds(work: Callable[[], object], device: str) -> float:
 
 
 def reset_peak(device: str) -> None:
-    """Begin anew to look for the highest use of memory; see `peak_mb`."""
+    """Reset the highest use of memory; see `peak_mb`."""
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         return

@@ -1,4 +1,4 @@
-"""What a measurement was made on: without it, a number means nothing."""
+"""Machine and versions of a measurement: without them, a number means nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sampled frame costs: compiled networks against PyTorch, batches against single frames.
+"""Cost of a sampled frame: compiled networks against PyTorch, batches against single frames.
 
     python -m benchmarks.hotpath [--out DIR] [--quick] [--streams N] [--rounds N]
                                  [--checkpoint FILE] [--workers N]
@@ -49,7 +49,7 @@ from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
 from stream.offline.replay import replay
 from stream.pipeline import Pipeline, Processed
 from styleflow.faces.networks import INPUT_PX
-from styleflow.runtime import Runtime
+from styleflow.runtime_settings import Runtime
 from styleflow.weights.face_networks import load_finder
 
 RESULTS = Path(__file__).parent / "results"
@@ -220,10 +220,11 @@ def measure(
         for run in runs if number % 2 else reversed(runs):
             run.play(moments)
         progress.advance(task)
-    return [_cost(run, runs[0]) for run in runs], floor(runs[-1], settings, clip, frames)
+    return [cost_of(run, runs[0]) for run in runs], floor(runs[-1], settings, clip, frames)
 
 
-def _cost(run: Run, first: Run) -> Cost:
+def cost_of(run: Run, first: Run) -> Cost:
+    """Return what a side costs, beside the first: medians and ratios over the warm rounds."""
     warm = slice(2, None)
     shared = run.logits.keys() & first.logits.keys()
     if len(shared) < 0.99 * len(first.logits):
@@ -245,6 +246,7 @@ def _cost(run: Run, first: Run) -> Cost:
 def floor(run: Run, settings: Settings, clip: Path, frames: Sequence[Frame]) -> Floor:
     """Measure the stages that no frame can do without, each alone and at its best."""
     finder = load_finder(settings.model.device, wiring.runtime(settings))
+    face_detector: Any = finder.detector  # whose `infer` the protocol does not promise
     detector: Any = run.pipeline.device.detector
     size = detector.clip.size_px
     blank = np.zeros((1, INPUT_PX, INPUT_PX, 3), np.uint8)
@@ -260,13 +262,13 @@ def floor(run: Run, settings: Settings, clip: Path, frames: Sequence[Frame]) -> 
             window = detector.window(crops)
             networks += _least(lambda: detector.content(window)) / faces
         rate = _least(lambda: detector.rate(state, rows)) / faces
-        look = _least(lambda: finder._detector._look([blank[0]]))  # type: ignore[attr-defined]
-        mesh = _least(lambda: finder._mesh._place(blank))
+        detect = _least(lambda: face_detector.infer(blank))
+        mesh = _least(lambda: finder.mesh.infer(blank))
     decode, rgb = _decoding(clip, run.pipeline.cadence_hz)
     return Floor(
         decode=round(decode, 3),
         rgb=round(rgb, 3),
-        detector_share=round(look / settings.perception.detect_every, 3),
+        detector_share=round(detect / settings.perception.detect_every, 3),
         mesh=round(mesh, 3),
         detector_networks=round(networks, 3),
         step=round(max(whole - networks, 0.0) + rate, 3),

@@ -1,4 +1,4 @@
-"""From packet to published score: how long each stage takes, at 1, 2 and 4 streams.
+"""Latency from packet to published score, stage by stage, at 1, 2 and 4 streams.
 
     python -m benchmarks.latency [--out DIR] [--quick] [--seconds S] [--threads N]
 
@@ -10,7 +10,7 @@ The analyzer runs in this process with the product's defaults, the cameras in an
 - perceive, step: finding the face, deciding what to compute; per sampled frame
 - device, resolve: the network, what follows from it; per batch
 - hand_over: from the device thread to the event loop; per event
-- publish: into the subscribers' lanes; per score
+- publish: into the subscribers' send queues; per score
 - end to end: from the arrival of the newest packet behind a score until it is published
 
 The stages do not add up to the end-to-end time: a batch may hold frames of several streams, and a
@@ -27,7 +27,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +48,8 @@ from cli.settings import Settings, load
 from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock, SystemClock
-from stream.events import Event, Score
+from stream.event_log.event_log import StampedEvent
+from stream.events import Score
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Filter, Hub, Subscription
@@ -95,13 +95,14 @@ class RecordingHub(Hub):
         self._recorder = recorder
         self._now = clock.monotonic
 
-    def publish(self, event: Event, now: float, utc: datetime) -> None:
+    def accept(self, stamped: StampedEvent) -> None:
         """Publish, then measure."""
-        super().publish(event, now, utc)
+        super().accept(stamped)
+        event = stamped.event
         if isinstance(event, Score):
             done = self._now()
             self.scored[event.stream] += 1
-            self._recorder("publish", done - now)
+            self._recorder("publish", done - stamped.now)
             self._recorder(END_TO_END, done - event.arrived)
 
 
@@ -195,7 +196,7 @@ def cpu_by_thread() -> dict[str, float]:
         try:
             fields = (task / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
         name = names.get(int(task.name), "torch workers").replace("Thread", "progress bar")
         found[name] = found.get(name, 0.0) + (int(fields[11]) + int(fields[12])) / tick
     return found

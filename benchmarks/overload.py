@@ -1,11 +1,11 @@
-"""Twice as many streams as the machine holds: does latency stay bounded, and is every drop counted?
+"""Load of twice as many streams as the machine holds: latency per minute, and every drop counted.
 
     python -m benchmarks.overload --streams N [--minutes M] [--low K] [--out DIR]
 
-The analyzer runs with its defaults, the overload ladder among them, on N cameras of which K have
-low priority. Every minute is summed up by itself: latency from packet to published score, sampled
-frames, what became of those that were not scored, and the rung of the ladder. What counts is the
-99th percentile of every later minute over that of the first.
+The analyzer runs with its defaults, degradation under overload among them, on N cameras of which K
+have low priority. Every minute is summed up by itself: latency from packet to published score,
+sampled frames, what became of those that were not scored, and the degradation level. What counts
+is the 99th percentile of every later minute over that of the first.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Minute:
         number: counts from 1.
         latency: from packet to published score.
         sampled: sampled frames.
-        dropped: of those, what was not looked at, by reason.
-        unexplained: sampled frames that were neither looked at, nor counted as dropped, nor wait.
-        rung: of the overload ladder at its end.
+        dropped: of those, what was not processed, by reason.
+        unexplained: sampled frames that were neither processed, nor counted as dropped, nor wait.
+        rung: degradation level at its end, under the key of the committed results.
         busy: share of time that the device thread computed, lately.
         rss_mb: resident memory at its end.
     """
@@ -107,7 +107,7 @@ async def measure(
                 after, now = Account.now(metrics, clock), analyzer.batching
                 sampled = round(after.sampled - before.sampled)
                 dropped = dict(sorted((after.dropped - before.dropped).items()))
-                looked = now.items - batches.items
+                processed = now.items - batches.items
                 waiting = now.waiting - batches.waiting
                 status = analyzer.statuses()[0]
                 found.append(
@@ -116,7 +116,7 @@ async def measure(
                         Spread.of(recorder.found[END_TO_END]),
                         sampled,
                         dropped,
-                        sampled - looked - sum(dropped.values()) - waiting,
+                        sampled - processed - sum(dropped.values()) - waiting,
                         status.overload.word,
                         round(analyzer.busy, 2),
                         _rss_mb(),
@@ -134,7 +134,7 @@ def _rss_mb() -> float:
 
 def table(minutes: list[Minute]) -> Table:
     """Return the minutes for a terminal."""
-    shown = Table("minute", "p50 / p95 / p99 ms", "sampled", "dropped", "rung", "busy", "RSS MB")
+    shown = Table("minute", "p50 / p95 / p99 ms", "sampled", "dropped", "level", "busy", "RSS MB")
     for one in minutes:
         spread = one.latency
         shown.add_row(

@@ -24,7 +24,7 @@ class _Pixels:
 
 
 class Recomputing:
-    """Wraps a detector so that a rating begins anew with the first frame of its window.
+    """Wraps a detector so that a rating begins again with the first frame of its window.
 
     Args:
         detector: what does the computing.

@@ -1,4 +1,4 @@
-"""How a result is written: JSON in which a figure that does not exist is null."""
+"""Results as files: JSON in which a figure that does not exist is null."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 A real `styleflow serve` process watches real RTSP cameras. One camera loses its power every minute
 and has it back five seconds later. One subscriber reads everything; another subscribes, never
-reads, and comes back whenever it has been cut off. Every five seconds the process is looked at.
+reads, and comes back whenever it has been cut off. Every five seconds the process is measured.
 
 The verdict is on resident memory after the warm-up: the slope of a straight line through the means
 of whole minutes, in MB per hour, with its standard error. Whole minutes, because the camera dies
@@ -43,7 +43,7 @@ from benchmarks.hardware import Hardware, hardware
 from benchmarks.result import write_result
 from cli.settings import load
 from stream.clock import Clock, SystemClock
-from stream.publish.messages import SUBPROTOCOL
+from stream.publish.schema import SUBPROTOCOL
 from tests.support.server import Server
 
 RESULTS = Path(__file__).parent / "results"

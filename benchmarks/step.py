@@ -1,4 +1,4 @@
-"""What stepping saves: one causal step against recomputing a window of 32 frames per frame.
+"""Saving by steps: one causal step against recomputing a window of 32 frames per frame.
 
     python -m benchmarks.step [--out DIR] [--quick]
 
@@ -6,7 +6,7 @@ Two comparisons, each with one track and with eight tracks in a batch:
 
 - recurrent: one step of the causal StyleGRU against the StyleGRU over the 31 style deltas of a
   window whose latents are cached. What a windowed detector with perfect caching would pay.
-- whole model: look at one crop, step and rate, against looking at all 32 crops and running over
+- whole model: encode one crop, step and rate, against encoding all 32 crops and running over
   the window. What a windowed detector without any cache would pay.
 
 Both sides of a comparison take turns within one run, so that other work on the machine hits both
@@ -35,7 +35,7 @@ from torch import Tensor
 from benchmarks.hardware import Hardware, hardware
 from benchmarks.result import write_result
 from styleflow.detectors.layers.style_gru import style_deltas
-from styleflow.detectors.styleflow_live.network import StyleFlowLive
+from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
 from styleflow.weights.checkpoint import build, shipped
 
 RESULTS = Path(__file__).parent / "results"
@@ -84,7 +84,7 @@ class Comparison:
 Side = Callable[[], object]
 
 
-def recurrent(net: StyleFlowLive, clips: Tensor) -> tuple[Side, Side, float]:
+def recurrent(net: StyleFlowLiveDetector, clips: Tensor) -> tuple[Side, Side, float]:
     """Return the step, the window over cached latents, and how far their states differ."""
     gru, tracks = net.style_gru, clips.shape[0]
     latents = torch.stack([net.encode(clip) for clip in clips])
@@ -101,7 +101,7 @@ def recurrent(net: StyleFlowLive, clips: Tensor) -> tuple[Side, Side, float]:
     )
 
 
-def whole_model(net: StyleFlowLive, clips: Tensor) -> tuple[Side, Side, float]:
+def whole_model(net: StyleFlowLiveDetector, clips: Tensor) -> tuple[Side, Side, float]:
     """Return the step and the window from crops to logits, and how far their logits differ."""
     tracks = clips.shape[0]
     state, rows = net.init_state(tracks), torch.arange(tracks)
@@ -163,7 +163,7 @@ def _timing(times: list[tuple[float, float]]) -> Timing:
 def measure(most: int) -> list[Comparison]:
     """Run every comparison, with progress on the terminal."""
     net = build(shipped())
-    assert isinstance(net, StyleFlowLive)
+    assert isinstance(net, StyleFlowLiveDetector)
     spec = net.clip
     generator = torch.Generator().manual_seed(0)
     shape = (max(BATCHES), spec.frames, spec.size_px, spec.size_px, 3)

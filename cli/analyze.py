@@ -15,11 +15,12 @@ from rich.text import Text
 from cli import logs, plot, wiring
 from cli.errors import Exit
 from cli.overlay import Album
-from cli.settings import DETECTORS, ConfigInvalid, DetectorConfig, Settings
+from cli.settings import ConfigInvalid, DetectorConfig, Settings
 from stream.clock import Clock, ManualClock, SystemClock
 from stream.events import AbstainReason, Verdict
+from stream.ingest.check import check
 from stream.ingest.file import duration_s
-from stream.ingest.open import check, is_trace, open_source
+from stream.ingest.open import is_trace, open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.ingest.trace import TraceWriter, recording
 from stream.offline.analysis import Analysis, DetectorUnknown
@@ -27,12 +28,13 @@ from stream.offline.replay import analyze
 from stream.pipeline import Pipeline, Viewer
 from stream.problems import REASON_WORDS, UNDECIDED, notice
 from styleflow import ensemble
+from styleflow.detectors.registry import DETECTORS
 from web.routes.predict import prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks for.
+    """Request of the command line.
 
     Attributes:
         source: what to analyze.
@@ -130,7 +132,7 @@ def pipeline_for(
             raise ConfigInvalid("--weights", ("say whose they are with --detector",))
         return wiring.pipeline(settings, clock, untrained=asked.untrained, viewer=viewer)
     if name not in (*DETECTORS, ensemble.NAME):
-        raise DetectorUnknown(name, DETECTORS)
+        raise DetectorUnknown(name, tuple(DETECTORS))
     if asked.weights:
         return wiring.from_files(settings, clock, name, asked.weights, viewer)
     if name == ensemble.NAME:

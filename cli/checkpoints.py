@@ -9,17 +9,18 @@ from pathlib import Path
 from rich.console import Console
 
 from styleflow.clips import PspInput
+from styleflow.detectors.authors_files import held
+from styleflow.detectors.registry import PUBLISHED
 from styleflow.detectors.styleflow.network import StyleFlowDims
 from styleflow.errors import CheckpointInvalid
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import Checkpoint, is_checkpoint, load, save
-from styleflow.weights.published import LAYOUTS, unwrap
 
 
 def show_published(out: Console) -> None:
     """Print which files the authors publish, where, and under which licence."""
     lines = ["Published weights; none are shipped."]
-    for name in importing.PUBLISHED:
+    for name in PUBLISHED:
         lines += ["", name]
         for publication in importing.publications(name):
             lines += [
@@ -50,25 +51,18 @@ def show_file(path: Path, out: Console) -> None:
 
 def describe_theirs(path: Path) -> list[str]:
     """Return what an authors' file holds and how it compares with the networks here."""
-    content = importing.read(path)
-    part = importing.styleflow_part(content)
-    if part is not None:
-        name, ported = part
-        return [f"{path.name}: StyleFlow's {name}: {ported.report}", f"dimensions: {ported.dims}"]
     try:
-        compared = {
-            name: importing.compare(unwrap(content, layout.wrapper), layout)
-            for name, layout in LAYOUTS.items()
-        }
+        found = importing.likenesses(importing.read(path))
     except ValueError as error:
         raise CheckpointInvalid(path, str(error)) from None
-    most = max(report.fitting for report in compared.values())
-    if not most:
-        found = importing.held(next(iter(compared.values())).extra)
-        raise CheckpointInvalid(path, f"belongs to no detector that is known here: {found}")
+    most = max(likeness.fitting for likeness in found)
+    best = [likeness for likeness in found if likeness.certain or likeness.fitting == most]
+    if not most and not best[0].certain:
+        reason = f"belongs to no detector that is known here: {held(found[0].extra)}"
+        raise CheckpointInvalid(path, reason)
     # FakeSTormer's files are alike: only their names tell on which compression each was trained.
-    names = [name for name, report in compared.items() if report.fitting == most]
-    return [f"{path.name}: {' or '.join(names)}: {compared[names[0]]}"]
+    names = " or ".join(likeness.what for likeness in best)
+    return [f"{path.name}: {names}: {best[0].report}", *best[0].more]
 
 
 def bring_in(

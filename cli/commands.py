@@ -1,4 +1,4 @@
-"""What all commands share: how errors end them, and options that several take."""
+"""Shared parts of the commands: their end in an error, and options that several take."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
-
-from cli.errors import AnalyzerAway, report
-from stream.errors import StreamError
-from styleflow.errors import StyleflowError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,19 +29,25 @@ UntrainedOption = Annotated[
 
 
 def readable(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that people can cause into one line and an exit code."""
-    from cli.settings import ConfigInvalid
-    from web.errors import Refusal
+    """Turn the errors that people can cause into one line and an exit code.
 
-    faults = (StyleflowError, StreamError, ConfigInvalid, Refusal, AnalyzerAway, OSError)
+    Nothing that knows errors is loaded before there is one: help needs none of it.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except faults as error:
-            raise typer.Exit(report(error, Console(stderr=True))) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
+        except typer.Exit:
+            raise
+        except Exception as error:
+            from cli.errors import report
+            from styleflow.errors import StyleFlowError
+
+            if not isinstance(error, StyleFlowError | OSError):
+                raise
+            raise typer.Exit(report(error, Console(stderr=True))) from None
 
     return run

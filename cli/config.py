@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from cli.settings import (
-    BUILT_IN,
     ConfigInvalid,
     DetectorConfig,
     Settings,
@@ -23,8 +22,9 @@ from cli.settings import (
     load,
 )
 from stream.errors import SourceUrlInvalid
-from stream.ingest.open import check as check_source
+from stream.ingest.check import check as check_source
 from stream.ingest.source import SourceUrl
+from styleflow.detectors.registry import BUILT_IN
 
 HEADER = """\
 # Every key of StyleFlow Live with its unit, effect and default. This file is the manual and the

@@ -1,4 +1,4 @@
-"""Exit codes, and the one place where an error becomes a line on the terminal."""
+"""Exit codes, errors of the command line, and how an error becomes a line on the terminal."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-import httpx
 from rich.console import Console
-from websockets.exceptions import InvalidHandshake, InvalidStatus
 
-from cli.settings import ConfigInvalid
-from stream.problems import Problem, describe
-from web.errors import Refusal
+from stream.problems import Problem
+from styleflow.errors import StyleFlowError
 
 
 class Exit(IntEnum):
-    """What a script learns from a command."""
+    """Outcome of a command, for scripts."""
 
     OK = 0  # analyze: every face that could be judged is clear
     ERROR = 1  # something failed; one line on standard error says what to change
@@ -27,24 +25,74 @@ class Exit(IntEnum):
     NO_VERDICT = 4  # analyze: there was not enough evidence, or the model is untrained
 
 
-class AnalyzerAway(Exception):
+@dataclass(eq=False)
+class ConfigInvalid(StyleFlowError):
+    """A configuration cannot be used; one line per thing to change."""
+
+    code = "config_invalid"
+    title = "The configuration cannot be used"
+    hint = "Change the keys that are named; `styleflow config defaults` explains every key"
+    status = 422
+    exit_code = Exit.USAGE
+
+    origin: str
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.origin}: {fault}" for fault in self.faults)
+
+
+@dataclass(eq=False)
+class AnalyzerAway(StyleFlowError):
     """A command needs a running analyzer, and there is none to be had.
 
     Attributes:
         address: where it was looked for, without credentials.
         reason: what is there instead.
-        hint: what to do about it.
+        remedy: what to do about it.
     """
 
-    def __init__(self, address: str, reason: str, hint: str) -> None:
-        super().__init__(f"{address}: {reason}")
-        self.address = address
-        self.reason = reason
-        self.hint = hint
+    code = "analyzer_away"
+    title = "The analyzer cannot be reached"
+    hint = "Start one with `styleflow serve`, or give the address of one that runs"
+    status = 400
+    retry = True
+
+    address: str
+    reason: str
+    remedy: str
+
+    def __post_init__(self) -> None:
+        self.hint = self.remedy
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}"
+
+
+@dataclass(eq=False)
+class CallNotTaken(StyleFlowError):
+    """A WHIP endpoint does not take a call; what it says about that is passed on."""
+
+    code = "whip"
+    title = "The call was not taken"
+    hint = "Check the address; it ends in /whip/STREAM"
+    status = 502
+
+    said: Problem
+
+    def __post_init__(self) -> None:
+        self.code, self.title, self.hint = self.said.code, self.said.title, self.said.hint
+        self.status, self.retry = self.said.status, self.said.retry
+
+    def __str__(self) -> str:
+        return self.said.detail
 
 
 def no_answer(error: BaseException) -> str:
     """Return why nobody answered, in words, whichever library found out."""
+    import httpx  # here: commands that connect to nobody do not pay for it
+    from websockets.exceptions import InvalidHandshake, InvalidStatus
+
     for cause in _causes(error):
         match cause:
             case socket.gaierror():
@@ -72,48 +120,38 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def problem_of(error: BaseException) -> Problem:
     """Return what an error means to the person at the terminal."""
-    if isinstance(error, AnalyzerAway):
-        return Problem(
-            "analyzer_away", "The analyzer cannot be reached", str(error), error.hint, retry=True
-        )
-    if isinstance(error, OSError):
-        return _of_the_system(error)
-    if isinstance(error, Refusal):
-        return error.problem
-    return describe(error)
+    if isinstance(error, OSError) and error.filename is None:
+        return _of_the_network(error) or Problem.of(error)
+    return Problem.of(error)
 
 
-def _of_the_system(error: OSError) -> Problem:
-    """Return what an error of the operating system means: a port, an address or a file."""
-    if isinstance(error, socket.gaierror):
-        return Problem("address", "The address is not known", str(error.strerror), "Check --host")
-    if error.errno == errno.EADDRINUSE:
-        return Problem(
-            "port_busy",
-            "The port is taken",
-            str(error.strerror),
-            "Choose another with --port, or stop the program that holds it",
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return Problem(
-            "address", "The address is not this machine's", str(error.strerror), "Check --host"
-        )
-    if error.filename is None and error.errno in (errno.EACCES, errno.EPERM):
-        return Problem(
-            "port_forbidden",
-            "This port may not be used",
-            str(error.strerror),
-            "Choose one from 1024 on with --port",
-        )
-    if error.filename is not None and not isinstance(error, FileNotFoundError):
-        said = (error.strerror or type(error).__name__).lower()
-        return Problem(
-            "file_unusable",
-            "A file cannot be used",
-            f"{error.filename}: {said}",
-            "Check the path, and that you may read and write there",
-        )
-    return describe(error)
+def _of_the_network(error: OSError) -> Problem | None:
+    """Return what an error about a port or an address means."""
+    unknown = isinstance(error, socket.gaierror)
+    found = ADDRESS_UNKNOWN if unknown else NETWORK_PROBLEMS.get(error.errno or 0)
+    return replace(found, detail=str(error.strerror)) if found else None
+
+
+ADDRESS_UNKNOWN = Problem("address", "The address is not known", "", "Check --host")
+
+_PORT_FORBIDDEN = Problem(
+    "port_forbidden", "This port may not be used", "", "Choose one from 1024 on with --port"
+)
+
+NETWORK_PROBLEMS: dict[int, Problem] = {
+    errno.EADDRINUSE: Problem(
+        "port_busy",
+        "The port is taken",
+        "",
+        "Choose another with --port, or stop the program that holds it",
+    ),
+    errno.EADDRNOTAVAIL: Problem(
+        "address", "The address is not this machine's", "", "Check --host"
+    ),
+    errno.EACCES: _PORT_FORBIDDEN,
+    errno.EPERM: _PORT_FORBIDDEN,
+}
+"""Errors of the operating system about a port or an address, by their number."""
 
 
 def report(error: BaseException, console: Console) -> Exit:
@@ -122,7 +160,6 @@ def report(error: BaseException, console: Console) -> Exit:
         for line in str(error).splitlines():
             console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
         return Exit.USAGE
-    console.print(
-        problem_of(error).line, style="red", markup=False, highlight=False, soft_wrap=True
-    )
-    return Exit.ERROR
+    problem = problem_of(error)
+    console.print(problem.line, style="red", markup=False, highlight=False, soft_wrap=True)
+    return Exit(problem.exit_code)

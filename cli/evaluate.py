@@ -22,6 +22,7 @@ from cli.evaluation_runner import EvaluationRunner, RunnerSettings, Task, evalua
 from cli.settings import Settings
 from styleflow.data.datasets.catalogue import place_of
 from styleflow.data.index import Entry, Index, digest_of
+from styleflow.digest import file_digest
 from styleflow.errors import ResultsUnusable
 from styleflow.evaluation.conditions import GRID
 from styleflow.evaluation.figures import figures
@@ -129,7 +130,7 @@ def open_clips(place: str) -> ClipSet:
     if where.manifest is None:
         name = where.dataset or ""
         return ClipSet(index, where.folder, name, name, digest_of(index, where.folder))
-    title, digest = where.folder.resolve().name, provenance.file_digest(where.manifest)
+    title, digest = where.folder.resolve().name, file_digest(where.manifest)
     return ClipSet(index, where.folder, title, where.manifest.name, digest)
 
 

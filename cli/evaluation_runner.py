@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from cli import analyze, wiring
 from cli.settings import Settings
 from stream.clock import ManualClock
-from stream.offline.evaluate_clip import examine
+from stream.offline.evaluate_clip import evaluate_clip
 from stream.pipeline import Pipeline
 from styleflow.cards import ModelCard
 from styleflow.data.index import Entry
@@ -80,7 +80,7 @@ class EvaluationRunner:
     @property
     def card(self) -> ModelCard:
         """What is known of the model that is evaluated."""
-        return self._pipeline.opinion(self._wanted.detector).card
+        return self._pipeline.scorer(self._wanted.detector).card
 
     @property
     def cues(self) -> tuple[str, ...]:
@@ -92,9 +92,11 @@ class EvaluationRunner:
         """Return what comes of one clip under one condition."""
         entry, name = task
         if name == PLAIN:
-            return self._rated_offline(entry, self._examine(entry, entry.path, name))
+            return self._rated_offline(entry, self._evaluate(entry, entry.path, name))
         if name.startswith(WITHOUT):
-            return self._examine(entry, entry.path, name, self._without(name.removeprefix(WITHOUT)))
+            return self._evaluate(
+                entry, entry.path, name, self._without(name.removeprefix(WITHOUT))
+            )
         condition = next(c for c in GRID if c.name == name)
         with TemporaryDirectory(prefix="styleflow-") as folder:
             return self._degraded(entry, condition, Path(folder) / "degraded.mp4")
@@ -105,14 +107,14 @@ class EvaluationRunner:
             condition.write(entry.path, target, seed)
         except VideoUnusable as error:
             # The engine says in its own words what is wrong with the clip.
-            record = self._examine(entry, entry.path, condition.name)
+            record = self._evaluate(entry, entry.path, condition.name)
             return replace(record, score=None, low=None, high=None, ratings=(), problem=str(error))
-        return self._examine(entry, target, condition.name)
+        return self._evaluate(entry, target, condition.name)
 
-    def _examine(
+    def _evaluate(
         self, entry: Entry, video: Path, condition: str, pipeline: Pipeline | None = None
     ) -> ClipRecord:
-        return examine(
+        return evaluate_clip(
             video,
             pipeline or self._pipeline,
             self._wanted.settings.engine,

@@ -1,4 +1,4 @@
-"""How log lines look. Secrets never reach them: what is logged is redacted where it is made."""
+"""Format of the log. Secrets never reach it: a value is redacted where it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""styleflow: watch live video and say, while the call goes on, whether a face is synthesised."""
+"""Command line `styleflow`: its verbs, their options and help.
+
+Nothing heavy is imported here: a command loads its own module when it runs, so that help and
+completion answer at once (`tests/unit/cli/test_light_imports.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ import typer
 from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
-from cli.errors import Exit
 from cli.evaluate_app import evaluate_app
 from styleflow.clips import PspInput
 
@@ -19,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help=__doc__,
+    help="Watch live video and say, while the call goes on, whether a face is synthesised.",
     rich_markup_mode="markdown",
 )
 config_app = typer.Typer(no_args_is_help=True, help="Check a configuration and see what it means.")
@@ -33,6 +36,26 @@ app.add_typer(config_app, name="config")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import styleflow
+
+        typer.echo(styleflow.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Watch live video and say, while the call goes on, whether a face is synthesised."""
 
 
 @app.command()
@@ -105,7 +128,9 @@ def analyze(
     untrained: UntrainedOption = False,
     overlay: Annotated[
         Path | None,
-        typer.Option(help="Write annotated pictures of what the detector points at here."),
+        typer.Option(
+            help="Write pictures with the regions that explain the scores into this folder."
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
@@ -409,5 +434,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-__all__ = ["Exit", "app", "main"]

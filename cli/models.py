@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from styleflow.runtime import RuntimeSettings
+from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights import backbone as backbone_weights
 from styleflow.weights import face_networks as face_weights
 from styleflow.weights.face_networks import graphs_dir, load_finder

@@ -1,7 +1,8 @@
-"""`analyze --overlay DIR`: pictures with what a detector points at drawn into them."""
+"""`analyze --overlay DIR`: pictures with the regions drawn in that explain the scores."""
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,7 @@ class Album:
         name = f"{said.frame.epoch:03d}-{said.frame.at:09.3f}s-{said.detector}-face{said.track}.png"
         done, data = cv2.imencode(".png", cv2.cvtColor(annotated(said), cv2.COLOR_RGB2BGR))
         if not done:
-            raise OSError(f"cannot encode {name}")
+            raise OSError(errno.EIO, "cannot be encoded as PNG", name)
         (self._folder / name).write_bytes(data.tobytes())
         self.written += 1
 
@@ -49,7 +50,7 @@ def annotated(said: Explanation) -> Image:
     What stands out in the frame itself is blue, what changes over time and everything else red.
     """
     box = said.face.box
-    drawn = np.array(paint(said.frame.image, said.corners, said.patches))
+    drawn = np.array(paint(said.frame.image, said.corners, said.regions))
     top_left, bottom_right = (round(box.x0), round(box.y0)), (round(box.x1), round(box.y1))
     cv2.rectangle(drawn, top_left, bottom_right, (60, 200, 120))
     words = f"{said.detector} {said.frame.at:.2f} s"

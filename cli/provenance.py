@@ -1,8 +1,7 @@
-"""Provenance of a result: command, commit, weights, clips and machine."""
+"""Provenance of a result: without it, a figure means nothing."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -48,11 +47,6 @@ def command() -> str:
 def today() -> str:
     """Return the UTC date, ISO 8601."""
     return SystemClock().utc().date().isoformat()
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _cpu() -> str:

@@ -22,14 +22,13 @@ from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 from rich.console import Console
 
-from cli.errors import AnalyzerAway, no_answer
+from cli.errors import AnalyzerAway, CallNotTaken, no_answer
 from stream.clock import Clock, SystemClock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.source import redact
 from stream.problems import Problem
-from stream.webrtc.peer import close_quietly, gather_on
-from web.errors import Refusal
+from stream.webrtc.aiortc_compat import close_quietly, gather_on
 
 VIDEO = Fraction(1, 90_000)
 CODECS = ("vp8", "h264")
@@ -106,7 +105,7 @@ class Publisher:
         """Offer a track and connect.
 
         Raises:
-            Refusal: the endpoint did not take the offer.
+            CallNotTaken: the endpoint did not take the offer.
             TimeoutError: no connection came about.
         """
         sender = self.connection.addTrack(track)
@@ -120,7 +119,7 @@ class Publisher:
                 self._url, content=offer, headers={"Content-Type": "application/sdp"}
             )
         if response.status_code != 201:
-            raise Refusal(_problem(response))
+            raise CallNotTaken(_problem(response))
         self._session = urljoin(self._url, response.headers["Location"])
         connected = asyncio.Event()
 
@@ -178,7 +177,7 @@ def run(
         FileNotFoundError: there is no such file.
         SourceError: it is no video.
         AnalyzerAway: the analyzer cannot be reached, or hangs up.
-        Refusal: the analyzer does not take the call.
+        CallNotTaken: the analyzer does not take the call.
     """
     check(path, url)
     asyncio.run(_publish(path, url, token, codec, console, loop=loop))

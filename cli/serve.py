@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import structlog
 import uvicorn
+from platformdirs import user_data_path
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from rich.console import Console
 
@@ -19,14 +20,17 @@ from cli.settings import Settings
 from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
+from stream.event_log.event_log import EventLog
+from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
+from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from styleflow.cards import ModelCard
 from web.app import create_app
 from web.routes.pages import NOT_BUILT, is_built
 from web.security.auth import check_binding
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +99,10 @@ async def _serve(
 ) -> None:
     clock = SystemClock()
     metrics = Metrics(CollectorRegistry())
-    hub = Hub(clock)
+    hub, histories = Hub(clock), StreamHistories()
+    epochs = user_data_path("styleflow") / EPOCH_FILE
+    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock)))
+    events.attach(histories)
     with console.status("loading the models"):
         pipeline = await asyncio.to_thread(
             wiring.pipeline,
@@ -106,7 +113,7 @@ async def _serve(
             ),
             untrained=untrained,
         )
-    cards = [opinion.card for opinion in pipeline.opinions]
+    cards = [scorer.card for scorer in pipeline.scorers]
     for card in cards:
         metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
     analyzer = Analyzer(
@@ -118,6 +125,7 @@ async def _serve(
         settings.batching,
         calls=settings.webrtc,
         overload=settings.overload,
+        events=events,
     )
     async with analyzer:
         for spec in specs:
@@ -125,6 +133,7 @@ async def _serve(
         app = create_app(
             control=analyzer,
             hub=hub,
+            histories=histories,
             predictor=wiring.predictor(settings, clock, untrained=untrained),
             settings=settings.web,
             clock=clock,

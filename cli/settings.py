@@ -3,6 +3,10 @@
 Precedence, lowest first: built-in defaults, the file, environment variables of the form
 `STYLEFLOW__SECTION__KEY`, command-line options. Values may say `${VAR}`, `${VAR:-default}`,
 `${VAR:?message}` or `${file:/run/secrets/x}`. An unknown key is an error that suggests the nearest.
+
+The environment and the file are read here rather than by pydantic-settings (2.16), which ignores a
+misspelt section (`STYLEFLOW__WEBB__PORT`) and a file that is not there, takes lists as JSON only,
+and validates before references can be replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +17,6 @@ import os
 import re
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -21,46 +24,22 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from stream.analyzer.analyzer import AnalyzerSettings
+from cli.errors import ConfigInvalid as ConfigInvalid
+from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
-from stream.engine.engine import EngineSettings
+from stream.engine.settings import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
-from stream.perception.perception import PerceptionSettings
+from stream.perception.settings import PerceptionSettings
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import OverloadSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
-from styleflow.runtime import Runtime
+from styleflow.detectors.registry import DETECTORS
+from styleflow.runtime_settings import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
-
-BUILT_IN = "styleflow-live"
-"""The detector that needs no file of weights."""
-
-DETECTORS = (
-    BUILT_IN,
-    "styleflow",
-    "caddm-resnet34",
-    "caddm-efficientnet-b3",
-    "caddm-efficientnet-b4",
-    "fakestormer-c0",
-    "fakestormer-c23",
-    "fakestormer-c40",
-)
-"""Names that a detector may have; spelled out, so that reading settings need not load torch."""
-
-
-@dataclass(eq=False)
-class ConfigInvalid(Exception):
-    """A configuration that cannot be used; one line per thing to change."""
-
-    origin: str
-    faults: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(f"{self.origin}: {fault}" for fault in self.faults)
 
 
 class _Section(BaseModel):
@@ -68,7 +47,7 @@ class _Section(BaseModel):
 
 
 class SourceConfig(_Section):
-    """How a stream is obtained.
+    """Source of a stream.
 
     Attributes:
         url: rtsp://, rtsps://, whip:// (waits for a WebRTC peer at /whip/ID), demo://authentic,
@@ -123,7 +102,7 @@ class StreamConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """Which weights score, and on what.
+    """Weights of the default detector, and the hardware that runs them.
 
     Attributes:
         checkpoint: file of weights; empty means the built-in model, which says how far its scores
@@ -149,7 +128,7 @@ class ModelConfig(_Section):
 
 
 class CalibrationConfig(_Section):
-    """From a detector's logit to a probability, fitted on labelled video elsewhere.
+    """Calibration of a detector, from logit to probability, fitted on labelled video elsewhere.
 
     Attributes:
         scale: multiplies the logit.
@@ -208,7 +187,7 @@ class DetectorConfig(_Section):
 
 
 class LogConfig(_Section):
-    """What is logged and how it looks.
+    """Level and format of the log.
 
     Attributes:
         level: debug, info, warning or error.

@@ -26,11 +26,11 @@ from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.errors import SourceUrlInvalid
-from stream.ingest.open import check
+from stream.ingest.check import check
 from stream.ingest.source import SourceSettings, SourceUrl, redact
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Filter, Hub
-from stream.publish.messages import SUBPROTOCOL, CloseCode
+from stream.publish.schema import SUBPROTOCOL, CloseCode
 
 FINAL = frozenset({CloseCode.FORBIDDEN, CloseCode.BAD_MESSAGE, CloseCode.TOKEN_EXPIRED})
 """Closings after which connecting again the same way would fail the same way."""
@@ -42,7 +42,7 @@ TOKEN_HINT = "Check --token and --streams"
 
 
 class Board:
-    """What the terminal shows: one row per face, or one per stream without a face."""
+    """Table on the terminal: one row per face, or one per stream without a face."""
 
     def __init__(self) -> None:
         self._streams: dict[str, dict[str, Any]] = {}
@@ -127,7 +127,7 @@ def run(settings: Settings, target: str, streams: str, token: str | None) -> Non
     """
     logs.configure("error", settings.log.format)
     if target.partition("://")[0] in ("http", "https", "ws", "wss"):
-        asyncio.run(_remote(target, streams, token))
+        asyncio.run(watch_remote(target, streams, token))
         return
     url = SourceUrl.parse(target)
     if url.is_file and not Path(url.redacted).is_file():
@@ -136,7 +136,7 @@ def run(settings: Settings, target: str, streams: str, token: str | None) -> Non
     asyncio.run(_local(settings, url))
 
 
-async def _remote(target: str, streams: str, token: str | None) -> None:
+async def watch_remote(target: str, streams: str, token: str | None) -> None:
     """Show what a running analyzer publishes; connect again whenever the connection is lost.
 
     One that was never there is an error: the address may be wrong, and nobody sees that in a table.

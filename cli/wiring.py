@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cli.settings import BUILT_IN, DetectorConfig, Settings
+from cli.settings import DetectorConfig, Settings
 from stream.clock import Clock
 from stream.device.device import Device
 from stream.offline.files import FileAnalyzer
@@ -16,8 +16,10 @@ from stream.pipeline import Observer, Pipeline, Viewer
 from styleflow import ensemble
 from styleflow.cards import TrainingStatus
 from styleflow.detectors.protocol import Detector, HopAware
+from styleflow.detectors.registry import BUILT_IN
 from styleflow.detectors.styleflow.network import StyleFlowDims
-from styleflow.runtime import RuntimeSettings, accelerate
+from styleflow.runtime import accelerate
+from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import Checkpoint, build, shipped
 from styleflow.weights.face_networks import graphs_dir, load_finder
@@ -98,7 +100,7 @@ def pipeline(
 def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> FileAnalyzer:
     """Return what answers `/predict`: a pipeline per detector, made at its first request.
 
-    With an ensemble configured there is one more voice, for which all detectors run.
+    With an ensemble configured there is one more scorer, for which all detectors run.
     """
     names = [wanted.name for wanted in chosen(settings)]
 
@@ -107,8 +109,8 @@ def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> F
             return pipeline(settings, clock, untrained=untrained)
         return pipeline(alone(settings, name), clock, untrained=untrained)
 
-    voices = [*names, ensemble.NAME] if settings.ensemble else names
-    return FileAnalyzer(of, voices, settings.engine)
+    scorers = [*names, ensemble.NAME] if settings.ensemble else names
+    return FileAnalyzer(of, scorers, settings.engine)
 
 
 def alone(settings: Settings, name: str) -> Settings:
@@ -132,7 +134,7 @@ def from_files(
         clock: where time comes from.
         name: the detector.
         weights: our checkpoint, or the authors' files, which are imported on the way.
-        viewer: shown what the detector points at.
+        viewer: shown the regions that explain the scores.
     """
     fed = {own.name: own.psp_input for own in chosen(settings)}.get(name)
     wanted = DetectorConfig(name=name, psp_input=fed)

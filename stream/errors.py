@@ -1,4 +1,4 @@
-"""Errors of live video. They carry data; `stream.problems` finds the words for people.
+"""Errors of live video. They carry data and declare how they are told, as `styleflow.errors` says.
 
 StreamError
 ├── SourceError            a source cannot go on; carries a ReasonCode
@@ -13,37 +13,69 @@ StreamError
 ├── StreamBusy             a call to a stream that another peer is sending
 ├── TooManyPeers           the configured limit of calls is reached
 ├── CallUnknown            a call that nobody is in
-├── OverlayUnavailable     a detector that cannot say what it points at was asked
-├── OverlaysBusy           too many look at what detectors point at
+├── HubFull                the configured limit of subscribers is reached
+├── DetectorUnknown        a name that no running detector has
+├── OverlayUnavailable     an explanation asked of a detector that has none
+├── OverlaysBusy           the limit of explanations at a time is reached
 └── SettingInvalid         a setting that makes no sense; names its key
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream.events import ReasonCode
+from styleflow import errors
+from styleflow.errors import StyleFlowError
+
+_FULL_S = 30.0
+"""When to ask again while the analyzer is full; nobody knows how long streams stay."""
+
+SOURCE_HINTS: dict[ReasonCode, str] = {
+    ReasonCode.UNREACHABLE: "Check the address and the port, and that the camera is switched on",
+    ReasonCode.TIMEOUT: "The other side accepts connections but sends nothing; check the path",
+    ReasonCode.AUTH: "Check user name and password in the URL",
+    ReasonCode.NOT_FOUND: "Check the path; a camera's is what follows the host, see its manual",
+    ReasonCode.TLS: "Give the camera's certificate with tls_ca_file, or set tls_verify: false",
+    ReasonCode.CODEC: "Set the camera to H.264 or H.265",
+    ReasonCode.ENDED: "The source has ended",
+    ReasonCode.CORRUPT: "The video cannot be decoded; check that the file or stream is intact",
+}
+"""What to do about each reason why a source does not deliver."""
 
 
-class StreamError(Exception):
+class StreamError(StyleFlowError):
     """Anything that `stream` raises on purpose."""
 
 
 @dataclass(eq=False)
 class SourceError(StreamError):
-    """A source cannot deliver; `detail` never contains credentials."""
+    """A source cannot deliver; `detail` never contains credentials. Its code is the reason."""
 
-    code: ReasonCode
+    title = "The source does not deliver video"
+    hint = "Depends on the reason, see below"
+    status = 422
+
+    code: ReasonCode = field()
     detail: str
 
+    def __post_init__(self) -> None:
+        self.hint = SOURCE_HINTS[self.code]
+        self.retry = self.code in (ReasonCode.UNREACHABLE, ReasonCode.TIMEOUT)
+
     def __str__(self) -> str:
-        return f"{self.code.value}: {self.detail}"
+        return self.detail
 
 
 @dataclass(eq=False)
 class SourceUrlInvalid(StreamError):
     """A source URL cannot be used; `shown` is its redacted form."""
+
+    code = "source_url"
+    title = "This source cannot be used"
+    hint = "Correct its url"
+    status = 400
 
     shown: str
     reason: str
@@ -56,6 +88,11 @@ class SourceUrlInvalid(StreamError):
 class StreamExists(StreamError):
     """A stream with this id is already there."""
 
+    code = "stream_exists"
+    title = "The id is taken"
+    hint = "Choose another id, or change the stream with PATCH"
+    status = 409
+
     stream: str
 
     def __str__(self) -> str:
@@ -66,6 +103,11 @@ class StreamExists(StreamError):
 class StreamUnknown(StreamError):
     """No stream has this id."""
 
+    code = "stream_unknown"
+    title = "There is no such stream"
+    hint = "GET /api/v1/streams lists those that exist"
+    status = 404
+
     stream: str
 
     def __str__(self) -> str:
@@ -74,7 +116,14 @@ class StreamUnknown(StreamError):
 
 @dataclass(eq=False)
 class TooManyStreams(StreamError):
-    """No further stream is accepted."""
+    """All streams that the configuration allows are in use."""
+
+    code = "too_many_streams"
+    title = "No further stream is accepted"
+    hint = "Remove one, or raise analyzer.max_streams"
+    status = 429
+    retry = True
+    retry_after_s = _FULL_S
 
     limit: int
 
@@ -86,7 +135,13 @@ class TooManyStreams(StreamError):
 class Overloaded(StreamError):
     """There is more work than the machine can do, so no further stream is accepted now."""
 
-    retry_after_s: float
+    code = "overloaded"
+    title = "No further stream is accepted now"
+    hint = "Try again later, remove a stream, or give this analyzer a faster machine"
+    status = 429
+    retry = True
+
+    retry_after_s: float = field()
 
     def __str__(self) -> str:
         return "this analyzer has more to do than the machine can"
@@ -96,6 +151,11 @@ class Overloaded(StreamError):
 class OfferInvalid(StreamError):
     """A session description is not one; `reason` never repeats what it said."""
 
+    code = "offer_invalid"
+    title = "The session description cannot be understood"
+    hint = "Send what createOffer made, unchanged"
+    status = 400
+
     reason: str
 
     def __str__(self) -> str:
@@ -104,7 +164,12 @@ class OfferInvalid(StreamError):
 
 @dataclass(eq=False)
 class OfferRefused(StreamError):
-    """A session description asks for what there is not."""
+    """A session description asks for what this analyzer does not do."""
+
+    code = "offer_refused"
+    title = "The session description cannot be met"
+    hint = "See docs/protocol.md, WHIP"
+    status = 422
 
     reason: str
 
@@ -114,7 +179,12 @@ class OfferRefused(StreamError):
 
 @dataclass(eq=False)
 class NotACall(StreamError):
-    """A stream is obtained otherwise, so nobody may call it."""
+    """A stream has a source of its own, so nobody may call it."""
+
+    code = "not_a_call"
+    title = "This stream cannot be called"
+    hint = "Call another stream, or change this one's source to whip://"
+    status = 409
 
     stream: str
 
@@ -124,7 +194,13 @@ class NotACall(StreamError):
 
 @dataclass(eq=False)
 class StreamBusy(StreamError):
-    """Somebody else is sending this stream."""
+    """Another peer is sending this stream."""
+
+    code = "stream_busy"
+    title = "Somebody is sending this stream"
+    hint = "End the other call, or call another stream"
+    status = 409
+    retry = True
 
     stream: str
 
@@ -134,7 +210,13 @@ class StreamBusy(StreamError):
 
 @dataclass(eq=False)
 class TooManyPeers(StreamError):
-    """No further call is answered now."""
+    """All calls that the configuration allows are in use."""
+
+    code = "too_many_peers"
+    title = "No further call is answered"
+    hint = "Try again later, or raise webrtc.max_peers"
+    status = 503
+    retry = True
 
     limit: int
 
@@ -146,16 +228,60 @@ class TooManyPeers(StreamError):
 class CallUnknown(StreamError):
     """There is no such call; it is over, or never was."""
 
+    code = "call_unknown"
+    title = "There is no such call"
+    hint = "Offer a new one"
+    status = 404
+
     def __str__(self) -> str:
         return "the call is over, or never was"
 
 
 @dataclass(eq=False)
+class HubFull(StreamError):
+    """As many subscribers as the hub takes are connected."""
+
+    code = "hub_full"
+    title = "No further subscriber is accepted"
+    hint = "Try again later, or close connections that nobody reads"
+    status = 503
+    retry = True
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"all {self.limit} places for subscribers are taken"
+
+
+@dataclass(eq=False)
+class DetectorUnknown(errors.DetectorUnknown, StreamError):
+    """No running detector has this name; `known` are the names that exist."""
+
+    hint = (
+        "Leave `detector` out for the default; there is an `ensemble` once one is fitted "
+        "with `styleflow ensemble fit` and configured"
+    )
+    status = 422
+
+    def __str__(self) -> str:
+        return f"there is no detector {self.name!r}; there is {', '.join(self.known)}"
+
+
+@dataclass(eq=False)
 class OverlayUnavailable(StreamError):
-    """A detector cannot say what it points at; `able` are those here that can."""
+    """A detector gives no explanation; `able` are those here that do."""
+
+    code = "overlay_unavailable"
+    title = "This detector cannot say what it points at"
+    hint = "Ask a detector that can; leave `overlay` out for the picture alone"
+    status = 422
 
     detector: str
     able: Sequence[str]
+
+    def __post_init__(self) -> None:
+        others = f"Ask one that can: {', '.join(self.able)}" if self.able else "None here can"
+        self.hint = f"{others}; leave `overlay` out for the picture alone"
 
     def __str__(self) -> str:
         return f"{self.detector!r} cannot say what it points at"
@@ -163,7 +289,13 @@ class OverlayUnavailable(StreamError):
 
 @dataclass(eq=False)
 class OverlaysBusy(StreamError):
-    """No further view of what a detector points at is opened now."""
+    """As many explanations as are allowed at a time are being watched."""
+
+    code = "overlays_busy"
+    title = "Too many look at what detectors point at"
+    hint = "Explaining slows scoring down, so it is rationed: try again when somebody stops"
+    status = 429
+    retry = True
 
     limit: int
 
@@ -175,9 +307,17 @@ class OverlaysBusy(StreamError):
 class SettingInvalid(StreamError, ValueError):
     """A setting has a value that makes no sense; `rule` says what would."""
 
+    code = "setting"
+    title = "A setting makes no sense"
+    hint = "Change the key that the message names"
+    status = 422
+
     key: str
     value: object
     rule: str
+
+    def __post_init__(self) -> None:
+        self.hint = f"Change {self.key}"
 
     def __str__(self) -> str:
         return f"{self.key} {self.rule}, not {self.value}"

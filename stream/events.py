@@ -1,4 +1,4 @@
-"""What travels between the parts of `stream`: frames in, events out. Values only, no behaviour.
+"""Values that travel between the parts of `stream`: frames in, events out. No behaviour.
 
 Three times appear here and are never mixed: `at` is media time (seconds, from PTS, within one
 epoch), `arrived` is the monotonic time at which the packet came in, and `published` is stamped by
@@ -8,10 +8,11 @@ whoever sends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 
+from styleflow.cards import ModelCard
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
-from styleflow.faces.track import TrackEnd as TrackEnd
+from styleflow.faces.face import TrackEnd as TrackEnd
 
 
 class ConnectionState(Enum):
@@ -26,7 +27,7 @@ class ConnectionState(Enum):
     ENDED = "ended"  # a file or demo has played to its end, or a call is over
 
 
-class ReasonCode(Enum):
+class ReasonCode(StrEnum):
     """Why a connection is not live. A closed list: dashboards and alerts switch on it."""
 
     UNREACHABLE = "unreachable"
@@ -65,10 +66,10 @@ class AbstainReason(Enum):
     OVERLOADED = "overloaded"
 
 
-class Rung(IntEnum):
+class DegradationLevel(IntEnum):
     """How much work an analyzer leaves out because there is too much of it.
 
-    Each rung keeps what those below it leave out; see `stream/scheduling/degradation.py`.
+    Each level leaves out what those below it do; see `stream/scheduling/degradation.py`.
     """
 
     NONE = 0
@@ -91,6 +92,29 @@ class Verdict(Enum):
     SUSPECT = "suspect"
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureConditions:
+    """Conditions under which a picture was captured and received, beside the picture itself.
+
+    Frames and views carry this value whole, so a further figure touches two files: it is declared
+    here and measured in `stream/ingest/conditions.py`. The engine alone weighs the figures: in
+    `stream/engine/reasons.py` (when to abstain) and `stream/engine/evidence_weight.py`.
+
+    Attributes:
+        contaminated: decoded after a loss and before the next keyframe, so no evidence.
+        source_fps: decoded source frames per media second, measured over the last seconds; 0 while
+            it is unknown.
+        link_loss: share of packets lately lost on the way, repaired or not; 0 where it is unknown.
+        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
+            it is unknown.
+    """
+
+    contaminated: bool = False
+    source_fps: float = 0.0
+    link_loss: float = 0.0
+    bits_per_pixel: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded picture of one stream, sampled on the cadence grid.
@@ -102,11 +126,7 @@ class Frame:
         at: media seconds since the epoch began.
         arrived: monotonic seconds at which its packet arrived.
         image: RGB picture, `(H, W, 3)` uint8.
-        contaminated: decoded after a loss and before the next keyframe, so no evidence.
-        source_fps: decoded source frames per media second, measured over the last seconds.
-        link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
-        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
-            nobody knows.
+        capture: the conditions under which it was captured.
     """
 
     stream: str
@@ -115,10 +135,7 @@ class Frame:
     at: float
     arrived: float
     image: Image
-    contaminated: bool = False
-    source_fps: float = 0.0
-    link_loss: float = 0.0
-    bits_per_pixel: float = 0.0
+    capture: CaptureConditions = CaptureConditions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +156,11 @@ class Perceived:
         slot: the frame's index on the cadence grid.
         at: media seconds since the epoch began.
         arrived: monotonic arrival of the frame's packet.
-        contaminated: the picture may be damaged and is no evidence.
-        source_fps: decoded source frames per media second, lately.
+        capture: the conditions under which the frame was captured.
         faces: aligned faces, one per track that was seen in this frame.
         started: tracks whose first frame this is.
         ended: tracks that are closed; none of them is in `faces`.
         overrun: sampled frames dropped since the previous one because the analyzer was too slow.
-        link_loss: share of packets lately lost on the way, repaired or not; 0 where nobody knows.
-        bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
-            nobody knows.
     """
 
     stream: str
@@ -155,14 +168,53 @@ class Perceived:
     slot: int
     at: float
     arrived: float
-    contaminated: bool
-    source_fps: float
+    capture: CaptureConditions
     faces: tuple[AlignedFace, ...]
     started: tuple[int, ...] = ()
     ended: tuple[EndedTrack, ...] = ()
     overrun: int = 0
-    link_loss: float = 0.0
-    bits_per_pixel: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringModel:
+    """One of the models that score a stream.
+
+    Attributes:
+        model: what is known of it.
+        calibrated: whether its calibration was fitted to validation data.
+    """
+
+    model: ModelCard
+    calibrated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAdded:
+    """A stream can be followed from now on, or what is known of it was replaced.
+
+    Attributes:
+        name: what people call it.
+        models: the models that score it, the first one first; at least one.
+        demo: whether it is a demo source.
+        source: where its video comes from, without credentials.
+        detail: what it waits for before its source says anything.
+    """
+
+    stream: str
+    epoch: int
+    name: str
+    models: tuple[ScoringModel, ...]
+    demo: bool = False
+    source: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRemoved:
+    """A stream is gone; its id may be given to another one."""
+
+    stream: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +302,8 @@ class Score:
         box: where the face is in source pixels at `end`.
         arrived: monotonic arrival of the newest packet behind this score.
         detector: name of the model whose score it is.
-        worth: what a frame of the newest hop is worth as evidence, above 0 and at most 1; the
-            interval is made of it.
+        evidence_weight: of a frame of the newest hop, above 0 and at most 1; the interval is made
+            of it.
     """
 
     stream: str
@@ -272,7 +324,7 @@ class Score:
     box: Box
     arrived: float
     detector: str
-    worth: float = 1.0
+    evidence_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,11 +366,13 @@ class StreamReport:
     reasons: tuple[AbstainReason, ...]
     age_s: float | None
     link: LinkQuality | None = None
-    overload: Rung = Rung.NONE
+    overload: DegradationLevel = DegradationLevel.NONE
 
 
 Event = (
-    StreamChanged
+    StreamAdded
+    | StreamRemoved
+    | StreamChanged
     | EpochStarted
     | TrackStarted
     | TrackEnded

@@ -1,15 +1,16 @@
-"""One frame's story, told once: perceive, step, run, resolve.
+"""The pipeline from sampled frames to events: perceive, step, run, resolve.
 
-`supervisor` steps a Pipeline from its device thread, `replay` from a plain loop; so live scores and
+The analyzer's device worker steps it in its thread, `replay` in a plain loop; so live scores and
 replayed ones go through the very same lines. A Pipeline starts nothing and waits for nothing.
 
-Several detectors may look at every stream side by side: each has a device and, per stream, an
+Several detectors may watch every stream side by side: each has a device and, per stream, an
 engine of its own. A face is found and tracked once, so its beginning and end are told once, as the
 fastest detector sees them; scores and verdicts say whose they are.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from stream.device.device import Device
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.ensemble import EnsembleEngine
 from stream.engine.plan import Plan
+from stream.engine.trace import Trace
 from stream.errors import SettingInvalid
 from stream.events import (
     AbstainReason,
@@ -35,7 +37,8 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.explain.overlay import Explanation
-from stream.perception.perception import Grid, Perception, Views, perceive_together
+from stream.perception.batching import perceive_together
+from stream.perception.perception import Grid, Perception, Views
 from stream.scheduling.degradation import Relief
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard
@@ -46,15 +49,16 @@ from styleflow.faces.crops.framing import crop_corners
 from styleflow.faces.face import Box
 from styleflow.overlay import PointsAt
 
+_log = logging.getLogger(__name__)
+
 Observer = Callable[[str, float, str], None]
 """Told how many seconds a stage took and for which detector, from whatever thread it ran in.
 
 A Pipeline tells `perceive` per turn (one frame of each stream in a batch), `step` per frame,
-`device` and `resolve` per batch and detector, and `explain` per picture that somebody looks at;
-what serves all detectors is told for "". The
-supervisor tells what lies around it: `decode` (from a packet's arrival until its frame is offered)
-and `wait` (until its batch is taken) per sampled frame, `hand_over` (until the event loop has it)
-per event.
+`device` and `resolve` per batch and detector, and `explain` per picture that somebody asks for;
+what serves all detectors is told for "". The analyzer tells what lies around it, per sampled frame
+`decode` (from a packet's arrival until its frame is offered) and `wait` (until its batch is taken),
+per event `hand_over` (until the event loop has it).
 """
 
 
@@ -68,7 +72,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A frame that was looked at, and where its tracks are; for pictures.
+    """A frame that was perceived, and where its tracks are; for pictures.
 
     Attributes:
         frame: the picture.
@@ -96,7 +100,7 @@ class Processed:
 Asked = Callable[[str], Collection[str]]
 """Says which detectors somebody wants to see point at something in a stream, by their names.
 
-Asking costs up to another rating, so it is asked anew for every frame.
+Asking costs up to another rating, so it is asked for every frame.
 """
 
 Viewer = Callable[[Explanation], None]
@@ -104,8 +108,8 @@ Viewer = Callable[[Explanation], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """One voice on a stream: a detector, or the ensemble of them.
+class Scorer:
+    """One model whose scores a stream gets: a detector, or the ensemble of them.
 
     Attributes:
         card: what is known of the model.
@@ -121,7 +125,7 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Planned:
     """A frame, and what it means to each device that it is for: its number, the plan, the view."""
 
     frame: Frame
@@ -129,7 +133,7 @@ class _Look:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _StreamParts:
     """What belongs to one stream and to nobody else."""
 
     perception: Perception
@@ -167,7 +171,7 @@ class Pipeline:
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
         cadence_hz: frames that it wants of a stream, per media second.
-        opinions: every voice on a stream: the detectors', then the ensemble's if there is one.
+        scorers: every scorer on a stream: the detectors', then the ensemble's if there is one.
 
     Raises:
         SettingInvalid: two detectors of one name, cadences without a common grid, or an ensemble
@@ -191,7 +195,7 @@ class Pipeline:
         self._clock = clock
         self._ensemble = ensemble
         self._viewer = viewer
-        self._lanes: dict[str, _Lane] = {}
+        self._streams: dict[str, _StreamParts] = {}
         self._relief = Relief()
         cards = [device.detector.card for device in self.devices]
         for name in {card.name for card in cards}:
@@ -200,26 +204,26 @@ class Pipeline:
         grid = Grid.common([device.detector.clip for device in self.devices])
         self.cadence_hz = grid.cadence_hz
         self._lead = grid.strides.index(min(grid.strides))
-        self.opinions = tuple(
-            Opinion(d.card, d.calibration, d.clip, points_at(d))
+        self.scorers = tuple(
+            Scorer(d.card, d.calibration, d.clip, points_at(d))
             for d in (device.detector for device in self.devices)
         )
         if ensemble is not None:
             ensemble.check(cards)
-            card, longest = ensemble.card(cards), max(o.clip.duration_s for o in self.opinions)
+            card, longest = ensemble.card(cards), max(o.clip.duration_s for o in self.scorers)
             clip = EnsembleEngine.clip(longest)
-            self.opinions += (Opinion(card, ensemble.calibration, clip),)
+            self.scorers += (Scorer(card, ensemble.calibration, clip),)
 
     @property
     def device(self) -> Device:
         """The first detector's device."""
         return self.devices[0]
 
-    def opinion(self, detector: str | None) -> Opinion:
-        """Return the voice of a name; the first one when None. Raises KeyError."""
+    def scorer(self, detector: str | None) -> Scorer:
+        """Return the scorer of a name; the first one when None. Raises KeyError."""
         if detector is None:
-            return self.opinions[0]
-        return {opinion.card.name: opinion for opinion in self.opinions}[detector]
+            return self.scorers[0]
+        return {scorer.card.name: scorer for scorer in self.scorers}[detector]
 
     @property
     def settings(self) -> EngineSettings:
@@ -230,28 +234,36 @@ class Pipeline:
         """Prepare for the frames of a stream, with thresholds of its own if it has any."""
         settings = settings or self._settings
         engines = tuple(
-            Engine(stream, d.card.name, d.clip, d.calibration, d.card.status, settings)
+            Engine(
+                stream,
+                d.card.name,
+                d.clip,
+                d.calibration,
+                d.card.status,
+                settings,
+                _tracing(stream, d.card.name),
+            )
             for d in (device.detector for device in self.devices)
         )
         ensemble = None
         if self._ensemble is not None:
-            voice = self.opinions[-1]
-            ensemble = EnsembleEngine(self._ensemble, voice.clip, voice.card.status, settings)
-        lane = self._lanes[stream] = _Lane(self._perception(), engines, ensemble)
-        lane.relieve(self._relief)
+            scorer = self.scorers[-1]
+            ensemble = EnsembleEngine(self._ensemble, scorer.clip, scorer.card.status, settings)
+        parts = self._streams[stream] = _StreamParts(self._perception(), engines, ensemble)
+        parts.relieve(self._relief)
 
     def close(self, stream: str, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[Event, ...]:
         """End every track of a stream, release its slots and forget it."""
-        lane = self._lanes.pop(stream, None)
-        return () if lane is None else self._end(lane, reason)
+        parts = self._streams.pop(stream, None)
+        return () if parts is None else self._end(parts, reason)
 
     def end(self, stream: str, epoch: int) -> tuple[Event, ...]:
         """End every track of a stream whose caller has gone; a later epoch's are left alone."""
-        lane = self._lanes.get(stream)
-        if lane is None or (lane.perception.epoch or 0) > epoch:
+        parts = self._streams.get(stream)
+        if parts is None or (parts.perception.epoch or 0) > epoch:
             return ()
-        events = self._end(lane, TrackEnd.EPOCH_ENDED)
-        lane.perception.close()
+        events = self._end(parts, TrackEnd.EPOCH_ENDED)
+        parts.perception.close()
         return events
 
     def process(self, batch: Sequence[tuple[Frame, int]], asked: Asked | None = None) -> Processed:
@@ -265,29 +277,30 @@ class Pipeline:
         """
         events: list[Event] = []
         faults: list[Fault] = []
-        pending: list[list[tuple[_Lane, Plan]]] = [[] for _ in self.devices]
-        looks: list[_Look] = []
-        for lane, frame, views in self._perceive(batch):
+        pending: list[list[tuple[_StreamParts, Plan]]] = [[] for _ in self.devices]
+        planned: list[_Planned] = []
+        for parts, frame, views in self._perceive(batch):
             try:
-                plans, started = self._step(lane, views)
+                plans, started = self._step(parts, views)
             except Exception as error:
+                _log.debug("%s: a frame failed: %r", frame.stream, error)
                 faults.append(Fault(frame.stream, error))
-                events += self._end(lane, TrackEnd.EPOCH_ENDED)
-                lane.perception.close()
+                events += self._end(parts, TrackEnd.EPOCH_ENDED)
+                parts.perception.close()
                 continue
             events += started
             if plans:
-                looks.append(_Look(frame, plans))
+                planned.append(_Planned(frame, plans))
             for number, plan, _ in plans:
-                pending[number].append((lane, plan))
+                pending[number].append((parts, plan))
         for number, todo in enumerate(pending):
             if todo:
                 events += self._run(number, todo)
-        return Processed(tuple(events), tuple(faults), self._seen(looks, asked or _nobody))
+        return Processed(tuple(events), tuple(faults), self._seen(planned, asked or _nobody))
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
-        return tuple(self._report(lane, now) for lane in self._lanes.values())
+        return tuple(self._report(parts, now) for parts in self._streams.values())
 
     def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
         """Change thresholds and times without losing any track's history.
@@ -298,32 +311,33 @@ class Pipeline:
         """
         if stream is None:
             self._settings = settings
-        for name, lane in self._lanes.items():
+        for name, parts in self._streams.items():
             if stream in (None, name):
-                lane.retune(settings)
+                parts.retune(settings)
 
     def relieve(self, relief: Relief) -> None:
         """Leave out as much work as this says, for all streams and those to come."""
+        _log.debug("relief: %s", relief)
         self._relief = relief
-        for lane in self._lanes.values():
-            lane.relieve(relief)
+        for parts in self._streams.values():
+            parts.relieve(relief)
 
     def _perceive(
         self, batch: Sequence[tuple[Frame, int]]
-    ) -> Iterator[tuple[_Lane, Frame, Views | Exception]]:
+    ) -> Iterator[tuple[_StreamParts, Frame, Views | Exception]]:
         """Yield what is in every frame of an open stream, each stream's frames in their order."""
         for turn in _turns(batch):
-            ours = [(self._lanes[f.stream], f, n) for f, n in turn if f.stream in self._lanes]
+            ours = [(self._streams[f.stream], f, n) for f, n in turn if f.stream in self._streams]
             if not ours:
                 continue
             begin = self._clock.monotonic()
-            found = perceive_together([(lane.perception, frame, n) for lane, frame, n in ours])
+            found = perceive_together([(parts.perception, frame, n) for parts, frame, n in ours])
             self.observe("perceive", self._clock.monotonic() - begin, "")
-            for (lane, frame, _), views in zip(ours, found, strict=True):
-                yield lane, frame, views
+            for (parts, frame, _), views in zip(ours, found, strict=True):
+                yield parts, frame, views
 
     def _step(
-        self, lane: _Lane, views: Views | Exception
+        self, parts: _StreamParts, views: Views | Exception
     ) -> tuple[list[tuple[int, Plan, Perceived]], list[Event]]:
         """Return what the devices have to do for a frame, and what is certain already."""
         if isinstance(views, Exception):
@@ -333,26 +347,26 @@ class Pipeline:
         events: list[Event] = []
         for number, seen in enumerate(views):
             if seen is not None:
-                plan, certain = lane.engines[number].step(seen)
+                plan, certain = parts.engines[number].step(seen)
                 plans.append((number, plan, seen))
-                events += self._told(lane, number, certain)
+                events += self._told(parts, number, certain)
         self.observe("step", self._clock.monotonic() - begin, "")
         return plans, events
 
-    def _run(self, number: int, todo: Sequence[tuple[_Lane, Plan]]) -> list[Event]:
+    def _run(self, number: int, todo: Sequence[tuple[_StreamParts, Plan]]) -> list[Event]:
         """Have one device do what its engines want, and return what that means."""
         begin = self._clock.monotonic()
         answers = self.devices[number].run([plan for _, plan in todo])
         middle = self._clock.monotonic()
         events: list[Event] = []
-        for (lane, plan), ratings in zip(todo, answers, strict=True):
-            events += self._told(lane, number, lane.engines[number].resolve(plan, ratings))
+        for (parts, plan), ratings in zip(todo, answers, strict=True):
+            events += self._told(parts, number, parts.engines[number].resolve(plan, ratings))
         name = self.devices[number].detector.card.name
         self.observe("device", middle - begin, name)
         self.observe("resolve", self._clock.monotonic() - middle, name)
         return events
 
-    def _seen(self, looks: Sequence[_Look], asked: Asked) -> tuple[Seen, ...]:
+    def _seen(self, planned: Sequence[_Planned], asked: Asked) -> tuple[Seen, ...]:
         """Return the frames of a batch, with what the detectors that are asked point at in them.
 
         A device knows the newest crop of a track only, so of several frames of one stream in a
@@ -360,18 +374,18 @@ class Pipeline:
         picture than theirs.
         """
         newest = {
-            (look.frame.stream, number): plan for look in looks for number, plan, _ in look.plans
+            (one.frame.stream, number): plan for one in planned for number, plan, _ in one.plans
         }
         seen = []
-        for look in looks:
-            frame, explained = look.frame, {}
+        for one in planned:
+            frame, explained = one.frame, {}
             wanted = asked(frame.stream)
-            for number, plan, view in look.plans:
+            for number, plan, view in one.plans:
                 name = self.devices[number].detector.card.name
                 exact = newest[frame.stream, number] is plan and plan.rates
                 if exact and (name in wanted or self._viewer is not None):
                     explained[name] = self._explain(number, plan, frame, view)
-            faces = tuple((face.track, face.face.box) for face in look.plans[0][2].faces)
+            faces = tuple((face.track, face.face.box) for face in one.plans[0][2].faces)
             seen.append(Seen(frame, faces, explained))
         if self._viewer is not None:
             for explanation in (e for each in seen for es in each.explained.values() for e in es):
@@ -395,14 +409,14 @@ class Pipeline:
                 track=key.track,
                 detector=detector.card.name,
                 corners=crop_corners(faces[key.track], detector.clip, width, height),
-                patches=patches,
+                regions=regions,
             )
-            for key, patches in found.items()
+            for key, regions in found.items()
         )
         self.observe("explain", self._clock.monotonic() - begin, detector.card.name)
         return explanations
 
-    def _told(self, lane: _Lane, number: int, events: Iterable[Event]) -> list[Event]:
+    def _told(self, parts: _StreamParts, number: int, events: Iterable[Event]) -> list[Event]:
         """Return which events of one engine are published, with what the ensemble makes of them.
 
         The slower detectors learn of a face's beginning and end later; what they say of a face
@@ -414,35 +428,35 @@ class Pipeline:
                 case TrackStarted() | TrackEnded() if number != self._lead:
                     continue
                 case TrackStarted():
-                    lane.live.add(event.track)
+                    parts.live.add(event.track)
                 case TrackEnded():
-                    lane.live.discard(event.track)
-                case Score() | VerdictChanged() if event.track not in lane.live:
+                    parts.live.discard(event.track)
+                case Score() | VerdictChanged() if event.track not in parts.live:
                     continue
-                case CapacityReached() if number != self._lead and event.track not in lane.live:
+                case CapacityReached() if number != self._lead and event.track not in parts.live:
                     continue
                 case _:
                     pass
             told.append(event)
-            if lane.ensemble is not None:
-                told += lane.ensemble.take(event)
+            if parts.ensemble is not None:
+                told += parts.ensemble.take(event)
         return told
 
-    def _end(self, lane: _Lane, reason: TrackEnd) -> tuple[Event, ...]:
+    def _end(self, parts: _StreamParts, reason: TrackEnd) -> tuple[Event, ...]:
         """End every track of a stream; its next track gets a number of its own."""
         events: list[Event] = []
-        for number, engine in enumerate(lane.engines):
+        for number, engine in enumerate(parts.engines):
             plan, ended = engine.end(reason)
             self.devices[number].run((plan,))
-            events += self._told(lane, number, ended)
+            events += self._told(parts, number, ended)
         return tuple(events)
 
-    def _report(self, lane: _Lane, now: float) -> StreamReport:
+    def _report(self, parts: _StreamParts, now: float) -> StreamReport:
         """Return how a stream is doing, as the fastest detector sees it.
 
         A reason holds for the stream as a whole when it holds for every detector.
         """
-        reports = [engine.report(now) for engine in lane.engines]
+        reports = [engine.report(now) for engine in parts.engines]
         lead = reports[self._lead]
         shared = set.intersection(*(set(report.reasons) for report in reports))
         reasons = tuple(reason for reason in AbstainReason if reason in shared)
@@ -467,6 +481,15 @@ def _turns(batch: Sequence[tuple[Frame, int]]) -> list[list[tuple[Frame, int]]]:
             turns.append([])
         turns[place].append(item)
     return turns
+
+
+def _tracing(stream: str, detector: str) -> Trace:
+    """Return what writes an engine's transitions to the log, at debug level."""
+
+    def trace(transition: str, /, **facts: object) -> None:
+        _log.debug("%s %s: %s %s", stream, detector, transition, facts)
+
+    return trace
 
 
 def _ignore(stage: str, seconds: float, detector: str) -> None:

@@ -1,4 +1,4 @@
-"""From a logit to a probability: the only sigmoid on the way to a user."""
+"""Calibration, from a logit to a probability: the only sigmoid on the way to a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a detector says about itself. No torch here, so that every part may read it."""
+"""Model cards: what detectors say about themselves. Values only, without torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class TemporalMode(Enum):
-    """How a detector looks at time; the numbers of one mode never stand for the other's."""
+    """Temporal mode of a detector; the numbers of one mode never stand for the other's."""
 
     CAUSAL = "causal"  # one step per frame, O(1); ours
     EXACT = "exact"  # the whole window is recomputed from the rolling buffer; the published models
@@ -15,7 +15,7 @@ class TemporalMode(Enum):
 
 
 class TrainingStatus(Enum):
-    """How far a checkpoint's scores may be trusted."""
+    """Training status of a checkpoint: how far its scores may be trusted."""
 
     UNTRAINED = "untrained"  # seeded random weights: shows that the path works, means nothing
     UNCALIBRATED = "uncalibrated"  # trained, but its logits were never fitted to probabilities
@@ -30,7 +30,7 @@ class TrainingStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What every message says about the model behind a score.
+    """Model behind a score, as every message names it.
 
     Attributes:
         name: the model's published name, for example `styleflow-live`.

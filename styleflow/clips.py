@@ -1,4 +1,4 @@
-"""How long a clip is, how its frames are spaced, how large its crops are and how they are framed.
+"""Clip formats: length, cadence, crop size and framing that detectors are trained on.
 
 No torch and no pictures here; `styleflow.faces.crops.framing` makes the crops.
 """
@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Framing(Enum):
-    """How a face is cut out for one detector; scores mean nothing under another's framing."""
+    """Framing of a face for one detector; scores mean nothing under another's."""
 
     ANCHORED = "anchored"  # ours: one transform for as long as it fits
     STYLEFLOW = "styleflow"  # the same, onto the template that StyleFlow and FTCN were trained on
@@ -20,7 +20,7 @@ class Framing(Enum):
 
 
 class PspInput(Enum):
-    """What StyleFlow's style encoder is fed; its content branch sees the clip's crop either way."""
+    """Input of StyleFlow's style encoder; its content branch sees the clip's crop either way."""
 
     CLIP = "clip"  # the same crop, as in the released programs
     FFHQ = "ffhq"  # FFHQ's looser framing, on which the encoder was trained

@@ -59,7 +59,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How weights came about.
+    """Record of a fit.
 
     Attributes:
         samples: scores that they were fitted on.
@@ -97,7 +97,7 @@ class Ensemble:
 
     @property
     def calibration(self) -> Calibration:
-        """From its logit to a probability: the fit has done it already."""
+        """Calibration of its logit: the plain sigmoid, because the fit is one already."""
         return Calibration(spread=self.spread, fitted=True)
 
     def logit(self, logits: Mapping[str, float]) -> float:

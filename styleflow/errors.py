@@ -1,24 +1,30 @@
-"""The family tree of errors raised by models and maths.
+"""Root of all errors of this project, and the errors of models, data and training.
 
-Errors carry data and compose their sentence in `__str__`; turning one into advice for a person is
-`stream.problems`' work.
+Errors carry data and compose their sentence in `__str__`. How an error is told (code, title,
+hint, HTTP status, exit code) is declared on its class, and refined in `__post_init__` where the
+occurrence knows better. `stream.problems` reads that; `docs/errors.md` is generated from it.
 
-    StyleflowError
+    StyleFlowError
     ├── ShapeMismatch          a tensor or array of the wrong shape
     ├── CheckpointInvalid      a file of weights that cannot be trusted or understood
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
-    ├── DatasetUnusable        a data set that is not where or what it should be
-    ├── DatasetUnknown         a name that no data set has
-    ├── WorkersLost            processes that ended on their own
-    ├── VideoUnusable          a video or picture of a data set that cannot be read
-    ├── RecipeInvalid          a training recipe that cannot be followed
-    ├── LabelsMissing          videos of one label only, where training needs both
-    ├── ResultsUnusable        a folder of evaluation results that cannot be used
     ├── DetectorWeightsMissing a published detector without its authors' weights
     ├── DetectorUnknown        a name that no published detector has
+    │   └── DetectorNotFound   a name that no detector has
     ├── EnsembleInvalid        an ensemble that cannot be fitted, read or used
-    └── RuntimeDiffers         a compiled network that does not answer like the network
+    ├── RuntimeDiffers         a compiled network whose output differs from the network's
+    ├── DatasetInvalid         a data set that cannot be used
+    │   ├── DatasetUnusable    not where or what it should be
+    │   └── DatasetUnknown     a name that no data set has
+    ├── WorkersLost            processes that ended on their own
+    ├── TrainingImpossible     training that cannot begin
+    │   ├── VideoUnusable      a video or picture of a data set that cannot be read
+    │   ├── RecipeInvalid      a training recipe that cannot be followed
+    │   └── LabelsMissing      videos of one label only, where training needs both
+    ├── VideosMissing          no video that training could learn from
+    ├── TrainingDiverged       training whose network gives no numbers any more
+    └── ResultsUnusable        a folder of evaluation results that cannot be used
 """
 
 from __future__ import annotations
@@ -28,13 +34,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class StyleflowError(Exception):
-    """Anything that `styleflow` raises on purpose."""
+class StyleFlowError(Exception):
+    """Anything that this project raises on purpose.
+
+    Attributes:
+        code: short stable name that programs may switch on.
+        title: kind of failure, the same for every occurrence.
+        hint: what to change or do next.
+        status: HTTP status of the response.
+        exit_code: exit code of the command line: 1 for a failure, 2 for wrong usage or settings.
+        retry: whether the same request may succeed later without a change.
+        retry_after_s: seconds after which that is worth trying; None when unknown.
+    """
+
+    code: str = "internal"
+    title: str = "Something went wrong inside the analyzer"
+    hint: str = "The log of the analyzer has the details"
+    status: int = 500
+    exit_code: int = 1
+    retry: bool = False
+    retry_after_s: float | None = None
 
 
 @dataclass(eq=False)
-class ShapeMismatch(StyleflowError):
+class ShapeMismatch(StyleFlowError):
     """An array has another shape than the function can take."""
+
+    code = "shape_mismatch"
+    title = "An array has the wrong shape"
+    hint = "Pass an array of the expected shape; inside the analyzer this is a fault to report"
 
     what: str
     expected: str
@@ -45,8 +73,14 @@ class ShapeMismatch(StyleflowError):
 
 
 @dataclass(eq=False)
-class CheckpointInvalid(StyleflowError):
+class CheckpointInvalid(StyleFlowError):
     """A checkpoint cannot be loaded; `reason` says what is wrong with it."""
+
+    code = "checkpoint_invalid"
+    title = "The checkpoint cannot be used"
+    hint = (
+        "`styleflow checkpoints info FILE` says what a file is, `checkpoints list` where to get one"
+    )
 
     path: Path
     reason: str
@@ -56,29 +90,48 @@ class CheckpointInvalid(StyleflowError):
 
 
 @dataclass(eq=False)
-class WeightsMissing(StyleflowError):
+class WeightsMissing(StyleFlowError):
     """A model's weights are not on this machine; `remedy` is the command that fetches them."""
+
+    code = "weights_missing"
+    title = "A model is not on this machine"
+    hint = "Run the command that the message names; most often: styleflow models fetch"
+    status = 503
 
     model: str
     path: Path
     remedy: str
 
+    def __post_init__(self) -> None:
+        self.hint = f"Run: {self.remedy}"
+
     def __str__(self) -> str:
-        return f"{self.model} weights are missing ({self.path}); run: {self.remedy}"
+        return f"the {self.model} weights are not at {self.path}"
 
 
 @dataclass(eq=False)
-class DetectorWeightsMissing(StyleflowError):
+class DetectorWeightsMissing(StyleFlowError):
     """A published detector has no weights here, and it never scores with random ones unasked.
 
     `wanted` is the file that was looked for, or None when none was named; `sources` say which
     files the authors publish, where and under which licence.
     """
 
+    code = "detector_weights_missing"
+    title = "The detector has no weights"
+    hint = (
+        "Import the authors' file with `styleflow checkpoints import`, "
+        "or pass --untrained to try the path with random weights"
+    )
+    status = 503
+
     detector: str
     wanted: Path | None
     sources: Sequence[str]
     remedy: str
+
+    def __post_init__(self) -> None:
+        self.hint = f"{self.remedy}, or pass --untrained to try the path with random weights"
 
     def __str__(self) -> str:
         where = f"{self.wanted} is not there" if self.wanted else "no file of weights is named"
@@ -86,8 +139,13 @@ class DetectorWeightsMissing(StyleflowError):
 
 
 @dataclass(eq=False)
-class WeightsUnusable(StyleflowError):
+class WeightsUnusable(StyleFlowError):
     """Published weights could not be obtained or are not what they should be."""
+
+    code = "weights_unusable"
+    title = "A model cannot be used"
+    hint = "Fetch it again: styleflow models fetch"
+    status = 503
 
     model: str
     reason: str
@@ -96,8 +154,17 @@ class WeightsUnusable(StyleflowError):
         return f"{self.model} weights: {self.reason}"
 
 
+class DatasetInvalid(StyleFlowError):
+    """A data set cannot be used."""
+
+    code = "dataset"
+    title = "The data set cannot be used"
+    hint = "`styleflow prepare --help` says how each is laid out"
+    status = 422
+
+
 @dataclass(eq=False)
-class DatasetUnusable(StyleflowError):
+class DatasetUnusable(DatasetInvalid):
     """A folder or file of a data set cannot be used; `reason` says why."""
 
     path: Path
@@ -108,7 +175,7 @@ class DatasetUnusable(StyleflowError):
 
 
 @dataclass(eq=False)
-class DatasetUnknown(StyleflowError):
+class DatasetUnknown(DatasetInvalid):
     """No data set has this name."""
 
     name: str
@@ -119,21 +186,34 @@ class DatasetUnknown(StyleflowError):
 
 
 @dataclass(eq=False)
-class WorkersLost(StyleflowError):
+class WorkersLost(StyleFlowError):
     """A working process ended on its own; what was finished is kept."""
+
+    code = "workers_lost"
+    title = "Preparing has stopped"
+    hint = "What is finished is kept: go on with fewer processes, --processes 1 at the least"
 
     processes: int
 
     def __str__(self) -> str:
-        return (
-            f"one of {self.processes} processes ended on its own, perhaps for want of memory; "
-            "what is finished is kept: go on with fewer, --processes 1 at the least"
-        )
+        return f"one of {self.processes} processes ended on its own, perhaps for want of memory"
+
+
+class TrainingImpossible(StyleFlowError):
+    """Training cannot begin with this recipe and these videos."""
+
+    code = "training"
+    title = "Training cannot begin"
+    hint = "Change the recipe or the videos that are named"
+    status = 422
 
 
 @dataclass(eq=False)
-class VideoUnusable(StyleflowError):
+class VideoUnusable(TrainingImpossible):
     """A video or picture of a data set cannot be used; `reason` says why."""
+
+    title = "A video cannot be used"
+    hint = "Check that a video player opens the file, or leave it out"
 
     path: Path
     reason: str
@@ -143,19 +223,10 @@ class VideoUnusable(StyleflowError):
 
 
 @dataclass(eq=False)
-class VideosMissing(StyleflowError):
-    """Training has nothing to learn from; `wanted` says what would do."""
-
-    wanted: str
-    offered: int
-
-    def __str__(self) -> str:
-        return f"none of {self.offered} videos can be used; wanted: {self.wanted}"
-
-
-@dataclass(eq=False)
-class RecipeInvalid(StyleflowError):
+class RecipeInvalid(TrainingImpossible):
     """A training recipe is missing or wrong; `reason` names the key."""
+
+    hint = "Correct the recipe; those under configs/train/ work as they are"
 
     path: Path
     reason: str
@@ -165,8 +236,10 @@ class RecipeInvalid(StyleflowError):
 
 
 @dataclass(eq=False)
-class LabelsMissing(StyleflowError):
+class LabelsMissing(TrainingImpossible):
     """Training or validation needs real and fake videos, and has not both."""
+
+    hint = "Add videos of the missing label, or split the data set differently"
 
     purpose: str
     real: int
@@ -180,8 +253,43 @@ class LabelsMissing(StyleflowError):
 
 
 @dataclass(eq=False)
-class ResultsUnusable(StyleflowError):
+class VideosMissing(StyleFlowError):
+    """No video can be learned from; `wanted` says what would do."""
+
+    code = "videos_missing"
+    title = "There is no video to learn from"
+    hint = "Add videos as the message describes them; `styleflow prepare` lists what it left out"
+    status = 422
+
+    wanted: str
+    offered: int
+
+    def __str__(self) -> str:
+        return f"none of {self.offered} videos can be used; wanted: {self.wanted}"
+
+
+@dataclass(eq=False)
+class TrainingDiverged(StyleFlowError):
+    """The network in training gives no number for the validation videos any more."""
+
+    code = "training_diverged"
+    title = "Training has diverged"
+    hint = "Lower the learning rate in the recipe, or check the videos, and train anew"
+
+    step: int
+
+    def __str__(self) -> str:
+        return f"validation at step {self.step} gave no number, so no network can be chosen"
+
+
+@dataclass(eq=False)
+class ResultsUnusable(StyleFlowError):
     """Results of an evaluation cannot be read, compared or gone on with; `reason` says why."""
+
+    code = "results"
+    title = "These results cannot be used"
+    hint = "Evaluate again into an empty folder: styleflow evaluate … --out FOLDER"
+    status = 422
 
     path: Path
     reason: str
@@ -191,8 +299,13 @@ class ResultsUnusable(StyleflowError):
 
 
 @dataclass(eq=False)
-class DetectorUnknown(StyleflowError):
+class DetectorUnknown(StyleFlowError):
     """No published file is known for this detector."""
+
+    code = "detector_unknown"
+    title = "There is no such detector"
+    hint = "`styleflow checkpoints list` names them"
+    status = 404
 
     name: str
     known: Sequence[str]
@@ -202,8 +315,24 @@ class DetectorUnknown(StyleflowError):
 
 
 @dataclass(eq=False)
-class EnsembleInvalid(StyleflowError):
-    """An ensemble that cannot be fitted, read, or used with these detectors."""
+class DetectorNotFound(DetectorUnknown):
+    """No detector has this name; `known` are the names that exist."""
+
+    code = "detector_not_found"
+    title = "There is no such detector"
+    hint = "Choose one of the names in the message"
+
+    def __str__(self) -> str:
+        return f"there is no detector {self.name!r}; there is {', '.join(self.known)}"
+
+
+@dataclass(eq=False)
+class EnsembleInvalid(StyleFlowError):
+    """An ensemble cannot be fitted, read, or used with these detectors."""
+
+    code = "ensemble_invalid"
+    title = "The ensemble cannot be used"
+    hint = "Fit it again, or leave out `ensemble`"
 
     reason: str
     path: Path | None = None
@@ -213,8 +342,12 @@ class EnsembleInvalid(StyleflowError):
 
 
 @dataclass(eq=False)
-class RuntimeDiffers(StyleflowError):
-    """A compiled network answered a probe differently than the network itself."""
+class RuntimeDiffers(StyleFlowError):
+    """A compiled network's output for a probe differs from the network's own."""
+
+    code = "runtime_differs"
+    title = "The compiled network computes something else"
+    hint = "Set model.runtime to torch"
 
     network: str
     apart: float
@@ -222,6 +355,6 @@ class RuntimeDiffers(StyleflowError):
 
     def __str__(self) -> str:
         return (
-            f"{self.network}: compiled, it answers {self.apart:.2g} apart, allowed are "
-            f"{self.allowed:.2g}; set model.runtime to torch"
+            f"{self.network}: the compiled output is {self.apart:.2g} apart, "
+            f"allowed are {self.allowed:.2g}"
         )

@@ -1,4 +1,4 @@
-"""What a detector points at: parts of a crop that stand out. No torch and no pictures here.
+"""Explanations of a detector: regions of a crop that stand out. No torch and no pictures here.
 
 It is for people who look at a score and ask where it comes from; it never enters the score.
 """
@@ -11,7 +11,7 @@ from typing import Literal
 
 
 class PointsAt(Enum):
-    """What the patches of a detector mean."""
+    """Kind of explanation: the meaning of a detector's regions."""
 
     ARTIFACTS = "artifacts"  # boxes around traces of a manipulation, of any size
     VULNERABILITY = "vulnerability"  # where blending shows or changes most, within the same face

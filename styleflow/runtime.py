@@ -1,4 +1,4 @@
-"""Where a network without memory runs: compiled for a processor, captured on an accelerator.
+"""Runtime of networks without memory: compiled for a processor, captured on an accelerator.
 
 Theory of operation. Most time goes into networks that map each item of a batch to its own answer:
 the face detector, the mesh, encoders. PyTorch runs them as hundreds of small calls. `accelerated`
@@ -29,7 +29,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -40,6 +39,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from styleflow.errors import RuntimeDiffers, ShapeMismatch
+from styleflow.runtime_settings import Runtime, RuntimeSettings
 
 if TYPE_CHECKING:
     import openvino
@@ -62,36 +62,6 @@ Play = Callable[[], Answer]
 
 Capture = Callable[[nn.Module, tuple[Tensor, ...]], Play]
 """Records a network's call on some inputs that stay where they are."""
-
-
-class Runtime(Enum):
-    """What runs networks without memory.
-
-    `AUTO` is OpenVINO on a CPU and CUDA graphs on a GPU; `TORCH` is PyTorch as it is, on both.
-    """
-
-    AUTO = "auto"
-    TORCH = "torch"
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeSettings:
-    """How networks without memory are run.
-
-    Attributes:
-        runtime: by what.
-        workers: items of a batch that a CPU works on at the same time, at least 1.
-        cache: folder that keeps converted graphs; None converts at every start.
-    """
-
-    runtime: Runtime = Runtime.AUTO
-    workers: int = 1
-    cache: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse settings under which nothing would run."""
-        if self.workers < 1:
-            raise ValueError(f"workers are at least 1, not {self.workers}")
 
 
 def accelerated(net: nn.Module, settings: RuntimeSettings) -> nn.Module:
@@ -395,13 +365,13 @@ def _models(
     """
     if kept is not None and kept.is_file() and (model := _read(kept)) is not None:
         yield model
-    model = _convert(net, probe)
+    model = convert(net, probe)
     if kept is not None and _keep(model, kept):
         model = _read(kept) or model
     yield model
 
 
-def _convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
+def convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
     """Return a network as a graph for items like the probe."""
     openvino = _openvino()
     from openvino.frontend import FrontEndManager

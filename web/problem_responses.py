@@ -1,4 +1,4 @@
-"""Turns problems into RFC 9457 answers. The words come from `stream.problems`."""
+"""Problem responses after RFC 9457. The words come from `stream.problems`."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from stream.errors import StreamError
-from stream.problems import Problem, describe
-from styleflow.errors import StyleflowError
-from web.errors import Refusal
+from stream.problems import Problem
+from styleflow.errors import StyleFlowError
+from web.errors import NotServed, Refusal, RequestInvalid
 
 log = structlog.get_logger(__name__)
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a request."""
+    """One part of a request that is wrong."""
 
     where: str
     what: str
 
 
 class ProblemBody(BaseModel):
-    """Why a request was not granted, after RFC 9457."""
+    """Body of a problem response: why a request was not granted."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     type: str
     title: str
@@ -41,7 +42,7 @@ class ProblemBody(BaseModel):
     faults: tuple[Fault, ...] = ()
 
 
-def answer(
+def problem_response(
     problem: Problem, headers: dict[str, str] | None = None, faults: tuple[Fault, ...] = ()
 ) -> Response:
     """Return a problem as `application/problem+json`."""
@@ -66,26 +67,24 @@ def answer(
     )
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of an app answered as a problem."""
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(StreamError, _described)
-    app.add_exception_handler(StyleflowError, _described)
+def install_handlers(app: FastAPI) -> None:
+    """Have an app answer every error with a problem response."""
+    app.add_exception_handler(StyleFlowError, _told)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI says about the problems of an operation."""
+def documented_problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route for OpenAPI: its problems, by HTTP status."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
     return {
-        code: {"model": ProblemBody, "description": _WORDS[code], "content": content}
+        code: {"model": ProblemBody, "description": _DESCRIPTIONS[code], "content": content}
         for code in codes
     }
 
 
-_WORDS = {
+_DESCRIPTIONS = {
     400: "The request cannot be understood",
     401: "A token is needed",
     403: "Not allowed",
@@ -104,13 +103,9 @@ _WORDS = {
 }
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return answer(error.problem, error.headers)
-
-
-async def _described(request: Request, error: Exception) -> Response:
-    return answer(describe(error))
+async def _told(request: Request, error: Exception) -> Response:
+    headers = error.headers if isinstance(error, Refusal) else None
+    return problem_response(Problem.of(error), headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -121,23 +116,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
         for fault in error.errors()[:16]
     )
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults[:3])
-    problem = Problem(
-        "invalid_request", "The request is not valid", detail, "See /docs", status=422
-    )
-    return answer(problem, faults=faults)
+    return problem_response(Problem.of(RequestInvalid(detail)), faults=faults)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    problem = Problem(
-        "http", str(error.detail), f"{request.method} {request.url.path}", "See /docs"
-    )
-    return answer(
-        Problem(problem.code, problem.title, problem.detail, problem.hint, error.status_code),
-        dict(error.headers or {}),
-    )
+    asked = f"{request.method} {request.url.path}"
+    refusal = NotServed(asked, str(error.detail), error.status_code)
+    return problem_response(Problem.of(refusal), dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.exception("request failed", path=request.url.path, exc_info=error)
-    return answer(describe(error))
+    return problem_response(Problem.of(error))

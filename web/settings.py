@@ -1,4 +1,4 @@
-"""What can be set about HTTP and WebSockets. Values only; `cli.settings` reads them from YAML."""
+"""Settings of HTTP and WebSockets. Values only; `cli.settings` reads them from YAML."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FetchSettings:
 
 @dataclass(frozen=True, slots=True)
 class PredictSettings:
-    """How much work `/predict` takes on.
+    """Limits on the work that `/predict` takes on.
 
     Attributes:
         waiting: requests that may wait for the one that is running; a further one is refused.
@@ -43,7 +43,7 @@ class PredictSettings:
 
 @dataclass(frozen=True, slots=True)
 class SocketSettings:
-    """How patient the WebSocket is.
+    """Time limits and subscriptions of a WebSocket.
 
     Attributes:
         hello_s: a client that has not said hello by then is closed.
@@ -58,20 +58,20 @@ class SocketSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Where to listen, whom to serve, and what they may reach.
+    """Address to listen on, callers to serve, and what they may reach.
 
     Attributes:
         host: address to listen on; anything but loopback needs a token.
         port: port to listen on.
-        tokens: who may do what; without any, everybody on this machine may do everything.
+        tokens: tokens and their roles; without any, every caller on this machine may do everything.
         allowed_hosts: further host names under which the server is asked for, for example behind
             a proxy.
         allowed_origins: further web pages that may use it from a browser, as `https://name:port`.
         source_roots: folders whose files may be added as streams over the API.
         predict_roots: folders whose files may be given to `/predict`.
         fetch: limits on fetching a video by URL.
-        predict: how much `/predict` takes on.
-        sockets: how patient the WebSocket is.
+        predict: limits on the work that `/predict` takes on.
+        sockets: time limits and subscriptions of a WebSocket.
     """
 
     host: str = "127.0.0.1"

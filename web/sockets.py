@@ -1,4 +1,4 @@
-"""`/api/v1/scores`: one client's conversation, from hello to close.
+"""Connections to `/api/v1/scores`: the conversation with one client, from hello to close.
 
 Theory of operation. After hello a connection has two tasks, which end together. The reader turns
 client messages into subscriptions and replies; the writer is the only one that sends. The writer
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -19,66 +20,65 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
-from stream.publish.hub import Filter, Hub, HubFull, Subscription
-from stream.publish.messages import (
-    RESUME_GAP,
-    SUBPROTOCOL,
-    CloseCode,
-    ErrorData,
-    Hello,
-    Subscribe,
-    SubscribedData,
-    Unsubscribe,
-    encode_error,
-    encode_subscribed,
-    encode_unsubscribed,
-    is_pattern,
-    parse_client,
-)
-from web.security.auth import Access, Caller, Scope, bearer
+from stream.errors import HubFull
+from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, is_pattern, parse_client
+from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
+from stream.publish.hub import Filter, Hub, Subscription
+from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
+from styleflow.errors import StyleFlowError
+from web.security.auth import Authenticator, Caller, Scope, bearer
 from web.settings import SocketSettings
-from web.transport import SERVER_OPTIONS
-
-__all__ = ["SERVER_OPTIONS", "Session"]
 
 log = structlog.get_logger(__name__)
 
 MAX_REPLIES = 64
 """Replies that may wait for a client that asks without reading."""
 
-BREATH = 32
+MAX_BURST = 32
 """Messages sent in a row before others get their turn on the event loop."""
 
 COUNTED = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1012, *CloseCode})
 """Close codes that are counted by themselves; a client may send any of 4000, counted as 1005."""
 
 
-class _Closing(Exception):
-    """Ends the conversation."""
+@dataclass(eq=False)
+class _Closing(StyleFlowError):
+    """A WebSocket connection is over; its close code says why."""
 
-    def __init__(self, code: CloseCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason.encode()[:120].decode(errors="ignore")
+    code = "connection_closed"
+    title = "The connection is closed"
+    hint = "See docs/protocol.md for the close codes and what to do about each"
+    status = 400
+
+    close_code: CloseCode
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason.encode()[:120].decode(errors="ignore")
 
 
-class Session:
-    """One connection.
+class ScoreSocket:
+    """One client's WebSocket connection.
 
     Args:
         socket: not yet accepted.
         hub: where messages come from.
-        access: who may connect.
-        settings: how patient to be.
+        authenticator: recognises callers.
+        settings: time limits and subscriptions.
         clock: where time comes from.
     """
 
     def __init__(
-        self, socket: WebSocket, hub: Hub, access: Access, settings: SocketSettings, clock: Clock
+        self,
+        socket: WebSocket,
+        hub: Hub,
+        authenticator: Authenticator,
+        settings: SocketSettings,
+        clock: Clock,
     ) -> None:
         self._socket = socket
         self._hub = hub
-        self._access = access
+        self._authenticator = authenticator
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
@@ -123,15 +123,15 @@ class Session:
         if closing is None:
             return code
         await self._close(closing)
-        return closing.code
+        return closing.close_code
 
     async def _close(self, closing: _Closing) -> None:
-        log.debug("socket closed", code=int(closing.code), reason=closing.reason)
+        log.debug("socket closed", code=int(closing.close_code), reason=str(closing))
         try:
             async with asyncio.timeout(1.0):
-                await self._socket.close(closing.code, closing.reason)
+                await self._socket.close(closing.close_code, str(closing))
         except (TimeoutError, RuntimeError, WebSocketDisconnect):
-            return  # it went by itself, or never reads again: the transport cuts it
+            return  # already closed, or it never reads again: the transport cuts it
 
     # --- hello ------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Session:
         if not isinstance(hello, Hello):
             raise _Closing(CloseCode.BAD_MESSAGE, "the first message must be hello")
         header = self._socket.headers.get("authorization")
-        caller = self._access.identify(hello.token or bearer(header), self._clock.utc())
+        caller = self._authenticator.identify(hello.token or bearer(header), self._clock.utc())
         if caller is None or not caller.may(Scope.READ):
             raise _Closing(CloseCode.FORBIDDEN, "a token is needed: none, or an unknown one")
         self._caller = caller
@@ -164,7 +164,7 @@ class Session:
         try:
             return parse_client(text)
         except ValidationError as error:
-            raise _Closing(CloseCode.BAD_MESSAGE, _words(error)) from None
+            raise _Closing(CloseCode.BAD_MESSAGE, _fault(error)) from None
 
     async def _read(self) -> None:
         while True:
@@ -222,7 +222,7 @@ class Session:
                 continue
             await self._send(text)
             sent += 1
-            if sent % BREATH == 0:
+            if sent % MAX_BURST == 0:
                 await asyncio.sleep(0)  # a send into an empty buffer does not suspend
 
     def _check(self) -> None:
@@ -256,12 +256,12 @@ class Session:
 
     async def _sleep(self) -> None:
         try:
-            async with asyncio.timeout(self._patience()):
+            async with asyncio.timeout(self._seconds_until_due()):
                 await self._wake.wait()
         except TimeoutError:
             return
 
-    def _patience(self) -> float | None:
+    def _seconds_until_due(self) -> float | None:
         """Return the seconds after which something is due without anybody waking us."""
         now = self._clock.monotonic()
         waits = [due - now for s in self._subscriptions.values() if (due := s.due()) is not None]
@@ -294,7 +294,7 @@ def _gap(stream: str, utc: datetime) -> str:
     return encode_error(data, utc, stream)
 
 
-def _words(error: ValidationError) -> str:
+def _fault(error: ValidationError) -> str:
     """Return what is wrong with a client's message, without repeating what it said."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])

@@ -1,4 +1,4 @@
-"""How uvicorn carries our WebSockets: small buffers, and closing that a silent peer cannot block.
+"""WebSocket transport under uvicorn: small buffers, and a close that no silent peer can delay.
 
 uvicorn waits for the write buffer to drain before it sends anything, a close frame included, so
 a client that has stopped reading could not be told to go, and its socket would linger. Here a
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
 
 WRITE_LIMIT = 32 * 1024
-"""Bytes that wait in the process for one client, besides those in the kernel."""
+"""Bytes that may wait in the process for one client, besides those in the kernel."""
 
 CLOSE_S = 2.0
-"""How long a closing client may take to answer."""
+"""Seconds that a client may take to answer a close frame."""
 
 MAX_CLIENT_MESSAGE = 64 * 1024
 
@@ -72,4 +72,4 @@ SERVER_OPTIONS: dict[str, Any] = {
     "access_log": False,
     "lifespan": "on",
 }
-"""What uvicorn must be told; everything else is the caller's choice."""
+"""Options that uvicorn must be given; everything else is the caller's choice."""

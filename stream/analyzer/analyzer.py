@@ -1,146 +1,94 @@
-"""Everything that happens at the same time, in one place.
+"""The analyzer: streams come and go, and everything that their threads deliver is told in order.
 
 Theory of operation. One event loop holds the state that people see, and speaks with WebRTC peers.
-Each stream has one ingest thread, because opening and reading a source block; it offers sampled
-frames to the batcher and hands connection events over. One device thread takes batches of frames,
-steps the pipeline and hands its events over. Both hand over through one bounded mailbox that the
-loop drains. A ticker on the loop notices stalls, asks for reports and copies counters into metrics;
-another looks after the calls.
+Each stream has an ingest worker, because opening and reading a source block; it offers sampled
+frames to the device worker and hands connection events over. The device worker steps the pipeline
+and hands its events over. Both hand over through one bounded outbox that the loop drains into the
+event log. A ticker on the loop notices stalls and overload; another tends the calls.
 
-    ingest thread ──frames──▶ batcher ──▶ device thread ──┐
-          └────────connection events──▶ mailbox ◀─events──┘
-                                           └──▶ event loop ──▶ hub
+    ingest worker ──frames──▶ device worker ──┐
+          └───connection events──▶ outbox ◀───┘
+                                     └──▶ event loop ──▶ event log ──▶ hub, metrics, log lines, …
 
-What belongs to the device thread (pipeline) is touched by nobody else: the loop sends it small
-functions through `_orders`. Every queue here is bounded and counts what it lets go.
+This module starts the two tickers and decides nothing that could be decided in a part. Every queue
+is bounded and counts what it lets go.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import threading
 import zlib
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 
 import structlog
 
+from stream.analyzer.device_worker import DeviceWorker
+from stream.analyzer.ingest_worker import IngestWorker
+from stream.analyzer.outbox import Outbox
+from stream.analyzer.picture_desk import PictureDesk
+from stream.analyzer.running_stream import RunningStream
+from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
+from stream.analyzer.threads import StartThread, start_daemon
+from stream.analyzer.vitals import Vitals
 from stream.clock import Clock
-from stream.engine.engine import EngineSettings
+from stream.engine.settings import EngineSettings
 from stream.errors import (
     NotACall,
-    OverlayUnavailable,
     Overloaded,
     StreamError,
     StreamExists,
     StreamUnknown,
     TooManyStreams,
 )
+from stream.event_log.event_log import EventLog
 from stream.events import (
     ConnectionState,
     EpochStarted,
     Event,
     Frame,
-    Score,
+    ScoringModel,
+    StreamAdded,
     StreamChanged,
+    StreamRemoved,
     StreamReport,
-    TrackEnded,
 )
-from stream.explain.pictures import Pictures, Still
-from stream.ingest.ingest import Ingest
-from stream.ingest.open import check, is_demo, open_source
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
+from stream.ingest.check import check
+from stream.ingest.context import IngestContext, SourceAccess
+from stream.ingest.counters import IngestCounters
+from stream.ingest.ingest import Emit, Ingest
+from stream.ingest.open import is_demo
+from stream.ingest.packets import PacketLog
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.monitoring.metrics import CounterCopy, Metrics
+from stream.monitoring.log_lines import LogLines
+from stream.monitoring.metrics import Metrics
 from stream.monitoring.telemetry import Telemetry
-from stream.offline.analysis import DetectorUnknown
-from stream.pipeline import Pipeline, Processed
-from stream.problems import RUNG_WORDS
+from stream.pipeline import Pipeline
 from stream.publish.hub import Hub
-from stream.publish.messages import StreamInfo, Voice
-from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats
-from stream.scheduling.degradation import Ladder, OverloadSettings, Work
-from stream.scheduling.mailbox import Mailbox, Overflow
+from stream.scheduling.batcher import BatcherSettings, BatcherStats
+from stream.scheduling.degradation import Degradation, OverloadSettings, Work
+from stream.stream_state import StreamState
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
 from stream.webrtc.sdp import check_offer
-from stream.webrtc.sessions import Switchboard
+from stream.webrtc.sessions import Sessions
 from styleflow.overlay import PointsAt
 
 log = structlog.get_logger(__name__)
 
-Order = Callable[[], tuple[Event, ...]]
-"""Something that only the device thread may do; its events are published."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyzerSettings:
-    """How much one analyzer takes on.
-
-    Attributes:
-        max_streams: streams at a time; a further one is refused.
-        tick_s: how often stalls are looked for and counters copied.
-        report_s: how often each stream reports how it is doing.
-        stop_s: how long a stopping ingest thread is waited for before it is abandoned.
-        replace_s: how long a stream may be stalled before its ingest is replaced; the old one may
-            hang in the network, where nothing can interrupt it.
-        stuck_s: silence of the device thread after which the process is not live.
-        events: events that may wait for the event loop; the oldest gives way and is counted.
-    """
-
-    max_streams: int = 16
-    tick_s: float = 0.25
-    report_s: float = 1.0
-    stop_s: float = 5.0
-    replace_s: float = 10.0
-    stuck_s: float = 15.0
-    events: int = 8192
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Offered:
-    """A frame, and when it was offered to the batcher."""
-
-    frame: Frame
-    at: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Handed:
-    """An event, and when it was handed to the event loop."""
-
-    event: Event
-    at: float
-
-
-@dataclass(slots=True, eq=False)
-class _Stream:
-    """One stream's parts and what is known of it; only the event loop changes it."""
-
-    spec: StreamSpec
-    ingest: Ingest
-    thread: threading.Thread
-    stop: threading.Event
-    change: StreamChanged
-    demo: bool = False
-    changed_at: float = 0.0
-    epoch: int = 0
-    report: StreamReport | None = None
-    scores: dict[tuple[int, str], Score] = field(default_factory=dict)
-    reconnects: int = 0
-    engine: EngineSettings | None = None  # thresholds of its own
-    copied: CounterCopy = field(default_factory=CounterCopy)
-    leaving: asyncio.Event | None = None
+__all__ = ["Analyzer", "AnalyzerSettings"]
 
 
 class Analyzer:
-    """Runs streams from source to hub; an async context manager.
+    """Runs streams from source to event log; an async context manager.
 
     Args:
-        pipeline: from frame to event; this analyzer's device thread owns it from now on.
-        hub: where events go; used on the event loop only.
+        pipeline: from frame to event; this analyzer's device worker owns it from now on.
+        hub: tells subscribers; used on the event loop only.
         metrics: where figures go.
         clock: where time comes from.
         settings: how much it takes on.
@@ -148,6 +96,9 @@ class Analyzer:
         seed: seeds the jitter of reconnection.
         calls: which WebRTC peers are answered.
         overload: what is left out when there is more work than the machine can do.
+        events: where everything that happens is told; one of its own when left out. The hub,
+            the metrics and the log lines are attached to it here.
+        start_thread: runs the workers.
     """
 
     def __init__(
@@ -161,52 +112,68 @@ class Analyzer:
         seed: int | None = None,
         calls: WebRtcSettings | None = None,
         overload: OverloadSettings | None = None,
+        events: EventLog | None = None,
+        start_thread: StartThread = start_daemon,
     ) -> None:
         self.hub = hub
         self.metrics = metrics
         self.settings = settings or AnalyzerSettings()
-        self._pipeline = pipeline
-        self._voices = tuple(Voice(o.card, o.calibration.fitted) for o in pipeline.opinions)
-        self._pointers = {o.card.name: o.points_at for o in pipeline.opinions}
+        self.events = events or EventLog(clock)
+        self._models = tuple(ScoringModel(s.card, s.calibration.fitted) for s in pipeline.scorers)
         self._cadence_hz = pipeline.cadence_hz
         self._engine = pipeline.settings
         self._pictures = Pictures()
-        self._drawing = asyncio.Semaphore(1)  # one worker thread makes pictures, never more
+        points_at = {s.card.name: s.points_at for s in pipeline.scorers}
+        self._desk = PictureDesk(self._pictures, points_at, clock)
         self._clock = clock
         self._rng = random.Random(seed)
-        self._batcher: Batcher[_Offered] = Batcher(batching or BatcherSettings())
-        self._batcher_lock = threading.Lock()
-        self._ladder = Ladder(overload)
-        self._busy_s = 0.0  # written by the device thread only
-        self._streams: dict[str, _Stream] = {}
-        self._orders: deque[tuple[Order, Callable[[], object] | None]] = deque()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._outbox: Mailbox[_Handed] = Mailbox(
-            self.settings.events, Overflow.DROP_OLDEST, wake=self._ring
-        )
-        self._ringing = threading.Event()
-        self._device_thread = threading.Thread(target=self._device_loop, name="device", daemon=True)
-        self._beat = clock.monotonic()
-        self._device_healthy = True
-        self._abandoned = 0
+        self._start_thread = start_thread
+        self._degradation = Degradation(overload)
         self._telemetry = Telemetry(metrics)
+        self._streams: dict[str, RunningStream] = {}
+        self._outbox = Outbox(
+            self.settings.events,
+            clock,
+            self._publish,
+            lambda seconds: pipeline.observe("hand_over", seconds, ""),
+        )
+        self._device = DeviceWorker(
+            pipeline,
+            clock,
+            self.settings,
+            batching or BatcherSettings(),
+            self._pictures,
+            metrics,
+            self._outbox.put,
+            start_thread,
+        )
+        self._sessions = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ticker: asyncio.Task[None] | None = None
-        self._tender: asyncio.Task[None] | None = None
-        self._board = Switchboard(calls or WebRtcSettings(), hub, clock, self._later)
+        self._tickers: tuple[asyncio.Task[None], ...] = ()
+        for sink in (hub, self._telemetry, LogLines()):
+            self.events.attach(sink)
+        self._vitals = Vitals(
+            self._streams,
+            self._device,
+            pipeline.devices,
+            self._degradation,
+            self._outbox,
+            self._sessions,
+            hub,
+            self._pictures,
+        )
+        metrics.scraped.attach(self._vitals.figures)
 
     # --- life -----------------------------------------------------------------------------
 
     async def __aenter__(self) -> Analyzer:
         self._loop = asyncio.get_running_loop()
-        for device in self._pipeline.devices:
-            device.warm_up()
-        self._device_thread.start()
-        self._ticker = self._loop.create_task(self._tick(), name="ticker")
-        self._tender = self._loop.create_task(self._tend_calls(), name="calls")
-        for device in self._pipeline.devices:
-            self.metrics.slots.labels(device.detector.card.name).set(device.stats.slots)
+        self._outbox.open(self._loop)
+        self._device.start()
+        self._tickers = (
+            self._loop.create_task(self._tick(), name="ticker"),
+            self._loop.create_task(self._tend_calls(), name="calls"),
+        )
         return self
 
     async def __aexit__(
@@ -215,21 +182,18 @@ class Analyzer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for stream in list(self._streams):
-            self._stop(self._streams[stream])
-        await self._board.close()
-        for stream in list(self._streams):
-            await self.remove(stream)
-        assert self._ticker is not None
-        assert self._tender is not None
-        self._ticker.cancel()
-        self._tender.cancel()
-        await asyncio.gather(self._ticker, self._tender, return_exceptions=True)
-        self._stopping.set()
-        self._wake.set()
-        await asyncio.to_thread(self._device_thread.join, self.settings.stop_s)
+        for stream in self._streams.values():
+            stream.worker.stop()
+        await self._sessions.close()
+        for id in list(self._streams):
+            await self.remove(id)
+        for ticker in self._tickers:
+            ticker.cancel()
+        await asyncio.gather(*self._tickers, return_exceptions=True)
+        self._device.stop()
+        await asyncio.to_thread(self._device.join, self.settings.stop_s)
 
-    # --- control: on the event loop ---------------------------------------------------------
+    # --- streams: on the event loop -----------------------------------------------------------
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
         """Start a stream; its source need not be reachable yet.
@@ -245,71 +209,70 @@ class Analyzer:
             raise StreamExists(spec.id)
         if len(self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
-        if self._ladder.refuses:
+        if self._degradation.refuses:
             self.metrics.streams_refused.inc()
-            raise Overloaded(self._ladder.settings.retry_after_s)
+            raise Overloaded(self._degradation.settings.retry_after_s)
         return self._start(spec)
 
     def _start(self, spec: StreamSpec) -> StreamStatus:
-        ingest, thread, stop = self._ingest(spec, epoch=0)
-        demo = is_demo(spec.source.url)
-        self._streams[spec.id] = _Stream(spec, ingest, thread, stop, _at_first(spec), demo=demo)
-        self.hub.announce(
+        worker = IngestWorker(
             spec.id,
-            StreamInfo(
+            self._ingest_of(spec),
+            self._emit_of(spec),
+            self._clock,
+            self._start_thread,
+        )
+        stream = self._streams[spec.id] = RunningStream(spec, worker, StreamState(spec.id))
+        self._log(
+            stream,
+            StreamAdded(
+                stream=spec.id,
+                epoch=0,
                 name=spec.name or spec.id,
-                model=self._voices[0].model,
-                calibrated=self._voices[0].calibrated,
-                demo=demo,
-                others=self._voices[1:],
+                models=self._models,
+                demo=is_demo(spec.source.url),
+                source=spec.source.url.redacted,
+                detail="waiting for a peer to call" if spec.source.url.is_call else "",
             ),
         )
-        self.metrics.streams.set(len(self._streams))
-        self._order(lambda: self._open(spec.id))
-        thread.start()
-        log.info("stream added", stream=spec.id, source=spec.source.url.redacted)
+        self._device.open(spec.id)
+        worker.start()
         return self.status(spec.id)
 
-    def _ingest(
-        self, spec: StreamSpec, epoch: int
-    ) -> tuple[Ingest, threading.Thread, threading.Event]:
-        """Return a new ingest with its thread, not started, and what stops it."""
-        stop = threading.Event()
-        rng = random.Random(self._rng.random())
-        limits, stream = self._board.settings, spec.id
-        line = self._board.line(stream) if spec.source.url.is_call else None
-        ingest = Ingest(
-            stream,
-            spec.source,
-            self._cadence_hz,
-            self._clock,
-            rng,
-            open_source=line.open if line else open_source,
-            first_epoch=epoch + 1,
-            ready=line.ready if line else None,
-            max_pixels=limits.max_width * limits.max_height if line else None,
-            link_loss=(lambda: self._board.loss(stream)) if line else None,
-        )
-        thread = threading.Thread(
-            target=self._read, args=(ingest, stop, spec), name=f"ingest-{spec.id}", daemon=True
-        )
-        return ingest, thread, stop
+    def _ingest_of(self, spec: StreamSpec) -> Callable[[int, PacketLog], Ingest]:
+        """Return what makes the ingests of a stream."""
+        access = self._access(spec)
 
-    def _replace(self, state: _Stream) -> None:
-        """Give a stream a new ingest; the old one hangs, and ends when the network lets it."""
-        self._stop(state)
-        self._abandoned += 1
-        log.warning("a stalled ingest is replaced", stream=state.spec.id)
-        state.ingest, state.thread, state.stop = self._ingest(state.spec, state.epoch)
-        state.copied = CounterCopy()
-        state.changed_at = self._clock.monotonic()
-        state.thread.start()
+        def make(first_epoch: int, packets: PacketLog) -> Ingest:
+            rng = random.Random(self._rng.random())
+            context = IngestContext(self._cadence_hz, rng, packets, access, first_epoch)
+            return Ingest(spec.id, spec.source, self._clock, context)
+
+        return make
+
+    def _access(self, spec: StreamSpec) -> SourceAccess:
+        """Return the way to a stream's source: it is opened, or called by peers."""
+        if not spec.source.url.is_call:
+            return SourceAccess()
+        return self._sessions.access(spec.id)
+
+    def _emit_of(self, spec: StreamSpec) -> Emit:
+        """Return what takes a stream's frames and events, on its ingest's thread."""
+        low, phase = spec.priority is Priority.LOW, _phase(spec.id)
+
+        def emit(item: Frame | StreamChanged | EpochStarted) -> None:
+            if not isinstance(item, Frame):
+                self._outbox.put((item,))
+            elif low and not self._degradation.looks(self._clock.monotonic(), phase):
+                self._device.withhold(item.stream)
+            else:
+                self._device.offer(item)
+
+        return emit
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
         """Restart a stream with other settings."""
-        if spec.id not in self._streams:
-            raise StreamUnknown(spec.id)
-        engine = self._streams[spec.id].engine
+        engine = self._known(spec.id).engine
         await self.remove(spec.id)
         status = self._start(spec)  # what was there already is never refused
         if engine is not None:
@@ -318,74 +281,72 @@ class Analyzer:
 
     async def remove(self, stream: str) -> None:
         """Stop and forget a stream, in any state, in bounded time."""
-        state = self._streams.get(stream)
-        if state is None:
-            raise StreamUnknown(stream)
-        if state.leaving is not None:
-            await state.leaving.wait()
+        known = self._known(stream)
+        if known.leaving is not None:
+            await known.leaving.wait()
             return
-        state.leaving = asyncio.Event()
-        self._stop(state)
-        await self._board.drop(stream)
-        await asyncio.to_thread(state.thread.join, self.settings.stop_s)
-        if state.thread.is_alive():
-            self._abandoned += 1
-            log.warning("ingest thread abandoned", stream=stream)
-        with self._batcher_lock:
-            self._batcher.forget(stream)
-        closed = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._order(
-            lambda: self._pipeline.close(stream), lambda: loop.call_soon_threadsafe(closed.set)
-        )
+        known.leaving = asyncio.Event()
+        known.worker.stop()
+        await self._sessions.drop(stream)
+        await asyncio.to_thread(known.worker.join, self.settings.stop_s)
+        self._device.forget(stream)
+        await self._close(stream)
+        self.drain()
+        self._log(known, StreamRemoved(stream, known.state.epoch))
+        del self._streams[stream]
+        self._vitals.abandoned += known.worker.abandoned
+        self._pictures.forget(stream)
+        known.leaving.set()
+
+    async def _close(self, stream: str) -> None:
+        """Wait until the device worker has ended a stream's tracks, but not for ever."""
+        closed, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._device.close(stream, lambda: loop.call_soon_threadsafe(closed.set))
         try:
             await asyncio.wait_for(closed.wait(), self.settings.stop_s)
         except TimeoutError:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
-        self._drain()
-        del self._streams[stream]
-        self.hub.retire(stream)
-        self._pictures.forget(stream)
-        self.metrics.forget(stream)
-        self.metrics.streams.set(len(self._streams))
-        state.leaving.set()
-        log.info("stream removed", stream=stream)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The peers that are sending streams."""
+        return self._sessions
 
     # --- calls: on the event loop -------------------------------------------------------------
 
     async def call(self, stream: str, offer: str) -> CallAnswer:
         """Answer a WebRTC peer that offers to send a stream; see `CallControl.call`."""
         checked = check_offer(offer)
-        self._board.check_room()
+        self._sessions.check_room()
         state = self._streams.get(stream)
         if state is not None and state.leaving is not None:
             await state.leaving.wait()
             state = self._streams.get(stream)
         if state is None:
-            if not self._board.settings.create_streams:
+            if not self._sessions.settings.create_streams:
                 raise StreamUnknown(stream)
             await self.add(StreamSpec(stream, SourceSettings(SourceUrl.parse("whip://"))))
-            self._board.created(stream)
+            self._sessions.created(stream)
         elif not state.spec.source.url.is_call:
             raise NotACall(stream)
         try:
-            return await self._board.call(stream, checked)
+            return await self._sessions.call(stream, checked)
         except StreamError:
-            if state is None and not self._board.called(stream):
+            if state is None and not self._sessions.called(stream):
                 await self.remove(stream)
             raise
 
     def etag(self, session: str) -> str:
         """Return the entity tag of a call's ICE session."""
-        return self._board.etag(session)
+        return self._sessions.etag(session)
 
     async def trickle(self, session: str, fragment: str) -> None:
         """Take further ICE candidates of a peer."""
-        await self._board.trickle(session, fragment)
+        await self._sessions.trickle(session, fragment)
 
     async def hang_up(self, session: str) -> None:
         """End a call because its peer wishes so."""
-        await self._board.hang_up(session)
+        await self._sessions.hang_up(session)
 
     def _later(self, seconds: float, function: Callable[[], None]) -> object:
         assert self._loop is not None
@@ -394,40 +355,19 @@ class Analyzer:
     async def _tend_calls(self) -> None:
         """Look after the calls, apart from the ticker: saying goodbye may take its time."""
         while True:
-            await self._board.tend()
-            for stream in self._board.idle(self._clock.monotonic()):
+            await self._sessions.tend()
+            for stream in self._sessions.idle(self._clock.monotonic()):
                 await self.remove(stream)
             await self._clock.sleep(self.settings.tick_s)
 
     def spec(self, stream: str) -> StreamSpec:
         """Return a stream's settings as they were given."""
-        return self._state(stream).spec
+        return self._known(stream).spec
 
     def status(self, stream: str) -> StreamStatus:
         """Return how one stream stands."""
-        state = self._state(stream)
-        report = state.report
-        return StreamStatus(
-            id=state.spec.id,
-            name=state.spec.name or state.spec.id,
-            source=state.spec.source.url.redacted,
-            demo=state.demo,
-            state=state.change.state,
-            code=state.change.code,
-            detail=state.change.detail,
-            retry_in_s=state.change.retry_in_s,
-            epoch=state.epoch,
-            fps=report.fps if report else 0.0,
-            loss=report.loss if report else 0.0,
-            age_s=report.age_s if report else None,
-            reconnects=state.reconnects,
-            reasons=report.reasons if report else (),
-            models=tuple(voice.model for voice in self._voices),
-            scores=tuple(state.scores.values()),
-            link=report.link if report else None,
-            priority=state.spec.priority,
-            overload=self._ladder.rung,
-        )
+        models = tuple(scored.model for scored in self._models)
+        return self._known(stream).status(models, self._degradation.level)
 
     def statuses(self) -> tuple[StreamStatus, ...]:
         """Return how every stream stands, ordered by id."""
@@ -435,349 +375,128 @@ class Analyzer:
 
     def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what one stream is judged by; None means what holds for the others."""
-        state = self._state(stream) if stream is not None else None
-        return (state.engine if state else None) or self._engine
+        own = self._known(stream).engine if stream is not None else None
+        return own or self._engine
 
     async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
         """Change thresholds of one stream, or of all, without losing history."""
         if stream is None:
             self._engine = settings
-            for state in self._streams.values():
-                state.engine = None
+            for known in self._streams.values():
+                known.engine = None
         else:
-            self._state(stream).engine = settings
-
-        def retune() -> tuple[Event, ...]:
-            self._pipeline.retune(settings, stream)
-            return ()
-
-        self._order(retune)
+            self._known(stream).engine = settings
+        self._device.retune(settings, stream)
 
     async def picture(
         self, stream: str, width: int, overlay: str | None = None, *, drawn: bool = False
     ) -> Still | None:
         """Return the newest picture of a stream, and have more of them kept for a while."""
-        self._state(stream)
-        if overlay is not None:
-            self._check_pointer(overlay)
-        self._pictures.watch(stream, self._clock.monotonic(), overlay)
-        done = self._pictures.ready(stream, width, overlay, drawn=drawn)
-        if done is not None:
-            return done
-        async with self._drawing:
-            return await asyncio.to_thread(
-                self._pictures.still, stream, width, overlay, drawn=drawn
-            )
+        self._known(stream)
+        return await self._desk.picture(stream, width, overlay, drawn=drawn)
 
     def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
         """Return what each of a stream's detectors can point at; None says that it cannot."""
-        self._state(stream)
-        return dict(self._pointers)
+        self._known(stream)
+        return dict(self._desk.pointers)
 
-    def _check_pointer(self, detector: str) -> None:
-        if detector not in self._pointers:
-            raise DetectorUnknown(detector, tuple(self._pointers))
-        if self._pointers[detector] is None:
-            able = [name for name, points_at in self._pointers.items() if points_at is not None]
-            raise OverlayUnavailable(detector, able)
-
-    def _state(self, stream: str) -> _Stream:
-        state = self._streams.get(stream)
-        if state is None:
+    def _known(self, stream: str) -> RunningStream:
+        known = self._streams.get(stream)
+        if known is None:
             raise StreamUnknown(stream)
-        return state
+        return known
+
+    def health(self) -> Health:
+        """Return whether the process is live and ready."""
+        return self._vitals.health(self._clock.monotonic())
+
+    # --- figures ------------------------------------------------------------------------------
 
     @property
     def busy(self) -> float:
         """Share of time that the device thread computed lately, 0..1."""
-        return self._ladder.busy
+        return self._degradation.busy
 
     @property
     def batching(self) -> BatcherStats:
         """How frames have shared the device so far."""
-        with self._batcher_lock:
-            return self._batcher.stats
+        return self._device.batching
 
-    def health(self) -> Health:
-        """Return whether the process is live and ready."""
-        silence = self._clock.monotonic() - self._beat
-        turning = self._device_thread.is_alive() and silence < self.settings.stuck_s
-        live = turning and self._device_healthy
-        up = sum(s.change.state is ConnectionState.LIVE for s in self._streams.values())
-        return Health(
-            live=live,
-            ready=live,
-            details={
-                "device_thread": "turning" if turning else f"silent for {silence:.0f} s",
-                "device": "answers" if self._device_healthy else "fails; restart this process",
-                "streams": f"{up} of {len(self._streams)} live",
-                "slots": "; ".join(
-                    f"{d.stats.used} of {d.stats.slots} in use" for d in self._pipeline.devices
-                ),
-                "overload": f"{RUNG_WORDS[self._ladder.rung]} ({self._ladder.rung.word}), "
-                f"device thread {self._ladder.busy:.0%} busy",
-                "calls": f"{len(self._board)} of {self._board.settings.max_peers}",
-                "events_dropped": str(self._outbox.dropped),
-                "threads_abandoned": str(self._abandoned),
-            },
-        )
+    def ingest_counters(self, stream: str) -> IngestCounters:
+        """Return what a stream's ingest has done so far. Raises StreamUnknown."""
+        return self._known(stream).worker.counters
 
-    # --- ingest threads ---------------------------------------------------------------------
+    def packets(self, stream: str) -> PacketLog:
+        """Return the newest packets of a stream. Raises StreamUnknown."""
+        return self._known(stream).worker.log
 
-    def _read(self, ingest: Ingest, stop: threading.Event, spec: StreamSpec) -> None:
-        low, phase = spec.priority is Priority.LOW, _phase(spec.id)
+    # --- events -------------------------------------------------------------------------------
 
-        def emit(item: Frame | StreamChanged | EpochStarted) -> None:
-            if stop.is_set():
-                return  # nobody waits for it any more
-            if isinstance(item, Frame):
-                now = self._clock.monotonic()
-                if low and not self._ladder.looks(now, phase):
-                    with self._batcher_lock:
-                        self._batcher.withhold(item.stream)
-                    return
-                with self._batcher_lock:
-                    self._batcher.offer(item.stream, _Offered(item, now), item.arrived)
-                self._wake.set()
-                self._pipeline.observe("decode", now - item.arrived, "")
-            else:
-                self._hand_over((item,))
-
-        try:
-            ingest.run(emit, stop.wait)
-        except Exception:
-            log.exception("ingest thread failed", stream=ingest.stream)
-            raise
-
-    def _stop(self, state: _Stream) -> None:
-        state.stop.set()
-        state.ingest.close()
-
-    # --- device thread ----------------------------------------------------------------------
-
-    def _order(self, order: Order, done: Callable[[], object] | None = None) -> None:
-        """Have the device thread call a function; `done` is called once its events are on the way.
-
-        Bounded by who may ask: opening and closing streams, and changing thresholds.
-        """
-        self._orders.append((order, done))
-        self._wake.set()
-
-    def _obey(self) -> None:
-        while self._orders:
-            order, done = self._orders.popleft()
-            self._hand_over(order())
-            if done is not None:
-                done()
-
-    def _open(self, stream: str) -> tuple[Event, ...]:
-        self._pipeline.open(stream)
-        return ()
-
-    def _device_loop(self) -> None:
-        self._pipeline.device.prepare_thread()
-        report_at = self._clock.monotonic()
-        pause = self.settings.tick_s
-        while not self._stopping.is_set():
-            self._wake.wait(pause)
-            self._wake.clear()
-            self._obey()
-            held = self._work_off()
-            pause = self.settings.tick_s if held is None else min(held, self.settings.tick_s)
-            now = self._clock.monotonic()
-            self._beat = now
-            if now >= report_at:
-                report_at = now + self.settings.report_s
-                self._hand_over(self._pipeline.reports(now))
-        self._obey()
-
-    def _work_off(self) -> float | None:
-        """Process batches until none is ready or somebody wants the device thread.
-
-        Returns:
-            After how many seconds a batch will be ready that is held back; None when none is.
-        """
-        failures = 0
-        while not self._orders and not self._stopping.is_set():
-            now = self._clock.monotonic()
-            with self._batcher_lock:
-                held = self._batcher.hold(now)
-                batch = [] if held else self._batcher.take(now)
-            if not batch:
-                return held
-            self.metrics.batch_size.labels("frames").observe(len(batch))
-            for item in batch:
-                self._pipeline.observe("wait", max(now - item.value.at, 0.0), "")
-                self.metrics.frame_age.labels("perceive").observe(max(now - item.arrived, 0.0))
-                for reason, count in (("overrun", item.overrun), ("sampled", item.withheld)):
-                    if count:
-                        self.metrics.frames_dropped.labels(item.stream, reason).inc(count)
-            try:
-                frames = [(item.value.frame, item.overrun + item.withheld) for item in batch]
-                done = self._pipeline.process(frames, self._asked)
-            except Exception:
-                failures += 1
-                log.exception("the device failed on a batch", failures=failures)
-                self._device_healthy = failures < 3 and all(
-                    d.healthy() for d in self._pipeline.devices
-                )
-                if not self._device_healthy:
-                    return None
-                continue
-            finally:
-                self._busy_s += self._clock.monotonic() - now
-            failures = 0
-            self._beat = self._clock.monotonic()
-            self._keep_pictures(done)
-            for fault in done.faults:
-                log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
-                self.metrics.frames_dropped.labels(fault.stream, "fault").inc()
-            self._hand_over(done.events)
-            if done.faults and not all(d.healthy() for d in self._pipeline.devices):
-                # Not these streams are broken but what computes for all of them.
-                self._device_healthy = False
-                return None
-        return None
-
-    def _hand_over(self, events: tuple[Event, ...]) -> None:
-        """Put events into the mailbox; for the device thread and the ingest threads."""
-        now = self._clock.monotonic()
-        for event in events:
-            self._outbox.put(_Handed(event, now))
-
-    def _asked(self, stream: str) -> tuple[str, ...]:
-        return self._pictures.due(stream, self._clock.monotonic())
-
-    def _keep_pictures(self, done: Processed) -> None:
-        for seen in done.seen:
-            stream, pictures = seen.frame.stream, self._pictures
-            plain, overlays = pictures.watched(stream), pictures.overlays(stream)
-            if not plain and not overlays:
-                continue
-            now = self._clock.monotonic()
-            scores = [e for e in done.events if isinstance(e, Score) and e.stream == stream]
-            if plain:
-                pictures.offer(seen.frame, seen.faces, scores, now)
-            for name in overlays:
-                explained = seen.explained.get(name)
-                pictures.offer_explained(seen.frame, seen.faces, scores, now, name, explained)
-
-    # --- event loop: from mailbox to hub ----------------------------------------------------
-
-    def _ring(self) -> None:
-        """Wake the event loop, once for any number of waiting events."""
-        if self._ringing.is_set() or self._loop is None:
-            return
-        self._ringing.set()
-        try:
-            self._loop.call_soon_threadsafe(self._drain)
-        except RuntimeError:
-            self._ringing.clear()  # the loop has closed: nobody is left to tell
-
-    def _drain(self) -> None:
-        self._ringing.clear()
-        for _ in range(self.settings.events):
-            handed = self._outbox.take()
-            if handed is None:
-                return
-            self._pipeline.observe("hand_over", self._clock.monotonic() - handed.at, "")
-            self._publish(handed.event)
+    def drain(self) -> None:
+        """Log what the workers have handed over; the event loop is woken for it, too."""
+        self._outbox.drain()
 
     def _publish(self, event: Event) -> None:
-        state = self._streams.get(event.stream)
-        if state is None:
-            return  # removed meanwhile
-        now = self._clock.monotonic()
-        match event:
-            case StreamChanged():
-                self._note_change(state, event)
-            case EpochStarted():
-                state.epoch = event.epoch
-                state.scores.clear()
-            case Score():
-                if event.epoch != state.epoch:
-                    return  # a late answer from before the reconnection
-                state.scores[event.track, event.detector] = event
-            case TrackEnded():
-                for key in [key for key in state.scores if key[0] == event.track]:
-                    del state.scores[key]
-            case StreamReport():
-                link = self._board.quality(event.stream)
-                event = replace(event, link=link, overload=self._ladder.rung)
-                state.report = event
-            case _:
-                pass
-        self._telemetry.event(event, now)
-        self.hub.publish(event, now, self._clock.utc())
+        """Log an event of a stream that is there, unless it comes too late."""
+        stream = self._streams.get(event.stream)
+        if stream is None or stream.state.is_late(event):
+            return
+        if isinstance(event, StreamReport):
+            event = self._complete(event)
+        self._log(stream, event)
+        if isinstance(event, StreamChanged):
+            if event.state is ConnectionState.ENDED and stream.spec.source.url.is_call:
+                self._device.end(event.stream, event.epoch)
+            self._log(stream, self._complete(stream.state.report))
 
-    def _note_change(self, state: _Stream, event: StreamChanged) -> None:
-        if state.change.state is ConnectionState.LIVE and event.state in (
-            ConnectionState.BACKING_OFF,
-            ConnectionState.FAILED,
-        ):
-            state.reconnects += 1
-        if event.state is ConnectionState.ENDED and state.spec.source.url.is_call:
-            self._end_tracks(event)
-        state.change = event
-        state.changed_at = self._clock.monotonic()
-        why = {"code": event.code.value, "detail": event.detail} if event.code else {}
-        log.info("stream changed", stream=event.stream, state=event.state.value, **why)
+    def _log(self, stream: RunningStream, event: Event) -> None:
+        stamped = self.events.append(event)
+        stream.state.apply(event, stamped.now)
 
-    def _end_tracks(self, event: StreamChanged) -> None:
-        """End the tracks of a call that is over; what of it still waits is not looked at."""
-        with self._batcher_lock:
-            self._batcher.forget(event.stream)
-        self._order(lambda: self._pipeline.end(event.stream, event.epoch))
+    def _complete(self, report: StreamReport) -> StreamReport:
+        """Return a report with what the pipeline does not know."""
+        link = self._sessions.quality(report.stream)
+        return replace(report, link=link, overload=self._degradation.level)
 
-    # --- event loop: the ticker ---------------------------------------------------------------
+    # --- the ticker ---------------------------------------------------------------------------
 
     async def _tick(self) -> None:
         while True:
-            now = self._clock.monotonic()
-            for state in list(self._streams.values()):
-                for change in state.ingest.tick(now):
-                    self._publish(change)
-                stalled = state.change.state is ConnectionState.STALLED
-                hangs = stalled and not state.spec.source.url.is_call
-                if hangs and now - state.changed_at > self.settings.replace_s:
-                    self._replace(state)
-                self._telemetry.ingest(state.spec.id, state.ingest.counters, state.copied)
-            self._copy_totals()
-            self._weigh(now)
-            self._pictures.prune(now)
+            self.tick()
             await self._clock.sleep(self.settings.tick_s)
 
-    def _weigh(self, now: float) -> None:
-        """Leave out more work or less, as the device thread keeps up."""
-        stats = self.batching
-        dropped = stats.crowded + stats.stale
-        offered = stats.items + stats.waiting + dropped
-        ladder = self._ladder
-        changed = ladder.observe(now, Work(self._busy_s, offered, dropped))
-        self._telemetry.overload(ladder, changed=changed)
-        if not changed:
+    def tick(self) -> None:
+        """Do what the passing of time brings: notice stalls, hanging ingests and overload."""
+        now = self._clock.monotonic()
+        for stream in list(self._streams.values()):
+            for change in stream.worker.tick(now):
+                self._publish(change)
+            since = stream.hangs_since
+            if since is not None and now - since > self.settings.replace_s:
+                stream.worker.replace(stream.state.epoch)
+        self.weigh(now, self._device.work)
+        self._pictures.prune(now)
+
+    def weigh(self, now: float, work: Work) -> None:
+        """Leave out more work or less, as the device worker keeps up.
+
+        Args:
+            now: monotonic seconds.
+            work: everything that the device worker has done so far.
+        """
+        degradation = self._degradation
+        if not degradation.observe(now, work):
             return
-        relief = ladder.relief
-
-        def relieve() -> tuple[Event, ...]:
-            self._pipeline.relieve(relief)
-            return ()
-
-        self._order(relieve)
-        log.warning("overload", rung=ladder.rung.word, busy=ladder.busy, dropped=ladder.dropped)
-
-    def _copy_totals(self) -> None:
-        self._telemetry.device(self.batching, self._pipeline.devices)
-        self._telemetry.viewers(self.hub, self._pictures)
-        self._telemetry.calls(self._board, self._streams)
+        self._telemetry.overload(degradation.level)
+        self._device.relieve(degradation.relief)
+        log.warning(
+            "overload",
+            degradation=degradation.level.word,
+            busy=degradation.busy,
+            dropped=degradation.dropped,
+        )
 
 
 def _phase(stream: str) -> float:
     """Return where in the round of sampled windows a stream begins, 0..1; always the same."""
     return zlib.crc32(stream.encode()) / 2**32
-
-
-def _at_first(spec: StreamSpec) -> StreamChanged:
-    """Return where a stream stands before its ingest has said anything."""
-    detail = "waiting for a peer to call" if spec.source.url.is_call else ""
-    return StreamChanged(spec.id, 0, ConnectionState.CONNECTING, detail=detail)

@@ -1,22 +1,31 @@
-"""What an operator says about a stream, and what the analyzer says back. Values only."""
+"""Streams as an operator configures them and as the analyzer reports them. Values only."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from stream.engine.settings import EngineSettings
-from stream.events import AbstainReason, ConnectionState, LinkQuality, ReasonCode, Rung, Score
-from stream.explain.pictures import Still
+from stream.events import (
+    AbstainReason,
+    ConnectionState,
+    DegradationLevel,
+    LinkQuality,
+    ReasonCode,
+    Score,
+)
 from stream.ingest.source import SourceSettings
 from styleflow.cards import ModelCard
 from styleflow.overlay import PointsAt
 
+if TYPE_CHECKING:
+    from stream.explain.stills import Still
+
 
 class Priority(Enum):
-    """Which streams are looked at whatever happens, and which only now and then under overload."""
+    """Priority of a stream under overload: always analyzed, or only in windows."""
 
     NORMAL = "normal"
     LOW = "low"
@@ -64,7 +73,7 @@ class StreamStatus:
     scores: tuple[Score, ...]
     link: LinkQuality | None = None
     priority: Priority = Priority.NORMAL
-    overload: Rung = Rung.NONE
+    overload: DegradationLevel = DegradationLevel.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class Device:
     def prepare_thread() -> None:
         """Make the calling thread flush denormals in whatever it computes.
 
-        `run` does so for its own duration; a thread that also looks for faces wants it throughout.
+        `run` does so for its own duration; a thread that also detects faces wants it throughout.
         """
         torch.set_flush_denormal(True)
 

@@ -1,4 +1,4 @@
-"""In which order the operations of several plans reach the rows. Pure, like the slots.
+"""Order in which the operations of several plans reach the rows. Pure, like the slots.
 
 The device wants as many rows as possible in one batch, but the operations of one row must keep
 their order. So every push of a row goes to the row's next round: rounds run one after the other,

@@ -1,4 +1,4 @@
-"""Which track owns which row on the device. Pure bookkeeping, no tensors.
+"""Ownership of the device's rows by tracks. Pure bookkeeping, no tensors.
 
 A slot is a row together with a generation, which counts the row's owners. Whoever still holds a
 slot of an earlier generation holds a name for something that no longer exists.
@@ -22,7 +22,11 @@ class Slot:
 
 @dataclass(eq=False)
 class StaleSlot(StreamError):
-    """Somebody used a slot after its row had been given to another track."""
+    """A slot was used after its row had been given to another track."""
+
+    code = "stale_slot"
+    title = "A slot of the device was used after its face had left"
+    hint = "A fault of this program: please report it with the lines of the log around it"
 
     slot: Slot
     generation: int

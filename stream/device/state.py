@@ -44,7 +44,7 @@ class State:
         self._detector.clear(self._tensors, self._tensor([slot.row for slot in slots]))
 
     def push(self, slots: Sequence[Slot], images: Tensor, missing: Sequence[int]) -> None:
-        """Feed one frame, `(B, S, S, 3)` uint8 on the device, to each slot; see `Detector.push`.
+        """Push one frame, `(B, S, S, 3)` uint8 on the device, to each slot; see `Detector.push`.
 
         Raises:
             StaleSlot: a slot is of another generation than its row; nothing is fed.

@@ -1,9 +1,9 @@
-"""What several detectors say of a face together: their newest logits, stacked.
+"""Ensemble of several detectors on one face: their newest logits, stacked.
 
 An ensemble speaks when every member has spoken of a face since it last did itself, and recently;
 a member that abstains makes it abstain, so it never covers for one that is missing. Smoothing,
-interval and verdict follow the same rules as a detector's own (`verdict.py`); a frame is worth as
-much to it as to the member to whom it is worth least.
+interval and verdict follow the same rules as a detector's own (`verdict.py`); the evidence
+weight of a frame is the lowest among the members.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class EnsembleEngine:
 
     @staticmethod
     def clip(duration_s: float) -> ClipSpec:
-        """Return the window of an ensemble whose longest member looks at so much media time."""
+        """Return the window of an ensemble whose longest member sees so much media time."""
         return ClipSpec(max(round(duration_s * TICK_HZ), 1), TICK_HZ, 0)
 
     def take(self, event: Event) -> tuple[Event, ...]:
@@ -87,9 +87,9 @@ class EnsembleEngine:
         ticks = self._ticks(newest.end - (start if track.spoke_at is None else track.spoke_at))
         evidence, before = track.evidence, track.evidence.shown
         slot = round(newest.end * TICK_HZ)
-        worth = min(s.worth for s in members)
-        evidence.rate(logit, slot, ticks, reasons, self.settings, worth)
-        opinion = evidence.opinion(logit, self._ticks(newest.end - start), worth)
+        evidence_weight = min(s.evidence_weight for s in members)
+        evidence.rate(logit, slot, ticks, reasons, self.settings, evidence_weight)
+        estimate = evidence.estimate(logit, self._ticks(newest.end - start), evidence_weight)
         track.spoke_at = newest.end
         score = replace(
             newest,
@@ -98,14 +98,14 @@ class EnsembleEngine:
             missing=max(s.missing for s in members),
             logit=logit,
             probability=self._ensemble.calibration.probability(logit),
-            score=opinion.score,
-            low=opinion.low,
-            high=opinion.high,
+            score=estimate.score,
+            low=estimate.low,
+            high=estimate.high,
             verdict=evidence.shown,
             reasons=reasons,
             arrived=max(s.arrived for s in members),
             detector=NAME,
-            worth=worth,
+            evidence_weight=evidence_weight,
         )
         return (score, *_changed(score, before, evidence.shown, newest.end))
 

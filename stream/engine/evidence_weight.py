@@ -1,4 +1,4 @@
-"""What a frame is worth as evidence: how much wider the interval gets for what is poor about it.
+"""Evidence weight of a frame: low quality widens the interval.
 
 A verdict is withheld below the limits of `EngineSettings`. Just above them a frame still says less
 than a good one, so it counts in part: by 1 where nothing is poor, by `least_worth` at a limit,
@@ -27,29 +27,30 @@ rating's shift. On ten other clips it is 0.9 to 1.15 times that, see `docs/model
 from __future__ import annotations
 
 from stream.engine.settings import EngineSettings
+from stream.events import CaptureConditions
 from styleflow.faces.face import FaceQuality
 
 LEAST_FAMILIAR = 1e-3
-"""What the strangest rating is worth; the interval is nearly everything by then."""
+"""Weight of the strangest rating; the interval is nearly everything by then."""
 
 
-def worth(
+def evidence_weight(
     quality: FaceQuality,
-    fps_share: float | None,
-    bits_per_pixel: float | None,
+    capture: CaptureConditions,
+    cadence_hz: float,
     strangeness: float,
     limits: EngineSettings,
 ) -> float:
-    """Return what a frame is worth as evidence, above 0 and at most 1.
+    """Return the evidence weight of a frame, above 0 and at most 1.
 
     No figure that gets better lowers it; one that is not a number counts as the worst.
 
     Args:
         quality: of the aligned face.
-        fps_share: source frames per media second, as a share of the cadence; None while unknown.
-        bits_per_pixel: compressed bits per source pixel; None where nobody knows.
+        capture: of the frame; a figure that is unknown (0) counts as a good one.
+        cadence_hz: frames per media second that the detector is fed.
         strangeness: of the newest rating, see `Calibration.strangeness`.
-        limits: where evidence is worth least, and where it counts in full.
+        limits: where evidence has the least weight, and where it counts in full.
     """
     px, sharpness, bits = limits.min_face_px, limits.min_sharpness, limits.min_bits_per_pixel
     ample = limits.ample
@@ -57,10 +58,10 @@ def worth(
         _rise(quality.face_px, px, ample * px),
         _rise(quality.sharpness, sharpness, ample * sharpness),
     ]
-    if fps_share is not None:
-        shares.append(_rise(fps_share, limits.min_fps_share, 1.0))
-    if bits_per_pixel is not None:
-        shares.append(_rise(bits_per_pixel, bits, ample * bits))
+    if capture.source_fps:
+        shares.append(_rise(capture.source_fps / cadence_hz, limits.min_fps_share, 1.0))
+    if capture.bits_per_pixel:
+        shares.append(_rise(capture.bits_per_pixel, bits, ample * bits))
     product = _familiarity(strangeness, limits.max_strangeness)
     for share in shares:
         product *= limits.least_worth + (1.0 - limits.least_worth) * share

@@ -1,4 +1,4 @@
-"""What the engine asks of the device, and what the device answers. Values only.
+"""Plans that the engine makes for the device, and the device's answers. Values only.
 
 A plan is numbered, because its answer may come back late: an answer for a track that has ended
 meanwhile is dropped. Within one plan the device acts in the order forget, push, rate.
@@ -22,7 +22,7 @@ class TrackKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Push:
-    """Feed one sampled frame of a track.
+    """Give the model one sampled frame of a track.
 
     Attributes:
         key: the track.

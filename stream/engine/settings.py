@@ -38,11 +38,11 @@ class EngineSettings:
             evidence in full, at least 1. Below, the interval round the score is wider; see
             `stream/engine/evidence_weight.py`.
         min_bits_per_pixel: compressed bits per source pixel, over the last seconds, at and below
-            which a frame is worth least; 0 does not look. It withholds no verdict.
+            which a frame has the least weight; 0 ignores them. It withholds no verdict.
         max_strangeness: how far a rating may lie beyond the clips that calibration saw, in their
             spreads, and be evidence in full. Beyond, the interval round the score is wider.
-        least_worth: what a frame is worth at a limit, for each of these that it is at; above 0 and
-            at most 1, which does not look at them. A half makes the interval 1.4 times as wide.
+        least_worth: evidence weight of a frame at a limit, for each of these that it is at; above
+            0 and at most 1, which ignores them. A half makes the interval 1.4 times as wide.
         max_tracks: faces that one stream may have followed at once.
         max_pending: plans that may await their answer; the oldest gives way and its tracks
             start anew, because nobody knows what the device did with it.
@@ -92,6 +92,8 @@ class EngineSettings:
                 raise SettingInvalid(key, getattr(self, key), "must lie between 0 and 1")
         if not 0 <= self.min_brightness <= 255:
             raise SettingInvalid("min_brightness", self.min_brightness, "must be 0 to 255")
+        if self.enter == 0:
+            raise SettingInvalid("enter", self.enter, "must be more than 0, so that leave is below")
         if self.leave >= self.enter:
             raise SettingInvalid("leave", self.leave, f"must be below enter ({self.enter})")
         if not 0 < self.least_worth <= 1:

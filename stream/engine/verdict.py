@@ -1,10 +1,10 @@
-"""What the logits mean: smoothing in media time, the interval, and a verdict with hysteresis.
+"""Verdict from logits: smoothing in media time, the interval, and hysteresis.
 
 Theory of operation. A logit counts as evidence only when nothing speaks against the frames behind
 it; otherwise the engine abstains, the score stays what it was, and only time passes. `Evidence`
 keeps a weighted mean of the logits that counted. The weight of old ones halves every
 `half_life_s`, abstaining included, so that the interval widens while nothing new is learnt. It also
-widens with what the frames behind it are worth (`worth.py`), which moves nothing else.
+widens where frames have little evidence weight (`evidence_weight.py`), which moves nothing else.
 
     pending or clear ──score >= enter for dwell_s──▶ suspect
     pending or suspect ──score <= leave for dwell_s──▶ clear
@@ -22,7 +22,7 @@ from stream.events import AbstainReason, Verdict
 from styleflow.calibration import Calibration
 
 LOGIT_LIMIT = 30.0
-"""Logits beyond this count as this: a sigmoid is flat there, and one must not outlast a hundred."""
+"""Logits are clipped to +-30 so that no outlier dominates; a sigmoid is flat there."""
 
 
 _AGAINST_THE_VERDICT_ONLY = frozenset({AbstainReason.UNTRAINED})
@@ -35,23 +35,23 @@ class Smoother:
     Attributes:
         mean: weighted mean of the logits so far; meaningless while `mass` is 0.
         mass: sampled frames behind it, the older ones discounted.
-        worth: the same, each frame counted by what it is worth as evidence; at most `mass`.
+        evidence_weight: the same, each frame counted by its evidence weight; at most `mass`.
     """
 
     mean: float = 0.0
     mass: float = 0.0
-    worth: float = 0.0
+    evidence_weight: float = 0.0
 
     def decay(self, elapsed_s: float, half_life_s: float) -> None:
         """Let media time pass."""
         left = 0.5 ** (elapsed_s / half_life_s)
         self.mass *= left
-        self.worth *= left
+        self.evidence_weight *= left
 
-    def add(self, logit: float, frames: int, worth: float = 1.0) -> None:
-        """Take in the logit of a hop of `frames` usable frames, each worth 0..1."""
+    def add(self, logit: float, frames: int, evidence_weight: float = 1.0) -> None:
+        """Take in the logit of a hop of `frames` usable frames, each of a weight of 0..1."""
         self.mass += frames
-        self.worth += frames * worth
+        self.evidence_weight += frames * evidence_weight
         self.mean += (min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT) - self.mean) * frames / self.mass
 
 
@@ -100,7 +100,7 @@ class Hysteresis:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class Estimate:
     """What is published about a track after a rating."""
 
     score: float
@@ -143,7 +143,7 @@ class Evidence:
         frames: int,
         reasons: tuple[AbstainReason, ...],
         settings: EngineSettings,
-        worth: float = 1.0,
+        evidence_weight: float = 1.0,
     ) -> None:
         """Take note of a rating.
 
@@ -154,7 +154,7 @@ class Evidence:
             reasons: why no verdict may be shown. Whatever speaks against the frames also keeps
                 their logit out of the score; being untrained speaks only against the verdict.
             settings: thresholds and times.
-            worth: what each of these frames is worth as evidence, 0..1.
+            evidence_weight: of each of these frames, 0..1.
         """
         elapsed_s = 0.0 if self._slot is None else (slot - self._slot) * self._step_s
         self._slot = slot
@@ -162,7 +162,7 @@ class Evidence:
         if not _AGAINST_THE_VERDICT_ONLY.issuperset(reasons):
             self.abstain()
             return
-        self._smoother.add(logit, frames, worth)
+        self._smoother.add(logit, frames, evidence_weight)
         if reasons:
             self.abstain()
             return
@@ -176,16 +176,18 @@ class Evidence:
         """The smoothed probability of what counted; that of logit 0 before anything did."""
         return self._calibration.probability(self._smoother.mean)
 
-    def opinion(self, logit: float, frames: int, worth: float = 1.0) -> Opinion:
+    def estimate(self, logit: float, frames: int, evidence_weight: float = 1.0) -> Estimate:
         """Return what to publish.
 
         Args:
             logit: the newest logit; stands in for the mean while nothing was admitted yet.
             frames: usable frames behind it, likewise.
-            worth: what each of them is worth as evidence, likewise.
+            evidence_weight: of each of them, likewise.
         """
         begun = self._smoother.mass > 0
         mean = self._smoother.mean if begun else min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT)
-        evidence = (self._smoother.worth if begun else frames * worth) / self._clip_frames
+        evidence = (
+            self._smoother.evidence_weight if begun else frames * evidence_weight
+        ) / self._clip_frames
         low, high = self._calibration.interval(mean, evidence)
-        return Opinion(self._calibration.probability(mean), low, high)
+        return Estimate(self._calibration.probability(mean), low, high)

@@ -1,4 +1,4 @@
-"""What has been sampled: per stream, which grid slots held evidence; per track, what was pushed.
+"""Windows of what was sampled: a stream's grid slots, and the frames pushed of each track.
 
 Everything counts in slots of the cadence grid, so that two runs over the same frames agree to the
 last bit. Nothing here knows logits; `verdict.py` does.
@@ -14,7 +14,7 @@ from styleflow.faces.face import FaceQuality
 
 
 class SlotFate(Enum):
-    """What became of one slot of the cadence grid."""
+    """Fate of one slot of the cadence grid."""
 
     USABLE = "usable"
     MISSING = "missing"  # no frame came: lost on the way, or never sent
@@ -152,7 +152,7 @@ class TrackWindow:
         return Admission(missing, fresh)
 
     def taint(self) -> None:
-        """Take note of a contaminated frame: until the next rating, the evidence is in doubt."""
+        """Take note of a contaminated frame: the hop that it lies in is contaminated."""
         self._contaminated = True
 
     def restart(self) -> None:

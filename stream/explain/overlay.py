@@ -1,7 +1,7 @@
-"""What detectors point at in a picture: the values, and how they are painted into it.
+"""Explanations: regions of a face that stand out to a detector, and their painting.
 
-It is for people who ask where a score comes from; nothing here enters a score. A device knows the
-newest crop of a track, so whoever makes an `Explanation` vouches that its patches belong to the
+They are for people who ask where a score comes from; nothing here enters a score. A device knows
+the newest crop of a track, so whoever makes an `Explanation` vouches that its regions belong to the
 very frame that it carries.
 """
 
@@ -18,8 +18,8 @@ from styleflow.faces.crops.framing import in_picture
 from styleflow.faces.face import Face, Image, Points
 from styleflow.overlay import Patch
 
-MAX_PATCHES = 96
-"""Patches shown in one picture, the strongest; more would hide the face, and fill a header."""
+MAX_REGIONS = 96
+"""Regions shown in one picture, the strongest; more would hide the face, and fill a header."""
 
 _COLOURS = {"": (230, 60, 60), "temporal": (230, 60, 60), "spatial": (70, 110, 240)}
 _HALO = (255, 255, 255)
@@ -28,7 +28,7 @@ _MOST_OPAQUE = 0.45
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """What one detector points at in one face of one frame.
+    """One detector's explanation of one face in one frame.
 
     Attributes:
         frame: the picture.
@@ -37,7 +37,7 @@ class Explanation:
         detector: name of the model.
         corners: where the crop that the detector saw lies in the picture, clockwise from the
             crop's top left, `(4, 2)` px.
-        patches: parts of the crop that stand out; empty when nothing does.
+        regions: parts of the crop that stand out; empty when nothing does.
     """
 
     frame: Frame
@@ -45,32 +45,32 @@ class Explanation:
     track: int
     detector: str
     corners: Points
-    patches: tuple[Patch, ...]
+    regions: tuple[Patch, ...]
 
 
 def strongest(
-    found: Sequence[tuple[Patch, ...]], most: int = MAX_PATCHES
+    found: Sequence[tuple[Patch, ...]], most: int = MAX_REGIONS
 ) -> tuple[list[tuple[Patch, ...]], int]:
-    """Return the strongest patches of several faces, in their order, and how many were left out."""
-    strengths = sorted((patch.strength for patches in found for patch in patches), reverse=True)
+    """Return the strongest regions of several faces, in their order, and how many were left out."""
+    strengths = sorted((region.strength for regions in found for region in regions), reverse=True)
     if len(strengths) <= most:
         return list(found), 0
     least = strengths[most - 1]
     room = most - sum(strength > least for strength in strengths)  # for those as strong as the last
     kept: list[tuple[Patch, ...]] = []
-    for patches in found:
+    for regions in found:
         chosen = []
-        for patch in patches:
-            tie = patch.strength == least
-            if patch.strength > least or (tie and room > 0):
-                chosen.append(patch)
+        for region in regions:
+            tie = region.strength == least
+            if region.strength > least or (tie and room > 0):
+                chosen.append(region)
                 room -= tie
         kept.append(tuple(chosen))
     return kept, len(strengths) - most
 
 
-def paint(image: Image, corners: Points, patches: Sequence[Patch]) -> Image:
-    """Return a picture with patches of one crop in it, stronger ones more opaque.
+def paint(image: Image, corners: Points, regions: Sequence[Patch]) -> Image:
+    """Return a picture with regions of one crop in it, stronger ones more opaque.
 
     Each has a light and a coloured line around it, so that it shows on any skin and without
     telling colours apart: blue for what stands out in the frame itself, red for what changes over
@@ -79,20 +79,20 @@ def paint(image: Image, corners: Points, patches: Sequence[Patch]) -> Image:
     Args:
         image: `(H, W, 3)` RGB uint8; left as it is.
         corners: where the crop lies in it, `(4, 2)` px.
-        patches: of the crop.
+        regions: of the crop.
     """
-    if not patches:
+    if not regions:
         return image
     drawn = np.array(image)
-    quads = np.rint(in_picture(patches, corners)).astype(np.int32)
-    for patch, quad in zip(patches, quads, strict=True):
-        layer = cv2.fillPoly(drawn.copy(), [quad], _COLOURS[patch.kind])
-        weight = _MOST_OPAQUE * patch.strength
+    quads = np.rint(in_picture(regions, corners)).astype(np.int32)
+    for region, quad in zip(regions, quads, strict=True):
+        layer = cv2.fillPoly(drawn.copy(), [quad], _COLOURS[region.kind])
+        weight = _MOST_OPAQUE * region.strength
         drawn = np.asarray(cv2.addWeighted(layer, weight, drawn, 1 - weight, 0), np.uint8)
     for quad in quads:
         cv2.polylines(drawn, [quad], isClosed=True, color=_HALO, thickness=3)
-    for patch, quad in zip(patches, quads, strict=True):
-        cv2.polylines(drawn, [quad], isClosed=True, color=_COLOURS[patch.kind])
+    for region, quad in zip(regions, quads, strict=True):
+        cv2.polylines(drawn, [quad], isClosed=True, color=_COLOURS[region.kind])
     inside = np.zeros(image.shape[:2], np.uint8)
     cv2.fillPoly(inside, [np.rint(corners).astype(np.int32)], 1)
     return np.where(inside[..., None] > 0, drawn, image)

@@ -1,16 +1,16 @@
-"""Still pictures of what was scored, for people who look.
+"""Still pictures of scored frames, kept for people who watch.
 
 Theory of operation. Nobody pays for a picture that nobody looks at: a stream is *watched* for a few
 seconds after somebody asked for its picture, and only then does the device thread hand over frames.
 Handing over keeps a reference, at most one frame per stream and a few times a second; scaling and
-JPEG happen later, in the worker thread of whoever asked, and are shared by all who look.
+JPEG happen later, in the worker thread of whoever asked, and are shared by all who watch.
 
 Box and score belong to what is shown: a picture is the very frame behind the scores it comes with.
 A frame that nobody rated takes its place only when the last rated one has grown old, so that a
 stream without faces is still shown.
 
-Who wants to see what a detector points at looks at a *view* of its own, named after the detector:
-its pictures are frames which that detector has just explained. Explaining may cost as much as
+Whoever wants a detector's explanation watches a *view* of its own, named after the detector: its
+pictures are frames which that detector has just explained. Explaining may cost as much as
 another rating, so views are few, each asks only as often as it shows something new, and it ends
 with its last viewer.
 """
@@ -21,17 +21,11 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import cv2
-import numpy as np
-
 from stream.errors import OverlaysBusy
 from stream.events import Frame, Score
 from stream.explain.overlay import Explanation, paint, strongest
-from styleflow.faces.face import Box, Image, Points
-from styleflow.overlay import Patch
-
-WIDTHS = (160, 320, 640, 960, 1280)
-"""Widths that pictures are made in; what is asked for is rounded up to one of them."""
+from stream.explain.stills import ExplainedFace, Overlay, ShownFace, Still, encode_jpeg, step_for
+from styleflow.faces.face import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +39,8 @@ class PictureSettings:
         quality: of the JPEG, 1..100.
         explained_s: least time from one explained picture of a view to its next.
         unexplained_s: age of an explained picture from which another frame may replace it.
-        overlays: views of what detectors point at that may be watched at a time, over all
-            streams; a further one is refused.
+        overlays: views with explanations that may be watched at a time, over all streams; a
+            further one is refused.
     """
 
     interval_s: float = 0.22
@@ -58,103 +52,20 @@ class PictureSettings:
     overlays: int = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ShownFace:
-    """One face in a picture, with the scores that this very frame led to, one per detector."""
-
-    track: int
-    box: Box
-    scores: tuple[Score, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PointedFace:
-    """What a detector points at in one face of a picture.
-
-    Attributes:
-        track: whose face it is.
-        corners: where the crop that the detector saw lies in the source's pixels, clockwise from
-            its top left, `(4, 2)`.
-        patches: parts of that crop.
-    """
-
-    track: int
-    corners: Points
-    patches: tuple[Patch, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Overlay:
-    """What a detector points at in a picture.
-
-    Attributes:
-        detector: its name.
-        explained: False when it did not rate this frame, so that it is not known.
-        faces: the faces that it has rated in this frame.
-        left_out: weaker patches beyond `MAX_PATCHES`.
-    """
-
-    detector: str
-    explained: bool
-    faces: tuple[PointedFace, ...] = ()
-    left_out: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Still:
-    """One picture, encoded.
-
-    Attributes:
-        stream: whose it is.
-        epoch: the frame's epoch.
-        slot: the frame's place on the cadence grid.
-        at: media seconds since the epoch began.
-        arrived: monotonic seconds at which the frame arrived.
-        width: width of the source, in whose pixels the boxes are.
-        height: height of the source.
-        faces: who is in it.
-        jpeg: the picture, `step` pixels wide or as wide as the source.
-        step: the entry of WIDTHS that it was made for.
-        overlay: what a detector points at in this very frame; None where nobody asked.
-        drawn: the overlay is painted into the picture.
-    """
-
-    stream: str
-    epoch: int
-    slot: int
-    at: float
-    arrived: float
-    width: int
-    height: int
-    faces: tuple[ShownFace, ...]
-    jpeg: bytes
-    step: int
-    overlay: Overlay | None = None
-    drawn: bool = False
-
-    @property
-    def tag(self) -> str:
-        """What tells it from every other picture of the stream."""
-        plain = f"{self.epoch}.{self.slot}.{self.step}"
-        if self.overlay is None:
-            return plain
-        return f"{plain}.{self.overlay.detector}{'.drawn' if self.drawn else ''}"
-
-
 @dataclass(slots=True, eq=False)
 class _Kept:
     """The newest picture of one view and what was made of it so far."""
 
     frame: Frame
     faces: tuple[ShownFace, ...]
-    rated: bool  # or explained, in a view of what a detector points at
+    rated: bool  # or explained, in a view with explanations
     kept_at: float
     overlay: Overlay | None = None
     stills: dict[tuple[int, bool], Still] = field(default_factory=dict)  # by step and drawn
 
 
 _View = tuple[str, str | None]
-"""What somebody watches: a stream, and the detector whose pointing is shown, if any."""
+"""A stream that somebody watches, and the detector whose explanation is shown, if any."""
 
 
 class Pictures:
@@ -166,7 +77,7 @@ class Pictures:
     def __init__(self, settings: PictureSettings | None = None) -> None:
         self.settings = settings or PictureSettings()
         self.encoded = 0  # JPEGs made so far
-        self.explained = 0  # pictures kept with what a detector points at
+        self.explained = 0  # pictures kept with an explanation
         self.refused = 0  # views refused because too many were watched
         self._lock = threading.Lock()
         self._watched_until: dict[_View, float] = {}
@@ -178,7 +89,7 @@ class Pictures:
         Args:
             stream: whose.
             now: monotonic seconds.
-            overlay: the detector whose pointing is to be kept with them.
+            overlay: the detector whose explanations are to be kept with them.
 
         Raises:
             OverlaysBusy: too many such views are watched already.
@@ -197,12 +108,12 @@ class Pictures:
         return (stream, None) in self._watched_until
 
     def overlays(self, stream: str) -> tuple[str, ...]:
-        """Return the detectors whose pointing somebody watches in a stream."""
+        """Return the detectors whose explanations somebody watches in a stream."""
         with self._lock:
             return tuple(d for s, d in self._watched_until if s == stream and d is not None)
 
     def due(self, stream: str, now: float) -> tuple[str, ...]:
-        """Return the detectors that are to be asked what they point at in a stream's next frame.
+        """Return the detectors that are to explain a stream's next frame.
 
         Cheap enough to ask for every frame.
         """
@@ -224,7 +135,7 @@ class Pictures:
         """Keep a frame if it is wanted; return whether it was.
 
         Args:
-            frame: what was looked at.
+            frame: that was perceived.
             faces: tracks seen in it and where.
             scores: what it led to.
             now: monotonic seconds.
@@ -246,20 +157,20 @@ class Pictures:
         overlay: str,
         explanations: Sequence[Explanation] | None,
     ) -> bool:
-        """Keep a frame for those who watch what a detector points at; return whether it was.
+        """Keep a frame for those who watch a detector's explanations; return whether it was.
 
         Args:
-            frame: what was looked at.
+            frame: that was perceived.
             faces: tracks seen in it and where.
             scores: what it led to.
             now: monotonic seconds.
             overlay: the detector.
-            explanations: what it points at in this very frame; None when it was not asked or did
+            explanations: of the faces in this very frame; None when it was not asked or did
                 not rate this frame, which is then shown only once the last explained one is old.
         """
         shown, _ = _shown(frame, faces, scores)
         known = explanations is not None
-        pointing = _overlay(overlay, explanations)
+        explanation = _overlay(overlay, explanations)
         with self._lock:
             view = (frame.stream, overlay)
             before = self._kept.get(view)
@@ -269,7 +180,7 @@ class Pictures:
                 least = self.settings.unexplained_s if waits else self.settings.interval_s
             elif before is not None and not before.rated:
                 least = 0.0
-            kept = self._keep(view, _Kept(frame, shown, known, now, pointing), least)
+            kept = self._keep(view, _Kept(frame, shown, known, now, explanation), least)
             self.explained += kept and known
             return kept
 
@@ -291,7 +202,7 @@ class Pictures:
         Args:
             stream: whose picture.
             width: wanted in pixels; it never comes larger than the source.
-            overlay: the detector whose pointing comes with it.
+            overlay: the detector whose explanation comes with it.
             drawn: paint that into the picture.
         """
         with self._lock:
@@ -340,7 +251,7 @@ class Pictures:
         height, width = image.shape[:2]
         if drawn and kept.overlay is not None:
             for face in kept.overlay.faces:
-                image = paint(image, face.corners, face.patches)
+                image = paint(image, face.corners, face.regions)
         return Still(
             stream=frame.stream,
             epoch=frame.epoch,
@@ -371,25 +282,9 @@ def _shown(
 def _overlay(detector: str, explanations: Sequence[Explanation] | None) -> Overlay:
     if explanations is None:
         return Overlay(detector, explained=False)
-    kept, left_out = strongest([each.patches for each in explanations])
+    kept, left_out = strongest([each.regions for each in explanations])
     faces = tuple(
-        PointedFace(each.track, each.corners, patches)
-        for each, patches in zip(explanations, kept, strict=True)
+        ExplainedFace(each.track, each.corners, regions)
+        for each, regions in zip(explanations, kept, strict=True)
     )
     return Overlay(detector, explained=True, faces=faces, left_out=left_out)
-
-
-def step_for(width: int) -> int:
-    """Return the smallest of WIDTHS that is no smaller than a wanted width, or the largest."""
-    return next((step for step in WIDTHS if step >= width), WIDTHS[-1])
-
-
-def encode_jpeg(image: Image, width: int, quality: int) -> bytes:
-    """Return an RGB picture as JPEG, scaled down to a width unless it is narrower already."""
-    if image.shape[1] > width:
-        height = max(1, round(image.shape[0] * width / image.shape[1]))
-        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
-    assert done, "JPEG of an 8-bit picture cannot fail"
-    return bytes(data)

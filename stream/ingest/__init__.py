@@ -1,1 +1,1 @@
-"""From a URL to sampled frames: sources, packets, decoding and media time."""
+"""Ingest: from a URL to sampled frames; sources, packets, decoding and media time."""

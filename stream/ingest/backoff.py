@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt. Pure: the random generator is handed in."""
+"""Backoff between attempts to connect. Pure: the random generator is handed in."""
 
 from __future__ import annotations
 

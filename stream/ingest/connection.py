@@ -1,4 +1,4 @@
-"""Where a stream's connection stands: a state machine that is told the time and returns events.
+"""Connection state of a stream: a state machine that is told the time and returns events.
 
 Theory of operation. One attempt runs CONNECTING, WAITING_FOR_KEYFRAME, LIVE. Silence while waiting
 or live makes it STALLED, the next packet undoes that. Every attempt ends in BACKING_OFF (trying

@@ -1,8 +1,8 @@
-"""From packets to pictures: a decoder of its own, fed with bytes, apart from any connection.
+"""Decoder from packets to pictures, apart from any connection.
 
 Nothing that arrives can end the stream by itself: a packet that the decoder refuses is counted
 and the next picture says that something before it is missing. Only a long run of refusals is an
-error. Pictures convert themselves to RGB when asked, because most of them are never looked at.
+error. Pictures convert themselves to RGB when asked, because most of them are never sampled.
 """
 
 from __future__ import annotations

@@ -7,13 +7,8 @@ example `demo://tampered?seconds=6&size=1280x720`. What moves, and how, is in `d
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import NoReturn
-from urllib.parse import parse_qsl, urlsplit
 
 import av
 import cv2
@@ -22,10 +17,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from stream.clock import Clock
-from stream.errors import SourceError, SourceUrlInvalid
+from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.demo_scene import Scene
-from stream.ingest.source import Packet, SourceUrl, StreamFormat
+from stream.ingest.demo_settings import DemoSettings
+from stream.ingest.source import Packet, SourceTraits, SourceUrl, StreamFormat
 from styleflow.faces.face import Image
 
 TIME_BASE = Fraction(1, 90_000)
@@ -35,57 +31,6 @@ KEYFRAME_EVERY_S = 2.0
 """Seconds from one keyframe to the next, as many cameras have it."""
 
 _LATE_S = 1.0  # whoever falls this far behind goes on from now instead of hurrying
-_KEYS = ("seconds", "fps", "seed", "size")
-
-
-@dataclass(frozen=True, slots=True)
-class DemoSettings:
-    """What a demo URL asks for.
-
-    Attributes:
-        tampered: the face is made anew in every frame.
-        seconds: length in media time; None means endless.
-        fps: frames per second, 1 to 60.
-        seed: chooses motion, blinks and noise.
-        size: width and height in pixels, both even, 160x120 to 1920x1080.
-    """
-
-    tampered: bool
-    seconds: float | None = None
-    fps: float = 25.0
-    seed: int = 0
-    size: tuple[int, int] = (640, 480)
-
-    @classmethod
-    def parse(cls, url: SourceUrl) -> DemoSettings:
-        """Understand a demo URL.
-
-        Raises:
-            SourceUrlInvalid: naming the part of the query that cannot be used.
-        """
-        parts = urlsplit(url.reveal())
-        given: dict[str, str] = {}
-        for key, value in parse_qsl(parts.query, keep_blank_values=True):
-            if key not in _KEYS:
-                _refuse(url, f"there is no {key!r}; it may say {', '.join(_KEYS)}")
-            if key in given:
-                _refuse(url, f"{key} is given twice")
-            given[key] = value
-        chosen: dict[str, object] = {}
-        if "seconds" in given:
-            chosen["seconds"] = _number(url, "seconds", given["seconds"], 0.1, 86_400.0)
-        if "fps" in given:
-            chosen["fps"] = _number(url, "fps", given["fps"], 1.0, 60.0)
-        if "seed" in given:
-            chosen["seed"] = _seed(url, given["seed"])
-        if "size" in given:
-            chosen["size"] = _size(url, given["size"])
-        return cls(tampered=parts.netloc.lower() == "tampered", **chosen)  # type: ignore[arg-type]
-
-    @property
-    def frames(self) -> int | None:
-        """How many frames there are, at least 1; None means endless."""
-        return None if self.seconds is None else max(1, round(self.seconds * self.fps))
 
 
 class DemoSource:
@@ -99,6 +44,8 @@ class DemoSource:
     Raises:
         SourceUrlInvalid: the query cannot be used.
     """
+
+    traits = SourceTraits()
 
     def __init__(self, url: SourceUrl, clock: Clock, wait: Callable[[float], bool]) -> None:
         self.settings = DemoSettings.parse(url)
@@ -166,31 +113,3 @@ def _encode(
     for unit in encoder.encode(frame):
         # Without B-frames every frame gives one packet at once, with its own stamp.
         yield bytes(unit), pts, unit.is_keyframe
-
-
-def _number(url: SourceUrl, key: str, text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        _refuse(url, f"{key} must be a number from {low:g} to {high:g}, not {text!r}")
-    return value
-
-
-def _seed(url: SourceUrl, text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        _refuse(url, f"seed must be a whole number of at most nine digits, not {text!r}")
-    return int(text)
-
-
-def _size(url: SourceUrl, text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", text)
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (160 <= width <= 1920 and 120 <= height <= 1080) or width % 2 or height % 2:
-        _refuse(url, f"size must be even, from 160x120 to 1920x1080, not {text!r}")
-    return width, height
-
-
-def _refuse(url: SourceUrl, reason: str) -> NoReturn:
-    raise SourceUrlInvalid(url.redacted, reason)

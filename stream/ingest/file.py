@@ -18,7 +18,7 @@ from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.decode import MAX_PIXELS
-from stream.ingest.source import Pace, Packet, SourceSettings, StreamFormat
+from stream.ingest.source import Pace, Packet, SourceSettings, SourceTraits, StreamFormat
 
 CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,mxf,wtv,ivf,h264,hevc,m4v,mpegvideo,gif,yuv4mpegpipe"
@@ -37,6 +37,8 @@ class FileSource:
         clock: stamps arrivals and paces native reading.
         wait: blocks for some seconds, returns True when reading should stop.
     """
+
+    traits = SourceTraits(complete=True)
 
     def __init__(
         self, settings: SourceSettings, clock: Clock, wait: Callable[[float], bool]

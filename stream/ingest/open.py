@@ -1,4 +1,4 @@
-"""Which source belongs to which URL."""
+"""Opening of sources: the URL's scheme decides on the class."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from pathlib import Path
 
 from stream.clock import Clock
 from stream.errors import SourceUrlInvalid
-from stream.ingest.demo import DemoSettings, DemoSource
+from stream.ingest.demo import DemoSource
 from stream.ingest.file import FileSource
 from stream.ingest.rtsp import RtspSource
 from stream.ingest.source import Source, SourceSettings, SourceUrl
 from stream.ingest.trace import SUFFIX, TraceSource, comes_from_demo
 
-OpenSource = Callable[[SourceSettings, Clock, Callable[[float], bool]], Source]
+Wait = Callable[[float], bool]
+"""Blocks for some seconds and returns True when the stream should stop."""
+
+OpenSource = Callable[[SourceSettings, Clock, Wait], Source]
 """How `Ingest` obtains a source; tests hand in their own."""
 
 
-def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], bool]) -> Source:
+def open_source(settings: SourceSettings, clock: Clock, wait: Wait) -> Source:
     """Return the source for these settings; nothing is opened before its packets are asked for.
 
     Args:
@@ -37,22 +40,6 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Callable[[float], 
     if is_trace(settings.url):
         return TraceSource(settings)
     return FileSource(settings, clock, wait)
-
-
-def check(settings: SourceSettings, *, served: bool = True) -> None:
-    """Find what is wrong with a source before anybody opens it.
-
-    Args:
-        settings: the source.
-        served: peers can come to it; without a server nobody does.
-
-    Raises:
-        SourceUrlInvalid: the URL asks for something that its kind of source does not have.
-    """
-    if settings.url.is_call and not served:
-        raise SourceUrlInvalid(settings.url.redacted, "is waited for by a server: styleflow serve")
-    if settings.url.is_demo:
-        DemoSettings.parse(settings.url)
 
 
 def is_trace(url: SourceUrl) -> bool:

@@ -1,4 +1,4 @@
-"""The packet log: a stream's last compressed packets, as received. Evidence and replay read it.
+"""Packet log: a stream's last compressed packets, as received, for evidence and replay.
 
 Bounded in seconds and in bytes, both strictly. It always begins on a keyframe, so whatever it
 holds can be decoded from its first packet; what has to give way goes by whole groups of pictures,

@@ -5,10 +5,6 @@ bounds a server that answers byte by byte. The deadline is not used while readin
 takes Python's lock for every network read. `protocol_whitelist` keeps a redirect or a session
 description from reaching anything but the camera.
 
-FFmpeg reports what went wrong as one number, and not always the same: a server that never answers
-is "invalid data" once the deadline has passed, a refused certificate is an "I/O error" like an
-unknown host name. `_reason` turns that into the closed list, with the time that passed as evidence.
-
 Loss over UDP is the one thing that FFmpeg tells nowhere but in its log, and the H.265 decoder
 notices less than half of it: measured at 0.3 % loss, 115 of 138 damaged pictures passed for sound.
 `_units` therefore listens to the log lines of its own thread. Over TCP nothing is lost on the way;
@@ -19,9 +15,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import socket
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import av
 import av.logging
@@ -32,13 +26,12 @@ from av.video.stream import VideoStream
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.source import Packet, SourceSettings, StreamFormat, Transport
+from stream.ingest.rtsp_errors import TIMED_OUT, explain, silence
+from stream.ingest.source import Packet, SourceSettings, SourceTraits, StreamFormat, Transport
 
 USER_AGENT = "StyleFlow-Live"
 RECEIVE_BUFFER_BYTES = 2 << 20
 """A keyframe arrives in one burst; the kernel may grant less."""
-
-_TIMED_OUT = (av.error.TimeoutError, av.error.ExitError)
 
 
 class RtspSource:
@@ -48,6 +41,8 @@ class RtspSource:
         settings: whose URL is `rtsp://` or `rtsps://`.
         clock: stamps arrivals.
     """
+
+    traits = SourceTraits(live=True)
 
     def __init__(self, settings: SourceSettings, clock: Clock) -> None:
         self._settings = settings
@@ -83,7 +78,8 @@ class RtspSource:
                 refused = error.errno == errno.EPROTONOSUPPORT  # the camera answered 461
                 if refused and transport is not transports[-1] and not self._closed:
                     continue
-                raise self._reason(error, self._clock.monotonic() - started) from None
+                waited_s = self._clock.monotonic() - started
+                raise explain(error, waited_s, self._settings) from None
         raise AssertionError("there is at least one transport")
 
     def _open_with(self, transport: Transport) -> InputContainer:
@@ -114,7 +110,7 @@ class RtspSource:
                 if now - heard >= self._settings.timeout_s:
                     # FFmpeg has timed out, and before saying so hands over the access unit that
                     # its parser was still holding. Asking again would wait as long again.
-                    raise self._silence()
+                    raise silence(self._settings)
                 heard = now
                 yield Packet(
                     data=bytes(unit),
@@ -126,43 +122,13 @@ class RtspSource:
                     format=known,
                     lossy=lossy,
                 )
-        except _TIMED_OUT:
-            raise self._silence() from None
+        except TIMED_OUT:
+            raise silence(self._settings) from None
         except av.error.FFmpegError:
             # Whatever it is called, a connection that worked has broken: with TLS an I/O error.
             ending = " without a farewell"
         if not self._closed:
             raise SourceError(ReasonCode.ENDED, f"the camera closed the connection{ending}")
-
-    def _reason(self, error: av.error.FFmpegError, waited_s: float) -> SourceError:
-        """Return what an FFmpeg error means, without any of FFmpeg's words about the URL."""
-        code, detail = _meaning(error)
-        vague = code in (ReasonCode.UNREACHABLE, ReasonCode.CORRUPT)
-        late = vague and waited_s >= 0.9 * self._settings.timeout_s
-        if late or isinstance(error, _TIMED_OUT):
-            return self._silence()
-        if error.errno == errno.EIO:
-            code, detail = self._io_error()
-        return SourceError(code, self._settings.url.scrub(detail))
-
-    def _silence(self) -> SourceError:
-        return SourceError(
-            ReasonCode.TIMEOUT, f"the camera was silent for {self._settings.timeout_s:g} s"
-        )
-
-    def _io_error(self) -> tuple[ReasonCode, str]:
-        """Tell an unknown host from a failed TLS handshake: FFmpeg calls both an I/O error."""
-        parts = urlsplit(self._settings.url.reveal())
-        try:
-            socket.getaddrinfo(parts.hostname, parts.port or 554, type=socket.SOCK_STREAM)
-        except OSError:
-            return ReasonCode.UNREACHABLE, "the host name cannot be resolved"
-        if parts.scheme == "rtsps":
-            return ReasonCode.TLS, (
-                "the TLS connection failed; the camera's certificate is not trusted, not for this "
-                "host, or the camera does not speak TLS here"
-            )
-        return ReasonCode.UNREACHABLE, "the connection failed"
 
 
 def _units(
@@ -217,25 +183,3 @@ def options(settings: SourceSettings, transport: Transport) -> dict[str, str]:
         if settings.tls_ca_file is not None:
             chosen["ca_file"] = str(settings.tls_ca_file)
     return chosen
-
-
-def _meaning(error: av.error.FFmpegError) -> tuple[ReasonCode, str]:
-    match error:
-        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
-            return ReasonCode.AUTH, "the camera refuses these credentials"
-        case av.error.HTTPNotFoundError():
-            return ReasonCode.NOT_FOUND, "the camera has nothing under this path"
-        case av.error.HTTPError():
-            return ReasonCode.UNREACHABLE, f"the camera answers with an error: {error.strerror}"
-        case av.error.ConnectionRefusedError():
-            return ReasonCode.UNREACHABLE, "nothing listens on this host and port"
-        case av.error.InvalidDataError():
-            return ReasonCode.CORRUPT, "what answers is not an RTSP server, or its answer is broken"
-        case av.error.EOFError() | av.error.ConnectionResetError() | av.error.BrokenPipeError():
-            return ReasonCode.UNREACHABLE, "the camera hung up before sending video"
-        case _ if error.errno == errno.EPROTONOSUPPORT:
-            return ReasonCode.UNREACHABLE, "the camera refuses this transport (461)"
-        case av.error.PatchWelcomeError() | av.error.DecoderNotFoundError():
-            return ReasonCode.CODEC, "the camera sends video that cannot be decoded"
-        case _:
-            return ReasonCode.UNREACHABLE, error.strerror or "the connection failed"

@@ -1,4 +1,4 @@
-"""How a stream is obtained: a URL that hides its secrets, its settings, and the protocol."""
+"""Sources of video: a URL that hides its secrets, its settings, its traits, and the protocol."""
 
 from __future__ import annotations
 
@@ -157,6 +157,11 @@ class SourceUrl:
     def is_live(self) -> bool:
         """Whether it comes from the network and therefore never simply ends."""
         return self.scheme in ("rtsp", "rtsps")
+
+    @property
+    def traits(self) -> SourceTraits:
+        """Facts about the source that are known before it is opened."""
+        return SourceTraits(live=self.is_live, call=self.is_call)
 
     def reveal(self) -> str:
         """Return the URL or path as it must be opened, with credentials. Never print it."""
@@ -333,11 +338,28 @@ class Packet:
     lossy: bool = False
 
 
-@runtime_checkable
-class CallingSource(Protocol):
-    """A source that hears from its sender what was lost, and may ask for a keyframe."""
+@dataclass(frozen=True, slots=True)
+class SourceTraits:
+    """Facts that a source states about itself, so that nobody has to ask for its class.
 
-    losses_are_told: bool
+    Attributes:
+        live: comes from the network and never simply ends; its end is a failure, and retried.
+        call: a peer comes by itself; its end is an end, and the next peer is waited for.
+        complete: nothing is lost between the sender and the reader, as from a file, so a hole
+            between two PTS is a picture that was never made.
+        tells_losses: every loss is told with the packet that follows it, so a hole between two PTS
+            means nothing; the sender may skip pictures and scale them at any time.
+    """
+
+    live: bool = False
+    call: bool = False
+    complete: bool = False
+    tells_losses: bool = False
+
+
+@runtime_checkable
+class KeyframeSource(Protocol):
+    """A source whose sender can be asked for a keyframe."""
 
     def want_keyframe(self) -> None:
         """Say that nothing that comes is of use before the next keyframe."""
@@ -346,6 +368,11 @@ class CallingSource(Protocol):
 
 class Source(Protocol):
     """Something that yields packets until it cannot; every end is a SourceError with a code."""
+
+    @property
+    def traits(self) -> SourceTraits:
+        """Facts that the source states about itself."""
+        ...
 
     def packets(self) -> Iterator[Packet]:
         """Open the source and yield its packets. Raises SourceError when it ends or fails."""

@@ -1,4 +1,4 @@
-"""From PTS to media time. Pure; no clock is read.
+"""Media time of pictures from their PTS. Pure; no clock is read.
 
 `Timeline` gives every decoded picture its epoch and its media time, and says which pictures are
 contaminated. The decoder does not say so itself: FFmpeg conceals what it misses and flags nothing,
@@ -7,8 +7,8 @@ used, because cameras lie about it: the usual distance between pictures is measu
 
 But a sender may also leave pictures out before it encodes: a webcam in the dark, a phone's film.
 Where a loss would show otherwise, a hole is taken for that, up to a stated length: nothing is lost
-on the way out of a file, and H.264 counts its own pictures. What such a source lacks shows in
-`source_fps`.
+on the way out of a file, and H.264 counts its own pictures. What such a source lacks shows in the
+measured frame rate (`conditions.py`).
 
 A caller is another matter. Its pictures come with word of every loss, and a browser that has no
 time or no bandwidth skips pictures and sends smaller ones. So a caller's holes are no losses, and
@@ -34,12 +34,6 @@ GAP_RATIO = 1.5
 
 RECENT = 64
 """How many distances the usual one is judged from."""
-
-FPS_WINDOW_S = 4.0
-"""Media seconds over which the source's frame rate and its bits per pixel are measured."""
-
-RECENT_PTS = 1024
-"""How many pictures that window holds at most, whatever a source sends."""
 
 SAME_SHAPE = 0.03
 """By how much the two scales of a caller's new size may differ; encoders round to even pixels."""
@@ -79,7 +73,6 @@ class Stamp:
         corrupt: this very picture is damaged, keyframe or not.
         broken: a picture that this one builds on is known to be missing.
         vouched: a hole of fewer pictures than this before it is no loss; 0 when every hole is one.
-        bits: compressed size; 0 where nobody knows.
     """
 
     pts: int | None
@@ -91,7 +84,6 @@ class Stamp:
     corrupt: bool = False
     broken: bool = False
     vouched: int = 0
-    bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +96,6 @@ class Moment:
         began: set on an epoch's first picture: why it began.
         missing: pictures that the distance to the previous one says are lost.
         damage: why this picture is contaminated, or None.
-        source_fps: pictures per media second over the last seconds; 0 until two are there.
-        bits_per_pixel: compressed bits per pixel over the last seconds; 0 until two are there, or
-            where nobody knows.
     """
 
     epoch: int
@@ -114,50 +103,6 @@ class Moment:
     began: EpochCause | None
     missing: int
     damage: Damage | None
-    source_fps: float
-    bits_per_pixel: float
-
-
-class _Recent:
-    """The placed pictures of the last seconds: how often they come and how large they are.
-
-    Sums are whole numbers, so nothing drifts however long a stream runs.
-
-    Args:
-        window: how far back it looks, in the pictures' time base.
-    """
-
-    def __init__(self, window: float) -> None:
-        self._window = window
-        self._pictures: deque[tuple[int, int, int]] = deque()  # PTS, bits, pixels
-        self._bits = 0
-        self._pixels = 0
-
-    def __len__(self) -> int:
-        return len(self._pictures)
-
-    def add(self, pts: int, stamp: Stamp) -> None:
-        """Take in the newest picture, and let go of those that are too old or too many."""
-        pixels = stamp.size[0] * stamp.size[1]
-        self._pictures.append((pts, stamp.bits, pixels))
-        self._bits += stamp.bits
-        self._pixels += pixels
-        while len(self._pictures) > 2 and (
-            pts - self._pictures[0][0] > self._window or len(self._pictures) > RECENT_PTS
-        ):
-            _, bits, pixels = self._pictures.popleft()
-            self._bits -= bits
-            self._pixels -= pixels
-
-    def per_second(self, time_base: Fraction) -> float:
-        """Return pictures per media second; there must be two."""
-        pts = self._pictures[-1][0] - self._pictures[0][0]
-        return (len(self._pictures) - 1) / float(pts * time_base)
-
-    @property
-    def bits_per_pixel(self) -> float:
-        """Compressed bits per pixel; 0 where nobody knows."""
-        return self._bits / self._pixels if self._pixels else 0.0
 
 
 class Timeline:
@@ -177,7 +122,6 @@ class Timeline:
         self._behind = 0
         self._damage: Damage | None = Damage.NO_KEYFRAME
         self._deltas: deque[int] = deque(maxlen=RECENT)
-        self._recent = _Recent(FPS_WINDOW_S)
 
     def reconnected(self, *, losses_are_told: bool = False) -> None:
         """Let the next picture begin a new epoch, whatever its PTS.
@@ -201,7 +145,7 @@ class Timeline:
         cause = self._cause or self._break(stamp, pts)
         if cause is not None:
             self._begin(stamp, pts, cause)
-            return Moment(self.epoch, 0.0, cause, 0, self._damage, 0.0, 0.0)
+            return Moment(self.epoch, 0.0, cause, 0, self._damage)
         if pts <= self._last:
             self._behind += 1
             self._damage = Damage.OUT_OF_ORDER
@@ -216,9 +160,7 @@ class Timeline:
             self._damage = Damage.GAP
         self._note(stamp)
         at = float((pts - self._origin) * stamp.time_base)
-        self._recent.add(pts, stamp)
-        fps, bits = self._recent.per_second(stamp.time_base), self._recent.bits_per_pixel
-        return Moment(self.epoch, at, None, missing, self._damage, fps, bits)
+        return Moment(self.epoch, at, None, missing, self._damage)
 
     def _break(self, stamp: Stamp, pts: int) -> EpochCause | None:
         codec, size, time_base = self._format or ("", (0, 0), stamp.time_base)
@@ -246,8 +188,6 @@ class Timeline:
         self._format = (stamp.codec, stamp.size, stamp.time_base)
         self._origin = self._last = pts
         self._behind = 0
-        self._recent = _Recent(FPS_WINDOW_S / stamp.time_base)
-        self._recent.add(pts, stamp)
         if cause is not EpochCause.CONNECTED and not self._told:
             self._damage = self._damage or Damage.GAP
         if stamp.broken:

@@ -13,6 +13,7 @@ import base64
 import json
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,14 @@ from typing import IO, Any
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.source import Packet, Source, SourceSettings, SourceUrl, StreamFormat
+from stream.ingest.source import (
+    Packet,
+    Source,
+    SourceSettings,
+    SourceTraits,
+    SourceUrl,
+    StreamFormat,
+)
 
 MAGIC = b"styleflow trace 1\n"
 SUFFIX = ".sftrace"
@@ -80,6 +88,8 @@ class TraceWriter:
 class TraceSource:
     """Yields the packets of a trace as they were, arrival times included, then ends."""
 
+    traits = SourceTraits()
+
     def __init__(self, settings: SourceSettings) -> None:
         self._path = Path(settings.url.reveal())
         self._closed = False
@@ -136,6 +146,8 @@ class _Recorded:
     def __init__(self, source: Source, writer: TraceWriter) -> None:
         self._source = source
         self._writer = writer
+        # As the trace will be read: a trace does not say that it holds all that was sent.
+        self.traits = replace(source.traits, complete=False, tells_losses=False)
 
     def packets(self) -> Iterator[Packet]:
         for packet in self._source.packets():

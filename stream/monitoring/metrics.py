@@ -8,16 +8,155 @@ it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric whose figures are read when Prometheus asks.
+
+    Attributes:
+        kind: whether it only grows.
+        name: without our prefix.
+        text: what it says about itself.
+        labels: names of its labels.
+    """
+
+    kind: Literal["counter", "gauge"]
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+    def empty(self) -> CounterMetricFamily | GaugeMetricFamily:
+        """Return the family without any figure."""
+        made = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        return made(f"styleflow_{self.name}", self.text, labels=self.labels)
+
+
+SCRAPED = (
+    Family("gauge", "streams", "Streams that are configured."),
+    Family("counter", "reconnects_total", "Connections lost, by reason.", ("stream", "reason")),
+    Family("counter", "packets_received_total", "Compressed packets.", ("stream",)),
+    Family("counter", "frames_decoded_total", "Decoded frames.", ("stream",)),
+    Family("counter", "frames_sampled_total", "Frames chosen on the cadence grid.", ("stream",)),
+    Family(
+        "counter",
+        "frames_dropped_total",
+        "Sampled frames that were never scored, by reason.",
+        ("stream", "reason"),
+    ),
+    Family(
+        "counter",
+        "frames_contaminated_total",
+        "Frames that are no evidence, by cause.",
+        ("stream", "cause"),
+    ),
+    Family(
+        "counter", "frames_missing_total", "Source frames that the PTS say were lost.", ("stream",)
+    ),
+    Family("counter", "decode_errors_total", "Packets that the decoder refused.", ("stream",)),
+    Family("gauge", "batch_fill_ratio", "Mean share of max_batch that was used."),
+    Family("gauge", "slots_used", "Device slots in use.", ("detector",)),
+    Family("gauge", "slots", "Device slots in all.", ("detector",)),
+    Family("counter", "slots_refused_total", "Frames refused for want of a slot.", ("detector",)),
+    Family("counter", "explained_pictures_total", "Pictures kept with what a detector points at."),
+    Family(
+        "counter",
+        "overlays_refused_total",
+        "Requests to see what a detector points at that were one too many.",
+    ),
+    Family(
+        "gauge",
+        "overload_rung",
+        "How much work is left out, 0 (none) to 4 (new streams are refused).",
+    ),
+    Family("gauge", "device_busy_ratio", "Share of time that the device thread computes."),
+    Family("gauge", "calls", "WebRTC calls now."),
+    Family("counter", "calls_ended_total", "WebRTC calls over, by reason.", ("reason",)),
+    Family(
+        "counter",
+        "call_losses_total",
+        "Times that a part of a call's video was lost for good.",
+        ("stream",),
+    ),
+    Family("counter", "keyframes_asked_total", "Keyframes asked of WebRTC peers.", ("stream",)),
+    Family(
+        "gauge", "link_loss_ratio", "Packets of a call lately lost, repaired ones too.", ("stream",)
+    ),
+    Family("gauge", "link_jitter_seconds", "How unevenly a call's packets arrive.", ("stream",)),
+    Family("gauge", "link_rtt_seconds", "Time to a WebRTC peer and back.", ("stream",)),
+    Family("gauge", "ws_clients", "WebSocket subscribers now."),
+    Family(
+        "counter",
+        "ws_coalesced_total",
+        "Score messages replaced by a newer one before they were sent.",
+    ),
+    Family(
+        "counter", "ws_lagged_total", "Events that subscribers were too slow for and were told so."
+    ),
+    Family(
+        "counter", "ws_disconnects_total", "WebSocket subscribers gone, by close code.", ("code",)
+    ),
+)
+"""Every metric that parts of the analyzer count for themselves."""
+
+
+class Figure(NamedTuple):
+    """One figure of a scraped metric.
+
+    Attributes:
+        name: of its family, without our prefix.
+        value: the total or the present value.
+        labels: values of its labels, in the family's order.
+    """
+
+    name: str
+    value: float
+    labels: tuple[str, ...] = ()
+
+
+Read = Callable[[], Iterable[Figure]]
+"""Returns the figures of the moment."""
+
+
+class ScrapedFigures(Collector):
+    """Figures that are read from the parts that count them, when Prometheus asks."""
+
+    def __init__(self) -> None:
+        self._sources: list[Read] = []
+
+    def attach(self, read: Read) -> None:
+        """Have a source read at every scrape."""
+        self._sources.append(read)
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """Return every family, with the figures of all sources."""
+        families = {family.name: family.empty() for family in SCRAPED}
+        for read in self._sources:
+            for figure in read():
+                families[figure.name].add_metric(figure.labels, figure.value)
+        yield from families.values()
+
+
 class Metrics:
-    """The analyzer's metrics, registered once in the registry that is passed in."""
+    """The analyzer's metrics, registered once in the registry that is passed in.
+
+    What happens is counted at once, in the attributes; what parts count for themselves is read
+    from them through `scraped`.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.scraped = ScrapedFigures()
+        registry.register(self.scraped)
         self._per_stream: list[Counter | Gauge] = []
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -40,33 +179,9 @@ class Metrics:
         self.build_info = gauge(
             "build_info", "Always 1; says what runs.", "version", "model", "status"
         )
-        self.streams = gauge("streams", "Streams that are configured.")
         self.stream_up = gauge("stream_up", "1 while the stream is live.", "stream")
         self.stream_state = gauge(
             "stream_state", "1 for the state the connection is in.", "stream", "state"
-        )
-        self.reconnects = counter(
-            "reconnects_total", "Connections lost, by reason.", "stream", "reason"
-        )
-        self.packets = counter("packets_received_total", "Compressed packets.", "stream")
-        self.frames_decoded = counter("frames_decoded_total", "Decoded frames.", "stream")
-        self.frames_sampled = counter(
-            "frames_sampled_total", "Frames chosen on the cadence grid.", "stream"
-        )
-        self.frames_dropped = counter(
-            "frames_dropped_total",
-            "Sampled frames that were never scored, by reason.",
-            "stream",
-            "reason",
-        )
-        self.frames_contaminated = counter(
-            "frames_contaminated_total", "Frames that are no evidence, by cause.", "stream", "cause"
-        )
-        self.frames_missing = counter(
-            "frames_missing_total", "Source frames that the PTS say were lost.", "stream"
-        )
-        self.decode_errors = counter(
-            "decode_errors_total", "Packets that the decoder refused.", "stream"
         )
         self.last_frame = gauge(
             "last_frame_timestamp_seconds", "UTC at which the newest frame arrived.", "stream"
@@ -86,14 +201,8 @@ class Metrics:
         self.batch_size = histogram(
             "batch_size", "Items per batch.", "stage", buckets=(1, 2, 4, 8, 16, 32, 64)
         )
-        self.batch_fill = gauge("batch_fill_ratio", "Mean share of max_batch that was used.")
         self.tracks_active = gauge("tracks_active", "Faces followed now.", "stream")
         self.tracks_ended = counter("tracks_ended_total", "Tracks ended.", "stream", "reason")
-        self.slots_used = gauge("slots_used", "Device slots in use.", "detector")
-        self.slots = gauge("slots", "Device slots in all.", "detector")
-        self.slots_refused = counter(
-            "slots_refused_total", "Frames refused for want of a slot.", "detector"
-        )
         self.scores = counter(
             "scores_total", "Scores published, by verdict.", "stream", "verdict", "detector"
         )
@@ -105,68 +214,16 @@ class Metrics:
             "detector",
         )
         self.alarms = counter("alarms_total", "Verdicts that turned suspect.", "stream", "detector")
-        self.explained = counter(
-            "explained_pictures_total",
-            "Pictures kept with what a detector points at.",
-        )
-        self.overlays_refused = counter(
-            "overlays_refused_total",
-            "Requests to see what a detector points at that were one too many.",
-        )
-        self.overload_rung = gauge(
-            "overload_rung", "How much work is left out, 0 (none) to 4 (new streams are refused)."
-        )
         self.overload_changes = counter(
-            "overload_changes_total", "Times that a rung was reached, from above or below.", "state"
-        )
-        self.device_busy = gauge(
-            "device_busy_ratio", "Share of time that the device thread computes."
+            "overload_changes_total",
+            "Times that a degradation level was reached, from above or below.",
+            "state",
         )
         self.streams_refused = counter(
             "streams_refused_total", "Streams refused because of overload."
-        )
-        self.calls = gauge("calls", "WebRTC calls now.")
-        self.calls_ended = counter("calls_ended_total", "WebRTC calls over, by reason.", "reason")
-        self.call_losses = counter(
-            "call_losses_total", "Times that a part of a call's video was lost for good.", "stream"
-        )
-        self.keyframes_asked = counter(
-            "keyframes_asked_total", "Keyframes asked of WebRTC peers.", "stream"
-        )
-        self.link_loss = gauge(
-            "link_loss_ratio", "Packets of a call lately lost, repaired ones too.", "stream"
-        )
-        self.link_jitter = gauge(
-            "link_jitter_seconds", "How unevenly a call's packets arrive.", "stream"
-        )
-        self.link_rtt = gauge("link_rtt_seconds", "Time to a WebRTC peer and back.", "stream")
-        self.ws_clients = gauge("ws_clients", "WebSocket subscribers now.")
-        self.ws_coalesced = counter(
-            "ws_coalesced_total", "Score messages replaced by a newer one before they were sent."
-        )
-        self.ws_lagged = counter(
-            "ws_lagged_total", "Events that subscribers were too slow for and were told so."
-        )
-        self.ws_disconnects = counter(
-            "ws_disconnects_total", "WebSocket subscribers gone, by close code.", "code"
         )
 
     def forget(self, stream: str) -> None:
         """Remove every series of a stream that has been removed."""
         for metric in self._per_stream:
             metric.remove_by_labels({"stream": stream})
-
-
-class CounterCopy:
-    """Advances Prometheus counters to totals that are counted elsewhere."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[int, tuple[str, ...]], int] = {}
-
-    def advance(self, counter: Counter, total: int, *labels: str) -> None:
-        """Add to a counter what a total has grown by since the last call."""
-        key = (id(counter), labels)
-        grown = total - self._seen.get(key, 0)
-        if grown > 0:
-            (counter.labels(*labels) if labels else counter).inc(grown)
-            self._seen[key] = total

@@ -1,36 +1,24 @@
-"""From what the parts count to what Prometheus is told.
-
-Most parts count for themselves, in plain numbers that only grow; here those are copied into the
-names of `metrics.py`. Belongs to the event loop, starts nothing, and decides nothing.
-"""
+"""Telemetry: a sink of the event log that counts what happens in Prometheus metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-
-from stream.device.device import Device
+from stream.event_log.event_log import StampedEvent
 from stream.events import (
     ConnectionState,
-    Event,
+    DegradationLevel,
     Score,
     StreamChanged,
+    StreamRemoved,
     StreamReport,
     TrackEnded,
     Verdict,
     VerdictChanged,
 )
-from stream.explain.pictures import Pictures
-from stream.ingest.ingest import IngestCounters
-from stream.monitoring.metrics import CounterCopy, Metrics
-from stream.publish.hub import Hub
-from stream.scheduling.batcher import BatcherStats
-from stream.scheduling.degradation import Ladder
-from stream.webrtc.peer import PeerCounters
-from stream.webrtc.sessions import Call, Switchboard
+from stream.monitoring.metrics import Metrics
 
 
 class Telemetry:
-    """Tells metrics how things stand.
+    """Counts events, once each.
 
     Args:
         metrics: where figures go.
@@ -38,95 +26,29 @@ class Telemetry:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._copied = CounterCopy()
 
-    def event(self, event: Event, now: float) -> None:
-        """Count an event as it is published, at a monotonic time in seconds."""
-        metrics = self._metrics
+    def accept(self, stamped: StampedEvent) -> None:
+        """Count an event; a removed stream leaves no series."""
+        event, metrics = stamped.event, self._metrics
         match event:
             case StreamChanged():
                 self._state(event)
             case Score():
-                self._score(event, now)
+                self._score(event, stamped.now)
             case TrackEnded():
                 metrics.tracks_ended.labels(event.stream, event.reason.value).inc()
             case VerdictChanged(verdict=Verdict.SUSPECT):
                 metrics.alarms.labels(event.stream, event.detector).inc()
             case StreamReport():
                 metrics.tracks_active.labels(event.stream).set(event.tracks)
+            case StreamRemoved():
+                metrics.forget(event.stream)
             case _:
                 pass
 
-    def ingest(self, stream: str, done: IngestCounters, copied: CounterCopy) -> None:
-        """Advance a stream's counters to what its ingest has counted.
-
-        Args:
-            stream: whose.
-            done: totals of this ingest.
-            copied: how far they have been copied; a new ingest brings a new one.
-        """
-        metrics, advance = self._metrics, copied.advance
-        advance(metrics.packets, done.packets, stream)
-        advance(metrics.frames_decoded, done.decoded, stream)
-        advance(metrics.frames_sampled, done.sampled, stream)
-        advance(metrics.frames_missing, done.missing, stream)
-        advance(metrics.decode_errors, done.refused, stream)
-        for code, total in done.ends.items():
-            advance(metrics.reconnects, total, stream, code.value)
-        for damage, total in done.contaminated.items():
-            advance(metrics.frames_contaminated, total, stream, damage.value)
-        for discard, total in done.discarded.items():
-            advance(metrics.frames_dropped, total, stream, discard.value)
-
-    def device(self, batching: BatcherStats, devices: Sequence[Device]) -> None:
-        """Copy how the device is shared."""
-        metrics = self._metrics
-        metrics.batch_fill.set(batching.fill)
-        for device in devices:
-            name, stats = device.detector.card.name, device.stats
-            metrics.slots_used.labels(name).set(stats.used)
-            self._copied.advance(metrics.slots_refused, stats.refusals, name)
-
-    def overload(self, ladder: Ladder, *, changed: bool) -> None:
-        """Copy how busy the device thread is, and count a change of rung."""
-        metrics = self._metrics
-        metrics.device_busy.set(ladder.busy)
-        if changed:
-            metrics.overload_rung.set(ladder.rung)
-            metrics.overload_changes.labels(ladder.rung.word).inc()
-
-    def viewers(self, hub: Hub, pictures: Pictures) -> None:
-        """Copy what those who look on cost, and what became of them."""
-        metrics, advance = self._metrics, self._copied.advance
-        advance(metrics.explained, pictures.explained)
-        advance(metrics.overlays_refused, pictures.refused)
-        metrics.ws_clients.set(hub.clients)
-        advance(metrics.ws_coalesced, hub.coalesced)
-        advance(metrics.ws_lagged, hub.lagged)
-        for code, total in hub.disconnects.items():
-            advance(metrics.ws_disconnects, total, str(int(code)))
-
-    def calls(self, board: Switchboard, streams: Container[str]) -> None:
-        """Copy what callers have sent, those of streams that are there."""
-        metrics = self._metrics
-        metrics.calls.set(len(board))
-        for reason, total in board.ends.items():
-            self._copied.advance(metrics.calls_ended, total, reason.value)
-        for call, sent in board.counters():
-            if call.stream in streams:
-                self._call(call, sent)
-
-    def _call(self, call: Call, sent: PeerCounters) -> None:
-        metrics, stream, advance = self._metrics, call.stream, call.copied.advance
-        advance(metrics.call_losses, sent.losses, stream)
-        advance(metrics.keyframes_asked, sent.keyframes_asked, stream)
-        advance(metrics.frames_dropped, sent.dropped, stream, "feed_full")
-        quality = call.peer.quality
-        if quality is not None:
-            metrics.link_loss.labels(stream).set(quality.loss)
-            metrics.link_jitter.labels(stream).set(quality.jitter_s)
-            if quality.rtt_s is not None:
-                metrics.link_rtt.labels(stream).set(quality.rtt_s)
+    def overload(self, level: DegradationLevel) -> None:
+        """Count that a degradation level was entered."""
+        self._metrics.overload_changes.labels(level.word).inc()
 
     def _score(self, score: Score, now: float) -> None:
         whose, metrics = score.detector, self._metrics

@@ -1,13 +1,13 @@
-"""What one finished pass over a video says, for `analyze` and `/predict`. Values only."""
+"""Analysis of a whole video, for `analyze` and `/predict`. Values only."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from stream.errors import StreamError
+from stream.errors import DetectorUnknown as DetectorUnknown
 from stream.events import AbstainReason, Score, TrackEnd, Verdict
 from styleflow.detectors.protocol import ModelCard
 
@@ -24,6 +24,8 @@ class TrackTimeline:
         scores: every published score of the face, in order.
         score: what the face scores as a whole; None when there was never enough evidence.
         verdict: what the evidence says about the face as a whole.
+        low: lower end of the score's interval; None without a score.
+        high: upper end of the score's interval; None without a score.
     """
 
     track: int
@@ -33,16 +35,18 @@ class TrackTimeline:
     scores: tuple[Score, ...]
     score: float | None
     verdict: Verdict
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What one video scores.
+    """Result of one pass over a video.
 
     Attributes:
         source: where the video came from, as it may be shown: without credentials.
         duration_s: media seconds from the first to the last frame.
-        frames: sampled frames that were looked at.
+        frames: sampled frames that were analyzed.
         tracks: the faces, in order of appearance; empty when there was none.
         score: the video's score, 1 leans fake; None when there is no evidence.
         low: lower end of the score's interval; None without a score.
@@ -64,17 +68,6 @@ class Analysis:
     reasons: tuple[AbstainReason, ...]
     model: ModelCard
     demo: bool
-
-
-@dataclass(eq=False)
-class DetectorUnknown(StreamError):
-    """No detector has this name; `known` are the names that exist."""
-
-    name: str
-    known: Sequence[str]
-
-    def __str__(self) -> str:
-        return f"there is no detector {self.name!r}; there is {', '.join(self.known)}"
 
 
 class Predictor(Protocol):

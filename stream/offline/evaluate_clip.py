@@ -1,4 +1,4 @@
-"""One clip through the live path, as an evaluation wants to know it.
+"""Evaluation of one clip through the live path.
 
 `stream.offline.replay.analyze` does the work: the same lines as live video, without waiting for
 its pace.
@@ -19,7 +19,7 @@ from stream.pipeline import Pipeline
 from styleflow.evaluation.record import ClipRecord, Rating
 
 
-def examine(
+def evaluate_clip(
     video: Path,
     pipeline: Pipeline,
     engine: EngineSettings,
@@ -30,7 +30,7 @@ def examine(
     limit_s: float | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> ClipRecord:
-    """Return what the live engine says of a video file.
+    """Return the record of a video file that was played through the live engine.
 
     A video that cannot be played is a record with the reason, not an error: one bad clip must not
     end an evaluation, and must not vanish from it either.
@@ -69,7 +69,7 @@ def examine(
         verdict=analysis.verdict.value,
         problem=_problem(analysis),
         ratings=tuple(rating for track in analysis.tracks for rating in _ratings(track)),
-        memory=pipeline.opinion(detector).clip.memory,
+        memory=pipeline.scorer(detector).clip.memory,
     )
 
 

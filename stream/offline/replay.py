@@ -1,4 +1,4 @@
-"""The live path in a plain loop: a file or a recorded trace in, events out, in one thread.
+"""Replay of a file or a recorded trace through the live path, in a plain loop and one thread.
 
 Same input, same output, bit for bit on one CPU: frames are processed one at a time, nothing is
 dropped for lateness, and time is a ManualClock. Tests, `analyze`, `/predict`, streaming metrics and
@@ -27,6 +27,7 @@ from stream.events import (
     TrackStarted,
     Verdict,
 )
+from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
 from stream.ingest.open import OpenSource, is_demo, open_source
 from stream.ingest.source import SourceSettings
@@ -71,7 +72,8 @@ def replay(
         SourceError: the source could not be opened, or broke.
     """
     clock = clock or ManualClock()
-    ingest = Ingest(STREAM, source, pipeline.cadence_hz, clock, random.Random(0), opener)
+    context = IngestContext(pipeline.cadence_hz, random.Random(0), access=SourceAccess(opener))
+    ingest = Ingest(STREAM, source, clock, context)
     failure: SourceError | None = None
     done = False
 
@@ -116,7 +118,9 @@ def replay(
 
 
 @dataclass(slots=True)
-class _Track:
+class TrackRecord:
+    """Scores of one track, bounded, and what they amount to."""
+
     start: float
     end: float
     end_reason: TrackEnd | None = None
@@ -125,7 +129,7 @@ class _Track:
     seen: int = 0
     summary: Summary = field(default_factory=Summary)
     frames: int = 0
-    worth: float = 0.0  # of the ratings that counted, their sum
+    evidence_weight: float = 0.0  # of the ratings that counted, their sum
     counted: int = 0
 
     def add(self, score: Score) -> None:
@@ -134,7 +138,7 @@ class _Track:
         if not set(score.reasons) - {AbstainReason.UNTRAINED}:
             self.summary.add(score.logit, score.frames)
             self.frames = max(self.frames, score.frames)
-            self.worth += score.worth
+            self.evidence_weight += score.evidence_weight
             self.counted += 1
         if self.seen % self.stride == 0:
             self.scores.append(score)
@@ -168,21 +172,21 @@ def analyze(
         SourceError: the source could not be opened, or broke.
     """
     try:
-        voice = pipeline.opinion(detector)
+        scorer = pipeline.scorer(detector)
     except KeyError:
-        known = tuple(opinion.card.name for opinion in pipeline.opinions)
+        known = tuple(scorer.card.name for scorer in pipeline.scorers)
         raise DetectorUnknown(str(detector), known) from None
-    tracks: dict[tuple[int, int], _Track] = {}
+    tracks: dict[tuple[int, int], TrackRecord] = {}
     frames = 0
     ended_at = 0.0
 
     def on_event(event: Event) -> None:
         match event:
             case TrackStarted() if len(tracks) < MAX_TRACKS:
-                summary = Summary(voice.clip.memory)
-                tracks[event.epoch, event.track] = _Track(event.at, event.at, summary=summary)
+                summary = Summary(scorer.clip.memory)
+                tracks[event.epoch, event.track] = TrackRecord(event.at, event.at, summary=summary)
             case Score() if (event.epoch, event.track) in tracks:
-                if event.detector == voice.card.name:
+                if event.detector == scorer.card.name:
                     tracks[event.epoch, event.track].add(event)
             case TrackEnded() if (event.epoch, event.track) in tracks:
                 track = tracks[event.epoch, event.track]
@@ -212,12 +216,13 @@ def analyze(
             track.end_reason = None  # the video ended first
     numbered = sorted(tracks.items())
     timelines = tuple(
-        _timeline(track, number, voice.calibration, engine) for (_, number), track in numbered
+        _timeline(track, number, scorer.calibration, scorer.clip, engine)
+        for (_, number), track in numbered
     )
     rated = [track for track in tracks.values() if track.summary.logit is not None]
     worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
-    low, high = _interval(worst, voice.calibration, voice.clip)
-    score = _score(worst, voice.calibration)
+    low, high = _interval(worst, scorer.calibration, scorer.clip)
+    score = _score(worst, scorer.calibration)
     return Analysis(
         source=source.url.redacted,
         duration_s=ended_at,
@@ -228,15 +233,20 @@ def analyze(
         high=high,
         verdict=Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine),
         reasons=_reasons(worst, list(tracks.values())),
-        model=voice.card,
+        model=scorer.card,
         demo=is_demo(source.url),
     )
 
 
 def _timeline(
-    track: _Track, number: int, calibration: Calibration, engine: EngineSettings
+    track: TrackRecord,
+    number: int,
+    calibration: Calibration,
+    clip: ClipSpec,
+    engine: EngineSettings,
 ) -> TrackTimeline:
     score = _score(track, calibration)
+    low, high = _interval(track, calibration, clip)
     return TrackTimeline(
         track=number,
         start=track.start,
@@ -245,22 +255,24 @@ def _timeline(
         scores=tuple(track.scores),
         score=score,
         verdict=_verdict(score, track.scores, engine),
+        low=low,
+        high=high,
     )
 
 
-def _score(track: _Track | None, calibration: Calibration) -> float | None:
+def _score(track: TrackRecord | None, calibration: Calibration) -> float | None:
     if track is None or track.summary.logit is None:
         return None
     return calibration.probability(track.summary.logit)
 
 
 def _interval(
-    track: _Track | None, calibration: Calibration, clip: ClipSpec
+    track: TrackRecord | None, calibration: Calibration, clip: ClipSpec
 ) -> tuple[float | None, float | None]:
     if track is None or track.summary.logit is None:
         return None, None
-    worth = track.worth / track.counted
-    return calibration.interval(track.summary.logit, worth * track.frames / clip.frames)
+    evidence_weight = track.evidence_weight / track.counted
+    return calibration.interval(track.summary.logit, evidence_weight * track.frames / clip.frames)
 
 
 def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -> Verdict:
@@ -272,7 +284,7 @@ def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -
     return Verdict.CLEAR if score <= engine.leave else Verdict.PENDING
 
 
-def _reasons(worst: _Track | None, tracks: list[_Track]) -> tuple[AbstainReason, ...]:
+def _reasons(worst: TrackRecord | None, tracks: list[TrackRecord]) -> tuple[AbstainReason, ...]:
     """Return why a video got no verdict, most fundamental first; empty when it got one."""
     if worst is not None:
         return tuple(r for r in worst.scores[-1].reasons if r is AbstainReason.UNTRAINED)

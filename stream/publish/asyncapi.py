@@ -1,6 +1,6 @@
-"""The WebSocket protocol described for programs: JSON Schemas and one AsyncAPI 3 document.
+"""The WebSocket protocol for programs: JSON Schemas and one AsyncAPI 3 document.
 
-Both are derived from the models in `messages`; nothing is written twice.
+Both are derived from the models in `schema` and `client_messages`; nothing is written twice.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from stream.publish.messages import (
+from stream.publish.client_messages import Hello, Subscribe, Unsubscribe
+from stream.publish.schema import (
     RESUME_GAP,
     SUBPROTOCOL,
     CloseCode,
     ErrorMessage,
     EventMessage,
-    Hello,
     LaggedMessage,
     ScoreMessage,
     SnapshotMessage,
     StatusMessage,
-    Subscribe,
     SubscribedMessage,
-    Unsubscribe,
     UnsubscribedMessage,
 )
 

@@ -10,13 +10,16 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from stream.events import Score, StreamReport
-from stream.publish.messages import State, state_of
+from stream.errors import StreamUnknown
+from stream.event_log.event_log import StampedEvent
+from stream.events import Score, StreamAdded, StreamRemoved, StreamReport
+from stream.publish.encode import state_of
+from stream.publish.schema import State
 
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """How much of a stream's past is kept.
+    """Bounds of the past that is kept of a stream.
 
     Attributes:
         span_s: age at which a point is dropped.
@@ -72,7 +75,7 @@ class Pulse:
 
 
 class History:
-    """Two rings of one stream. Belongs to the hub's thread."""
+    """The newest scores and reports of one stream, in two rings. Belongs to the log's thread."""
 
     def __init__(self, settings: HistorySettings | None = None) -> None:
         self.settings = settings or HistorySettings()
@@ -126,6 +129,41 @@ class History:
             self._pulses.popleft()
         if len(self._newest) > self.settings.points:
             self._newest.clear()
+
+
+class StreamHistories:
+    """The histories of all streams; a sink of the event log.
+
+    Args:
+        settings: how much of every stream's past is kept.
+    """
+
+    def __init__(self, settings: HistorySettings | None = None) -> None:
+        self._settings = settings or HistorySettings()
+        self._streams: dict[str, History] = {}
+
+    def accept(self, stamped: StampedEvent) -> None:
+        """Remember a score or a report; forget a stream when it is removed."""
+        event, utc = stamped.event, stamped.utc.timestamp()
+        match event:
+            case StreamAdded():
+                self._streams.setdefault(event.stream, History(self._settings))
+            case StreamRemoved():
+                self._streams.pop(event.stream, None)
+            case Score():
+                arrived = utc - max(stamped.now - event.arrived, 0.0)
+                self.of(event.stream).note_score(event, arrived)
+            case StreamReport():
+                self.of(event.stream).note_report(event, utc)
+            case _:
+                pass
+
+    def of(self, stream: str) -> History:
+        """Return the last minutes of a stream. Raises StreamUnknown."""
+        known = self._streams.get(stream)
+        if known is None:
+            raise StreamUnknown(stream)
+        return known
 
 
 def _alike(one: Point, other: Point) -> bool:

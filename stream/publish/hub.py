@@ -1,10 +1,9 @@
 """Fan-out: every event once in, as many times out as there are subscribers that want it.
 
-Belongs to the event loop's thread and never waits: whoever reads a subscription is woken through
-the callable given to `subscribe`, then takes messages until there are none. A subscriber that
-never reads costs what `lanes` says and hurts nobody else. Messages are numbered per stream and
-made into text once. A number is never used twice, not even after a restart: a stream starts
-counting at the wall clock's milliseconds at which it was announced.
+A sink of the event log. Belongs to the event loop's thread and never waits: whoever reads a
+subscription is woken through the callable given to `subscribe`, then takes messages until there
+are none. A subscriber that never reads costs what `send_queues` says and hurts nobody else.
+Messages carry the number of the event that they tell of, and are made into text once.
 
 Order. Within one stream a subscriber never sees a number above an event that it has still to get,
 so the highest number it has seen is always a valid place to resume from. About one face, numbers
@@ -15,42 +14,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
-from functools import partial
 
 from stream.clock import Clock
-from stream.errors import StreamError, StreamUnknown
-from stream.events import (
-    EpochStarted,
-    Event,
-    Score,
-    StreamChanged,
-    StreamReport,
-    TrackEnded,
-    VerdictChanged,
-)
-from stream.publish.history import History, HistorySettings
-from stream.publish.messages import (
-    DEFAULT_HZ,
-    STATE_RANK,
-    CloseCode,
-    Context,
-    LaggedData,
-    ResumePoint,
-    State,
-    StreamInfo,
-    StreamType,
-    View,
-    encode,
-    encode_added,
-    encode_lagged,
-    encode_removed,
-    encode_snapshot,
-    state_of,
-)
-from stream.publish.send_queues import EventLog, Message, Reading, StateLane
+from stream.errors import HubFull, StreamUnknown
+from stream.event_log.event_log import StampedEvent
+from stream.events import Score, StreamAdded, StreamRemoved, StreamReport
+from stream.publish.client_messages import ResumePoint
+from stream.publish.encode import StreamInfo
+from stream.publish.published_stream import PublishedStream
+from stream.publish.schema import CloseCode
+from stream.publish.send_queues import Message
+from stream.publish.subscription import Cut, Filter, Subscription
 
 __all__ = ["Cut", "Filter", "Hub", "HubFull", "HubSettings", "StreamInfo", "Subscription"]
 
@@ -64,260 +40,27 @@ class HubSettings:
         max_clients: connections at a time; a further one is told to try again later.
         max_tracks: faces per stream whose newest scores are kept; the oldest gives way.
         closed_logs: removed streams whose last events one subscriber may still have to read.
-        history: how much of every stream's past is kept for those who come late.
     """
 
     log_events: int = 1024
     max_clients: int = 256
     max_tracks: int = 64
     closed_logs: int = 64
-    history: HistorySettings = field(default_factory=HistorySettings)
 
 
-@dataclass(eq=False)
-class HubFull(StreamError):
-    """As many clients as the hub takes are connected."""
+@dataclass(slots=True, eq=False)
+class _Followed:
+    """A stream and who follows it."""
 
-    limit: int
-
-    def __str__(self) -> str:
-        return f"all {self.limit} places for subscribers are taken"
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Why a subscriber has to go: the close code and one sentence of at most 123 bytes."""
-
-    code: CloseCode
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a subscriber wants.
-
-    Attributes:
-        streams: ids or globs, of which one must match.
-        types: kinds of message.
-        max_hz: most messages per second about one face or one stream's status.
-        min_state: least state of a score, in the order warming, abstain, ok, suspect.
-    """
-
-    streams: tuple[str, ...] = ("*",)
-    types: frozenset[StreamType] = frozenset(("score", "event", "status"))
-    max_hz: float = DEFAULT_HZ
-    min_state: State = "warming"
-
-    def matches(self, stream: str) -> bool:
-        """Return whether a stream is wanted."""
-        return any(fnmatchcase(stream, pattern) for pattern in self.streams)
-
-
-class _Stream:
-    """What the hub keeps of one stream."""
-
-    def __init__(self, stream: str, info: StreamInfo, floor: int, settings: HubSettings) -> None:
-        self.id = stream
-        self.info = info
-        self.epoch = 0
-        self.seq = floor
-        self.floor = floor
-        self.log = EventLog(settings.log_events, floor)
-        self.history = History(settings.history)
-        self.change: StreamChanged | None = None
-        self.report = StreamReport(stream, 0, 0.0, 0.0, 0, (), None)
-        self.scores: dict[tuple[int, str], tuple[Score, Message]] = {}
-        self.status: Message | None = None
-        self.subscriptions: dict[Subscription, None] = {}
-        self._snapshot: Message | None = None
-
-    def context(self, now: float, utc: datetime) -> Context:
-        """Take the next number and return what encoding needs."""
-        self.seq += 1
-        self._snapshot = None
-        return Context(self.info, self.seq, now, utc, self.change)
-
-    def snapshot(self, now: float, utc: datetime) -> Message:
-        """Return where the stream stands; made once for all who ask before it changes."""
-        if self._snapshot is None:
-            report = replace(self.report, epoch=self.epoch)
-            view = View(report, tuple(score for score, _ in self.scores.values()))
-            context = Context(self.info, self.seq, now, utc, self.change)
-            text = partial(encode_snapshot, self.id, view, context)
-            self._snapshot = Message(self.id, self.seq, "snapshot", text)
-        return self._snapshot
-
-
-class Subscription:
-    """What one subscriber still has to get. Made by `Hub.subscribe`; read with `take`.
-
-    Attributes:
-        streams: streams that matched when it began.
-        resumed: those whose missed events come first.
-        gaps: those whose resume point was too old or unknown; they begin with a snapshot.
-        cut: set when the subscriber has to go.
-    """
-
-    def __init__(
-        self, hub: Hub, name: str, wanted: Filter, wake: Callable[[], None], closed_logs: int
-    ) -> None:
-        self.name = name
-        self.wanted = wanted
-        self.streams: tuple[str, ...] = ()
-        self.resumed: tuple[str, ...] = ()
-        self.gaps: tuple[str, ...] = ()
-        self.cut: Cut | None = None
-        self._hub = hub
-        self._wake = wake
-        self._closed_logs = closed_logs
-        self._rank = STATE_RANK[wanted.min_state]
-        self._states = StateLane(1.0 / wanted.max_hz)
-        self._snapshots: dict[str, Message] = {}
-        self._readings: dict[str, Reading] = {}
-        self._closed: list[tuple[str, Reading]] = []
-        self._behind: dict[str, None] = {}
-
-    # --- reading ----------------------------------------------------------------------------
-
-    def take(self, now: float) -> str | None:
-        """Return the next message to send, or None when there is none now.
-
-        The last events of removed streams go first, then snapshots, then events, then states; but
-        about one face, what is older goes first. When the subscriber was too slow for what must
-        not be lost, `cut` is set and nothing more comes.
-        """
-        if self.cut is not None:
-            return None
-        if self._closed:
-            return self._take_closed(now)
-        if self._snapshots:
-            return self._snapshots.pop(next(iter(self._snapshots))).text
-        if self._behind:
-            return self._take_behind(now)
-        state = self._states.pop(now)
-        return state.text if state is not None else None
-
-    def due(self) -> float | None:
-        """Return the monotonic time at which a held state may go; None when none is held."""
-        return self._states.due()
-
-    def close(self) -> None:
-        """Stop wanting anything; safe to call more than once."""
-        self._hub.unsubscribe(self)
-
-    @property
-    def waiting(self) -> int:
-        """States and snapshots that wait; events wait in the streams' logs."""
-        return len(self._states) + len(self._snapshots)
-
-    def _take_event(self, stream: str, reading: Reading, now: float) -> str | None:
-        if reading.evicted:
-            return self._lag(stream, reading)
-        event = reading.peek()
-        older = self._states.pop_before(stream, event.track, event.seq, now)
-        if older is not None:
-            return older.text
-        return reading.advance().text
-
-    def _take_behind(self, now: float) -> str | None:
-        stream = next(iter(self._behind))
-        reading = self._readings[stream]
-        text = self._take_event(stream, reading, now)
-        self._behind.pop(stream, None)
-        if reading.behind and self.cut is None:
-            self._behind[stream] = None  # to the end of the line: streams take turns
-        return text
-
-    def _take_closed(self, now: float) -> str | None:
-        stream, reading = self._closed[0]
-        text = self._take_event(stream, reading, now)
-        if not reading.behind and self.cut is None:
-            self._closed.pop(0)
-        return text
-
-    def _lag(self, stream: str, reading: Reading) -> str | None:
-        if reading.lost_critical:
-            self._cut_off(f"too slow: {reading.evicted} events of {stream} were lost")
-            return None
-        data = LaggedData(
-            subscription=self.name,
-            dropped=reading.evicted,
-            from_seq=reading.sent_seq + 1,
-            to_seq=reading.log.evicted_seq,
-        )
-        self._hub.lagged += reading.evicted
-        reading.skip_evicted()
-        return encode_lagged(stream, self._hub.epoch(stream), data, self._hub.utc())
-
-    def _cut_off(self, reason: str) -> None:
-        self.cut = Cut(CloseCode.TOO_SLOW, reason.encode()[:123].decode(errors="ignore"))
-        self._snapshots.clear()
-        self._closed.clear()
-        self._behind.clear()
-        self._states = StateLane(1.0)
-        self._wake()
-
-    # --- writing: called by the hub ---------------------------------------------------------
-
-    def _join(self, stream: _Stream, resume: ResumePoint | None, now: float, utc: datetime) -> bool:
-        """Start following a stream; return False when it could not resume where it was asked to."""
-        place = _resume(stream, resume)
-        begin = stream.log.end if place is None else place
-        sent = stream.seq if resume is None or place is None else resume.seq
-        self._readings[stream.id] = Reading(stream.log, begin, sent)
-        if place is None:
-            self._snapshots[stream.id] = stream.snapshot(now, utc)
-        else:
-            self._refill(stream, now)
-        if self._readings[stream.id].behind and "event" in self.wanted.types:
-            self._behind[stream.id] = None
-        return resume is None or place is not None
-
-    def _refill(self, stream: _Stream, now: float) -> None:
-        if stream.status is not None:
-            self._offer(stream.status, now)
-        for _, message in stream.scores.values():
-            self._offer(message, now)
-
-    def _leave(self, stream: _Stream) -> None:
-        """Stop following a stream that is gone, but keep the place in its last events."""
-        reading = self._readings.pop(stream.id)
-        self._behind.pop(stream.id, None)
-        self._snapshots.pop(stream.id, None)
-        self._states.forget_stream(stream.id)
-        if self.cut is not None or not reading.behind or "event" not in self.wanted.types:
-            return
-        if len(self._closed) >= self._closed_logs:
-            self._cut_off("too slow: the last events of removed streams were lost")
-            return
-        self._closed.append((stream.id, reading))
-        self._wake()
-
-    def _tell(self, stream: str) -> None:
-        if self.cut is None and "event" in self.wanted.types:
-            self._behind[stream] = None
-            self._wake()
-
-    def _offer(self, message: Message, now: float) -> None:
-        if self.cut is not None or message.kind not in self.wanted.types:
-            return
-        if message.rank < self._rank:
-            return
-        if self._states.offer(message, now):
-            self._hub.coalesced += 1
-        else:
-            self._wake()
-
-    def _forget(self, stream: str, track: int) -> None:
-        self._states.forget(stream, track)
-        self._wake()
+    stream: PublishedStream
+    subscriptions: dict[Subscription, None]
 
 
 class Hub:
     """Everything that subscribers are told, and who wants it.
 
     Args:
-        clock: stamps what happens outside `publish`.
+        clock: stamps what happens outside events.
         settings: how much is kept.
 
     Attributes:
@@ -340,83 +83,52 @@ class Hub:
         self.disconnects: Counter[int] = Counter()
         self.stopped: Cut | None = None
         self._clock = clock
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, _Followed] = {}
         self._subscriptions: dict[Subscription, None] = {}
-        self._last_seq = 0
         self._leaving: dict[Callable[[], None], None] = {}
 
-    # --- producers --------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------
 
-    def announce(self, stream: str, info: StreamInfo) -> None:
-        """Make a stream known, or replace what is known of it."""
-        now, utc = self._clock.monotonic(), self._clock.utc()
-        known = self._streams.get(stream)
-        if known is not None:
-            known.info = info
-        else:
-            floor = max(int(utc.timestamp() * 1000), self._last_seq + 1)
-            known = _Stream(stream, info, floor, self.settings)
-            self._streams[stream] = known
-            for subscription in self._subscriptions:
-                if subscription.wanted.matches(stream):
-                    self._follow(subscription, known, None, now, utc)
-        context = known.context(now, utc)
-        text = partial(encode_added, stream, known.epoch, context)
-        self._log(known, Message(stream, context.seq, "event", text))
-
-    def publish(self, event: Event, now: float, utc: datetime) -> None:
-        """Tell subscribers about an event of an announced stream.
-
-        Args:
-            event: what happened.
-            now: monotonic seconds.
-            utc: the wall clock's time.
+    def accept(self, stamped: StampedEvent) -> None:
+        """Tell subscribers about an event.
 
         Raises:
-            StreamUnknown: the stream was never announced, or is retired.
+            StreamUnknown: the stream was never added, or is removed.
         """
-        stream = self._streams.get(event.stream)
-        if stream is None:
+        event = stamped.event
+        if isinstance(event, StreamAdded) and event.stream not in self._streams:
+            self._add(stamped)
+        followed = self._streams.get(event.stream)
+        if followed is None:
             raise StreamUnknown(event.stream)
-        if isinstance(event, Score) and event.epoch < stream.epoch:
+        stream = followed.stream
+        if stream.state.is_late(event):
             self.stale += 1
             return
-        stream.epoch = max(stream.epoch, event.epoch)
+        gone = stream.apply(stamped)
         match event:
             case Score():
-                self._publish_score(stream, event, now, utc)
+                self._offer(followed, stream.score_message(event, stamped), stamped.now)
             case StreamReport():
-                stream.report = event
-                stream.history.note_report(event, utc.timestamp())
-                self._publish_status(stream, now, utc)
-            case StreamChanged():
-                stream.change = event
-                self._publish_event(stream, event, now, utc)
-                self._publish_status(stream, now, utc)
-            case EpochStarted():
-                self._publish_event(stream, event, now, utc)
-                for track in {
-                    t for (t, _), (s, _) in stream.scores.items() if s.epoch < event.epoch
-                }:
-                    self._forget(stream, track)
-            case TrackEnded(track=track):
-                self._publish_event(stream, event, now, utc)
-                self._forget(stream, track)
+                self._offer(followed, stream.status_message(stamped), stamped.now)
             case _:
-                self._publish_event(stream, event, now, utc)
+                stream.event_message(stamped)
+                self._tell(followed)
+        for track in gone:
+            for subscription in followed.subscriptions:
+                subscription.forget(stream.id, track)
+        if isinstance(event, StreamRemoved):
+            del self._streams[stream.id]
+            for subscription in followed.subscriptions:
+                subscription.leave(stream.id)
 
-    def retire(self, stream: str) -> None:
-        """Forget a stream; its subscribers are told. Unknown streams are fine."""
-        known = self._streams.get(stream)
-        if known is None:
-            return
-        context = known.context(self._clock.monotonic(), self._clock.utc())
-        text = partial(encode_removed, stream, known.epoch, context)
-        self._log(known, Message(stream, context.seq, "event", text, critical=True))
-        del self._streams[stream]
-        self._last_seq = max(self._last_seq, known.seq)
-        for subscription in known.subscriptions:
-            subscription._leave(known)
+    def _add(self, stamped: StampedEvent) -> None:
+        limits = self.settings
+        stream = PublishedStream(stamped, limits.log_events, limits.max_tracks)
+        followed = self._streams[stream.id] = _Followed(stream, {})
+        for subscription in self._subscriptions:
+            if subscription.wanted.matches(stream.id):
+                self._follow(subscription, followed, None, stamped.now, stamped.utc)
 
     def stop(self, code: CloseCode = CloseCode.GOING_AWAY, reason: str = "shutting down") -> None:
         """Ask every client to go; later ones are refused."""
@@ -466,16 +178,15 @@ class Hub:
         points = dict(resume or {})
         subscription = Subscription(self, name, wanted, wake, self.settings.closed_logs)
         self._subscriptions[subscription] = None
-        matching = [s for s in self._streams.values() if wanted.matches(s.id)]
-        gaps = [
-            stream.id
-            for stream in matching
-            if not self._follow(subscription, stream, points.get(stream.id), now, utc)
-        ]
-        subscription.streams = tuple(stream.id for stream in matching)
-        subscription.gaps = tuple(gaps)
+        matching = {id: known for id, known in self._streams.items() if wanted.matches(id)}
+        subscription.streams = tuple(matching)
+        subscription.gaps = tuple(
+            id
+            for id, followed in matching.items()
+            if not self._follow(subscription, followed, points.get(id), now, utc)
+        )
         subscription.resumed = tuple(
-            s.id for s in matching if s.id in points and s.id not in subscription.gaps
+            id for id in matching if id in points and id not in subscription.gaps
         )
         wake()
         return subscription
@@ -483,38 +194,25 @@ class Hub:
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; one that has ended is fine."""
         self._subscriptions.pop(subscription, None)
-        for stream in self._streams.values():
-            stream.subscriptions.pop(subscription, None)
+        for followed in self._streams.values():
+            followed.subscriptions.pop(subscription, None)
 
     def knows(self, stream: str) -> bool:
-        """Return whether a stream is announced."""
+        """Return whether a stream is there."""
         return stream in self._streams
 
     def info(self, stream: str) -> StreamInfo:
         """Return what was announced about a stream. Raises StreamUnknown."""
-        known = self._streams.get(stream)
-        if known is None:
-            raise StreamUnknown(stream)
-        return known.info
-
-    def history(self, stream: str) -> History:
-        """Return the last minutes of a stream. Raises StreamUnknown."""
-        known = self._streams.get(stream)
-        if known is None:
-            raise StreamUnknown(stream)
-        return known.history
+        return self._known(stream).info
 
     def events(self, stream: str, count: int) -> tuple[str, ...]:
         """Return the newest event messages of a stream, oldest first. Raises StreamUnknown."""
-        known = self._streams.get(stream)
-        if known is None:
-            raise StreamUnknown(stream)
-        return tuple(message.text for message in known.log.newest(count))
+        return tuple(message.text for message in self._known(stream).backlog.newest(count))
 
     def epoch(self, stream: str) -> int:
         """Return the epoch of a stream, 0 when it is unknown."""
         known = self._streams.get(stream)
-        return known.epoch if known is not None else 0
+        return known.stream.state.epoch if known is not None else 0
 
     def utc(self) -> datetime:
         """Return the wall clock's time."""
@@ -522,80 +220,29 @@ class Hub:
 
     # --- inside -----------------------------------------------------------------------------
 
+    def _known(self, stream: str) -> PublishedStream:
+        known = self._streams.get(stream)
+        if known is None:
+            raise StreamUnknown(stream)
+        return known.stream
+
     def _follow(
         self,
         subscription: Subscription,
-        stream: _Stream,
+        followed: _Followed,
         resume: ResumePoint | None,
         now: float,
         utc: datetime,
     ) -> bool:
-        stream.subscriptions[subscription] = None
-        return subscription._join(stream, resume, now, utc)
+        followed.subscriptions[subscription] = None
+        return subscription.join(followed.stream, resume, now, utc)
 
-    def _publish_score(self, stream: _Stream, score: Score, now: float, utc: datetime) -> None:
-        stream.history.note_score(score, utc.timestamp() - max(now - score.arrived, 0.0))
-        context = stream.context(now, utc)
-        rank = STATE_RANK[state_of(score)]
-        text = partial(encode, score, context)
-        message = Message(
-            stream.id,
-            context.seq,
-            "score",
-            text,
-            track=score.track,
-            detector=score.detector,
-            rank=rank,
-        )
-        stream.scores[score.track, score.detector] = (score, message)
-        if len(stream.scores) > self.settings.max_tracks:
-            tracks = dict.fromkeys(track for track, _ in stream.scores)
-            if len(tracks) > self.settings.max_tracks:
-                self._forget(stream, next(iter(tracks)))
-        self._offer(stream, message, now)
-
-    def _publish_status(self, stream: _Stream, now: float, utc: datetime) -> None:
-        stream.report = replace(stream.report, epoch=stream.epoch)
-        context = stream.context(now, utc)
-        text = partial(encode, stream.report, context)
-        stream.status = Message(stream.id, context.seq, "status", text)
-        self._offer(stream, stream.status, now)
-
-    def _publish_event(self, stream: _Stream, event: Event, now: float, utc: datetime) -> None:
-        context = stream.context(now, utc)
-        message = Message(
-            stream.id,
-            context.seq,
-            "event",
-            partial(encode, event, context),
-            track=getattr(event, "track", None),
-            critical=isinstance(event, VerdictChanged | TrackEnded),
-        )
-        self._log(stream, message)
-
-    def _offer(self, stream: _Stream, message: Message, now: float) -> None:
+    def _offer(self, followed: _Followed, message: Message, now: float) -> None:
         self.published[message.kind] += 1
-        for subscription in stream.subscriptions:
-            subscription._offer(message, now)
+        for subscription in followed.subscriptions:
+            subscription.offer(message, now)
 
-    def _log(self, stream: _Stream, message: Message) -> None:
+    def _tell(self, followed: _Followed) -> None:
         self.published["event"] += 1
-        stream.log.append(message)
-        for subscription in stream.subscriptions:
-            subscription._tell(stream.id)
-
-    def _forget(self, stream: _Stream, track: int) -> None:
-        own = [key for key in stream.scores if key[0] == track]
-        if not own:
-            return
-        for key in own:
-            del stream.scores[key]
-        for subscription in stream.subscriptions:
-            subscription._forget(stream.id, track)
-
-
-def _resume(stream: _Stream, point: ResumePoint | None) -> int | None:
-    """Return the ordinal to go on from, or None when the point is missing, too old or foreign."""
-    if point is None or not stream.floor <= point.seq <= stream.seq or point.epoch > stream.epoch:
-        return None
-    return stream.log.after(point.seq)
+        for subscription in followed.subscriptions:
+            subscription.tell(followed.stream.id)

@@ -1,15 +1,15 @@
-"""What waits for one subscriber: newest states in one lane, a place in the event log in the other.
+"""Send queues of one subscriber: the newest states, and a place in each stream's events.
 
 Theory of operation. A *state* (a score, a status) is worth sending only while it is the newest of
-its key, so the state lane holds one message per key and a newer one replaces it. With a maximum
+its key, so the state queue holds one message per key and a newer one replaces it. With a maximum
 rate, a key that was sent a moment ago is *held* until its time comes. *Events* must not be lost,
-so they are not copied per subscriber at all: each stream keeps one bounded log, and a subscriber
-only remembers how far it has read. What is evicted from the log before a subscriber has read it
-is lost to that subscriber, which then knows exactly how many there were.
+so they are not copied per subscriber at all: each stream keeps one bounded backlog, and a
+subscriber only remembers how far it has read. What is evicted from the backlog before a subscriber
+has read it is lost to that subscriber, which then knows exactly how many there were.
 
-Memory is bounded by construction: the state lane by the live faces of the streams that match, once
-for each detector, plus
-`finals` last words of faces that have gone; a place in a log is two numbers.
+Memory is bounded by construction: the state queue by the live faces of the streams that match, once
+for each detector, plus `finals` last words of faces that have gone; a place in a backlog is two
+numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Message:
 
     Attributes:
         stream: id of the stream.
-        seq: its number within the stream.
+        seq: number of the event behind it.
         track: the face it is about; None for the stream itself.
         detector: whose score it is; empty when it is no score.
         rank: rank of the score's state, for `min_state`; above every state when not a score.
@@ -85,7 +85,7 @@ class Message:
         return self._text
 
 
-class EventLog:
+class Backlog:
     """The last events of one stream, each with a running number ("ordinal") of its own.
 
     Args:
@@ -106,7 +106,7 @@ class EventLog:
         return self.first + len(self._entries)
 
     def append(self, message: Message) -> None:
-        """Add an event; the oldest gives way when the log is full."""
+        """Add an event; the oldest gives way when it is full."""
         if len(self._entries) >= self.capacity:
             oldest = self._entries.popleft()
             self.first += 1
@@ -135,51 +135,51 @@ class EventLog:
 
 @dataclass(slots=True)
 class Reading:
-    """How far one subscriber has read one log.
+    """How far one subscriber has read one backlog.
 
     Attributes:
-        log: the stream's log; it outlives the stream until this subscriber has read it.
+        backlog: the stream's; it outlives the stream until this subscriber has read it.
         next: ordinal of the next event to send.
         sent_seq: seq of the newest event that was sent or given up.
     """
 
-    log: EventLog
+    backlog: Backlog
     next: int
     sent_seq: int
 
     @property
     def behind(self) -> bool:
         """Whether there is an event to send."""
-        return self.next < self.log.end
+        return self.next < self.backlog.end
 
     @property
     def evicted(self) -> int:
-        """How many unread events the log has lost."""
-        return max(self.log.first - self.next, 0)
+        """How many unread events the backlog has lost."""
+        return max(self.backlog.first - self.next, 0)
 
     @property
     def lost_critical(self) -> bool:
         """Whether one of the lost events must not be lost."""
-        return self.next < self.log.critical_end
+        return self.next < self.backlog.critical_end
 
     def skip_evicted(self) -> None:
-        """Give up what the log has lost."""
-        self.next = self.log.first
-        self.sent_seq = self.log.evicted_seq
+        """Give up what the backlog has lost."""
+        self.next = self.backlog.first
+        self.sent_seq = self.backlog.evicted_seq
 
     def peek(self) -> Message:
         """Return the next event."""
-        return self.log[self.next]
+        return self.backlog[self.next]
 
     def advance(self) -> Message:
         """Return the next event and move on."""
-        message = self.log[self.next]
+        message = self.backlog[self.next]
         self.next += 1
         self.sent_seq = message.seq
         return message
 
 
-class StateLane:
+class StateQueue:
     """Newest message per key, in order of arrival, each key at a bounded rate.
 
     Args:
@@ -262,10 +262,10 @@ class StateLane:
 
     def forget_stream(self, stream: str) -> None:
         """Drop everything of a stream that is gone."""
-        lanes: tuple[dict[Key, Any], ...] = (self._ready, self._held, self._sent, self._finals)
-        for lane in lanes:
-            for key in [key for key in lane if key[0] == stream]:
-                del lane[key]
+        queues: tuple[dict[Key, Any], ...] = (self._ready, self._held, self._sent, self._finals)
+        for queue in queues:
+            for key in [key for key in queue if key[0] == stream]:
+                del queue[key]
 
     def _keys(self, stream: str, track: int | None) -> list[Key]:
         return [(stream, track, detector) for detector in self._detectors]

@@ -1,4 +1,4 @@
-"""Which items of which streams run together, and when. Pure: told the time, never waiting.
+"""Batches over streams: the items that run together, and when. Pure: told the time, never waits.
 
 Theory of operation. Each stream has a short queue in its own order. A batch is filled with the
 queue heads that are due first, at most `per_stream` from one stream. A full queue lets its oldest
@@ -63,7 +63,8 @@ class BatcherSettings:
             if not getattr(self, key) > 0:
                 raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
         if not 0 <= self.window_s < self.max_age_s:
-            raise SettingInvalid("window_s", self.window_s, "must be less than max_age_s")
+            rule = f"must be 0 or more, and less than max_age_s ({self.max_age_s})"
+            raise SettingInvalid("window_s", self.window_s, rule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
-"""When there is more work than the machine can do: which work is left out, in what order. Pure.
+"""Degradation under overload: the work that is left out, level by level, and when. Pure.
 
-Theory of operation. The ladder has rungs, and each leaves out more than the one below: look for
-new faces less often; rate each face less often; look at streams of low priority only in windows;
-refuse new streams. What is never left out is frames inside a window: a detector that learned from
+Theory of operation. Each level leaves out more than the one below: detect new faces less often;
+rate each face less often; analyze streams of low priority only in windows; refuse new streams.
+What is never left out is frames inside a window: a detector that learned from
 12.5 frames a second is shown 12.5 frames a second, or nothing.
 
-It climbs when the device thread is busy nearly all the time, or when frames had to give way, for
-`climb_s`. It comes down one rung after `rest_s` of calm. Should the load come back soon after,
-coming down was wrong, and the next rest is twice as long: so a load that sits between two rungs
-makes it change ever more rarely instead of to and fro.
+The level rises when the device thread is busy nearly all the time, or when frames had to give way,
+for `climb_s`. It falls by one after `rest_s` of calm. Should the load come back soon after, falling
+was wrong, and the next rest is twice as long: so a load between two levels changes the level ever
+more rarely instead of to and fro.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from stream.errors import SettingInvalid
-from stream.events import Rung
+from stream.events import DegradationLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,17 @@ class OverloadSettings:
     """When work is left out, and how much of it.
 
     Attributes:
-        enabled: whether there is a ladder at all; without it, only frames give way.
+        enabled: whether work is left out at all; without it, only frames give way.
         busy: share of time that the device thread computes, from which there is too much to do.
         calm: share below which there is room again.
         max_dropped: share of sampled frames that gave way, beyond which there is too much to do.
-        climb_s: seconds for which there must be too much to do, before a rung is climbed.
-        rest_s: seconds of calm before one rung is left.
+        climb_s: seconds for which there must be too much to do, before the level rises.
+        rest_s: seconds of calm before the level falls by one.
         max_rest_s: longest that `rest_s` grows to when the load keeps coming back.
-        relapse_s: how soon after leaving a rung its return counts as such.
-        detect_factor: how many times as rare looks at the whole picture become.
+        relapse_s: rising again within this time doubles the rest.
+        detect_factor: how many times as rare detection in the whole picture becomes.
         hop_factor: how many times as long it is from one rating of a face to the next.
-        window_s: how long a stream of low priority is looked at in one go.
+        window_s: how long a stream of low priority is analyzed in one go.
         pause_s: how long it then is not.
         retry_after_s: when somebody whose stream is refused may ask again.
     """
@@ -61,7 +61,9 @@ class OverloadSettings:
         for key in ("detect_factor", "hop_factor"):
             if getattr(self, key) < 1:
                 raise SettingInvalid(key, getattr(self, key), "must be at least 1")
-        if not 0 < self.calm < self.busy <= 1:
+        if not 0 < self.busy <= 1:
+            raise SettingInvalid("busy", self.busy, "must be more than 0 and at most 1")
+        if not 0 < self.calm < self.busy:
             raise SettingInvalid("calm", self.calm, f"must lie between 0 and busy ({self.busy})")
         if not 0 <= self.max_dropped < 1:
             raise SettingInvalid("max_dropped", self.max_dropped, "must be 0 or more, below 1")
@@ -87,10 +89,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """What the rungs climbed so far mean for whoever does the work.
+    """The work that a level leaves out, as whoever does the work is told.
 
     Attributes:
-        detect_factor: how many times as rare looks at the whole picture are.
+        detect_factor: how many times as rare detection in the whole picture is.
         hop_factor: how many times as long it is between two ratings of a face.
     """
 
@@ -104,23 +106,23 @@ class _Sample:
     work: Work
 
 
-class Ladder:
-    """Decides how much is left out.
+class Degradation:
+    """Chooses the degradation level from how busy the device is.
 
     Args:
         settings: when, and how much.
 
     Attributes:
-        rung: where it stands.
-        climbs: how often it went up; only grows.
-        descents: how often it came down; only grows.
+        level: the current one.
+        climbs: how often the level rose; only grows.
+        descents: how often it fell; only grows.
         busy: share of the last `climb_s` or so that the device thread computed.
         dropped: share of frames that gave way in that time.
     """
 
     def __init__(self, settings: OverloadSettings | None = None) -> None:
         self.settings = settings or OverloadSettings()
-        self.rung = Rung.NONE
+        self.level = DegradationLevel.NONE
         self.climbs = 0
         self.descents = 0
         self.busy = 0.0
@@ -135,30 +137,30 @@ class Ladder:
         """What the device thread leaves out now."""
         limits = self.settings
         return Relief(
-            limits.detect_factor if self.rung >= Rung.DETECT_LESS else 1,
-            limits.hop_factor if self.rung >= Rung.LONGER_HOP else 1,
+            limits.detect_factor if self.level >= DegradationLevel.DETECT_LESS else 1,
+            limits.hop_factor if self.level >= DegradationLevel.LONGER_HOP else 1,
         )
 
     @property
     def refuses(self) -> bool:
         """Whether new streams are refused now."""
-        return self.rung >= Rung.REFUSE_STREAMS
+        return self.level >= DegradationLevel.REFUSE_STREAMS
 
     def looks(self, now: float, phase: float) -> bool:
-        """Say whether a stream of low priority is looked at now.
+        """Say whether a stream of low priority is analyzed now.
 
         Args:
             now: monotonic seconds.
             phase: 0..1, another one for each stream, so that they take turns.
         """
-        if self.rung < Rung.SAMPLED_WINDOWS:
+        if self.level < DegradationLevel.SAMPLED_WINDOWS:
             return True
         limits = self.settings
         round_s = limits.window_s + limits.pause_s
         return (now + phase * round_s) % round_s < limits.window_s
 
     def observe(self, now: float, work: Work) -> bool:
-        """Take in how much was done, and return whether the rung has changed.
+        """Take in how much was done, and return whether the level has changed.
 
         Args:
             now: monotonic seconds, never less than before.
@@ -189,16 +191,16 @@ class Ladder:
             return False
         if self._calm_since is None:
             self._calm_since = now
-        return self.rung > Rung.NONE and self._descend(now)
+        return self.level > DegradationLevel.NONE and self._descend(now)
 
     def _climb(self, now: float) -> bool:
-        if self.rung is max(Rung):
+        if self.level is max(DegradationLevel):
             return False
         if self._left_at is not None and now - self._left_at <= self.settings.relapse_s:
             self._rest_s = min(2 * self._rest_s, self.settings.max_rest_s)
         self._left_at = None
         self.climbs += 1
-        self._stand_on(Rung(self.rung + 1))
+        self._enter(DegradationLevel(self.level + 1))
         return True
 
     def _descend(self, now: float) -> bool:
@@ -209,10 +211,10 @@ class Ladder:
             self._rest_s = self.settings.rest_s  # the last descent was right
         self._left_at = now
         self.descents += 1
-        self._stand_on(Rung(self.rung - 1))
+        self._enter(DegradationLevel(self.level - 1))
         return True
 
-    def _stand_on(self, rung: Rung) -> None:
-        self.rung = rung
+    def _enter(self, level: DegradationLevel) -> None:
+        self.level = level
         self._samples.clear()
         self._calm_since = None

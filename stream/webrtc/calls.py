@@ -1,7 +1,7 @@
-"""What may be said about calls over WebRTC: their settings, their answers, and who answers them.
+"""Calls over WebRTC: their settings, their answers, and the protocol of whoever answers them.
 
 Values only. `stream.webrtc.peer` speaks with peers, `stream.webrtc.sessions` keeps them apart, and
-`web.routes.whip` is where they knock.
+`web.routes.whip` serves WHIP.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class IceServer:
 
 @dataclass(frozen=True, slots=True)
 class WebRtcSettings:
-    """Whom to answer over WebRTC (WHIP), where, and how much they may send.
+    """Settings of WebRTC (WHIP): which peers are answered, where, and how much they may send.
 
     Attributes:
         enabled: answer calls at all.
@@ -53,7 +53,7 @@ class WebRtcSettings:
             that it sends small pictures for ten seconds.
         min_kbps: below this, Chromium peers rather drop frames than quality.
         max_kbps: most that a peer may send; asked for in the answer, and a peer that sends more
-            than half as much again for ten seconds is hung up on.
+            than 1.5 times as much for ten seconds is disconnected.
         max_width: width of the largest picture, in pixels, upright or lying; larger ones end the
             call.
         max_height: its height.
@@ -63,7 +63,7 @@ class WebRtcSettings:
         silence_s: a peer from which nothing at all was heard for so long has vanished.
         keyframe_s: a keyframe is asked for at least so often, so that what is kept of a call can be
             decoded; peers send none by themselves.
-        video_s: a peer that is there but sends no video for so long is hung up on.
+        video_s: a peer that is there but sends no video for so long is disconnected.
         max_data: bytes that may wait in a peer's data channel before it has to read.
     """
 
@@ -94,10 +94,15 @@ class WebRtcSettings:
         for key in ("connect_s", "silence_s", "keyframe_s", "video_s"):
             if not getattr(self, key) > 0:
                 raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
-        if not 0 <= self.min_kbps <= self.start_kbps <= self.max_kbps:
-            raise SettingInvalid("start_kbps", self.start_kbps, "must lie between min and max_kbps")
-        if self.keep_s < 0 or self.max_session_s < 0:
-            raise SettingInvalid("keep_s", self.keep_s, "must not be negative")
+        for key in ("min_kbps", "start_kbps", "keep_s", "max_session_s"):
+            if not getattr(self, key) >= 0:
+                raise SettingInvalid(key, getattr(self, key), "must not be negative")
+        if self.min_kbps > self.max_kbps:
+            rule = f"must be at most max_kbps ({self.max_kbps})"
+            raise SettingInvalid("min_kbps", self.min_kbps, rule)
+        if not self.min_kbps <= self.start_kbps <= self.max_kbps:
+            rule = f"must lie between min_kbps ({self.min_kbps}) and max_kbps ({self.max_kbps})"
+            raise SettingInvalid("start_kbps", self.start_kbps, rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ class CallAnswer:
 
 
 class CallControl(Protocol):
-    """What signalling may ask of the analyzer."""
+    """The analyzer as signalling sees it."""
 
     def call(self, stream: str, offer: str) -> Awaitable[CallAnswer]:
         """Answer a peer that offers to send a stream.

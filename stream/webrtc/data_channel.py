@@ -1,9 +1,9 @@
-"""Scores on a WebRTC data channel: the WebSocket's messages about one stream, without its manners.
+"""Scores over a data channel: the WebSocket's messages about one stream, without handshake.
 
 There is no hello and no subscribe: a channel belongs to one stream from the start. Belongs to the
 event loop and waits for nothing: it is called when the hub has something, when the channel has
 drained, and when a held score falls due. A peer that does not read is sent no more until it does,
-so it costs what the hub's lanes hold and `max_data` bytes.
+so it costs what the hub's send queues hold and `max_data` bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Channel(Protocol):
         ...
 
 
-class ChannelFeed:
+class ScoreSender:
     """Sends a stream's messages on a channel until one of the two ends.
 
     Args:
@@ -105,4 +105,4 @@ class ChannelFeed:
             self._channel.send(text)
 
 
-__all__ = ["Channel", "ChannelFeed", "HubFull"]
+__all__ = ["Channel", "HubFull", "ScoreSender"]

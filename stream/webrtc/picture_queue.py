@@ -1,11 +1,11 @@
-"""How the pictures of a caller get from the event loop to the stream's ingest thread.
+"""Queue of compressed pictures from a WebRTC peer to its stream's ingest thread.
 
-Theory of operation. A stream that is called has one `Line` for its whole life. Each peer that is
-connected to it brings a `Feed`, a bounded queue of compressed pictures: the event loop puts, the
-ingest thread takes. So a call passes through the same decoder, timeline and sampler as a camera,
-and nothing of it is decoded on the event loop.
+Theory of operation. A stream that is called has one `PeerAccess` for its whole life. Each peer that
+is connected to it brings a `PictureQueue`, which is bounded: the event loop puts, the ingest thread
+takes. So a call passes through the same decoder, timeline and sampler as a camera, and nothing of
+it is decoded on the event loop.
 
-Pictures refer to earlier ones, so a full feed cannot drop just any: it lets everything go, refuses
+Pictures refer to earlier ones, so a full queue cannot drop just any: it lets everything go, refuses
 what follows until the next keyframe, and asks for one. That bounds its memory in pictures and in
 bytes, and what is taken from it is never older than it holds. It starts nothing; whoever blocks
 here was given the thread to block in.
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.source import Packet, SourceSettings
+from stream.ingest.open import Wait
+from stream.ingest.source import Packet, SourceSettings, SourceTraits
 
 CAPACITY = 120
 """Pictures that may wait: two seconds at 60 per second."""
@@ -29,14 +30,12 @@ CAPACITY = 120
 MAX_BYTES = 8 << 20
 
 PATIENCE_S = 0.25
-"""How long a reader blocks before it looks whether it should stop."""
-
-Wait = Callable[[float], bool]
+"""Seconds that a reader blocks before it asks whether it should stop."""
 
 
 @dataclass(frozen=True, slots=True)
-class FeedCounters:
-    """What a feed has done so far; every figure only grows.
+class PictureQueueCounters:
+    """Totals of a picture queue; every figure only grows.
 
     Attributes:
         accepted: pictures taken in.
@@ -49,7 +48,7 @@ class FeedCounters:
     overflows: int
 
 
-class Feed:
+class PictureQueue:
     """Compressed pictures of one peer; `put`, `end` on one thread, `take`, `abandon` on another.
 
     Args:
@@ -103,7 +102,7 @@ class Feed:
         """Return the next picture, or None when none came in time.
 
         Raises:
-            SourceError: the feed has ended, and why.
+            SourceError: the queue has ended, and why.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._packets or self._end is not None, patience_s)
@@ -143,10 +142,10 @@ class Feed:
         return self._abandoned
 
     @property
-    def counters(self) -> FeedCounters:
+    def counters(self) -> PictureQueueCounters:
         """What has been done so far."""
         with self._changed:
-            return FeedCounters(self._accepted, self._dropped, self._overflows)
+            return PictureQueueCounters(self._accepted, self._dropped, self._overflows)
 
     def __len__(self) -> int:
         return len(self._packets)
@@ -157,21 +156,21 @@ class Feed:
         return bool(self._packets) and self._bytes + len(packet.data) > self._max_bytes
 
 
-class Line:
-    """Where the peers of one stream come in, one after another.
+class PeerAccess:
+    """Hands the peers of one stream to its ingest, one after another.
 
     `connect` and `close` belong to the event loop, `ready` and `open` to the ingest thread.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._next: Feed | None = None
+        self._next: PictureQueue | None = None
         self._closed = False
 
-    def connect(self, feed: Feed) -> None:
-        """Have a peer's feed read next."""
+    def connect(self, pictures: PictureQueue) -> None:
+        """Have a peer's pictures read next."""
         with self._changed:
-            self._next = feed
+            self._next = pictures
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -194,27 +193,27 @@ class Line:
     def open(self, settings: SourceSettings, clock: Clock, wait: Wait) -> CallSource:
         """Return the pictures of the peer that is there; an `OpenSource` for `Ingest`."""
         with self._changed:
-            feed, self._next = self._next, None
-        if feed is None:
-            feed = Feed()
-            feed.end(SourceError(ReasonCode.ENDED, "the peer has gone before it came"))
-        return CallSource(feed, wait)
+            pictures, self._next = self._next, None
+        if pictures is None:
+            pictures = PictureQueue()
+            pictures.end(SourceError(ReasonCode.ENDED, "the peer has gone before it came"))
+        return CallSource(pictures, wait)
 
 
 class CallSource:
     """One peer's pictures as a source."""
 
-    losses_are_told = True
+    traits = SourceTraits(call=True, tells_losses=True)
     """Nothing is missing unless a packet says so: peers skip pictures at will."""
 
-    def __init__(self, feed: Feed, wait: Wait) -> None:
-        self._feed = feed
+    def __init__(self, pictures: PictureQueue, wait: Wait) -> None:
+        self._pictures = pictures
         self._wait = wait
 
     def packets(self) -> Iterator[Packet]:
         """Yield pictures until the peer goes. Raises SourceError with the reason."""
         while True:
-            packet = self._feed.take()
+            packet = self._pictures.take()
             if packet is not None:
                 yield packet
             elif self._wait(0.0):
@@ -222,8 +221,8 @@ class CallSource:
 
     def want_keyframe(self) -> None:
         """Say that what was decoded is damaged until the next keyframe."""
-        self._feed.want_keyframe()
+        self._pictures.want_keyframe()
 
     def close(self) -> None:
         """Let the peer know that nobody listens any more."""
-        self._feed.abandon()
+        self._pictures.abandon()

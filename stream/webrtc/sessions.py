@@ -1,7 +1,7 @@
-"""Who is calling which stream: sessions, places, and how a call ends.
+"""Sessions of the peers that are sending streams: how they begin, how many, and how they end.
 
-Belongs to the event loop. It starts nothing: the supervisor awaits `call`, `tend` and `hang_up`,
-and gives each called stream's ingest its `line`. A peer that fails in whatever way ends its own
+Belongs to the event loop. It starts nothing: the analyzer awaits `call`, `tend` and `hang_up`, and
+gives each called stream's ingest its `access`. A peer that fails in whatever way ends its own
 call and nothing else.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -25,20 +25,21 @@ from stream.errors import (
     TooManyPeers,
 )
 from stream.events import LinkQuality, ReasonCode
-from stream.monitoring.metrics import CounterCopy
+from stream.ingest.context import SourceAccess
 from stream.publish.hub import Hub
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
-from stream.webrtc.data_channel import ChannelFeed, HubFull
-from stream.webrtc.peer import Peer, PeerCounters, ScoresChannel
-from stream.webrtc.picture_queue import Feed, Line
+from stream.webrtc.data_channel import HubFull, ScoreSender
+from stream.webrtc.peer import Peer, ScoresChannel
+from stream.webrtc.picture_queue import PeerAccess, PictureQueue
 from stream.webrtc.sdp import Offer, parse_fragment
+from stream.webrtc.statistics import PeerCounters
 
 log = structlog.get_logger(__name__)
 
 Later = Callable[[float, Callable[[], None]], object]
 
 ANSWER_S = 10.0
-"""How long gathering addresses for an answer may take; STUN servers that are silent take five."""
+"""Seconds that gathering addresses for an answer may take; silent STUN servers take five."""
 
 CLOSE_S = 5.0
 
@@ -47,31 +48,55 @@ TAKE_OVER_S = 2.0
 
 
 @dataclass(slots=True, eq=False)
-class Call:
-    """One session.
+class Session:
+    """One peer that sends one stream.
 
     Attributes:
-        session: its unguessable name.
+        name: unguessable; who knows it may change and end the session.
         stream: what the peer sends.
         peer: the other side.
         etag: names its ICE session.
         answered: the peer has its answer.
         scores: what the peer is told on its data channel.
-        copied: how far its figures have gone into metrics.
     """
 
-    session: str
+    name: str
     stream: str
     peer: Peer
     etag: str
     answered: bool = False
     ending: bool = False
-    scores: ChannelFeed | None = None
-    copied: CounterCopy = field(default_factory=CounterCopy)
+    scores: ScoreSender | None = None
 
 
-class Switchboard:
-    """The calls of one analyzer.
+@dataclass(frozen=True, slots=True)
+class StreamTotals:
+    """Totals over all calls of one stream, and how the newest caller's packets arrive.
+
+    Attributes:
+        dropped: pictures let go because nobody kept up.
+        losses: times that a part of the video was lost for good.
+        keyframes_asked: keyframe requests sent.
+        link: the newest known quality; it stays when the call is over.
+    """
+
+    dropped: int = 0
+    losses: int = 0
+    keyframes_asked: int = 0
+    link: LinkQuality | None = None
+
+    def plus(self, sent: PeerCounters, link: LinkQuality | None) -> StreamTotals:
+        """Return the totals with those of a further call."""
+        return StreamTotals(
+            dropped=self.dropped + sent.dropped,
+            losses=self.losses + sent.losses,
+            keyframes_asked=self.keyframes_asked + sent.keyframes_asked,
+            link=link or self.link,
+        )
+
+
+class Sessions:
+    """The sessions of one analyzer.
 
     Args:
         settings: whom to answer, and how much a peer may send.
@@ -91,15 +116,25 @@ class Switchboard:
         self._hub = hub
         self._clock = clock
         self._later = later
-        self._calls: dict[str, Call] = {}
-        self._lines: dict[str, Line] = {}
+        self._sessions: dict[str, Session] = {}
+        self._access: dict[str, PeerAccess] = {}
         self._created: dict[str, float] = {}
+        self._past: dict[str, StreamTotals] = {}  # of calls that are over
 
     # --- streams ----------------------------------------------------------------------------
 
-    def line(self, stream: str) -> Line:
-        """Return where the peers of a stream come in."""
-        return self._lines.setdefault(stream, Line())
+    def access(self, stream: str) -> SourceAccess:
+        """Return the way by which the peers of a stream reach its ingest."""
+        peers, limits = self._peers(stream), self.settings
+        return SourceAccess(
+            peers.open,
+            peers.ready,
+            loss=lambda: self.loss(stream),
+            max_pixels=limits.max_width * limits.max_height,
+        )
+
+    def _peers(self, stream: str) -> PeerAccess:
+        return self._access.setdefault(stream, PeerAccess())
 
     def created(self, stream: str) -> None:
         """Take note that a stream is there only because somebody called it."""
@@ -107,41 +142,52 @@ class Switchboard:
 
     async def drop(self, stream: str) -> None:
         """End the call of a stream, if there is one, and let its ingest go."""
-        if stream in self._lines:
-            self._lines.pop(stream).close()
+        if stream in self._access:
+            self._access.pop(stream).close()
         self._created.pop(stream, None)
-        for call in [call for call in self._calls.values() if call.stream == stream]:
-            await self._end(call, SourceError(ReasonCode.ENDED, "the stream is removed"))
+        for session in [session for session in self._sessions.values() if session.stream == stream]:
+            await self._end(session, SourceError(ReasonCode.ENDED, "the stream is removed"))
+        self._past.pop(stream, None)
 
     def idle(self, now: float) -> tuple[str, ...]:
         """Return the streams that calls have created and that nobody has called for a while."""
-        for call in self._calls.values():
-            if call.stream in self._created:
-                self._created[call.stream] = now
+        for session in self._sessions.values():
+            if session.stream in self._created:
+                self._created[session.stream] = now
         return tuple(s for s, at in self._created.items() if now - at > self.settings.keep_s)
 
     def quality(self, stream: str) -> LinkQuality | None:
         """Return how the packets of a stream's caller arrive; for any thread."""
-        call = self._of(stream)
-        return call.peer.quality if call is not None else None
+        session = self.of(stream)
+        return session.peer.quality if session is not None else None
 
     def loss(self, stream: str) -> float:
         """Return the share of packets that a stream's caller lately lost; for any thread."""
         quality = self.quality(stream)
         return quality.loss if quality is not None else 0.0
 
-    def counters(self) -> tuple[tuple[Call, PeerCounters], ...]:
-        """Return what every peer has sent so far."""
-        return tuple((call, call.peer.counters) for call in self._calls.values())
+    def totals(self, stream: str) -> StreamTotals | None:
+        """Return what all callers of a stream have sent so far; None if there was none."""
+        past, session = self._past.get(stream), self.of(stream)
+        if session is None:
+            return past
+        return (past or StreamTotals()).plus(session.peer.counters, session.peer.quality)
+
+    def of(self, stream: str) -> Session | None:
+        """Return the session of a stream, if a peer is sending it; for any thread."""
+        for session in list(self._sessions.values()):
+            if session.stream == stream:
+                return session
+        return None
 
     def called(self, stream: str) -> bool:
-        """Say whether somebody is calling a stream."""
-        return self._of(stream) is not None
+        """Say whether a peer is sending a stream."""
+        return self.of(stream) is not None
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._sessions)
 
-    # --- calls ------------------------------------------------------------------------------
+    # --- sessions ------------------------------------------------------------------------------
 
     def check_room(self) -> None:
         """Make sure that a further call can be answered.
@@ -152,7 +198,7 @@ class Switchboard:
         """
         if not self.settings.enabled:
             raise OfferRefused("calls are switched off; see webrtc.enabled")
-        if len(self._calls) >= self.settings.max_peers:
+        if len(self._sessions) >= self.settings.max_peers:
             raise TooManyPeers(self.settings.max_peers)
 
     async def call(self, stream: str, offer: Offer) -> CallAnswer:
@@ -166,31 +212,33 @@ class Switchboard:
         """
         await self._make_way(stream)
         self.check_room()
-        feed = Feed()
-        session = secrets.token_urlsafe(24)
-        peer = Peer(self.settings, self._clock, feed, lambda channel: self._tell(session, channel))
-        call = Call(session, stream, peer, etag=f'"{secrets.token_hex(8)}"')
-        self._calls[session] = call
+        pictures = PictureQueue()
+        name = secrets.token_urlsafe(24)
+        peer = Peer(self.settings, self._clock, pictures, lambda wire: self._tell(name, wire))
+        session = Session(name, stream, peer, etag=f'"{secrets.token_hex(8)}"')
+        self._sessions[name] = session
         try:
             async with asyncio.timeout(ANSWER_S):
                 sdp = await peer.answer(offer)
         except TimeoutError:
-            raise await self._failed(call, OfferRefused("no address was found in time")) from None
+            raise await self._failed(
+                session, OfferRefused("no address was found in time")
+            ) from None
         except StreamError as error:
-            raise await self._failed(call, error) from error
+            raise await self._failed(session, error) from error
         except BaseException:
-            await self._failed(call, OfferRefused("interrupted"))
+            await self._failed(session, OfferRefused("interrupted"))
             raise
-        call.answered = True
-        self.line(stream).connect(feed)
+        session.answered = True
+        self._peers(stream).connect(pictures)
         log.info("call answered", stream=stream, codecs=offer.codecs)
-        return CallAnswer(session, call.etag, sdp)
+        return CallAnswer(name, session.etag, sdp)
 
-    def etag(self, session: str) -> str:
-        """Return the entity tag of a call's ICE session. Raises CallUnknown."""
-        return self._known(session).etag
+    def etag(self, name: str) -> str:
+        """Return the entity tag of a session's ICE session. Raises CallUnknown."""
+        return self._known(name).etag
 
-    async def trickle(self, session: str, fragment: str) -> None:
+    async def trickle(self, name: str, fragment: str) -> None:
         """Take further candidates of a peer.
 
         Raises:
@@ -198,92 +246,90 @@ class Switchboard:
             OfferInvalid: the fragment cannot be understood.
             OfferRefused: it asks for an ICE restart.
         """
-        call = self._known(session)
-        await call.peer.trickle(parse_fragment(fragment))
+        session = self._known(name)
+        await session.peer.trickle(parse_fragment(fragment))
 
-    async def hang_up(self, session: str) -> None:
+    async def hang_up(self, name: str) -> None:
         """End a call because its peer wishes so. Raises CallUnknown."""
-        call = self._known(session)
-        await self._end(call, SourceError(ReasonCode.ENDED, "the peer has hung up"))
+        session = self._known(name)
+        await self._end(session, SourceError(ReasonCode.ENDED, "the peer has hung up"))
 
     async def tend(self) -> None:
-        """Look after every peer once, and end the calls that are over."""
-        await asyncio.gather(*(self._tend(call) for call in list(self._calls.values())))
+        """Tend every peer once, and end the calls that are over."""
+        await asyncio.gather(*(self._tend(session) for session in list(self._sessions.values())))
 
     async def close(self) -> None:
         """End every call."""
         why = SourceError(ReasonCode.ENDED, "the analyzer stops")
-        await asyncio.gather(*(self._end(call, why) for call in list(self._calls.values())))
+        await asyncio.gather(
+            *(self._end(session, why) for session in list(self._sessions.values()))
+        )
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _of(self, stream: str) -> Call | None:
-        for call in list(self._calls.values()):
-            if call.stream == stream:
-                return call
-        return None
-
-    def _known(self, session: str) -> Call:
-        call = self._calls.get(session)
-        if call is None or not call.answered or call.ending:
+    def _known(self, name: str) -> Session:
+        session = self._sessions.get(name)
+        if session is None or not session.answered or session.ending:
             raise CallUnknown
-        return call
+        return session
 
     async def _make_way(self, stream: str) -> None:
         """End a call that has fallen silent, for example of a page that was loaded again."""
-        call = self._of(stream)
-        if call is None:
+        session = self.of(stream)
+        if session is None:
             return
-        if not call.answered or call.peer.silent_s < TAKE_OVER_S:
+        if not session.answered or session.peer.silent_s < TAKE_OVER_S:
             raise StreamBusy(stream)
-        await self._end(call, SourceError(ReasonCode.ENDED, "another peer has taken over"))
+        await self._end(session, SourceError(ReasonCode.ENDED, "another peer has taken over"))
 
-    async def _failed(self, call: Call, error: StreamError) -> StreamError:
-        await self._end(call, SourceError(ReasonCode.CODEC, str(error)))
+    async def _failed(self, session: Session, error: StreamError) -> StreamError:
+        await self._end(session, SourceError(ReasonCode.CODEC, str(error)))
         return error
 
-    async def _tend(self, call: Call) -> None:
-        if not call.answered or call.ending:
+    async def _tend(self, session: Session) -> None:
+        if not session.answered or session.ending:
             return
         try:
-            why = await call.peer.tend(self._clock.monotonic())
+            why = await session.peer.tend(self._clock.monotonic())
         except Exception as error:
-            log.exception("a peer could not be looked after", stream=call.stream)
+            log.exception("a peer could not be tended", stream=session.stream)
             why = SourceError(ReasonCode.CORRUPT, f"failed inside ({type(error).__name__})")
         if why is not None:
-            await self._end(call, why)
+            await self._end(session, why)
 
-    async def _end(self, call: Call, why: SourceError) -> None:
+    async def _end(self, session: Session, why: SourceError) -> None:
         """End a call, in any state, in bounded time; its place is free only when it is closed."""
-        if call.ending:
+        if session.ending:
             return
-        call.ending = True
-        call.peer.feed.end(why)
-        if call.scores is not None:
-            call.scores.close()
+        session.ending = True
+        session.peer.pictures.end(why)
+        if session.scores is not None:
+            session.scores.close()
         try:
             async with asyncio.timeout(CLOSE_S):
-                await call.peer.close()
+                await session.peer.close()
         except TimeoutError:
             self.abandoned += 1
-            log.warning("a peer's connection does not close", stream=call.stream)
+            log.warning("a peer's connection does not close", stream=session.stream)
         finally:
-            del self._calls[call.session]
+            past = self._past.get(session.stream, StreamTotals())
+            self._past[session.stream] = past.plus(session.peer.counters, session.peer.quality)
+            del self._sessions[session.name]
             self.ends[why.code] += 1
-        log.info("call ended", stream=call.stream, code=why.code.value, detail=why.detail)
+        log.info("call ended", stream=session.stream, code=why.code.value, detail=why.detail)
 
-    def _tell(self, session: str, channel: ScoresChannel) -> None:
+    def _tell(self, name: str, channel: ScoresChannel) -> None:
         """Send a peer its own scores from now on."""
-        call = self._calls.get(session)
-        if call is None or call.ending or call.scores is not None:
+        session = self._sessions.get(name)
+        if session is None or session.ending or session.scores is not None:
             channel.close()
             return
         try:
-            feed = ChannelFeed(
-                self._hub, call.stream, channel, self._clock, self._later, self.settings.max_data
+            sender = ScoreSender(
+                self._hub, session.stream, channel, self._clock, self._later, self.settings.max_data
             )
         except HubFull:
             channel.close()
             return
-        call.scores = feed
-        channel.watch(drained=feed.wake, closed=feed.close)
+        session.scores = sender
+        channel.watch(drained=sender.wake, closed=sender.close)

@@ -1,15 +1,16 @@
-"""What every deepfake detector looks like from outside, live and in evaluation alike."""
+"""Interface of every deepfake detector, live and in evaluation alike."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.overlay import Patch, PointsAt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Detector",
@@ -82,16 +83,16 @@ class HopAware(Protocol):
 
 @runtime_checkable
 class Explaining(Protocol):
-    """A detector that can also say what it points at, at a cost, when it is asked.
+    """A detector that can also explain, at a cost, when it is asked.
 
     Attributes:
-        points_at: what its patches mean; None where these weights have nothing to show.
+        points_at: kind of explanation; None where these weights have nothing to show.
     """
 
     points_at: PointsAt | None
 
     def patches(self, state: Any, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
-        """Return what stands out in the crop that each row was pushed last.
+        """Return the regions that stand out in the crop that each row was pushed last.
 
         There is nothing where there is none yet; a crop given to `reanchor` is not looked at.
         """
@@ -99,5 +100,5 @@ class Explaining(Protocol):
 
 
 def points_at(detector: Detector) -> PointsAt | None:
-    """Return what a detector's patches mean; None when it cannot say what it points at."""
+    """Return the kind of explanation that a detector gives; None when it gives none."""
     return detector.points_at if isinstance(detector, Explaining) else None

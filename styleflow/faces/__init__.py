@@ -1,1 +1,1 @@
-"""From a picture to straightened faces: find, follow, align. Shared by training and live video."""
+"""Faces in pictures: detection, tracking, alignment. Shared by training and live video."""

@@ -1,4 +1,4 @@
-"""From five points to a straightened crop, without letting the points' jitter into the picture.
+"""Alignment: from five points to an aligned crop, without the points' jitter.
 
 Aligning every frame by its own points would shake the crop by their error, and that shaking would
 look like style moving. So a track is *anchored*: one transform is kept for as long as it fits.
@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from styleflow.errors import ShapeMismatch
 from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, Points, TrackedFace
+from styleflow.faces.settings import AnchorSettings
 
 Transform = NDArray[np.float64]
 """A 2x3 matrix that maps (x, y, 1) to (x, y)."""
@@ -53,27 +54,6 @@ _NOSE_OVER_EYES = 0.55  # how far the nose stands out; 0.551 fitted to FaceMesh'
 # What quality is measured on: brows to chin, so that neither hair nor background counts.
 _FACE_ROWS = (0.36, 0.86)
 _FACE_COLUMNS = (0.26, 0.74)
-
-
-@dataclass(frozen=True, slots=True)
-class AnchorSettings:
-    """When an anchor moves; lengths are in 256-pixel template space.
-
-    Attributes:
-        settle_frames: frames whose mean makes the settled anchor.
-        half_life_s: media seconds after which a point counts half in the smoothed ones.
-        max_shift_px: how far the centroid may stray.
-        max_scale: how far the scale may stray, as a fraction.
-        max_roll_deg: how far the face may tilt.
-        far: one frame that strays this many times further restarts the smoothing.
-    """
-
-    settle_frames: int = 8
-    half_life_s: float = 0.5
-    max_shift_px: float = 12.0
-    max_scale: float = 0.12
-    max_roll_deg: float = 10.0
-    far: float = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +156,7 @@ class Aligner:
     def align(
         self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
     ) -> tuple[AlignedFace, Anchoring] | None:
-        """Return a face straightened, and its track's anchoring for the next frame.
+        """Return a face aligned, and its track's anchoring for the next frame.
 
         What of the crop lies outside the picture is black. Tiny faces are enlarged: `face_px` of
         the quality says so, and it is the reader who decides what is too small.

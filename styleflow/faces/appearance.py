@@ -1,4 +1,4 @@
-"""What a face looks like, in a few hundred numbers: enough to notice that it is another face.
+"""Appearance of a face in a few hundred numbers: enough to notice that it is another face.
 
 This is no identification. It compares a face with itself a moment ago, to catch a cut to another
 person or two faces that trade places. The descriptor is a layout of edge directions over the
@@ -25,7 +25,7 @@ _DIRECTIONS = 8
 
 
 def describe(image: Image, face: Face) -> Appearance | None:
-    """Return what a face looks like, or None when its five points name no transform.
+    """Return the appearance of a face, or None when its five points name no transform.
 
     Args:
         image: the picture, `(H, W, 3)` RGB uint8.

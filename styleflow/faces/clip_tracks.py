@@ -1,4 +1,4 @@
-"""Which faces and frames make a clip, as the published StyleFlow and FTCN choose them.
+"""Choice of the faces and frames of a clip, as in the published StyleFlow and FTCN.
 
 Offline rules, on the detections of a whole video; live video follows faces with `track.py`. They
 are simple and harsh (one missing frame ends a track), and kept because published numbers were
@@ -143,7 +143,7 @@ def sliding_windows(length: int) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class SavedFrame:
-    """A frame that StyleFlow's cropping writes, and the window whose transform straightens it.
+    """A frame that StyleFlow's cropping writes, and the window whose transform aligns it.
 
     Attributes:
         frame: number within the track.
@@ -160,7 +160,7 @@ def saved_frames(length: int) -> list[SavedFrame]:
     """Return the frames that StyleFlow's cropping writes for a track, in order.
 
     Whole windows follow each other without overlap. What is left over at the end comes from the
-    track's last window, so it is straightened together with frames that were already written.
+    track's last window, so it is aligned together with frames that were already written.
     """
     if length < SHORTEST:
         return []

@@ -1,4 +1,4 @@
-"""Find faces in a whole picture: BlazeFace with its tiling, decoding and suppression."""
+"""Face detection in a whole picture: BlazeFace with its tiling, decoding and suppression."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image
 from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, PictureNet
-from styleflow.runtime import RuntimeSettings, accelerated
+from styleflow.runtime import accelerated
+from styleflow.runtime_settings import RuntimeSettings
 
 _CELL_PX = INPUT_PX // DETECTOR_GRID
 _TILE_OVERLAP = 0.2  # of a tile's side; a face smaller than this is whole in some tile
 _CUT_MARGIN = 0.02  # of a tile's side; a box this close to an inner edge is probably cut there
-_SMALLEST = 12 / INPUT_PX  # of a look's side; of faces this small more than half were found
+_SMALLEST = (
+    12 / INPUT_PX
+)  # of a searched square's side; of faces this small more than half were found
 _MOUTH_HALF = 0.38  # half a mouth's width over the distance between the eyes, from FaceMesh
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorSettings:
-    """What counts as a face.
+    """Thresholds of what counts as a face.
 
     Attributes:
         min_confidence: candidates below it are not faces, in [0, 1].
@@ -49,8 +52,8 @@ class _Tile:
 class BlazeFace:
     """Full-range BlazeFace; a `FaceDetector`.
 
-    It sees faces from about a tenth of the picture's shorter side upwards. Smaller ones need a
-    look at parts of the picture: `tiles`.
+    It sees faces from about a tenth of the picture's shorter side upwards. Smaller ones need
+    a search in parts of the picture: `tiles`.
 
     Args:
         net: the network with its weights, on the device where it shall run.
@@ -77,24 +80,26 @@ class BlazeFace:
 
         Args:
             image: `(H, W, 3)` RGB uint8.
-            tiles: 0 looks once at the whole picture. `n` >= 1 looks also at overlapping squares,
+            tiles: 0 searches the whole picture once. `n` >= 1 also searches overlapping squares,
                 about `n` in the shorter direction, which finds faces `n` times smaller and costs
-                3 looks for 1 and 7 for 2 at 4:3.
+                3 passes for 1 and 7 for 2 at 4:3.
         """
         return self.detect_all([(image, tiles)])[0]
 
     def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
         """Return what `detect` says of each picture and its `tiles`; one pass of the network."""
-        looks = [
+        searches = [
             (number, image, tile)
             for number, (image, tiles) in enumerate(pictures)
             for tile in _squares(image, tiles)
         ]
-        if not looks:
+        if not searches:
             return [()] * len(pictures)
-        boxes, logits = self._look([_letterbox(image, tile) for _, image, tile in looks])
+        boxes, logits = self.infer(
+            np.stack([_letterbox(image, tile) for _, image, tile in searches])
+        )
         found: list[list[NDArray[np.float64]]] = [[] for _ in pictures]
-        for place, (number, image, tile) in enumerate(looks):
+        for place, (number, image, tile) in enumerate(searches):
             size, least = image.shape[:2], self.settings.min_confidence
             found[number].append(_decode(boxes[place], logits[place], tile, size, least))
         return [_merge(np.concatenate(rows), self.settings) if rows else () for rows in found]
@@ -106,13 +111,18 @@ class BlazeFace:
         return _SMALLEST * (squares[0].side if squares else max(height, width))
 
     @torch.inference_mode()
-    def _look(self, pictures: list[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        boxes, logits = self._net(torch.from_numpy(np.stack(pictures)).to(self._device))
+    def infer(self, pictures: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the network's boxes, `(N, cells, 16)`, and logits, `(N, cells)`.
+
+        Args:
+            pictures: `(N, INPUT_PX, INPUT_PX, 3)` RGB uint8.
+        """
+        boxes, logits = self._net(torch.from_numpy(pictures).to(self._device))
         return boxes.float().cpu().numpy(), logits.float().cpu().numpy()
 
 
 def _squares(image: Image, tiles: int) -> list[_Tile]:
-    """Return every look at a picture: at the whole of it, then at its tiles."""
+    """Return every square to search in a picture: the whole of it, then its tiles."""
     height, width = image.shape[:2]
     if min(height, width) < 1:
         return []
@@ -127,7 +137,7 @@ def _tiles(height: int, width: int, tiles: int) -> list[_Tile]:
     # n squares of this side cover the shorter direction with the wanted overlap.
     side = math.ceil(short / (tiles - (tiles - 1) * _TILE_OVERLAP))
     if side >= max(height, width):
-        return []  # the look at the whole picture has seen it
+        return []  # the search of the whole picture has seen it
     return [_Tile(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
 
 

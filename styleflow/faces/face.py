@@ -1,9 +1,10 @@
-"""The types that face finding, tracking and alignment hand to each other."""
+"""Types that face detection, tracking and alignment hand to each other."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,16 @@ Points = NDArray[np.float64]
 The five points are, in order: the eye on the image's left, the eye on its right, the nose tip,
 the mouth corner on the image's left, the mouth corner on its right.
 """
+
+
+class TrackEnd(Enum):
+    """Why a track ended."""
+
+    LOST = "lost"
+    JUMPED = "jumped"
+    APPEARANCE_CHANGED = "appearance_changed"
+    EVICTED = "evicted"
+    EPOCH_ENDED = "epoch_ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ class FaceQuality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedFace:
-    """A tracked face straightened to the template.
+    """A tracked face, aligned to the template.
 
     Attributes:
         track: whose face it is.
@@ -130,19 +141,19 @@ class AlignedFace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """One picture in which faces are wanted.
+class FaceRequest:
+    """A request for the faces in one picture.
 
     Attributes:
         image: `(H, W, 3)` RGB uint8.
         known: the faces of the previous frame.
-        anew: search the whole picture; otherwise only follow what is known.
+        detect: search the whole picture; otherwise only follow what is known.
         tiles: how closely to search for small faces, see `BlazeFace.detect`.
     """
 
     image: Image
     known: tuple[Face, ...] = ()
-    anew: bool = False
+    detect: bool = False
     tiles: int = 0
 
 

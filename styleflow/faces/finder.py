@@ -1,4 +1,4 @@
-"""Detector and mesh together: find faces anew, or follow those of the previous frame."""
+"""Face finder: detector and mesh together, for detection and for following known faces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from styleflow.faces.face import Box, Face, FaceDetector, Image, Look
+from styleflow.faces.face import Box, Face, FaceDetector, FaceRequest, Image
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import INPUT_PX
 
@@ -21,14 +21,14 @@ _GONE = 0.2  # below it an overlooked face is dropped
 
 
 class TilingDetector(FaceDetector, Protocol):
-    """A face detector that can take a closer look at parts, and look at many pictures at once."""
+    """A face detector that can search parts closely, and many pictures at once."""
 
     def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
         """Return the faces in each picture, most confident first; each comes with its `tiles`."""
         ...
 
     def smallest_px(self, image: Image, tiles: int = 0) -> float:
-        """Return the side of the smallest faces that a look would find in this picture."""
+        """Return the side of the smallest faces that a detection would find in this picture."""
         ...
 
 
@@ -36,60 +36,67 @@ class FaceFinder:
     """Find faces with their five points, and follow them cheaply between detections.
 
     Args:
-        detector: looks at the whole picture.
+        detector: searches the whole picture.
         mesh: places the landmarks.
         min_presence: a face in which the mesh believes less than this is none, in [0, 1].
     """
 
     def __init__(self, detector: TilingDetector, mesh: FaceMesh, min_presence: float = 0.5) -> None:
-        self._detector = detector
-        self._mesh = mesh
+        self.detector = detector
+        self.mesh = mesh
         self.min_presence = min_presence
 
     def warm_up(self) -> None:
         """Run both networks once, so that the first frame is not late for what compiles them."""
         blank = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
-        self._detector.detect_all([(blank, 0)])
+        self.detector.detect_all([(blank, 0)])
         middle, corner = np.full((5, 2), INPUT_PX / 2), float(INPUT_PX)
-        self._mesh.refine(blank, [Face(Box(0.0, 0.0, corner, corner), middle, 1.0)])
+        self.mesh.refine(blank, [Face(Box(0.0, 0.0, corner, corner), middle, 1.0)])
 
     def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
         """Return the faces in a picture, detected ones first, with landmarks.
 
         Args:
             image: `(H, W, 3)` RGB uint8.
-            tiles: how closely to look for small faces, see `BlazeFace.detect`.
+            tiles: how closely to search for small faces, see `BlazeFace.detect`.
             known: faces of the previous frame. Where a detection falls on one of them, the mesh
                 starts from its landmarks, so that points do not jump when the detector runs. A
                 known face that the detector overlooks, as it may a profile, is kept while the
                 mesh believes in it; its confidence fades with each time, and finally it is gone.
-                One that is too small to be seen in this look does not fade.
+                One that is too small for this detection does not fade.
         """
-        return self.look([Look(image, tuple(known), anew=True, tiles=tiles)])[0]
+        return self.find_all([FaceRequest(image, tuple(known), detect=True, tiles=tiles)])[0]
 
     def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return where the faces of the previous frame are now; those that vanished are left out.
 
         Runs the mesh alone, all faces in one pass.
         """
-        return self.look([Look(image, tuple(faces))])[0]
+        return self.find_all([FaceRequest(image, tuple(faces))])[0]
 
-    def look(self, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
-        """Return what each look sees, as `find` or `follow` would: two network calls for all."""
-        searched = [look for look in looks if look.anew]
-        detected = iter(self._detector.detect_all([(look.image, look.tiles) for look in searched]))
+    def find_all(self, requests: Sequence[FaceRequest]) -> list[tuple[Face, ...]]:
+        """Return the faces that each request asks for, as `find` or `follow` would.
+
+        Two network calls for all.
+        """
+        searched = [(each.image, each.tiles) for each in requests if each.detect]
+        detected = iter(self.detector.detect_all(searched))
         wanted = [
-            (look.image, self._starts(look, next(detected)) if look.anew else look.known)
-            for look in looks
+            (each.image, self._starts(each, next(detected)) if each.detect else each.known)
+            for each in requests
         ]
-        refined = self._mesh.refine_all(wanted)
-        return [self._kept(look.image, faces) for look, faces in zip(looks, refined, strict=True)]
+        refined = self.mesh.refine_all(wanted)
+        return [
+            self._kept(each.image, faces) for each, faces in zip(requests, refined, strict=True)
+        ]
 
-    def _starts(self, look: Look, detected: Sequence[Face]) -> list[Face]:
+    def _starts(self, request: FaceRequest, detected: Sequence[Face]) -> list[Face]:
         """Return where the mesh shall be laid: over detected faces, and over overlooked ones."""
-        faces = [_start(face, look.known) for face in detected]
-        smallest = self._detector.smallest_px(look.image, look.tiles)
-        overlooked = (k for k in look.known if all(k.box.iou(f.box) <= _OVERLOOKED for f in faces))
+        faces = [_start(face, request.known) for face in detected]
+        smallest = self.detector.smallest_px(request.image, request.tiles)
+        overlooked = (
+            k for k in request.known if all(k.box.iou(f.box) <= _OVERLOOKED for f in faces)
+        )
         fading = [_faded(f) if f.box.side >= smallest else f for f in overlooked]
         return faces + [f for f in fading if f.confidence >= _GONE]
 

@@ -1,4 +1,4 @@
-"""Lay FaceMesh over faces whose whereabouts are roughly known."""
+"""FaceMesh: 468 landmarks of faces whose positions are roughly known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from styleflow.faces.face import Box, Face, Image, Points
 from styleflow.faces.networks import INPUT_PX, FaceMeshNet, PictureNet
-from styleflow.runtime import RuntimeSettings, accelerated
+from styleflow.runtime import accelerated
+from styleflow.runtime_settings import RuntimeSettings
 
 _REGION = 1.5  # side of the crop over the longer side of the face, as the network was trained
 
@@ -43,7 +44,7 @@ class FaceMesh:
 
         Args:
             image: `(H, W, 3)` RGB uint8.
-            faces: where to look, from a detector or from the previous frame.
+            faces: roughly where they are, from a detector or from the previous frame.
 
         Returns:
             One pair per face, in order: the face, and its presence in [0, 1].
@@ -62,7 +63,7 @@ class FaceMesh:
         ]
         if not crops:
             return [()] * len(pictures)
-        landmarks, presence = self._place(np.stack(crops))
+        landmarks, presence = self.infer(np.stack(crops))
         placed = iter(range(len(crops)))
         return [
             tuple(
@@ -73,7 +74,12 @@ class FaceMesh:
         ]
 
     @torch.inference_mode()
-    def _place(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def infer(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the network's landmarks, `(N, 468, 2)` px of the crop, and presence, `(N,)`.
+
+        Args:
+            crops: `(N, INPUT_PX, INPUT_PX, 3)` RGB uint8.
+        """
         landmarks, logits = self._net(torch.from_numpy(crops).to(self._device))
         xy = landmarks[..., :2].double().cpu().numpy()
         return xy, torch.sigmoid(logits.double()).cpu().numpy()

@@ -142,7 +142,7 @@ class BlazeFaceNet(nn.Module):
         self.scores = DetectorHead(48, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Look for faces.
+        """Return boxes and scores of faces.
 
         Args:
             x: RGB pictures, `(B, 3, 192, 192)` in [-1, 1].

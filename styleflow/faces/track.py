@@ -1,7 +1,7 @@
-"""Say which face is whose from frame to frame. Pure: boxes and appearances in, tracks out.
+"""Face tracking from frame to frame. Pure: boxes and appearances in, tracks out.
 
-A track is one face followed without doubt. Whenever there is doubt the track ends and another
-begins, because a history that passes to another face is worse than a short one:
+A track is one face of certain identity. Whenever the identity is uncertain the track ends and
+another begins, because a history that passes to another face is worse than a short one:
 
 - a face continues a track only if it is near enough to where the track's face was, of a similar
   size, and looks like it;
@@ -18,51 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from styleflow.faces.appearance import Appearance, distance
-from styleflow.faces.face import Box, Face, TrackedFace
-
-
-class TrackEnd(Enum):
-    """Why a track ended."""
-
-    LOST = "lost"
-    JUMPED = "jumped"
-    APPEARANCE_CHANGED = "appearance_changed"
-    EVICTED = "evicted"
-    EPOCH_ENDED = "epoch_ended"
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerSettings:
-    """When a face is still the same face.
-
-    Attributes:
-        max_tracks: tracks held at once, those that wait included.
-        max_unseen_s: media seconds that a track waits for its face.
-        max_jump: how far a face moves between two neighbouring frames, in face sides.
-        max_speed: how much further per second since it was seen, in face sides.
-        max_reach: how far at most, however long ago, in face sides.
-        max_growth: by what factor its side changes at most.
-        max_change: how different it may look, see `appearance.distance`. Measured through
-            `Perception` on real talking faces of 100 px and more: 0.42 ended no track falsely in
-            11 minutes and caught 394 of 394 cuts to another person in the same place at their
-            first frame; of 12 612 cuts made up between stills of training clips it would miss
-            0.7 %. Below 30 px landmarks are too rough: 11 false ends per minute.
-        memory_s: half-life, in media seconds, of what a track's face looked like.
-    """
-
-    max_tracks: int = 16
-    max_unseen_s: float = 1.0
-    max_jump: float = 0.5
-    max_speed: float = 2.0
-    max_reach: float = 1.0
-    max_growth: float = 1.6
-    max_change: float = 0.42
-    memory_s: float = 0.5
+from styleflow.faces.face import Box, Face, TrackedFace, TrackEnd
+from styleflow.faces.settings import TrackerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +45,26 @@ class TrackStep:
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """Where and when a face was last seen, and what it looked like."""
+    """Place, time and appearance of a face when it was last seen."""
 
     box: Box
     at: float
     latest: Appearance
     mean: Appearance
 
-    def change(self, looks: Appearance) -> float:
+    def change(self, appearance: Appearance) -> float:
         """Return how different a face looks from its last sight and from its recent mean.
 
         The smaller of the two: a turning head leaves the mean behind but never its last sight,
         and a blurred sight is unlike its neighbours but not unlike the mean.
         """
-        return min(distance(looks, self.latest), distance(looks, self.mean))
+        return min(distance(appearance, self.latest), distance(appearance, self.mean))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sight:
     face: Face
-    looks: Appearance
+    appearance: Appearance
 
 
 class FaceTracker:
@@ -127,7 +88,7 @@ class FaceTracker:
         self,
         at: float,
         faces: Sequence[Face],
-        looks: Sequence[Appearance | None],
+        appearances: Sequence[Appearance | None],
         *,
         damaged: bool = False,
     ) -> TrackStep:
@@ -136,7 +97,7 @@ class FaceTracker:
         Args:
             at: media time of the frame in seconds, not before the previous one's.
             faces: the faces in it.
-            looks: what each looks like; a face without appearance is left out.
+            appearances: one for each face; a face without appearance is left out.
             damaged: the picture may be broken. Faces are still recognised, but nothing is learnt
                 from it: no track begins, and none ends because a face looks different.
 
@@ -145,7 +106,7 @@ class FaceTracker:
         """
         ended = dict(self._expire(at))
         self._latest = at
-        sights = _usable(faces, looks)
+        sights = _usable(faces, appearances)
         pairs = self._match(at, sights)
         free = [s for i, s in enumerate(sights) if i not in set(pairs.values())]
         for track, index in pairs.items():
@@ -154,7 +115,7 @@ class FaceTracker:
         started: list[int] = []
         ignored = 0
         if not damaged:
-            ended |= self._doubt(at, free, seen=pairs.keys())
+            ended |= self._end_uncertain(at, free, seen=pairs.keys())
             for sight in free:
                 ended |= self._make_room(at)
                 if len(self._tracks) >= self.settings.max_tracks:
@@ -170,7 +131,9 @@ class FaceTracker:
             ignored,
         )
 
-    def parts(self, at: float, faces: Sequence[Face], looks: Sequence[Appearance | None]) -> bool:
+    def is_uncertain(
+        self, at: float, faces: Sequence[Face], appearances: Sequence[Appearance | None]
+    ) -> bool:
         """Say whether `step` would part a face from its track; changes nothing.
 
         So it would when it ends a track because of these faces, and also when a track that was
@@ -179,9 +142,9 @@ class FaceTracker:
         Args:
             at: media time of the frame in seconds, not before the previous one's.
             faces: the faces in it.
-            looks: what each looks like; a face without appearance is left out.
+            appearances: one for each face; a face without appearance is left out.
         """
-        sights = _usable(faces, looks)
+        sights = _usable(faces, appearances)
         pairs = self._match(at, sights)
         free = [s for i, s in enumerate(sights) if i not in set(pairs.values())]
         lost = any(held.at == self._latest for _, held in self._unseen(at, pairs.keys()))
@@ -226,7 +189,7 @@ class FaceTracker:
             for index, sight in enumerate(sights):
                 if not self._near(at, held, sight.face.box):
                     continue
-                change = held.change(sight.looks)
+                change = held.change(sight.appearance)
                 if change <= self.settings.max_change:
                     apart = _apart(held.box, sight.face.box)
                     costs.append((apart + change / self.settings.max_change, track, index))
@@ -251,10 +214,12 @@ class FaceTracker:
         weight = 1.0 - 0.5 ** (max(at - held.at, 0.0) / self.settings.memory_s)
         held.box, held.at = sight.face.box, at
         if not damaged:
-            held.latest = sight.looks
-            held.mean = np.asarray(held.mean + weight * (sight.looks - held.mean), np.float32)
+            held.latest = sight.appearance
+            held.mean = np.asarray(held.mean + weight * (sight.appearance - held.mean), np.float32)
 
-    def _doubt(self, at: float, free: Sequence[_Sight], seen: Iterable[int]) -> dict[int, TrackEnd]:
+    def _end_uncertain(
+        self, at: float, free: Sequence[_Sight], seen: Iterable[int]
+    ) -> dict[int, TrackEnd]:
         """End tracks whose face seems replaced or carried elsewhere by a face nobody claimed."""
         ended = self._replaced(at, free, seen)
         for track in ended:
@@ -264,12 +229,12 @@ class FaceTracker:
     def _replaced(
         self, at: float, free: Sequence[_Sight], seen: Iterable[int]
     ) -> dict[int, TrackEnd]:
-        """Return the tracks that a face nobody claimed puts in doubt, and why."""
+        """Return the tracks that a face nobody claimed makes uncertain, and why."""
         ended: dict[int, TrackEnd] = {}
         for track, held in self._unseen(at, seen):
             if any(self._near(at, held, s.face.box) for s in free):
                 ended[track] = TrackEnd.APPEARANCE_CHANGED
-            elif any(held.change(s.looks) <= self.settings.max_change for s in free):
+            elif any(held.change(s.appearance) <= self.settings.max_change for s in free):
                 ended[track] = TrackEnd.JUMPED
         return ended
 
@@ -286,16 +251,16 @@ class FaceTracker:
     def _begin(self, at: float, sight: _Sight) -> int:
         track = self._next
         self._next += 1
-        self._tracks[track] = _Track(sight.face.box, at, sight.looks, sight.looks)
+        self._tracks[track] = _Track(sight.face.box, at, sight.appearance, sight.appearance)
         return track
 
 
-def _usable(faces: Sequence[Face], looks: Sequence[Appearance | None]) -> list[_Sight]:
+def _usable(faces: Sequence[Face], appearances: Sequence[Appearance | None]) -> list[_Sight]:
     """Return the faces that can be compared, largest first, then by place."""
     sights = [
-        _Sight(face, look)
-        for face, look in zip(faces, looks, strict=True)
-        if look is not None and _is_finite(face.box) and face.box.area > 0
+        _Sight(face, appearance)
+        for face, appearance in zip(faces, appearances, strict=True)
+        if appearance is not None and _is_finite(face.box) and face.box.area > 0
     ]
     return sorted(sights, key=lambda s: (-s.face.box.area, s.face.box.x0, s.face.box.y0))
 

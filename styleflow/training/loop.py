@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from styleflow.errors import TrainingDiverged
 from styleflow.training.sam import at_the_worst_nearby
 
 
@@ -296,7 +297,7 @@ def _moving(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
 def _validate(task: Task, run: _Run, log: _Log, observer: Observer | None) -> None:
     score = task.validate(run.average.module)
     if math.isnan(score):
-        raise ValueError(f"validation at step {run.step} gave no number, so nothing can be chosen")
+        raise TrainingDiverged(run.step)
     if score > run.best_score:
         run.best_score, run.stale = score, 0
         run.best.load_state_dict(run.average.module.state_dict())

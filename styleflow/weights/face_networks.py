@@ -1,4 +1,4 @@
-"""Where the face networks' weights come from, and where they are kept.
+"""Weights of the face networks: origin, conversion and place in the cache.
 
 The published graphs travel inside the wheel `mediapipe==0.10.21` (Apache-2.0). `fetch` downloads
 that one wheel as a plain file (nothing of it is installed or imported), checks digests, converts
@@ -25,7 +25,7 @@ from styleflow.faces.detect import BlazeFace
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet
-from styleflow.runtime import RuntimeSettings
+from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights.cache import REMEDY, cache_dir, is_intact, store
 from styleflow.weights.downloads import Wheel, download, member
 from styleflow.weights.tflite_graph import Layer, layers
@@ -57,7 +57,7 @@ class _Graph:
     sha256: str
 
 
-_DETECTOR = _Graph(
+DETECTOR = _Graph(
     "detector",
     "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite",
     "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
@@ -96,7 +96,7 @@ def load_finder(
         WeightsMissing: `fetch` has not been run on this machine.
         WeightsUnusable: the file is there but does not fit the networks.
     """
-    detector, mesh = _load(weights_path())
+    detector, mesh = load(weights_path())
     eye = BlazeFace(detector.to(device), runtime=runtime)
     finder = FaceFinder(eye, FaceMesh(mesh.to(device), runtime))
     if runtime is not None:
@@ -128,11 +128,11 @@ def fetch(wheel: Path | None = None, progress: Callable[[str], None] | None = No
             say(f"downloading {WHEEL.name} (36 MB) for its two face networks")
             wheel = download(WHEEL, Path(folder), MODEL)
         say("converting the face networks")
-        detector = _convert(BlazeFaceNet(), _DETECTOR, wheel)
+        detector = _convert(BlazeFaceNet(), DETECTOR, wheel)
         mesh = _convert(FaceMeshNet(), _MESH, wheel)
     say("verifying them on a recorded picture")
-    _verify(detector, mesh)
-    _save(path, detector, mesh)
+    verify(detector, mesh)
+    save(path, detector, mesh)
     say(f"face weights are ready: {path}")
     return path
 
@@ -142,10 +142,15 @@ def _say_nothing(_: str) -> None:
 
 
 def _convert(net: Net, graph: _Graph, wheel: Path) -> Net:
-    return _fill(net, graph.name, layers(member(wheel, graph.member, graph.sha256, MODEL)))
+    return fill(net, graph.name, layers(member(wheel, graph.member, graph.sha256, MODEL)))
 
 
-def _fill(net: Net, name: str, published: tuple[Layer, ...]) -> Net:
+def fill(net: Net, name: str, published: tuple[Layer, ...]) -> Net:
+    """Give a network the weights of published layers, in their order.
+
+    Raises:
+        WeightsUnusable: number or shape of the layers differ.
+    """
     ours = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.PReLU)]
     if len(ours) != len(published):
         reason = f"{name} graph has {len(published)} layers, expected {len(ours)}"
@@ -161,7 +166,7 @@ def _fill(net: Net, name: str, published: tuple[Layer, ...]) -> Net:
     return net
 
 
-def _verify(detector: BlazeFaceNet, mesh: FaceMeshNet) -> None:
+def verify(detector: BlazeFaceNet, mesh: FaceMeshNet) -> None:
     """Compare with what the TFLite runtime answered for the recorded picture."""
     with resources.as_file(resources.files("styleflow.faces") / _CHECK) as file, np.load(file) as f:
         recorded = {name: f[name] for name in f.files}
@@ -182,8 +187,9 @@ def _verify(detector: BlazeFaceNet, mesh: FaceMeshNet) -> None:
             raise WeightsUnusable(MODEL, f"{reason}, allowed {_TOLERANCE:.2g}")
 
 
-def _save(path: Path, detector: nn.Module, mesh: nn.Module) -> None:
-    tensors = {f"{_DETECTOR.name}.{k}": v for k, v in detector.state_dict().items()}
+def save(path: Path, detector: nn.Module, mesh: nn.Module) -> None:
+    """Write the weights of both networks to one file."""
+    tensors = {f"{DETECTOR.name}.{k}": v for k, v in detector.state_dict().items()}
     tensors |= {f"{_MESH.name}.{k}": v for k, v in mesh.state_dict().items()}
     try:
         store(path, tensors, {"source": WHEEL.name, "licence": "Apache-2.0"})
@@ -191,13 +197,19 @@ def _save(path: Path, detector: nn.Module, mesh: nn.Module) -> None:
         raise WeightsUnusable(MODEL, f"cannot be stored: {error}") from error
 
 
-def _load(path: Path) -> tuple[BlazeFaceNet, FaceMeshNet]:
+def load(path: Path) -> tuple[BlazeFaceNet, FaceMeshNet]:
+    """Return both networks with the weights of a file.
+
+    Raises:
+        WeightsMissing: there is no such file.
+        WeightsUnusable: it holds something else.
+    """
     if not path.is_file():
         raise WeightsMissing(MODEL, path, REMEDY)
     detector, mesh = BlazeFaceNet(), FaceMeshNet()
     try:
         tensors = safetensors.torch.load_file(path)
-        detector.load_state_dict(_part(tensors, _DETECTOR.name))
+        detector.load_state_dict(_part(tensors, DETECTOR.name))
         mesh.load_state_dict(_part(tensors, _MESH.name))
     except (safetensors.SafetensorError, RuntimeError) as error:
         # RuntimeError is torch's word for tensors that do not fit the module.

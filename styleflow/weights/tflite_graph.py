@@ -145,12 +145,13 @@ def _expand(dimension: Any, parents: int) -> tuple[NDArray[np.int64], NDArray[np
     if dimension.Format() == tflite.DimensionType.DENSE:
         size = int(dimension.DenseSize())
         return np.repeat(np.arange(parents), size), np.tile(np.arange(size), parents)
-    segments = _vector(dimension.ArraySegments(), dimension.ArraySegmentsType())
-    indices = _vector(dimension.ArrayIndices(), dimension.ArrayIndicesType())
+    segments = vector(dimension.ArraySegments(), dimension.ArraySegmentsType())
+    indices = vector(dimension.ArrayIndices(), dimension.ArrayIndicesType())
     return np.repeat(np.arange(parents), np.diff(segments)), indices
 
 
-def _vector(table: Any, kind: int) -> NDArray[np.int64]:
+def vector(table: Any, kind: int) -> NDArray[np.int64]:
+    """Return the integers of a sparse index vector, whatever their width."""
     classes = {
         tflite.SparseIndexVector.Int32Vector: tflite.Int32Vector,
         tflite.SparseIndexVector.Uint16Vector: tflite.Uint16Vector,

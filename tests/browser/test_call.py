@@ -80,9 +80,10 @@ async def test_a_browsers_camera_is_scored_at_its_full_size(camera: Path, codec:
         await rig.until(rig.scores, "scores")
         assert rig.scores()[-1]["data"]["quality"]["face_px"] > 250
         await rig.until(lambda: rig.analyzer.status("me").link, "figures of the link")
-        (call,) = rig.analyzer._board._calls.values()
+        call = rig.analyzer.sessions.of("me")
+        assert call is not None
         await rig.until(lambda: call.peer.counters.audio > 10, "audio that is let go")
-        assert len(call.peer.feed) < 30
+        assert len(call.peer.pictures) < 30
 
 
 async def test_a_page_that_is_closed_has_vanished(camera: Path) -> None:

@@ -1,4 +1,4 @@
-"""What detectors point at, on a stream's page: a switch, and places that belong to the picture."""
+"""Explanations on a stream's page: a switch, and regions that belong to the picture."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from playwright.async_api import Page, Response, expect
 
 from stream.explain.pictures import Pictures, PictureSettings
+from stream.problems import POINTS_AT_WORDS
 from styleflow.overlay import PointsAt
 from tests.support.calls import call_rig
 from tests.support.published import toy_pipeline_of
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 AXE = Path(__file__).parents[2] / "web" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 CADDM = "caddm-resnet34"
-PLACES = ".overlay .places .edge"
+REGIONS = ".overlay .regions .edge"
 
 
 async def test_turning_it_on_shows_the_places_of_a_demo_stream(page: Page) -> None:
@@ -40,29 +41,29 @@ async def test_turning_it_on_shows_the_places_of_a_demo_stream(page: Page) -> No
             body = {"id": "demo", "source": {"url": "demo://tampered"}}
             (await http.post("/api/v1/streams", json=body)).raise_for_status()
         await page.goto(f"{address}/streams/demo")
-        switch = page.get_by_role("group", name="Show what the detector points at")
+        switch = page.get_by_role("group", name="Show explanation of")
         button = switch.get_by_role("button", name=CADDM)
         await expect(switch.get_by_role("button")).to_have_count(1)
         await expect(button).to_have_attribute("aria-pressed", "false")
-        await expect(page.locator(".pointing .unable")).to_have_text(
-            re.compile("^styleflow-live: this detector .* cannot point at a place")
+        await expect(page.locator(".explanation .unable")).to_have_text(
+            f"styleflow-live: {POINTS_AT_WORDS[None]}"
         )
         await expect(page.locator(".overlay .box").first).to_be_attached()
-        await expect(page.locator(PLACES)).to_have_count(0)
+        await expect(page.locator(REGIONS)).to_have_count(0)
         assert asked == []
         await button.focus()
         await page.keyboard.press("Enter")
         await expect(button).to_have_attribute("aria-pressed", "true")
-        await expect(page.locator(PLACES).first).to_be_attached(timeout=20_000)
-        await expect(page.locator(".pointing .now")).to_have_text(
-            re.compile(r"^\d+ places? in the frame shown")
+        await expect(page.locator(REGIONS).first).to_be_attached(timeout=20_000)
+        await expect(page.locator(".explanation .now")).to_have_text(
+            re.compile(r"^\d+ regions? in the frame shown")
         )
-        await expect(page.locator(".pointing .meaning")).to_contain_text("not a finding")
+        await expect(page.locator(".explanation .meaning")).to_contain_text("not a finding")
         pictures = [got for got in asked if got.status == 200]
         headers = [await got.all_headers() for got in pictures]
         assert {json.loads(h["picture-overlay"])["detector"] for h in headers} == {CADDM}
         await page.keyboard.press("Enter")
-        await expect(page.locator(PLACES)).to_have_count(0)
+        await expect(page.locator(REGIONS)).to_have_count(0)
         await expect(button).to_have_attribute("aria-pressed", "false")
 
 
@@ -73,9 +74,9 @@ async def test_places_lie_where_their_crop_lies(page: Page, wall: PlayedWall, ad
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
         await page.get_by_role("button", name=CADDM).click()
-        await expect(page.locator(PLACES)).to_have_count(2)
+        await expect(page.locator(REGIONS)).to_have_count(2)
         box, strong = await page.evaluate(
-            """() => ['.overlay .box .edge', '.overlay .places .edge.strong'].map((at) => {
+            """() => ['.overlay .box .edge', '.overlay .regions .edge.strong'].map((at) => {
                  const place = document.querySelector(at).getBoundingClientRect();
                  return place.toJSON();
                })"""
@@ -91,8 +92,8 @@ async def test_where_no_detector_can_point_there_is_no_switch(
     await wall.add(cameras(1)[0])
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
-        await expect(page.locator(".pointing .unable")).to_be_visible()
-        await expect(page.locator(".pointing button")).to_have_count(0)
+        await expect(page.locator(".explanation .unable")).to_be_visible()
+        await expect(page.locator(".explanation button")).to_have_count(0)
 
 
 async def test_a_refusal_is_told_and_the_picture_goes_on(
@@ -105,7 +106,7 @@ async def test_a_refusal_is_told_and_the_picture_goes_on(
         await page.goto(f"{address}/streams/cam-1")
         button = page.get_by_role("button", name=CARD.name)
         await button.click()
-        await expect(page.locator(".pointing .refused")).to_contain_text("Too many look")
+        await expect(page.locator(".explanation .refused")).to_contain_text("Too many look")
         await expect(button).to_have_attribute("aria-pressed", "false")
         async with page.expect_response(
             lambda r: "picture.jpg" in r.url and r.status == 200
@@ -125,7 +126,7 @@ async def test_wcag_aa_with_places_shown(
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
         await page.get_by_role("button", name=CADDM).click()
-        await expect(page.locator(PLACES).first).to_be_attached()
+        await expect(page.locator(REGIONS).first).to_be_attached()
         await page.evaluate(AXE.read_text(encoding="utf-8"))
         found = await page.evaluate(
             "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})"
@@ -143,5 +144,5 @@ async def test_a_phone_shows_the_switch_without_sideways_scrolling(
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
         await page.get_by_role("button", name="fakestormer-c23").click()
-        await expect(page.locator(PLACES).first).to_be_attached()
+        await expect(page.locator(REGIONS).first).to_be_attached()
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -27,7 +27,7 @@ from stream.errors import SourceError
 from stream.ingest.demo_scene import Scene
 from stream.offline.analysis import Analysis
 from stream.offline.replay import analyze
-from stream.problems import describe
+from stream.problems import Problem
 from tests.support.media import encode
 from tests.support.path import EAGER, from_file, toy_pipeline
 from tests.support.server import Server
@@ -254,7 +254,7 @@ def check(outcome: Outcome, what: str) -> None:
     """An analysis makes sense; an error is one that is meant, and can be shown."""
     if outcome.error is not None:
         assert isinstance(outcome.error, SourceError), (what, outcome.error)
-        problem = describe(outcome.error)
+        problem = Problem.of(outcome.error)
         assert problem.detail, what
         assert 400 <= problem.status < 500, (what, problem)
         return

@@ -21,7 +21,7 @@ from stream.errors import SourceError
 from stream.ingest.decode import Decoder
 from stream.ingest.open import open_source
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
-from stream.publish.messages import SUBPROTOCOL
+from stream.publish.schema import SUBPROTOCOL
 from tests.support.media import Picture, encode
 from tests.support.rtsp import Media, RtspServer
 from tests.support.server import Server, score_of, state_of

@@ -23,6 +23,7 @@ from stream.events import (
     ReasonCode,
     StreamChanged,
 )
+from stream.ingest.context import IngestContext
 from stream.ingest.ingest import Ingest
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
 from tests.support.media import encode, moving_pictures
@@ -44,7 +45,7 @@ class Watch:
 
     def __init__(self, url: str, **settings: object) -> None:
         chosen = SourceSettings(SourceUrl.parse(url), **settings)  # type: ignore[arg-type]
-        self.ingest = Ingest("camera", chosen, 25.0, CLOCK, random.Random(1))
+        self.ingest = Ingest("camera", chosen, CLOCK, IngestContext(25.0, random.Random(1)))
         self.items: list[tuple[float, Frame | StreamChanged | EpochStarted]] = []
         self._news = threading.Condition()
         self._stop = threading.Event()
@@ -151,8 +152,8 @@ def test_a_camera_is_watched(media: dict[str, Media], codec: str, transport: Tra
         frames = watch.frames[:30]
         assert [f.slot for f in frames] == list(range(30))
         assert frames[0].image.shape == (240, 320, 3)
-        assert frames[-1].source_fps == pytest.approx(25.0)
-        assert not any(f.contaminated for f in frames)
+        assert frames[-1].capture.source_fps == pytest.approx(25.0)
+        assert not any(f.capture.contaminated for f in frames)
         assert watch.stop() < 3.0
 
 
@@ -300,15 +301,15 @@ def test_lost_access_units_contaminate_until_the_next_keyframe(media: dict[str, 
     with RtspServer(only(media, "/h264")) as server, Watch(server.url("/h264")) as watch:
         watch.until(lambda w: len(w.frames) >= 10)
         server.faults.drop_units = 2
-        watch.until(lambda w: any(f.contaminated for f in w.frames))
-        watch.until(lambda w: not w.frames[-1].contaminated)
+        watch.until(lambda w: any(f.capture.contaminated for f in w.frames))
+        watch.until(lambda w: not w.frames[-1].capture.contaminated)
         frames = watch.frames
         assert len({f.epoch for f in frames}) == 1
-        first = next(n for n, f in enumerate(frames) if f.contaminated)
+        first = next(n for n, f in enumerate(frames) if f.capture.contaminated)
         assert frames[first].slot - frames[first - 1].slot >= 2
-        clean_again = next(f for f in frames[first:] if not f.contaminated)
+        clean_again = next(f for f in frames[first:] if not f.capture.contaminated)
         # The first access unit, a keyframe, has no PTS, so slot 24 is the next one.
-        assert [f.slot for f in frames[first:] if f.contaminated] == [*range(27, 49)]
+        assert [f.slot for f in frames[first:] if f.capture.contaminated] == [*range(27, 49)]
         assert clean_again.slot == 49
         assert watch.ingest.counters.missing == 2
 
@@ -324,14 +325,14 @@ def test_no_picture_with_a_lost_packet_passes_for_sound(media: dict[str, Media])
         watch.until(lambda _: server.faults.lost_packets > 0)
         server.faults.loss = 0.0
         reached = watch.frames[-1].slot
-        watch.until(lambda w: any(f.contaminated for f in w.frames))
+        watch.until(lambda w: any(f.capture.contaminated for f in w.frames))
         watch.until(lambda w: w.frames[-1].slot > reached + 50)
-        first = next(f.slot for f in watch.frames if f.contaminated)
+        first = next(f.slot for f in watch.frames if f.capture.contaminated)
         keyframe = first + 1 + (24 - first - 1) % 25
-        sound = {f.slot for f in watch.frames if not f.contaminated}
+        sound = {f.slot for f in watch.frames if not f.capture.contaminated}
         assert sound.isdisjoint(range(first, keyframe))
         assert sound.issuperset(range(10))
-        assert not watch.frames[-1].contaminated
+        assert not watch.frames[-1].capture.contaminated
 
 
 @contextlib.contextmanager
@@ -460,5 +461,5 @@ def test_a_camera_by_somebody_else_is_watched(encoder: str, transport: Transport
         watch.until(lambda w: len(w.frames) >= 30)
         frames = watch.frames
         assert frames[0].image.shape == (120, 160, 3)
-        assert not any(f.contaminated for f in frames)
+        assert not any(f.capture.contaminated for f in frames)
         assert [f.slot for f in frames] == sorted({f.slot for f in frames})

@@ -22,9 +22,17 @@ from stream.clock import SystemClock
 from stream.events import ConnectionState, StreamChanged
 from stream.publish.asyncapi import schemas
 from stream.publish.hub import HubSettings
-from stream.publish.messages import SUBPROTOCOL, CloseCode
+from stream.publish.schema import SUBPROTOCOL, CloseCode
 from tests.support.web import WebRig, resolver, served
-from tests.support.wire import INFO, UNTRAINED_DEMO, score, track_started, verdict_changed
+from tests.support.wire import (
+    INFO,
+    UNTRAINED_DEMO,
+    added,
+    removed,
+    score,
+    track_started,
+    verdict_changed,
+)
 from web.security.auth import Role, Token, TokenDigest
 from web.settings import FetchSettings, SocketSettings, WebSettings
 
@@ -92,8 +100,8 @@ def rig(**sockets: Any) -> WebRig:
         hub=HubSettings(log_events=64),
         clock=SystemClock(),
     )
-    made.hub.announce("lobby", INFO)
-    made.hub.announce("demo", UNTRAINED_DEMO)
+    made.publish(added("lobby", INFO))
+    made.publish(added("demo", UNTRAINED_DEMO))
     return made
 
 
@@ -197,7 +205,7 @@ async def test_another_web_page_is_refused() -> None:
 def guarded() -> WebRig:
     settings = WebSettings(tokens=(Token(TokenDigest(SECRET), Role.VIEWER),))
     made = WebRig(settings, clock=SystemClock())
-    made.hub.announce("lobby", INFO)
+    made.publish(added("lobby", INFO))
     return made
 
 
@@ -232,7 +240,7 @@ async def test_a_token_that_expires_meanwhile_ends_the_connection_with_4401() ->
     clock = MovedClock()
     token = Token(TokenDigest(SECRET), expires=clock.utc() + timedelta(hours=1))
     web = WebRig(WebSettings(tokens=(token,)), clock=clock)
-    web.hub.announce("lobby", INFO)
+    web.publish(added("lobby", INFO))
     async with served(web.app) as port, client(port, hello=False) as me:
         await me.say(type="hello", token=SECRET)
         await me.subscribe()
@@ -294,7 +302,7 @@ async def test_a_removed_stream_says_goodbye() -> None:
     async with served(web.app) as port, client(port) as me:
         await me.subscribe(streams=["lobby"])
         await me.get("snapshot")
-        web.hub.retire("lobby")
+        web.publish(removed("lobby"))
         assert (await me.get("event"))["data"]["kind"] == "stream_removed"
 
 

@@ -126,7 +126,9 @@ async def test_a_goodbye_over_the_connection_is_heard(rig: CallRig) -> None:
     assert (ended["code"], ended["detail"]) == ("ended", "the peer has hung up")
 
 
-async def test_a_page_that_is_loaded_again_may_call_again_at_once(rig: CallRig) -> None:
+async def test_a_page_that_is_loaded_again_may_call_again_at_once(
+    rig: CallRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody has heard of the first peer's end yet; while it sends, a second one is refused."""
     async with Caller(rig.url()) as first, Caller(rig.url()) as second:
         await first.call()
@@ -134,10 +136,8 @@ async def test_a_page_that_is_loaded_again_may_call_again_at_once(rig: CallRig) 
         refused = await second.post(await second.offer())
         assert refused.status_code == 409
         assert refused.headers["retry-after"]
-        call = rig.analyzer._board._of("me")
-        assert call is not None
-        call.peer._seen = -10.0
         first.vanish()
+        monkeypatch.setattr("stream.webrtc.sessions.TAKE_OVER_S", 0.0)
         await asyncio.sleep(0)
         async with Caller(rig.url()) as third:
             await third.call()
@@ -170,7 +170,9 @@ async def test_a_lossy_link_is_repaired_measured_and_no_reason_for_alarm(rig: Ca
         await caller.call()
         await rig.until(rig.scores, "scores")
         caller.lose(0.3)
-        await rig.until(lambda: rig.analyzer._board.loss("me") > 0.15, "measured loss", within_s=15)
+        await rig.until(
+            lambda: rig.analyzer.sessions.loss("me") > 0.15, "measured loss", within_s=15
+        )
         await rig.until(
             lambda: "packet_loss" in rig.scores()[-1]["data"]["reasons"], "abstention", within_s=15
         )
@@ -190,7 +192,8 @@ async def test_what_stays_lost_is_given_up_and_a_keyframe_asked_for(rig: CallRig
     async with Caller(rig.url()) as caller:
         await caller.call()
         await rig.until(rig.scores, "scores")
-        (call,) = rig.analyzer._board._calls.values()
+        call = rig.analyzer.sessions.of("me")
+        assert call is not None
         left = [3]
         media = caller.payload_type
 
@@ -344,14 +347,14 @@ async def test_twenty_ugly_endings_leave_nothing_behind(rig: CallRig) -> None:
         half = len(WAYS) // 2
         for some in (WAYS[:half], WAYS[half:]):
             await asyncio.gather(*(way(rig, f"{way.__name__}-{turn}") for way in some))
-    await rig.until(lambda: len(rig.analyzer._board) == 0, "end of all calls")
+    await rig.until(lambda: len(rig.analyzer.sessions) == 0, "end of all calls")
     await rig.until(lambda: rig.analyzer.statuses() == (), "end of all streams")
     gc.collect()
     await rig.until(lambda: sockets() <= before, f"end of all sockets ({before} before)")
     assert left_tasks() == []
     assert thread_names() == []
-    assert [d.stats.used for d in rig.analyzer._pipeline.devices] == [0]
-    assert rig.analyzer._board.abandoned == 0
+    assert rig.analyzer.health().details["slots"].startswith("0 of ")
+    assert rig.analyzer.sessions.abandoned == 0
     assert rig.analyzer.hub.clients == 0
 
 
@@ -380,22 +383,23 @@ async def test_memory_stays_flat_when_scoring_is_slower_than_the_call(tmp_path: 
         async with Caller(rig.url(), PacketTrack(packets, fps=60)) as caller:
             await caller.call()
             await rig.until(rig.scores, "scores")
-            (call,) = rig.analyzer._board._calls.values()
+            call = rig.analyzer.sessions.of("me")
+            assert call is not None
             await asyncio.sleep(2.0)
             early, log = resident_mb(), _logged_mb(rig)
             waiting = []
             for _ in range(24):
                 await asyncio.sleep(0.25)
-                waiting.append(len(call.peer.feed))
+                waiting.append(len(call.peer.pictures))
             grown = resident_mb() - early - (_logged_mb(rig) - log)
-            counters = rig.analyzer._streams["me"].ingest.counters
+            counters = rig.analyzer.ingest_counters("me")
             assert counters.decoded > 60
             assert max(waiting) <= 120
             assert grown < 40
-            assert rig.analyzer._board._calls
+            assert len(rig.analyzer.sessions) == 1
         await rig.state("ended")
 
 
 def _logged_mb(rig: CallRig) -> float:
     """Return what the packet log holds; it may fill up to its own limit."""
-    return rig.analyzer._streams["me"].ingest.counters.log.bytes / 1e6
+    return rig.analyzer.packets("me").counters.bytes / 1e6

@@ -29,7 +29,7 @@ _ALL = "every name and shape"
 _PROVENANCE = {("fakestormer/parity_data.npz", "meta")}
 """What only says with which versions of OpenCV and NumPy the file was made."""
 
-_read: set[tuple[str, str]] = set()  # file and array
+READ: set[tuple[str, str]] = set()  # file and array
 
 
 class Stored(dict[str, NDArray[Any]]):
@@ -41,7 +41,7 @@ class Stored(dict[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         array = super().__getitem__(name)
-        _read.add((self._file, name))
+        READ.add((self._file, name))
         return array
 
 
@@ -53,7 +53,7 @@ def unread() -> list[str]:
             stored |= {(f"{path.parent.name}/{path.name}", name) for name in arrays.files}
     for path in REFERENCE.glob("*/*.json"):
         stored.add((f"{path.parent.name}/{path.name}", _ALL))
-    return [f"{file}: {name}" for file, name in sorted(stored - _read - _PROVENANCE)]
+    return [f"{file}: {name}" for file, name in sorted(stored - READ - _PROVENANCE)]
 
 
 def built(build: Callable[[], M], prefix: str = "") -> M:
@@ -115,7 +115,7 @@ def reference_shapes(detector: str, key_file: str) -> dict[str, tuple[int, ...]]
     """Return the tensor names and shapes of one published checkpoint, in its order, or skip."""
     file = f"keys_{key_file}.json"
     stored = json.loads(_stored(detector, file).read_text(encoding="utf-8"))
-    _read.add((f"{detector}/{file}", _ALL))
+    READ.add((f"{detector}/{file}", _ALL))
     return {name: tuple(shape) for name, shape in stored.items()}
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from styleflow.detectors.caddm.network import corners, decode_boxes, prior_boxes
+from styleflow.detectors.caddm.boxes import corners, decode_boxes, prior_boxes
 from styleflow.faces.crops.caddm import (
     Jitter,
     alignment,

@@ -42,8 +42,8 @@ class Outcome:
     scope="module",
     params=[
         "resnet34",
-        "efficientnet-b4",
-        pytest.param("efficientnet-b3", marks=pytest.mark.slow),
+        pytest.param("efficientnet-b4", marks=pytest.mark.slow),
+        pytest.param("efficientnet-b3", marks=pytest.mark.huge),
     ],
 )
 def filled(request: pytest.FixtureRequest) -> tuple[str, Caddm]:

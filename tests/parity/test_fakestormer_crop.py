@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.network import FakeStormer
 from styleflow.faces.crops.box import cut_margin, resampling
 from tests.parity.fill import reference
 

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims, Tokens
 from styleflow.detectors.fakestormer.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     FakeStormer,
-    FakeStormerDims,
     FakeStormerPrediction,
-    Tokens,
     head_volume,
 )
 from tests.parity.fill import (
@@ -39,11 +38,11 @@ CONFIGS = {
 HEADLINE = {"base_c23": -1.4730204, "base_T8": -0.6102724, "small_112p8_fixed": 0.5204619}
 OUTPUT, MAP, INSIDE = 2e-5, 5e-5, 1e-4  # stated tolerances
 
-slow_base = pytest.param("base_c23", marks=pytest.mark.slow)
+huge_base = pytest.param("base_c23", marks=pytest.mark.huge)
 configs = pytest.mark.parametrize(
-    "config", ["small_112p8_fixed", slow_base, pytest.param("base_T8", marks=pytest.mark.slow)]
+    "config", ["small_112p8_fixed", huge_base, pytest.param("base_T8", marks=pytest.mark.huge)]
 )
-with_insides = pytest.mark.parametrize("config", ["small_112p8_fixed", slow_base])
+with_insides = pytest.mark.parametrize("config", ["small_112p8_fixed", huge_base])
 
 
 @cache
@@ -58,6 +57,7 @@ def filled(config: str) -> FakeStormer:
 def _forget_weights() -> Any:
     yield
     filled.cache_clear()
+    pair_together.cache_clear()
 
 
 def clips(config: str, count: int) -> Tensor:
@@ -65,6 +65,12 @@ def clips(config: str, count: int) -> Tensor:
     pixels = uniform_input(count, 3, dims.frames, dims.image_px, dims.image_px)
     mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1, 1)
     return (pixels - mean) / torch.tensor(IMAGENET_STD).view(1, 3, 1, 1, 1)
+
+
+@cache
+def pair_together(config: str) -> FakeStormerPrediction:
+    """Return what the network says of two clips in one batch."""
+    return filled(config)(clips(config, 2))
 
 
 def apart(got: Tensor, want: NDArray[Any]) -> float:
@@ -87,7 +93,11 @@ def check(got: FakeStormerPrediction, stored: dict[str, NDArray[Any]], prefix: s
 
 @pytest.mark.parametrize(
     "config",
-    ["small_112p8_fixed", "base_c23", pytest.param("base_T8", marks=pytest.mark.slow)],
+    [
+        "small_112p8_fixed",
+        pytest.param("base_c23", marks=pytest.mark.slow),
+        pytest.param("base_T8", marks=pytest.mark.huge),
+    ],
 )
 def test_headline_logits(config: str) -> None:
     """A full forward gives the published program's logit, without any stored file."""
@@ -129,7 +139,7 @@ def test_weights_of_the_fixtures() -> None:
         assert np.abs(rows - probe).max() <= 1e-7
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_other_inputs() -> None:
     """An all-zero tensor and a mirrored clip agree too, so the input does matter."""
     stored = reference("fakestormer", "parity_model_base_c23.npz")
@@ -147,7 +157,7 @@ def test_released_batch_of_two(config: str) -> None:
     check(model.judge(model.backbone.start(patches, released_seed(patches))), stored, "b2")
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_a_full_size_batch_judges_each_clip_alone() -> None:
     """The second clip scores 0.2692 beside a neighbour, as it does alone in the release."""
     model, pair = filled("base_c23"), clips("base_c23", 2)
@@ -157,8 +167,7 @@ def test_a_full_size_batch_judges_each_clip_alone() -> None:
 @with_insides
 def test_batch_invariance(config: str) -> None:
     """A clip's outputs do not depend on its neighbours, unlike the release's."""
-    model, pair = filled(config), clips(config, 2)
-    together, alone = model(pair), model(pair[1:])
+    together, alone = pair_together(config), filled(config)(clips(config, 2)[1:])
     assert torch.allclose(together.logit[1:], alone.logit, atol=OUTPUT)
     assert torch.allclose(together.spatial[1:], alone.spatial, atol=OUTPUT)
     assert torch.allclose(together.temporal[1:], alone.temporal, atol=MAP)
@@ -167,8 +176,8 @@ def test_batch_invariance(config: str) -> None:
 @with_insides
 def test_score_only_path(config: str) -> None:
     """The fast path skips what the class head never reads, and nothing else."""
-    model, pair = filled(config), clips(config, 2)
-    assert torch.allclose(model.score(pair), model(pair).logit, atol=5e-6, rtol=0)
+    score = filled(config).score(clips(config, 2))
+    assert torch.allclose(score, pair_together(config).logit, atol=5e-6, rtol=0)
 
 
 @with_insides
@@ -202,7 +211,7 @@ def test_insides(config: str) -> None:
     assert apart(volume[:, :channels], stored["bb_embed_sl"]) <= INSIDE
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_inside_the_heads() -> None:
     stored = reference("fakestormer", "parity_model_base_c23.npz")
     model, clip = filled("base_c23"), clips("base_c23", 1)

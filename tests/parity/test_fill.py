@@ -8,7 +8,7 @@ from tests.parity import fill
 
 
 def test_what_no_test_asked_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fill, "_read", set())
+    monkeypatch.setattr(fill, "READ", set())
     stored = fill.reference("caddm", "parity_eval.npz")
     everything = fill.unread()
     assert "caddm/parity_eval.npz: score" in everything

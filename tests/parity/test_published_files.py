@@ -9,12 +9,12 @@ import torch
 
 from styleflow.detectors.protocol import Detector
 from styleflow.weights.checkpoint import build, load, save
-from styleflow.weights.importing import import_file
-from styleflow.weights.published import LAYOUTS
+from styleflow.weights.importing import import_files
 from tests.parity.fill import filled_state, reference
+from tests.support.authors import single_file
 
 # Writes and reads up to two gigabytes; four minutes each while others use the machine too.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.huge, pytest.mark.timeout(900)]
 
 
 def authors_file(name: str, folder: Path, gain: float = 1.0) -> Path:
@@ -25,7 +25,7 @@ def authors_file(name: str, folder: Path, gain: float = 1.0) -> Path:
         folder: where it is written.
         gain: multiplies the backbone's matrices, as in the stored cases.
     """
-    layout = LAYOUTS[name]
+    layout = single_file(name)
     state = filled_state(layout.expected())
     for key, tensor in state.items():
         if key.startswith("base_model.") and tensor.ndim >= 2:
@@ -37,7 +37,7 @@ def authors_file(name: str, folder: Path, gain: float = 1.0) -> Path:
 
 def detector_of(theirs: Path, name: str) -> Detector:
     """Import a file, write our checkpoint, and build from that; both files are removed."""
-    checkpoint, report = import_file(theirs, name)
+    checkpoint, report = import_files([theirs], name)
     assert report.fits
     ours = theirs.with_suffix(".safetensors")
     save(checkpoint, ours)

@@ -79,6 +79,7 @@ def test_a_clip_equals_the_reference_step_by_step(ftcn: Ftcn) -> None:
     close(logit[:, None].sigmoid(), "ftcn", "prob")
 
 
+@pytest.mark.slow
 def test_a_longer_clip_equals_the_reference(ftcn: Ftcn) -> None:
     """64 frames in one piece, the zero padding only at its far ends."""
     tokens = ftcn.resnet.features(normalised(uniform_input(1, 3, 64, 224, 224)))

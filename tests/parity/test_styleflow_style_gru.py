@@ -81,7 +81,7 @@ def test_compact_width_equals_the_reference() -> None:
     _check_at_full_width(COMPACT, "stylegru_h1024")
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 def test_released_width_equals_the_reference() -> None:
     """Hidden width 4096, tolerance 2e-5; 3 GB of weights."""
     _check_at_full_width(RELEASED, "stylegru_full")

@@ -55,12 +55,13 @@ def check(dims: StyleFlowDims, hop: int, windows: int) -> None:
     torch.testing.assert_close(torch.stack(latents[:2]), together, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_one_clip_at_real_dimensions() -> None:
     check(COARSE, hop=32, windows=1)
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 @pytest.mark.timeout(3600)  # half an hour where six others use the two cores too
 @pytest.mark.parametrize("hop", [8, 1])
 def test_the_published_detector_streams_exactly(hop: int) -> None:

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.events import Event, Frame, Score
-from stream.perception.perception import Perception, look_all, perceive_together
+from stream.perception.batching import perceive_together
+from stream.perception.perception import Perception
+from stream.perception.requests import find_all
 from styleflow.clips import ClipSpec
 from styleflow.errors import WeightsMissing
-from styleflow.faces.face import Face, Image, Look
-from styleflow.runtime import RuntimeSettings
+from styleflow.faces.face import Face, FaceRequest, Image
+from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights.face_networks import graphs_dir, load_finder
 from tests.support.faces import face_at, finder_or_skip, textured_face
 from tests.support.path import frames, toy_pipeline
@@ -37,18 +39,18 @@ class Crowd:
         self.sizes: list[int] = []
 
     def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
-        return self.look([Look(image, tuple(known), anew=True, tiles=tiles)])[0]
+        return self.find_all([FaceRequest(image, tuple(known), detect=True, tiles=tiles)])[0]
 
     def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
-        return self.look([Look(image, tuple(faces))])[0]
+        return self.find_all([FaceRequest(image, tuple(faces))])[0]
 
-    def look(self, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
-        self.sizes.append(len(looks))
-        if not all(look.image.any() for look in looks):
+    def find_all(self, requests: Sequence[FaceRequest]) -> list[tuple[Face, ...]]:
+        self.sizes.append(len(requests))
+        if not all(request.image.any() for request in requests):
             raise ArithmeticError("black picture")
         return [
-            tuple(face_at(30 + 60 * n, 45, 40) for n in range(look.image[0, 0, 0] % 3))
-            for look in looks
+            tuple(face_at(30 + 60 * n, 45, 40) for n in range(request.image[0, 0, 0] % 3))
+            for request in requests
         ]
 
 
@@ -57,10 +59,10 @@ class Dancers(Crowd):
 
     place = 0
 
-    def look(self, looks: Sequence[Look]) -> list[tuple[Face, ...]]:
-        self.sizes.append(len(looks))
+    def find_all(self, requests: Sequence[FaceRequest]) -> list[tuple[Face, ...]]:
+        self.sizes.append(len(requests))
         here = (face_at(self.place + 40, 80, 50),)
-        return [here if look.anew else look.known for look in looks]
+        return [here if request.detect else request.known for request in requests]
 
 
 def play(videos: Sequence[Sequence[Frame]], *, together: bool) -> dict[str, list[Event]]:
@@ -131,8 +133,8 @@ def test_streams_share_their_looks() -> None:
     assert asked[0] == asked[1]
 
 
-def test_streams_share_their_second_looks() -> None:
-    """Eight faces that outran their landmarks are looked at anew in one call more, not in eight."""
+def test_streams_share_their_redetections() -> None:
+    """Eight faces that outran their landmarks are detected once more in one call, not in eight."""
     asked = []
     for count in (1, 8):
         finder = Dancers()
@@ -143,7 +145,7 @@ def test_streams_share_their_second_looks() -> None:
             image[40:120, finder.place : finder.place + 80] = textured_face(80, 1)
             turn = [(eye, Frame("a", 0, slot, slot / 12.5, 0.0, image), 0) for eye in eyes]
             perceive_together(turn)
-        assert {eye.second_looks for eye in eyes} == {3}
+        assert {eye.redetections for eye in eyes} == {3}
         assert set(finder.sizes) == {count}
         asked.append(len(finder.sizes))
     assert asked == [7, 7]
@@ -178,15 +180,15 @@ def test_the_real_finder_sees_the_same_in_company(portraits: list[Image], compil
         except WeightsMissing as error:
             pytest.skip(str(error))
     known = finder.find(portraits[0])
-    looks = [
-        Look(portraits[0], anew=True),
-        Look(portraits[1], anew=True, tiles=1),
-        Look(portraits[0], known),
-        Look(portraits[2], known, anew=True),
-        Look(portraits[2]),
+    requests = [
+        FaceRequest(portraits[0], detect=True),
+        FaceRequest(portraits[1], detect=True, tiles=1),
+        FaceRequest(portraits[0], known),
+        FaceRequest(portraits[2], known, detect=True),
+        FaceRequest(portraits[2]),
     ]
-    together = look_all(finder, looks)
-    alone = [look_all(finder, [look])[0] for look in looks]
+    together = find_all(finder, requests)
+    alone = [find_all(finder, [request])[0] for request in requests]
     assert [len(faces) for faces in together] == [len(faces) for faces in alone]
     assert sum(len(faces) for faces in together) >= 3
     for ours, theirs in zip(together, alone, strict=True):

@@ -176,7 +176,7 @@ def test_no_score_without_a_push_and_no_verdict_before_warm_up(trace: list[Perce
     for each in trace:
         events = play(core, device, [each])
         for score in scores(events):
-            assert not each.contaminated
+            assert not each.capture.contaminated
             assert score.track in {f.track for f in each.faces}
             if score.frames < QUICK.warmup_frames(CLIP):
                 assert AbstainReason.WARMING in score.reasons
@@ -241,7 +241,7 @@ def test_loss_and_contamination_never_raise_a_score(
             continue
         hit = kind != "intact"
         faces = tuple(face(f.track, 7.0 if hit else highest, f.quality) for f in each.faces)
-        damaged.append(replace(each, contaminated=hit, faces=faces))
+        damaged.append(replace(each, capture=replace(each.capture, contaminated=hit), faces=faces))
     device = FakeDevice()
     events = play(engine(settings=QUICK), device, damaged)
     assert all(level <= highest for levels in device.pushed.values() for level in levels)
@@ -253,7 +253,11 @@ def test_loss_and_contamination_never_raise_a_score(
 @given(traces(), st.integers(0, 20))
 def test_contaminated_frames_are_never_pushed(trace: list[Perceived], odd: int) -> None:
     marked = [
-        replace(each, contaminated=True, faces=tuple(face(f.track, 7.0) for f in each.faces))
+        replace(
+            each,
+            capture=replace(each.capture, contaminated=True),
+            faces=tuple(face(f.track, 7.0) for f in each.faces),
+        )
         if index % (odd + 2) == 0
         else each
         for index, each in enumerate(trace)

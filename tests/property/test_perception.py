@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.events import Frame, Perceived
-from stream.perception.perception import Perception, PerceptionSettings
+from stream.events import CaptureConditions, Frame, Perceived
+from stream.perception.perception import Perception
+from stream.perception.settings import PerceptionSettings
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import Face, Image
 from tests.support.faces import LaggingFinder, face_at, textured_face
@@ -61,7 +62,9 @@ def play(video: Sequence[Scene], factor: int) -> tuple[list[tuple[Perceived, Sce
             image[rows, columns] = textured_face(2 * half, person)
         finder.now = tuple(faces)
         at = slot / CLIP.cadence_hz
-        (view,) = perception.perceive(Frame("hall", 0, slot, at, at, image, source_fps=12.5))
+        (view,) = perception.perceive(
+            Frame("hall", 0, slot, at, at, image, capture=CaptureConditions(source_fps=12.5))
+        )
         assert view is not None
         seen.append((view, scene))
     return seen, perception
@@ -96,8 +99,8 @@ def test_no_history_passes_to_another_person_however_landmarks_slide(
 def test_looks_stay_within_their_bound(video: list[Scene], factor: int) -> None:
     """At most one second look per frame, and per `factor` frames where there is too much to do."""
     seen, perception = play(video, factor)
-    assert perception.second_looks <= -(-len(seen) // factor)
-    assert perception.detections <= len(seen) + perception.second_looks
+    assert perception.redetections <= -(-len(seen) // factor)
+    assert perception.detections <= len(seen) + perception.redetections
 
 
 @given(st.lists(shift(20), min_size=2, max_size=20))

@@ -14,7 +14,7 @@ from stream.clock import SystemClock
 from stream.errors import OfferInvalid, OfferRefused
 from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.peer import Peer
-from stream.webrtc.picture_queue import Feed
+from stream.webrtc.picture_queue import PictureQueue
 from stream.webrtc.sdp import check_offer, complete_answer, parse_fragment
 from tests.support.offers import CHROMIUM, with_audio
 
@@ -116,10 +116,10 @@ def _is_socket(entry: Path) -> bool:
 
 
 async def answer_and_close(text: str) -> list[object]:
-    """Answer an offer like the switchboard does; return what went wrong behind its back."""
+    """Answer an offer like a session does; return what went wrong behind its back."""
     wrong: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
-    peer = Peer(BIND, SystemClock(), Feed(), lambda channel: channel.close())
+    peer = Peer(BIND, SystemClock(), PictureQueue(), lambda channel: channel.close())
     try:
         answer = await peer.answer(check_offer(text))
         assert "m=video" in answer

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from styleflow.faces.face import Face
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings, TrackStep
+from styleflow.faces.face import Face, TrackEnd
+from styleflow.faces.settings import TrackerSettings
+from styleflow.faces.track import FaceTracker, TrackStep
 from tests.support.faces import face_at, look
 
 PEOPLE = 5

@@ -13,16 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from stream.events import Event, Score, StreamReport, VerdictChanged
 from stream.publish.asyncapi import schemas
-from stream.publish.messages import (
-    Context,
-    ServerMessage,
-    StreamInfo,
-    View,
-    encode,
-    encode_snapshot,
-    message,
-    parse_client,
-)
+from stream.publish.client_messages import parse_client
+from stream.publish.encode import Context, StreamInfo, View, encode, encode_snapshot, message
+from stream.publish.schema import ServerMessage
 from styleflow.detectors.protocol import TrainingStatus
 from tests.support import wire
 

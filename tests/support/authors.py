@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from styleflow.detectors.authors_files import SingleFile
+from styleflow.detectors.caddm.published import PUBLISHED as CADDM
+from styleflow.detectors.fakestormer.published import PUBLISHED as FAKESTORMER
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims
 from styleflow.detectors.styleflow.psp import PspDims
 from styleflow.detectors.styleflow.style_levels import StyleLevels
-from styleflow.weights.published import LAYOUTS
 from tests.parity.fill import built, filled_state
 
 TOY_STYLEFLOW = StyleFlowDims(
@@ -27,15 +32,27 @@ TOY_STYLEFLOW = StyleFlowDims(
 """As little as still tells its dimensions by its shapes."""
 
 
+def single_file(name: str) -> SingleFile:
+    """Return the layout of a detector that is published as one file."""
+    return (CADDM | FAKESTORMER)[name]
+
+
+def shrink(monkeypatch: pytest.MonkeyPatch, toys: Mapping[str, Any]) -> None:
+    """Give published files the dimensions of toys, by the detectors' names, during one test."""
+    for name, dimensions in toys.items():
+        table = CADDM if name in CADDM else FAKESTORMER
+        monkeypatch.setitem(table, name, replace(table[name], dimensions=dimensions))
+
+
 def authors_files(name: str, folder: Path) -> list[Path]:
     """Write what the authors of a detector publish, wrapped as they wrap it."""
     return _styleflow_files(folder) if name == "styleflow" else [_one_file(name, folder)]
 
 
 def _one_file(name: str, folder: Path) -> Path:
-    layout = LAYOUTS[name]
+    layout = single_file(name)
     state = filled_state(layout.expected())
-    path = folder / f"{layout.kind}.pkl"
+    path = folder / f"{layout.name}.pkl"
     torch.save({layout.wrapper: {f"module.{k}": v for k, v in state.items()}, "epoch": 7}, path)
     return path
 

@@ -23,9 +23,10 @@ from stream.analyzer.analyzer import Analyzer
 from stream.clock import SystemClock
 from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline
+from stream.publish.history import StreamHistories
 from stream.publish.hub import Filter, Hub
+from stream.webrtc.aiortc_compat import close_quietly, gather_on
 from stream.webrtc.calls import WebRtcSettings
-from stream.webrtc.peer import close_quietly, gather_on
 from tests.support.path import toy_pipeline
 from tests.support.web import PlayedPredictor, resolver, served
 from web.app import create_app
@@ -85,12 +86,19 @@ async def call_rig(
 ) -> AsyncIterator[CallRig]:
     """Run an analyzer that answers calls on loopback."""
     clock = SystemClock()
-    hub = Hub(clock)
+    hub, histories = Hub(clock), StreamHistories()
     registry = CollectorRegistry()
     calls = settings or WebRtcSettings(bind=LOCAL)
     async with Analyzer(pipeline(), hub, Metrics(registry), clock, calls=calls) as analyzer:
         app = create_app(
-            analyzer, hub, PlayedPredictor(), WebSettings(), clock, registry, resolve=resolver(())
+            analyzer,
+            hub,
+            histories,
+            PlayedPredictor(),
+            WebSettings(),
+            clock,
+            registry,
+            resolve=resolver(()),
         )
         async with served(app) as port:
             rig = CallRig(analyzer, port)

@@ -14,7 +14,7 @@ import numpy as np
 
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.plan import Plan, Ratings, TrackKey
-from stream.events import EndedTrack, Event, Perceived
+from stream.events import CaptureConditions, EndedTrack, Event, Perceived
 from styleflow.calibration import Calibration
 from styleflow.cards import TrainingStatus
 from styleflow.clips import ClipSpec
@@ -62,8 +62,7 @@ def seen(
         slot=slot,
         at=at,
         arrived=at + 100.0 if arrived is None else arrived,
-        contaminated=contaminated,
-        source_fps=source_fps,
+        capture=CaptureConditions(contaminated, source_fps),
         faces=faces,
         started=tuple(started),
         ended=tuple(ended),

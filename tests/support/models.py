@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from styleflow.detectors.layers.seeding import seed_weights
-from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
+from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
+from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
 from styleflow.faces.face import Image
 from styleflow.weights.checkpoint import Checkpoint, seeded_untrained
@@ -21,9 +22,9 @@ def toy_checkpoint(seed: int = 0) -> Checkpoint:
     return seeded_untrained(seed, TOY)
 
 
-def toy_network(seed: int = 0) -> StyleFlowLive:
+def toy_network(seed: int = 0) -> StyleFlowLiveDetector:
     """Return a toy network in inference mode whose learned start is not zero."""
-    network = StyleFlowLive(TOY)
+    network = StyleFlowLiveDetector(TOY)
     seed_weights(network, seed)
     generator = torch.Generator().manual_seed(seed)
     network.style_gru.initial.data.normal_(generator=generator)

@@ -8,7 +8,7 @@ from pathlib import Path
 from stream.clock import ManualClock
 from stream.device.device import Device
 from stream.engine.engine import EngineSettings
-from stream.events import Frame
+from stream.events import CaptureConditions, Frame
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
@@ -50,7 +50,15 @@ def toy_pipeline(
 def frames(stream: str, image: Image, count: int, first: int = 0) -> list[Frame]:
     """Return frames of one still picture on the cadence grid."""
     return [
-        Frame(stream, 0, slot, slot * 0.08, 100 + slot * 0.08, image, source_fps=25.0)
+        Frame(
+            stream,
+            0,
+            slot,
+            slot * 0.08,
+            100 + slot * 0.08,
+            image,
+            capture=CaptureConditions(source_fps=25.0),
+        )
         for slot in range(first, first + count)
     ]
 

@@ -12,11 +12,13 @@ from stream.engine.plan import Plan, Ratings, TrackKey
 from stream.perception.perception import Perception
 from stream.pipeline import Pipeline, Viewer
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
-from styleflow.detectors.caddm.network import Caddm, CaddmDims
-from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.caddm.live import DeployableCaddm
+from styleflow.detectors.caddm.network import CaddmDims
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.live import DeployableFakeStormer
 from styleflow.detectors.protocol import Detector
 from styleflow.detectors.styleflow.cnn3d import ContentDims
-from styleflow.detectors.styleflow.live import PublishedStyleFlow
+from styleflow.detectors.styleflow.live import DeployableStyleFlow
 from styleflow.detectors.styleflow.network import StyleFlowDims
 from styleflow.detectors.styleflow.psp import PspDims
 from styleflow.detectors.styleflow.style_levels import StyleLevels
@@ -42,11 +44,11 @@ def card(name: str, status: TrainingStatus = TrainingStatus.UNTRAINED) -> ModelC
     return ModelCard(name, "toy", TemporalMode.EXACT, status, name.encode().hex().ljust(64, "0"))
 
 
-def toy_styleflow() -> PublishedStyleFlow:
+def toy_styleflow() -> DeployableStyleFlow:
     """Return a StyleFlow whose both branches matter."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = PublishedStyleFlow(STYLEFLOW_DIMS, card("styleflow"))
+        network = DeployableStyleFlow(STYLEFLOW_DIMS, card("styleflow"))
         torch.nn.init.normal_(network.resnet.head.STA.lp.weight, std=0.2)
         for style in network.psp.encoder.styles:
             style.linear.weight.data.mul_(200)  # latents of an untrained encoder hardly move
@@ -54,19 +56,19 @@ def toy_styleflow() -> PublishedStyleFlow:
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def toy_caddm(name: str = "caddm-resnet34") -> Caddm:
+def toy_caddm(name: str = "caddm-resnet34") -> DeployableCaddm:
     """Return a thin CADDM that averages three frames."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return Caddm(CaddmDims(backbone="resnet10-slim", window=3), card(name))
+        return DeployableCaddm(CaddmDims(backbone="resnet10-slim", window=3), card(name))
 
 
-def toy_fakestormer(name: str = "fakestormer-c23") -> FakeStormer:
+def toy_fakestormer(name: str = "fakestormer-c23") -> DeployableFakeStormer:
     """Return a small FakeSTormer."""
     dims = FakeStormerDims(image_px=32, patch_px=8, width=24, depth=2, heads=3, frames=4)
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        return FakeStormer(dims, card(name))
+        return DeployableFakeStormer(dims, card(name))
 
 
 TOYS: dict[str, Callable[[], Detector]] = {

@@ -45,7 +45,7 @@ async def eight(wall: PlayedWall) -> None:
 
 
 async def several(wall: PlayedWall) -> None:
-    """Add one stream that four detectors look at, of which three can point at places."""
+    """Add one stream that four detectors look at, of which three explain their scores."""
     names = ("caddm-efficientnet-b4", "fakestormer-c23", "ensemble")
     camera = replace(cameras(1)[0], faces=2, face_px=150.0, shift=90.0, agreement=0.93)
     camera.others = tuple(replace(CARD, name=name) for name in names)
@@ -71,7 +71,7 @@ async def point(page: Page) -> None:
     """Turn an overlay on, and wait until it is there."""
     await page.get_by_role("combobox", name="Detector").select_option("caddm-efficientnet-b4")
     await page.get_by_role("button", name="caddm-efficientnet-b4").click()
-    await expect(page.locator(".overlay .places .edge").first).to_be_attached()
+    await expect(page.locator(".overlay .regions .edge").first).to_be_attached()
 
 
 SHOTS = {

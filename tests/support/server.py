@@ -19,7 +19,7 @@ import websockets.sync.client
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from stream.publish.messages import SUBPROTOCOL
+from stream.publish.schema import SUBPROTOCOL
 
 Message = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]

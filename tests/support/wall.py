@@ -11,7 +11,6 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 import cv2
 import numpy as np
@@ -27,6 +26,7 @@ from stream.events import (
     Frame,
     ReasonCode,
     Score,
+    ScoringModel,
     StreamChanged,
     StreamReport,
     TrackEnd,
@@ -37,7 +37,6 @@ from stream.events import (
 )
 from stream.explain.overlay import Explanation
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.publish.messages import Voice
 from styleflow.detectors.protocol import ModelCard
 from styleflow.faces.face import Box, Face, FaceQuality, Image
 from styleflow.overlay import Patch
@@ -93,7 +92,7 @@ class PlayedWall:
         self.streams[stream.id] = stream
         url = SourceUrl.parse(stream.url)
         self.rig.control.cards[stream.id] = stream.model
-        self.rig.control.others[stream.id] = tuple(Voice(o, True) for o in stream.others)
+        self.rig.control.others[stream.id] = tuple(ScoringModel(o, True) for o in stream.others)
         await self.rig.control.add(StreamSpec(stream.id, SourceSettings(url), stream.name))
         self._tell(
             StreamChanged(stream.id, 1, ConnectionState.CONNECTING),
@@ -153,10 +152,8 @@ class PlayedWall:
             await asyncio.gather(task, return_exceptions=True)
 
     def _tell(self, *events: Event) -> None:
-        clock = self.rig.clock
-        now, utc = clock.monotonic() - self._ago, clock.utc() - timedelta(seconds=self._ago)
-        for event in events:
-            self.rig.hub.publish(event, now, utc)
+        self.rig.stamps.behind_s = self._ago
+        self.rig.publish(*events)
 
     def _report(self, stream: PlayedStream) -> None:
         live = stream.state is ConnectionState.LIVE

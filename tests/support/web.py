@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +26,39 @@ from stream.errors import (
     StreamExists,
     StreamUnknown,
 )
-from stream.events import ConnectionState, TrackEnd, Verdict
-from stream.explain.pictures import Pictures, Still
+from stream.event_log.event_log import EventLog
+from stream.events import (
+    ConnectionState,
+    ScoringModel,
+    StreamAdded,
+    StreamRemoved,
+    TrackEnd,
+    Verdict,
+)
+from stream.explain.pictures import Pictures
+from stream.explain.stills import Still
+from stream.ingest.source import SourceSettings, SourceUrl
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
-from stream.publish.hub import Hub, HubSettings, StreamInfo
-from stream.publish.messages import Voice
+from stream.publish.history import StreamHistories
+from stream.publish.hub import Hub, HubSettings
 from stream.webrtc.calls import CallAnswer, IceServer
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.settings import WebSettings
-from web.sockets import SERVER_OPTIONS
+from web.transport import SERVER_OPTIONS
+
+CAMERA = {"id": "lobby", "source": {"url": "rtsp://admin:hunter2@camera.example/stream1"}}
 
 
 class PlayedAnalyzer:
     """Keeps streams without running them; announces them like the real one."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, log: EventLog) -> None:
         self.specs: dict[str, StreamSpec] = {}
         self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
-        self.others: dict[str, tuple[Voice, ...]] = {}  # further detectors of a stream
+        self.others: dict[str, tuple[ScoringModel, ...]] = {}  # further detectors of a stream
         self.calls: dict[str, str] = {}
         self.offers: list[str] = []
         self.fragments: list[str] = []
@@ -56,7 +69,7 @@ class PlayedAnalyzer:
         self.engines: dict[str, EngineSettings] = {}
         self.pictures = Pictures()
         self.pointing: dict[str, PointsAt] = {}  # what detectors can point at
-        self._hub = hub
+        self._log = log
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
         """Keep a stream, unless there is a reason not to."""
@@ -69,8 +82,8 @@ class PlayedAnalyzer:
         trained = card.status is TrainingStatus.TRAINED
         others = self.others.get(spec.id, ())
         demo = spec.source.url.is_demo
-        info = StreamInfo(spec.name or spec.id, card, trained, demo, others)
-        self._hub.announce(spec.id, info)
+        models = (ScoringModel(card, trained), *others)
+        self._log.append(StreamAdded(spec.id, 0, spec.name or spec.id, models, demo))
         return self.status(spec.id)
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
@@ -83,7 +96,7 @@ class PlayedAnalyzer:
         """Forget a stream."""
         self.spec(stream)
         del self.specs[stream]
-        self._hub.retire(stream)
+        self._log.append(StreamRemoved(stream, 0))
 
     def spec(self, stream: str) -> StreamSpec:
         """Return the settings of a stream."""
@@ -144,7 +157,7 @@ class PlayedAnalyzer:
         """Return what the test has set, and that the stream's other models cannot point."""
         self.spec(stream)
         first = self.cards.get(stream, UNTRAINED)
-        models = (first, *(voice.model for voice in self.others.get(stream, ())))
+        models = (first, *(scorer.model for scorer in self.others.get(stream, ())))
         return {model.name: self.pointing.get(model.name) for model in models}
 
     async def call(self, stream: str, offer: str) -> CallAnswer:
@@ -210,6 +223,26 @@ class PlayedPredictor:
         )
 
 
+class ShiftedClock:
+    """A clock that is some seconds behind another one."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.behind_s = 0.0
+        self._clock = clock
+
+    def monotonic(self) -> float:
+        """Return the other clock's seconds, less the shift."""
+        return self._clock.monotonic() - self.behind_s
+
+    def utc(self) -> datetime:
+        """Return the other clock's time, less the shift."""
+        return self._clock.utc() - timedelta(seconds=self.behind_s)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait as the other clock does."""
+        await self._clock.sleep(seconds)
+
+
 class WebRig:
     """Everything behind the application, in the test's hands."""
 
@@ -225,12 +258,18 @@ class WebRig:
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
-        self.control = PlayedAnalyzer(self.hub)
+        self.histories = StreamHistories()
+        self.stamps = ShiftedClock(self.clock)
+        self.log = EventLog(self.stamps)
+        self.log.attach(self.hub)
+        self.log.attach(self.histories)
+        self.control = PlayedAnalyzer(self.log)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
         self.app: FastAPI = create_app(
             self.control,
             self.hub,
+            self.histories,
             predictor or self.predictor,
             settings or WebSettings(),
             self.clock,
@@ -250,7 +289,25 @@ class WebRig:
     def publish(self, *events: Any) -> None:
         """Publish events at the clock's time."""
         for event in events:
-            self.hub.publish(event, self.clock.monotonic(), self.clock.utc())
+            self.log.append(event)
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """Return the problem in an answer, after checking that it is one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+async def lobby(**options: Any) -> WebRig:
+    """Return a rig with one stream."""
+    rig = WebRig(**options)
+    await rig.control.add(StreamSpec("lobby", SourceSettings(SourceUrl.parse("rtsp://cam/1"))))
+    return rig
 
 
 def resolver(addresses: Sequence[str], **named: Sequence[str]) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
 from stream.clock import ManualClock
+from stream.event_log.event_log import EventLog, StampedEvent
 from stream.events import (
     AbstainReason,
     CapacityReached,
@@ -18,7 +20,9 @@ from stream.events import (
     Event,
     ReasonCode,
     Score,
+    StreamAdded,
     StreamChanged,
+    StreamRemoved,
     StreamReport,
     TrackEnd,
     TrackEnded,
@@ -61,6 +65,21 @@ def score(stream: str = "lobby", track: int = 1, value: float = 0.25, **changes:
     return replace(made, **changes)
 
 
+def added(stream: str = "lobby", info: StreamInfo = INFO) -> StreamAdded:
+    """Return the beginning of a stream."""
+    return StreamAdded(stream, 0, info.name, info.models, info.demo)
+
+
+def report(stream: str = "lobby") -> StreamReport:
+    """Return how a stream with one face is doing."""
+    return StreamReport(stream, 1, 25.0, 0.0, 1, (), 0.04)
+
+
+def removed(stream: str = "lobby") -> StreamRemoved:
+    """Return the end of a stream."""
+    return StreamRemoved(stream, 0)
+
+
 def verdict_changed(stream: str = "lobby", track: int = 1) -> VerdictChanged:
     """Return a change to suspect."""
     return VerdictChanged(stream, 1, track, 2.0, Verdict.CLEAR, Verdict.SUSPECT, 0.9, CARD.name)
@@ -76,19 +95,26 @@ def track_ended(stream: str = "lobby", track: int = 1) -> TrackEnded:
     return TrackEnded(stream, 1, track, 3.0, TrackEnd.LOST)
 
 
+def stamped(event: Event, id: int = 1, now: float = 0.0) -> StampedEvent:
+    """Return an event as the event log hands it to its sinks."""
+    return StampedEvent(id, now, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=now), event)
+
+
 class HubRig:
     """A hub with a clock that stands still until it is told otherwise, and readers."""
 
     def __init__(self, settings: HubSettings | None = None, streams: tuple[str, ...] = ("lobby",)):
         self.clock = ManualClock(start=100.0)
         self.hub = Hub(self.clock, settings)
-        for stream in streams:
-            self.hub.announce(stream, INFO)
+        self.log = EventLog(self.clock)
+        self.log.attach(self.hub)
+        self.publish(*(added(stream) for stream in streams))
 
     def publish(self, *events: Event) -> None:
         """Publish events at the clock's time."""
         for event in events:
-            self.hub.publish(event, self.clock.monotonic(), self.clock.utc())
+            self.log.append(event)
+        assert self.log.failures == 0
 
     def read(self, subscription: Subscription) -> list[dict[str, Any]]:
         """Take everything that is due."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
+@cache
 def imports(name: str) -> set[str]:
     """Return every module that a module imports, by its full name."""
     found: set[str] = set()
@@ -68,42 +72,49 @@ def room(name: str) -> str:
 ARROWS = {
     # values and the machine
     "styleflow.errors": "",
+    "styleflow.digest": "",
     "styleflow.cards": "",
     "styleflow.clips": "",
     "styleflow.calibration": "",
     "styleflow.overlay": "",
+    "styleflow.analysis": "cards",
     "styleflow.sampling": "",
     "styleflow.ensemble": "calibration cards errors",
-    "styleflow.runtime": "errors",
+    "styleflow.runtime_settings": "",
+    "styleflow.runtime": "errors runtime_settings",
     # networks and their weights
-    "styleflow.faces": "clips errors overlay runtime",
-    "styleflow.detectors": "calibration cards clips errors overlay weights",
-    "styleflow.weights": "calibration cards detectors errors faces runtime",
+    "styleflow.faces": "clips errors overlay runtime runtime_settings",
+    "styleflow.detectors": "calibration cards clips digest errors overlay",
+    "styleflow.weights": "calibration cards detectors digest errors faces runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces sampling",
     "styleflow.evaluation": "data detectors errors faces sampling",
-    "styleflow.training": "calibration cards clips data detectors errors evaluation faces sampling "
-    "weights",
+    "styleflow.training": "calibration cards clips data detectors digest errors evaluation faces "
+    "sampling weights",
+    # what is public; it finds the live path by its name, see below
+    "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read
     "stream.clock": "",
     "stream.events": "",
     "stream.errors": "events",
-    "stream.problems": "errors events offline",
+    "stream.problems": "errors events",
+    "stream.stream_state": "events",
+    "stream.event_log": "clock events scheduling",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "clock errors events problems",
+    "stream.publish": "clock errors event_log events problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
-    "stream.offline": "clock engine errors events ingest pipeline",
-    "stream.webrtc": "clock errors events ingest monitoring publish",
-    "stream.monitoring": "device events explain ingest publish scheduling webrtc",
-    "stream.analyzer": "clock engine errors events explain ingest monitoring offline pipeline "
-    "problems publish scheduling webrtc",
+    "stream.offline": "clock device engine errors events ingest perception pipeline",
+    "stream.webrtc": "clock errors events ingest publish",
+    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
+    "offline pipeline problems publish scheduling stream_state webrtc",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
@@ -116,6 +127,7 @@ BELOW = {
 """Which packages a package may import."""
 
 
+@cache
 def targets(name: str) -> set[str]:
     """Return the modules of this project that a module imports directly."""
     return {target for target in imports(name) if target in MODULES and target not in PACKAGES}
@@ -137,6 +149,20 @@ def test_packages_import_one_way(package: str) -> None:
     """Imports run styleflow <- stream <- web <- cli and never back."""
     above = tuple(p for p in PACKAGES if p != package and p not in BELOW[package])
     assert offenders((package,), above) == []
+
+
+def test_one_module_finds_the_live_path_by_its_name() -> None:
+    """`styleflow.analyze` runs the live path, which lies above: one string, in one module."""
+    above = re.compile(r"(stream|web|cli)(\.\w+)+(:\w+)?")
+    found = {
+        (name, node.value)
+        for name in MODULES
+        if within(name, "styleflow")
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if above.fullmatch(node.value)
+    }
+    assert found == {("styleflow.api", "stream.offline.library:analyze")}
 
 
 def test_every_room_has_its_arrows() -> None:
@@ -172,6 +198,15 @@ def test_no_module_reaches_itself() -> None:
     assert [name for name in MODULES if name in reachable(name)] == []
 
 
+def test_rooms_form_no_circle() -> None:
+    """Rooms can be read one after the other: none needs itself by way of others."""
+    graph = {
+        name: [f"{name.split('.')[0]}.{target}" for target in targets.split()]
+        for name, targets in ARROWS.items()
+    }
+    assert set(TopologicalSorter(graph).static_order()) == set(ARROWS)
+
+
 def test_live_video_needs_no_training() -> None:
     """What is learned from is not loaded by what watches."""
     banned = ("styleflow.training", "styleflow.data", "styleflow.evaluation")
@@ -203,13 +238,13 @@ def test_torch_in_stream_lives_in_the_device() -> None:
 
 def test_media_libraries_live_in_ingest() -> None:
     """PyAV is spoken in ingest and nowhere else in `stream`; `styleflow publish` is a peer."""
-    allowed = ("stream.ingest", "stream.webrtc.peer", "cli.publish")
+    allowed = ("stream.ingest", "stream.webrtc.peer", "stream.webrtc.aiortc_compat", "cli.publish")
     assert offenders(("stream", "web", "cli"), ("av", "aiortc"), allowed=allowed) == []
 
 
 def test_aiortc_has_one_place() -> None:
-    """What depends on a release of aiortc is one module's business."""
-    allowed = ("stream.webrtc.peer", "cli.publish")
+    """aiortc is spoken by two modules: its public interface, and what else is needed of it."""
+    allowed = ("stream.webrtc.peer", "stream.webrtc.aiortc_compat", "cli.publish")
     assert offenders(("stream", "web", "cli"), ("aiortc", "aioice"), allowed=allowed) == []
 
 
@@ -225,7 +260,7 @@ STARTS = (
     "multiprocessing.Process",
 )
 MAY_START = {
-    "stream.analyzer.analyzer": "runs the analyzer",
+    "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
@@ -295,3 +330,101 @@ def test_secrets_are_revealed_only_where_a_source_is_opened() -> None:
         if used.endswith(".reveal")
     ]
     assert found == []
+
+
+FOREIGN = {
+    "stream.webrtc.aiortc_compat": "aiortc tells neither of losses nor of waiting packets",
+    "web.transport": "uvicorn's events have their types in a private module",
+    "tests.parity.test_caddm_model": "the authors' EfficientNet names its blocks so",
+    "tests.support.calls": "a peer that vanishes closes aioice's sockets without a word",
+    "tests.support.jobs": "os._exit is how a process dies without cleaning up",
+}
+"""Modules that need private names of a library that is not ours, each with its reason."""
+
+READERS = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for package in (*PACKAGES, "benchmarks", "tests")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+REACHING = ("getattr", "setattr", "monkeypatch.setattr", "monkeypatch.delattr")
+
+
+def is_private(name: str) -> bool:
+    """Say whether a name is meant for its own module only."""
+    return name.startswith("_") and not name.startswith("__")
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Return every name that a module gives to something of its own."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.Assign(targets=[ast.Name(id="__slots__")], value=value):
+                found |= {each.value for each in ast.walk(value) if isinstance(each, ast.Constant)}
+    return found
+
+
+def reached(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the private names that a module reads of others, with the line of each."""
+    own = defined(tree)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                continue
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
+                continue
+            case ast.Attribute(attr=name) if is_private(name) and name not in own:
+                yield node.lineno, ast.unparse(node)
+            case ast.ImportFrom(module=str(module), names=names):
+                parts = [*module.split("."), *(alias.name for alias in names)]
+                yield from ((node.lineno, f"{module}: {p}") for p in parts if is_private(p))
+            case ast.Call(func=func, args=args) if ast.unparse(func) in REACHING:
+                words = [str(a.value) for a in args[:2] if isinstance(a, ast.Constant)]
+                last = words[0].rsplit(".", 1)[-1] if words else ""
+                if is_private(last) and last not in own:
+                    yield node.lineno, ast.unparse(node)
+
+
+def test_no_module_reaches_into_another_s_private_names() -> None:
+    """What others need is public; tests and benchmarks are others, too."""
+    found = {
+        name: [f"{path.relative_to(ROOT)}:{line}: {what}" for line, what in reached(tree)]
+        for name, path in READERS.items()
+        for tree in [ast.parse(path.read_text(encoding="utf-8"))]
+    }
+    assert [one for name, reaches in found.items() if name not in FOREIGN for one in reaches] == []
+    assert [name for name in FOREIGN if not found.get(name)] == [], "these need nothing any more"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import hub\nhub.subscription._join(1)",
+        "from stream.pipeline import _Look",
+        "from stream._inside import Look",
+        "import train\ndef test(monkeypatch):\n    monkeypatch.setattr(train, '_check', None)",
+        "def test(monkeypatch):\n    monkeypatch.setattr('cli.train._check', None)",
+        "other._streams = {}",
+    ],
+)
+def test_reaching_into_private_names_is_seen(source: str) -> None:
+    assert list(reached(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class A:\n    def f(self, other):\n        self._x = 1\n        return other._x",
+        "class B(A):\n    def f(self):\n        return super()._f() + self._g()",
+        "print(a.__name__, a.__dict__)",
+        "from __future__ import annotations",
+    ],
+)
+def test_a_module_may_read_its_own_private_names(source: str) -> None:
+    assert list(reached(ast.parse(source))) == []

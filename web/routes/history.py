@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from stream.clock import Clock
-from stream.publish.history import Point, Pulse
+from stream.publish.history import Point, Pulse, StreamHistories
 from stream.publish.hub import Hub
-from stream.publish.messages import EventMessage, Number, Share, State
-from web.problem_responses import responses
+from stream.publish.schema import EventMessage, Number, Share, State
+from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
-from web.security.access import Guardian
 from web.security.auth import Scope
+from web.security.scopes import ScopeCheck
 
 MAX_EVENTS = 512
 
@@ -35,7 +35,7 @@ class ScoreColumns(BaseModel):
 
 
 class PulseColumns(BaseModel):
-    """How the stream as a whole was doing, oldest first, about once a second."""
+    """Reports about the stream as a whole, oldest first, about once a second."""
 
     t: tuple[float, ...]
     epoch: tuple[int, ...]
@@ -54,20 +54,21 @@ class HistoryView(BaseModel):
     events: tuple[EventMessage, ...] = Field(description="as on the WebSocket, oldest first")
 
 
-def routes(hub: Hub, guardian: Guardian, clock: Clock) -> APIRouter:
+def routes(hub: Hub, histories: StreamHistories, scopes: ScopeCheck, clock: Clock) -> APIRouter:
     """Return the route.
 
     Args:
-        hub: remembers.
-        guardian: decides who may look.
+        hub: remembers the newest events.
+        histories: remember scores and reports.
+        scopes: checks that the caller may read.
         clock: says what "the last" means.
     """
     router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 
     @router.get(
         "/{id}/history",
-        dependencies=[Depends(guardian.needs(Scope.READ))],
-        responses=responses(401, 404),
+        dependencies=[Depends(scopes.require(Scope.READ))],
+        responses=documented_problems(401, 404),
     )
     async def history(
         id: StreamId,
@@ -75,14 +76,14 @@ def routes(hub: Hub, guardian: Guardian, clock: Clock) -> APIRouter:
         events: Annotated[int, Query(ge=0, le=MAX_EVENTS)] = MAX_EVENTS,
     ) -> HistoryView:
         """Return what was published about a stream lately: thinned scores, and every event."""
-        kept = hub.history(id)
+        past = histories.of(id)
         now = clock.utc().timestamp()
         messages = tuple(EventMessage.model_validate_json(t) for t in hub.events(id, events))
         return HistoryView(
             stream=id,
             now=now,
-            scores=_scores(kept.points(now - seconds)),
-            pulses=_pulses(kept.pulses(now - seconds)),
+            scores=_scores(past.points(now - seconds)),
+            pulses=_pulses(past.pulses(now - seconds)),
             events=messages,
         )
 

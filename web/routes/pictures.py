@@ -5,8 +5,8 @@ it never shows a box beside its face. Asking is what keeps pictures coming: the 
 only while somebody looks. `If-None-Match` with the last `ETag` costs next to nothing.
 
 With `overlay=DETECTOR` the picture is a frame that this detector has just rated and explained, and
-`Picture-Overlay` says what it points at in it: places in the crop that it saw, and where that crop
-lies. `/overlays` says which detectors can do so.
+`Picture-Overlay` holds the explanation: regions of the crop that it saw, and where that crop lies.
+`/overlays` says which detectors can explain.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from pydantic import BaseModel, Field
 from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
 from stream.events import AbstainReason
-from stream.explain.pictures import Overlay, PointedFace, ShownFace, Still
+from stream.explain.stills import ExplainedFace, Overlay, ShownFace, Still
 from stream.problems import POINTS_AT_WORDS
-from stream.publish.messages import FaceBox, Share, State, state_of
+from stream.publish.encode import state_of
+from stream.publish.schema import Share, State
 from styleflow.overlay import PointsAt
-from web.problem_responses import responses
+from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
-from web.security.access import Guardian
 from web.security.auth import Scope
+from web.security.scopes import ScopeCheck
 
 
 class PictureScore(BaseModel):
-    """What one detector made of one face, up to this very frame."""
+    """Score of one face by one detector, up to this very frame."""
 
     detector: str
     p: Share
@@ -41,60 +42,70 @@ class PictureScore(BaseModel):
     reasons: tuple[AbstainReason, ...]
 
 
+class PictureBox(BaseModel):
+    """Box of a face, in pixels of `Picture-Size`."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
 class PictureFace(BaseModel):
     """One face in a picture; without scores when this frame was not rated."""
 
     track: int
-    box: FaceBox
+    box: PictureBox
     scores: tuple[PictureScore, ...]
 
 
 class PictureFaces(BaseModel):
-    """Who is in a picture."""
+    """Faces in a picture."""
 
     faces: tuple[PictureFace, ...]
 
 
 PER_MILLE = 1000
 
+Corner = tuple[float, float]
 
-class PointedFaceView(BaseModel):
-    """What a detector points at in one face."""
+
+class FaceExplanation(BaseModel):
+    """Explanation of one face: the regions that stand out to a detector."""
 
     track: int
-    crop: tuple[tuple[float, float], ...] = Field(
+    crop: tuple[Corner, Corner, Corner, Corner] = Field(
         description="corners of the crop that the detector saw, clockwise from the crop's top "
         "left, in pixels of `Picture-Size`"
     )
     patches: tuple[tuple[int, int, int, int, int], ...] = Field(
-        description="left, top, right, bottom and strength of each part of the crop that stands "
+        description="left, top, right, bottom and strength of each region of the crop that stands "
         "out, in thousandths of the crop's side; strengths compare within one detector and kind"
     )
     kinds: tuple[str, ...] = Field(
-        description="which map each patch is part of: `spatial` (this frame), `temporal` (what "
+        description="which map each region is part of: `spatial` (this frame), `temporal` (what "
         "changes from frame to frame), or empty where the detector has one kind only"
     )
 
 
 class PictureOverlay(BaseModel):
-    """What a detector points at in a picture."""
+    """Explanation of a picture by one detector."""
 
     detector: str
     points_at: PointsAt | None
     explained: bool = Field(
-        description="false when the detector has not rated this frame: what it would point at is "
-        "not known"
+        description="false when the detector has not rated this frame: its explanation is not known"
     )
-    left_out: int = Field(description="weaker patches that would be one too many")
-    faces: tuple[PointedFaceView, ...]
+    left_out: int = Field(description="weaker regions beyond the most that are sent")
+    faces: tuple[FaceExplanation, ...]
 
 
 class OverlayView(BaseModel):
-    """Whether one detector can say what it points at."""
+    """Whether one detector can explain its scores, and by what."""
 
     detector: str
     points_at: PointsAt | None
-    summary: str = Field(description="what its places mean, or why there are none, for people")
+    summary: str = Field(description="what its regions mean, or why there are none, for people")
 
 
 class OverlayList(BaseModel):
@@ -103,19 +114,19 @@ class OverlayList(BaseModel):
     overlays: tuple[OverlayView, ...]
 
 
-def routes(control: StreamControl, guardian: Guardian, clock: Clock) -> APIRouter:
+def routes(control: StreamControl, scopes: ScopeCheck, clock: Clock) -> APIRouter:
     """Return the route.
 
     Args:
         control: has the pictures.
-        guardian: decides who may look.
+        scopes: checks that the caller may read.
         clock: says how old a picture is.
     """
     router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 
     @router.get(
         "/{id}/picture.jpg",
-        dependencies=[Depends(guardian.needs(Scope.READ))],
+        dependencies=[Depends(scopes.require(Scope.READ))],
         response_class=Response,
         responses={
             200: {
@@ -123,11 +134,11 @@ def routes(control: StreamControl, guardian: Guardian, clock: Clock) -> APIRoute
                 "description": "The picture. `Picture-Epoch`, `Picture-Slot` and `Picture-At` say "
                 "which frame it is, `Picture-Size` the source's pixels, `Picture-Captured` when "
                 "it arrived, and `Picture-Faces` who is in it. With `overlay`, `Picture-Overlay` "
-                "says what that detector points at in it (a JSON object).",
+                "holds that detector's explanation of it (a JSON object).",
             },
             204: {"description": "None yet; ask again soon"},
             304: {"description": "Still the one that you have"},
-            **responses(401, 404, 422, 429),
+            **documented_problems(401, 404, 422, 429),
         },
     )
     async def picture(
@@ -138,7 +149,7 @@ def routes(control: StreamControl, guardian: Guardian, clock: Clock) -> APIRoute
             Query(
                 min_length=1,
                 max_length=64,
-                description="a detector, to see what it points at; explaining costs it up to "
+                description="a detector, to see its explanation; explaining costs it up to "
                 "another rating, so it is rationed",
             ),
         ] = None,
@@ -160,11 +171,11 @@ def routes(control: StreamControl, guardian: Guardian, clock: Clock) -> APIRoute
 
     @router.get(
         "/{id}/overlays",
-        dependencies=[Depends(guardian.needs(Scope.READ))],
-        responses=responses(401, 404),
+        dependencies=[Depends(scopes.require(Scope.READ))],
+        responses=documented_problems(401, 404),
     )
     async def overlays(id: StreamId) -> OverlayList:
-        """Say which detectors of a stream can show what they point at."""
+        """Say which detectors of a stream can explain their scores."""
         return OverlayList(
             overlays=tuple(
                 OverlayView(
@@ -183,14 +194,16 @@ def _overlay(overlay: Overlay, points_at: PointsAt | None) -> PictureOverlay:
         points_at=points_at,
         explained=overlay.explained,
         left_out=overlay.left_out,
-        faces=tuple(_pointed(face) for face in overlay.faces),
+        faces=tuple(_explanation(face) for face in overlay.faces),
     )
 
 
-def _pointed(face: PointedFace) -> PointedFaceView:
-    return PointedFaceView(
+def _explanation(face: ExplainedFace) -> FaceExplanation:
+    corners = [(round(float(x), 1), round(float(y), 1)) for x, y in face.corners]
+    top_left, top_right, bottom_right, bottom_left = corners
+    return FaceExplanation(
         track=face.track,
-        crop=tuple((round(float(x), 1), round(float(y), 1)) for x, y in face.corners),
+        crop=(top_left, top_right, bottom_right, bottom_left),
         patches=tuple(
             (
                 round(patch.x0 * PER_MILLE),
@@ -199,9 +212,9 @@ def _pointed(face: PointedFace) -> PointedFaceView:
                 round(patch.y1 * PER_MILLE),
                 round(patch.strength * PER_MILLE),
             )
-            for patch in face.patches
+            for patch in face.regions
         ),
-        kinds=tuple(patch.kind for patch in face.patches),
+        kinds=tuple(patch.kind for patch in face.regions),
     )
 
 
@@ -224,7 +237,7 @@ def _face(face: ShownFace) -> PictureFace:
     box = face.box
     return PictureFace(
         track=face.track,
-        box=FaceBox(x0=round(box.x0), y0=round(box.y0), x1=round(box.x1), y1=round(box.y1)),
+        box=PictureBox(x0=round(box.x0), y0=round(box.y0), x1=round(box.x1), y1=round(box.y1)),
         scores=tuple(
             PictureScore(
                 detector=score.detector,

@@ -1,33 +1,40 @@
-"""`POST /predict`: one video in, its score, verdict and timeline out."""
+"""`POST /predict`: the score, verdict and timeline of one video.
+
+A score is `p` with its interval `lo` to `hi` and a `state`, as on the WebSocket. The keys `score`,
+`low`, `high` and `verdict` say the same in the words of earlier versions and are kept beside them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.errors import SourceError
 from stream.events import AbstainReason, ReasonCode, Score, TrackEnd, Verdict
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
-from stream.problems import describe, notice
-from stream.publish.messages import (
-    Model,
-    Number,
-    Share,
-    State,
-    model_data,
-    state_of,
-    summary,
+from stream.problems import notice
+from stream.publish.encode import final_state, model_data, state_of, summary
+from stream.publish.schema import Model, Number, Share, State
+from styleflow.errors import StyleFlowError
+from web.errors import (
+    AnalysisTooSlow,
+    DetectorTwice,
+    NoFace,
+    NotAVideo,
+    ReadingTooSlow,
+    TooManyVideos,
 )
-from web.errors import Refusal, refuse
+from web.problem_responses import documented_problems
 from web.security.access_policy import permitted_file
+from web.security.auth import Scope
 from web.security.fetch import Fetcher
+from web.security.scopes import ScopeCheck
 from web.settings import PredictSettings
 
 RETRY_AFTER_S = 30
@@ -38,7 +45,7 @@ _NO_VIDEO = frozenset(
 
 
 class PredictRequest(BaseModel):
-    """Which video to look at."""
+    """A video to analyse, and the detector for it."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -73,25 +80,38 @@ class Point(BaseModel):
     reasons: tuple[AbstainReason, ...]
 
 
+_KEPT = "the same as `{}`, kept for compatibility"
+_P = "smoothed probability that it is fake; null when there was not enough evidence"
+_LO, _HI = "lower end of the interval around p", "upper end of the interval around p"
+
+
 class Track(BaseModel):
-    """One face."""
+    """One face and its score as a whole."""
 
     track: int
     start: Number
     end: Number
     end_reason: TrackEnd | None
-    score: Share
-    verdict: Verdict
+    p: Share = Field(description=_P)
+    lo: Share = Field(description=_LO)
+    hi: Share = Field(description=_HI)
+    state: State
+    score: Share = Field(description=_KEPT.format("p"))
+    verdict: Verdict = Field(description="the state in the engine's word")
     scores: tuple[Point, ...]
 
 
 class Prediction(BaseModel):
-    """What a video scores: 1 leans fake. Evidence, not proof; read `notice` first."""
+    """Score of a video: 1 leans fake. Evidence, not proof; read `notice` first."""
 
-    score: Share = Field(description="null when there was not enough evidence")
-    low: Share
-    high: Share
-    verdict: Verdict
+    p: Share = Field(description=_P)
+    lo: Share = Field(description=_LO)
+    hi: Share = Field(description=_HI)
+    state: State
+    score: Share = Field(description=_KEPT.format("p"))
+    low: Share = Field(description=_KEPT.format("lo"))
+    high: Share = Field(description=_KEPT.format("hi"))
+    verdict: Verdict = Field(description="the state in the engine's word")
     reasons: tuple[AbstainReason, ...]
     summary: str
     notice: str = Field(description="what must stand beside the score; empty when nothing")
@@ -103,8 +123,8 @@ class Prediction(BaseModel):
     tracks: tuple[Track, ...]
 
 
-class PredictDesk:
-    """Takes requests in, a bounded number at a time, and has them worked off one by one.
+class PredictionQueue:
+    """Bounded queue of requests, of which one video is analysed at a time.
 
     Args:
         predictor: analyses files.
@@ -124,7 +144,7 @@ class PredictDesk:
         self._fetcher = fetcher
         self._roots = roots
         self._settings = settings
-        self._inside = 0
+        self._admitted_count = 0
         self._turn = asyncio.Semaphore(1)
 
     async def predict(self, request: PredictRequest, detector: str | None = None) -> Prediction:
@@ -140,47 +160,27 @@ class PredictDesk:
         """
         named = {name for name in (detector, request.detector) if name is not None}
         if len(named) > 1:
-            raise refuse(
-                422,
-                "detector_twice",
-                "Two detectors were named",
-                f"{detector!r} in the query and {request.detector!r} in the body",
-                "Name one, in one place",
-            )
-        with_place = self._place()
+            raise DetectorTwice(f"{detector!r} in the query and {request.detector!r} in the body")
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(with_place)
+            await stack.enter_async_context(self._admitted())
             path, shown = await self._video(request.file_path, stack)
             await stack.enter_async_context(self._turn)
             analysis = await self._analyse(path, shown, next(iter(named), None))
         if not analysis.tracks:
-            raise refuse(
-                422,
-                "no_face",
-                "No face was found",
-                f"{analysis.frames} frames were looked at",
-                "Give a video in which a face is visible for some seconds",
-            )
+            raise NoFace(f"{analysis.frames} frames were analysed")
         return prediction(analysis)
 
     @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        if self._inside > self._settings.waiting:
-            busy = refuse(
-                429,
-                "busy",
-                "Too many videos at once",
-                f"one is being analysed and {self._settings.waiting} are waiting",
-                f"Try again in {RETRY_AFTER_S} s",
-                retry=True,
+    async def _admitted(self) -> AsyncIterator[None]:
+        if self._admitted_count > self._settings.waiting:
+            raise TooManyVideos(
+                f"one is being analysed and {self._settings.waiting} are waiting", RETRY_AFTER_S
             )
-            busy.headers["Retry-After"] = str(RETRY_AFTER_S)
-            raise busy
-        self._inside += 1
+        self._admitted_count += 1
         try:
             yield
         finally:
-            self._inside -= 1
+            self._admitted_count -= 1
 
     async def _video(self, text: str, stack: AsyncExitStack) -> tuple[Path, str]:
         """Return the file, and what it may be called in the answer."""
@@ -199,26 +199,46 @@ class PredictDesk:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await self._predictor(path, shown=shown, detector=detector)
         except TimeoutError:
-            raise refuse(
-                504,
-                "analysis_timeout",
-                "The analysis took too long",
-                f"one video may take {self._settings.timeout_s:g} s",
-                "Cut the video, or raise web.routes.predict.timeout_s",
-            ) from None
+            raise AnalysisTooSlow(f"one video may take {self._settings.timeout_s:g} s") from None
         except SourceError as error:
             raise _unreadable(error) from None
 
 
+def routes(queue: PredictionQueue, scopes: ScopeCheck) -> APIRouter:
+    """Return the route.
+
+    Args:
+        queue: has videos analysed.
+        scopes: checks that the caller may have work done.
+    """
+    router = APIRouter(tags=["predict"])
+
+    @router.post(
+        "/predict",
+        dependencies=[Depends(scopes.require(Scope.CONTROL))],
+        responses=documented_problems(400, 401, 403, 404, 413, 415, 422, 429, 502, 504),
+    )
+    async def predict(request: PredictRequest, detector: DetectorQuery = None) -> Prediction:
+        """Analyse one video: its score, its verdict and the timeline of every face."""
+        return await queue.predict(request, detector)
+
+    return router
+
+
 def prediction(analysis: Analysis) -> Prediction:
-    """Return what the API says about an analysis."""
+    """Return an analysis in the shape of the API."""
+    state = final_state(analysis.score, analysis.verdict)
     return Prediction(
+        p=analysis.score,
+        lo=analysis.low,
+        hi=analysis.high,
+        state=state,
         score=analysis.score,
         low=analysis.low,
         high=analysis.high,
         verdict=analysis.verdict,
         reasons=analysis.reasons,
-        summary=summary(_state(analysis), analysis.reasons),
+        summary=summary(state, analysis.reasons),
         notice=notice(analysis.model, demo=analysis.demo),
         demo=analysis.demo,
         model=model_data(analysis.model),
@@ -229,20 +249,16 @@ def prediction(analysis: Analysis) -> Prediction:
     )
 
 
-def _state(analysis: Analysis) -> State:
-    if analysis.score is None or not math.isfinite(analysis.score):
-        return "abstain"
-    if analysis.verdict is Verdict.PENDING:
-        return "abstain"
-    return "suspect" if analysis.verdict is Verdict.SUSPECT else "ok"
-
-
 def _track(track: TrackTimeline) -> Track:
     return Track(
         track=track.track,
         start=track.start,
         end=track.end,
         end_reason=track.end_reason,
+        p=track.score,
+        lo=track.low,
+        hi=track.high,
+        state=final_state(track.score, track.verdict),
         score=track.score,
         verdict=track.verdict,
         scores=tuple(_point(score) for score in track.scores),
@@ -260,15 +276,9 @@ def _point(score: Score) -> Point:
     )
 
 
-def _unreadable(error: SourceError) -> Refusal:
+def _unreadable(error: SourceError) -> StyleFlowError:
     if error.code in _NO_VIDEO:
-        return refuse(
-            415,
-            "not_a_video",
-            "This is not a video that can be read",
-            error.detail,
-            "Give a file that a video player opens",
-        )
+        return NotAVideo(error.detail)
     if error.code is ReasonCode.TIMEOUT:
-        return refuse(504, "timeout", "The video cannot be read in time", error.detail)
-    return Refusal(describe(error))
+        return ReadingTooSlow(error.detail)
+    return error

@@ -15,23 +15,14 @@ from stream.clock import Clock
 from stream.events import AbstainReason, ConnectionState, ReasonCode
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.problems import STATE_WORDS
+from stream.publish.encode import StreamInfo, link_data, model_data, score_data
 from stream.publish.hub import Hub
-from stream.publish.messages import (
-    LinkData,
-    Model,
-    Number,
-    ScoreData,
-    Share,
-    StreamInfo,
-    link_data,
-    model_data,
-    score_data,
-)
-from web.problem_responses import responses
-from web.security.access import Guardian
+from stream.publish.schema import LinkData, Model, Number, ScoreData, Share
+from web.problem_responses import documented_problems
 from web.security.access_policy import check_camera, permitted_file
 from web.security.auth import Scope
 from web.security.fetch import Resolver
+from web.security.scopes import ScopeCheck
 
 StreamId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -41,7 +32,7 @@ class _Request(BaseModel):
 
 
 class SourceBody(_Request):
-    """How a stream is obtained."""
+    """Source of a stream."""
 
     url: Annotated[
         str,
@@ -60,7 +51,7 @@ class SourceBody(_Request):
 
 
 class SourceChange(_Request):
-    """What to change about a source; what is left out stays."""
+    """Changes to a source; what is left out stays."""
 
     url: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     transport: Transport | None = None
@@ -87,7 +78,7 @@ class StreamBody(_Request):
 
 
 class StreamChange(_Request):
-    """What to change about a stream; what is left out stays."""
+    """Changes to a stream; what is left out stays."""
 
     source: SourceChange | None = None
     name: Annotated[str, Field(max_length=128)] | None = None
@@ -136,7 +127,7 @@ class StreamList(BaseModel):
 def routes(
     control: StreamControl,
     hub: Hub,
-    guardian: Guardian,
+    scopes: ScopeCheck,
     clock: Clock,
     roots: tuple[Path, ...],
     resolve: Resolver,
@@ -146,13 +137,13 @@ def routes(
     Args:
         control: what they steer.
         hub: knows what must be said beside a stream's scores.
-        guardian: decides who may.
+        scopes: checks what the caller may do.
         clock: where time comes from.
         roots: folders whose files may be added.
         resolve: finds addresses.
     """
-    read = Depends(guardian.needs(Scope.READ))
-    steer = Depends(guardian.needs(Scope.CONTROL))
+    read = Depends(scopes.require(Scope.READ))
+    steer = Depends(scopes.require(Scope.CONTROL))
     router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 
     async def source_of(body: SourceBody) -> SourceSettings:
@@ -165,13 +156,16 @@ def routes(
             loop=body.loop,
         )
 
-    @router.get("", dependencies=[read], responses=responses(401))
+    @router.get("", dependencies=[read], responses=documented_problems(401))
     async def list_streams() -> StreamList:
         """List every stream."""
         return StreamList(streams=tuple(_view(status) for status in control.statuses()))
 
     @router.post(
-        "", status_code=201, dependencies=[steer], responses=responses(400, 401, 403, 409, 422, 429)
+        "",
+        status_code=201,
+        dependencies=[steer],
+        responses=documented_problems(400, 401, 403, 409, 422, 429),
     )
     async def add_stream(body: StreamBody, response: Response) -> StreamView:
         """Add a stream. Its source need not be reachable yet."""
@@ -180,12 +174,14 @@ def routes(
         response.headers["Location"] = f"/api/v1/streams/{body.id}"
         return _view(status)
 
-    @router.get("/{id}", dependencies=[read], responses=responses(401, 404))
+    @router.get("/{id}", dependencies=[read], responses=documented_problems(401, 404))
     async def get_stream(id: StreamId) -> StreamView:
         """Return one stream."""
         return _view(control.status(id))
 
-    @router.patch("/{id}", dependencies=[steer], responses=responses(400, 401, 403, 404, 422))
+    @router.patch(
+        "/{id}", dependencies=[steer], responses=documented_problems(400, 401, 403, 404, 422)
+    )
     async def change_stream(id: StreamId, body: StreamChange) -> StreamView:
         """Change a stream. It connects anew, in a new epoch."""
         spec = control.spec(id)
@@ -202,13 +198,13 @@ def routes(
         return _view(control.status(id) if changed == spec else await control.change(changed))
 
     @router.delete(
-        "/{id}", status_code=204, dependencies=[steer], responses=responses(401, 403, 404)
+        "/{id}", status_code=204, dependencies=[steer], responses=documented_problems(401, 403, 404)
     )
     async def remove_stream(id: StreamId) -> None:
         """Remove a stream, in whatever state it is."""
         await control.remove(id)
 
-    @router.get("/{id}/status", dependencies=[read], responses=responses(401, 404))
+    @router.get("/{id}/status", dependencies=[read], responses=documented_problems(401, 404))
     async def stream_status(id: StreamId) -> StatusView:
         """Return how a stream is doing, with its newest scores."""
         return _status(control.status(id), hub.info(id), clock)

@@ -1,4 +1,4 @@
-"""`/api/v1/streams/{id}/thresholds`: what one stream is judged by, changed while it runs.
+"""`/api/v1/streams/{id}/thresholds`: the thresholds of one stream, changed while it runs.
 
 A change holds from the next frame on and forgets nothing. It lasts until the stream is removed or
 the analyzer stops: what should hold for good belongs into the configuration.
@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stream.analyzer.streams import StreamControl
 from stream.engine.settings import EngineSettings
-from web.problem_responses import responses
+from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
-from web.security.access import Guardian
 from web.security.auth import Scope
+from web.security.scopes import ScopeCheck
 
 
 class Thresholds(BaseModel):
-    """When scores become verdicts, and when no verdict is given."""
+    """Thresholds at which scores become verdicts, and below which no verdict is given."""
 
     enter: float = Field(description="score from which a face may become suspect")
     leave: float = Field(description="score at or below which it may become clear")
@@ -35,7 +35,7 @@ class Thresholds(BaseModel):
 
 
 class ThresholdsView(BaseModel):
-    """What holds for one stream, and what would without changes."""
+    """Thresholds in force for one stream, and those of the configuration."""
 
     current: Thresholds
     configured: Thresholds
@@ -47,7 +47,7 @@ _Amount = Annotated[float, Field(ge=0, le=100_000)]
 
 
 class ThresholdsChange(BaseModel):
-    """What to change; what is left out stays, and null goes back to what is configured."""
+    """Thresholds to change; what is left out stays, null goes back to the configured value."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -62,28 +62,28 @@ class ThresholdsChange(BaseModel):
     max_yaw_deg: Annotated[float, Field(ge=0, le=180)] | None = None
 
 
-def routes(control: StreamControl, guardian: Guardian) -> APIRouter:
+def routes(control: StreamControl, scopes: ScopeCheck) -> APIRouter:
     """Return the routes.
 
     Args:
         control: what they steer.
-        guardian: decides who may.
+        scopes: checks what the caller may do.
     """
     router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
 
     @router.get(
         "/{id}/thresholds",
-        dependencies=[Depends(guardian.needs(Scope.READ))],
-        responses=responses(401, 404),
+        dependencies=[Depends(scopes.require(Scope.READ))],
+        responses=documented_problems(401, 404),
     )
     async def thresholds(id: StreamId) -> ThresholdsView:
-        """Return what a stream is judged by."""
+        """Return the thresholds of a stream."""
         return _view(control, id)
 
     @router.patch(
         "/{id}/thresholds",
-        dependencies=[Depends(guardian.needs(Scope.CONTROL))],
-        responses=responses(401, 403, 404, 422),
+        dependencies=[Depends(scopes.require(Scope.CONTROL))],
+        responses=documented_problems(401, 403, 404, 422),
     )
     async def change_thresholds(id: StreamId, body: ThresholdsChange) -> ThresholdsView:
         """Judge a stream by other thresholds from its next frame on; nothing is forgotten."""

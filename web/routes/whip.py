@@ -1,8 +1,8 @@
-"""`/whip`: how a WebRTC peer offers a stream and takes its leave (WHIP, RFC 9725).
+"""`/whip`: WebRTC peers offer a stream, add candidates and end it (WHIP, RFC 9725).
 
 `POST /whip/{stream}` takes an SDP offer and answers with everything in it that a peer needs; the
-Location is a secret of whoever called. Trickled candidates are taken, ICE restarts are not: a peer
-that lost its way calls anew, and the stream goes on in a new epoch.
+Location is the caller's secret. Trickled candidates are taken, ICE restarts are not: a peer
+that lost its connection calls anew, and the stream goes on in a new epoch.
 
 Pages of other origins may call only when `web.allowed_origins` lists them, so on loopback, where no
 token is needed, no web page that happens to be open can send a stream.
@@ -17,14 +17,21 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from stream.errors import StreamError
-from stream.problems import describe
+from stream.problems import Problem
 from stream.webrtc.calls import CallControl, IceServer
-from web.errors import Refusal, refuse
-from web.problem_responses import answer, responses
+from web.errors import (
+    NotText,
+    Refusal,
+    RestartRefused,
+    SessionDiffers,
+    SessionUnnamed,
+    WrongContentType,
+)
+from web.problem_responses import documented_problems, problem_response
 from web.routes.streams import StreamId
-from web.security.access import Guardian
 from web.security.auth import Scope
 from web.security.guard import is_trusted
+from web.security.scopes import ScopeCheck
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -33,7 +40,7 @@ ENDPOINT_METHODS = "OPTIONS, POST"
 SESSION_METHODS = "DELETE, OPTIONS, PATCH"
 RETRY_S = 2
 
-Session = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+SessionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 _OFFER = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
 _TRICKLE = {
@@ -41,8 +48,8 @@ _TRICKLE = {
 }
 
 
-class Signalling:
-    """Answers what arrives below `/whip`.
+class WhipEndpoint:
+    """WHIP endpoint and its sessions: the HTTP side of calls.
 
     Args:
         control: answers calls.
@@ -73,13 +80,11 @@ class Signalling:
         _check_type(request, FRAGMENT)
         expected = request.headers.get("if-match")
         if expected is None:
-            raise refuse(428, "if_match", "Which ICE session?", "the header If-Match is missing")
+            raise SessionUnnamed("the header If-Match is missing")
         if expected.strip() == "*":
-            raise refuse(
-                422, "ice_restart", "ICE restarts are not done", "call anew instead of restarting"
-            )
+            raise RestartRefused("call anew instead of restarting")
         if etag not in (tag.strip() for tag in expected.split(",")):
-            raise refuse(412, "ice_session", "Another ICE session", "If-Match names another one")
+            raise SessionDiffers("If-Match names another one")
         await self._control.trickle(session, await _text(request))
         return Response(status_code=204)
 
@@ -89,7 +94,7 @@ class Signalling:
         return Response(status_code=200)
 
     def options(self, request: Request, methods: str) -> Response:
-        """Say what is possible; a browser's question beforehand gets no servers (RFC 9725, 4.6)."""
+        """Say what is possible; a CORS preflight is told no ICE servers (RFC 9725, 4.6)."""
         response = Response(status_code=200 if methods == ENDPOINT_METHODS else 204)
         response.headers["Allow"] = methods
         if methods == ENDPOINT_METHODS:
@@ -105,8 +110,8 @@ class Signalling:
             response.headers["Access-Control-Max-Age"] = "600"
         return response
 
-    def share(self, request: Request, response: Response) -> Response:
-        """Let a trusted page of another origin read a response."""
+    def allow_origin(self, request: Request, response: Response) -> Response:
+        """Let a page of a trusted origin read a response."""
         response.headers["Vary"] = "Origin"
         if self._trusts(request):
             response.headers["Access-Control-Allow-Origin"] = request.headers["origin"]
@@ -125,7 +130,7 @@ class Signalling:
 
 def routes(
     control: CallControl,
-    guardian: Guardian,
+    scopes: ScopeCheck,
     ice_servers: Sequence[IceServer],
     origins: Sequence[str],
 ) -> APIRouter:
@@ -133,71 +138,71 @@ def routes(
 
     Args:
         control: answers calls.
-        guardian: decides who may call.
+        scopes: checks that the caller may publish.
         ice_servers: STUN and TURN servers that peers are told about.
         origins: pages elsewhere that may call.
     """
-    desk = Signalling(control, ice_servers, origins)
-    admit = guardian.needs(Scope.PUBLISH)
+    endpoint = WhipEndpoint(control, ice_servers, origins)
+    admit = scopes.require(Scope.PUBLISH)
     router = APIRouter(prefix="/whip", tags=["whip"])
 
-    async def shared(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
-        """Do the work for whoever may ask for it; errors are shared with other origins too."""
+    async def respond(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+        """Do the work for an admitted caller; allowed origins may read errors too."""
         try:
             await admit(request, None)
             response = await work()
         except (Refusal, StreamError) as error:
-            problem = error.problem if isinstance(error, Refusal) else describe(error)
+            problem = Problem.of(error)
             headers = dict(error.headers) if isinstance(error, Refusal) else {}
             if problem.retry and problem.retry_after_s is None:
                 headers.setdefault("Retry-After", str(RETRY_S))
-            response = answer(problem, headers)
-        return desk.share(request, response)
+            response = problem_response(problem, headers)
+        return endpoint.allow_origin(request, response)
 
     @router.post(
         "/{stream}",
         status_code=201,
         response_class=Response,
         openapi_extra=_OFFER,
-        dependencies=[Depends(guardian.documented)],
-        responses=responses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+        dependencies=[Depends(scopes.documented)],
+        responses=documented_problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
     )
     async def call(request: Request, stream: StreamId) -> Response:
         """Offer a stream (WHIP). The answer holds every candidate; Location ends the call."""
-        return await shared(request, lambda: desk.call(request, stream))
+        return await respond(request, lambda: endpoint.call(request, stream))
 
     @router.patch(
         "/{stream}/{session}",
         status_code=204,
         response_class=Response,
         openapi_extra=_TRICKLE,
-        dependencies=[Depends(guardian.documented)],
-        responses=responses(400, 401, 403, 404, 412, 413, 415, 422, 428),
+        dependencies=[Depends(scopes.documented)],
+        responses=documented_problems(400, 401, 403, 404, 412, 413, 415, 422, 428),
     )
-    async def trickle(request: Request, stream: StreamId, session: Session) -> Response:
+    async def trickle(request: Request, stream: StreamId, session: SessionId) -> Response:
         """Add ICE candidates. If-Match names the ICE session; restarts are refused with 422."""
-        return await shared(request, lambda: desk.trickle(request, session))
+        return await respond(request, lambda: endpoint.trickle(request, session))
 
     @router.delete(
         "/{stream}/{session}",
         status_code=200,
         response_class=Response,
-        dependencies=[Depends(guardian.documented)],
-        responses=responses(401, 403, 404),
+        dependencies=[Depends(scopes.documented)],
+        responses=documented_problems(401, 403, 404),
     )
-    async def hang_up(request: Request, stream: StreamId, session: Session) -> Response:
+    async def hang_up(request: Request, stream: StreamId, session: SessionId) -> Response:
         """End a call."""
-        return await shared(request, lambda: desk.hang_up(session))
+        return await respond(request, lambda: endpoint.hang_up(session))
 
     @router.options("/{stream}", include_in_schema=False)
     async def endpoint_options(request: Request, stream: str) -> Response:
         """Say what an endpoint takes."""
-        return desk.share(request, desk.options(request, ENDPOINT_METHODS))
+        return endpoint.allow_origin(request, endpoint.options(request, ENDPOINT_METHODS))
 
     @router.options("/{stream}/{session}", include_in_schema=False)
     async def session_options(request: Request, stream: str, session: str) -> Response:
         """Say what a session takes."""
-        return desk.share(request, desk.options(request, SESSION_METHODS))
+        return endpoint.allow_origin(request, endpoint.options(request, SESSION_METHODS))
 
     return router
 
@@ -205,7 +210,7 @@ def routes(
 def _check_type(request: Request, wanted: str) -> None:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != wanted:
-        raise refuse(415, "content_type", "The body is of the wrong type", f"it must be {wanted}")
+        raise WrongContentType(f"it must be {wanted}")
 
 
 async def _text(request: Request) -> str:
@@ -213,7 +218,7 @@ async def _text(request: Request) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise refuse(400, "encoding", "The body is not text", "it must be UTF-8") from None
+        raise NotText("it must be UTF-8") from None
 
 
 def _link(server: IceServer) -> str:

@@ -1,1 +1,1 @@
-"""Who may do what: tokens, request checks and access policy."""
+"""Security: tokens and scopes, request checks, access policy, and fetching by URL."""

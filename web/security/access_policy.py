@@ -1,4 +1,4 @@
-"""Which files and addresses of this machine a request may name."""
+"""Access policy: the files and network addresses that a request may name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from web.errors import Refusal, refuse
+from web.errors import CameraRefused, NotAFile, PathMissing, PathRefused
 from web.security.fetch import Resolver
 
 _METADATA = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::/32"))
@@ -40,16 +40,14 @@ def permitted_file(text: str, roots: Sequence[Path], setting: str) -> Path:
         raise outside
     path = next((path for path in inside if _exists(path)), inside[0])
     if not _exists(path):
-        raise refuse(404, "file_missing", "The file is not there", path.name, "Check the path")
+        raise PathMissing(path.name)
     if not path.is_file():
-        raise refuse(
-            415, "not_a_file", "This is not a file", path.name, "Give the path of a video file"
-        )
+        raise NotAFile(path.name)
     return path
 
 
 async def check_camera(url: str, resolve: Resolver) -> None:
-    """Make sure that an RTSP URL does not lead where no camera is.
+    """Refuse an RTSP URL whose host has an address that no camera can have.
 
     Cameras live in private networks, so those are fine; link-local addresses are not, because
     that is where a cloud machine's own credentials are served. A host that has no address now is
@@ -69,13 +67,7 @@ async def check_camera(url: str, resolve: Resolver) -> None:
         inner = getattr(address, "ipv4_mapped", None) or address
         local = any(inner in net for net in _METADATA if net.version == inner.version)
         if local or inner.is_multicast or inner.is_unspecified:
-            raise refuse(
-                403,
-                "address_refused",
-                "No camera can be at this address",
-                "the host is link-local, multicast or unspecified",
-                "Give the camera's own address",
-            )
+            raise CameraRefused("the host is link-local, multicast or unspecified")
 
 
 def _resolved(path: Path) -> Path:
@@ -92,11 +84,5 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _outside(setting: str) -> Refusal:
-    return refuse(
-        403,
-        "path_refused",
-        "This path may not be read",
-        "it lies outside the folders that are open to requests",
-        f"Put the file into one of {setting}, or add its folder there",
-    )
+def _outside(setting: str) -> PathRefused:
+    return PathRefused("it lies outside the folders that are open to requests", setting)

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens with a role, and no token only on this machine itself."""
+"""Authentication: bearer tokens with a role; without tokens only loopback is served."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from stream.problems import Problem
-from web.errors import Refusal, refuse
+from web.errors import AuthError, NotAllowed, TokenNeeded
 
 MIN_TOKEN_CHARS = 16
 
 
 class Scope(Enum):
-    """What a request needs."""
+    """Permission that an operation needs."""
 
     READ = "read"
     CONTROL = "control"
@@ -29,7 +28,7 @@ class Scope(Enum):
 
 
 class Role(Enum):
-    """What a token is for."""
+    """Purpose of a token, which decides its scopes."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -37,7 +36,7 @@ class Role(Enum):
 
     @property
     def scopes(self) -> frozenset[Scope]:
-        """What the role may do."""
+        """Permissions of the role."""
         return _SCOPES[self]
 
 
@@ -49,7 +48,7 @@ _SCOPES = {
 
 
 class TokenDigest:
-    """What is kept of a token: enough to recognise it, too little to use it.
+    """Digest of a token: enough to recognise it, too little to use it.
 
     Tokens are long and random, so one round of SHA-256 is as good as a slow hash.
     """
@@ -120,7 +119,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking.
+    """Caller whose credential was recognised, or who needs none.
 
     Attributes:
         token: the credential that was shown; None where none is needed.
@@ -137,18 +136,18 @@ class Caller:
         return self.token is None or self.token.valid_at(now)
 
 
-class Access:
-    """Recognises callers.
+class Authenticator:
+    """Recognises callers by their bearer tokens.
 
     Args:
-        tokens: the credentials there are; with none, everybody is let in.
+        tokens: the configured tokens; with none, every caller is admitted.
     """
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tuple(tokens)
 
     def identify(self, secret: str | None, now: datetime) -> Caller | None:
-        """Return who shows this secret, or None when nobody we know does.
+        """Return who shows this secret, or None when no token matches.
 
         Every token is compared, so that the time taken says nothing about which one matched.
         """
@@ -168,25 +167,16 @@ class Access:
         """
         caller = self.identify(bearer(authorization), now)
         if caller is None:
-            refusal = refuse(
-                401,
-                "unauthorized",
-                "A token is needed",
+            raise TokenNeeded(
                 "no token" if not authorization else "this token is unknown or has expired",
-                "Send the header Authorization: Bearer TOKEN",
+                headers={"WWW-Authenticate": 'Bearer realm="styleflow"'},
             )
-            refusal.headers["WWW-Authenticate"] = 'Bearer realm="styleflow"'
-            raise refusal
         if not caller.may(scope):
-            raise refuse(
-                403,
-                "forbidden",
-                "This token may not do that",
+            raise NotAllowed(
                 f"{scope.value} is not allowed to a {caller.token.role.value}"
                 if caller.token
                 else scope.value,
-                "Use a token with the role operator"
-                + (" or publisher" if scope is Scope.PUBLISH else ""),
+                "operator or publisher" if scope is Scope.PUBLISH else "operator",
             )
         return caller
 
@@ -195,21 +185,6 @@ def bearer(authorization: str | None) -> str | None:
     """Return the token in an Authorization header."""
     kind, _, secret = (authorization or "").partition(" ")
     return secret.strip() or None if kind.lower() == "bearer" else None
-
-
-class AuthError(Refusal):
-    """The server would be open to others without a token."""
-
-    def __init__(self, host: str) -> None:
-        super().__init__(
-            Problem(
-                "token_needed",
-                "A token is needed to listen here",
-                f"{host} can be reached from other machines, and no token is set",
-                "Set one, for example STYLEFLOW__WEB__TOKENS='[{token: "
-                '"32 random characters", role: operator}]\', or listen on 127.0.0.1',
-            )
-        )
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Fetching a video by URL without being used against the network we stand in.
+"""Fetching of videos by URL, guarded against server-side request forgery.
 
 Every hop is treated alike: the URL is checked, its host resolved once, every address judged, and
 the connection made to the judged address itself, so that a second answer of the name server
@@ -25,7 +25,17 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from web.errors import Refusal, refuse
+from web.errors import (
+    AddressInvalid,
+    AddressRefused,
+    AddressUnresolved,
+    FetchTooSlow,
+    Refusal,
+    TooManyRedirects,
+    VideoEncoded,
+    VideoTooLarge,
+    VideoUndelivered,
+)
 from web.settings import FetchSettings
 
 Address = IPv4Address | IPv6Address
@@ -136,13 +146,7 @@ class Fetcher:
                 if follow is None:
                     return
                 at = follow
-        raise refuse(
-            502,
-            "too_many_redirects",
-            "The video was not delivered",
-            f"more than {self._settings.max_redirects} redirects",
-            "Give the address at which they end",
-        )
+        raise TooManyRedirects(f"more than {self._settings.max_redirects} redirects")
 
     async def _judge(self, url: httpx.URL) -> _Target:
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -152,18 +156,10 @@ class Fetcher:
         except (OSError, ValueError, UnicodeError):
             addresses = ()
         if not addresses:
-            raise refuse(
-                502, "unresolved", "The video was not delivered", "the host name has no address"
-            )
+            raise AddressUnresolved("the host name has no address")
         for address in addresses:
             if not is_public(address) and not self._allowed(address):
-                raise refuse(
-                    403,
-                    "address_refused",
-                    "This address is not fetched from",
-                    "the host is not on the public internet",
-                    "Put the file into one of web.predict_roots and give its path",
-                )
+                raise AddressRefused("the host is not on the public internet")
         return _Target(url, addresses)
 
     def _allowed(self, address: Address) -> bool:
@@ -197,15 +193,9 @@ class Fetcher:
         if response.is_redirect:
             return _parse(_join(url, response.headers["location"]))
         if response.status_code != 200:
-            raise refuse(
-                502,
-                "not_delivered",
-                "The video was not delivered",
-                f"the other side answered {response.status_code}",
-                "Check the address in a browser",
-            )
+            raise VideoUndelivered(f"the other side answered {response.status_code}")
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise refuse(502, "encoded", "The video was not delivered", "it came compressed")
+            raise VideoEncoded("it came compressed")
         declared = response.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self._settings.max_bytes:
             raise self._too_large()
@@ -221,25 +211,19 @@ class Fetcher:
                     raise self._too_large()
                 file.write(chunk)
 
-    def _too_large(self) -> Refusal:
-        return refuse(
-            413,
-            "video_too_large",
-            "The video is too large",
-            f"files are limited to {self._settings.max_bytes} bytes",
-            "Cut it, or raise web.security.fetch.max_bytes",
-        )
+    def _too_large(self) -> VideoTooLarge:
+        return VideoTooLarge(f"files are limited to {self._settings.max_bytes} bytes")
 
 
 def _parse(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
-        raise _unusable("it is malformed") from None
+        raise AddressInvalid("it is malformed") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise _unusable("only http:// and https:// are fetched")
+        raise AddressInvalid("only http:// and https:// are fetched")
     if parsed.userinfo:
-        raise _unusable("it carries credentials")
+        raise AddressInvalid("it carries credentials")
     return parsed
 
 
@@ -247,7 +231,7 @@ def _join(url: httpx.URL, location: str) -> str:
     try:
         return str(url.join(location))
     except (httpx.InvalidURL, ValueError):
-        raise _unusable("it redirects to a malformed address") from None
+        raise AddressInvalid("it redirects to a malformed address") from None
 
 
 def _request(client: httpx.AsyncClient, url: httpx.URL, address: Address) -> httpx.Request:
@@ -261,35 +245,11 @@ def _request(client: httpx.AsyncClient, url: httpx.URL, address: Address) -> htt
     )
 
 
-def _unusable(why: str) -> Refusal:
-    return refuse(400, "url", "This address cannot be used", why, "Give an http(s) URL or a path")
-
-
 def _undelivered(error: Exception) -> Refusal:
     if isinstance(error, httpx.TimeoutException):
-        return refuse(
-            504,
-            "fetch_timeout",
-            "The video came too slowly",
-            "the other side is silent",
-            retry=True,
-        )
-    return refuse(
-        502,
-        "not_delivered",
-        "The video was not delivered",
-        type(error).__name__,
-        "Check the address in a browser",
-        retry=True,
-    )
+        return FetchTooSlow("the other side is silent")
+    return VideoUndelivered(type(error).__name__, retry=True)
 
 
-def _too_slow(limit_s: float) -> Refusal:
-    return refuse(
-        504,
-        "fetch_timeout",
-        "The video came too slowly",
-        f"fetching takes at most {limit_s:g} s",
-        "Try a smaller file, or raise web.security.fetch.timeout_s",
-        retry=True,
-    )
+def _too_slow(limit_s: float) -> FetchTooSlow:
+    return FetchTooSlow(f"fetching takes at most {limit_s:g} s")

@@ -1,7 +1,7 @@
-"""What every request passes before anything else looks at it.
+"""Request guard: checks that every request passes before it reaches a route.
 
 The Host header is checked on loopback against DNS rebinding; the Origin header of WebSockets and
-of requests that change something against other web pages; bodies are bounded; and every answer
+of requests that change something against other web pages; bodies are bounded; and every response
 tells the browser to load nothing from elsewhere.
 """
 
@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.problems import Problem
-from web.problem_responses import answer
+from web.errors import BodyTooLarge, HostRefused, OriginRefused, Refusal
+from web.problem_responses import problem_response
 from web.security.auth import is_loopback
 
 MAX_BODY = 64 * 1024
@@ -46,10 +47,10 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Guard:
-    """ASGI middleware.
+    """ASGI middleware that checks requests and adds security headers to responses.
 
     Args:
-        app: what is guarded.
+        app: the guarded application.
         host: address that the server listens on.
         allowed_hosts: further names it may be asked for under.
         allowed_origins: further pages that may use it.
@@ -69,42 +70,30 @@ class Guard:
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with a problem."""
+        """Pass a request on, or answer it with a problem response."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        problem = self._judge(scope)
-        if problem is not None:
-            await _refuse(problem, scope, receive, send)
+        refusal = self._judge(scope)
+        if refusal is not None:
+            await _refuse(refusal, scope, receive, send)
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)
         else:
             await self._app(scope, _Bounded(receive), _with_headers(send, scope["path"]))
 
-    def _judge(self, scope: Scope) -> Problem | None:
+    def _judge(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._check_hosts and not self._known(host):
-            return Problem(
-                "host_refused",
-                "This server has another name",
-                "the Host header names a host that is not ours",
-                "Ask for 127.0.0.1 or localhost, or list the name in web.allowed_hosts",
-                status=421,
-            )
+            return HostRefused("the Host header names a host that is not ours")
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if origin is not None and changes and not is_trusted(origin, host, self._origins):
-            return Problem(
-                "origin_refused",
-                "Other web pages may not do this",
-                "the Origin header names a page that is not ours",
-                "List it in web.allowed_origins if it is yours",
-                status=403,
-            )
+            return OriginRefused("the Origin header names a page that is not ours")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY:
-            return _too_large()
+            return BodyTooLarge(f"bodies are limited to {MAX_BODY} bytes")
         return None
 
     def _known(self, host: str) -> bool:
@@ -140,21 +129,12 @@ def _name(host: str) -> str:
         return ""
 
 
-def _too_large() -> Problem:
-    return Problem(
-        "body_too_large",
-        "The request is too large",
-        f"bodies are limited to {MAX_BODY} bytes",
-        "Send a URL or a path rather than a file",
-        status=413,
-    )
-
-
-async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        await answer(problem)(scope, receive, _with_headers(send, scope["path"]))
+        response = problem_response(Problem.of(refusal))
+        await response(scope, receive, _with_headers(send, scope["path"]))
         return
-    await send({"type": "websocket.close", "code": 1008, "reason": problem.title})
+    await send({"type": "websocket.close", "code": 1008, "reason": refusal.title})
 
 
 class _Bounded:
@@ -168,7 +148,7 @@ class _Bounded:
         message = await self._receive()
         self._bytes += len(message.get("body", b""))
         if self._bytes > MAX_BODY:
-            raise HTTPException(413, _too_large().title)
+            raise HTTPException(413, BodyTooLarge.title)
         return message
 
 

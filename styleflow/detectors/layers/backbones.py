@@ -199,9 +199,9 @@ class InvertedResidual(nn.Module):
         y = functional.silu(self._bn1(self._depthwise_conv(y)))
         weight = self._se_expand(functional.silu(self._se_reduce(y.mean((2, 3), keepdim=True))))
         y = self._bn2(self._project_conv(y * weight.sigmoid()))
-        return self._thinned(y) + x if self.skips else y
+        return self.thinned(y) + x if self.skips else y
 
-    def _thinned(self, y: Tensor) -> Tensor:
+    def thinned(self, y: Tensor) -> Tensor:
         """Return the block's update with whole pictures of it dropped and the rest made up for."""
         if not self.training or self.dropped == 0:
             return y

@@ -1,4 +1,4 @@
-"""How a face's style moves from frame to frame, and the recurrent networks that follow it.
+"""Style flow of a face from frame to frame, and the recurrent networks that follow it.
 
 `StyleGRU` is the authors': bidirectional, with statistics of its own for every position of the
 window, so it reads whole windows; `style_gru_stream.py` evaluates it exactly on overlapping ones.
@@ -167,7 +167,7 @@ class StyleGRU(nn.Module):
         expected = (self.dims.flow, self.dims.features)
         if flow.ndim != 3 or flow.shape[1:] != expected:
             raise ShapeMismatch("style flow", f"(B, {expected[0]}, {expected[1]})", flow.shape)
-        x = self.bn(self._dropped(flow))  # (B, P, F), one mean and variance per position
+        x = self.bn(self.drop_latents(flow))  # (B, P, F), one mean and variance per position
         start = self.hidden_state.expand(-1, len(flow), -1).contiguous()
         _, final = self.gru(x, start)  # (4, B, H)
         states: Tensor = final
@@ -178,7 +178,7 @@ class StyleGRU(nn.Module):
         y: Tensor = self.dense(code)
         return y.squeeze(1)
 
-    def _dropped(self, flow: Tensor) -> Tensor:
+    def drop_latents(self, flow: Tensor) -> Tensor:
         """Drop features, in training only: one mask for the whole batch and every position.
 
         Both halves of a delta share their mask, as in the released code, which inherited it from

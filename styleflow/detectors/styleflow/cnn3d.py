@@ -21,7 +21,7 @@ from styleflow.errors import ShapeMismatch
 
 
 class Context(NamedTuple):
-    """How many positions before and after the wanted ones the input contains."""
+    """Numbers of positions that the input contains before and after the wanted ones."""
 
     before: int = 0
     after: int = 0

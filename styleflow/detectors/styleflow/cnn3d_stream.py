@@ -116,7 +116,7 @@ class Unit:
 
 @dataclass(slots=True, eq=False)
 class ContentState:
-    """What N slots keep.
+    """State of N slots.
 
     Attributes:
         starts: frame with which the window of the kept features started, `(N, 1 + copies)` int64;

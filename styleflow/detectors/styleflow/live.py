@@ -25,7 +25,6 @@ from styleflow.detectors.styleflow.cnn3d_stream import ContentState, ContentStre
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims
 from styleflow.detectors.styleflow.style_gru_stream import StyleGruState, StyleGruStream
 
-NAME = "styleflow"
 CADENCE_HZ = 25.0  # of the videos that the authors cut their clips from; nothing resamples them
 HOP = 8  # frames from one rating to the next where nobody says, 0.32 s
 WORTH_KEEPING = 4  # up to this hop, shared content features save a third of the content branch
@@ -33,12 +32,12 @@ WORTH_KEEPING = 4  # up to this hop, shared content features save a third of the
 
 FRAMINGS = {PspInput.CLIP: Framing.STYLEFLOW, PspInput.FFHQ: Framing.STYLEFLOW_WIDE}
 
-UNSAVED = ModelCard(NAME, "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
+UNSAVED = ModelCard("styleflow", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 
 
 @dataclass(slots=True, eq=False)
 class StyleFlowState:
-    """What N slots remember of their tracks.
+    """State of N tracks, a slot each.
 
     Attributes:
         frames: frames since the row's window last began anew, `(N,)` int64.
@@ -91,7 +90,7 @@ class StyleFlowDetector:
         self.clip = ClipSpec(dims.content.frames, CADENCE_HZ, dims.crop_px, framing)
         self.hop = hop
         self._network = network.eval()
-        self._gru = StyleGruStream(network.style_gru, hop)
+        self.gru = StyleGruStream(network.style_gru, hop)
         keep = hop <= WORTH_KEEPING if keep_content is None else keep_content
         self._content = ContentStream(network.resnet, hop) if keep else None
         self._bridge = bridge
@@ -122,7 +121,7 @@ class StyleFlowDetector:
             crops=torch.zeros(
                 (slots, self.clip.frames, 3, size, size), dtype=torch.uint8, device=weight.device
             ),
-            gru=self._gru.init_state(slots),
+            gru=self.gru.init_state(slots),
             content=None if self._content is None else self._content.init_state(slots),
         )
 
@@ -131,7 +130,7 @@ class StyleFlowDetector:
         rows = rows.to(state.frames.device)
         for tensor in (state.frames, state.newest, state.crops):
             tensor[rows] = 0
-        self._gru.clear(state.gru, rows)
+        self.gru.clear(state.gru, rows)
         if self._content is not None and state.content is not None:
             self._content.clear(state.content, rows)
 
@@ -143,7 +142,7 @@ class StyleFlowDetector:
         before = torch.where(missing > self._bridge, 0, state.frames[rows])
         latents = self._network.latents(images, at_once=self._at_once)
         deltas = (latents - state.newest[rows]).flatten(1)
-        self._gru.push(state.gru, rows, deltas, before - 1)
+        self.gru.push(state.gru, rows, deltas, before - 1)
         state.crops[rows, before.remainder(self.clip.frames)] = self._network.content_crops(images)
         state.newest[rows] = latents
         state.frames[rows] = before + 1
@@ -176,7 +175,7 @@ class StyleFlowDetector:
         """Return the logits of rows whose windows are full."""
         frames = state.frames[rows]
         start = frames - self.clip.frames
-        code = self._gru.code(state.gru, rows, frames - 1)
+        code = self.gru.code(state.gru, rows, frames - 1)
         order = start[:, None] + torch.arange(self.clip.frames, device=rows.device)
         crops = state.crops[rows[:, None], order.remainder(self.clip.frames)]  # (B, T, 3, S', S')
         clips = self._network.normalised(crops)
@@ -188,7 +187,7 @@ class StyleFlowDetector:
         return logits
 
 
-class PublishedStyleFlow(StyleFlow):
+class DeployableStyleFlow(StyleFlow):
     """A StyleFlow network as a checkpoint builds it: it knows its card and how to go live."""
 
     def __init__(

@@ -91,7 +91,7 @@ class StyleFlowDims:
 
 
 class StyleHead(nn.Module):
-    """What follows the content branch: style attention, temporal transformer, logit."""
+    """Head after the content branch: style attention, temporal transformer, logit."""
 
     def __init__(self, dims: TransformerDims) -> None:
         super().__init__()

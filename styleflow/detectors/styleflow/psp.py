@@ -128,7 +128,7 @@ class MapToStyle(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PspFeatures:
-    """What the heads read, deepest first; `p2` and `p1` are None where no head wants them.
+    """Input of the heads, deepest first; `p2` and `p1` are None where no head wants them.
 
     Attributes:
         c3: `(B, 8w, S/16, S/16)`, for styles 0-2.

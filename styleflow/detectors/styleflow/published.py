@@ -1,4 +1,4 @@
-"""From the authors' checkpoint files to this project's tensors.
+"""Port of the authors' checkpoint files to this project's tensors.
 
 Every function here is a pure mapping: it takes what a safe loader read from a file and returns
 named tensors, the dimensions they imply and a report of what did not fit. Nothing is opened and
@@ -23,13 +23,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from styleflow.detectors.authors_files import Publication, bare, inside
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import Ftcn, StyleFlow, StyleFlowDims, StyleFlowTrunk
 from styleflow.detectors.styleflow.psp import PspDims, PspEncoder
 from styleflow.detectors.styleflow.style_levels import StyleLevels
-from styleflow.errors import StyleflowError
-from styleflow.weights.published import Publication, bare, inside
+from styleflow.errors import StyleFlowError
 
 D = TypeVar("D")
 
@@ -73,7 +73,7 @@ class WrongShape:
 
 @dataclass(frozen=True, slots=True)
 class PortReport:
-    """What a file had and what the network wanted.
+    """Comparison of a file's tensors with those that the network needs.
 
     Attributes:
         fitted: names that were found with the right shape.
@@ -91,7 +91,7 @@ class PortReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the network was found and nothing is unexplained."""
+        """True when every tensor of the network was found and nothing is unexplained."""
         return not (self.missing or self.extra or self.wrong)
 
     def __str__(self) -> str:
@@ -110,8 +110,13 @@ class PortReport:
 
 
 @dataclass(eq=False)
-class CheckpointMismatch(StyleflowError):
+class CheckpointMismatch(StyleFlowError):
     """A checkpoint does not fit the network; `report` says where."""
+
+    code = "checkpoint_mismatch"
+    title = "The checkpoint is of another network"
+    hint = "Give the file that the authors publish; `styleflow checkpoints list` says which"
+    status = 422
 
     network: str
     report: PortReport
@@ -250,7 +255,7 @@ def bare_state(loaded: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 class _Stage2(nn.Module):
-    """What a stage-2 file holds: everything of `StyleFlow` under `resnet`."""
+    """Content of a stage-2 file: everything of `StyleFlow` under `resnet`."""
 
     def __init__(self, dims: StyleFlowDims) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 
 @dataclass(slots=True, eq=False)
 class StyleGruState:
-    """What N slots remember; H units, P deltas to a window, S open windows.
+    """State of N slots; H units, P deltas to a window, S open windows.
 
     S is 0 where the work is deferred, and no deltas are kept where it is not.
 

@@ -1,4 +1,4 @@
-"""Which of the 18 style vectors of a W+ latent a published StyleFlow model looks at.
+"""Style levels: the style vectors of a W+ latent, of 18, that a published StyleFlow reads.
 
 A StyleGAN generator of 1024 pixels takes 18 style vectors: the coarse ones (0-2) decide pose and
 shape of the head, the middle ones (3-6) the features of the face, the fine ones (7-17) colour and

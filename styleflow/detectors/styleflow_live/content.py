@@ -1,4 +1,4 @@
-"""What one moment of a face looks like: a published picture backbone, adapted, and two maps of it.
+"""Content of single frames: a published picture backbone, adapted, and two maps of it.
 
 The window of the aligned crop is about as large as cameras film a face, because blending and
 generators leave traces in texture and in edges of a few pixels. The trunk (`lite.py`) is published
@@ -53,7 +53,7 @@ class ContentDims:
 
 
 class DetailStem(nn.Module):
-    """What the published trunk leaves out: the finest detail, from the full resolution on.
+    """Stem for the finest detail, which the published trunk leaves out.
 
     The trunk halves pictures at its first step, as is good for cats and cups. Noise, compression
     and upsampling speak in the octave that is lost there.
@@ -76,7 +76,7 @@ class DetailStem(nn.Module):
 
 
 class ContentNet(nn.Module):
-    """Where in a frame something looks synthesised, and what that amounts to.
+    """Content network: a map of where a frame looks synthesised, and features of the whole.
 
     Its trunk has no kernels until `adopt` gives it the published ones.
 

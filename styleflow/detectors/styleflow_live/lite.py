@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from styleflow.errors import WeightsUnusable
-from styleflow.weights.cache import BACKBONE
+
+BACKBONE = "picture backbone"
+"""Name of the published kernels in messages."""
 
 STEM = 32  # channels after the first convolution
 
@@ -98,7 +100,7 @@ class AdaptedConv(nn.Module):
         """Return the filtered features, `(B, outer, H / stride, W / stride)`."""
         weight, bias = self.adapted()
         if self.groups > 1 and self.training:
-            y = _StillDepthwise.apply(x, self.weight.to(x.dtype), self.stride)  # type: ignore[no-untyped-call]
+            y = StillDepthwise.apply(x, self.weight.to(x.dtype), self.stride)  # type: ignore[no-untyped-call]
             y = y * self._gain().to(x.dtype)[:, None, None] + bias.to(x.dtype)[:, None, None]
         elif weight.shape[-1] == 1 and not self.training:
             # For one small picture torch falls back to a slow convolution: 11 ms a frame, not 8.
@@ -238,7 +240,7 @@ class LiteTrunk(nn.Module):
             conv.fold()
 
 
-class _StillDepthwise(torch.autograd.Function):
+class StillDepthwise(torch.autograd.Function):
     """A depthwise convolution whose kernels do not learn, quick to go back through on a CPU.
 
     Torch 2.13 goes back through a strided depthwise convolution in bfloat16 forty times slower
@@ -248,6 +250,7 @@ class _StillDepthwise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+        """Convolve, and remember what the gradient needs."""
         ctx.save_for_backward(weight)
         ctx.stride, ctx.size = stride, x.shape[2:]
         x, padding = _padded(x, weight.shape[-1], stride)
@@ -255,6 +258,7 @@ class _StillDepthwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of the input alone."""
         (weight,) = ctx.saved_tensors
         if ctx.stride == 2:
             spread = gradient.new_zeros(*gradient.shape[:2], *ctx.size)

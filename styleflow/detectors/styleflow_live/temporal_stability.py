@@ -1,9 +1,10 @@
-"""How much the fine detail of a face changes from frame to frame, gathered step by step.
+"""Temporal stability of a face's fine detail, gathered step by step.
 
-A filmed face is restless: eyes blink and catch the light, lips part, motion and focus blur come and
-go, and with them the finest detail of eyes and mouth. Faces that a network draws from one picture,
-or through few numbers, keep their detail too evenly. So the cue is how far each frame's detail lies
-from its recent mean. No network is trained for it but two weights, and a step costs a few adds.
+The detail of a filmed face varies: eyes blink and catch the light, lips part, motion and focus blur
+come and go, and with them the finest detail of eyes and mouth. Faces that a network draws from one
+picture, or through few numbers, keep their detail too evenly. So the cue is how far each frame's
+detail lies from its recent mean. No network is trained for it but two weights, and a step costs a
+few adds.
 
 Source: the observation behind StyleFlow (Choi et al., CVPR 2024), that synthesised faces vary too
     little over time.
@@ -27,8 +28,8 @@ _EYES = (3 / 16, 15 / 32, 7 / 32, 25 / 32)
 
 
 @dataclass(slots=True, eq=False)
-class Restlessness:
-    """What some tracks have gathered.
+class StabilityState:
+    """Fine detail of some tracks so far: its recent mean, and the distances from it.
 
     Attributes:
         recent: recent mean of the logarithm of fine detail, `(N, CUES)`.
@@ -43,8 +44,8 @@ class Restlessness:
     seen: Tensor
 
 
-class RestlessnessHead(nn.Module):
-    """Say by how much a face is steadier than filmed ones are.
+class TemporalStabilityHead(nn.Module):
+    """Linear head on temporal stability: by how much a face is steadier than filmed ones are.
 
     `usual` is the logarithm of the mean squared distance in filmed clips, `weights` what a unit of
     its logarithm counts.
@@ -55,10 +56,10 @@ class RestlessnessHead(nn.Module):
         self.usual = nn.Parameter(torch.zeros(CUES))
         self.weights = nn.Parameter(torch.zeros(CUES))
 
-    def start(self, rows: int) -> Restlessness:
+    def start(self, rows: int) -> StabilityState:
         """Return the state of rows that have seen nothing."""
         device = self.usual.device
-        return Restlessness(
+        return StabilityState(
             recent=torch.zeros(rows, CUES, device=device),
             surprise=torch.zeros(rows, CUES, device=device),
             steps=torch.zeros(rows, device=device),
@@ -66,8 +67,8 @@ class RestlessnessHead(nn.Module):
         )
 
     def step(
-        self, state: Restlessness, windows: Tensor, missing: Tensor, kept: Tensor
-    ) -> Restlessness:
+        self, state: StabilityState, windows: Tensor, missing: Tensor, kept: Tensor
+    ) -> StabilityState:
         """Return the state after one more frame of each row.
 
         Args:
@@ -83,18 +84,18 @@ class RestlessnessHead(nn.Module):
         seen = state.seen + 1
         forgotten = 1 - torch.exp2(-(missing.to(detail.dtype) + 1) / _MEMORY)
         share = torch.maximum(forgotten, 1 / seen)[:, None]  # a plain mean at first
-        return Restlessness(
+        return StabilityState(
             recent=state.recent + share * (detail - state.recent),
             surprise=state.surprise * kept[:, None] + away,
             steps=state.steps * kept + (~first).to(detail.dtype),
             seen=seen,
         )
 
-    def forward(self, state: Restlessness) -> Tensor:
+    def forward(self, state: StabilityState) -> Tensor:
         """Return logits, `(B,)`: above 0 a face is steadier than filmed ones; 0 at the start."""
         return (self.cues(state) * self.weights).sum(dim=1)
 
-    def cues(self, state: Restlessness) -> Tensor:
+    def cues(self, state: StabilityState) -> Tensor:
         """Return by how much mouth and eyes are steadier than usual, `(B, CUES)`, logarithmic."""
         usual = self.usual.exp()
         mean = (state.surprise + _PATIENCE * usual) / (state.steps + _PATIENCE)[:, None]

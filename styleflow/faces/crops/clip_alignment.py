@@ -1,7 +1,7 @@
 """Alignment as the published StyleFlow and FTCN do it: one transform for a whole clip.
 
 Every frame is cut generously around its face, pasted where it was on a canvas that holds the
-whole clip, and all frames of the clip are then straightened by the *same* similarity. The face
+whole clip, and all frames of the clip are then aligned by the *same* similarity. The face
 keeps its motion within the clip, which is what these detectors look at. Live video uses `align.py`
 instead, whose anchored transform does not have to wait for a clip to end.
 """

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from styleflow.detectors.caddm.network import (
+from styleflow.detectors.caddm.boxes import (
     CROP_PX,
     PRIORS,
     VARIANCE_CENTRE,
     VARIANCE_SIZE,
-    CaddmPrediction,
     corners,
     prior_boxes,
 )
+from styleflow.detectors.caddm.network import CaddmPrediction
 from styleflow.errors import ShapeMismatch
 
 MATCH_OVERLAP = 0.5  # the released settings say 0.9, which nothing reads

@@ -13,7 +13,8 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from styleflow.data.prepared import PrepareSettings
-from styleflow.detectors.caddm.network import NAMES, CaddmDims
+from styleflow.detectors.caddm.entry import NAMES
+from styleflow.detectors.caddm.network import CaddmDims
 from styleflow.training.caddm.loss import DETECTION_WEIGHT
 from styleflow.training.loop import LoopSettings
 

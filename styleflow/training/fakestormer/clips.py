@@ -144,20 +144,16 @@ class ClipSource:
     def __init__(self, videos: Sequence[Video], shape: ClipShape, settings: ClipSettings) -> None:
         self._shape, self._settings = shape, settings
         real = [video for video in videos if video.entry.label == REAL]
-        self._starts: list[tuple[Video, Mapping[int, NDArray[np.int64]]]] = [
+        self.starts: list[tuple[Video, Mapping[int, NDArray[np.int64]]]] = [
             (video, starts) for video in real if (starts := self._possible(video))
         ]
-        if not self._starts:
+        if not self.starts:
             wanted = f"real ones with a face in {shape.frames} frames, {settings.strides} apart"
             raise VideosMissing(wanted, len(videos))
 
     def __len__(self) -> int:
         """Return how many videos are used."""
-        return len(self._starts)
-
-    def starts_of(self, video: int) -> dict[int, tuple[int, ...]]:
-        """Return where clips of a video may begin, by their stride."""
-        return {stride: tuple(map(int, at)) for stride, at in self._starts[video][1].items()}
+        return len(self.starts)
 
     def draw(self, rng: np.random.Generator, video: int | None = None) -> Pair:
         """Return a pair of clips; of a video drawn by `rng` unless one is named.
@@ -168,7 +164,7 @@ class ClipSource:
             VideosMissing: no blend leaves a trace, however often one is drawn.
         """
         for _ in range(_DRAWS):
-            chosen, starts = pick(rng, self._starts) if video is None else self._starts[video]
+            chosen, starts = pick(rng, self.starts) if video is None else self.starts[video]
             stride = pick(rng, sorted(starts))
             first = int(rng.choice(starts[stride]))
             clip = face_in(chosen, first + stride * np.arange(self._shape.frames))

@@ -30,11 +30,8 @@ from styleflow.calibration import Calibration
 from styleflow.cards import TrainingStatus
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
-from styleflow.detectors.fakestormer.network import (
-    FakeStormer,
-    FakeStormerDims,
-    FakeStormerPrediction,
-)
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerPrediction
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.errors import CheckpointInvalid, VideosMissing
 from styleflow.evaluation.metrics import auc

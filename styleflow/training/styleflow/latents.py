@@ -218,7 +218,7 @@ class LatentCache:
         )
         file = self._folder / f"{key}.npy"
         if not file.is_file():
-            self._write(clips, file)
+            self.write(clips, file)
         return replace(clips, latents=np.load(file, mmap_mode="r"))
 
     def key(self, video: Video, starts: Sequence[int]) -> str:
@@ -233,7 +233,8 @@ class LatentCache:
         sha.update(np.ascontiguousarray(video.frames(ends)).data)
         return sha.hexdigest()[:24]
 
-    def _write(self, clips: StyleClips, file: Path) -> None:
+    def write(self, clips: StyleClips, file: Path) -> None:
+        """Encode clips and keep their latents in a file."""
         numbers = range(len(clips.places))
         latents = np.stack([self._encoded(clips.crops(number)) for number in numbers])
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -27,12 +27,12 @@ from styleflow.data.index import FAKE, REAL
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
 from styleflow.detectors.layers.style_gru import StyleGruDims, style_flow
-from styleflow.detectors.styleflow import live as styleflow_stream
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims, StyleFlowTrunk
 from styleflow.detectors.styleflow.psp import PspEncoder
 from styleflow.detectors.styleflow.published import Ported, bare_state, port_ftcn, port_stage2
 from styleflow.detectors.styleflow.style_levels import StyleLevels
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid
 from styleflow.evaluation.metrics import auc
 from styleflow.training.alternate_freezing import Looks, Turns, schedule
@@ -51,7 +51,7 @@ from styleflow.training.styleflow.clips import (
 from styleflow.training.styleflow.latents import ClipCutting
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, save
-from styleflow.weights.importing import file_digest, load_styleflow_part
+from styleflow.weights.importing import load_styleflow_part
 
 _STYLE_ATTENTION = "head.STA."  # what an FTCN file lacks
 
@@ -137,8 +137,7 @@ class StageTwoTask:
         whole.psp.eval().requires_grad_(requires_grad=False)
         whole.style_gru.eval().requires_grad_(requires_grad=False)
         self.network: nn.Module = whole.resnet
-        self.training = training
-        self._whole, self._validation = whole, validation
+        self._whole, self.pool, self._validation = whole, training, validation
         self._batch, self._smoothing = batch, smoothing
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
@@ -149,7 +148,7 @@ class StageTwoTask:
             if not any(parameter.requires_grad for parameter in stage.parameters()):
                 stage.eval()  # its normalisations hold still too
         labels = [REAL, FAKE] * (self._batch // 2)
-        logits = self._logits(trunk, [self.training.draw(label, rng) for label in labels])
+        logits = self._logits(trunk, [self.pool.draw(label, rng) for label in labels])
         targets = torch.tensor(labels).to(logits)
         right = ((logits > 0) == (targets > 0.5)).float().mean()
         return smoothed_bce(logits, targets, self._smoothing), {"accuracy": float(right)}
@@ -223,7 +222,7 @@ def run(
     task = StageTwoTask(whole, pool, held_out, recipe.batch, recipe.smoothing)
     calibration = fit_calibration(*task.rate(whole.resnet.eval()))
     checkpoint = Checkpoint(
-        kind=styleflow_stream.NAME,
+        kind="styleflow",
         version=f"trained-{recipe.seed}",
         dimensions=whole.dims,
         tensors={name: tensor.cpu() for name, tensor in whole.state_dict().items()},
@@ -231,7 +230,7 @@ def run(
         status=TrainingStatus.after_training(calibrated=calibration.fitted),
         provenance=_provenance(recipe, len(pool.videos)),
     )
-    out = work / f"{styleflow_stream.NAME}.safetensors"
+    out = work / "styleflow.safetensors"
     save(checkpoint, out)
     return out
 

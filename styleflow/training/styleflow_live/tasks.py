@@ -102,7 +102,7 @@ def weigh_cues(network: StyleFlowLive, clips: Sequence[NDArray[np.uint8]]) -> No
     logistic regression on the same cues was 0.03 to 0.09 worse on clips of other generators).
 
     Args:
-        network: its content head and `RestlessnessHead` are set.
+        network: its content head and `TemporalStabilityHead` are set.
         clips: real aligned crops, each `(T, S, S, 3)` uint8.
     """
     assert network.content is not None

@@ -16,7 +16,6 @@ from styleflow.cards import TrainingStatus
 from styleflow.data.prepared_video import Video
 from styleflow.data.pseudo_fakes.kinds import KINDS
 from styleflow.detectors.layers.seeding import seed_weights
-from styleflow.detectors.styleflow_live import network as styleflow_live
 from styleflow.detectors.styleflow_live.network import StyleFlowLive
 from styleflow.training.calibration import fit_calibration
 from styleflow.training.progress import Tell
@@ -113,7 +112,7 @@ def _train_detector(
     unseen = set(KINDS) - set(PICTURE_KINDS)
     calibration = fit_calibration(*window_ratings(network, validation, unseen), recipe.prior)
     return Checkpoint(
-        kind=styleflow_live.NAME,
+        kind="styleflow-live",
         version=recipe.version,
         dimensions=recipe.dimensions,
         tensors=network.state_dict(),

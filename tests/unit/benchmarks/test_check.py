@@ -39,6 +39,6 @@ def test_the_newest_result_counts(tmp_path):
         newest("step", tmp_path)
 
 
-@pytest.mark.parametrize("benchmark", ["step", "hotpath"])
+@pytest.mark.parametrize("benchmark", ["step", "hotpath", "startup"])
 def test_committed_results_have_ratios(benchmark):
     assert all(value > 0 for value in ratios(newest(benchmark, RESULTS)).values())

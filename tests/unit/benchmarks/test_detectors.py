@@ -8,6 +8,7 @@ from benchmarks.detectors import HOPS, Live, Spread, Subject, chart, measure, su
 from benchmarks.hardware import hardware
 
 
+@pytest.mark.slow
 def test_both_sides_agree_and_every_hop_is_measured(tmp_path):
     with torch.inference_mode():
         found = [measure(s, 3, "cpu") for s in subjects("cpu", quick=True, released=False)]

@@ -5,13 +5,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.hotpath import AGREEMENT, SIDES, Floor, Run, _cost, deal, table
-from stream.events import Frame
+from benchmarks.hotpath import AGREEMENT, SIDES, Floor, Run, cost_of, deal, table
+from stream.events import CaptureConditions, Frame
 
 
 def frames(count: int) -> list[Frame]:
     return [
-        Frame("s", 0, n, n * 0.08, n * 0.08, np.full((2, 2, 3), n, np.uint8), source_fps=25.0)
+        Frame(
+            "s",
+            0,
+            n,
+            n * 0.08,
+            n * 0.08,
+            np.full((2, 2, 3), n, np.uint8),
+            capture=CaptureConditions(source_fps=25.0),
+        )
         for n in range(count)
     ]
 
@@ -35,7 +43,7 @@ def test_streams_go_to_and_fro_through_the_clip_without_a_jump() -> None:
 def test_ratios_are_taken_within_rounds() -> None:
     """A round that everybody ran slowly weighs no more than another."""
     first = run(0, [9.0, 9.0, 4.0, 40.0, 8.0], [1.0, 2.0])
-    cost = _cost(run(3, [9.0, 9.0, 2.0, 10.0, 4.0], [1.0, 2.0]), first)
+    cost = cost_of(run(3, [9.0, 9.0, 2.0, 10.0, 4.0], [1.0, 2.0]), first)
     assert cost.ratio == 2.0
     assert cost.scores == 2
     assert table([cost]).row_count == 1
@@ -45,7 +53,7 @@ def test_ratios_are_taken_within_rounds() -> None:
 def test_sides_that_disagree_are_no_comparison(logits: list[float]) -> None:
     first = run(0, [1.0] * 4, [1.0, 2.0])
     with pytest.raises(SystemExit):
-        _cost(run(1, [1.0] * 4, logits), first)
+        cost_of(run(1, [1.0] * 4, logits), first)
 
 
 def test_the_floor_is_the_sum_of_its_stages() -> None:

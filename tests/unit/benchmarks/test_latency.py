@@ -22,8 +22,9 @@ from benchmarks.latency import (
     totals,
 )
 from stream.clock import ManualClock
+from stream.event_log.event_log import EventLog
 from stream.monitoring.metrics import Metrics
-from tests.support.wire import INFO, score
+from tests.support.wire import added, score
 
 
 def account(at: float, cpu_s: float, sampled: float, **dropped: int) -> Account:
@@ -73,11 +74,13 @@ def test_a_stage_that_nobody_knows_is_an_error() -> None:
 def test_end_to_end_runs_from_the_packet_to_the_published_score() -> None:
     clock, recorder = ManualClock(), Recorder()
     hub = RecordingHub(clock, recorder)
-    hub.announce("lobby", INFO)
+    events = EventLog(clock)
+    events.attach(hub)
+    events.append(added())
     recorder.open = True
     arrived = clock.advance(100.0)
     clock.advance(0.04)
-    hub.publish(score(arrived=arrived), clock.monotonic(), clock.utc())
+    events.append(score(arrived=arrived))
     assert recorder.found[END_TO_END] == [pytest.approx(0.04)]
     assert recorder.found["publish"] == [0.0]
     assert hub.scored["lobby"] == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ from typer.testing import CliRunner
 from cli import wiring
 from cli.errors import Exit
 from cli.main import app
-from cli.settings import DETECTORS, load
+from cli.settings import load
 from stream.clock import ManualClock
 from styleflow.clips import Framing
 from styleflow.detectors.caddm.network import CaddmDims
-from styleflow.detectors.fakestormer.network import FakeStormerDims
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.registry import PUBLISHED
 from styleflow.detectors.styleflow.live import StyleFlowDetector
-from styleflow.weights.checkpoint import KINDS
-from styleflow.weights.importing import PUBLISHED, publications
-from styleflow.weights.published import LAYOUTS
-from tests.support.authors import authors_files
+from styleflow.weights.importing import publications
+from tests.support.authors import authors_files, shrink
 from tests.support.media import encode, moving_pictures
 from tests.support.path import CentreFinder
 from tests.support.web import WebRig
@@ -43,8 +41,7 @@ EAGER = "engine: {warmup_s: 0, min_face_px: 10, min_sharpness: 0, min_brightness
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Published layouts of toy size, and a finder that always sees a face."""
-    for name, dimensions in TOYS.items():
-        monkeypatch.setitem(LAYOUTS, name, replace(LAYOUTS[name], dimensions=dimensions))
+    shrink(monkeypatch, TOYS)
     monkeypatch.setattr(wiring, "load_finder", lambda device, runtime: CentreFinder())
 
 
@@ -252,10 +249,6 @@ def test_the_list_names_every_published_file_and_its_licence() -> None:
             assert f"    where    {publication.page}" in lines
             assert f"    licence  {publication.licence}" in lines
     assert any("academic" in line for line in lines)
-
-
-def test_the_settings_know_the_same_detectors_as_the_checkpoints() -> None:
-    assert set(DETECTORS) == set(KINDS)
 
 
 def test_an_ensemble_is_fitted_configured_and_heard(clip: Path, tmp_path: Path) -> None:

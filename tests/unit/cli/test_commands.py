@@ -127,7 +127,7 @@ async def test_watch_says_that_what_answers_is_no_analyzer() -> None:
     ) as other:
         port = other.sockets[0].getsockname()[1]
         with pytest.raises(AnalyzerAway, match="no analyzer: HTTP 404"):
-            await watch._remote(f"http://127.0.0.1:{port}", "*", None)
+            await watch.watch_remote(f"http://127.0.0.1:{port}", "*", None)
 
 
 async def test_watch_says_why_it_is_turned_away() -> None:
@@ -139,7 +139,7 @@ async def test_watch_says_why_it_is_turned_away() -> None:
     async with serve(refuse, "127.0.0.1", 0) as analyzer:
         port = analyzer.sockets[0].getsockname()[1]
         with pytest.raises(AnalyzerAway, match="this token is not known") as caught:
-            await watch._remote(f"http://127.0.0.1:{port}", "*", "wrong")
+            await watch.watch_remote(f"http://127.0.0.1:{port}", "*", "wrong")
     assert "--token" in problem_of(caught.value).line
 
 

@@ -17,7 +17,7 @@ WEIGHTS = ROOT / "styleflow" / "weights" / "styleflow-live.safetensors"
 COMMITTED = ROOT / "benchmarks" / "results" / "default-dev.json"
 
 
-@pytest.mark.slow
+@pytest.mark.huge
 @pytest.mark.timeout(7200)
 def test_the_default_repeats_its_committed_figures(tmp_path: Path) -> None:
     """Ten minutes on one core; the tolerance is that of `styleflow evaluate check`."""

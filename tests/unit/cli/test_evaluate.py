@@ -21,7 +21,7 @@ from stream.device.device import Device
 from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
 from styleflow.data.index import read_manifest
-from styleflow.detectors.styleflow_live.network import StyleFlowLive
+from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
 from styleflow.evaluation import plots
 from styleflow.evaluation.record import PLAIN
 from tests.support.faces import finder_or_skip
@@ -158,6 +158,7 @@ def test_a_limit_takes_both_labels_and_says_that_it_is_a_trial(clips: Path, tmp_
     assert "a trial, no result" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # 24 small encodings: two seconds, or a minute where all cores are taken
 @pytest.mark.usefixtures("toy")
 def test_the_grid_tries_every_condition(clips: Path, tmp_path: Path) -> None:
@@ -172,19 +173,19 @@ def test_the_grid_tries_every_condition(clips: Path, tmp_path: Path) -> None:
     assert "Degraded video" in (tmp_path / "out" / "report.html").read_text()
 
 
-class TwoCues(StyleFlowLive):
+class TwoCues(StyleFlowLiveDetector):
     """A toy that can leave out a cue, and then judges by other weights."""
 
     cues = ("style flow", "content")
 
-    def without(self, cue: str) -> StyleFlowLive:
+    def without(self, cue: str) -> StyleFlowLiveDetector:
         return toy_network(1 + self.cues.index(cue))
 
 
 def test_a_detector_that_offers_it_is_judged_without_each_cue(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pipeline_of(network: StyleFlowLive) -> Pipeline:
+    def pipeline_of(network: StyleFlowLiveDetector) -> Pipeline:
         return Pipeline(
             [Device(network, 8)],
             lambda: Perception(CentreFinder(), [network.clip]),

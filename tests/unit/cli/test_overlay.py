@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cli import overlay
+from cli.errors import problem_of
 from cli.overlay import Album, annotated
 from stream.events import Frame
 from stream.explain.overlay import Explanation
@@ -55,6 +56,17 @@ def test_an_album_is_bounded_and_says_what_it_left_out(
     assert (album.written, album.left_out) == (2, 1)
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     assert names == ["000-00000.000s-toy-face1.png", "000-00000.200s-toy-face1.png"]
+
+
+def test_a_picture_that_cannot_be_encoded_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlay.cv2, "imencode", lambda *_: (False, None))
+    with pytest.raises(OSError, match="cannot be encoded") as caught:
+        Album(tmp_path).add(said(Framing.CADDM, Patch(0.1, 0.1, 0.2, 0.2, 0.5)))
+    problem = problem_of(caught.value)
+    assert problem.code == "file_unusable"
+    assert "toy-face1.png" in problem.detail
 
 
 def test_space_and_time_are_told_apart_by_colour() -> None:

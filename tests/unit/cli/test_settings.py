@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli.config import annotated_defaults, check, shown
-from cli.settings import ConfigInvalid, Settings, load
+from cli.settings import ConfigInvalid, Settings, keys_of, load
 from stream.ingest.source import Transport
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -164,3 +170,92 @@ def test_a_bad_source_is_found_by_the_check(tmp_path: Path) -> None:
         check(path, {}, show=False)
     assert "streams[0].source.url" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+Where = tuple[str | int, ...]
+
+NEEDED: dict[str | int, dict[str, Any]] = {
+    "streams": {"id": "a", "source": {"url": "demo://authentic"}},
+    "source": {"url": "demo://authentic"},
+    "detectors": {"name": "styleflow-live"},
+}
+"""What a section needs besides the key that is tried."""
+
+
+def options(kind: Any) -> Iterator[Any]:
+    """Yield a type, or those that it is a choice of."""
+    if get_origin(kind) is Annotated:
+        yield from options(get_args(kind)[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for option in get_args(kind):
+            yield from options(option)
+    else:
+        yield kind
+
+
+def numeric_keys(kind: Any, at: Where = ()) -> Iterator[Where]:
+    """Yield where every key with a number lies; 0 stands for the first item of a list."""
+    for key, inner in keys_of(kind).items():
+        for option in options(inner):
+            if option in (int, float):
+                yield (*at, key)
+            elif get_origin(option) is tuple:
+                yield from numeric_keys(get_args(option)[0], (*at, key, 0))
+            else:
+                yield from numeric_keys(option, (*at, key))
+
+
+NUMBERS = sorted(set(numeric_keys(Settings)), key=repr)
+
+
+def nested(at: Where, value: object) -> dict[str, Any]:
+    """Return a configuration that sets one key."""
+    key, *rest = at
+    if not rest:
+        return {str(key): value}
+    if rest[0] == 0:
+        return {str(key): [{**NEEDED[key], **nested(tuple(rest[1:]), value)}]}
+    return {str(key): {**NEEDED.get(key, {}), **nested(tuple(rest), value)}}
+
+
+def blamed(fault: str) -> str:
+    """Return the key that a fault names, as in `engine: hop_s must be …, not 0`."""
+    section, _, said = fault.removeprefix("configuration: ").partition(": ")
+    return said.split()[0] if " must " in said else re.split(r"[.\]]+", section)[-1]
+
+
+def test_there_are_numbers_in_every_section() -> None:
+    sections = {at[0] for at in NUMBERS}
+    assert sections == set(keys_of(Settings)) - {"ensemble", "log"}
+
+
+@pytest.mark.parametrize("at", NUMBERS, ids=lambda at: ".".join(map(str, at)))
+def test_a_wrong_number_is_blamed_on_its_own_key(at: Where) -> None:
+    """A message that names another key sends people to the wrong line of their file."""
+    refused = set()
+    for value in ("x", -1, 0, -0.5, 2.5, math.nan):
+        try:
+            load(None, {}, nested(at, value))
+        except ConfigInvalid as error:
+            (fault,) = error.faults
+            assert blamed(fault) == at[-1], fault
+            refused.add(value)
+    assert "x" in refused, "words are taken for a number"
+
+
+@given(low=st.integers(-10, 6000), start=st.integers(-10, 6000), high=st.integers(-10, 6000))
+def test_rates_that_contradict_each_other_are_all_named(low: int, start: int, high: int) -> None:
+    """Any of them may be the wrong one, unless one makes no sense by itself."""
+    given_ = {"min_kbps": low, "start_kbps": start, "max_kbps": high}
+    try:
+        load(None, {}, {"webrtc": given_})
+    except ConfigInvalid as error:
+        (fault,) = error.faults
+        if low >= 0 and start >= 0 and high >= 1:
+            assert "max_kbps" in fault
+            assert ("min_kbps" in fault) or ("start_kbps" in fault)
+        else:
+            wrong = {k for k, v in given_.items() if v < (1 if k == "max_kbps" else 0)}
+            assert blamed(fault) in wrong
+    else:
+        assert 0 <= low <= start <= high

@@ -15,6 +15,7 @@ from cli import train as train_command
 from cli.errors import Exit
 from cli.main import app
 from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
+from styleflow.digest import file_digest
 from styleflow.training.styleflow.stage1 import write
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import load
@@ -137,7 +138,7 @@ def test_stage_one_writes_what_stage_two_reads(videos: Path) -> None:
     assert "stylegru ━" in said
     assert "1/1" in said
     _train(videos, STYLEFLOW)
-    assert importing.file_digest(Path("stylegru.pth")) in load(Path("made.safetensors")).provenance
+    assert file_digest(Path("stylegru.pth")) in load(Path("made.safetensors")).provenance
 
 
 @pytest.mark.parametrize(

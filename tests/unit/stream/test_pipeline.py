@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from stream.events import AbstainReason, Score, TrackEnded, TrackStarted
+from stream.scheduling.degradation import Relief
 from styleflow.faces.face import Face, Image
 from tests.support.path import CentreFinder, frames, toy_pipeline
 
@@ -120,3 +121,31 @@ def test_a_stream_can_have_thresholds_of_its_own() -> None:
                 reasons[event.stream] |= set(event.reasons)
     assert AbstainReason.FACE_SMALL in reasons["a"]
     assert AbstainReason.FACE_SMALL not in reasons["b"] | reasons["c"]
+
+
+def test_relief_reaches_streams_there_are_and_those_to_come() -> None:
+    """The whole picture is searched more rarely, and faces are rated half as often."""
+    scores: dict[str, int] = {}
+    found: list[Image] = []
+
+    class Counting(CentreFinder):
+        def find(self, image: Image, tiles: int = 0, known: object = ()) -> tuple[Face, ...]:
+            found.append(image)
+            return super().find(image)
+
+        def follow(self, image: Image, faces: object) -> tuple[Face, ...]:
+            return super().find(image)
+
+    for when in ("never", "before", "between"):
+        pipeline = toy_pipeline(Counting)
+        found.clear()
+        if when == "before":
+            pipeline.relieve(Relief(4, 2))
+        pipeline.open("a")
+        if when == "between":
+            pipeline.relieve(Relief(4, 2))
+        events = [e for f in frames("a", PICTURE, 60) for e in pipeline.process([(f, 0)]).events]
+        scores[when] = sum(isinstance(event, Score) for event in events)
+        scores[f"{when}, searched"] = len(found)
+    assert scores["before"] == scores["between"] < scores["never"]
+    assert scores["before, searched"] == scores["between, searched"] < scores["never, searched"]

@@ -15,7 +15,7 @@ from stream.errors import (
     TooManyStreams,
 )
 from stream.events import AbstainReason, ConnectionState, ReasonCode
-from stream.problems import REASON_WORDS, SOURCE_HINTS, STATE_WORDS, describe, notice
+from stream.problems import REASON_WORDS, SOURCE_HINTS, STATE_WORDS, Problem, notice
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.errors import CheckpointInvalid, ShapeMismatch, WeightsMissing
 
@@ -36,7 +36,7 @@ from styleflow.errors import CheckpointInvalid, ShapeMismatch, WeightsMissing
     ],
 )
 def test_every_error_is_described(error: Exception, status: int, code: str) -> None:
-    problem = describe(error)
+    problem = Problem.of(error)
     assert (problem.status, problem.code) == (status, code)
     assert problem.title
     assert problem.detail in problem.line
@@ -44,7 +44,7 @@ def test_every_error_is_described(error: Exception, status: int, code: str) -> N
 
 def test_an_unknown_error_keeps_its_text_to_itself() -> None:
     """The text of a foreign error may carry a password."""
-    problem = describe(RuntimeError("rtsp://user:hunter2@cam"))
+    problem = Problem.of(RuntimeError("rtsp://user:hunter2@cam"))
     assert "hunter2" not in problem.line
     assert problem.status == 500
 

@@ -14,7 +14,15 @@ from torch import Tensor
 from stream.clock import ManualClock
 from stream.engine.plan import TrackKey
 from stream.errors import SettingInvalid
-from stream.events import AbstainReason, Event, Frame, Score, TrackEnded, TrackStarted
+from stream.events import (
+    AbstainReason,
+    CaptureConditions,
+    Event,
+    Frame,
+    Score,
+    TrackEnded,
+    TrackStarted,
+)
 from stream.explain.overlay import Explanation
 from stream.offline.analysis import DetectorUnknown
 from stream.offline.replay import STREAM, analyze, replay
@@ -110,13 +118,13 @@ def test_exact_styleflow_is_laid_out_for_every_hop(
     network = toy_styleflow()
     detector = network.deploy().every(hop)
     stray: list[bool] = []
-    code = detector._gru.code
+    code = detector.gru.code
 
     def watched(state: StyleGruState, rows: Tensor, deltas: Tensor) -> Tensor:
         stray.append(bool((deltas % hop != 0).any()))
         return code(state, rows, deltas)
 
-    monkeypatch.setattr(detector._gru, "code", watched)
+    monkeypatch.setattr(detector.gru, "code", watched)
     device = RecordingDevice(detector)
     pipeline = Pipeline(
         [device],
@@ -145,7 +153,15 @@ def run(pipeline: Pipeline, every: int) -> list[Event]:
     events: list[Event] = []
     for number in range(0, 100, every):
         at = number / 25
-        frame = Frame("a", 0, number // every, at, at, pictures[number], source_fps=25.0)
+        frame = Frame(
+            "a",
+            0,
+            number // every,
+            at,
+            at,
+            pictures[number],
+            capture=CaptureConditions(source_fps=25.0),
+        )
         events += pipeline.process([(frame, 0)]).events
     return [*events, *pipeline.close("a")]
 
@@ -166,13 +182,14 @@ def test_faces_are_looked_for_only_in_frames_that_somebody_wants() -> None:
     """12.5 and 5 frames a second meet on a grid of 25, of which 15 in a second are used."""
     pipeline = toy_pipeline_of("styleflow-live", "caddm-resnet34")
     stages: list[str] = []
-    pipeline.open("a")
-    perceive = pipeline._lanes["a"].perception
     assert pipeline.cadence_hz == 25.0
+    perceive = Perception(CentreFinder(), [d.detector.clip for d in pipeline.devices])
     picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
     for slot in range(25):
         at = slot / 25
-        views = perceive.perceive(Frame("a", 0, slot, at, 100 + at, picture, source_fps=25.0))
+        views = perceive.perceive(
+            Frame("a", 0, slot, at, 100 + at, picture, capture=CaptureConditions(source_fps=25.0))
+        )
         stages += [",".join(str(i) for i, view in enumerate(views) if view is not None)]
     assert Counter(stages) == {"0": 10, "1": 2, "0,1": 3, "": 10}
 
@@ -201,16 +218,16 @@ def test_an_ensemble_speaks_when_all_its_members_have(clip: Path) -> None:
         else:
             newest[event.detector] = event.logit
     assert spoken == len(scores_of(events, "fakestormer-c23"))
-    voice = pipeline.opinions[-1]
-    assert voice.card.name == "ensemble"
-    assert voice.card.status is TrainingStatus.UNTRAINED
-    assert voice.calibration.fitted
+    scorer = pipeline.scorers[-1]
+    assert scorer.card.name == "ensemble"
+    assert scorer.card.status is TrainingStatus.UNTRAINED
+    assert scorer.calibration.fitted
 
 
 def test_an_ensemble_of_both_ways_to_look_at_time_says_so() -> None:
     names = ("styleflow-live", "caddm-resnet34")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
-    assert pipeline.opinions[-1].card.mode is TemporalMode.MIXED
+    assert pipeline.scorers[-1].card.mode is TemporalMode.MIXED
 
 
 def test_an_ensemble_needs_its_members() -> None:
@@ -259,8 +276,8 @@ def test_a_viewer_is_shown_what_the_detectors_point_at() -> None:
         own = [each for each in seen if each.detector == name]
         ends = {score.end for score in scores_of(shown, name)}
         assert ends <= {each.frame.at for each in own}
-        assert any(each.patches for each in own)
-    strengths = [patch.strength for each in seen for patch in each.patches]
+        assert any(each.regions for each in own)
+    strengths = [patch.strength for each in seen for patch in each.regions]
     assert 0 < min(strengths) <= max(strengths) <= 1
 
 
@@ -268,7 +285,7 @@ def test_a_detector_that_cannot_say_points_at_nothing() -> None:
     seen: list[Explanation] = []
     run(toy_pipeline_of("styleflow-live", viewer=seen.append), every=1)
     assert seen
-    assert all(each.patches == () for each in seen)
+    assert all(each.regions == () for each in seen)
 
 
 def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None:
@@ -278,7 +295,7 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
     single = toy_pipeline_of("caddm-resnet34")
     pictures = np.random.default_rng(1).integers(0, 255, (8, 120, 160, 3), dtype=np.uint8)
     shown: list[Frame] = [
-        Frame("a", 0, slot, slot / 5, slot / 5, picture, source_fps=25.0)
+        Frame("a", 0, slot, slot / 5, slot / 5, picture, capture=CaptureConditions(source_fps=25.0))
         for slot, picture in enumerate(pictures)
     ]
     asked: list[str] = []
@@ -298,17 +315,17 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
         for name, (one,) in pair.seen[1].explained.items():
             (other,) = alone[1].explained[name]
             assert one.frame is second
-            assert one.patches == other.patches
+            assert one.regions == other.regions
             np.testing.assert_array_equal(one.corners, other.corners)
             explained += 1
     assert explained > 0
     assert set(asked) == {"a"}
 
 
-def test_each_voice_says_what_it_can_point_at() -> None:
+def test_each_scorer_says_what_it_can_point_at() -> None:
     names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
-    assert [opinion.points_at for opinion in pipeline.opinions] == [
+    assert [scorer.points_at for scorer in pipeline.scorers] == [
         None,
         None,
         PointsAt.ARTIFACTS,

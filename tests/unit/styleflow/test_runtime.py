@@ -19,12 +19,11 @@ from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet, PictureNet
 from styleflow.runtime import (
     Captured,
     Compiled,
-    Runtime,
-    RuntimeSettings,
     accelerate,
     accelerated,
     plain_call,
 )
+from styleflow.runtime_settings import Runtime, RuntimeSettings
 from styleflow.weights.checkpoint import build
 from tests.support.models import crops, toy_checkpoint
 
@@ -129,7 +128,7 @@ def test_a_kept_graph_is_used_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = compiled(Toy(), cache=tmp_path)(crops(0, 2), crops(1, 2))
-    monkeypatch.setattr(runtime, "_convert", lambda net, probe: pytest.fail("converted again"))
+    monkeypatch.setattr(runtime, "convert", lambda net, probe: pytest.fail("converted again"))
     second = compiled(Toy(), cache=tmp_path)(crops(0, 2), crops(1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
@@ -159,10 +158,11 @@ def test_a_network_that_compiles_into_another_is_not_used(
 ) -> None:
     other = Toy()
     seed_weights(other, 2)
-    convert = runtime._convert
-    monkeypatch.setattr(runtime, "_convert", lambda net, probe: convert(other, probe))
-    with pytest.raises(RuntimeDiffers, match="runtime to torch"):
+    convert = runtime.convert
+    monkeypatch.setattr(runtime, "convert", lambda net, probe: convert(other, probe))
+    with pytest.raises(RuntimeDiffers) as caught:
         compiled(Toy())(crops(0, 1), crops(1, 1))
+    assert "runtime to torch" in caught.value.hint
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class _Listener:
     def process(self, frames: list[tuple[Frame, int]]) -> Any:
         """Keep what came."""
         for frame, _ in frames:
-            assert not frame.contaminated
+            assert not frame.capture.contaminated
             self.taken.append((frame.slot, frame.at, _number(frame.image)))
         return SimpleNamespace(events=(), faults=())
 

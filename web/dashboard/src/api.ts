@@ -1,6 +1,17 @@
 // HTTP: one door for the token and for problems.
 
-import type { History, OverlayView, Problem, ThresholdsView } from "./protocol";
+import type {
+  HistoryView,
+  OverlayList,
+  OverlayView,
+  ProblemBody,
+  StreamBody,
+  ThresholdsChange,
+  ThresholdsView,
+} from "./protocol";
+
+/** What went wrong, in the server's words or, where it does not answer, in the page's own. */
+export type Problem = Omit<ProblemBody, "type" | "retry">;
 
 /** A request that was not granted, with the server's own words. */
 export class Refused extends Error {
@@ -17,12 +28,6 @@ const UNREACHABLE: Problem = {
   code: "unreachable",
   faults: [],
 };
-
-export interface NewStream {
-  id: string;
-  name: string;
-  source: { url: string; transport: string; tls_verify: boolean };
-}
 
 export class Api {
   constructor(
@@ -46,7 +51,7 @@ export class Api {
     throw new Refused(await problemOf(answer));
   }
 
-  async addStream(stream: NewStream): Promise<void> {
+  async addStream(stream: StreamBody): Promise<void> {
     await this.ask("/api/v1/streams", json("POST", stream));
   }
 
@@ -54,16 +59,16 @@ export class Api {
     await this.ask(`/api/v1/streams/${encodeURIComponent(id)}`, { method: "DELETE" });
   }
 
-  async history(id: string, seconds: number, signal?: AbortSignal): Promise<History> {
+  async history(id: string, seconds: number, signal?: AbortSignal): Promise<HistoryView> {
     const path = `/api/v1/streams/${encodeURIComponent(id)}/history?seconds=${seconds}`;
     const answer = await this.ask(path, signal ? { signal } : {});
-    return (await answer.json()) as History;
+    return (await answer.json()) as HistoryView;
   }
 
-  /** Which detectors can say what they point at, the first one first. */
+  /** Which detectors can explain their scores, the first one first. */
   async overlays(id: string): Promise<OverlayView[]> {
     const answer = await this.ask(`/api/v1/streams/${encodeURIComponent(id)}/overlays`);
-    return ((await answer.json()) as { overlays: OverlayView[] }).overlays;
+    return ((await answer.json()) as OverlayList).overlays;
   }
 
   async thresholds(id: string): Promise<ThresholdsView> {
@@ -71,7 +76,7 @@ export class Api {
     return (await answer.json()) as ThresholdsView;
   }
 
-  async setThresholds(id: string, change: Record<string, number | null>): Promise<ThresholdsView> {
+  async setThresholds(id: string, change: ThresholdsChange): Promise<ThresholdsView> {
     const path = `/api/v1/streams/${encodeURIComponent(id)}/thresholds`;
     const answer = await this.ask(path, json("PATCH", change));
     return (await answer.json()) as ThresholdsView;

@@ -1,7 +1,12 @@
 // The connection to the analyzer: hello, subscribe, and back again after every loss, resuming where
 // it was. Knows nothing of what the messages mean; sockets, time and chance are handed in.
 
-import { type Message, type ResumePoint, SUBPROTOCOL } from "./protocol";
+import {
+  type ClientMessage,
+  type ResumePoint,
+  type ServerMessage,
+  SUBPROTOCOL,
+} from "./protocol";
 
 export type Phase = "connecting" | "live" | "lost" | "token";
 
@@ -57,7 +62,7 @@ export class Live {
   constructor(
     private readonly world: World,
     private readonly token: () => string | null,
-    private readonly take: (message: Message) => void,
+    private readonly take: (message: ServerMessage) => void,
     private readonly changed: () => void,
   ) {}
 
@@ -90,26 +95,25 @@ export class Live {
 
   private greet(socket: Socket): void {
     const token = this.token();
-    socket.send(JSON.stringify({ type: "hello", client: "dashboard", ...(token ? { token } : {}) }));
-    socket.send(
-      JSON.stringify({
-        type: "subscribe",
-        id: "dashboard",
-        streams: ["*"],
-        max_hz: 4,
-        resume: Object.fromEntries(this.points),
-      }),
-    );
+    const send = (message: ClientMessage) => socket.send(JSON.stringify(message));
+    send({ type: "hello", client: "dashboard", ...(token ? { token } : {}) });
+    send({
+      type: "subscribe",
+      id: "dashboard",
+      streams: ["*"],
+      max_hz: 4,
+      resume: Object.fromEntries(this.points),
+    });
     this.watch();
   }
 
   private receive(text: string): void {
-    const message = JSON.parse(text) as Message;
+    const message = JSON.parse(text) as ServerMessage;
+    const { stream, epoch, seq } = message;
     if (message.type === "subscribed") this.arrive();
-    if (message.stream !== null && "seq" in message && message.seq !== null) {
-      const seen = this.points.get(message.stream)?.seq ?? 0;
-      const seq = Math.max(seen, message.seq);
-      this.points.set(message.stream, { epoch: message.epoch, seq });
+    if (stream !== null && epoch !== null && seq !== null) {
+      const seen = this.points.get(stream)?.seq ?? 0;
+      this.points.set(stream, { epoch, seq: Math.max(seen, seq) });
     }
     this.watch();
     this.take(message);

@@ -1,16 +1,18 @@
 // The frame around both views: header, notices, the connection, and this browser's own camera.
 
 import "@fontsource-variable/inter/wght.css";
-import "uplot/dist/uPlot.min.css";
-import "./style.css";
+import "./base.css";
 import { render } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { App, useApp, useNow } from "./app";
 import { MoonIcon } from "./icons";
-import { AddCamera, Said, Starters } from "./start";
-import { StreamPage } from "./stream";
+import { ProblemText } from "./problem";
+import { AddCamera, Starters } from "./start";
+import { StreamPage } from "./stream/page";
 import { Wall } from "./wall";
 import { clock, seconds, sentence } from "./words";
+import "./dialog.css";
+import "./main.css";
 
 function Page({ app }: { app: App }) {
   useApp(app);
@@ -149,7 +151,7 @@ function OwnMedia({ app }: { app: App }) {
   if (phase === "failed" && problem) {
     return (
       <div class="own failed" role="alert">
-        <Said title={problem.title} detail={problem.detail} hint={problem.hint} />
+        <ProblemText title={problem.title} detail={problem.detail} hint={problem.hint} />
         <button type="button" onClick={() => app.publish(kind)}>
           Try again
         </button>

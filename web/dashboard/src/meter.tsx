@@ -1,6 +1,7 @@
 // Small drawings of scores: the interval on its scale, and the last minute as a line.
 
 import type { Point } from "./streams";
+import "./meter.css";
 
 const WIDTH = 240;
 const HEIGHT = 34;

@@ -4,9 +4,11 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { App } from "./app";
 import type { Picture } from "./pictures";
-import { Places } from "./pointing";
-import type { PictureFace, PictureOverlay, Problem } from "./protocol";
+import type { Problem } from "./api";
+import type { PictureFace, PictureOverlay } from "./protocol";
+import { Regions } from "./regions";
 import { number } from "./words";
+import "./picture.css";
 
 interface Props {
   app: App;
@@ -20,17 +22,17 @@ interface Props {
   /** The numbers are no findings. */
   doubtful: boolean;
   stale: boolean;
-  /** The detector whose places are drawn. */
-  pointing?: string | null;
-  /** Told what it points at in the picture that is shown now. */
-  onPointing?: (overlay: PictureOverlay | null) => void;
-  /** Told that the server does not say what it points at. */
+  /** The detector whose explanation is drawn. */
+  explained?: string | null;
+  /** Told the explanation of the picture that is shown now. */
+  onExplanation?: (overlay: PictureOverlay | null) => void;
+  /** Told that the server gives no explanation. */
   onRefused?: (problem: Problem) => void;
 }
 
 export function LivePicture(props: Props) {
   const { app, stream, width, label, detailed, detector, doubtful, stale } = props;
-  const { pointing = null, onPointing, onRefused } = props;
+  const { explained = null, onExplanation, onRefused } = props;
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [picture, setPicture] = useState<Picture | null>(null);
@@ -38,11 +40,11 @@ export function LivePicture(props: Props) {
 
   useEffect(() => {
     if (!visible) return;
-    const wishes = pointing && onRefused ? { overlay: pointing, refused: onRefused } : {};
+    const wishes = explained && onRefused ? { overlay: explained, refused: onRefused } : {};
     return app.pictures.watch(stream, width, setPicture, wishes);
-  }, [app, stream, width, visible, pointing, onRefused]);
+  }, [app, stream, width, visible, explained, onRefused]);
 
-  useEffect(() => onPointing?.(picture?.overlay ?? null), [picture, onPointing]);
+  useEffect(() => onExplanation?.(picture?.overlay ?? null), [picture, onExplanation]);
 
   useLayoutEffect(() => {
     const at = canvas.current;
@@ -70,8 +72,8 @@ export function LivePicture(props: Props) {
           preserveAspectRatio="xMidYMid meet"
           aria-hidden="true"
         >
-          {picture.overlay?.detector === pointing &&
-            picture.overlay.faces.map((face) => <Places key={`p${face.track}`} face={face} />)}
+          {picture.overlay?.detector === explained &&
+            picture.overlay.faces.map((face) => <Regions key={`p${face.track}`} face={face} />)}
           {picture.faces.map((face) => (
             <FaceBox
               key={face.track}

@@ -1,8 +1,8 @@
 // Fetches the pictures of the streams that can be seen right now, and of no others: each in turn,
 // few at a time, as often as their number allows.
 
-import { type Api, asProblem } from "./api";
-import type { PictureFace, PictureOverlay, Problem } from "./protocol";
+import { type Api, asProblem, type Problem } from "./api";
+import type { PictureFace, PictureOverlay } from "./protocol";
 
 export interface Picture {
   bitmap: ImageBitmap;
@@ -11,13 +11,13 @@ export interface Picture {
   width: number;
   height: number;
   captured: number;
-  /** What a detector points at in this very frame, where that was asked for. */
+  /** A detector's explanation of this very frame, where that was asked for. */
   overlay: PictureOverlay | null;
 }
 
 /** What somebody wants beyond the picture. */
 export interface Wishes {
-  /** The detector whose pointing is to come with the picture. */
+  /** The detector whose explanation is to come with the picture. */
   overlay?: string | null;
   /** Told why the server said no. */
   refused?: (problem: Problem) => void;
@@ -130,8 +130,8 @@ export class PictureDesk {
       faces: PictureFace[];
     };
     const captured = Date.parse(answer.headers.get("picture-captured") ?? "");
-    const pointing = answer.headers.get("picture-overlay");
-    const found = pointing === null ? null : (JSON.parse(pointing) as PictureOverlay);
+    const explanation = answer.headers.get("picture-overlay");
+    const found = explanation === null ? null : (JSON.parse(explanation) as PictureOverlay);
     return { bitmap, faces, width, height, captured, overlay: found };
   }
 }

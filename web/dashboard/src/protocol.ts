@@ -1,9 +1,40 @@
-// The wire format `styleflow.v1.json`, as far as this page reads it. docs/protocol.md explains it.
+// The wire format as the server's models define it. Generated: change the models, then run
+// `make dashboard-protocol`. docs/protocol.md explains what everything means.
 
 export const SUBPROTOCOL = "styleflow.v1.json";
 
-export type FaceState = "warming" | "abstain" | "ok" | "suspect";
+/** Code of the `error` message that says a resume point is too old. */
+export const RESUME_GAP = 4409;
 
+/** Why no verdict is given. A closed list, most fundamental first. */
+export type AbstainReason =
+  | "untrained"
+  | "warming"
+  | "no_face"
+  | "face_small"
+  | "blurred"
+  | "dark"
+  | "profile"
+  | "low_fps"
+  | "packet_loss"
+  | "contaminated"
+  | "overloaded";
+
+/** Whether `p` may be read as a probability. */
+export interface CalibrationData {
+  fitted: boolean;
+}
+
+/** A face is not scored, because all slots of the device are taken. */
+export interface CapacityReachedData {
+  kind: "capacity_reached";
+  id: string;
+  track: number;
+  detector: string;
+  slots: number;
+}
+
+/** Where a stream's connection stands. */
 export type ConnectionState =
   | "connecting"
   | "waiting_for_keyframe"
@@ -13,237 +44,637 @@ export type ConnectionState =
   | "failed"
   | "ended";
 
-export interface Box {
+/** Why media time started anew. */
+export type EpochCause =
+  | "connected"
+  | "pts_jump"
+  | "pts_backward"
+  | "size_changed"
+  | "codec_changed";
+
+/** Media time started anew; every earlier face of the stream has ended. */
+export interface EpochStartedData {
+  kind: "epoch_started";
+  id: string;
+  cause: EpochCause;
+}
+
+/** Something the client asked for was not possible; with 4409 the connection stays open. */
+export interface ErrorData {
+  code: number;
+  title: string;
+  detail: string;
+  hint: string;
+}
+
+/** Something was not possible. */
+export interface ErrorMessage {
+  v: 1;
+  type: "error";
+  stream: string | null;
+  /** counts stretches of continuous media time */
+  epoch: number | null;
+  /** rises with every message of a stream, by one or more */
+  seq: number | null;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data: ErrorData;
+}
+
+/** Something happened; kept in the log for resuming. */
+export interface EventMessage {
+  v: 1;
+  type: "event";
+  stream: string;
+  /** counts stretches of continuous media time */
+  epoch: number;
+  /** rises with every message of a stream, by one or more */
+  seq: number;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data:
+    | StreamAddedData
+    | StreamRemovedData
+    | StreamChangedData
+    | EpochStartedData
+    | TrackStartedData
+    | TrackEndedData
+    | CapacityReachedData
+    | VerdictChangedData;
+}
+
+/** Box of a face, in source pixels. */
+export interface FaceBox {
+  x0: number | null;
+  y0: number | null;
+  x1: number | null;
+  y1: number | null;
+}
+
+/** Explanation of one face: the regions that stand out to a detector. */
+export interface FaceExplanation {
+  track: number;
+  /**
+   * corners of the crop that the detector saw, clockwise from the crop's top left, in pixels of
+   * `Picture-Size`
+   */
+  crop: [[number, number], [number, number], [number, number], [number, number]];
+  /**
+   * left, top, right, bottom and strength of each region of the crop that stands out, in
+   * thousandths of the crop's side; strengths compare within one detector and kind
+   */
+  patches: [number, number, number, number, number][];
+  /**
+   * which map each region is part of: `spatial` (this frame), `temporal` (what changes from frame
+   * to frame), or empty where the detector has one kind only
+   */
+  kinds: string[];
+}
+
+/** One part of a request that is wrong. */
+export interface Fault {
+  where: string;
+  what: string;
+}
+
+/** The first message of a client, within five seconds. */
+export interface Hello {
+  type: "hello";
+  token?: string | null;
+  /** what the client calls itself */
+  client?: string;
+}
+
+/** The last minutes of one stream. */
+export interface HistoryView {
+  stream: string;
+  /** wall-clock seconds since 1970 at which this was made */
+  now: number;
+  scores: ScoreColumns;
+  pulses: PulseColumns;
+  /** as on the WebSocket, oldest first */
+  events: EventMessage[];
+}
+
+/** Events that this client was too slow for; none was a verdict change or the end of a track. */
+export interface LaggedData {
+  subscription: string;
+  dropped: number;
+  /** first number that may be missing */
+  from_seq: number;
+  /** last number that may be missing */
+  to_seq: number;
+}
+
+/** This client missed events. */
+export interface LaggedMessage {
+  v: 1;
+  type: "lagged";
+  stream: string;
+  epoch: number;
+  /** rises with every message of a stream, by one or more */
+  seq: number | null;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data: LaggedData;
+}
+
+/** Link quality of a call: how the caller's packets arrive. */
+export interface LinkData {
+  /** share of packets lost on the way, repaired ones too */
+  loss: number | null;
+  jitter_ms: number | null;
+  /** time there and back */
+  rtt_ms: number | null;
+  /** kilobits received per second */
+  kbps: number | null;
+}
+
+/** Model behind a score: its weights, and how far they may be trusted. */
+export interface Model {
+  name: string;
+  version: string;
+  mode: TemporalMode;
+  status: TrainingStatus;
+  sha256: string;
+}
+
+/** Every detector of a stream, the first one first. */
+export interface OverlayList {
+  overlays: OverlayView[];
+}
+
+/** Whether one detector can explain its scores, and by what. */
+export interface OverlayView {
+  detector: string;
+  points_at: PointsAt | null;
+  /** what its regions mean, or why there are none, for people */
+  summary: string;
+}
+
+/** How fast a file is read. */
+export type Pace = "native" | "fast";
+
+/** Box of a face, in pixels of `Picture-Size`. */
+export interface PictureBox {
   x0: number;
   y0: number;
   x1: number;
   y1: number;
 }
 
-export interface Model {
-  name: string;
-  version: string;
-  mode: string;
-  status: "untrained" | "uncalibrated" | "experimental" | "trained";
-  sha256: string;
-}
-
-export interface Quality {
-  face_px: number | null;
-  sharpness: number | null;
-  brightness: number | null;
-  yaw_deg: number | null;
-}
-
-export interface ScoreData {
+/** One face in a picture; without scores when this frame was not rated. */
+export interface PictureFace {
   track: number;
-  /** Whose score it is: a face has one per detector. */
+  box: PictureBox;
+  scores: PictureScore[];
+}
+
+/** Faces in a picture. */
+export interface PictureFaces {
+  faces: PictureFace[];
+}
+
+/** Explanation of a picture by one detector. */
+export interface PictureOverlay {
+  detector: string;
+  points_at: PointsAt | null;
+  /** false when the detector has not rated this frame: its explanation is not known */
+  explained: boolean;
+  /** weaker regions beyond the most that are sent */
+  left_out: number;
+  faces: FaceExplanation[];
+}
+
+/** Score of one face by one detector, up to this very frame. */
+export interface PictureScore {
   detector: string;
   p: number | null;
   lo: number | null;
   hi: number | null;
-  state: FaceState;
-  reasons: string[];
-  summary: string;
-  quality: Quality;
-  model: Model;
-  latency_ms: number | null;
-  demo: boolean;
-  notice: string;
+  state: "warming" | "abstain" | "ok" | "suspect";
+  reasons: AbstainReason[];
 }
 
-export interface StatusData {
-  name: string;
-  state: ConnectionState;
-  code: string | null;
+/** Kind of explanation: the meaning of a detector's regions. */
+export type PointsAt = "artifacts" | "vulnerability" | "traces";
+
+/** Priority of a stream under overload: always analyzed, or only in windows. */
+export type Priority = "normal" | "low";
+
+/** Body of a problem response: why a request was not granted. */
+export interface ProblemBody {
+  type: string;
+  title: string;
+  status: number;
   detail: string;
-  retry_in_s: number | null;
-  fps: number | null;
-  loss: number | null;
-  tracks: number;
-  reasons: string[];
-  age_s: number | null;
-  /** How a caller's packets arrive; only in a call. */
-  link?: { loss: number | null } | null;
-  summary: string;
+  code: string;
   hint: string;
-  demo: boolean;
-  notice: string;
+  retry: boolean;
+  faults: Fault[];
 }
 
-export interface SnapshotData {
-  name: string;
-  /** Every model that scores it, the first one first. */
-  models: Model[];
-  demo: boolean;
-  notice: string;
-  status: StatusData;
-  scores: ScoreData[];
+/** Reports about the stream as a whole, oldest first, about once a second. */
+export interface PulseColumns {
+  t: number[];
+  epoch: number[];
+  fps: (number | null)[];
+  loss: (number | null)[];
+  tracks: number[];
 }
 
-export type EventData =
-  | { kind: "stream_added"; id: string; name: string; models: Model[]; demo: boolean; notice: string }
-  | { kind: "stream_removed"; id: string }
-  | {
-      kind: "stream_changed";
-      id: string;
-      state: ConnectionState;
-      code: string | null;
-      detail: string;
-      retry_in_s: number | null;
-      summary: string;
-    }
-  | { kind: "epoch_started"; id: string; cause: string }
-  | { kind: "track_started"; id: string; track: number; at: number | null }
-  | { kind: "track_ended"; id: string; track: number; at: number | null; reason: string }
-  | { kind: "capacity_reached"; id: string; track: number; detector: string; slots: number }
-  | {
-      kind: "verdict_changed";
-      id: string;
-      track: number;
-      detector: string;
-      previous: string;
-      verdict: string;
-      score: number | null;
-      demo: boolean;
-      notice: string;
-    };
-
-interface Envelope {
-  stream: string;
-  epoch: number;
-  seq: number;
-  ts_capture: string | null;
-  ts_emit: string;
+/** Quality of one face, which limits its evidence. */
+export interface Quality {
+  /** side of the face in source pixels */
+  face_px: number | null;
+  sharpness: number | null;
+  /** mean luma, 0 to 255 */
+  brightness: number | null;
+  /** head turn, 0 is frontal */
+  yaw_deg: number | null;
 }
 
-export interface EventMessage extends Envelope {
-  type: "event";
-  data: EventData;
-}
+/** Why a connection is not live. A closed list: dashboards and alerts switch on it. */
+export type ReasonCode =
+  | "unreachable"
+  | "timeout"
+  | "auth"
+  | "not_found"
+  | "tls"
+  | "codec"
+  | "ended"
+  | "corrupt";
 
-export type Message =
-  | (Envelope & { type: "score"; data: ScoreData })
-  | (Envelope & { type: "status"; data: StatusData })
-  | (Envelope & { type: "snapshot"; data: SnapshotData })
-  | EventMessage
-  | {
-      type: "subscribed";
-      stream: null;
-      ts_emit: string;
-      data: { id: string; snapshot: boolean; streams: string[]; resumed: string[] };
-    }
-  | {
-      type: "lagged";
-      stream: string;
-      epoch: number;
-      seq: null;
-      ts_emit: string;
-      data: { subscription: string; dropped: number; from_seq: number; to_seq: number };
-    }
-  | {
-      type: "error";
-      stream: string | null;
-      seq: null;
-      ts_emit: string;
-      data: { code: number; title: string; detail: string; hint: string };
-    }
-  | { type: "unsubscribed"; stream: null; ts_emit: string; data: { id: string } };
-
+/** The `epoch` and `seq` of the last message that a client has seen of one stream. */
 export interface ResumePoint {
   epoch: number;
   seq: number;
 }
 
-/** What one detector made of a face, up to the very frame that is shown. */
-export interface PictureScore {
+/** Scores, oldest first; the n-th entries of all columns belong together. */
+export interface ScoreColumns {
+  /** wall-clock seconds since 1970 */
+  t: number[];
+  epoch: number[];
+  track: number[];
+  detector: string[];
+  p: (number | null)[];
+  lo: (number | null)[];
+  hi: (number | null)[];
+  state: ("warming" | "abstain" | "ok" | "suspect")[];
+  face_px: (number | null)[];
+  sharpness: (number | null)[];
+}
+
+/** The rolling score of one face: 1 leans fake. Evidence, not proof. */
+export interface ScoreData {
+  /** number of the face within its stream, never used twice */
+  track: number;
+  /** whose score it is; a face has one per detector */
   detector: string;
+  window: Window;
+  /** the published score: smoothed probability that it is fake */
   p: number | null;
-  state: FaceState;
+  /** lower end of the interval around p */
+  lo: number | null;
+  /** upper end of the interval around p */
+  hi: number | null;
+  /** the model's logit at the end of the window */
+  raw: number | null;
+  /** the logit, calibrated but not smoothed */
+  probability: number | null;
+  state: "warming" | "abstain" | "ok" | "suspect";
+  /** why there is no verdict */
+  reasons: AbstainReason[];
+  /** state and reasons in plain words */
+  summary: string;
+  quality: Quality;
+  box: FaceBox;
+  model: Model;
+  calibration: CalibrationData;
+  /** from the arrival of the newest packet to sending */
+  latency_ms: number | null;
+  /** the source is a built-in demo, not a camera */
+  demo: boolean;
+  /** what must stand beside this score; empty when nothing */
+  notice: string;
 }
 
-/** A face in a picture; without scores when that frame was not rated. */
-export interface PictureFace {
-  track: number;
-  box: Box;
-  scores: PictureScore[];
+/** A newer score of one face. */
+export interface ScoreMessage {
+  v: 1;
+  type: "score";
+  stream: string;
+  /** counts stretches of continuous media time */
+  epoch: number;
+  /** rises with every message of a stream, by one or more */
+  seq: number;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data: ScoreData;
 }
 
-/** What one detector points at in one face of a picture. */
-export interface PointedFace {
-  track: number;
-  /** Corners of the crop that the detector saw, clockwise from its top left, source's pixels. */
-  crop: [[number, number], [number, number], [number, number], [number, number]];
-  /** Left, top, right, bottom and strength, in thousandths of the crop's side. */
-  patches: [number, number, number, number, number][];
-  /** Of each patch: "spatial" (this frame), "temporal" (a change), or empty. */
-  kinds: string[];
+/** Everything that is known of one stream at this moment. */
+export interface SnapshotData {
+  name: string;
+  model: Model;
+  /** every model that scores it, `model` first */
+  models: Model[];
+  calibration: CalibrationData;
+  demo: boolean;
+  notice: string;
+  status: StatusData;
+  /** the newest score of every live face, one per detector */
+  scores: ScoreData[];
 }
 
-/** What one detector points at in the very picture that it comes with. */
-export interface PictureOverlay {
-  detector: string;
-  /** False when the detector has not rated this frame. */
-  explained: boolean;
-  left_out: number;
-  faces: PointedFace[];
+/** State and newest scores of one stream, when a subscription begins. */
+export interface SnapshotMessage {
+  v: 1;
+  type: "snapshot";
+  stream: string;
+  /** counts stretches of continuous media time */
+  epoch: number;
+  /** rises with every message of a stream, by one or more */
+  seq: number;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data: SnapshotData;
 }
 
-/** Whether one detector can say what it points at; `summary` says what it means, or why not. */
-export interface OverlayView {
-  detector: string;
-  points_at: string | null;
+/** Source of a stream. */
+export interface SourceBody {
+  /**
+   * rtsp://, rtsps://, whip:// (waits for a WebRTC peer), demo://authentic, demo://tampered, or a
+   * path below one of web.source_roots
+   */
+  url: string;
+  transport?: Transport;
+  timeout_s?: number;
+  tls_verify?: boolean;
+  pace?: Pace;
+  loop?: boolean;
+}
+
+/** State of a stream: its connection, frame rate, loss and faces. */
+export interface StatusData {
+  name: string;
+  state: ConnectionState;
+  /** why it is not live */
+  code: ReasonCode | null;
+  detail: string;
+  retry_in_s: number | null;
+  /** decoded source frames per media second, lately */
+  fps: number | null;
+  /** share of media time lately lost */
+  loss: number | null;
+  /** faces followed now */
+  tracks: number;
+  /** why it yields no scores */
+  reasons: AbstainReason[];
+  /** seconds since the newest frame arrived */
+  age_s: number | null;
+  /** how a caller's packets arrive; else null */
+  link: LinkData | null;
+  /** how much work the analyzer leaves out; each includes those before it */
+  overload: "none" | "detect_less" | "longer_hop" | "sampled_windows" | "refuse_streams";
+  /** the same in plain words */
+  summary: string;
+  /** what to do when it is not live; empty when nothing */
+  hint: string;
+  demo: boolean;
+  notice: string;
+}
+
+/** State of one stream, about once a second. */
+export interface StatusMessage {
+  v: 1;
+  type: "status";
+  stream: string;
+  /** counts stretches of continuous media time */
+  epoch: number;
+  /** rises with every message of a stream, by one or more */
+  seq: number;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data: StatusData;
+}
+
+/** A stream that can be subscribed to from now on. */
+export interface StreamAddedData {
+  kind: "stream_added";
+  id: string;
+  name: string;
+  model: Model;
+  /** every model that scores it, `model` first */
+  models: Model[];
+  demo: boolean;
+  notice: string;
+}
+
+/** A stream to add. */
+export interface StreamBody {
+  id: string;
+  source: SourceBody;
+  name?: string;
+  priority?: Priority;
+}
+
+/** A connection entered another state. */
+export interface StreamChangedData {
+  kind: "stream_changed";
+  id: string;
+  state: ConnectionState;
+  code: ReasonCode | null;
+  detail: string;
+  retry_in_s: number | null;
   summary: string;
 }
 
-export interface History {
-  stream: string;
-  now: number;
-  scores: {
-    t: number[];
-    epoch: number[];
-    track: number[];
-    detector: string[];
-    p: (number | null)[];
-    lo: (number | null)[];
-    hi: (number | null)[];
-    state: FaceState[];
-    face_px: (number | null)[];
-    sharpness: (number | null)[];
-  };
-  pulses: {
-    t: number[];
-    epoch: number[];
-    fps: (number | null)[];
-    loss: (number | null)[];
-    tracks: number[];
-  };
-  events: EventMessage[];
+/** A stream that is gone; its id may be given to another one later. */
+export interface StreamRemovedData {
+  kind: "stream_removed";
+  id: string;
 }
 
+/** Ask for messages; the answer is `subscribed`, then snapshots, then what happens. */
+export interface Subscribe {
+  type: "subscribe";
+  id: string;
+  streams?: string[];
+  types?: ("score" | "event" | "status")[];
+  max_hz?: number;
+  min_state?: "warming" | "abstain" | "ok" | "suspect";
+  /** where to go on, by stream; a bare point when exactly one stream is named */
+  resume?: ResumePoint | Record<string, ResumePoint>;
+}
+
+/** The answer to `subscribe`; what follows belongs to it. */
+export interface SubscribedData {
+  id: string;
+  /** a snapshot of every stream follows, except of `resumed` */
+  snapshot: boolean;
+  /** streams that match now; later ones join */
+  streams: string[];
+  /** streams whose missed events follow */
+  resumed: string[];
+}
+
+/** A subscription begins. */
+export interface SubscribedMessage {
+  v: 1;
+  type: "subscribed";
+  stream: string | null;
+  /** counts stretches of continuous media time */
+  epoch: number | null;
+  /** rises with every message of a stream, by one or more */
+  seq: number | null;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data: SubscribedData;
+}
+
+/** Temporal mode of a detector; the numbers of one mode never stand for the other's. */
+export type TemporalMode = "causal" | "exact" | "mixed";
+
+/** Thresholds at which scores become verdicts, and below which no verdict is given. */
 export interface Thresholds {
+  /** score from which a face may become suspect */
   enter: number;
+  /** score at or below which it may become clear */
   leave: number;
+  /** media seconds a score must stay beyond its threshold */
   dwell_s: number;
+  /** media seconds after which a score weighs half */
   half_life_s: number;
+  /** share of frames lost beyond which there is no verdict */
   max_loss: number;
+  /** smallest face that yields a verdict, source pixels */
   min_face_px: number;
+  /** least sharpness that yields a verdict */
   min_sharpness: number;
+  /** least mean luma that yields a verdict, 0 to 255 */
   min_brightness: number;
+  /** largest head turn that yields a verdict, degrees */
   max_yaw_deg: number;
 }
 
+/** Thresholds to change; what is left out stays, null goes back to the configured value. */
+export interface ThresholdsChange {
+  enter?: number | null;
+  leave?: number | null;
+  dwell_s?: number | null;
+  half_life_s?: number | null;
+  max_loss?: number | null;
+  min_face_px?: number | null;
+  min_sharpness?: number | null;
+  min_brightness?: number | null;
+  max_yaw_deg?: number | null;
+}
+
+/** Thresholds in force for one stream, and those of the configuration. */
 export interface ThresholdsView {
   current: Thresholds;
   configured: Thresholds;
 }
 
-/** An RFC 9457 problem as this server tells it. */
-export interface Problem {
-  title: string;
-  detail: string;
-  hint: string;
-  status: number;
-  code: string;
-  faults: { where: string; what: string }[];
+/** Why a track ended. */
+export type TrackEnd = "lost" | "jumped" | "appearance_changed" | "evicted" | "epoch_ended";
+
+/** A face is gone; its number is never used again. */
+export interface TrackEndedData {
+  kind: "track_ended";
+  id: string;
+  track: number;
+  at: number | null;
+  reason: TrackEnd;
 }
+
+/** A face appeared. */
+export interface TrackStartedData {
+  kind: "track_started";
+  id: string;
+  track: number;
+  at: number | null;
+}
+
+/** Training status of a checkpoint: how far its scores may be trusted. */
+export type TrainingStatus = "untrained" | "uncalibrated" | "experimental" | "trained";
+
+/** How RTP travels for an RTSP source. */
+export type Transport = "auto" | "tcp" | "udp";
+
+/** End a subscription. */
+export interface Unsubscribe {
+  type: "unsubscribe";
+  id: string;
+}
+
+/** The answer to `unsubscribe`. */
+export interface UnsubscribedData {
+  id: string;
+}
+
+/** A subscription has ended. */
+export interface UnsubscribedMessage {
+  v: 1;
+  type: "unsubscribed";
+  stream: string | null;
+  /** counts stretches of continuous media time */
+  epoch: number | null;
+  /** rises with every message of a stream, by one or more */
+  seq: number | null;
+  /** when the packet arrived, UTC */
+  ts_capture: string | null;
+  ts_emit: string;
+  data: UnsubscribedData;
+}
+
+/** What the evidence says about one track so far. */
+export type Verdict = "pending" | "clear" | "suspect";
+
+/** The verdict on a face has changed. */
+export interface VerdictChangedData {
+  kind: "verdict_changed";
+  id: string;
+  track: number;
+  detector: string;
+  at: number | null;
+  previous: Verdict;
+  verdict: Verdict;
+  score: number | null;
+  model: Model;
+  demo: boolean;
+  notice: string;
+}
+
+/** The media time behind a score. */
+export interface Window {
+  /** media seconds of the first frame, within the epoch */
+  pts_start: number | null;
+  /** media seconds of the newest frame */
+  pts_end: number | null;
+  /** sampled frames behind the score */
+  frames: number;
+  /** sampling slots that held no usable frame */
+  missing: number;
+}
+
+export type ServerMessage =
+  | ScoreMessage
+  | EventMessage
+  | StatusMessage
+  | SnapshotMessage
+  | SubscribedMessage
+  | UnsubscribedMessage
+  | LaggedMessage
+  | ErrorMessage;
+
+export type ClientMessage = Hello | Subscribe | Unsubscribe;

@@ -4,6 +4,8 @@ export type Route =
   | { page: "wall" }
   | { page: "stream"; id: string; from: number | null; to: number | null };
 
+export type StreamRoute = Extract<Route, { page: "stream" }>;
+
 export function parse(path: string, query: string): Route {
   const id = /^\/streams\/([^/]+)\/?$/.exec(path)?.[1];
   if (id === undefined) return { page: "wall" };

@@ -3,10 +3,12 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { App } from "./app";
 import { examine, suggestId } from "./address";
-import { asProblem } from "./api";
+import { asProblem, type Problem } from "./api";
 import { CameraIcon, PlusIcon, TabIcon } from "./icons";
-import type { Problem } from "./protocol";
-import { sentence } from "./words";
+import type { Transport } from "./protocol";
+import { ProblemText } from "./problem";
+import "./dialog.css";
+import "./start.css";
 
 interface StartersProps {
   app: App;
@@ -49,7 +51,7 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
   const field = useId();
   const [url, setUrl] = useState("");
   const [name, setName] = useState("");
-  const [transport, setTransport] = useState("auto");
+  const [transport, setTransport] = useState<Transport>("auto");
   const [verify, setVerify] = useState(true);
   const [tried, setTried] = useState(false);
   const [sending, setSending] = useState(false);
@@ -104,9 +106,9 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
         />
         <div class="said" id={`${field}-said`} role="alert">
           {complaint ? (
-            <Said title={complaint.fault} hint={complaint.hint} />
+            <ProblemText title={complaint.fault} hint={complaint.hint} />
           ) : problem ? (
-            <Said
+            <ProblemText
               title={problem.title}
               detail={problem.detail}
               hint={problem.hint}
@@ -133,7 +135,7 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
           <select
             id={`${field}-transport`}
             value={transport}
-            onChange={(at) => setTransport(at.currentTarget.value)}
+            onChange={(at) => setTransport(at.currentTarget.value as Transport)}
           >
             <option value="auto">TCP, then UDP</option>
             <option value="tcp">TCP only</option>
@@ -158,31 +160,5 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
         </footer>
       </form>
     </dialog>
-  );
-}
-
-interface SaidProps {
-  title: string;
-  detail?: string;
-  hint: string;
-  faults?: string[];
-}
-
-/** A problem in three parts: what, how exactly, and what to do. */
-export function Said({ title, detail = "", hint, faults = [] }: SaidProps) {
-  return (
-    <div class="problem">
-      <p class="title">{sentence(title)}</p>
-      {faults.length > 0 ? (
-        <ul>
-          {faults.map((fault) => (
-            <li key={fault}>{fault}</li>
-          ))}
-        </ul>
-      ) : (
-        detail && <p>{sentence(detail)}</p>
-      )}
-      {hint && <p class="hint">{hint}</p>}
-    </div>
   );
 }

@@ -1,16 +1,17 @@
 // What is known of every stream, kept up to date by messages. No DOM, no clock: time is handed in.
 
 import type {
-  EventData,
   EventMessage,
-  FaceState,
-  History,
-  Message,
+  HistoryView,
   Model,
   ScoreData,
+  ServerMessage,
   SnapshotData,
   StatusData,
 } from "./protocol";
+
+export type FaceState = ScoreData["state"];
+export type EventData = EventMessage["data"];
 
 export const MINUTE_MS = 60_000;
 const ENSEMBLE = "ensemble";
@@ -80,7 +81,7 @@ export class Streams {
   }
 
   /** Take a message in; returns the id of a stream that has gone with it. */
-  take(message: Message, now: number): string[] {
+  take(message: ServerMessage, now: number): string[] {
     switch (message.type) {
       case "subscribed":
         return this.begin(message.data.streams);
@@ -112,7 +113,7 @@ export class Streams {
   }
 
   /** Put the past in front of what came since. */
-  seed(history: History): void {
+  seed(history: HistoryView): void {
     const stream = this.all.get(history.stream);
     if (!stream) return;
     const { scores, pulses } = history;
@@ -179,7 +180,7 @@ export class Streams {
     stream.models = data.models;
     stream.epoch = message.epoch;
     stream.faces.clear();
-    for (const score of data.scores) hear(stream, score);
+    for (const score of data.scores) keep(stream, score);
     this.status(id, data.status, message);
   }
 
@@ -207,7 +208,7 @@ export class Streams {
   ): void {
     const stream = this.all.get(id);
     if (!stream) return;
-    hear(stream, data);
+    keep(stream, data);
     stream.epoch = message.epoch;
     const t = Date.parse(message.ts_capture ?? message.ts_emit);
     stream.frameAt = Math.max(stream.frameAt ?? 0, t);
@@ -277,10 +278,10 @@ function before<T extends { t: number }>(older: T[], newer: T[]): T[] {
   return [...older.filter((entry) => entry.t < first), ...newer].slice(-MAX_POINTS);
 }
 
-function hear(stream: Stream, score: ScoreData): void {
-  const voices = stream.faces.get(score.track) ?? new Map<string, ScoreData>();
-  voices.set(score.detector, score);
-  stream.faces.set(score.track, voices);
+function keep(stream: Stream, score: ScoreData): void {
+  const scores = stream.faces.get(score.track) ?? new Map<string, ScoreData>();
+  scores.set(score.detector, score);
+  stream.faces.set(score.track, scores);
 }
 
 const RANK: Record<FaceState, number> = { suspect: 3, ok: 2, abstain: 1, warming: 0 };
@@ -296,15 +297,15 @@ export function primary(stream: Stream): string | null {
  * weighs them against each other, one detector that finds the face suspect is enough to be heard.
  */
 export function speaking(stream: Stream, track: number): ScoreData | null {
-  const voices = stream.faces.get(track);
-  if (!voices) return null;
+  const scores = stream.faces.get(track);
+  if (!scores) return null;
   const name = primary(stream);
   if (name !== ENSEMBLE) {
-    for (const voice of voices.values()) {
-      if (voice.state === "suspect" && doubt(stream, voice.model) === null) return voice;
+    for (const score of scores.values()) {
+      if (score.state === "suspect" && doubt(stream, score.model) === null) return score;
     }
   }
-  return voices.get(name ?? "") ?? voices.values().next().value ?? null;
+  return scores.get(name ?? "") ?? scores.values().next().value ?? null;
 }
 
 /** The score that a tile speaks of: the most telling state first, then the highest score. */

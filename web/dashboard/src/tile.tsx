@@ -7,8 +7,11 @@ import { ConditionIcon } from "./icons";
 import { Sparkline } from "./meter";
 import { LivePicture } from "./picture";
 import { address } from "./route";
-import { MINUTE_MS, type Stream, doubt, frameAge, leading, primary, speaker } from "./streams";
+import { MINUTE_MS, type Stream, doubt, frameAge, leading, primary } from "./streams";
+import { Tags } from "./tags";
 import { ago, because, number, stateWords } from "./words";
+import "./verdict.css";
+import "./tile.css";
 
 interface Props {
   app: App;
@@ -85,16 +88,3 @@ export const Tile = memo(function Tile(props: Props) {
     </article>
   );
 });
-
-/** What must stand beside every score of a stream that is no finding. */
-export function Tags({ stream }: { stream: Stream }) {
-  const status = speaker(stream)?.status;
-  return (
-    <>
-      {stream.demo && <span class="tag">Demo</span>}
-      {status === "untrained" && <span class="tag">Untrained</span>}
-      {status === "uncalibrated" && <span class="tag">Uncalibrated</span>}
-      {status === "experimental" && <span class="tag">Experimental</span>}
-    </>
-  );
-}

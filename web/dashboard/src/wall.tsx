@@ -6,6 +6,7 @@ import { type Condition, condition, Order } from "./attention";
 import { ConditionIcon } from "./icons";
 import { Tile } from "./tile";
 import { Starters } from "./start";
+import "./wall.css";
 
 const GROUPS: { of: Condition[]; one: string; many: string }[] = [
   { of: ["suspect"], one: "suspect", many: "suspect" },

@@ -1,8 +1,7 @@
 // Sends this browser's camera or screen to the analyzer over WHIP (RFC 9725), and sends it again
 // when the connection breaks. What the browser offers is handed in, so that it can be played.
 
-import { type Problem } from "./protocol";
-import { problemOf, Refused } from "./api";
+import { type Problem, problemOf, Refused } from "./api";
 
 export type Kind = "camera" | "tab";
 

@@ -125,7 +125,7 @@ export function tell(entry: Happening, named = false): Told {
     }
     case "capacity_reached": {
       const by = named ? ` by ${data.detector}` : "";
-      const text = `Face ${data.track} is not scored${by}: all ${data.slots} places are taken`;
+      const text = `Face ${data.track} is not scored${by}: all ${data.slots} slots are taken`;
       return { text, tone: "warn", connection: false };
     }
     case "verdict_changed": {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { Live, type Socket } from "../src/live";
-import type { Message } from "../src/protocol";
+import type { ServerMessage } from "../src/protocol";
 
 /** A server and a clock in the test's hands. */
 class Rig {
   now = 0;
   token: string | null = null;
-  taken: Message[] = [];
+  taken: ServerMessage[] = [];
   sockets: (Socket & { sent: unknown[]; closed: boolean })[] = [];
   private timers: { at: number; call: () => void }[] = [];
   readonly live = new Live(

@@ -2,6 +2,8 @@ import { expect, test } from "vitest";
 import { keyed, marks, outages, path, trackLines } from "../src/series";
 import type { Happening, Point } from "../src/streams";
 import { line } from "../src/meter";
+import type { Verdict } from "../src/protocol";
+import { TRAINED } from "./support";
 
 const point = (t: number, more: Partial<Point> = {}): Point => ({
   t,
@@ -66,15 +68,17 @@ test("stretches without connection end when it is live again, or go on", () => {
 });
 
 test("epochs and verdicts are marked, going back to pending is not", () => {
-  const verdict = (t: number, to: string) =>
+  const verdict = (t: number, to: Verdict) =>
     happening(t, {
       kind: "verdict_changed",
       id: String(t),
       track: 1,
       detector: "styleflow-live",
+      at: t,
       previous: "clear",
       verdict: to,
       score: 0.9,
+      model: TRAINED,
       demo: false,
       notice: "",
     });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { History } from "../src/protocol";
+import type { HistoryView } from "../src/protocol";
 import { Streams, doubt, frameAge, leading, primary, speaking } from "../src/streams";
 import { say, score, T0, TRAINED, UNTRAINED } from "./support";
 
@@ -32,8 +32,9 @@ test("what was removed while the page was away goes, and is told", () => {
 
 test("a new stream is shown before its first status", () => {
   const streams = new Streams();
-  const added = { kind: "stream_added" as const, id: "x/1", name: "Gate", models: [TRAINED] };
-  streams.take(say.event({ ...added, demo: false, notice: "" }, 0, "gate"), T0);
+  const added = { kind: "stream_added" as const, id: "x/1", name: "Gate" };
+  const models = { model: TRAINED, models: [TRAINED] };
+  streams.take(say.event({ ...added, ...models, demo: false, notice: "" }, 0, "gate"), T0);
   expect(streams.all.get("gate")?.name).toBe("Gate");
 });
 
@@ -59,7 +60,7 @@ test("the past goes in front of the present, without doubling", () => {
   const { streams, get } = lobby();
   streams.take(say.score({ p: 0.5 }, 10_000), T0);
   streams.take(say.event({ kind: "track_started", id: "lobby/9", track: 1, at: 0 }, 9_000), T0);
-  const past: History = {
+  const past: HistoryView = {
     stream: "lobby",
     now: T0 / 1000 + 10,
     scores: {

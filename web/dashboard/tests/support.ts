@@ -1,6 +1,7 @@
 // Messages as the server would send them.
 
-import type { EventData, Message, Model, ScoreData, SnapshotData, StatusData } from "../src/protocol";
+import type { Model, ScoreData, ServerMessage, SnapshotData, StatusData } from "../src/protocol";
+import type { EventData } from "../src/streams";
 
 export const TRAINED: Model = {
   name: "styleflow-live",
@@ -26,6 +27,8 @@ export function status(more: Partial<StatusData> = {}): StatusData {
     tracks: 1,
     reasons: [],
     age_s: 0.1,
+    link: null,
+    overload: "none",
     summary: "live",
     hint: "",
     demo: false,
@@ -38,14 +41,19 @@ export function score(more: Partial<ScoreData> = {}): ScoreData {
   return {
     track: 1,
     detector: TRAINED.name,
+    window: { pts_start: 0, pts_end: 1.28, frames: 32, missing: 0 },
     p: 0.2,
     lo: 0.1,
     hi: 0.3,
+    raw: -1.4,
+    probability: 0.2,
     state: "ok",
     reasons: [],
     summary: "",
     quality: { face_px: 140, sharpness: 90, brightness: 120, yaw_deg: 4 },
+    box: { x0: 10, y0: 20, x1: 150, y1: 160 },
     model: TRAINED,
+    calibration: { fitted: true },
     latency_ms: 60,
     demo: false,
     notice: "",
@@ -56,7 +64,9 @@ export function score(more: Partial<ScoreData> = {}): ScoreData {
 export function snapshot(more: Partial<SnapshotData> = {}): SnapshotData {
   return {
     name: "Lobby",
+    model: TRAINED,
     models: [TRAINED],
+    calibration: { fitted: true },
     demo: false,
     notice: "",
     status: status(),
@@ -67,32 +77,36 @@ export function snapshot(more: Partial<SnapshotData> = {}): SnapshotData {
 
 function envelope(stream: string, ms: number) {
   const at = new Date(T0 + ms).toISOString();
-  return { stream, epoch: 1, seq: (seq += 1), ts_capture: at, ts_emit: at };
+  return { v: 1 as const, stream, epoch: 1, seq: (seq += 1), ts_capture: at, ts_emit: at };
 }
 
 export const say = {
-  subscribed: (...streams: string[]): Message => ({
+  subscribed: (...streams: string[]): ServerMessage => ({
+    v: 1,
     type: "subscribed",
     stream: null,
+    epoch: null,
+    seq: null,
+    ts_capture: null,
     ts_emit: new Date(T0).toISOString(),
     data: { id: "dashboard", snapshot: true, streams, resumed: [] },
   }),
-  snapshot: (stream = "lobby", more: Partial<SnapshotData> = {}, ms = 0): Message => ({
+  snapshot: (stream = "lobby", more: Partial<SnapshotData> = {}, ms = 0): ServerMessage => ({
     type: "snapshot",
     ...envelope(stream, ms),
     data: snapshot(more),
   }),
-  status: (more: Partial<StatusData> = {}, ms = 0, stream = "lobby"): Message => ({
+  status: (more: Partial<StatusData> = {}, ms = 0, stream = "lobby"): ServerMessage => ({
     type: "status",
     ...envelope(stream, ms),
     data: status(more),
   }),
-  score: (more: Partial<ScoreData> = {}, ms = 0, stream = "lobby"): Message => ({
+  score: (more: Partial<ScoreData> = {}, ms = 0, stream = "lobby"): ServerMessage => ({
     type: "score",
     ...envelope(stream, ms),
     data: score(more),
   }),
-  event: (data: EventData, ms = 0, stream = "lobby"): Message => ({
+  event: (data: EventData, ms = 0, stream = "lobby"): ServerMessage => ({
     type: "event",
     ...envelope(stream, ms),
     data,

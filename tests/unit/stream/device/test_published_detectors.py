@@ -6,8 +6,10 @@ import torch
 
 from stream.device.device import Device
 from stream.engine.plan import Plan, Push, Rate, TrackKey
-from styleflow.detectors.caddm.network import Caddm, CaddmDims
-from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.caddm.live import DeployableCaddm
+from styleflow.detectors.caddm.network import CaddmDims
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.live import DeployableFakeStormer
 
 A, B = (TrackKey("lobby", n) for n in range(2))
 
@@ -15,14 +17,14 @@ A, B = (TrackKey("lobby", n) for n in range(2))
 def _caddm():
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        return Caddm(CaddmDims(backbone="resnet10-slim", window=3)).deploy()
+        return DeployableCaddm(CaddmDims(backbone="resnet10-slim", window=3)).deploy()
 
 
 def _fakestormer():
     dims = FakeStormerDims(image_px=32, patch_px=8, width=24, depth=2, heads=3, frames=4)
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        return FakeStormer(dims).deploy()
+        return DeployableFakeStormer(dims).deploy()
 
 
 def _crops(detector, *seeds):
@@ -102,6 +104,6 @@ def test_training_works_after_live_use(make):
     Device(detector, 1).run([_plan(detector, 0, a=1)])
     network = detector.model.requires_grad_(requires_grad=True)
     crops = torch.from_numpy(_crops(detector, *range(detector.clip.frames)))
-    batch = crops[None] if isinstance(network, FakeStormer) else crops
+    batch = crops[None] if isinstance(network, DeployableFakeStormer) else crops
     network(network.network_input(batch)).logit.sum().backward()
     assert any(p.grad is not None for p in network.parameters())

@@ -12,7 +12,7 @@ from tests.support.wire import score
 MEMBERS = ("caddm-resnet34", "styleflow-live")
 
 
-def spoken(*worths: float) -> list[Score]:
+def spoken(*weights: float) -> list[Score]:
     """Return what it says after every round of its members, a second apart."""
     members = tuple(Member(name, "", 1.0) for name in MEMBERS)
     engine = EnsembleEngine(
@@ -23,15 +23,15 @@ def spoken(*worths: float) -> list[Score]:
     )
     said = []
     for second in range(4):
-        for name, worth in zip(MEMBERS, worths, strict=True):
-            told = engine.take(score(detector=name, end=1.28 + second, worth=worth))
+        for name, weight in zip(MEMBERS, weights, strict=True):
+            told = engine.take(score(detector=name, end=1.28 + second, evidence_weight=weight))
             said += [event for event in told if isinstance(event, Score)]
     return said
 
 
 def test_a_frame_is_worth_as_much_as_to_the_member_to_whom_it_is_worth_least() -> None:
     full, part = spoken(1.0, 1.0), spoken(1.0, 0.25)
-    assert [s.worth for s in full] == [1.0] * 4
-    assert [s.worth for s in part] == [0.25] * 4
+    assert [s.evidence_weight for s in full] == [1.0] * 4
+    assert [s.evidence_weight for s in part] == [0.25] * 4
     assert [s.score for s in part] == [s.score for s in full]
     assert all(p.low < f.low < f.high < p.high for p, f in zip(part, full, strict=True))

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from stream.engine.engine import EngineSettings
-from stream.engine.evidence_weight import worth
-from stream.events import Perceived, Score
+from stream.engine.evidence_weight import evidence_weight
+from stream.events import CaptureConditions, Perceived, Score
 from styleflow.calibration import Calibration
 from styleflow.faces.face import FaceQuality
 from tests.support.engine import CLIP, GOOD, FakeDevice, engine, face, play, seen
@@ -27,12 +27,13 @@ LIMITS = EngineSettings(
 
 def of(
     quality: FaceQuality = GOOD,
-    fps_share: float | None = 2.0,
-    bits_per_pixel: float | None = 0.1,
+    fps_share: float = 2.0,
+    bits_per_pixel: float = 0.1,
     strangeness: float = 0.0,
     limits: EngineSettings = LIMITS,
 ) -> float:
-    return worth(quality, fps_share, bits_per_pixel, strangeness, limits)
+    capture = CaptureConditions(source_fps=fps_share * 12.5, bits_per_pixel=bits_per_pixel)
+    return evidence_weight(quality, capture, 12.5, strangeness, limits)
 
 
 def test_a_good_frame_counts_in_full() -> None:
@@ -40,7 +41,7 @@ def test_a_good_frame_counts_in_full() -> None:
 
 
 def test_what_is_not_known_speaks_against_nothing() -> None:
-    assert of(fps_share=None, bits_per_pixel=None) == 1.0
+    assert of(fps_share=0.0, bits_per_pixel=0.0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,10 @@ def talk(slots: Iterable[int], logit: float = 1.0, **changes: object) -> list[Pe
     views = [
         seen(slot, face(1, logit, quality), started=[1] if slot == 0 else []) for slot in slots
     ]
-    return [replace(view, **changes) for view in views]  # type: ignore[arg-type]
+    return [
+        replace(view, capture=replace(view.capture, **changes))  # type: ignore[arg-type]
+        for view in views
+    ]
 
 
 def last(trace: list[Perceived]) -> Score:
@@ -114,7 +118,7 @@ def last(trace: list[Perceived]) -> Score:
 )
 def test_the_engine_looks_at_every_figure_and_moves_the_interval_only(poor) -> None:
     good, worn = last(talk(range(60))), last(talk(range(60), **poor))
-    assert worn.worth < good.worth == 1.0
+    assert worn.evidence_weight < good.evidence_weight == 1.0
     assert worn.low < good.low < good.high < worn.high
     assert (worn.score, worn.verdict, worn.reasons) == (good.score, good.verdict, good.reasons)
 
@@ -126,7 +130,7 @@ def test_a_rating_beyond_what_calibration_saw_widens_the_interval() -> None:
         [e for e in play(engine(settings=limits), FakeDevice(), trace) if isinstance(e, Score)][-1]
         for limits in (EngineSettings(max_strangeness=2.0), EngineSettings(max_strangeness=1.0))
     )
-    assert strict.worth < tolerant.worth == 1.0
+    assert strict.evidence_weight < tolerant.evidence_weight == 1.0
     assert strict.score == tolerant.score
     assert strict.low < tolerant.low < tolerant.high < strict.high
 

@@ -114,16 +114,16 @@ def test_the_interval_narrows_with_evidence_and_widens_while_nothing_is_learnt()
     widths = []
     for slot in range(0, 90, 3):
         track.rate(1.0, slot, 3, (), SETTINGS)
-        opinion = track.opinion(1.0, slot + 1)
-        assert opinion.low <= opinion.score <= opinion.high
-        widths.append(opinion.high - opinion.low)
+        estimate = track.estimate(1.0, slot + 1)
+        assert estimate.low <= estimate.score <= estimate.high
+        widths.append(estimate.high - estimate.low)
     assert widths == sorted(widths, reverse=True)
     track.rate(1.0, 150, 3, (AbstainReason.BLURRED,), SETTINGS)
-    later = track.opinion(1.0, 150)
+    later = track.estimate(1.0, 150)
     assert later.high - later.low > widths[-1]
 
 
 def test_before_anything_counts_the_newest_logit_is_shown() -> None:
     track = evidence()
     track.rate(-2.0, 3, 4, (AbstainReason.WARMING,), SETTINGS)
-    assert track.opinion(-2.0, 4).score == pytest.approx(Calibration().probability(-2.0))
+    assert track.estimate(-2.0, 4).score == pytest.approx(Calibration().probability(-2.0))

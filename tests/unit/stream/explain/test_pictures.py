@@ -12,7 +12,8 @@ import pytest
 from stream.errors import OverlaysBusy
 from stream.events import Frame
 from stream.explain.overlay import Explanation, paint, strongest
-from stream.explain.pictures import WIDTHS, Pictures, PictureSettings, encode_jpeg, step_for
+from stream.explain.pictures import Pictures, PictureSettings
+from stream.explain.stills import WIDTHS, encode_jpeg, step_for
 from styleflow.faces.face import Box, Face
 from styleflow.overlay import Patch
 from tests.support.wire import score
@@ -195,7 +196,7 @@ def test_plain_and_explained_pictures_do_not_mix() -> None:
     assert stills[1] is not None
     assert stills[1].overlay is not None
     ((face,), left_out) = stills[1].overlay.faces, stills[1].overlay.left_out
-    assert (face.track, face.patches, left_out) == (1, (PATCH,), 0)
+    assert (face.track, face.regions, left_out) == (1, (PATCH,), 0)
     assert stills[0].jpeg == stills[1].jpeg != getattr(stills[2], "jpeg", None)
 
 

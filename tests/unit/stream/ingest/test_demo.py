@@ -14,8 +14,9 @@ from stream.clock import ManualClock
 from stream.errors import SourceError, SourceUrlInvalid
 from stream.events import ReasonCode
 from stream.ingest.decode import Decoder, Picture
-from stream.ingest.demo import DemoSettings, DemoSource
+from stream.ingest.demo import DemoSource
 from stream.ingest.demo_scene import Scene
+from stream.ingest.demo_settings import DemoSettings
 from stream.ingest.source import Packet, SourceUrl
 from styleflow.errors import WeightsMissing
 from styleflow.weights.face_networks import load_finder

@@ -19,9 +19,11 @@ from stream.events import (
     ReasonCode,
     StreamChanged,
 )
+from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.file import FileSource
 from stream.ingest.ingest import Ingest
-from stream.ingest.source import Pace, Packet, Source, SourceSettings, SourceUrl
+from stream.ingest.packets import PacketLog
+from stream.ingest.source import Pace, Packet, Source, SourceSettings, SourceTraits, SourceUrl
 from stream.ingest.timeline import Damage
 from tests.support.media import encode, moving_pictures
 
@@ -49,15 +51,21 @@ class Script:
         self.closed = 0
 
     def open(
-        self, _settings: SourceSettings, clock: Clock, _wait: Callable[[float], bool]
+        self, settings: SourceSettings, clock: Clock, _wait: Callable[[float], bool]
     ) -> Source:
-        return _Connection(self, clock, *self.left.pop(0))
+        return _Connection(self, settings.url.traits, clock, *self.left.pop(0))
 
 
 class _Connection:
     def __init__(
-        self, script: Script, clock: Clock, packets: list[Packet], end: SourceError
+        self,
+        script: Script,
+        traits: SourceTraits,
+        clock: Clock,
+        packets: list[Packet],
+        end: SourceError,
     ) -> None:
+        self.traits = traits
         self._script, self._clock, self._packets, self._end = script, clock, packets, end
 
     def packets(self) -> Iterator[Packet]:
@@ -79,15 +87,17 @@ class Run:
         self.clock = ManualClock()
         self.items: list[Item] = []
         self.waits: list[float] = []
-        more = {} if script is None else {"open_source": script.open}
-        self.ingest = Ingest("lobby", settings, cadence_hz, self.clock, random.Random(1), **more)
+        access = SourceAccess() if script is None else SourceAccess(script.open)
+        self.log = PacketLog()
+        context = IngestContext(cadence_hz, random.Random(1), self.log, access)
+        self.ingest = Ingest("lobby", settings, self.clock, context)
         self._for_s, self._epochs = for_s, epochs
 
     def run(self) -> "Run":
-        self.ingest.run(self.items.append, self._wait)
+        self.ingest.run(self.items.append, self.wait)
         return self
 
-    def _wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float) -> bool:
         if seconds:
             self.waits.append(seconds)
         self.clock.advance(seconds)
@@ -120,10 +130,10 @@ def test_a_file_becomes_frames_on_the_grid_and_ends(tmp_path: Path) -> None:
     assert run.epochs == [EpochStarted("lobby", 1, EpochCause.CONNECTED)]
     assert [f.slot for f in run.frames] == list(range(50))
     assert [f.at for f in run.frames] == pytest.approx([n / 25 for n in range(50)])
-    assert not any(f.contaminated for f in run.frames)
-    assert run.frames[-1].source_fps == pytest.approx(25.0)
+    assert not any(f.capture.contaminated for f in run.frames)
+    assert run.frames[-1].capture.source_fps == pytest.approx(25.0)
     sent = 8 * run.ingest.counters.bytes / (50 * filmed[0].shape[0] * filmed[0].shape[1])
-    assert run.frames[-1].bits_per_pixel == pytest.approx(sent)
+    assert run.frames[-1].capture.bits_per_pixel == pytest.approx(sent)
     assert all(f.epoch == 1 and f.stream == "lobby" for f in run.frames)
     difference = np.abs(run.frames[20].image.astype(int) - filmed[20]).mean()
     assert difference < 16
@@ -188,14 +198,14 @@ def test_nothing_is_decoded_before_the_first_keyframe(tmp_path: Path) -> None:
     run = Run(CAMERA, script, for_s=1.0).run()
     assert run.ingest.counters.before_keyframe == 15
     assert len(run.frames) == 30
-    assert not any(f.contaminated for f in run.frames)
+    assert not any(f.capture.contaminated for f in run.frames)
 
 
 def test_frames_after_a_loss_are_contaminated_until_a_keyframe(tmp_path: Path) -> None:
     packets = packets_of(encode(tmp_path / "a.mp4", moving_pictures(75), gop=25))
     script = Script((packets[:30] + packets[32:], SourceError(ReasonCode.AUTH, "")))
     run = Run(CAMERA, script, for_s=1.0).run()
-    assert [f.slot for f in run.frames if f.contaminated] == list(range(32, 50))
+    assert [f.slot for f in run.frames if f.capture.contaminated] == list(range(32, 50))
     counters = run.ingest.counters
     assert (counters.missing, counters.contaminated) == (2, {Damage.GAP: 18})
 
@@ -208,8 +218,8 @@ def test_a_film_that_skips_pictures_has_lost_nothing(tmp_path: Path) -> None:
     run = Run(of_file(encode(tmp_path / "a.mp4", moving_pictures(72), stamps=SKIPPING))).run()
     assert run.ingest.counters.missing == 0
     assert len(run.frames) == 72
-    assert not any(f.contaminated for f in run.frames)
-    assert run.frames[-1].source_fps < 23.5
+    assert not any(f.capture.contaminated for f in run.frames)
+    assert run.frames[-1].capture.source_fps < 23.5
 
 
 def test_a_camera_that_skips_pictures_has_lost_nothing(tmp_path: Path) -> None:
@@ -218,7 +228,7 @@ def test_a_camera_that_skips_pictures_has_lost_nothing(tmp_path: Path) -> None:
     script = Script((packets_of(path), SourceError(ReasonCode.AUTH, "")))
     run = Run(CAMERA, script, for_s=1.0).run()
     assert len(run.frames) == 72
-    assert not any(f.contaminated for f in run.frames)
+    assert not any(f.capture.contaminated for f in run.frames)
 
 
 def test_another_size_mid_stream_begins_an_epoch(tmp_path: Path) -> None:
@@ -254,7 +264,7 @@ def test_a_stall_is_told_to_whoever_ticks(tmp_path: Path) -> None:
             assert stalls == []
             stalls.extend(run.ingest.tick(run.clock.monotonic() + 2.0))
 
-    run.ingest.run(emit, run._wait)
+    run.ingest.run(emit, run.wait)
     (stall,) = stalls
     assert (stall.state, stall.code, stall.epoch) == (S.STALLED, ReasonCode.TIMEOUT, 1)
     assert run.states.count(S.LIVE) == 2
@@ -302,7 +312,7 @@ def test_closing_ends_it_from_within_an_event_and_before_it_begins(tmp_path: Pat
         if len(run.frames) == 5:
             run.ingest.close()
 
-    run.ingest.run(emit, run._wait)
+    run.ingest.run(emit, run.wait)
     assert len(run.frames) == 5
     assert run.states[-1] is S.LIVE
     closed = Run(of_file(path))
@@ -331,7 +341,7 @@ class Caller(Script):
 
     def open(self, settings: SourceSettings, clock: Clock, wait: Callable[[float], bool]) -> Source:
         connection = super().open(settings, clock, wait)
-        connection.losses_are_told = True  # type: ignore[attr-defined]
+        connection.traits = SourceTraits(call=True, tells_losses=True)
         connection.want_keyframe = self.ask  # type: ignore[attr-defined]
         return connection
 
@@ -344,10 +354,14 @@ def called(
 ) -> tuple[Run, Caller]:
     """Run a stream that is called, one call after the other; nobody calls after the last."""
     run, caller = Run(CALL), Caller(*connections)
-    run.ingest = Ingest(
-        "lobby", CALL, 25.0, run.clock, random.Random(1), open_source=caller.open,
-        ready=lambda _: bool(caller.left), max_pixels=max_pixels, link_loss=lambda: 0.125,
-    )  # fmt: skip
+    access = SourceAccess(
+        caller.open,
+        ready=lambda _: bool(caller.left),
+        max_pixels=max_pixels,
+        loss=lambda: 0.125,
+    )
+    context = IngestContext(25.0, random.Random(1), access=access)
+    run.ingest = Ingest("lobby", CALL, run.clock, context)
     return run.run(), caller
 
 
@@ -366,7 +380,7 @@ def test_calls_follow_each_other_without_backing_off(tmp_path: Path) -> None:
     ]
     assert [e.epoch for e in run.epochs] == [1, 2]
     assert run.waits == []
-    assert all(frame.link_loss == 0.125 for frame in run.frames)
+    assert all(frame.capture.link_loss == 0.125 for frame in run.frames)
 
 
 def test_a_call_without_a_picture_has_ended_like_any_other() -> None:
@@ -389,5 +403,21 @@ def test_a_keyframe_is_wanted_as_long_as_pictures_are_damaged(tmp_path: Path) ->
     lossy = [replace(p, lossy=n == 10) for n, p in enumerate(packets)]
     run, caller = called((lossy, HUNG_UP))
     assert caller.asked == 15
-    assert [f.slot for f in run.frames if f.contaminated] == list(range(10, 25))
+    assert [f.slot for f in run.frames if f.capture.contaminated] == list(range(10, 25))
     assert len(run.epochs) == 1
+
+
+# --- the packet log -----------------------------------------------------------------------------
+
+
+def test_a_stream_s_packet_log_survives_its_ingest(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", moving_pictures(10))
+    first = Run(of_file(path)).run()
+    held = first.log.snapshot()
+    assert len(held) == 10
+    context = IngestContext(25.0, random.Random(1), first.log, first_epoch=2)
+    second = Ingest("lobby", of_file(path), first.clock, context)
+    second.run(first.items.append, first.wait)
+    assert first.log.snapshot()[:10] == held
+    assert second.counters.log.packets == 20
+    assert [epoch.epoch for epoch in first.epochs] == [1, 2]

@@ -180,59 +180,6 @@ def test_two_alternating_distances_are_usual() -> None:
     assert missing == 0
 
 
-def test_the_frame_rate_is_measured_over_the_last_seconds() -> None:
-    timeline = Timeline()
-    assert play(timeline, range(100))[-1].source_fps == pytest.approx(25.0)
-    slow = [timeline.place(stamp(100 * FRAME + n * 2 * FRAME)) for n in range(60)]
-    assert isinstance(slow[-1], Moment)
-    assert slow[-1].source_fps == pytest.approx(12.5)
-
-
-def test_memory_is_bounded_for_absurd_rates() -> None:
-    timeline = Timeline()
-    for n in range(5_000):
-        timeline.place(stamp(n, key=n == 0))
-    moment = timeline.place(stamp(5_000))
-    assert isinstance(moment, Moment)
-    assert moment.source_fps == pytest.approx(90_000.0)
-    assert len(timeline._recent) <= 1_024
-
-
-def test_bits_per_pixel_are_measured_over_the_last_seconds() -> None:
-    timeline = Timeline()
-    pixels = 64 * 48
-    first, second, *_, last = (
-        timeline.place(replace(stamp(n * FRAME, key=n == 0), bits=pixels // 2)) for n in range(100)
-    )
-    assert isinstance(first, Moment)
-    assert isinstance(second, Moment)
-    assert isinstance(last, Moment)
-    assert (first.bits_per_pixel, second.bits_per_pixel) == (0.0, 0.5)
-    assert last.bits_per_pixel == pytest.approx(0.5)
-    squeezed = [
-        timeline.place(replace(stamp(n * FRAME), bits=pixels // 64)) for n in range(100, 202)
-    ]
-    assert isinstance(squeezed[-1], Moment)
-    assert squeezed[-1].bits_per_pixel == 1 / 64
-
-
-def test_bits_of_pictures_that_nobody_weighed_are_not_known() -> None:
-    assert play(Timeline(), range(100))[-1].bits_per_pixel == 0.0
-
-
-def test_a_caller_s_smaller_pictures_count_by_their_own_pixels() -> None:
-    timeline = Timeline()
-    timeline.reconnected(losses_are_told=True)
-    sizes = [(64, 48)] * 10 + [(32, 24)] * 10
-    for n, (width, height) in enumerate(sizes):
-        size = (width, height)
-        moment = timeline.place(
-            replace(stamp(n * FRAME, key=n == 0, size=size), bits=width * height // 4)
-        )
-    assert isinstance(moment, Moment)
-    assert moment.bits_per_pixel == 0.25
-
-
 # --- holes that mean nothing --------------------------------------------------------------------
 
 
@@ -244,8 +191,6 @@ def test_holes_of_a_sender_that_skips_pictures_are_no_loss() -> None:
         if n % 10 != 7:
             moments.append(timeline.place(replace(stamp(n * FRAME, key=n == 0), vouched=15)))
     assert all(isinstance(m, Moment) and not m.missing and m.damage is None for m in moments)
-    assert isinstance(moments[-1], Moment)
-    assert moments[-1].source_fps == pytest.approx(22.5, abs=0.3)
 
 
 def test_a_known_loss_counts_whatever_is_vouched_for() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from stream.monitoring.metrics import CounterCopy, Metrics
+from stream.monitoring.metrics import SCRAPED, Figure, Metrics
 
 
 @pytest.fixture
@@ -25,14 +25,16 @@ def test_names_and_labels_follow_the_conventions(metrics: Metrics) -> None:
     for family in metrics.registry.collect():
         assert re.fullmatch(r"styleflow_[a-z_]+", family.name)
         assert family.documentation.endswith(".")
-    for metric in vars(metrics).values():
-        if hasattr(metric, "_labelnames"):
-            assert set(metric._labelnames) <= allowed
+        for sample in family.samples:
+            assert set(sample.labels) <= allowed
+    for scraped in SCRAPED:
+        assert set(scraped.labels) <= allowed
+        assert scraped.name.endswith("_total") == (scraped.kind == "counter")
 
 
 def test_a_removed_stream_leaves_no_series(metrics: Metrics) -> None:
     metrics.stream_up.labels("lobby").set(1)
-    metrics.frames_dropped.labels("lobby", "overrun").inc()
+    metrics.tracks_ended.labels("lobby", "lost").inc()
     metrics.stream_up.labels("door").set(1)
     metrics.forget("lobby")
     text = generate_latest(metrics.registry).decode()
@@ -40,15 +42,33 @@ def test_a_removed_stream_leaves_no_series(metrics: Metrics) -> None:
     assert 'stream="door"' in text
 
 
-def test_copied_totals_are_added_once(metrics: Metrics) -> None:
-    """Copying the same total twice adds nothing; labels are kept apart."""
-    copy = CounterCopy()
-    for total in (3, 3, 5):
-        copy.advance(metrics.packets, total, "lobby")
-    copy.advance(metrics.packets, 2, "door")
-    text = generate_latest(metrics.registry).decode()
-    assert 'styleflow_packets_received_total{stream="lobby"} 5.0' in text
-    assert 'styleflow_packets_received_total{stream="door"} 2.0' in text
+def test_scraped_figures_are_those_of_the_moment(metrics: Metrics) -> None:
+    """Read anew at every scrape, from every source; a source may stop naming a stream."""
+    totals = {"lobby": 3, "door": 2}
+    metrics.scraped.attach(
+        lambda: [Figure("packets_received_total", n, (s,)) for s, n in totals.items()]
+    )
+    metrics.scraped.attach(lambda: [Figure("calls", 1)])
+
+    def packets(stream: str) -> float | None:
+        labels = {"stream": stream}
+        return metrics.registry.get_sample_value("styleflow_packets_received_total", labels)
+
+    assert (packets("lobby"), packets("door")) == (3, 2)
+    totals["lobby"] = 5
+    del totals["door"]
+    assert (packets("lobby"), packets("door")) == (5, None)
+    assert metrics.registry.get_sample_value("styleflow_calls") == 1
+    assert (
+        "# TYPE styleflow_packets_received_total counter"
+        in generate_latest(metrics.registry).decode()
+    )
+
+
+def test_a_scraped_figure_has_a_family(metrics: Metrics) -> None:
+    metrics.scraped.attach(lambda: [Figure("packets_recieved_total", 1)])
+    with pytest.raises(KeyError):
+        generate_latest(metrics.registry)
 
 
 @pytest.mark.parametrize("name", ["dashboard.json", "alerts.yml"])

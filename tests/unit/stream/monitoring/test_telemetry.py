@@ -5,15 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
-from stream.clock import SystemClock
-from stream.events import ConnectionState, StreamChanged, Verdict, VerdictChanged
-from stream.explain.pictures import Pictures
+from stream.events import ConnectionState, DegradationLevel, StreamChanged, Verdict, VerdictChanged
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.telemetry import Telemetry
-from stream.publish.hub import Hub
-from stream.scheduling.degradation import Ladder
+from tests.support.wire import removed, stamped
 
 
 @pytest.fixture
@@ -28,7 +25,7 @@ def telemetry(registry: CollectorRegistry) -> Telemetry:
 
 def test_a_stream_is_in_one_state(telemetry: Telemetry, registry: CollectorRegistry) -> None:
     for state in (ConnectionState.LIVE, ConnectionState.STALLED):
-        telemetry.event(StreamChanged("a", 1, state), 0.0)
+        telemetry.accept(stamped(StreamChanged("a", 1, state)))
         up = registry.get_sample_value("styleflow_stream_up", {"stream": "a"})
         assert up == (state is ConnectionState.LIVE)
         for possible in ConnectionState:
@@ -42,28 +39,25 @@ def test_only_a_turn_to_suspect_is_an_alarm(
 ) -> None:
     turns = (Verdict.PENDING, Verdict.CLEAR, Verdict.SUSPECT, Verdict.CLEAR, Verdict.SUSPECT)
     for before, after in pairwise(turns):
-        telemetry.event(VerdictChanged("a", 1, 0, 0.0, before, after, 0.5, "caddm"), 0.0)
+        telemetry.accept(stamped(VerdictChanged("a", 1, 0, 0.0, before, after, 0.5, "caddm")))
     labels = {"stream": "a", "detector": "caddm"}
     assert registry.get_sample_value("styleflow_alarms_total", labels) == 2
 
 
-def test_totals_are_copied_once_however_often_they_are_looked_at(
+def test_a_degradation_level_is_counted_when_it_is_entered(
     telemetry: Telemetry, registry: CollectorRegistry
 ) -> None:
-    hub, pictures = Hub(SystemClock()), Pictures()
-    for explained in (3, 3, 5):
-        pictures.explained = explained
-        telemetry.viewers(hub, pictures)
-        found = registry.get_sample_value("styleflow_explained_pictures_total")
-        assert found == explained
-
-
-def test_a_rung_is_counted_when_it_changes(
-    telemetry: Telemetry, registry: CollectorRegistry
-) -> None:
-    ladder = Ladder()
-    labels = {"state": ladder.rung.word}
-    telemetry.overload(ladder, changed=False)
-    assert not registry.get_sample_value("styleflow_overload_changes_total", labels)
-    telemetry.overload(ladder, changed=True)
+    telemetry.overload(DegradationLevel.LONGER_HOP)
+    labels = {"state": "longer_hop"}
     assert registry.get_sample_value("styleflow_overload_changes_total", labels) == 1
+
+
+def test_a_removed_stream_leaves_no_series(
+    telemetry: Telemetry, registry: CollectorRegistry
+) -> None:
+    telemetry.accept(stamped(StreamChanged("a", 1, ConnectionState.LIVE)))
+    telemetry.accept(stamped(StreamChanged("b", 1, ConnectionState.LIVE)))
+    telemetry.accept(stamped(removed("a")))
+    text = generate_latest(registry).decode()
+    assert 'stream="a"' not in text
+    assert 'stream="b"' in text

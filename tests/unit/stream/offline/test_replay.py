@@ -11,7 +11,7 @@ from stream.errors import SourceError
 from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
 from stream.ingest.open import open_source
 from stream.ingest.trace import TraceWriter, recording
-from stream.offline.replay import MAX_SCORES_PER_TRACK, _Track, analyze, replay
+from stream.offline.replay import MAX_SCORES_PER_TRACK, TrackRecord, analyze, replay
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, from_file, toy_pipeline
 from tests.support.wire import score
@@ -59,6 +59,8 @@ def test_an_analysis_says_what_the_video_says(clip: Path) -> None:
     assert analysis.high is not None
     assert analysis.score is not None
     assert analysis.low < analysis.score < analysis.high
+    face = max(analysis.tracks, key=lambda track: track.score or 0.0)
+    assert (face.score, face.low, face.high) == (analysis.score, analysis.low, analysis.high)
     assert analysis.verdict in (Verdict.PENDING, Verdict.CLEAR, Verdict.SUSPECT)
 
 
@@ -89,7 +91,7 @@ def test_a_missing_file_is_an_error_with_a_code(tmp_path: Path) -> None:
 
 
 def test_long_tracks_keep_a_bounded_number_of_scores() -> None:
-    track = _Track(0.0, 0.0)
+    track = TrackRecord(0.0, 0.0)
     for _ in range(3 * MAX_SCORES_PER_TRACK):
         track.add(score())
     assert len(track.scores) <= MAX_SCORES_PER_TRACK
@@ -104,7 +106,9 @@ def test_a_video_s_interval_widens_with_what_its_frames_are_worth(clip: Path) ->
         from_file(clip), toy_pipeline(settings=replace(EAGER, min_bits_per_pixel=poor)), EAGER
     )
     (track,) = part.tracks
-    assert {s.worth for s in track.scores} == {0.5 * full.tracks[0].scores[0].worth}
+    assert {s.evidence_weight for s in track.scores} == {
+        0.5 * full.tracks[0].scores[0].evidence_weight
+    }
     assert part.score == full.score
     assert part.low is not None
     assert part.high is not None
@@ -114,7 +118,7 @@ def test_a_video_s_interval_widens_with_what_its_frames_are_worth(clip: Path) ->
 
 
 def test_scores_that_abstain_do_not_count() -> None:
-    track = _Track(0.0, 0.0)
+    track = TrackRecord(0.0, 0.0)
     track.add(score(reasons=(AbstainReason.BLURRED,), logit=5.0))
     assert track.summary.logit is None
     track.add(score(reasons=(AbstainReason.UNTRAINED,), logit=1.0))

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from stream.errors import SettingInvalid
-from stream.events import Frame, Perceived
-from stream.perception.perception import Grid, Perception, PerceptionSettings
+from stream.events import CaptureConditions, Frame, Perceived
+from stream.perception.perception import Grid, Perception
+from stream.perception.settings import PerceptionSettings
 from styleflow.clips import ClipSpec
-from styleflow.faces.face import Face, Image
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings
+from styleflow.faces.face import Face, Image, TrackEnd
+from styleflow.faces.settings import TrackerSettings
+from styleflow.faces.track import FaceTracker
 from tests.support.faces import LaggingFinder, ScriptedFinder, face_at, textured_face
 
 CLIP = ClipSpec(frames=32, cadence_hz=25.0, size_px=128)
@@ -49,8 +51,9 @@ class Video:
         seen = []
         for _ in range(frames):
             self.finder.now = faces
+            capture = CaptureConditions(contaminated, source_fps=25.0)
             at, self.slot = self.slot / 25, self.slot + 1
-            frame = Frame("hall", epoch, self.slot, at, 100 + at, image, contaminated, 25.0)
+            frame = Frame("hall", epoch, self.slot, at, 100 + at, image, capture)
             (view,) = self.perception.perceive(frame, overrun)
             assert view is not None
             seen.append(view)
@@ -84,7 +87,7 @@ def test_without_faces_the_picture_is_searched_more_often() -> None:
 def test_a_frame_becomes_perceived_with_all_that_it_says() -> None:
     (seen,) = Video().show((face_at(200, 200), 1), contaminated=False, overrun=3)
     assert (seen.stream, seen.epoch, seen.slot, seen.at) == ("hall", 0, 1, 0.0)
-    assert (seen.arrived, seen.source_fps, seen.overrun) == (100.0, 25.0, 3)
+    assert (seen.arrived, seen.capture.source_fps, seen.overrun) == (100.0, 25.0, 3)
     assert seen.started == (1,)
     (face,) = seen.faces
     assert face.track == 1
@@ -136,14 +139,14 @@ def test_a_face_that_outruns_its_landmarks_keeps_its_track() -> None:
     assert {f.track for view in seen for f in view.faces} == {1}
     assert finder.asked[:4] == ["find1", "follow", "find0", "follow"]
     assert not any(finder.trusted), "landmarks that are in doubt were trusted again"
-    assert video.perception.second_looks == 10
+    assert video.perception.redetections == 10
     assert video.perception.detections == 11
 
 
 def test_a_face_that_stays_is_never_looked_at_twice() -> None:
     video = Video(finder=LaggingFinder())
     video.show((face_at(200, 200), 1), frames=30)
-    assert video.perception.second_looks == 0
+    assert video.perception.redetections == 0
 
 
 @pytest.mark.parametrize("frames", [5, 7])
@@ -154,7 +157,7 @@ def test_another_person_is_looked_at_twice_and_ends_the_track(frames: int) -> No
     seen = video.show((face_at(200, 200), 2), frames=3)
     assert ends(seen) == [(1, TrackEnd.APPEARANCE_CHANGED)]
     assert [f.track for view in seen for f in view.faces] == [2, 2, 2]
-    assert video.perception.second_looks == 1
+    assert video.perception.redetections == 1
 
 
 def test_two_people_who_trade_places_both_lose_their_tracks() -> None:
@@ -167,10 +170,10 @@ def test_two_people_who_trade_places_both_lose_their_tracks() -> None:
         (2, TrackEnd.APPEARANCE_CHANGED),
     ]
     assert seen.started == (3, 4)
-    assert video.perception.second_looks == 1
+    assert video.perception.redetections == 1
 
 
-def test_a_close_search_is_not_undone_by_a_second_look() -> None:
+def test_a_close_search_is_not_undone_by_a_redetection() -> None:
     video = Video(finder=LaggingFinder())
     video.show((face_at(200, 200), 1), frames=10)
     video.show((face_at(200, 200), 2))
@@ -181,11 +184,11 @@ def test_a_damaged_picture_is_not_looked_at_twice() -> None:
     video = Video(finder=LaggingFinder())
     video.show((face_at(200, 200), 1), frames=7)
     video.show((face_at(200, 200), 2), contaminated=True)
-    assert video.perception.second_looks == 0
+    assert video.perception.redetections == 0
 
 
 @pytest.mark.parametrize(("factor", "most"), [(1, 80), (4, 20)])
-def test_second_looks_are_bounded_and_rarer_when_there_is_too_much_to_do(
+def test_redetections_are_bounded_and_rarer_when_there_is_too_much_to_do(
     factor: int, most: int
 ) -> None:
     """Somebody else at every frame: each is a track of its own, however often is looked."""
@@ -193,7 +196,7 @@ def test_second_looks_are_bounded_and_rarer_when_there_is_too_much_to_do(
     video.perception.detect_factor = factor
     people = [video.show((face_at(200, 200), person))[0] for person in range(80)]
     assert [f.track for view in people for f in view.faces] == list(range(1, 81))
-    assert most - 5 <= video.perception.second_looks <= most
+    assert most - 5 <= video.perception.redetections <= most
 
 
 def test_contaminated_frames_deliver_faces_but_decide_nothing() -> None:
@@ -201,7 +204,7 @@ def test_contaminated_frames_deliver_faces_but_decide_nothing() -> None:
     video.show((face_at(200, 200), 1), frames=12)
     same = video.show((face_at(200, 200), 1), contaminated=True)[0]
     assert [f.track for f in same.faces] == [1]
-    assert same.contaminated
+    assert same.capture.contaminated
     smeared = video.show((face_at(200, 200), 9), (face_at(450, 200), 8), contaminated=True)[0]
     assert (smeared.started, smeared.ended, smeared.faces) == ((), (), ())
     healed = video.show((face_at(200, 200), 1))[0]
@@ -225,9 +228,9 @@ def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
     video = Video()
     for i in range(60):
         video.show((face_at(200, 200), i), frames=2)
-    assert len(video.perception._views[0]._anchorings) == 1
+    assert video.perception.views[0].remembered == 1
     assert [e.track for e in video.perception.close(TrackEnd.LOST)] == [60]
-    assert video.perception._views[0]._anchorings == {}
+    assert video.perception.views[0].remembered == 0
     assert video.perception.close() == ()
 
 
@@ -249,7 +252,12 @@ def test_a_face_keeps_its_track_when_its_picture_is_scaled(factor: float) -> Non
     for n in range(20, 30):
         video.finder.now = (small,)
         at = n / 25
-        frame = scaled(Frame("hall", 0, n + 1, at, 100 + at, image, source_fps=25.0), factor)
+        frame = scaled(
+            Frame(
+                "hall", 0, n + 1, at, 100 + at, image, capture=CaptureConditions(source_fps=25.0)
+            ),
+            factor,
+        )
         (seen,) = video.perception.perceive(frame)
         assert seen is not None
         assert [tracked.track for tracked in seen.faces] == [1]
@@ -303,7 +311,9 @@ class Slots:
         self.finder.now = tuple(face for face, _ in people)
         image = picture(self.finder.now, tuple(person for _, person in people))
         at = slot / 10
-        frame = Frame("hall", epoch, slot, at, 100 + at, image, source_fps=10.0)
+        frame = Frame(
+            "hall", epoch, slot, at, 100 + at, image, capture=CaptureConditions(source_fps=10.0)
+        )
         return self.perception.perceive(frame, overrun)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+from stream.errors import StreamUnknown
 from stream.events import StreamReport, Verdict
-from stream.publish.history import History, HistorySettings
-from tests.support.wire import score
+from stream.publish.history import History, HistorySettings, StreamHistories
+from tests.support.wire import added, removed, report, score, stamped
 
 
 def test_scores_are_thinned_but_a_change_of_state_is_kept() -> None:
@@ -48,3 +51,16 @@ def test_what_is_no_number_is_none() -> None:
     history.note_report(StreamReport("lobby", 1, math.inf, 0.0, 0, (), None), 1.0)
     assert history.points()[0].p is None
     assert history.pulses()[0].fps is None
+
+
+def test_every_stream_has_a_history_from_its_beginning_to_its_end() -> None:
+    histories = StreamHistories()
+    for event in (added("a"), added("b"), score("a", arrived=1.0), report("a"), score("b")):
+        histories.accept(stamped(event, now=3.0))
+    (point,) = histories.of("a").points()
+    assert point.t == stamped(score()).utc.timestamp() + 1.0
+    assert len(histories.of("a").pulses()) == 1
+    assert histories.of("b").pulses() == ()
+    histories.accept(stamped(removed("a")))
+    with pytest.raises(StreamUnknown):
+        histories.of("a")

@@ -9,14 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.events import ConnectionState, EpochCause, EpochStarted, StreamChanged
+from stream.events import ConnectionState, EpochCause, EpochStarted, ScoringModel, StreamChanged
+from stream.publish.client_messages import ResumePoint
 from stream.publish.hub import Filter, HubFull, HubSettings
-from stream.publish.messages import CloseCode, ResumePoint, Voice
+from stream.publish.schema import CloseCode
 from styleflow.cards import TrainingStatus
 from tests.support.wire import (
     CARD,
     INFO,
     HubRig,
+    added,
+    removed,
+    report,
     score,
     track_ended,
     track_started,
@@ -43,15 +47,18 @@ def test_a_subscription_begins_with_a_snapshot_of_every_matching_stream() -> Non
 
 
 def test_numbers_rise_within_a_stream_and_are_never_used_again() -> None:
-    """Not even by a stream of the same name that comes later."""
+    """Not even by a stream of the same name that comes later; a snapshot has the newest one."""
     rig = HubRig()
     reader = rig.hub.subscribe(FAST, nothing)
     rig.publish(score(), verdict_changed(), score(), track_ended())
-    rig.hub.retire("lobby")
-    rig.hub.announce("lobby", INFO)
-    seqs = [m["seq"] for m in rig.read(reader)]
-    assert len(seqs) >= 5
+    rig.publish(removed("lobby"))
+    rig.publish(added("lobby", INFO))
+    messages = rig.read(reader)
+    seqs = [m["seq"] for m in messages if m["type"] != "snapshot"]
+    assert len(seqs) == 4
     assert seqs == sorted(set(seqs))
+    everything = [m["seq"] for m in messages]
+    assert everything == sorted(everything)
 
 
 def test_a_score_that_was_not_sent_is_replaced_by_a_newer_one() -> None:
@@ -96,11 +103,11 @@ def test_the_last_score_of_a_face_goes_out_before_its_end() -> None:
     assert rig.read(rig.hub.subscribe(FAST, nothing))[0]["data"]["scores"] == []
 
 
-def test_a_connection_change_is_an_event_and_a_new_status() -> None:
+def test_a_status_names_the_newest_state_of_the_connection() -> None:
     rig = HubRig()
     reader = rig.hub.subscribe(FAST, nothing)
     rig.read(reader)
-    rig.publish(StreamChanged("lobby", 1, ConnectionState.STALLED))
+    rig.publish(StreamChanged("lobby", 1, ConnectionState.STALLED), report())
     event, status = rig.read(reader)
     assert (event["data"]["kind"], event["data"]["state"]) == ("stream_changed", "stalled")
     assert (status["type"], status["data"]["state"]) == ("status", "stalled")
@@ -119,9 +126,9 @@ def test_scores_of_an_epoch_that_has_ended_are_not_published() -> None:
 def test_streams_that_come_later_join_and_those_that_go_say_so() -> None:
     rig = HubRig(streams=())
     reader = rig.hub.subscribe(FAST, nothing)
-    rig.hub.announce("lobby", INFO)
+    rig.publish(added("lobby", INFO))
     rig.publish(score())
-    rig.hub.retire("lobby")
+    rig.publish(removed("lobby"))
     kinds = [m["data"].get("kind") for m in rig.read(reader)]
     assert kinds == ["stream_added", "stream_removed"]
 
@@ -183,8 +190,8 @@ def test_too_many_removed_streams_unread_cut_the_reader() -> None:
     rig = HubRig(HubSettings(closed_logs=2), streams=())
     reader = rig.hub.subscribe(FAST, nothing)
     for n in range(4):
-        rig.hub.announce(f"s{n}", INFO)
-        rig.hub.retire(f"s{n}")
+        rig.publish(added(f"s{n}", INFO))
+        rig.publish(removed(f"s{n}"))
     assert reader.cut is not None
 
 
@@ -326,7 +333,7 @@ def test_the_last_scores_of_all_detectors_go_out_before_a_face_ends() -> None:
 def test_a_score_carries_the_card_of_its_own_model() -> None:
     rig = HubRig()
     other = replace(CARD, name="caddm-resnet34", status=TrainingStatus.UNCALIBRATED)
-    rig.hub.announce("lobby", replace(INFO, others=(Voice(other, False),)))
+    rig.publish(added("lobby", replace(INFO, others=(ScoringModel(other, False),))))
     subscription = rig.hub.subscribe(Filter(types=frozenset({"score"})), nothing)
     rig.read(subscription)
     rig.publish(score(), score(detector="caddm-resnet34"))

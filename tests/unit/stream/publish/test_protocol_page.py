@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from stream.events import AbstainReason, ConnectionState, ReasonCode
 from stream.publish.asyncapi import CLIENT_MESSAGES, SERVER_MESSAGES, document, schemas
-from stream.publish.messages import CloseCode
+from stream.publish.schema import CloseCode
 
 PAGE = (Path(__file__).parents[4] / "docs" / "protocol.md").read_text(encoding="utf-8")
 EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]

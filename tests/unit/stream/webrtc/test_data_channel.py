@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from stream.publish.hub import HubFull, HubSettings
-from stream.webrtc.data_channel import ChannelFeed
+from stream.webrtc.data_channel import ScoreSender
 from tests.support.wire import HubRig, score, track_ended, verdict_changed
 
 MAX = 2000
@@ -37,7 +37,7 @@ class Rig(HubRig):
         super().__init__(streams=("me", "other"), **options)  # type: ignore[arg-type]
         self.wire = Wire()
         self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.feed = ChannelFeed(
+        self.sender = ScoreSender(
             self.hub, "me", self.wire, self.clock,
             lambda after, call: self.timers.append((self.clock.monotonic() + after, call)), MAX,
         )  # fmt: skip
@@ -91,7 +91,7 @@ def test_a_peer_that_does_not_read_is_sent_no_more_until_it_does() -> None:
     stuck = len(rig.wire.sent)
     assert rig.wire.buffered < MAX + 4000
     rig.read()
-    rig.feed.wake()
+    rig.sender.wake()
     assert rig.read()
     assert stuck < 20
 
@@ -103,7 +103,7 @@ def test_a_peer_that_never_reads_what_must_be_read_loses_the_channel() -> None:
     for _ in range(10):
         rig.publish(track_ended("me"))
     rig.wire.buffered = 0
-    rig.feed.wake()
+    rig.sender.wake()
     rig.fire()
     assert rig.wire.closed == 1
     assert rig.hub.clients == 0
@@ -113,8 +113,8 @@ def test_a_peer_that_never_reads_what_must_be_read_loses_the_channel() -> None:
 def test_a_channel_counts_as_a_client_and_gives_its_place_back_once() -> None:
     rig = Rig()
     assert rig.hub.clients == 1
-    rig.feed.close()
-    rig.feed.close()
+    rig.sender.close()
+    rig.sender.close()
     assert rig.hub.clients == 0
     rig.publish(score("me"))
     rig.fire()

@@ -5,7 +5,7 @@ import pytest
 from styleflow.faces.align import apply, fit, template
 from styleflow.faces.appearance import Appearance, describe, distance
 from styleflow.faces.face import Box, Face, Image
-from styleflow.faces.track import TrackerSettings
+from styleflow.faces.settings import TrackerSettings
 from tests.support.faces import face_at, points_at, textured_face
 
 

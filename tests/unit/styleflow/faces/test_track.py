@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from styleflow.faces.face import Box, Face
-from styleflow.faces.track import FaceTracker, TrackEnd, TrackerSettings, TrackStep
+from styleflow.faces.face import Box, Face, TrackEnd
+from styleflow.faces.settings import TrackerSettings
+from styleflow.faces.track import FaceTracker, TrackStep
 from tests.support.faces import face_at, look, points_at
 
 STEP = 1 / 25
@@ -134,9 +135,9 @@ def test_a_face_that_would_lose_its_track_is_told_before_anything_ends() -> None
     tracker = FaceTracker()
     walk(tracker, 20)
     at, here = 20 * STEP, face_at(120, 100)
-    assert tracker.parts(at, [here], [look(2)])
-    assert tracker.parts(at, [face_at(500, 300)], [look(1)])
-    assert tracker.parts(at, [face_at(120, 100, side=20)], [look(2)])
+    assert tracker.is_uncertain(at, [here], [look(2)])
+    assert tracker.is_uncertain(at, [face_at(500, 300)], [look(1)])
+    assert tracker.is_uncertain(at, [face_at(120, 100, side=20)], [look(2)])
     assert tracker.step(at, [here], [look(1)]).ended == ()
 
 
@@ -144,9 +145,9 @@ def test_who_stays_comes_or_goes_puts_no_track_in_doubt() -> None:
     tracker = FaceTracker()
     walk(tracker, 20)
     at, here, there = 20 * STEP, face_at(120, 100), face_at(500, 300)
-    assert not tracker.parts(at, [here], [look(1)])
-    assert not tracker.parts(at, [here, there], [look(1), look(2)])
-    assert not tracker.parts(at, [], [])
+    assert not tracker.is_uncertain(at, [here], [look(1)])
+    assert not tracker.is_uncertain(at, [here, there], [look(1), look(2)])
+    assert not tracker.is_uncertain(at, [], [])
     tracker.step(at, [], [])
-    assert not tracker.parts(at + STEP, [there], [look(2)])
-    assert not tracker.parts(at + 1.1, [here], [look(2)]), "the track is lost by now anyway"
+    assert not tracker.is_uncertain(at + STEP, [there], [look(2)])
+    assert not tracker.is_uncertain(at + 1.1, [here], [look(2)]), "the track is lost by now anyway"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from styleflow.errors import TrainingDiverged
 from styleflow.training.loop import LoopSettings, learning_rate, read_log, train
 
 
@@ -80,6 +81,16 @@ def test_the_best_validated_network_is_returned(tmp_path):
     network = train(task, settings, 0, tmp_path)
     assert torch.equal(network[0].weight, task.seen[0])
     assert len(task.seen) == 4  # the best, and three that were no better
+
+
+def test_a_network_without_numbers_ends_the_training(tmp_path):
+    class Diverging(_Line):
+        def validate(self, network):
+            return math.nan
+
+    settings = LoopSettings(30, 1e-2, bf16=False, validate_every=5)
+    with pytest.raises(TrainingDiverged, match="at step 5"):
+        train(Diverging(), settings, 0, tmp_path)
 
 
 def test_the_average_follows_the_network_and_forgets_its_beginning_faster(tmp_path):

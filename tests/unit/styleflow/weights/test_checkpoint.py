@@ -48,7 +48,7 @@ def _manifest(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 def _forge(path: Path, tensors: dict[str, torch.Tensor], manifest: object) -> Path:
     """Write a file whose seal is right, as somebody with other code would."""
     text = json.dumps(manifest, sort_keys=True)
-    save_file(tensors, path, {"styleflow": text, "seal": checkpoints._seal(text)})
+    save_file(tensors, path, {"styleflow": text, "seal": checkpoints.seal_of(text)})
     return path
 
 

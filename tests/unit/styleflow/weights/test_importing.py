@@ -7,7 +7,6 @@ import os
 import pickle
 import zipfile
 from collections import OrderedDict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from styleflow.cards import TrainingStatus
+from styleflow.detectors.authors_files import SingleFile, unwrap
 from styleflow.detectors.caddm.network import Caddm, CaddmDims
-from styleflow.detectors.fakestormer.network import FakeStormer, FakeStormerDims
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.network import FakeStormer
+from styleflow.detectors.registry import PUBLISHED
 from styleflow.errors import CheckpointInvalid
 from styleflow.weights import importing
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import build, load, save
-from styleflow.weights.importing import DetectorUnknown, compare, import_file, untrained
-from styleflow.weights.published import LAYOUTS, Layout, unwrap
+from styleflow.weights.importing import DetectorUnknown, import_files, untrained
+from tests.support.authors import shrink, single_file
 
 CADDM, FAKESTORMER = "caddm-resnet34", "fakestormer-c23"
 TOYS = {
@@ -39,11 +41,10 @@ both = pytest.mark.parametrize("name", [CADDM, FAKESTORMER])
 @pytest.fixture(autouse=True)
 def _toy_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Published layouts around networks of toy size."""
-    for name, dimensions in TOYS.items():
-        monkeypatch.setitem(LAYOUTS, name, replace(LAYOUTS[name], dimensions=dimensions))
+    shrink(monkeypatch, TOYS)
 
 
-def network(layout: Layout) -> torch.nn.Module:
+def network(layout: SingleFile) -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return layout.network(layout.dimensions)
@@ -51,7 +52,7 @@ def network(layout: Layout) -> torch.nn.Module:
 
 def published(name: str) -> dict[str, Any]:
     """A file's content in the authors' layout, optimiser state and all."""
-    layout = LAYOUTS[name]
+    layout = single_file(name)
     state = OrderedDict(network(layout).state_dict())
     rest = {"opt_state": {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}}}
     return {layout.wrapper: state, "epoch": 12, **rest}
@@ -66,12 +67,12 @@ def written(path: Path, content: object) -> Path:
 def test_a_published_file_becomes_a_checkpoint(name: str, tmp_path: Path) -> None:
     """Imported, saved and loaded, it holds the authors' tensors and says where they are from."""
     content = published(name)
-    checkpoint, report = import_file(written(tmp_path / "theirs.pkl", content), name)
+    checkpoint, report = import_files([written(tmp_path / "theirs.pkl", content)], name)
     assert report.fits
-    assert report.fitting == len(LAYOUTS[name].expected())
+    assert report.fitting == len(single_file(name).expected())
     save(checkpoint, tmp_path / "ours.safetensors")
     again = load(tmp_path / "ours.safetensors")
-    state = content[LAYOUTS[name].wrapper]
+    state = content[single_file(name).wrapper]
     assert again.tensors.keys() == state.keys()
     assert all(torch.equal(again.tensors[key], state[key]) for key in state)
     assert again.status is TrainingStatus.UNCALIBRATED
@@ -81,7 +82,7 @@ def test_a_published_file_becomes_a_checkpoint(name: str, tmp_path: Path) -> Non
 
 @both
 def test_an_imported_detector_rates(name: str, tmp_path: Path) -> None:
-    checkpoint, _ = import_file(written(tmp_path / "theirs.pkl", published(name)), name)
+    checkpoint, _ = import_files([written(tmp_path / "theirs.pkl", published(name))], name)
     detector = build(checkpoint)
     state, row = detector.init_state(1), torch.tensor([0])
     size = detector.clip.size_px
@@ -94,17 +95,17 @@ def test_an_imported_detector_rates(name: str, tmp_path: Path) -> None:
 @both
 def test_other_wrappings_of_the_same_tensors(name: str, tmp_path: Path) -> None:
     """Bare, or with the prefix of data parallelism, in torch's old format, in half precision."""
-    state = published(name)[LAYOUTS[name].wrapper]
-    want, _ = import_file(written(tmp_path / "plain", state), name)
+    state = published(name)[single_file(name).wrapper]
+    want, _ = import_files([written(tmp_path / "plain", state)], name)
     prefixed = {f"module.{key}": value for key, value in state.items()}
-    wrapped = {LAYOUTS[name].wrapper: prefixed}
-    got, _ = import_file(written(tmp_path / "prefixed", wrapped), name)
+    wrapped = {single_file(name).wrapper: prefixed}
+    got, _ = import_files([written(tmp_path / "prefixed", wrapped)], name)
     assert got.sha256 == want.sha256
     torch.save(state, tmp_path / "old", _use_new_zipfile_serialization=False)
-    old, _ = import_file(tmp_path / "old", name)
+    old, _ = import_files([tmp_path / "old"], name)
     assert old.sha256 == want.sha256
     halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    half, _ = import_file(written(tmp_path / "half", halves), name)
+    half, _ = import_files([written(tmp_path / "half", halves)], name)
     assert all(t.dtype in (torch.float32, torch.int64) for t in half.tensors.values())
 
 
@@ -122,9 +123,9 @@ WRAPPED: dict[str, Any] = {
 @pytest.mark.parametrize("wrapping", WRAPPED)
 def test_wrappings_of_other_programs(name: str, wrapping: str, tmp_path: Path) -> None:
     """Whoever trains on saves in a layout of his own; the names inside are what counts."""
-    state = published(name)[LAYOUTS[name].wrapper]
-    want, _ = import_file(written(tmp_path / "plain", state), name)
-    got, _ = import_file(written(tmp_path / "wrapped", WRAPPED[wrapping](state)), name)
+    state = published(name)[single_file(name).wrapper]
+    want, _ = import_files([written(tmp_path / "plain", state)], name)
+    got, _ = import_files([written(tmp_path / "wrapped", WRAPPED[wrapping](state))], name)
     assert got.sha256 == want.sha256
 
 
@@ -132,7 +133,7 @@ def test_a_file_that_holds_itself_is_refused(tmp_path: Path) -> None:
     endless: dict[str, Any] = {}
     endless["model"] = endless
     with pytest.raises(CheckpointInvalid, match="holds nothing of caddm-resnet34, but model"):
-        import_file(written(tmp_path / "endless.pkl", endless), CADDM)
+        import_files([written(tmp_path / "endless.pkl", endless)], CADDM)
 
 
 def crossed(tensor: Tensor) -> Tensor:
@@ -143,7 +144,7 @@ def crossed(tensor: Tensor) -> Tensor:
 def test_how_tensors_are_stored_does_not_matter(tmp_path: Path) -> None:
     """By columns, as parameters, in one flat buffer, as doubles, in safetensors."""
     state = published(CADDM)["network"]
-    want, _ = import_file(written(tmp_path / "plain", state), CADDM)
+    want, _ = import_files([written(tmp_path / "plain", state)], CADDM)
     flat = torch.cat([t.flatten().double() for t in state.values()])
     parts = flat.split([t.numel() for t in state.values()])
     stored = {
@@ -156,17 +157,17 @@ def test_how_tensors_are_stored_does_not_matter(tmp_path: Path) -> None:
         },
     }
     for name, content in stored.items():
-        got, _ = import_file(written(tmp_path / name, content), CADDM)
+        got, _ = import_files([written(tmp_path / name, content)], CADDM)
         assert got.sha256 == want.sha256, name
     save_file(dict(state), tmp_path / "theirs.safetensors")
-    got, _ = import_file(tmp_path / "theirs.safetensors", CADDM)
+    got, _ = import_files([tmp_path / "theirs.safetensors"], CADDM)
     assert got.sha256 == want.sha256
 
 
 def test_bfloat16_becomes_float32_of_the_same_values(tmp_path: Path) -> None:
     state = published(CADDM)["network"]
     brief = {k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()}
-    got, _ = import_file(written(tmp_path / "brief", brief), CADDM)
+    got, _ = import_files([written(tmp_path / "brief", brief)], CADDM)
     assert all(torch.equal(got.tensors[k], v.to(got.tensors[k].dtype)) for k, v in brief.items())
     assert got.tensors["fc.weight"].dtype == torch.float32
 
@@ -176,7 +177,7 @@ def test_one_memory_under_two_names_is_kept_twice(tmp_path: Path) -> None:
     state = dict(published(CADDM)["network"])
     tied = [k for k in state if k.endswith("bn1.running_var") and state[k].shape == (32,)][:2]
     state[tied[1]] = state[tied[0]]
-    checkpoint, _ = import_file(written(tmp_path / "tied.pkl", state), CADDM)
+    checkpoint, _ = import_files([written(tmp_path / "tied.pkl", state)], CADDM)
     save(checkpoint, tmp_path / "ours.safetensors")
     again = load(tmp_path / "ours.safetensors")
     assert torch.equal(again.tensors[tied[0]], again.tensors[tied[1]])
@@ -186,9 +187,9 @@ def test_one_memory_under_two_names_is_kept_twice(tmp_path: Path) -> None:
 def test_our_own_checkpoint_is_not_imported_again(tmp_path: Path) -> None:
     """It would lose its calibration and claim to come from the authors."""
     ours = tmp_path / "ours.safetensors"
-    save(import_file(written(tmp_path / "theirs.pkl", published(CADDM)), CADDM)[0], ours)
+    save(import_files([written(tmp_path / "theirs.pkl", published(CADDM))], CADDM)[0], ours)
     with pytest.raises(CheckpointInvalid, match="is a checkpoint already"):
-        import_file(ours, CADDM)
+        import_files([ours], CADDM)
     ours.write_bytes(ours.read_bytes()[:200])
     with pytest.raises(CheckpointInvalid):
         importing.weights([ours], CADDM)
@@ -205,14 +206,14 @@ def test_our_own_checkpoint_is_not_imported_again(tmp_path: Path) -> None:
 def test_what_downloads_bring_instead_is_named(beginning: bytes, what: str, tmp_path: Path) -> None:
     (tmp_path / "got.pkl").write_bytes(beginning)
     with pytest.raises(CheckpointInvalid, match=what):
-        import_file(tmp_path / "got.pkl", CADDM)
+        import_files([tmp_path / "got.pkl"], CADDM)
 
 
 def test_an_archive_of_files_is_to_be_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "drive.zip", "w") as archive:
         archive.writestr("resnet34.pkl", b"weights")
     with pytest.raises(CheckpointInvalid, match=r"\(resnet34\.pkl\): unpack it"):
-        import_file(tmp_path / "drive.zip", CADDM)
+        import_files([tmp_path / "drive.zip"], CADDM)
 
 
 def test_missing_extra_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_missing_extra_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
     state["fc.weight"] = torch.zeros(3, 3)
     state["adm.adm_extra_layers.3.conv1.bias"][0] = float("nan")
     with pytest.raises(CheckpointInvalid) as caught:
-        import_file(written(tmp_path / "bad.pkl", content), CADDM)
+        import_files([written(tmp_path / "bad.pkl", content)], CADDM)
     said = str(caught.value)
     assert "1 missing: fc.bias" in said
     assert "1 not known to the network: fc.surplus" in said
@@ -237,7 +238,7 @@ def test_tensors_without_effect_may_be_missing(tmp_path: Path) -> None:
     state = content["network"]
     for key in [k for k in state if k.endswith("num_batches_tracked")] + ["base_model.fc.weight"]:
         del state[key]
-    checkpoint, report = import_file(written(tmp_path / "lean.pkl", content), CADDM)
+    checkpoint, report = import_files([written(tmp_path / "lean.pkl", content)], CADDM)
     assert "base_model.fc.weight" in report.dead
     assert "missing but never used" in str(report)
     assert not checkpoint.tensors["base_model.fc.weight"].any()
@@ -247,7 +248,7 @@ def test_a_file_of_another_detector_is_refused(tmp_path: Path) -> None:
     """It says whose it is."""
     path = written(tmp_path / "other.pth", published(FAKESTORMER))
     with pytest.raises(CheckpointInvalid, match="is fakestormer-c23, not caddm-resnet34"):
-        import_file(path, CADDM)
+        import_files([path], CADDM)
     with pytest.raises(CheckpointInvalid, match="is fakestormer-c23 and none of StyleFlow's"):
         importing.import_files([path], "styleflow")
 
@@ -258,7 +259,7 @@ def test_a_file_of_another_detector_is_refused(tmp_path: Path) -> None:
 )
 def test_content_without_named_tensors_is_refused(content: object, tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalid):
-        import_file(written(tmp_path / "odd.pkl", content), CADDM)
+        import_files([written(tmp_path / "odd.pkl", content)], CADDM)
 
 
 @pytest.mark.parametrize(
@@ -276,17 +277,17 @@ def test_values_that_are_no_weights_are_refused(value: object, tmp_path: Path) -
     content = published(CADDM)
     content["network"]["fc.weight"] = value
     with pytest.raises(CheckpointInvalid, match=r"fc\.weight"):
-        import_file(written(tmp_path / "odd.pkl", content), CADDM)
+        import_files([written(tmp_path / "odd.pkl", content)], CADDM)
 
 
 def test_unknown_detector_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(DetectorUnknown, match="caddm-efficientnet-b4"):
-        import_file(tmp_path / "any", "caddm-vgg")
+        import_files([tmp_path / "any"], "caddm-vgg")
 
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalid, match="no such file"):
-        import_file(tmp_path / "nowhere.pkl", CADDM)
+        import_files([tmp_path / "nowhere.pkl"], CADDM)
 
 
 # --- hostile files --------------------------------------------------------------------------
@@ -318,7 +319,7 @@ def test_a_hostile_file_runs_nothing(tmp_path: Path) -> None:
     trace = tmp_path / "ran"
     for path in hostile_files(tmp_path, trace):
         with pytest.raises(CheckpointInvalid) as caught:
-            import_file(path, CADDM)
+            import_files([path], CADDM)
         assert not trace.exists(), path.name
         assert "\n" not in str(caught.value)
 
@@ -339,7 +340,7 @@ def test_the_environment_cannot_lift_the_restriction(
     trace = tmp_path / "ran"
     for path in hostile_files(tmp_path, trace):
         with pytest.raises(CheckpointInvalid):
-            import_file(path, CADDM)
+            import_files([path], CADDM)
     assert not trace.exists()
 
 
@@ -375,7 +376,7 @@ def test_a_small_storage_posing_as_a_large_tensor_is_refused(tmp_path: Path) -> 
     content = published(CADDM)
     content["network"]["fc.weight"] = torch.zeros(1).expand(1 << 20, 1 << 20)
     with pytest.raises(CheckpointInvalid, match=r"fc\.weight"):
-        import_file(written(tmp_path / "wide.pkl", content), CADDM)
+        import_files([written(tmp_path / "wide.pkl", content)], CADDM)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -392,7 +393,7 @@ def test_damaged_files_are_refused(data: st.DataObject, old_format: bool, tmp_pa
     path = tmp_path / "damaged.pkl"
     path.write_bytes(bytes(raw[:kept]))
     with pytest.raises(CheckpointInvalid):
-        import_file(path, CADDM)
+        import_files([path], CADDM)
 
 
 # --- parts ----------------------------------------------------------------------------------
@@ -404,8 +405,8 @@ def test_unwrap_keeps_a_prefix_that_not_every_name_has() -> None:
 
 
 def test_report_of_a_perfect_fit_is_short() -> None:
-    state = network(LAYOUTS[CADDM]).state_dict()
-    assert str(compare(state, LAYOUTS[CADDM])) == f"{len(state)} tensors fit"
+    state = network(single_file(CADDM)).state_dict()
+    assert str(single_file(CADDM).compare(state)) == f"{len(state)} tensors fit"
 
 
 @both
@@ -427,7 +428,8 @@ def test_untrained_says_so_and_reacts(name: str) -> None:
 
 
 def test_every_published_detector_has_a_layout_and_a_licence() -> None:
-    assert set(importing.LAYOUTS) == {
+    assert set(PUBLISHED) == {
+        "styleflow",
         "caddm-resnet34",
         "caddm-efficientnet-b3",
         "caddm-efficientnet-b4",
@@ -435,9 +437,8 @@ def test_every_published_detector_has_a_layout_and_a_licence() -> None:
         "fakestormer-c23",
         "fakestormer-c40",
     }
-    for name, layout in LAYOUTS.items():
-        assert layout.kind == name
-        assert layout.publication.licence
-        assert layout.network in (Caddm, FakeStormer)
-        if name.startswith("fakestormer"):
-            assert "academic" in layout.publication.licence
+    for name in PUBLISHED:
+        assert all(publication.licence for publication in importing.publications(name))
+    for name in TOYS:
+        assert single_file(name).name == name
+        assert single_file(name).network in (Caddm, FakeStormer)

@@ -61,7 +61,7 @@ class Sparsity:
 
 @pytest.fixture(autouse=True)
 def _plain_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tflite_weights, "_vector", lambda table, kind: np.array(table, np.int64))
+    monkeypatch.setattr(tflite_weights, "vector", lambda table, kind: np.array(table, np.int64))
 
 
 def test_compressed_rows_are_unpacked() -> None:

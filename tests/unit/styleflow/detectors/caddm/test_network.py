@@ -12,17 +12,10 @@ from torch import Tensor, nn
 
 from styleflow.calibration import Calibration
 from styleflow.cards import TrainingStatus
-from styleflow.detectors.caddm.network import (
-    PRIORS,
-    Caddm,
-    CaddmDetector,
-    CaddmDims,
-    CaddmPrediction,
-    CellConv2d,
-    artifact_boxes,
-    decode_boxes,
-    prior_boxes,
-)
+from styleflow.detectors.caddm.artifacts import artifact_boxes
+from styleflow.detectors.caddm.boxes import PRIORS, decode_boxes, prior_boxes
+from styleflow.detectors.caddm.live import CaddmDetector, DeployableCaddm
+from styleflow.detectors.caddm.network import CaddmDims, CaddmPrediction, CellConv2d
 from styleflow.errors import ShapeMismatch
 from styleflow.training.caddm.loss import BoxTargets, assign_boxes, caddm_loss, no_boxes
 from styleflow.weights.checkpoint import Checkpoint, build, load, save
@@ -34,7 +27,7 @@ SLIM = CaddmDims(backbone="resnet10-slim", window=3)
 def detector() -> CaddmDetector:
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        return Caddm(SLIM).deploy()
+        return DeployableCaddm(SLIM).deploy()
 
 
 def crops(count: int, seed: int = 0) -> Tensor:
@@ -203,8 +196,8 @@ def test_missing_frames_change_nothing(detector: CaddmDetector) -> None:
 def test_weights_of_our_own_training_show_boxes_as_they_are() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        released = Caddm(SLIM)
-    ours = Caddm(replace(SLIM, axes_exchanged=False))
+        released = DeployableCaddm(SLIM)
+    ours = DeployableCaddm(replace(SLIM, axes_exchanged=False))
     ours.load_state_dict(released.state_dict())
     shown = []
     for network in (released, ours):
@@ -224,7 +217,7 @@ def test_weights_of_our_own_training_show_boxes_as_they_are() -> None:
 
 
 def test_dropout_acts_in_training_alone() -> None:
-    network = Caddm(SLIM)
+    network = DeployableCaddm(SLIM)
     network.base_model.dropout = 0.5
     x = network.network_input(crops(4))
     first, second = (network.train()(x).classes for _ in range(2))
@@ -271,7 +264,7 @@ def test_wrong_crops_are_refused(detector: CaddmDetector) -> None:
 
 def test_network_can_be_trained() -> None:
     """Every weight that a score or a box depends on has a gradient."""
-    model = Caddm(SLIM)
+    model = DeployableCaddm(SLIM)
     out = model(model.network_input(crops(2)))
     (out.logit.sum() + out.box_offsets.sum() + out.box_classes.sum()).backward()
     without = {name for name, p in model.named_parameters() if p.grad is None}
@@ -309,7 +302,7 @@ def test_checkpoint_carries_it(tmp_path: Path, detector: CaddmDetector) -> None:
 def test_half_precision_is_close(detector: CaddmDetector) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        half = Caddm(SLIM).deploy(dtype=torch.bfloat16)
+        half = DeployableCaddm(SLIM).deploy(dtype=torch.bfloat16)
     a, b = detector.init_state(1), half.init_state(1)
     push(detector, a, rows(0), crops(1))
     push(half, b, rows(0), crops(1))

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from styleflow.calibration import Calibration
 from styleflow.cards import TrainingStatus
+from styleflow.detectors.fakestormer.backbone import FakeStormerDims
+from styleflow.detectors.fakestormer.live import DeployableFakeStormer, FakeStormerDetector
 from styleflow.detectors.fakestormer.network import (
-    FakeStormer,
-    FakeStormerDetector,
-    FakeStormerDims,
     FakeStormerPrediction,
     head_volume,
     ordered_volume,
@@ -26,10 +25,10 @@ from styleflow.weights.checkpoint import Checkpoint, build, load, save
 TOY = FakeStormerDims(image_px=32, patch_px=8, width=24, depth=3, heads=3, frames=4)
 
 
-def toy(seed: int = 3) -> FakeStormer:
+def toy(seed: int = 3) -> DeployableFakeStormer:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = FakeStormer(TOY)
+        model = DeployableFakeStormer(TOY)
         with torch.no_grad():
             for token in (model.backbone.cls_token, model.backbone.pos_embed):
                 token.normal_()
@@ -244,7 +243,7 @@ def test_half_precision_is_close(detector: FakeStormerDetector) -> None:
 def test_repaired_networks_do_as_was_meant() -> None:
     """The learnt temporal token is used, and a cell of the map follows its own patch."""
     dims = replace(TOY, repaired=True)
-    model = FakeStormer(dims)
+    model = DeployableFakeStormer(dims)
     model.load_state_dict(toy().state_dict())
     patches = model.backbone.embed(torch.rand(2, 3, 4, 32, 32))
     token = model.backbone.temp_token + model.backbone.time_embed[:, -1:]

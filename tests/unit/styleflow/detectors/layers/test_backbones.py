@@ -95,14 +95,18 @@ def test_blocks_are_dropped_whole_and_only_in_training() -> None:
     """Half of the pictures keep the block's update, doubled; the others keep what came in."""
     block = InvertedResidual(8, Stage(3, 1, 1, 8, 1), 1, dropped=0.5)
     update = torch.rand(64, 8, 4, 4) + 0.1
-    thinned = block.train()._thinned(update)
+    thinned = block.train().thinned(update)
     kept = thinned.flatten(1).abs().sum(1) > 0
     assert 16 < int(kept.sum()) < 48
     assert torch.allclose(thinned[kept], 2 * update[kept])
-    assert torch.equal(block.eval()._thinned(update), update)
+    assert torch.equal(block.eval().thinned(update), update)
 
 
 def test_later_blocks_drop_more() -> None:
-    blocks = list(EfficientNet(EFFICIENTNET_B3)._blocks)
+    blocks = [
+        module
+        for module in EfficientNet(EFFICIENTNET_B3).modules()
+        if isinstance(module, InvertedResidual)
+    ]
     rates = [block.dropped for block in blocks]
     assert rates == pytest.approx([0.2 * index / 26 for index in range(26)])

@@ -83,12 +83,12 @@ def test_latent_dropout_shares_its_mask() -> None:
     """Both halves of a delta, all positions and the whole batch lose the same features."""
     torch.manual_seed(0)
     network = StyleGRU(StyleGruDims(features=40, hidden=4, head=4), latent_dropout=0.5).train()
-    kept = network._dropped(torch.ones(3, 31, 40))
+    kept = network.drop_latents(torch.ones(3, 31, 40))
     mask = kept[0, 0]
     assert torch.equal(kept, mask.expand_as(kept))
     assert torch.equal(mask[:20], mask[20:])
     assert set(mask.tolist()) == {0.0, 2.0}
-    assert torch.equal(network.eval()._dropped(kept), kept)
+    assert torch.equal(network.eval().drop_latents(kept), kept)
 
 
 def test_style_attention_starts_as_the_content_branch() -> None:

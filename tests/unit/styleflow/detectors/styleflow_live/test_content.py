@@ -5,8 +5,9 @@ import torch
 
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.styleflow_live.content import FEATURES, ContentDims, ContentNet, suspicion
-from styleflow.detectors.styleflow_live.lite import LiteTrunk, _StillDepthwise
-from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
+from styleflow.detectors.styleflow_live.lite import LiteTrunk, StillDepthwise
+from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
+from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
 from styleflow.errors import WeightsUnusable
 from tests.support.backbone import backbone
@@ -35,7 +36,7 @@ def _content(rank=2):
 
 
 def _network():
-    network = StyleFlowLive(DIMS)
+    network = StyleFlowLiveDetector(DIMS)
     seed_weights(network, 0)
     network.adopt(backbone())
     network.content.begin(0)
@@ -156,7 +157,7 @@ def test_kernels_of_another_shape_are_refused_by_name():
 def test_the_quick_way_back_is_the_gradient(kernel, stride):
     x = torch.randn(2, 4, 12, 12, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(4, 1, kernel, kernel, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda t: _StillDepthwise.apply(t, weight, stride), (x,))
+    assert torch.autograd.gradcheck(lambda t: StillDepthwise.apply(t, weight, stride), (x,))
 
 
 def test_training_and_inference_give_the_same_features():

@@ -9,7 +9,8 @@ from styleflow.cards import TemporalMode, TrainingStatus
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.layers.style_gru import style_deltas
 from styleflow.detectors.styleflow_live.content import ContentDims
-from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
+from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
+from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.errors import ShapeMismatch
 from styleflow.overlay import PointsAt
 from tests.support.backbone import backbone
@@ -187,8 +188,8 @@ CONTENT = replace(
 BIG = torch.randint(0, 256, (2, 128, 128, 3), generator=torch.Generator().manual_seed(3)).byte()
 
 
-def _with_content() -> StyleFlowLive:
-    network = StyleFlowLive(CONTENT)
+def _with_content() -> StyleFlowLiveDetector:
+    network = StyleFlowLiveDetector(CONTENT)
     seed_weights(network, 0)
     network.adopt(backbone())
     return network.eval().requires_grad_(requires_grad=False)

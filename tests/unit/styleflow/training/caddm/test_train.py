@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from styleflow.cards import TrainingStatus
 from styleflow.data.pseudo_fakes.blending import pick
-from styleflow.detectors.caddm.network import Caddm, CaddmDims, artifact_boxes
+from styleflow.detectors.caddm.artifacts import artifact_boxes
+from styleflow.detectors.caddm.network import Caddm, CaddmDims
 from styleflow.errors import CheckpointInvalid, LabelsMissing, VideoUnusable
 from styleflow.training.caddm.draws import GeneratorDraws
 from styleflow.training.caddm.sample import make_sample

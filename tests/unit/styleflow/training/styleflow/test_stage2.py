@@ -18,6 +18,7 @@ from styleflow.detectors.layers.style_gru import StyleGRU, StyleGruDims
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.network import Ftcn, StyleFlow, StyleFlowDims
 from styleflow.detectors.styleflow.style_levels import StyleLevels
+from styleflow.digest import file_digest
 from styleflow.errors import CheckpointInvalid, LabelsMissing
 from styleflow.training.alternate_freezing import Looks, Turns
 from styleflow.training.loop import LoopSettings, read_log
@@ -128,7 +129,7 @@ def test_the_checkpoint_is_a_detector(tmp_path: Path) -> None:
     live = build(loaded)
     assert live.clip.framing is Framing.STYLEFLOW_WIDE
     for file in (asked.psp, asked.style_gru):
-        assert importing.file_digest(file) in loaded.provenance
+        assert file_digest(file) in loaded.provenance
 
 
 def test_style_is_held_still_and_content_moves(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_the_loss_is_that_of_the_whole_detector_on_the_same_clips(tmp_path: Path
     whole.eval()
     loss, _ = made.loss(np.random.default_rng(2))
     rng = np.random.default_rng(2)
-    pool = made.training
+    pool = made.pool
     clips = [pool.draw(label, rng) for label in (0, 1, 0, 1)]
     logits = whole(torch.stack([clip.cut_crops() for clip in clips]))
     labels = torch.tensor([0.0, 1.0, 0.0, 1.0])

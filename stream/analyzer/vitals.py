@@ -1,0 +1,83 @@
+"""Vitals of an analyzer: its health and its figures, read from the parts that know them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from stream.analyzer.device_worker import DeviceWorker
+from stream.analyzer.outbox import Outbox
+from stream.analyzer.running_stream import RunningStream
+from stream.analyzer.streams import Health
+from stream.device.device import Device
+from stream.explain.pictures import Pictures
+from stream.monitoring import figures
+from stream.monitoring.metrics import Figure
+from stream.problems import DEGRADATION_WORDS
+from stream.publish.hub import Hub
+from stream.scheduling.degradation import Degradation
+from stream.webrtc.sessions import Sessions
+
+
+@dataclass(slots=True, eq=False)
+class Vitals:
+    """Reads the parts of one analyzer; on the event loop.
+
+    Attributes:
+        streams: the running ones, by id.
+        worker: the device worker.
+        devices: one for each detector.
+        degradation: how much work is left out.
+        outbox: events on their way to the loop.
+        sessions: WebRTC peers.
+        hub: subscribers.
+        pictures: kept for people.
+        abandoned: threads of removed streams that were given up.
+    """
+
+    streams: Mapping[str, RunningStream]
+    worker: DeviceWorker
+    devices: Sequence[Device]
+    degradation: Degradation
+    outbox: Outbox
+    sessions: Sessions
+    hub: Hub
+    pictures: Pictures
+    abandoned: int = 0
+
+    def health(self, now: float) -> Health:
+        """Return whether the process is live and ready at monotonic time `now`."""
+        turns, answers = self.worker.turns(now), self.worker.healthy
+        streams, level = self.streams.values(), self.degradation.level
+        up = sum(stream.is_live for stream in streams)
+        abandoned = self.abandoned + sum(stream.worker.abandoned for stream in streams)
+        used = (f"{d.stats.used} of {d.stats.slots} in use" for d in self.devices)
+        busy = f"device thread {self.degradation.busy:.0%} busy"
+        return Health(
+            live=turns and answers,
+            ready=turns and answers,
+            details={
+                "device_thread": "turning"
+                if turns
+                else f"silent for {self.worker.silence_s(now):.0f} s",
+                "device": "answers" if answers else "fails; restart this process",
+                "streams": f"{up} of {len(streams)} live",
+                "slots": "; ".join(used),
+                "overload": f"{DEGRADATION_WORDS[level]} ({level.word}), {busy}",
+                "calls": f"{len(self.sessions)} of {self.sessions.settings.max_peers}",
+                "events_dropped": str(self.outbox.dropped),
+                "threads_abandoned": str(abandoned),
+            },
+        )
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield what parts count for themselves; read at every scrape."""
+        yield Figure("streams", len(self.streams))
+        for id, stream in list(self.streams.items()):
+            yield from figures.ingest_figures(id, stream.worker.counters)
+            yield from figures.dropped_figures(id, self.worker.dropped(id))
+            yield from figures.call_figures(id, self.sessions.totals(id))
+        yield from figures.device_figures(self.worker.batching, self.devices)
+        yield from figures.degradation_figures(self.degradation)
+        yield from figures.viewer_figures(self.hub, self.pictures)
+        yield from figures.session_figures(self.sessions)

@@ -1,0 +1,62 @@
+"""Reasons to give no verdict: of a stream as a whole, and of one face in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stream.engine.settings import EngineSettings
+from stream.engine.window import Coverage
+from stream.events import AbstainReason, CaptureConditions
+from styleflow.cards import TrainingStatus
+from styleflow.clips import ClipSpec
+from styleflow.faces.face import FaceQuality
+
+
+def of_stream(
+    capture: CaptureConditions, coverage: Coverage, clip: ClipSpec, limits: EngineSettings
+) -> frozenset[AbstainReason]:
+    """Return what speaks against every track of a frame, whatever the model.
+
+    Args:
+        capture: of the newest frame.
+        coverage: of the stream lately.
+        clip: whose cadence the source has to keep up with.
+        limits: beyond which no verdict is given.
+    """
+    lossy = coverage.loss > limits.max_loss or not capture.link_loss <= limits.max_link_loss
+    holds = {
+        AbstainReason.LOW_FPS: _is_slow(capture, limits.min_fps_share * clip.cadence_hz),
+        AbstainReason.PACKET_LOSS: lossy,
+        AbstainReason.OVERLOADED: coverage.overrun > limits.max_overrun,
+    }
+    return frozenset(reason for reason, holding in holds.items() if holding)
+
+
+def of_model(status: TrainingStatus) -> frozenset[AbstainReason]:
+    """Return what speaks against every score of a model."""
+    untrained = status is TrainingStatus.UNTRAINED
+    return frozenset({AbstainReason.UNTRAINED} if untrained else ())
+
+
+def of_face(quality: FaceQuality, limits: EngineSettings) -> frozenset[AbstainReason]:
+    """Return what speaks against a face; a figure that is not a number speaks against it."""
+    enough = {
+        AbstainReason.FACE_SMALL: quality.face_px >= limits.min_face_px,
+        AbstainReason.BLURRED: quality.sharpness >= limits.min_sharpness,
+        AbstainReason.DARK: quality.brightness >= limits.min_brightness,
+        AbstainReason.PROFILE: abs(quality.yaw_deg) <= limits.max_yaw_deg,
+    }
+    return frozenset(reason for reason, fine in enough.items() if not fine)
+
+
+_ORDER = {reason: place for place, reason in enumerate(AbstainReason)}
+
+
+def ordered(reasons: Iterable[AbstainReason]) -> tuple[AbstainReason, ...]:
+    """Return each reason once, most fundamental first."""
+    return tuple(sorted(set(reasons), key=_ORDER.__getitem__))
+
+
+def _is_slow(capture: CaptureConditions, wanted: float) -> bool:
+    """Return whether the source is too slow; a rate of 0 is unknown."""
+    return capture.source_fps != 0 and not capture.source_fps >= wanted

@@ -1,0 +1,148 @@
+"""Sampled frames of one stream, built from the packets of one connection after another.
+
+Theory of operation. A packet passes through the decoder, the timeline (its place in media time),
+the meter (the conditions of its capture) and the sampler (the cadence grid). Nothing here waits,
+reads a clock, or speaks to a source: what should happen is returned as a value, a keyframe that is
+needed like every frame.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stream.errors import SourceError
+from stream.events import CaptureConditions, EpochStarted, Frame, ReasonCode
+from stream.ingest.conditions import CaptureMeter
+from stream.ingest.context import IngestContext
+from stream.ingest.counters import Tally
+from stream.ingest.decode import Decoder, Picture
+from stream.ingest.source import Packet, SourceTraits
+from stream.ingest.timeline import Discard, Moment, Stamp, Timeline
+from styleflow.sampling import GridSampler
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeNeeded:
+    """The decision that nothing which comes is of use before the next keyframe."""
+
+
+Output = Frame | EpochStarted | KeyframeNeeded
+"""What a packet leads to."""
+
+_Candidate = tuple[Picture, Moment, CaptureConditions]
+
+
+class FrameBuilder:
+    """Turns packets into frames on the cadence grid.
+
+    Args:
+        stream: id of the stream.
+        context: its cadence, its first epoch and the largest picture that is allowed.
+        tally: counts pictures and frames.
+    """
+
+    def __init__(self, stream: str, context: IngestContext, tally: Tally) -> None:
+        self._stream = stream
+        self._max_pixels = context.access.max_pixels
+        self._tally = tally
+        self._timeline = Timeline(context.first_epoch)
+        self._meter = CaptureMeter(context.access.loss)
+        self._sampler: GridSampler[_Candidate] = GridSampler(context.cadence_hz)
+        self._decoder: Decoder | None = None
+        self._traits = SourceTraits()
+
+    def connected(self, traits: SourceTraits) -> None:
+        """Let the next packet be the first of a new connection."""
+        self._decoder = None
+        self._traits = traits
+        self._timeline.reconnected(losses_are_told=traits.tells_losses)
+
+    def take(self, packet: Packet) -> Iterator[Output]:
+        """Yield what a packet leads to, in order.
+
+        Raises:
+            SourceError: the connection has to end: CODEC for pictures that are too large, CORRUPT
+                when nothing has been decodable for a long while.
+        """
+        if self._decoder is not None and self._decoder.format != packet.format:
+            yield from self._flush_decoder()
+        if self._decoder is None and packet.keyframe:
+            self._decoder = Decoder(packet.format)
+        if self._decoder is None:
+            self._tally.before_keyframe()
+            return
+        for picture in self._decode(self._decoder, packet):
+            self._check_size(picture)
+            yield from self._place(picture)
+
+    def finish(self) -> Iterator[Output]:
+        """Yield what is still held back when a connection ends."""
+        yield from self._flush_decoder()
+        yield from self._finish_sampling()
+
+    def _decode(self, decoder: Decoder, packet: Packet) -> list[Picture]:
+        refused = decoder.refused
+        try:
+            return decoder.decode(packet)
+        finally:
+            if decoder.refused > refused:
+                self._tally.refused(decoder.refused - refused)
+
+    def _check_size(self, picture: Picture) -> None:
+        width, height = picture.size
+        if self._max_pixels is not None and width * height > self._max_pixels:
+            detail = f"pictures of {width}x{height} are larger than is allowed"
+            raise SourceError(ReasonCode.CODEC, detail)
+
+    def _flush_decoder(self) -> Iterator[Output]:
+        if self._decoder is not None:
+            for picture in self._decoder.flush():
+                yield from self._place(picture)
+            self._decoder = None
+
+    def _place(self, picture: Picture) -> Iterator[Output]:
+        moment = self._timeline.place(self._stamp(picture))
+        self._tally.picture(moment)
+        if isinstance(moment, Discard):
+            return
+        if moment.damage is not None:
+            yield KeyframeNeeded()
+        if moment.began is not None:
+            yield from self._finish_sampling()
+            yield EpochStarted(self._stream, moment.epoch, moment.began)
+        capture = self._meter.measure(picture, moment)
+        for sampled in self._sampler.push(moment.at, (picture, moment, capture)):
+            yield self._frame(sampled.slot, *sampled.item)
+
+    def _stamp(self, picture: Picture) -> Stamp:
+        return Stamp(
+            pts=picture.pts,
+            time_base=picture.time_base,
+            codec=picture.codec,
+            size=picture.size,
+            keyframe=picture.keyframe,
+            damaged=picture.damaged,
+            corrupt=picture.corrupt,
+            broken=picture.count.broken,
+            vouched=sys.maxsize if self._traits.complete else picture.count.up_to,
+        )
+
+    def _finish_sampling(self) -> Iterator[Output]:
+        for sampled in self._sampler.finish():
+            yield self._frame(sampled.slot, *sampled.item)
+
+    def _frame(
+        self, slot: int, picture: Picture, moment: Moment, capture: CaptureConditions
+    ) -> Frame:
+        self._tally.sampled()
+        return Frame(
+            stream=self._stream,
+            epoch=moment.epoch,
+            slot=slot,
+            at=moment.at,
+            arrived=picture.arrived,
+            image=picture.rgb(),
+            capture=capture,
+        )

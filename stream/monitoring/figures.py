@@ -1,0 +1,86 @@
+"""Figures that the parts count for themselves, under the names that Prometheus knows.
+
+Each function reads one part and decides nothing. They are called at scrape time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from stream.device.device import Device
+from stream.explain.pictures import Pictures
+from stream.ingest.counters import IngestCounters
+from stream.monitoring.metrics import Figure
+from stream.publish.hub import Hub
+from stream.scheduling.batcher import BatcherStats
+from stream.scheduling.degradation import Degradation
+from stream.webrtc.sessions import Sessions, StreamTotals
+
+
+def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:
+    """Yield what a stream's ingest has read, decoded and sampled."""
+    yield Figure("packets_received_total", done.packets, (stream,))
+    yield Figure("frames_decoded_total", done.decoded, (stream,))
+    yield Figure("frames_sampled_total", done.sampled, (stream,))
+    yield Figure("frames_missing_total", done.missing, (stream,))
+    yield Figure("decode_errors_total", done.refused, (stream,))
+    for code, count in done.ends.items():
+        yield Figure("reconnects_total", count, (stream, code.value))
+    for damage, count in done.contaminated.items():
+        yield Figure("frames_contaminated_total", count, (stream, damage.value))
+    for discard, count in done.discarded.items():
+        yield Figure("frames_dropped_total", count, (stream, discard.value))
+
+
+def dropped_figures(stream: str, dropped: Mapping[str, int]) -> Iterator[Figure]:
+    """Yield how many sampled frames of a stream were never scored, by reason."""
+    for reason, count in dropped.items():
+        yield Figure("frames_dropped_total", count, (stream, reason))
+
+
+def device_figures(batching: BatcherStats, devices: Sequence[Device]) -> Iterator[Figure]:
+    """Yield how the device is shared."""
+    yield Figure("batch_fill_ratio", batching.fill)
+    for device in devices:
+        name, stats = device.detector.card.name, device.stats
+        yield Figure("slots", stats.slots, (name,))
+        yield Figure("slots_used", stats.used, (name,))
+        yield Figure("slots_refused_total", stats.refusals, (name,))
+
+
+def degradation_figures(degradation: Degradation) -> Iterator[Figure]:
+    """Yield how busy the device thread is, and how much work is left out."""
+    yield Figure("device_busy_ratio", degradation.busy)
+    yield Figure("overload_rung", degradation.level)
+
+
+def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:
+    """Yield how subscribers and those who ask for pictures fare."""
+    yield Figure("explained_pictures_total", pictures.explained)
+    yield Figure("overlays_refused_total", pictures.refused)
+    yield Figure("ws_clients", hub.clients)
+    yield Figure("ws_coalesced_total", hub.coalesced)
+    yield Figure("ws_lagged_total", hub.lagged)
+    for code, count in hub.disconnects.items():
+        yield Figure("ws_disconnects_total", count, (str(int(code)),))
+
+
+def session_figures(sessions: Sessions) -> Iterator[Figure]:
+    """Yield how many calls there are, and why others are over."""
+    yield Figure("calls", len(sessions))
+    for reason, count in sessions.ends.items():
+        yield Figure("calls_ended_total", count, (reason.value,))
+
+
+def call_figures(stream: str, totals: StreamTotals | None) -> Iterator[Figure]:
+    """Yield what the callers of a stream have sent; nothing if it was never called."""
+    if totals is None:
+        return
+    yield Figure("call_losses_total", totals.losses, (stream,))
+    yield Figure("keyframes_asked_total", totals.keyframes_asked, (stream,))
+    yield Figure("frames_dropped_total", totals.dropped, (stream, "feed_full"))
+    if (link := totals.link) is not None:
+        yield Figure("link_loss_ratio", link.loss, (stream,))
+        yield Figure("link_jitter_seconds", link.jitter_s, (stream,))
+        if link.rtt_s is not None:
+            yield Figure("link_rtt_seconds", link.rtt_s, (stream,))

@@ -1,0 +1,45 @@
+"""Requests for faces in a picture, and who fulfils them: what perception needs of a face finder."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Protocol, runtime_checkable
+
+from styleflow.faces.face import Face, FaceRequest, Image
+
+
+class Finder(Protocol):
+    """A face finder. It holds nothing of anyone's, so streams may share it."""
+
+    def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
+        """Return the faces in a picture, most confident first."""
+        ...
+
+    def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Return where the faces of the previous frame are now."""
+        ...
+
+
+@runtime_checkable
+class BatchFinder(Finder, Protocol):
+    """A finder for which many requests at once are cheaper; `FaceFinder` is one."""
+
+    def find_all(self, requests: Sequence[FaceRequest]) -> list[tuple[Face, ...]]:
+        """Return the faces that each request asks for, as `find` or `follow` would."""
+        ...
+
+
+Searching = Generator[FaceRequest, tuple[Face, ...], tuple[Face, ...]]
+"""A search on its way: yields requests, is sent the faces of each, returns what was found."""
+
+
+def find_all(finder: Finder, requests: Sequence[FaceRequest]) -> list[tuple[Face, ...]]:
+    """Return the faces that each request asks for; none depends on its neighbours."""
+    if isinstance(finder, BatchFinder):
+        return finder.find_all(requests)
+    return [
+        finder.find(request.image, request.tiles, request.known)
+        if request.detect
+        else finder.follow(request.image, request.known)
+        for request in requests
+    ]

@@ -1,0 +1,89 @@
+"""Search for faces in one stream's pictures: when to detect, and when to follow what is known.
+
+Detection in the whole picture is expensive, laying the mesh over a known face is cheap. So the
+detector runs at every n-th frame and at once when a face is missing; in between, the faces of the
+previous frame are followed. Now and then the picture is searched in tiles for small faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream.perception.requests import Searching
+from stream.perception.settings import PerceptionSettings
+from styleflow.faces.face import Face, FaceRequest, Image
+
+
+class FaceSearch:
+    """The search of one stream, from frame to frame.
+
+    Args:
+        settings: how often and how closely to search.
+
+    Attributes:
+        known: the faces of the newest frame.
+        factor: how many times as rare detections are under overload.
+        detections: detections in the whole picture so far.
+    """
+
+    def __init__(self, settings: PerceptionSettings) -> None:
+        self.factor = 1
+        self.detections = 0
+        self._settings = settings
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing of any face: the next frame is searched closely."""
+        self.known: tuple[Face, ...] = ()
+        self._since_detection: int | None = None  # None: no picture was ever searched
+        self._since_tiles = 0
+        self._missed = False
+
+    @property
+    def may_redetect(self) -> bool:
+        """Whether the next frame may be searched once more than is due."""
+        since = self._since_detection
+        return since is not None and since + 1 >= self._settings.doubt_every * self.factor
+
+    def search(self, image: Image) -> Searching:
+        """Return the faces in the next frame's picture, followed or detected as it is due."""
+        self._since_tiles += 1
+        if self._may_follow():
+            # Whoever has nothing to follow need not ask.
+            followed = (yield FaceRequest(image, self.known)) if self.known else ()
+            if len(followed) == len(self.known):
+                self._since_detection = (self._since_detection or 0) + 1
+                return self._chosen(followed)
+        return (yield from self.detect(image, self.known))
+
+    def detect(self, image: Image, known: Sequence[Face]) -> Searching:
+        """Return the faces in a whole picture, searched with what is known of the previous one."""
+        tiles = 0
+        first = self._since_detection is None
+        # If this frame was searched closely a moment ago, a re-detection must not see less.
+        closely = not self._since_tiles
+        if first or closely or self._since_tiles >= self._settings.tiles_every:
+            tiles = self._settings.tiles
+            self._since_tiles = 0
+        faces = yield FaceRequest(image, tuple(known), detect=True, tiles=tiles)
+        # A face that was in view and is not found is searched for again soon.
+        self._missed = len(faces) < len(known)
+        self._since_detection = 0
+        self.detections += 1
+        return self._chosen(faces)
+
+    def _may_follow(self) -> bool:
+        """Say whether the next frame can do without a detection in the whole picture."""
+        since = self._since_detection
+        if since is None:
+            return False
+        due = self._settings.detect_every * self.factor
+        if not self.known or self._missed:
+            due = min(due, self._settings.retry_every)
+        return since + 1 < due
+
+    def _chosen(self, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Return the faces that are large enough, the largest first and no more than allowed."""
+        large = [face for face in faces if face.box.side >= self._settings.min_face_px]
+        large.sort(key=lambda face: -face.box.area)
+        return tuple(large[: self._settings.max_faces])

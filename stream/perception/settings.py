@@ -1,0 +1,37 @@
+"""Settings of perception; values only, without cv2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from styleflow.faces.settings import AnchorSettings, TrackerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PerceptionSettings:
+    """How often and how closely a stream's pictures are searched for faces.
+
+    Attributes:
+        detect_every: sampled frames from one detection in the whole picture to the next, at
+            least 1.
+        tiles: how closely small faces are searched for, see `BlazeFace.detect`; 0 never does.
+        tiles_every: sampled frames from one such closer search to the next, at least 1.
+        retry_every: while no face is in view, sampled frames from one detection to the next.
+        doubt_every: minimum frames between re-detections for uncertain identity, at least 1, which
+            allows one at every frame. Made rarer like all detections under overload; a track whose
+            re-detection is not due ends at once.
+        max_faces: faces per frame; the largest are kept.
+        min_face_px: faces with a smaller side are left alone, in source pixels.
+        tracker: when a face is still the same face.
+        anchor: when a track's crop is framed anew.
+    """
+
+    detect_every: int = 5
+    tiles: int = 1
+    tiles_every: int = 50
+    retry_every: int = 2
+    doubt_every: int = 1
+    max_faces: int = 8
+    min_face_px: float = 20.0
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    anchor: AnchorSettings = field(default_factory=AnchorSettings)

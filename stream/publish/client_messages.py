@@ -1,0 +1,98 @@
+"""Messages that clients may send, and their parsing. Whatever is not known here is refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from stream.publish.schema import State
+
+DEFAULT_HZ = 4.0
+MAX_HZ = 60.0
+MAX_PATTERNS = 64
+
+
+class _FromClient(BaseModel):
+    """Base of what clients send: a field that is not known is a mistake, not a wish."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hello(_FromClient):
+    """The first message of a client, within five seconds."""
+
+    type: Literal["hello"]
+    token: str | None = Field(default=None, max_length=512, repr=False)
+    client: str = Field(default="", max_length=128, description="what the client calls itself")
+
+
+class ResumePoint(_FromClient):
+    """The `epoch` and `seq` of the last message that a client has seen of one stream."""
+
+    epoch: int = Field(ge=0)
+    seq: int = Field(ge=0)
+
+
+StreamType = Literal["score", "event", "status"]
+
+
+class Subscribe(_FromClient):
+    """Ask for messages; the answer is `subscribed`, then snapshots, then what happens."""
+
+    type: Literal["subscribe"]
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    streams: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=128)], ...],
+        Field(min_length=1, max_length=MAX_PATTERNS),
+    ] = ("*",)
+    types: Annotated[tuple[StreamType, ...], Field(min_length=1)] = ("score", "event", "status")
+    max_hz: float = Field(default=DEFAULT_HZ, gt=0, le=MAX_HZ)
+    min_state: State = "warming"
+    resume: ResumePoint | Annotated[dict[str, ResumePoint], Field(max_length=1024)] = Field(
+        default_factory=dict,
+        description="where to go on, by stream; a bare point when exactly one stream is named",
+    )
+
+    @model_validator(mode="after")
+    def _bare_resume_names_its_stream(self) -> Self:
+        if isinstance(self.resume, ResumePoint) and not self._names_one_stream():
+            raise ValueError("a bare resume point needs exactly one stream, and no pattern")
+        return self
+
+    @property
+    def resume_points(self) -> dict[str, ResumePoint]:
+        """Resume points by stream."""
+        if isinstance(self.resume, ResumePoint):
+            return {self.streams[0]: self.resume}
+        return self.resume
+
+    def _names_one_stream(self) -> bool:
+        return len(self.streams) == 1 and not is_pattern(self.streams[0])
+
+
+class Unsubscribe(_FromClient):
+    """End a subscription."""
+
+    type: Literal["unsubscribe"]
+    id: str
+
+
+ClientMessage = Annotated[Hello | Subscribe | Unsubscribe, Field(discriminator="type")]
+"""Everything that a client sends."""
+
+_CLIENT: TypeAdapter[Hello | Subscribe | Unsubscribe] = TypeAdapter(ClientMessage)
+
+
+def parse_client(text: str | bytes) -> Hello | Subscribe | Unsubscribe:
+    """Return the client message in a text frame.
+
+    Raises:
+        pydantic.ValidationError: it is not JSON, not a known message, or breaks a limit.
+    """
+    return _CLIENT.validate_json(text)
+
+
+def is_pattern(stream: str) -> bool:
+    """Return whether a name in `subscribe.streams` is a glob rather than one stream's id."""
+    return any(sign in stream for sign in "*?[")

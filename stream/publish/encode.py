@@ -1,0 +1,403 @@
+"""Encoding: events and the state of streams become messages of the wire format, and text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from stream.events import (
+    AbstainReason,
+    CapacityReached,
+    ConnectionState,
+    EpochStarted,
+    Event,
+    LinkQuality,
+    Score,
+    ScoringModel,
+    StreamAdded,
+    StreamChanged,
+    StreamRemoved,
+    StreamReport,
+    TrackEnded,
+    TrackStarted,
+    Verdict,
+    VerdictChanged,
+)
+from stream.problems import DEGRADATION_WORDS, REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
+from stream.publish.schema import (
+    CalibrationData,
+    CapacityReachedData,
+    EpochStartedData,
+    ErrorData,
+    ErrorMessage,
+    EventData,
+    EventMessage,
+    FaceBox,
+    LaggedData,
+    LaggedMessage,
+    LinkData,
+    Model,
+    Quality,
+    ScoreData,
+    ScoreMessage,
+    SnapshotData,
+    SnapshotMessage,
+    State,
+    StatusData,
+    StatusMessage,
+    StreamAddedData,
+    StreamChangedData,
+    StreamRemovedData,
+    SubscribedData,
+    SubscribedMessage,
+    TrackEndedData,
+    TrackStartedData,
+    UnsubscribedData,
+    UnsubscribedMessage,
+    VerdictChangedData,
+    Window,
+    share_or_none,
+)
+from styleflow.detectors.protocol import ModelCard, TrainingStatus
+from styleflow.faces.face import Box, FaceQuality
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """Facts about a stream that go with every message about it.
+
+    Attributes:
+        name: what people call the stream.
+        model: the model behind its scores, or the first of several.
+        calibrated: whether that model's calibration was fitted to validation data.
+        demo: whether it is a demo source.
+        others: further models that score it side by side.
+    """
+
+    name: str
+    model: ModelCard
+    calibrated: bool
+    demo: bool
+    others: tuple[ScoringModel, ...] = ()
+
+    @classmethod
+    def of(cls, added: StreamAdded) -> StreamInfo:
+        """Return what an added stream says about itself."""
+        first, *others = added.models
+        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others))
+
+    @property
+    def models(self) -> tuple[ScoringModel, ...]:
+        """Every model that scores the stream, the first one first."""
+        return (ScoringModel(self.model, self.calibrated), *self.others)
+
+    def model_of(self, detector: str) -> ScoringModel:
+        """Return the model of a name; the first one when there is none of that name."""
+        return next((m for m in self.models if m.model.name == detector), self.models[0])
+
+    @property
+    def notice(self) -> str:
+        """What must stand beside the first model's scores; empty when nothing must."""
+        return self.notice_of(self.models[0])
+
+    def notice_of(self, scoring: ScoringModel) -> str:
+        """Return what must stand beside every score of a model; empty when nothing must."""
+        said = notice(scoring.model, demo=self.demo)
+        doubted = (TrainingStatus.UNTRAINED, TrainingStatus.UNCALIBRATED)
+        if scoring.calibrated or scoring.model.status in doubted:
+            return said
+        uncalibrated = "uncalibrated: compare scores, do not read them as probabilities"
+        return f"{said}; {uncalibrated}" if said else uncalibrated
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that encoding needs besides the event itself.
+
+    Attributes:
+        info: what is known of the stream.
+        seq: number of the event behind the message.
+        now: monotonic seconds at which it is sent.
+        utc: wall clock at which it is sent.
+        change: the newest connection event of the stream, for its status.
+    """
+
+    info: StreamInfo
+    seq: int
+    now: float
+    utc: datetime
+    change: StreamChanged | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Newest values of one stream, of which a snapshot is made."""
+
+    report: StreamReport
+    scores: tuple[Score, ...] = field(default=())
+
+
+def encode(event: Event, context: Context) -> str:
+    """Return the message that tells subscribers about an event.
+
+    Scores become `score`, reports `status`, everything else `event`.
+    """
+    return message(event, context).model_dump_json()
+
+
+def message(event: Event, context: Context) -> ScoreMessage | StatusMessage | EventMessage:
+    """Return the message about an event, before it becomes text."""
+    stream, epoch, seq, utc = event.stream, event.epoch, context.seq, context.utc
+    if isinstance(event, Score):
+        return ScoreMessage(
+            stream=stream,
+            epoch=epoch,
+            seq=seq,
+            ts_emit=utc,
+            ts_capture=_captured(event.arrived, context),
+            data=score_data(event, context.info, context.now),
+        )
+    if isinstance(event, StreamReport):
+        data = status_data(event, context)
+        return StatusMessage(stream=stream, epoch=epoch, seq=seq, ts_emit=utc, data=data)
+    return EventMessage(
+        stream=stream, epoch=epoch, seq=seq, ts_emit=utc, data=_event_data(event, context)
+    )
+
+
+def encode_snapshot(stream: str, view: View, context: Context) -> str:
+    """Return the message that says where a stream stands."""
+    info = context.info
+    data = SnapshotData(
+        name=info.name,
+        model=model_data(info.model),
+        models=tuple(model_data(scoring.model) for scoring in info.models),
+        calibration=CalibrationData(fitted=info.calibrated),
+        demo=info.demo,
+        notice=info.notice,
+        status=status_data(view.report, context),
+        scores=tuple(score_data(score, info, context.now) for score in view.scores),
+    )
+    return SnapshotMessage(
+        stream=stream,
+        epoch=view.report.epoch,
+        seq=context.seq,
+        ts_emit=context.utc,
+        data=data,
+    ).model_dump_json()
+
+
+def encode_lagged(stream: str, epoch: int, data: LaggedData, utc: datetime) -> str:
+    """Return the message that tells a client which events it missed."""
+    return LaggedMessage(stream=stream, epoch=epoch, ts_emit=utc, data=data).model_dump_json()
+
+
+def encode_subscribed(data: SubscribedData, utc: datetime) -> str:
+    """Return the answer to `subscribe`."""
+    return SubscribedMessage(ts_emit=utc, data=data).model_dump_json()
+
+
+def encode_unsubscribed(subscription: str, utc: datetime) -> str:
+    """Return the answer to `unsubscribe`."""
+    data = UnsubscribedData(id=subscription)
+    return UnsubscribedMessage(ts_emit=utc, data=data).model_dump_json()
+
+
+def encode_error(data: ErrorData, utc: datetime, stream: str | None = None) -> str:
+    """Return the message that says what was not possible."""
+    return ErrorMessage(stream=stream, ts_emit=utc, data=data).model_dump_json()
+
+
+def event_id(stream: str, seq: int) -> str:
+    """Return the durable name of an event."""
+    return f"{stream}/{seq}"
+
+
+_DECIDED: dict[Verdict, State] = {Verdict.CLEAR: "ok", Verdict.SUSPECT: "suspect"}
+"""State on the wire of each verdict that is one: version 1 says `ok` for the engine's `clear`."""
+
+
+def state_of(score: Score) -> State:
+    """Return the state on the wire that a live score's verdict and reasons amount to."""
+    warming = not score.reasons or AbstainReason.WARMING in score.reasons
+    return _state(score.score, score.verdict, pending="warming" if warming else "abstain")
+
+
+def final_state(p: float | None, verdict: Verdict) -> State:
+    """Return the state of a finished video or face: with nothing to come, pending is abstain.
+
+    Args:
+        p: the published score; None without one.
+        verdict: what the evidence says.
+    """
+    return _state(p, verdict, pending="abstain")
+
+
+def _state(p: float | None, verdict: Verdict, pending: State) -> State:
+    return "abstain" if share_or_none(p) is None else _DECIDED.get(verdict, pending)
+
+
+def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
+    """Return the wire's form of a score."""
+    state = state_of(score)
+    scoring = info.model_of(score.detector)
+    return ScoreData(
+        track=score.track,
+        detector=score.detector,
+        window=Window(
+            pts_start=score.start, pts_end=score.end, frames=score.frames, missing=score.missing
+        ),
+        p=score.score,
+        lo=score.low,
+        hi=score.high,
+        raw=score.logit,
+        probability=score.probability,
+        state=state,
+        reasons=score.reasons,
+        summary=summary(state, score.reasons),
+        quality=_quality(score.quality),
+        box=_box(score.box),
+        model=model_data(scoring.model),
+        calibration=CalibrationData(fitted=scoring.calibrated),
+        latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
+        demo=info.demo,
+        notice=info.notice_of(scoring),
+    )
+
+
+_STATE_WORDS: dict[State, str] = {
+    "warming": "no verdict yet",
+    "abstain": "no verdict",
+    "ok": "no sign of synthesis",
+    "suspect": "looks synthesised",
+}
+
+
+def summary(state: State, reasons: Sequence[AbstainReason]) -> str:
+    """Return a state and its reasons in plain words."""
+    why = ", ".join(REASON_WORDS[reason] for reason in reasons)
+    return f"{_STATE_WORDS[state]}: {why}" if why else _STATE_WORDS[state]
+
+
+def status_data(report: StreamReport, context: Context) -> StatusData:
+    """Return the wire's form of a report on a stream."""
+    change = context.change
+    state = change.state if change else ConnectionState.CONNECTING
+    words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
+    if report.overload:
+        words.append(DEGRADATION_WORDS[report.overload])
+    return StatusData(
+        name=context.info.name,
+        state=state,
+        code=change.code if change else None,
+        detail=change.detail if change else "",
+        retry_in_s=change.retry_in_s if change else None,
+        fps=report.fps,
+        loss=report.loss,
+        tracks=report.tracks,
+        reasons=report.reasons,
+        age_s=report.age_s,
+        link=link_data(report.link),
+        overload=report.overload.word,
+        summary=", ".join(words),
+        hint=SOURCE_HINTS[change.code] if change and change.code else "",
+        demo=context.info.demo,
+        notice=context.info.notice,
+    )
+
+
+def link_data(link: LinkQuality | None) -> LinkData | None:
+    """Return the wire's form of a call's link quality."""
+    if link is None:
+        return None
+    return LinkData(
+        loss=link.loss,
+        jitter_ms=link.jitter_s * 1000,
+        rtt_ms=None if link.rtt_s is None else link.rtt_s * 1000,
+        kbps=link.kbps,
+    )
+
+
+def model_data(card: ModelCard) -> Model:
+    """Return the wire's form of a model."""
+    return Model(
+        name=card.name,
+        version=card.version,
+        mode=card.mode,
+        status=card.status,
+        sha256=card.sha256,
+    )
+
+
+def _event_data(event: Event, context: Context) -> EventData:
+    name = event_id(event.stream, context.seq)
+    match event:
+        case StreamAdded():
+            info = context.info
+            return StreamAddedData(
+                id=name,
+                name=info.name,
+                model=model_data(info.model),
+                models=tuple(model_data(scored.model) for scored in info.models),
+                demo=info.demo,
+                notice=info.notice,
+            )
+        case StreamRemoved():
+            return StreamRemovedData(id=name)
+        case StreamChanged():
+            return StreamChangedData(
+                id=name,
+                state=event.state,
+                code=event.code,
+                detail=event.detail,
+                retry_in_s=event.retry_in_s,
+                summary=STATE_WORDS[event.state],
+            )
+        case EpochStarted():
+            return EpochStartedData(id=name, cause=event.cause)
+        case TrackStarted():
+            return TrackStartedData(id=name, track=event.track, at=event.at)
+        case TrackEnded():
+            return TrackEndedData(id=name, track=event.track, at=event.at, reason=event.reason)
+        case CapacityReached():
+            return CapacityReachedData(
+                id=name, track=event.track, detector=event.detector, slots=event.slots
+            )
+        case VerdictChanged():
+            scoring = context.info.model_of(event.detector)
+            return VerdictChangedData(
+                id=name,
+                track=event.track,
+                detector=event.detector,
+                at=event.at,
+                previous=event.previous,
+                verdict=event.verdict,
+                score=event.score,
+                model=model_data(scoring.model),
+                demo=context.info.demo,
+                notice=context.info.notice_of(scoring),
+            )
+        case Score() | StreamReport():
+            raise TypeError(f"{type(event).__name__} is state, not an event")
+
+
+def _quality(quality: FaceQuality) -> Quality:
+    return Quality(
+        face_px=quality.face_px,
+        sharpness=quality.sharpness,
+        brightness=quality.brightness,
+        yaw_deg=quality.yaw_deg,
+    )
+
+
+def _box(box: Box) -> FaceBox:
+    return FaceBox(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1)
+
+
+def _captured(arrived: float, context: Context) -> datetime | None:
+    age = context.now - arrived
+    if not math.isfinite(age) or abs(age) > 1e6:
+        return None
+    return (context.utc - timedelta(seconds=age)).astimezone(UTC)

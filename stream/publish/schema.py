@@ -1,0 +1,429 @@
+"""Schema of the wire format `styleflow.v1.json`: one model per server message and its parts.
+
+Every message is one JSON object in the same envelope: `v`, `type`, `stream`, `epoch`, `seq`,
+`ts_capture`, `ts_emit` and `data`. What is not known is null, never left out; a number that is
+not finite is null as well, because JSON has no word for it. Everything that carries a score also
+carries the model, whether the source is a demo, and a `notice` in plain words when the score must
+not be taken for a finding. Clients' own messages are in `client_messages`; `encode` makes messages
+of events.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from enum import IntEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from stream.events import (
+    AbstainReason,
+    ConnectionState,
+    DegradationLevel,
+    EpochCause,
+    ReasonCode,
+    TrackEnd,
+    Verdict,
+)
+from styleflow.detectors.protocol import TemporalMode, TrainingStatus
+
+SUBPROTOCOL = "styleflow.v1.json"
+"""What a WebSocket client names in Sec-WebSocket-Protocol."""
+
+VERSION: Literal[1] = 1
+
+
+class CloseCode(IntEnum):
+    """Close code of a WebSocket, sent by the server."""
+
+    GOING_AWAY = 1001  # the analyzer stops for good
+    FORBIDDEN = 1008  # no token, a wrong one, or one without the scope
+    TOO_BIG = 1009  # a client message above the limit
+    RESTARTING = 1012  # the server stops or restarts: connect again
+    TOO_SLOW = 1013  # the client reads too slowly, or the server has no room: try again later
+    BAD_MESSAGE = 4400
+    TOKEN_EXPIRED = 4401
+    UNKNOWN_STREAM = 4404
+
+
+RESUME_GAP = 4409
+"""Code of the `error` message that says a resume point is too old; the connection stays open."""
+
+
+# --- building blocks ------------------------------------------------------------------------
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Return a number, or None for one that is not finite."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def share_or_none(value: float | None) -> float | None:
+    """Return a number in [0, 1], or None for any other."""
+    return value if value is not None and 0.0 <= value <= 1.0 else None
+
+
+Number = Annotated[float | None, BeforeValidator(finite_or_none)]
+"""A finite number, or null when there is none."""
+
+Share = Annotated[Annotated[float, Field(ge=0.0, le=1.0)] | None, BeforeValidator(share_or_none)]
+"""A number in [0, 1], or null when there is none."""
+
+
+class _Model(BaseModel):
+    """Base of what the server sends: immutable; a later version may add fields."""
+
+    model_config = ConfigDict(
+        frozen=True, protected_namespaces=(), json_schema_serialization_defaults_required=True
+    )
+
+
+class Window(_Model):
+    """The media time behind a score."""
+
+    pts_start: Number = Field(description="media seconds of the first frame, within the epoch")
+    pts_end: Number = Field(description="media seconds of the newest frame")
+    frames: int = Field(description="sampled frames behind the score")
+    missing: int = Field(description="sampling slots that held no usable frame")
+
+
+class Quality(_Model):
+    """Quality of one face, which limits its evidence."""
+
+    face_px: Number = Field(description="side of the face in source pixels")
+    sharpness: Number
+    brightness: Number = Field(description="mean luma, 0 to 255")
+    yaw_deg: Number = Field(description="head turn, 0 is frontal")
+
+
+class FaceBox(_Model):
+    """Box of a face, in source pixels."""
+
+    x0: Number
+    y0: Number
+    x1: Number
+    y1: Number
+
+
+class Model(_Model):
+    """Model behind a score: its weights, and how far they may be trusted."""
+
+    name: str
+    version: str
+    mode: TemporalMode
+    status: TrainingStatus
+    sha256: str
+
+
+class CalibrationData(_Model):
+    """Whether `p` may be read as a probability."""
+
+    fitted: bool
+
+
+DetectorName = Annotated[str, Field(min_length=1, max_length=128)]
+"""Detector that a score is of: the `name` of its `model`, or `ensemble`."""
+
+State = Literal["warming", "abstain", "ok", "suspect"]
+
+STATE_RANK: dict[str, int] = {"warming": 0, "abstain": 1, "ok": 2, "suspect": 3}
+"""Order of the states for `min_state`."""
+
+
+class ScoreData(_Model):
+    """The rolling score of one face: 1 leans fake. Evidence, not proof."""
+
+    track: int = Field(description="number of the face within its stream, never used twice")
+    detector: DetectorName = Field(description="whose score it is; a face has one per detector")
+    window: Window
+    p: Share = Field(description="the published score: smoothed probability that it is fake")
+    lo: Share = Field(description="lower end of the interval around p")
+    hi: Share = Field(description="upper end of the interval around p")
+    raw: Number = Field(description="the model's logit at the end of the window")
+    probability: Share = Field(description="the logit, calibrated but not smoothed")
+    state: State
+    reasons: tuple[AbstainReason, ...] = Field(description="why there is no verdict")
+    summary: str = Field(description="state and reasons in plain words")
+    quality: Quality
+    box: FaceBox
+    model: Model
+    calibration: CalibrationData
+    latency_ms: Number = Field(description="from the arrival of the newest packet to sending")
+    demo: bool = Field(description="the source is a built-in demo, not a camera")
+    notice: str = Field(description="what must stand beside this score; empty when nothing")
+
+
+class LinkData(_Model):
+    """Link quality of a call: how the caller's packets arrive."""
+
+    loss: Share = Field(description="share of packets lost on the way, repaired ones too")
+    jitter_ms: Number
+    rtt_ms: Number = Field(description="time there and back")
+    kbps: Number = Field(description="kilobits received per second")
+
+
+class StatusData(_Model):
+    """State of a stream: its connection, frame rate, loss and faces."""
+
+    name: str
+    state: ConnectionState
+    code: ReasonCode | None = Field(description="why it is not live")
+    detail: str
+    retry_in_s: Number
+    fps: Number = Field(description="decoded source frames per media second, lately")
+    loss: Share = Field(description="share of media time lately lost")
+    tracks: int = Field(description="faces followed now")
+    reasons: tuple[AbstainReason, ...] = Field(description="why it yields no scores")
+    age_s: Number = Field(description="seconds since the newest frame arrived")
+    link: LinkData | None = Field(description="how a caller's packets arrive; else null")
+    overload: str = Field(
+        json_schema_extra={"enum": [level.word for level in DegradationLevel]},
+        description="how much work the analyzer leaves out; each includes those before it",
+    )
+    summary: str = Field(description="the same in plain words")
+    hint: str = Field(description="what to do when it is not live; empty when nothing")
+    demo: bool
+    notice: str
+
+
+class StreamAddedData(_Model):
+    """A stream that can be subscribed to from now on."""
+
+    kind: Literal["stream_added"] = "stream_added"
+    id: str
+    name: str
+    model: Model
+    models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
+    demo: bool
+    notice: str
+
+
+class StreamRemovedData(_Model):
+    """A stream that is gone; its id may be given to another one later."""
+
+    kind: Literal["stream_removed"] = "stream_removed"
+    id: str
+
+
+class StreamChangedData(_Model):
+    """A connection entered another state."""
+
+    kind: Literal["stream_changed"] = "stream_changed"
+    id: str
+    state: ConnectionState
+    code: ReasonCode | None
+    detail: str
+    retry_in_s: Number
+    summary: str
+
+
+class EpochStartedData(_Model):
+    """Media time started anew; every earlier face of the stream has ended."""
+
+    kind: Literal["epoch_started"] = "epoch_started"
+    id: str
+    cause: EpochCause
+
+
+class TrackStartedData(_Model):
+    """A face appeared."""
+
+    kind: Literal["track_started"] = "track_started"
+    id: str
+    track: int
+    at: Number
+
+
+class TrackEndedData(_Model):
+    """A face is gone; its number is never used again."""
+
+    kind: Literal["track_ended"] = "track_ended"
+    id: str
+    track: int
+    at: Number
+    reason: TrackEnd
+
+
+class CapacityReachedData(_Model):
+    """A face is not scored, because all slots of the device are taken."""
+
+    kind: Literal["capacity_reached"] = "capacity_reached"
+    id: str
+    track: int
+    detector: DetectorName
+    slots: int
+
+
+class VerdictChangedData(_Model):
+    """The verdict on a face has changed."""
+
+    kind: Literal["verdict_changed"] = "verdict_changed"
+    id: str
+    track: int
+    detector: DetectorName
+    at: Number
+    previous: Verdict
+    verdict: Verdict
+    score: Share
+    model: Model
+    demo: bool
+    notice: str
+
+
+EventData = Annotated[
+    StreamAddedData
+    | StreamRemovedData
+    | StreamChangedData
+    | EpochStartedData
+    | TrackStartedData
+    | TrackEndedData
+    | CapacityReachedData
+    | VerdictChangedData,
+    Field(discriminator="kind"),
+]
+
+
+class SnapshotData(_Model):
+    """Everything that is known of one stream at this moment."""
+
+    name: str
+    model: Model
+    models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
+    calibration: CalibrationData
+    demo: bool
+    notice: str
+    status: StatusData
+    scores: tuple[ScoreData, ...] = Field(
+        description="the newest score of every live face, one per detector"
+    )
+
+
+class SubscribedData(_Model):
+    """The answer to `subscribe`; what follows belongs to it."""
+
+    id: str
+    snapshot: bool = Field(description="a snapshot of every stream follows, except of `resumed`")
+    streams: tuple[str, ...] = Field(description="streams that match now; later ones join")
+    resumed: tuple[str, ...] = Field(description="streams whose missed events follow")
+
+
+class UnsubscribedData(_Model):
+    """The answer to `unsubscribe`."""
+
+    id: str
+
+
+class LaggedData(_Model):
+    """Events that this client was too slow for; none was a verdict change or the end of a track."""
+
+    subscription: str
+    dropped: int = Field(ge=1)
+    from_seq: int = Field(description="first number that may be missing")
+    to_seq: int = Field(description="last number that may be missing")
+
+
+class ErrorData(_Model):
+    """Something the client asked for was not possible; with 4409 the connection stays open."""
+
+    code: int
+    title: str
+    detail: str
+    hint: str
+
+
+# --- server messages ------------------------------------------------------------------------
+
+
+class _Envelope(_Model):
+    """Envelope of every message of the server."""
+
+    v: Literal[1] = VERSION
+    type: str
+    stream: str | None = None
+    epoch: int | None = Field(default=None, description="counts stretches of continuous media time")
+    seq: int | None = Field(
+        default=None, description="rises with every message of a stream, by one or more"
+    )
+    ts_capture: datetime | None = Field(default=None, description="when the packet arrived, UTC")
+    ts_emit: datetime
+
+
+class _StreamEnvelope(_Envelope):
+    """Envelope of every message about one stream, which is always named, numbered and dated."""
+
+    stream: str
+    epoch: int = Field(description="counts stretches of continuous media time")
+    seq: int = Field(description="rises with every message of a stream, by one or more")
+
+
+class ScoreMessage(_StreamEnvelope):
+    """A newer score of one face."""
+
+    type: Literal["score"] = "score"
+    data: ScoreData
+
+
+class EventMessage(_StreamEnvelope):
+    """Something happened; kept in the log for resuming."""
+
+    type: Literal["event"] = "event"
+    data: EventData
+
+
+class StatusMessage(_StreamEnvelope):
+    """State of one stream, about once a second."""
+
+    type: Literal["status"] = "status"
+    data: StatusData
+
+
+class SnapshotMessage(_StreamEnvelope):
+    """State and newest scores of one stream, when a subscription begins."""
+
+    type: Literal["snapshot"] = "snapshot"
+    data: SnapshotData
+
+
+class SubscribedMessage(_Envelope):
+    """A subscription begins."""
+
+    type: Literal["subscribed"] = "subscribed"
+    data: SubscribedData
+
+
+class UnsubscribedMessage(_Envelope):
+    """A subscription has ended."""
+
+    type: Literal["unsubscribed"] = "unsubscribed"
+    data: UnsubscribedData
+
+
+class LaggedMessage(_Envelope):
+    """This client missed events."""
+
+    type: Literal["lagged"] = "lagged"
+    stream: str
+    epoch: int
+    data: LaggedData
+
+
+class ErrorMessage(_Envelope):
+    """Something was not possible."""
+
+    type: Literal["error"] = "error"
+    data: ErrorData
+
+
+ServerMessage = Annotated[
+    ScoreMessage
+    | EventMessage
+    | StatusMessage
+    | SnapshotMessage
+    | SubscribedMessage
+    | UnsubscribedMessage
+    | LaggedMessage
+    | ErrorMessage,
+    Field(discriminator="type"),
+]
+"""Everything that the server sends."""

@@ -1,0 +1,51 @@
+"""Keyframes of a peer's video: recognised in compressed pictures, and asked for. Pure."""
+
+from __future__ import annotations
+
+ASK_S = 0.5
+"""Seconds between two requests while a keyframe is wanted."""
+
+
+def is_keyframe(codec: str, data: bytes) -> bool:
+    """Say whether a compressed picture is decodable on its own.
+
+    That is a whole VP8 keyframe (RFC 6386, 9.1), or H.264 with an IDR slice (NAL unit type 5).
+    """
+    if codec == "VP8":
+        return len(data) >= 10 and not data[0] & 1 and data[3:6] == b"\x9d\x01\x2a"
+    start = data.find(b"\0\0\1")
+    while 0 <= start < len(data) - 3:
+        if data[start + 3] & 0x1F == 5:
+            return True
+        start = data.find(b"\0\0\1", start + 3)
+    return False
+
+
+class KeyframeRequests:
+    """Decides when a keyframe is asked for.
+
+    Args:
+        every_s: seconds after the newest keyframe from which another one is due anyway.
+        now: monotonic seconds.
+    """
+
+    def __init__(self, every_s: float, now: float) -> None:
+        self._every_s = every_s
+        self._newest = now
+        self._asked = -ASK_S
+
+    def arrived(self, now: float) -> None:
+        """Take note of a keyframe."""
+        self._newest = now
+
+    def due(self, now: float, *, wanted: bool) -> bool:
+        """Say whether to ask now; a request counts as made.
+
+        Args:
+            now: monotonic seconds.
+            wanted: nothing that comes is of use before a keyframe.
+        """
+        if not (wanted or now - self._newest >= self._every_s) or now - self._asked < ASK_S:
+            return False
+        self._asked = now
+        return True

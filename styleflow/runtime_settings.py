@@ -1,0 +1,37 @@
+"""Settings of the runtime of networks without memory; no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class Runtime(Enum):
+    """Runtime of networks without memory.
+
+    `AUTO` is OpenVINO on a CPU and CUDA graphs on a GPU; `TORCH` is PyTorch as it is, on both.
+    """
+
+    AUTO = "auto"
+    TORCH = "torch"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """Settings of the runtime.
+
+    Attributes:
+        runtime: by what.
+        workers: items of a batch that a CPU works on at the same time, at least 1.
+        cache: folder that keeps converted graphs; None converts at every start.
+    """
+
+    runtime: Runtime = Runtime.AUTO
+    workers: int = 1
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which nothing would run."""
+        if self.workers < 1:
+            raise ValueError(f"workers are at least 1, not {self.workers}")

@@ -1,0 +1,77 @@
+"""Figures: what the parts count arrives under its metric's name, and every family is fed."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from stream.clock import ManualClock
+from stream.events import LinkQuality, ReasonCode
+from stream.explain.pictures import Pictures
+from stream.ingest.counters import IngestCounters
+from stream.ingest.packets import PacketLogCounters
+from stream.ingest.timeline import Damage, Discard
+from stream.monitoring import figures
+from stream.monitoring.metrics import SCRAPED, Figure, Metrics
+from stream.publish.hub import Hub
+from stream.scheduling.batcher import Batcher, BatcherSettings
+from stream.scheduling.degradation import Degradation
+from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.sessions import Sessions, StreamTotals
+from tests.support.path import toy_pipeline
+
+DONE = IngestCounters(
+    packets=100, bytes=5000, decoded=90, sampled=45, missing=2, refused=1, before_keyframe=7,
+    attempts=3, discarded={next(iter(Discard)): 4}, contaminated={next(iter(Damage)): 5},
+    ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0),
+)  # fmt: skip
+LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
+
+
+def everything() -> list[Figure]:
+    clock = ManualClock()
+    hub = Hub(clock)
+    hub.disconnects[1013] += 1
+    sessions = Sessions(WebRtcSettings(), hub, clock, lambda seconds, function: None)
+    sessions.ends[ReasonCode.ENDED] += 1
+    return [
+        Figure("streams", 1),
+        *figures.ingest_figures("a", DONE),
+        *figures.dropped_figures("a", {"overrun": 3}),
+        *figures.device_figures(Batcher(BatcherSettings()).stats, toy_pipeline(slots=4).devices),
+        *figures.degradation_figures(Degradation()),
+        *figures.viewer_figures(hub, Pictures()),
+        *figures.session_figures(sessions),
+        *figures.call_figures("a", StreamTotals(6, 7, 8, LINK)),
+    ]
+
+
+def test_every_scraped_family_is_fed_with_its_labels() -> None:
+    labels = {family.name: len(family.labels) for family in SCRAPED}
+    found = everything()
+    assert {figure.name for figure in found} == set(labels)
+    assert all(len(figure.labels) == labels[figure.name] for figure in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("packets_received_total", {"stream": "a"}, 100),
+        ("reconnects_total", {"stream": "a", "reason": "timeout"}, 2),
+        ("frames_dropped_total", {"stream": "a", "reason": "overrun"}, 3),
+        ("frames_dropped_total", {"stream": "a", "reason": "feed_full"}, 6),
+        ("call_losses_total", {"stream": "a"}, 7),
+        ("link_rtt_seconds", {"stream": "a"}, 0.05),
+        ("slots", {"detector": "styleflow-live"}, 4),
+        ("ws_disconnects_total", {"code": "1013"}, 1),
+        ("overload_rung", {}, 0),
+    ],
+)
+def test_what_is_counted_is_scraped(name: str, labels: dict[str, str], value: float) -> None:
+    metrics = Metrics(CollectorRegistry())
+    metrics.scraped.attach(everything)
+    assert metrics.registry.get_sample_value(f"styleflow_{name}", labels) == value
+
+
+def test_a_stream_that_nobody_has_called_has_no_figures_of_calls() -> None:
+    assert list(figures.call_figures("a", None)) == []

@@ -1,0 +1,56 @@
+"""Messages from clients: understood as documented, and refused when they say anything else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from stream.publish.client_messages import ResumePoint, Subscribe, is_pattern, parse_client
+
+
+def subscribe(**fields: object) -> Subscribe:
+    """Return a subscription as parsed from text."""
+    parsed = parse_client(json.dumps({"type": "subscribe", "id": "mine", **fields}))
+    assert isinstance(parsed, Subscribe)
+    return parsed
+
+
+def test_a_bare_resume_point_belongs_to_the_one_stream() -> None:
+    point = {"epoch": 2, "seq": 7}
+    assert subscribe(streams=["lobby"], resume=point).resume_points == {
+        "lobby": ResumePoint(**point)
+    }
+    by_stream = subscribe(streams=["a", "b"], resume={"b": point})
+    assert by_stream.resume_points == {"b": ResumePoint(**point)}
+
+
+@pytest.mark.parametrize("streams", [["a", "b"], ["cam-*"]])
+def test_a_bare_resume_point_needs_exactly_one_stream(streams: list[str]) -> None:
+    with pytest.raises(ValidationError, match="exactly one stream"):
+        subscribe(streams=streams, resume={"epoch": 0, "seq": 1})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "hello", "password": "x"}',
+        '{"type": "shout"}',
+        '{"type": "subscribe", "id": ""}',
+        '{"type": "subscribe", "id": "a", "max_hz": 0}',
+        '{"type": "subscribe", "id": "a", "min_state": "clear"}',
+        "[]",
+        "{",
+    ],
+)
+def test_what_is_not_known_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        parse_client(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"), [("*", True), ("cam-?", True), ("a[bc]", True), ("lobby-1.2", False)]
+)
+def test_a_glob_is_a_pattern(name: str, pattern: bool) -> None:
+    assert is_pattern(name) is pattern

@@ -1,0 +1,153 @@
+// One stream from close by.
+
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Problem } from "../api";
+import { type App, useApp, useNow } from "../app";
+import { condition } from "../attention";
+import { ConditionIcon } from "../icons";
+import { LivePicture } from "../picture";
+import { ProblemText } from "../problem";
+import type { OverlayView, ThresholdsView } from "../protocol";
+import type { StreamRoute } from "../route";
+import { doubt, frameAge, leading, primary, type Stream } from "../streams";
+import { Tags } from "../tags";
+import { because, sentence, stateWords } from "../words";
+import { Back, Remove, Share } from "./actions";
+import { ExplanationSwitch, useExplanation } from "./explanation";
+import { Faces } from "./faces";
+import { ScoreHistory } from "./history";
+import { Log } from "./log";
+import { ThresholdsForm } from "./thresholds";
+import "../verdict.css";
+import "./panel.css";
+import "./page.css";
+
+export function StreamPage({ app, route }: { app: App; route: StreamRoute }) {
+  useApp(app);
+  const stream = app.streams.all.get(route.id);
+  useEffect(() => {
+    document.title = `${stream?.name ?? route.id} · StyleFlow Live`;
+  }, [stream?.name, route.id]);
+  if (!stream) return <Missing app={app} id={route.id} />;
+  return <Known app={app} stream={stream} route={route} key={route.id} />;
+}
+
+function Missing({ app, id }: { app: App; id: string }) {
+  const expected = app.publisher?.sending.id === id;
+  const waiting = !app.streams.known || expected;
+  return (
+    <section class="empty">
+      <h1>{waiting ? "One moment" : "There is no such stream"}</h1>
+      <p>{waiting ? "Waiting for the analyzer" : `“${id}” was removed, or never added.`}</p>
+      <Back app={app} />
+    </section>
+  );
+}
+
+function Known({ app, stream, route }: { app: App; stream: Stream; route: StreamRoute }) {
+  const now = useNow(250) + app.streams.skew;
+  const [thresholds, setThresholds] = useState<ThresholdsView | null>(null);
+  const [chosen, setChosen] = useState<string | null>(null);
+  const [refusal, setRefusal] = useState<Problem | null>(null);
+  const explanation = useExplanation();
+  const [overlays, setOverlays] = useState<OverlayView[]>([]);
+  const detector = chosen ?? primary(stream);
+  const model = stream.models.find(({ name }) => name === detector) ?? null;
+  const shown = useMemo(
+    () => stream.points.filter((point) => point.detector === detector),
+    [stream, stream.version, detector],
+  );
+  const stale = app.live.link.phase !== "live";
+  const several = stream.models.length > 1;
+  const doubted = doubt(stream, model);
+  const what = condition(stream);
+  const age = frameAge(stream, now);
+
+  useEffect(() => app.wantPast(stream.id), [app, stream.id, stream.seeded]);
+  useEffect(() => {
+    if (stale) return;
+    app.api.thresholds(stream.id).then(setThresholds, () => setThresholds(null));
+    app.api.overlays(stream.id).then(setOverlays, () => setOverlays([]));
+  }, [app, stream.id, stale]);
+
+  return (
+    <article class={`stream is-${what}`}>
+      <header class="stream-head">
+        <Back app={app} />
+        <h1>{stream.name}</h1>
+        <p class="state">
+          <ConditionIcon of={what} />
+          <span>{stateWords(what, leading(stream)?.model ?? null)}</span>
+        </p>
+        <div class="tags">
+          <Tags stream={stream} />
+        </div>
+        <div class="actions">
+          <Share route={route} />
+          <Remove app={app} stream={stream} onRefused={setRefusal} />
+        </div>
+        <p class="why">{sentence(because(stream, what)) || "\u00a0"}</p>
+        {refusal && (
+          <div class="refused" role="alert">
+            <ProblemText title={`Not removed: ${refusal.title}`} detail={refusal.detail} hint={refusal.hint} />
+          </div>
+        )}
+      </header>
+
+      <div class="close-up">
+        <div class="view">
+          <LivePicture
+            app={app}
+            stream={stream.id}
+            width={1280}
+            label={stream.name}
+            detailed
+            detector={detector}
+            doubtful={doubted !== null}
+            stale={stale || (age ?? 0) > 3_000}
+            explained={explanation.chosen}
+            onExplanation={explanation.show}
+            onRefused={explanation.refuse}
+          />
+          {overlays.length > 0 && (
+            <ExplanationSwitch
+              overlays={overlays}
+              chosen={explanation.chosen}
+              shown={explanation.shown}
+              refusal={explanation.refusal}
+              onChoose={explanation.choose}
+            />
+          )}
+        </div>
+        <Faces stream={stream} age={age} detector={detector} onChoose={setChosen} />
+      </div>
+
+      <ScoreHistory
+        app={app}
+        stream={stream}
+        route={route}
+        points={shown}
+        detector={detector}
+        doubtful={doubted !== null}
+        now={now}
+        thresholds={thresholds}
+      />
+
+      <div class="columns">
+        <Log title="Events" entries={stream.events} connection={false} named={several} />
+        <Log title="Connection" entries={stream.events} connection named={several} />
+        <section class="panel" aria-labelledby="thresholds-title">
+          <div class="panel-head">
+            <h2 id="thresholds-title">Thresholds of this stream</h2>
+          </div>
+          <ThresholdsForm
+            app={app}
+            stream={stream.id}
+            view={thresholds}
+            onChange={setThresholds}
+          />
+        </section>
+      </div>
+    </article>
+  );
+}

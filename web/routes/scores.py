@@ -1,0 +1,41 @@
+"""`/api/v1/scores`: the WebSocket that live scores come over. `web.sockets` holds conversations."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, WebSocket
+
+from stream.clock import Clock
+from stream.problems import Problem
+from stream.publish.hub import Hub
+from stream.publish.schema import SUBPROTOCOL
+from web.errors import UnknownSubprotocol
+from web.problem_responses import problem_response
+from web.security.auth import Authenticator
+from web.settings import SocketSettings
+from web.sockets import ScoreSocket
+
+
+def routes(
+    hub: Hub, authenticator: Authenticator, settings: SocketSettings, clock: Clock
+) -> APIRouter:
+    """Return the route.
+
+    Args:
+        hub: where messages come from.
+        authenticator: recognises callers.
+        settings: limits of a connection.
+        clock: where time comes from.
+    """
+    router = APIRouter()
+
+    @router.websocket("/api/v1/scores")
+    async def scores(socket: WebSocket) -> None:
+        """Hold one subscriber's conversation."""
+        offered = socket.scope.get("subprotocols", ())
+        if offered and SUBPROTOCOL not in offered:
+            refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
+            await socket.send_denial_response(problem_response(Problem.of(refusal)))
+            return
+        await ScoreSocket(socket, hub, authenticator, settings, clock).run()
+
+    return router
