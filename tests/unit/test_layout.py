@@ -14,7 +14,6 @@ ABOUT_MORE_THAN_A_MODULE = {
     "stream/device/test_published_detectors.py": "the device with each published detector",
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
-    "styleflow/training/styleflow_live/test_calibration_fit.py": "a recipe whose calibration fails",
     "test_architecture.py": "imports of all packages",
     "test_documents.py": "README.md and the pages in docs",
     "test_layout.py": "tests of all packages",
