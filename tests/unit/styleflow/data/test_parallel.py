@@ -18,5 +18,6 @@ def test_one_process_is_this_one():
 
 
 def test_a_process_that_ends_on_its_own_is_an_error_that_says_what_to_do():
-    with pytest.raises(WorkersLost, match="--processes 1"):
+    with pytest.raises(WorkersLost, match="one of 2 processes ended on its own") as caught:
         list(in_processes(end_on_three, range(6), 2))
+    assert "--processes 1" in caught.value.hint

@@ -52,12 +52,12 @@ class _Video:
     def __init__(self, seed, label=REAL, frames=8, unseen=()):
         clip = face_clip(frames, seed)
         found = np.array([t not in unseen for t in range(frames)])
-        self._frames = clip.frames
+        self.pictures = clip.frames
         self.entry = Entry(Path(f"{seed}.mp4"), "train", label, f"person{seed}")
         self.path = FacePath(clip.meshes, found)
 
     def frames(self, numbers):
-        return self._frames[list(numbers)]
+        return self.pictures[list(numbers)]
 
 
 VIDEOS = [_Video(seed) for seed in range(3)]
@@ -110,10 +110,10 @@ def test_cut_cells_are_black_in_both_clips():
 def test_a_face_is_cut_out_with_its_landmarks():
     """Landmarks of the crop lie on what they lay on in the picture."""
     video = _Video(0)
-    video._frames = np.zeros_like(video._frames)
+    video.pictures = np.zeros_like(video.pictures)
     mesh = video.path.meshes[2] = np.round(video.path.meshes[2])
     x, y = mesh[61].astype(int)
-    video._frames[2, y - 1 : y + 2, x - 1 : x + 2] = 255
+    video.pictures[2, y - 1 : y + 2, x - 1 : x + 2] = 255
     clip = face_in(video, np.array([2]))
     rows, columns = np.nonzero(clip.frames[0, :, :, 0] > 100)
     assert (columns.mean(), rows.mean()) == pytest.approx(tuple(clip.meshes[0, 61]), abs=0.6)
