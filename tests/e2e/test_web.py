@@ -34,7 +34,8 @@ from tests.support.wire import (
     verdict_changed,
 )
 from web.security.auth import Role, Token, TokenDigest
-from web.settings import FetchSettings, SocketSettings, WebSettings
+from web.security.fetch_settings import FetchSettings
+from web.settings import SocketSettings, WebSettings
 
 pytestmark = pytest.mark.e2e
 

@@ -36,7 +36,7 @@ from web.errors import (
     VideoTooLarge,
     VideoUndelivered,
 )
-from web.settings import FetchSettings
+from web.security.fetch_settings import FetchSettings
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.web import resolver
 from web.errors import Refusal
 from web.security.fetch import Fetcher, is_public, system_resolver
-from web.settings import FetchSettings
+from web.security.fetch_settings import FetchSettings
 
 PUBLIC = "93.184.216.34"
 
