@@ -14,7 +14,7 @@ class AnalyzerSettings:
 
     Attributes:
         max_streams: streams at a time; a further one is refused.
-        tick_s: how often stalls and overload are checked.
+        tick_s: how often stalls and overload are checked, at most 1.
         report_s: how often each stream reports how it is doing.
         stop_s: how long a stopping ingest thread is waited for before it is abandoned.
         replace_s: how long a stream may be stalled before its ingest is replaced; the old one may
@@ -24,7 +24,7 @@ class AnalyzerSettings:
     """
 
     max_streams: Annotated[int, Field(ge=1, le=4096)] = 16
-    tick_s: Annotated[float, Field(gt=0, le=60)] = 0.25
+    tick_s: Annotated[float, Field(gt=0, le=1)] = 0.25
     report_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
     stop_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
     replace_s: Annotated[float, Field(gt=0, le=86400)] = 10.0
