@@ -41,14 +41,18 @@ RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt && pip install -c 
 RUN STYLEFLOW_CACHE=/opt/styleflow/models styleflow models fetch
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin styleflow
+RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin styleflow \
+    && install -d -o styleflow /data
 COPY --from=build /opt/styleflow /opt/styleflow
 COPY configs /etc/styleflow
 ENV PATH=/opt/styleflow/bin:$PATH \
     STYLEFLOW_CACHE=/opt/styleflow/models \
+    XDG_DATA_HOME=/data \
     STYLEFLOW__LOG__FORMAT=json \
     PYTHONUNBUFFERED=1
 USER styleflow
+# Event numbers are counted here across restarts; give it a volume that is kept.
+VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]

@@ -95,6 +95,7 @@ def run(settings: Settings, asked: Wanted) -> Exit:
             progress=lambda at: bar.update(task, completed=at),
             limit_s=seconds,
             opener=recording(open_source, writer) if writer else open_source,
+            partial=True,
         )
     picture = asked.picture
     if picture is not None:
@@ -107,6 +108,9 @@ def run(settings: Settings, asked: Wanted) -> Exit:
             more = f", {album.left_out} more left out" if album.left_out else ""
             said = f"annotated pictures: {album.written} in {asked.overlay}{more}"
             Console().print(said, markup=False, highlight=False, soft_wrap=True)
+    if analysis.failure is not None:
+        said = f"broke off after {analysis.duration_s:.1f} s of media: {analysis.failure.detail}"
+        Console(stderr=True).print(said, style="red", markup=False, highlight=False)
     return exit_code(analysis)
 
 
@@ -146,10 +150,15 @@ def pipeline_for(
 
 
 def exit_code(analysis: Analysis) -> Exit:
-    """Return what a script should learn from an analysis."""
+    """Return what a script should learn from an analysis.
+
+    A source that broke off was not seen to its end, so nothing about it is clear.
+    """
     match analysis.verdict:
         case Verdict.SUSPECT:
             return Exit.SUSPECT
+        case _ if analysis.failure is not None:
+            return Exit.ERROR
         case Verdict.CLEAR:
             return Exit.OK
         case _:
@@ -180,7 +189,9 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     if analysis.score is not None:
         score = f"score {analysis.score:.3f} ({analysis.low:.3f} to {analysis.high:.3f})"
     out.print(f"{score}, verdict {analysis.verdict.value}", style="bold", markup=False)
-    if analysis.verdict is Verdict.PENDING:
+    if analysis.failure is not None:
+        out.print("the source broke off: this is what was seen until then", markup=False)
+    elif analysis.verdict is Verdict.PENDING:
         out.print(f"no verdict: {_why(analysis.reasons)}", markup=False)
     out.print("A score is evidence, not proof.", style="dim")
     if picture is not None:

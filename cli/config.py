@@ -14,16 +14,15 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from cli.settings import (
-    ConfigInvalid,
     DetectorConfig,
     Settings,
     StreamConfig,
     keys_of,
     load,
 )
-from stream.errors import SourceUrlInvalid
-from stream.ingest.check import check as check_source
+from cli.validation import validate
 from stream.ingest.source import SourceUrl
+from styleflow import ensemble
 from styleflow.detectors.registry import BUILT_IN
 
 HEADER = """\
@@ -47,38 +46,42 @@ EXAMPLE = """\
 """
 
 
-def check(path: Path, env: Mapping[str, str], *, show: bool) -> None:
-    """Say that a configuration is good, or raise ConfigInvalid with every fault."""
+def check(path: Path, env: Mapping[str, str], *, show: bool, untrained: bool = False) -> None:
+    """Say that a configuration is good, or raise ConfigInvalid with every fault.
+
+    Args:
+        path: the file.
+        env: environment variables.
+        show: print the settings that result, too.
+        untrained: detectors without weights are given random ones, as by `serve --untrained`.
+
+    Raises:
+        ConfigInvalid: `serve` would refuse it.
+        CheckpointInvalid: a file of weights is none.
+        EnsembleInvalid: the ensemble's file is none.
+    """
     settings = load(path, env)
-    faults = list(_bad_sources(settings))
-    if faults:
-        raise ConfigInvalid(str(path), tuple(faults))
+    validate(settings, str(path), untrained=untrained)
+    _open_weights(settings)
     out = Console()
     if show:
         out.print(yaml.safe_dump(shown(settings), sort_keys=False), markup=False, highlight=False)
-    for line in _absent_files(settings):
-        out.print(f"{path}: note: {line}", style="yellow", markup=False, highlight=False)
     n = len(settings.streams)
     out.print(f"{path}: good, {n} stream{'' if n == 1 else 's'}", markup=False, highlight=False)
 
 
-def _bad_sources(settings: Settings) -> Iterator[str]:
-    for index, stream in enumerate(settings.streams):
-        try:
-            check_source(stream.spec().source)
-        except SourceUrlInvalid as error:
-            yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
+def _open_weights(settings: Settings) -> None:
+    """Read every configured file of weights, as `serve` does when it loads the models."""
+    if settings.ensemble is not None:
+        ensemble.load(settings.ensemble)
+    configured = settings.detectors or (DetectorConfig(name=BUILT_IN),)
+    for detector in configured:
+        own = settings.model.checkpoint if detector.name == BUILT_IN else None
+        path = detector.checkpoint or own
+        if path is not None and path.is_file():
+            from cli import wiring  # here: it loads torch, for which nothing else here has a use
 
-
-def _absent_files(settings: Settings) -> Iterator[str]:
-    """Yield what `serve` would refuse to start without; another machine may well have it."""
-    for index, detector in enumerate(settings.detectors):
-        if detector.checkpoint is None and detector.name != BUILT_IN:
-            yield f"detectors[{index}].checkpoint: {detector.name} needs a file of weights"
-        elif detector.checkpoint is not None and not detector.checkpoint.is_file():
-            yield f"detectors[{index}].checkpoint: {detector.checkpoint} is not here"
-    if settings.ensemble is not None and not settings.ensemble.is_file():
-        yield f"ensemble: {settings.ensemble} is not here"
+            wiring.checkpoint(detector, settings)
 
 
 def shown(settings: Settings) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def serve(
     from cli.settings import environment, load
 
     settings = load(config, environment(), {"web": {"host": host, "port": port}})
-    run(settings, Console(stderr=True), untrained=untrained)
+    origin = str(config or "configuration")
+    run(settings, Console(stderr=True), untrained=untrained, origin=origin)
 
 
 @app.command()
@@ -198,12 +199,16 @@ def config_check(
     show: Annotated[
         bool, typer.Option(help="Print the settings that result, secrets hidden.")
     ] = False,
+    untrained: UntrainedOption = False,
 ) -> None:
-    """Read a configuration the way `serve` would and name every key that must change."""
+    """Read a configuration the way `serve` would and name every key that must change.
+
+    What `serve` would refuse on this machine is refused here: files of weights must be there.
+    """
     from cli.config import check
     from cli.settings import environment
 
-    check(path, environment(), show=show)
+    check(path, environment(), show=show, untrained=untrained)
 
 
 @config_app.command("defaults")

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.settings import Settings
+from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
@@ -29,22 +30,33 @@ from stream.publish.hub import Hub
 from styleflow.cards import ModelCard
 from web.app import create_app
 from web.routes.pages import NOT_BUILT, is_built
-from web.security.auth import check_binding
 from web.transport import SERVER_OPTIONS
 
 log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings, console: Console, *, untrained: bool = False) -> None:
+def run(
+    settings: Settings,
+    console: Console,
+    *,
+    untrained: bool = False,
+    origin: str = "configuration",
+) -> None:
     """Serve until interrupted.
 
+    Args:
+        settings: what to serve, where and to whom.
+        console: where the address is told.
+        untrained: give detectors without weights random ones.
+        origin: file that the settings come from.
+
     Raises:
-        OSError: the port is taken or the address is not this machine's.
-        AuthError: an address other than loopback is bound without a token.
+        ConfigInvalid: what `config check` refuses, too.
+        OSError: the port is taken.
     """
+    validate(settings, origin, untrained=untrained)
     logs.configure(settings.log.level, settings.log.format)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
-    check_binding(settings.web.host, settings.web.tokens)
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))

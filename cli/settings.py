@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from cli import yaml_text
 from cli.errors import ConfigInvalid as ConfigInvalid
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
@@ -40,6 +41,12 @@ from styleflow.runtime_settings import Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
+
+MAX_REFERENCE = 64 * 1024
+"""Longest file in bytes that `${file:…}` stands for."""
+
+_MAX_FAULT = 600
+_MAX_FAULTS = 50
 
 
 class _Section(BaseModel):
@@ -123,7 +130,7 @@ class ModelConfig(_Section):
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
     runtime: Runtime = Runtime.AUTO
     workers: Annotated[int, Field(ge=1, le=64)] | None = 1
-    threads: Annotated[int, Field(ge=1)] | None = 1
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = 1
     slots: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
@@ -136,9 +143,9 @@ class CalibrationConfig(_Section):
         spread: standard deviation of the scaled logit between clips of one label.
     """
 
-    scale: Annotated[float, Field(gt=0)] = 1.0
-    bias: float = 0.0
-    spread: Annotated[float, Field(gt=0)] = 2.0
+    scale: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    bias: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
+    spread: Annotated[float, Field(gt=0, le=1000)] = 2.0
 
     def fitted(self) -> Calibration:
         """Return it as the engine wants it."""
@@ -258,14 +265,12 @@ def load(
     filled = _interpolate(raw, env, origin)
     faults = list(_unknown_keys(Settings, filled, ""))
     if faults:
-        raise ConfigInvalid(origin, tuple(faults))
+        raise _invalid(origin, *faults)
     try:
         settings = Settings.model_validate(filled)
     except ValidationError as error:
-        raise ConfigInvalid(
-            origin,
-            tuple(f"{_dotted(e['loc'])}: {_friendly(e['msg'])}" for e in error.errors()),
-        ) from None
+        told = (f"{_dotted(e['loc'])}: {_friendly(e['msg'])}" for e in error.errors())
+        raise _invalid(origin, *told) from None
     names = [detector.name for detector in settings.detectors]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
@@ -277,19 +282,26 @@ def load(
     return settings
 
 
+def _invalid(origin: str, *faults: str) -> ConfigInvalid:
+    """Return the error that tells faults, a short and printable line each."""
+    lines = [_line(fault) for fault in faults[:_MAX_FAULTS]]
+    if len(faults) > _MAX_FAULTS:
+        lines.append(f"and {len(faults) - _MAX_FAULTS} more")
+    return ConfigInvalid(origin, tuple(lines))
+
+
+def _line(text: str) -> str:
+    text = "".join(c if c.isprintable() else " " for c in text[: 2 * _MAX_FAULT])
+    return text if len(text) <= _MAX_FAULT else f"{text[:_MAX_FAULT]} …"
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        raw = yaml_text.parse(yaml_text.read(path))
     except OSError as error:
         raise ConfigInvalid(str(path), (f"cannot be read: {error.strerror}",)) from None
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigInvalid(str(path), (f"{where}{error.problem}",)) from None
     except yaml.YAMLError as error:
-        raise ConfigInvalid(str(path), (f"is not YAML: {error}",)) from None
+        raise _invalid(str(path), str(error)) from None
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -311,10 +323,9 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
                 raise ConfigInvalid("environment", (said,))
             at = inner
         try:
-            at[key] = yaml.safe_load(text)
+            at[key] = yaml_text.parse(text)
         except yaml.YAMLError as error:
-            why = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
-            raise ConfigInvalid("environment", (f"{name} is not YAML: {why}",)) from None
+            raise _invalid("environment", f"{name} is not YAML: {error}") from None
     return values
 
 
@@ -348,11 +359,10 @@ def _interpolate(value: Any, env: Mapping[str, str], origin: str) -> Any:
     def replace(match: re.Match[str]) -> str:
         if file := match["file"]:
             try:
-                return Path(file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigInvalid(
-                    origin, (f"${{file:{file}}} cannot be read: {error.strerror}",)
-                ) from None
+                return yaml_text.read(Path(file), MAX_REFERENCE).strip()
+            except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: no path
+                why = error.strerror if isinstance(error, OSError) else str(error)
+                raise _invalid(origin, f"${{file:{file}}} cannot be read: {why}") from None
         found = env.get(match["name"])
         if found:
             return found

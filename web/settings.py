@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from web.security.auth import Token
 from web.security.fetch_settings import FetchSettings
@@ -18,8 +21,8 @@ class PredictSettings:
         timeout_s: the analysis of one video.
     """
 
-    waiting: int = 4
-    timeout_s: float = 300.0
+    waiting: Annotated[int, Field(ge=0, le=10_000)] = 4
+    timeout_s: Annotated[float, Field(gt=0, le=86400)] = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,9 @@ class SocketSettings:
         max_subscriptions: subscriptions per connection.
     """
 
-    hello_s: float = 5.0
-    stall_s: float = 10.0
-    max_subscriptions: int = 16
+    hello_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    stall_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    max_subscriptions: Annotated[int, Field(ge=1, le=1024)] = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class WebSettings:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
     tokens: tuple[Token, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Annotated
+
+from pydantic import Field
 
 from stream.errors import SettingInvalid
 from styleflow.clips import ClipSpec
@@ -48,35 +51,35 @@ class EngineSettings:
             start anew, because nobody knows what the device did with it.
     """
 
-    hop_s: float = 0.24
-    max_gap_s: float = 1.0
-    warmup_s: float | None = None
-    half_life_s: float = 2.0
+    hop_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.24
+    max_gap_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 1.0
+    warmup_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] | None = None
+    half_life_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 2.0
     enter: float = 0.7
     leave: float = 0.4
-    dwell_s: float = 1.0
-    coverage_s: float = 3.0
+    dwell_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 1.0
+    coverage_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 3.0
     max_loss: float = 0.3
     max_link_loss: float = 0.15
     max_overrun: float = 0.3
     min_fps_share: float = 0.8
-    min_face_px: float = 48.0
+    min_face_px: Annotated[float, Field(le=10_000, allow_inf_nan=False)] = 48.0
     # Sharp faces of 70 px measured 40 to 70 in 128 px crops, of 120 px and more 150 to 670; blurred
     # by a Gaussian of 4 px, the latter fall to 12.
-    min_sharpness: float = 15.0
+    min_sharpness: Annotated[float, Field(le=1_000_000, allow_inf_nan=False)] = 15.0
     min_brightness: float = 35.0
-    max_yaw_deg: float = 50.0
-    ample: float = 2.5
-    min_bits_per_pixel: float = 0.01
-    max_strangeness: float = 2.0
+    max_yaw_deg: Annotated[float, Field(le=180, allow_inf_nan=False)] = 50.0
+    ample: Annotated[float, Field(le=1_000_000, allow_inf_nan=False)] = 2.5
+    min_bits_per_pixel: Annotated[float, Field(le=1_000_000, allow_inf_nan=False)] = 0.01
+    max_strangeness: Annotated[float, Field(le=1_000_000, allow_inf_nan=False)] = 2.0
     least_worth: float = 0.5
-    max_tracks: int = 32
-    max_pending: int = 64
+    max_tracks: Annotated[int, Field(le=100_000)] = 32
+    max_pending: Annotated[int, Field(le=100_000)] = 64
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not math.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
                 raise SettingInvalid(field.name, value, "must be a finite number")
         for key in ("hop_s", "max_gap_s", "half_life_s", "coverage_s"):
             if getattr(self, key) <= 0:

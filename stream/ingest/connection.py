@@ -48,6 +48,7 @@ class Connection:
         self.state: State | None = None
         self.epoch = 0
         self._heard = 0.0
+        self._ticked: float | None = None
         self._live_since: float | None = None
         self._has_keyframe = False
 
@@ -73,7 +74,15 @@ class Connection:
         return changes + self._enter(wanted)
 
     def tick(self, now: float) -> Changes:
-        """Notice silence; call it a few times a second."""
+        """Notice silence; call it a few times a second.
+
+        When nobody called it for as long as a stall takes, this process was paused. That is no
+        silence of the camera: whatever it sent meanwhile still waits in the network.
+        """
+        gap = now - self._ticked if self._ticked is not None else 0.0
+        self._ticked = now
+        if gap >= self.stall_after_s:
+            self._heard = min(now, self._heard + gap)
         if self.state in _OPEN and now - self._heard >= self.stall_after_s:
             return self._enter(State.STALLED, ReasonCode.TIMEOUT, "no packets are arriving")
         return ()

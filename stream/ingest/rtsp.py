@@ -26,6 +26,7 @@ from av.video.stream import VideoStream
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
+from stream.ingest.network_wait import NetworkWait
 from stream.ingest.rtsp_errors import TIMED_OUT, explain, silence
 from stream.ingest.source import Packet, SourceSettings, SourceTraits, StreamFormat, Transport
 
@@ -98,20 +99,19 @@ class RtspSource:
         video = container.streams.video[0]
         context = video.codec_context
         known = StreamFormat(context.name, context.width, context.height, context.extradata)
-        heard = self._clock.monotonic()
+        wait = NetworkWait(self._clock)
         ending = ""
         try:
-            for unit, lossy in _units(container, video, transport):
+            for unit, lossy in _timed(_units(container, video, transport), wait):
                 now = self._clock.monotonic()
                 if self._closed:
                     return
                 if not unit.size:
                     continue
-                if now - heard >= self._settings.timeout_s:
+                if wait.silent(self._settings.timeout_s):
                     # FFmpeg has timed out, and before saying so hands over the access unit that
                     # its parser was still holding. Asking again would wait as long again.
                     raise silence(self._settings)
-                heard = now
                 yield Packet(
                     data=bytes(unit),
                     pts=unit.pts,
@@ -129,6 +129,18 @@ class RtspSource:
             ending = " without a farewell"
         if not self._closed:
             raise SourceError(ReasonCode.ENDED, f"the camera closed the connection{ending}")
+
+
+def _timed(
+    units: Iterator[tuple[Unit[VideoStream], bool]], wait: NetworkWait
+) -> Iterator[tuple[Unit[VideoStream], bool]]:
+    """Yield access units, and start the stopwatch whenever the next one is asked for."""
+    while True:
+        wait.begin()
+        found = next(units, None)
+        if found is None:
+            return
+        yield found
 
 
 def _units(

@@ -21,8 +21,11 @@ _ALLOWED = (
 )
 _SCHEMES = ("rtsp", "rtsps", "whip", "demo", "file")
 _DEMOS = ("authentic", "tampered")
-_SECRET_KEY = re.compile(r"pass|pwd|token|secret|key|auth|sig|cred|user|session|login", re.I)
-_SECRET_PATH = re.compile(r"(?i)[\w.-]*(?:pass|pwd|token|secret|key|auth|sig|cred|user)[\w.-]*=")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+")
+_PORT = re.compile(r":[0-9]{0,5}")
+_PLAIN_PATH = re.compile(r"(?:[\w/.~+ -]|%20)*")
+_DEMO_ADDRESS = re.compile(r"\w+/?(?:\?\w+=[\w.-]{1,16}(?:&\w+=[\w.-]{1,16})*)?")
 _LOGIN_WITHOUT_SCHEME = re.compile(r"[^/]*:.*@")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _USERINFO_BYTES = 127  # FFmpeg's RTSP client cuts longer credentials without a word
@@ -197,54 +200,78 @@ class SourceUrl:
 
 
 def redact(text: str) -> str:
-    """Return any would-be URL without credentials, however malformed it is.
+    """Return any would-be URL with its scheme, host, port and path alone, however malformed.
+
+    Whatever else it holds is hidden, whatever its name: lists of names that sound secret are
+    never complete. Of a path, what follows the first character that sets a value apart is hidden,
+    because cameras take `/user=a&password=b` and `/live;code:c` for paths.
 
     Everything up to the last `@` is taken for credentials: an unescaped password may hold any
     character, and hiding too much of a broken URL costs nothing.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
-        if "@" not in text or ":" not in text:
+        scheme, separator, rest = text.partition(":")
+        if scheme.lower() not in _SCHEMES and ("@" not in text or not separator):
             return text
-        scheme, separator, rest = "", "", text
+        if scheme.lower() not in _SCHEMES:
+            scheme, separator, rest = "", "", text
     if scheme.lower() == "file":
         return text
+    if scheme.lower() == "demo" and _DEMO_ADDRESS.fullmatch(rest):
+        return text
+    if not _SCHEME.fullmatch(scheme):
+        scheme = HIDDEN if scheme else ""
     credentials, at, rest = rest.rpartition("@")
-    shown = f"{HIDDEN}@{rest}" if at and credentials else at + rest
-    path, question, query = shown.partition("#")[0].partition("?")
-    hidden_path = _SECRET_PATH.search(path)
-    if hidden_path:
-        path = path[: hidden_path.end()] + HIDDEN
-    if question:
-        path += "?" + "&".join(_redact_pair(pair) for pair in query.split("&"))
-    return f"{scheme}{separator}{path}"
+    login = f"{HIDDEN}@" if at and credentials else at
+    address, extra = _split(rest)
+    slashes = address[: len(address) - len(address.lstrip("/"))]
+    authority, slash, path = address[len(slashes) :].partition("/")
+    shown = f"{slashes}{_shown_authority(authority)}{slash}{_shown_path(path)}"
+    query = f"?{HIDDEN}" if extra.startswith("?") and len(extra) > 1 else ""
+    return f"{scheme}{separator}{login}{shown}{query}"
 
 
-def _redact_pair(pair: str) -> str:
-    key, equals, _ = pair.partition("=")
-    if not equals:
-        return HIDDEN if pair else ""
-    return f"{key}={HIDDEN}" if _SECRET_KEY.search(unquote(pair)) else pair
+def _split(rest: str) -> tuple[str, str]:
+    """Return what lies before the first `?` or `#`, and from it on."""
+    at = min((i for i in (rest.find("?"), rest.find("#")) if i >= 0), default=len(rest))
+    return rest[:at], rest[at:]
+
+
+def _shown_authority(authority: str) -> str:
+    host = _HOST.match(authority)
+    if host is None:
+        return HIDDEN if authority else ""
+    port = authority[host.end() :]
+    if not port or _PORT.fullmatch(port):
+        return authority
+    return f"{host[0]}:{HIDDEN}"
+
+
+def _shown_path(path: str) -> str:
+    plain = _PLAIN_PATH.match(path)
+    end = plain.end() if plain else 0
+    if end == len(path):
+        return path
+    return path[:end] + (path[end] if path[end] in "=;:&," else "") + HIDDEN
 
 
 def _secrets(userinfo: str, tail: str) -> tuple[str, ...]:
-    """Return every spelling of every secret, longest first.
+    """Return every spelling of everything that is hidden, longest first.
 
     Fragments shorter than four characters stay out: replacing each `e` of an error message
     would tell the password rather than hide it.
     """
     user, _, password = userinfo.partition(":")
+    path, extra = _split(tail)
+    plain_path = _PLAIN_PATH.match(path)
+    hidden = (path[plain_path.end() :] if plain_path else path, extra)
     plain = [userinfo, password, user]
-    path, _, query = tail.partition("?")
-    hidden_path = _SECRET_PATH.search(path)
-    if hidden_path:
-        plain.append(path[hidden_path.end() :])
-    for pair in query.split("&"):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            plain.append(key)
-        elif _SECRET_KEY.search(unquote(pair)):
-            plain.append(value)
+    for text in hidden:
+        plain.append(text.lstrip("?#=;:&,"))
+        for part in re.split(r"[?#&;,/]", text):
+            key, _, value = part.replace(":", "=", 1).partition("=")
+            plain.append(value or key)
     spellings = {s for p in plain for s in (p, unquote(p), quote(unquote(p), safe=""))}
     return tuple(sorted((s for s in spellings if len(s) >= 4), key=len, reverse=True))
 
@@ -252,7 +279,8 @@ def _secrets(userinfo: str, tail: str) -> tuple[str, ...]:
 def _unknown_scheme(scheme: str) -> str:
     near = difflib.get_close_matches(scheme, _SCHEMES, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}://?" if near else ""
-    return f"cannot open {scheme}://, only {_ALLOWED}{hint}"
+    shown = scheme if _SCHEME.fullmatch(scheme) else HIDDEN
+    return f"cannot open {shown}://, only {_ALLOWED}{hint}"
 
 
 class Transport(Enum):

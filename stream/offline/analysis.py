@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stream.errors import DetectorUnknown as DetectorUnknown
+from stream.errors import SourceError
 from stream.events import AbstainReason, Score, TrackEnd, Verdict
 from styleflow.detectors.protocol import ModelCard
 
@@ -55,6 +56,7 @@ class Analysis:
         reasons: why there is no verdict; empty when there is one.
         model: the model behind the scores.
         demo: whether the video is one of the demo sources.
+        failure: why the source broke off before its end, if it did.
     """
 
     source: str
@@ -68,6 +70,7 @@ class Analysis:
     reasons: tuple[AbstainReason, ...]
     model: ModelCard
     demo: bool
+    failure: SourceError | None = None
 
 
 class Predictor(Protocol):

@@ -159,13 +159,15 @@ def analyze(
     limit_s: float | None = None,
     stop: Callable[[], bool] | None = None,
     opener: OpenSource = open_source,
+    partial: bool = False,
 ) -> Analysis:
     """Return what a whole video says: a score per track, and the highest as the video's.
 
     A track's score is the calibrated mean of its logits over the hops that gave evidence (of a
     detector that sums up the track itself, its last one). The video's is the highest of its
     tracks, because one synthesised face is enough. Of a pipeline's detectors only one is heard:
-    `detector`, or the first. A score between the thresholds is no verdict.
+    `detector`, or the first. A score between the thresholds is no verdict. Of a source that breaks
+    off, `partial` keeps what was analyzed until then, if anything was; it is never clear.
 
     Raises:
         DetectorUnknown: the pipeline has no detector of that name.
@@ -200,16 +202,22 @@ def analyze(
         if progress is not None:
             progress(at)
 
-    replay(
-        source,
-        pipeline,
-        on_event,
-        clock=clock,
-        progress=on_progress,
-        limit_s=limit_s,
-        stop=stop,
-        opener=opener,
-    )
+    failure: SourceError | None = None
+    try:
+        replay(
+            source,
+            pipeline,
+            on_event,
+            clock=clock,
+            progress=on_progress,
+            limit_s=limit_s,
+            stop=stop,
+            opener=opener,
+        )
+    except SourceError as error:
+        if not partial or not frames:
+            raise
+        failure = error
     last_epoch = max((epoch for epoch, _ in tracks), default=0)
     for (epoch, _), track in tracks.items():
         if epoch == last_epoch and track.end_reason is TrackEnd.EPOCH_ENDED:
@@ -223,6 +231,9 @@ def analyze(
     worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
     low, high = _interval(worst, scorer.calibration, scorer.clip)
     score = _score(worst, scorer.calibration)
+    verdict = Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine)
+    if failure is not None and verdict is Verdict.CLEAR:
+        verdict = Verdict.PENDING  # what was not seen is not clear
     return Analysis(
         source=source.url.redacted,
         duration_s=ended_at,
@@ -231,10 +242,11 @@ def analyze(
         score=score,
         low=low,
         high=high,
-        verdict=Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine),
+        verdict=verdict,
         reasons=_reasons(worst, list(tracks.values())),
         model=scorer.card,
         demo=is_demo(source.url),
+        failure=failure,
     )
 
 

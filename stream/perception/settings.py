@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from styleflow.faces.settings import AnchorSettings, TrackerSettings
 
@@ -26,12 +29,12 @@ class PerceptionSettings:
         anchor: when a track's crop is framed anew.
     """
 
-    detect_every: int = 5
-    tiles: int = 1
-    tiles_every: int = 50
-    retry_every: int = 2
-    doubt_every: int = 1
-    max_faces: int = 8
-    min_face_px: float = 20.0
+    detect_every: Annotated[int, Field(ge=1, le=100_000)] = 5
+    tiles: Annotated[int, Field(ge=0, le=8)] = 1
+    tiles_every: Annotated[int, Field(ge=1, le=100_000)] = 50
+    retry_every: Annotated[int, Field(ge=1, le=100_000)] = 2
+    doubt_every: Annotated[int, Field(ge=1, le=100_000)] = 1
+    max_faces: Annotated[int, Field(ge=1, le=256)] = 8
+    min_face_px: Annotated[float, Field(ge=0, le=10_000)] = 20.0
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     anchor: AnchorSettings = field(default_factory=AnchorSettings)

@@ -39,7 +39,7 @@ class Point:
     """One score as it was published.
 
     Attributes:
-        t: wall-clock seconds since 1970 at which the newest packet behind it arrived.
+        t: steady seconds at which the newest packet behind it arrived, see `StreamHistories`.
         epoch: the stretch of continuous media time it belongs to.
         track: whose score.
         detector: by whom.
@@ -65,7 +65,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """One report: how the stream as a whole was doing at wall-clock second `t`."""
+    """One report: how the stream as a whole was doing at steady second `t`."""
 
     t: float
     epoch: int
@@ -84,7 +84,7 @@ class History:
         self._newest: dict[tuple[int, str], Point] = {}
 
     def note_score(self, score: Score, t: float) -> None:
-        """Remember a score whose packet arrived at wall-clock second `t`."""
+        """Remember a score whose packet arrived at steady second `t`."""
         point = Point(
             t,
             score.epoch,
@@ -105,18 +105,18 @@ class History:
         self._drop(t)
 
     def note_report(self, report: StreamReport, t: float) -> None:
-        """Remember how the stream was doing at wall-clock second `t`."""
+        """Remember how the stream was doing at steady second `t`."""
         self._pulses.append(
             Pulse(t, report.epoch, _number(report.fps), _number(report.loss), report.tracks)
         )
         self._drop(t)
 
     def points(self, since: float = -math.inf) -> tuple[Point, ...]:
-        """Return the scores from a wall-clock second on, oldest first."""
+        """Return the scores from a steady second on, oldest first."""
         return tuple(point for point in self._points if point.t >= since)
 
     def pulses(self, since: float = -math.inf) -> tuple[Pulse, ...]:
-        """Return the reports from a wall-clock second on, oldest first."""
+        """Return the reports from a steady second on, oldest first."""
         return tuple(pulse for pulse in self._pulses if pulse.t >= since)
 
     def _drop(self, now: float) -> None:
@@ -134,6 +134,9 @@ class History:
 class StreamHistories:
     """The histories of all streams; a sink of the event log.
 
+    Times are *steady seconds*: the wall clock's at the first event, and monotonic from then on. A
+    wall clock that is set back or forth neither hides what is kept nor drops it.
+
     Args:
         settings: how much of every stream's past is kept.
     """
@@ -141,20 +144,27 @@ class StreamHistories:
     def __init__(self, settings: HistorySettings | None = None) -> None:
         self._settings = settings or HistorySettings()
         self._streams: dict[str, History] = {}
+        self._offset: float | None = None
+
+    def steady(self, monotonic: float) -> float:
+        """Return the steady second of a monotonic one."""
+        return monotonic + (self._offset or 0.0)
 
     def accept(self, stamped: StampedEvent) -> None:
         """Remember a score or a report; forget a stream when it is removed."""
-        event, utc = stamped.event, stamped.utc.timestamp()
+        if self._offset is None:
+            self._offset = stamped.utc.timestamp() - stamped.now
+        event = stamped.event
         match event:
             case StreamAdded():
                 self._streams.setdefault(event.stream, History(self._settings))
             case StreamRemoved():
                 self._streams.pop(event.stream, None)
             case Score():
-                arrived = utc - max(stamped.now - event.arrived, 0.0)
-                self.of(event.stream).note_score(event, arrived)
+                arrived = min(event.arrived, stamped.now)
+                self.of(event.stream).note_score(event, self.steady(arrived))
             case StreamReport():
-                self.of(event.stream).note_report(event, utc)
+                self.of(event.stream).note_report(event, self.steady(stamped.now))
             case _:
                 pass
 

@@ -22,7 +22,9 @@ import heapq
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import Field
 
 from stream.errors import SettingInvalid
 
@@ -47,13 +49,13 @@ class BatcherSettings:
             and whatever arrives during one batch is the next.
     """
 
-    max_batch: int = 16
-    per_stream: int = 2
-    capacity: int = 4
-    budget_s: float = 0.1
-    patience_s: float = 0.5
-    max_age_s: float = 1.5
-    window_s: float = 0.0
+    max_batch: Annotated[int, Field(le=4096)] = 16
+    per_stream: Annotated[int, Field(le=4096)] = 2
+    capacity: Annotated[int, Field(le=4096)] = 4
+    budget_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.1
+    patience_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.5
+    max_age_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 1.5
+    window_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.0
 
     def __post_init__(self) -> None:
         for key in ("max_batch", "per_stream", "capacity"):

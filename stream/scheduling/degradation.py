@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from stream.errors import SettingInvalid
 from stream.events import DegradationLevel
@@ -41,18 +44,18 @@ class OverloadSettings:
     """
 
     enabled: bool = True
-    busy: float = 0.9
-    calm: float = 0.6
-    max_dropped: float = 0.01
-    climb_s: float = 2.0
-    rest_s: float = 15.0
-    max_rest_s: float = 240.0
-    relapse_s: float = 30.0
-    detect_factor: int = 4
-    hop_factor: int = 2
-    window_s: float = 8.0
-    pause_s: float = 16.0
-    retry_after_s: float = 30.0
+    busy: Annotated[float, Field(le=1, allow_inf_nan=False)] = 0.9
+    calm: Annotated[float, Field(le=1, allow_inf_nan=False)] = 0.6
+    max_dropped: Annotated[float, Field(le=1, allow_inf_nan=False)] = 0.01
+    climb_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 2.0
+    rest_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 15.0
+    max_rest_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 240.0
+    relapse_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 30.0
+    detect_factor: Annotated[int, Field(le=1000)] = 4
+    hop_factor: Annotated[int, Field(le=1000)] = 2
+    window_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 8.0
+    pause_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 16.0
+    retry_after_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 30.0
 
     def __post_init__(self) -> None:
         for key in ("climb_s", "rest_s", "relapse_s", "window_s", "pause_s", "retry_after_s"):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from stream.errors import SettingInvalid
 
@@ -69,23 +69,23 @@ class WebRtcSettings:
 
     enabled: bool = True
     create_streams: bool = True
-    keep_s: float = 30.0
-    max_peers: int = 8
+    keep_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 30.0
+    max_peers: Annotated[int, Field(le=4096)] = 8
     bind: tuple[str, ...] = ()
     advertise: tuple[str, ...] = ()
     ice_servers: tuple[IceServer, ...] = ()
-    start_kbps: int = 2000
-    min_kbps: int = 1000
-    max_kbps: int = 4000
-    max_width: int = 1920
-    max_height: int = 1080
-    max_fps: int = 60
-    max_session_s: float = 14400.0
-    connect_s: float = 15.0
-    silence_s: float = 5.0
-    keyframe_s: float = 20.0
-    video_s: float = 15.0
-    max_data: int = 65536
+    start_kbps: Annotated[int, Field(le=10_000_000)] = 2000
+    min_kbps: Annotated[int, Field(le=10_000_000)] = 1000
+    max_kbps: Annotated[int, Field(le=10_000_000)] = 4000
+    max_width: Annotated[int, Field(le=16_384)] = 1920
+    max_height: Annotated[int, Field(le=16_384)] = 1080
+    max_fps: Annotated[int, Field(le=1000)] = 60
+    max_session_s: Annotated[float, Field(le=31_536_000, allow_inf_nan=False)] = 14400.0
+    connect_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 15.0
+    silence_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 5.0
+    keyframe_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 20.0
+    video_s: Annotated[float, Field(le=86400, allow_inf_nan=False)] = 15.0
+    max_data: Annotated[int, Field(le=1 << 30)] = 65536
 
     def __post_init__(self) -> None:
         for key in ("max_peers", "max_kbps", "max_width", "max_height", "max_fps", "max_data"):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +27,14 @@ class TrackerSettings:
         memory_s: half-life, in media seconds, of the appearance of a track's face.
     """
 
-    max_tracks: int = 16
-    max_unseen_s: float = 1.0
-    max_jump: float = 0.5
-    max_speed: float = 2.0
-    max_reach: float = 1.0
-    max_growth: float = 1.6
-    max_change: float = 0.42
-    memory_s: float = 0.5
+    max_tracks: Annotated[int, Field(ge=1, le=1024)] = 16
+    max_unseen_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    max_jump: Annotated[float, Field(ge=0, le=1000)] = 0.5
+    max_speed: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    max_reach: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    max_growth: Annotated[float, Field(ge=1, le=1000)] = 1.6
+    max_change: Annotated[float, Field(ge=0, le=10)] = 0.42
+    memory_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,9 @@ class AnchorSettings:
         far: one frame that strays this many times further restarts the smoothing.
     """
 
-    settle_frames: int = 8
-    half_life_s: float = 0.5
-    max_shift_px: float = 12.0
-    max_scale: float = 0.12
-    max_roll_deg: float = 10.0
-    far: float = 3.0
+    settle_frames: Annotated[int, Field(ge=1, le=10_000)] = 8
+    half_life_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
+    max_shift_px: Annotated[float, Field(ge=0, le=1000)] = 12.0
+    max_scale: Annotated[float, Field(ge=0, le=1000)] = 0.12
+    max_roll_deg: Annotated[float, Field(ge=0, le=180)] = 10.0
+    far: Annotated[float, Field(ge=1, le=1000)] = 3.0

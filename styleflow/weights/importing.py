@@ -82,12 +82,16 @@ def weights(paths: Sequence[Path], name: str) -> Checkpoint:
     """
     for path in paths:
         if not path.is_file():
+            if name not in PUBLISHED:
+                raise CheckpointInvalid(path, "there is no such file")
             raise missing_weights(name, path)
     if len(paths) == 1 and is_checkpoint(paths[0]):
         checkpoint = load(paths[0])
         if checkpoint.kind != name:
             raise CheckpointInvalid(paths[0], f"holds {checkpoint.kind!r}, not {name!r}")
         return checkpoint
+    if name not in PUBLISHED:
+        raise CheckpointInvalid(paths[0], f"is no checkpoint of {name}")
     return import_files(paths, name)[0]
 
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import random
+import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -295,6 +297,48 @@ def test_a_stall_shorter_than_the_timeout_needs_no_new_connection(
         assert watch.ingest.counters.attempts == 1
         causes = [i.cause for _, i in watch.items if isinstance(i, EpochStarted)]
         assert causes == [EpochCause.CONNECTED, EpochCause.PTS_JUMP]
+
+
+READER = """
+import sys
+from stream.clock import SystemClock
+from stream.ingest.rtsp import RtspSource
+from stream.ingest.source import SourceSettings, SourceUrl
+
+url, slow_after, slow_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+clock = SystemClock()
+for number, packet in enumerate(RtspSource(SourceSettings(SourceUrl.parse(url)), clock).packets()):
+    print(number, flush=True)
+    if number == slow_after:
+        __import__("time").sleep(slow_s)
+"""
+
+
+@pytest.mark.parametrize("slow_s", [0.0, 3.5], ids=["stopped", "slow"])
+def test_a_pause_of_our_own_is_not_called_the_cameras_silence(
+    media: dict[str, Media], slow_s: float
+) -> None:
+    """SIGSTOP for 3 s, or a consumer that takes 3.5 s for one packet, ended the run."""
+    with RtspServer(media) as server:
+        arguments = [sys.executable, "-c", READER, server.url("/h264"), "20", str(slow_s)]
+        root = Path(__file__).resolve().parents[2]
+        with subprocess.Popen(
+            arguments, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as reader:
+            assert reader.stdout is not None
+            try:
+                for line in reader.stdout:
+                    if int(line) == 20 and not slow_s:
+                        reader.send_signal(signal.SIGSTOP)
+                        threading.Event().wait(3.0)
+                        reader.send_signal(signal.SIGCONT)
+                    if int(line) == 60:
+                        break
+                else:
+                    assert reader.stderr is not None
+                    pytest.fail(reader.stderr.read()[-500:])
+            finally:
+                reader.kill()
 
 
 def test_lost_access_units_contaminate_until_the_next_keyframe(media: dict[str, Media]) -> None:

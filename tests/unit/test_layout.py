@@ -16,6 +16,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
     "test_architecture.py": "imports of all packages",
+    "test_deploy.py": "the files in deploy, and what the image has for them",
     "test_documents.py": "README.md and the pages in docs",
     "test_errors.py": "every class of error, with how it is told",
     "test_layout.py": "tests of all packages",

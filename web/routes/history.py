@@ -77,22 +77,24 @@ def routes(hub: Hub, histories: StreamHistories, scopes: ScopeCheck, clock: Cloc
     ) -> HistoryView:
         """Return what was published about a stream lately: thinned scores, and every event."""
         past = histories.of(id)
-        now = clock.utc().timestamp()
+        now, steady = clock.utc().timestamp(), histories.steady(clock.monotonic())
+        ahead, since = now - steady, steady - seconds
         messages = tuple(EventMessage.model_validate_json(t) for t in hub.events(id, events))
         return HistoryView(
             stream=id,
             now=now,
-            scores=_scores(past.points(now - seconds)),
-            pulses=_pulses(past.pulses(now - seconds)),
+            scores=_scores(past.points(since), ahead),
+            pulses=_pulses(past.pulses(since), ahead),
             events=messages,
         )
 
     return router
 
 
-def _scores(points: tuple[Point, ...]) -> ScoreColumns:
+def _scores(points: tuple[Point, ...], ahead: float) -> ScoreColumns:
+    """Return columns; `ahead` is how far the wall clock is before steady seconds."""
     return ScoreColumns(
-        t=tuple(round(point.t, 3) for point in points),
+        t=tuple(round(point.t + ahead, 3) for point in points),
         epoch=tuple(point.epoch for point in points),
         track=tuple(point.track for point in points),
         detector=tuple(point.detector for point in points),
@@ -105,9 +107,9 @@ def _scores(points: tuple[Point, ...]) -> ScoreColumns:
     )
 
 
-def _pulses(pulses: tuple[Pulse, ...]) -> PulseColumns:
+def _pulses(pulses: tuple[Pulse, ...], ahead: float) -> PulseColumns:
     return PulseColumns(
-        t=tuple(round(pulse.t, 3) for pulse in pulses),
+        t=tuple(round(pulse.t + ahead, 3) for pulse in pulses),
         epoch=tuple(pulse.epoch for pulse in pulses),
         fps=tuple(pulse.fps for pulse in pulses),
         loss=tuple(pulse.loss for pulse in pulses),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,8 @@ class FetchSettings:
         allow_networks: addresses that are fetched from although they are not public.
     """
 
-    max_bytes: int = 200_000_000
-    timeout_s: float = 120.0
-    connect_s: float = 5.0
-    max_redirects: int = 3
+    max_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 200_000_000
+    timeout_s: Annotated[float, Field(gt=0, le=86400)] = 120.0
+    connect_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    max_redirects: Annotated[int, Field(ge=0, le=20)] = 3
     allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()

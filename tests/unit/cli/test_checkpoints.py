@@ -185,7 +185,7 @@ def test_a_configured_file_that_is_not_there_is_named(clip: Path, tmp_path: Path
     config = tmp_path / "styleflow.yaml"
     config.write_text("detectors: [{name: caddm-resnet34, checkpoint: weights/none.safetensors}]\n")
     assert "none.safetensors is not there" in refused("analyze", clip, "--config", config)
-    assert "is not here" in ran("config", "check", config).stdout
+    assert "is not here" in refused("config", "check", config, code=Exit.USAGE)
 
 
 def test_another_detectors_weights_are_refused(clip: Path, tmp_path: Path) -> None:
@@ -287,7 +287,9 @@ def test_there_is_no_ensemble_that_was_not_fitted(clip: Path, tmp_path: Path) ->
         said = refused(*asked, *more)
         assert "none.json: cannot be read" in said
         assert "styleflow ensemble fit" in said
-    assert "none.json is not here" in ran("config", "check", config).stdout.replace("\n", "")
+    assert "none.json is not here" in refused(
+        "config", "check", "--untrained", config, code=Exit.USAGE
+    )
 
 
 @pytest.mark.parametrize(

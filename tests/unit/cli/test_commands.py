@@ -90,7 +90,7 @@ def test_a_recording_can_be_analyzed_again(clip: Path, tmp_path: Path) -> None:
         (["analyze", "demo://tampered?sceonds=1"], Exit.ERROR, "there is no 'sceonds'"),
         (["analyze", "rtsp://u:hunter2@127.0.0.1:1/cam"], Exit.ERROR, "nothing listens"),
         (["serve", "--config", "nowhere.yaml"], Exit.USAGE, "nowhere.yaml: cannot be read"),
-        (["serve", "--host", "0.0.0.0", "--port", "0"], Exit.ERROR, "token is needed"),
+        (["serve", "--host", "0.0.0.0", "--port", "0"], Exit.USAGE, "token is needed"),
         (["config", "check", "nowhere.yaml"], Exit.USAGE, "cannot be read"),
         (["analyze", "nowhere.mp4", "--plot", "no/folder.png"], Exit.USAGE, "no does not exist"),
         (["analyze", "nowhere.mp4", "--plot", "a.bmp"], Exit.USAGE, "must end in .png, .svg"),

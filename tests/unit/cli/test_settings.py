@@ -12,10 +12,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from cli import serve
 from cli.config import annotated_defaults, check, shown
 from cli.settings import ConfigInvalid, Settings, keys_of, load
 from stream.ingest.source import Transport
+from styleflow.errors import CheckpointInvalid
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -47,7 +50,7 @@ def test_the_manual_holds_the_defaults() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_configuration_is_good(path: Path) -> None:
     names = re.findall(r"\$\{(\w+):\?", path.read_text(encoding="utf-8"))
-    check(path, dict.fromkeys(names, "a-long-and-random-text"), show=False)
+    check(path, dict.fromkeys(names, "a-long-and-random-text"), show=False, untrained=True)
 
 
 def test_environment_wins_over_file_and_options_over_both(tmp_path: Path) -> None:
@@ -172,6 +175,61 @@ def test_a_bad_source_is_found_by_the_check(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def refused_alike(tmp_path: Path, text: str, said: str) -> None:
+    """Assert that `config check` and `serve` refuse a configuration with the same words."""
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigInvalid) as checked:
+        check(path, {}, show=False)
+    with pytest.raises(ConfigInvalid) as served:
+        serve.run(load(path, {}), Console(), origin=str(path))
+    assert said in str(checked.value)
+    assert str(served.value) == str(checked.value)
+
+
+def test_more_streams_than_max_streams_are_not_called_good(tmp_path: Path) -> None:
+    cameras = "".join(f"  - {{id: c{n}, source: {{url: rtsp://c{n}/1}}}}\n" for n in range(17))
+    text = f"analyzer: {{max_streams: 16}}\nstreams:\n{cameras}"
+    refused_alike(tmp_path, text, "17 are more than analyzer.max_streams allows (16)")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("web: {host: 0.0.0.0}", "web.host: a token is needed to listen here: 0.0.0.0"),
+        ("web: {host: '::'}", "no token is set"),
+        ("web: {host: 127.0.0.1000}", "no token is set"),
+        ("web: {host: 192.0.2.77, tokens: [{token: 0123456789abcdef}]}", "cannot be listened on"),
+        ("model: {checkpoint: nowhere.safetensors}", "model.checkpoint: nowhere.safetensors"),
+        ("detectors: [{name: caddm-resnet34}]", "detectors[0].checkpoint: caddm-resnet34 needs"),
+        ("detectors: [{name: caddm-resnet34, checkpoint: x}]", "detectors[0].checkpoint: x is not"),
+        ("detectors: [{name: styleflow-live, checkpoint: x}]", "detectors[0].checkpoint: x is not"),
+        ("ensemble: nowhere.json", "ensemble: nowhere.json is not here"),
+        ("streams: [{id: a, source: {url: 'demo://x'}}]", "streams[0].source.url"),
+    ],
+)
+def test_what_serve_refuses_is_not_called_good(tmp_path: Path, text: str, said: str) -> None:
+    if "demo" in text:
+        with pytest.raises(ConfigInvalid, match=re.escape(said)):
+            check(write(tmp_path, text), {}, show=False)
+    else:
+        refused_alike(tmp_path, text, said)
+
+
+def test_a_file_of_weights_that_is_none_is_not_called_good(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"no weights")
+    path = write(tmp_path, f"model: {{checkpoint: {weights}}}")
+    with pytest.raises(CheckpointInvalid):
+        check(path, {}, show=False)
+
+
+def test_all_that_serve_would_refuse_is_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "web: {host: 0.0.0.0}\nensemble: a\nmodel: {checkpoint: b}\n")
+    with pytest.raises(ConfigInvalid) as caught:
+        check(path, {}, show=False)
+    assert len(caught.value.faults) == 3
+
+
 Where = tuple[str | int, ...]
 
 NEEDED: dict[str | int, dict[str, Any]] = {
@@ -241,6 +299,28 @@ def test_a_wrong_number_is_blamed_on_its_own_key(at: Where) -> None:
             assert blamed(fault) == at[-1], fault
             refused.add(value)
     assert "x" in refused, "words are taken for a number"
+
+
+@pytest.mark.parametrize("at", NUMBERS, ids=lambda at: ".".join(map(str, at)))
+def test_no_number_is_without_end(at: Where) -> None:
+    """What is accepted reaches sums and sizes; -1 or 1e300 there fails far from its line."""
+    for value in (-1e300, 1e300, -(10**400), 10**400, math.inf, -math.inf, math.nan, "1" * 5000):
+        with pytest.raises(ConfigInvalid) as caught:
+            load(None, {}, nested(at, value))
+        (fault,) = caught.value.faults
+        assert blamed(fault) == at[-1], fault
+        assert len(fault) < 700
+
+
+MAY_BE_NEGATIVE = {"bias"}
+
+
+@pytest.mark.parametrize("at", NUMBERS, ids=lambda at: ".".join(map(str, at)))
+def test_minus_one_is_refused_where_nothing_is_negative(at: Where) -> None:
+    if at[-1] in MAY_BE_NEGATIVE:
+        return
+    with pytest.raises(ConfigInvalid):
+        load(None, {}, nested(at, -1))
 
 
 @given(low=st.integers(-10, 6000), start=st.integers(-10, 6000), high=st.integers(-10, 6000))

@@ -120,3 +120,15 @@ class AnyStory(RuleBasedStateMachine):
 
 
 TestAnyStory = AnyStory.TestCase
+
+
+def test_a_pause_of_this_process_is_no_silence_of_the_camera() -> None:
+    """SIGSTOP for 3 s: nobody looked, so nobody can say that nothing came."""
+    connection = Connection("a")
+    connection.connecting(0.0)
+    connection.packet(1.0, keyframe=True)
+    assert connection.tick(1.25) == ()
+    assert connection.tick(4.5) == ()
+    assert connection.tick(4.75) == ()
+    (stalled,) = connection.tick(6.5)
+    assert stalled.state is State.STALLED

@@ -14,17 +14,17 @@ from stream.clock import ManualClock
 from stream.errors import SourceError, SourceUrlInvalid
 from stream.events import ReasonCode
 from stream.ingest.open import open_source
-from stream.ingest.source import SourceSettings, SourceUrl
+from stream.ingest.source import SourceSettings, SourceUrl, redact
 
 
 @pytest.mark.parametrize(
     ("text", "scheme", "shown"),
     [
         ("rtsp://cam/live", "rtsp", "rtsp://cam/live"),
-        ("RTSPS://cam:322/a?channel=1", "rtsps", "RTSPS://cam:322/a?channel=1"),
+        ("RTSPS://cam:322/a?channel=1", "rtsps", "RTSPS://cam:322/a?***"),
         ("rtsp://u:pw@cam:554/live", "rtsp", "rtsp://***@cam:554/live"),
         ("rtsp://u:p@ss@[::1]:8554/x", "rtsp", "rtsp://***@[::1]:8554/x"),
-        ("rtsp://cam/x?ch=1&token=abcd", "rtsp", "rtsp://cam/x?ch=1&token=***"),
+        ("rtsp://cam/x?ch=1&token=abcd", "rtsp", "rtsp://cam/x?***"),
         ("rtsp://cam/x?deadbeef", "rtsp", "rtsp://cam/x?***"),
         ("rtsp://cam/user=admin&password=x&ch=1", "rtsp", "rtsp://cam/user=***"),
         ("demo://authentic?seed=3", "demo", "demo://authentic?seed=3"),
@@ -82,6 +82,76 @@ def test_a_url_survives_copying_and_pickling_and_stays_hidden() -> None:
         assert hash(twin) == hash(url)
         assert twin.reveal() == url.reveal()
         assert "hunter2" not in repr(twin)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "p",
+        "pw",
+        "pin",
+        "psw",
+        "pswd",
+        "pwd",
+        "code",
+        "jwt",
+        "hash",
+        "key",
+        "sig",
+        "token",
+        "x",
+        "_",
+    ],
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "rtsp://cam/live?{key}={word}",
+        "rtsp://cam/live?ch=1&{key}={word}",
+        "rtsp://cam/live?ch=1;{key}:{word}",
+        "rtsp://cam/live;{key}:{word}",
+        "rtsp://cam/live;{key}={word}",
+        "rtsp://cam/{key}={word}/live",
+        "rtsp://cam/{key}:{word}/live",
+        "rtsp://cam/live/{key}%3D{word}",
+        "rtsp://cam/live%3B{key}%3A{word}",
+        "rtsp://cam/live%253B{key}%253A{word}",
+        "rtsp://cam/live,{key}:{word}",
+        "rtsp://cam/live({word})",
+        "rtsp://cam/live#{key}={word}",
+        "rtsp://cam?{key}={word}",
+        "rtsp://{key}:{word}/live",
+        "rtsp:/cam/live?{key}={word}",
+        "rtsp:cam/live?{key}={word}",
+        "rtps://cam/live?{key}={word}",
+    ],
+)
+def test_no_secret_is_shown_whatever_its_name(key: str, form: str) -> None:
+    """What is shown of an address is scheme, host, port and path."""
+    for word in ("hunter2hunter2hunter2", "hunter2%21hunter2%21"):
+        for shown in everything_shown(form.format(key=key, word=word)):
+            assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://cam:554/Streaming/Channels/101", "rtsp://cam:554/Streaming/Channels/101"),
+        (
+            "rtsp://192.0.2.7/axis-media/media.amp?codec=h264",
+            "rtsp://192.0.2.7/axis-media/media.amp?***",
+        ),
+        ("rtsps://[2001:db8::1]:322/a b~c+d.sdp", "rtsps://[2001:db8::1]:322/a b~c+d.sdp"),
+        ("rtsp://cam/live;code:1", "rtsp://cam/live;***"),
+        ("rtsp://cam/a%20b", "rtsp://cam/a%20b"),
+        ("http://u:pw@host:8000/whip/cam?jwt=x", "http://***@host:8000/whip/cam?***"),
+        ("ws://host/api", "ws://host/api"),
+        ("rtsp://cam:secret/a", "rtsp://cam:***/a"),
+        ("demo://tampered?seed=3", "demo://tampered?seed=3"),
+    ],
+)
+def test_host_port_and_path_are_shown(text: str, shown: str) -> None:
+    assert redact(text) == shown
 
 
 SENTINELS = "Æþŋĸ§€😀ƂƧ"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
-from stream.ingest.open import open_source
+from stream.ingest.open import Wait, open_source
+from stream.ingest.source import Packet, Source, SourceSettings, SourceTraits
 from stream.ingest.trace import TraceWriter, recording
 from stream.offline.replay import MAX_SCORES_PER_TRACK, TrackRecord, analyze, replay
 from tests.support.media import encode, moving_pictures
@@ -126,3 +130,44 @@ def test_scores_that_abstain_do_not_count() -> None:
     assert track.summary.logit == 1.5
     assert track.end_reason is not TrackEnd.LOST
     assert isinstance(track.scores[0], Score)
+
+
+class BreaksOff:
+    """A source that fails after some packets, as a camera does that is unplugged."""
+
+    def __init__(self, inner: Source, packets: int) -> None:
+        self._inner = inner
+        self._packets = packets
+
+    @property
+    def traits(self) -> SourceTraits:
+        return self._inner.traits
+
+    def packets(self) -> Iterator[Packet]:
+        yield from islice(self._inner.packets(), self._packets)
+        raise SourceError(ReasonCode.TIMEOUT, "the camera was silent for 2.5 s")
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize("packets", [0, 40])
+def test_what_was_seen_of_a_source_that_breaks_off_is_kept(clip: Path, packets: int) -> None:
+    def opener(settings: SourceSettings, clock: Clock, wait: Wait) -> Source:
+        return BreaksOff(open_source(settings, clock, wait), packets)
+
+    source = from_file(clip)
+    with pytest.raises(SourceError, match="silent"):
+        analyze(source, toy_pipeline(), EAGER, opener=opener)
+    if packets == 0:
+        with pytest.raises(SourceError, match="silent"):
+            analyze(source, toy_pipeline(), EAGER, opener=opener, partial=True)
+        return
+    whole = analyze(source, toy_pipeline(), EAGER)
+    part = analyze(source, toy_pipeline(), EAGER, opener=opener, partial=True)
+    assert part.failure is not None
+    assert part.failure.code is ReasonCode.TIMEOUT
+    assert 0 < part.frames < whole.frames
+    assert part.tracks[0].scores
+    assert part.verdict is not Verdict.CLEAR
+    assert whole.failure is None

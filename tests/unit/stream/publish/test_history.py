@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from stream.errors import StreamUnknown
+from stream.event_log.event_log import StampedEvent
 from stream.events import StreamReport, Verdict
 from stream.publish.history import History, HistorySettings, StreamHistories
 from tests.support.wire import added, removed, report, score, stamped
@@ -64,3 +67,18 @@ def test_every_stream_has_a_history_from_its_beginning_to_its_end() -> None:
     histories.accept(stamped(removed("a")))
     with pytest.raises(StreamUnknown):
         histories.of("a")
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, -3600.0, -1.0, 1.0, 3600.0, 86_400.0])
+def test_a_wall_clock_that_is_set_neither_drops_nor_freezes_the_history(step_s: float) -> None:
+    """Set back, thinning waited for the old time to come again; set forth, everything was old."""
+    histories, begin = StreamHistories(), datetime(2026, 1, 1, tzinfo=UTC)
+    histories.accept(stamped(added("a")))
+    for second in range(20):
+        utc = begin + timedelta(seconds=second + (step_s if second >= 10 else 0))
+        for event in (score("a", arrived=float(second)), report("a")):
+            histories.accept(StampedEvent(second, float(second), utc, event))
+    times = [point.t for point in histories.of("a").points()]
+    assert [later - earlier for earlier, later in pairwise(times)] == [1.0] * 19
+    assert len(histories.of("a").pulses()) == 20
+    assert len(histories.of("a").points(histories.steady(19.0) - 5.0)) == 6

@@ -1,0 +1,94 @@
+"""Validation of whole settings: what `serve` would refuse, found before anything is started.
+
+`config check` and `serve` both ask here, so that they refuse alike.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from cli.errors import ConfigInvalid
+from cli.settings import Settings
+from stream.errors import SourceUrlInvalid
+from stream.ingest.check import check as check_source
+from styleflow.detectors.registry import BUILT_IN
+from web.errors import AuthError
+from web.security.auth import check_binding
+
+
+def validate(settings: Settings, origin: str, *, untrained: bool = False) -> None:
+    """Raise ConfigInvalid with everything that cannot be served.
+
+    Args:
+        settings: what is to be served.
+        origin: file that they come from, for the message.
+        untrained: detectors without weights are given random ones.
+    """
+    faults = (
+        *_bad_address(settings),
+        *_bad_streams(settings),
+        *_absent_files(settings, untrained=untrained),
+    )
+    if faults:
+        raise ConfigInvalid(origin, faults)
+
+
+def _bad_address(settings: Settings) -> Iterator[str]:
+    host = settings.web.host
+    try:
+        check_binding(host, settings.web.tokens)
+    except AuthError as error:
+        yield f"web.host: a token is needed to listen here: {error}. {error.hint}"
+    reason = _no_address_of_ours(host)
+    if reason:
+        yield f"web.host: {host} {reason}"
+
+
+def _no_address_of_ours(host: str) -> str:
+    """Return why nobody can listen on a numeric address; names are resolved at the start."""
+    try:
+        family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        return ""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError as error:
+        return f"cannot be listened on: {error.strerror}"
+    return ""
+
+
+def _bad_streams(settings: Settings) -> Iterator[str]:
+    count, most = len(settings.streams), settings.analyzer.max_streams
+    if count > most:
+        yield f"streams: {count} are more than analyzer.max_streams allows ({most})"
+    for index, stream in enumerate(settings.streams):
+        try:
+            check_source(stream.spec().source)
+        except SourceUrlInvalid as error:
+            yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
+
+
+def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:
+    """Yield which files of weights are missing."""
+    own = settings.model.checkpoint
+    if own is not None and not own.is_file():
+        yield f"model.checkpoint: {own} is not here; {_remedy(BUILT_IN)}"
+    for index, detector in enumerate(settings.detectors):
+        at, path = f"detectors[{index}].checkpoint", detector.checkpoint
+        if detector.name != BUILT_IN and untrained:
+            continue
+        if path is None and detector.name != BUILT_IN:
+            yield f"{at}: {detector.name} needs a file of weights; {_remedy(detector.name)}"
+        elif path is not None and not path.is_file():
+            yield f"{at}: {path} is not here; {_remedy(detector.name)}"
+    if settings.ensemble is not None and not settings.ensemble.is_file():
+        yield f"ensemble: {settings.ensemble} is not here; fit one with `styleflow ensemble fit`"
+
+
+def _remedy(name: str) -> str:
+    if name == BUILT_IN:
+        return "leave it out for the built-in model"
+    return f"`styleflow checkpoints import {name} FILE` makes one, --untrained does without"

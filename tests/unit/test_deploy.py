@@ -1,0 +1,74 @@
+"""The compose file: the least rights that each part needs, and secrets of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.settings import load
+from web.security.auth import Role, Scope
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_confined(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_port_is_on_loopback(name: str) -> None:
+    assert SERVICES[name]["ports"]
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
+
+
+def test_prometheus_is_told_no_operator_token(tmp_path: Path) -> None:
+    """What it shows may read, and change nothing."""
+    assert SERVICES["prometheus"]["secrets"] == ["metrics"]
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
+    assert scraped[0]["authorization"]["credentials_file"] == "/run/secrets/metrics"
+    for name in ("operator", "metrics"):
+        (tmp_path / name).write_text(f"{name}-0123456789abcdef\n")
+    told = SERVICES["styleflow"]["environment"]["STYLEFLOW__WEB__TOKENS"]
+    told = told.replace("$${", "${").replace("/run/secrets", str(tmp_path))
+    operator, prometheus = load(None, {"STYLEFLOW__WEB__TOKENS": told}).web.tokens
+    assert operator.role is Role.OPERATOR
+    assert prometheus.role.scopes == {Scope.READ}
+
+
+def test_grafana_lets_nobody_in_unasked() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert environment["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana"
+    assert SERVICES["grafana"]["secrets"] == ["grafana"]
+
+
+def test_no_secret_comes_from_a_variable() -> None:
+    """Compose copies those into the container, which a read-only one does not allow."""
+    assert all(set(secret) == {"file"} for secret in COMPOSE["secrets"].values())
+    assert "deploy/secrets/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_event_numbers_lie_on_a_volume_that_is_kept() -> None:
+    service = SERVICES["styleflow"]
+    folder = service["environment"]["XDG_DATA_HOME"]
+    assert f"data:{folder}" in service["volumes"]
+    assert "data" in COMPOSE["volumes"]
+    image = (ROOT / "Dockerfile").read_text()
+    assert re.search(rf"^VOLUME {folder}$", image, re.M)
+    assert f"install -d -o styleflow {folder}" in image
+
+
+def test_dashboards_are_where_grafana_looks_for_them() -> None:
+    provided = yaml.safe_load((ROOT / "deploy/grafana-dashboards.yml").read_text())
+    folder = provided["providers"][0]["options"]["path"]
+    assert any(f":{folder}/styleflow.json:ro" in v for v in SERVICES["grafana"]["volumes"])
