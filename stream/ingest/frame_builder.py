@@ -57,7 +57,7 @@ class FrameBuilder:
         """Let the next packet be the first of a new connection."""
         self._decoder = None
         self._traits = traits
-        self._timeline.reconnected(losses_are_told=traits.tells_losses)
+        self._timeline.reconnected(losses_are_told=traits.tells_losses, scales=traits.complete)
 
     def take(self, packet: Packet) -> Iterator[Output]:
         """Yield what a packet leads to, in order.

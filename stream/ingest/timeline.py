@@ -17,7 +17,8 @@ measured frame rate (`conditions.py`).
 A caller is another matter. Its pictures come with word of every loss, and a browser that has no
 time or no bandwidth skips pictures and sends smaller ones. So a caller's holes are no losses, and
 a picture of another size but the same shape goes on in the same epoch: perception maps what it
-knows of a face onto the new size, and no evidence is lost with the bandwidth.
+knows of a face onto the new size, and no evidence is lost with the bandwidth. A file may be a
+recorded call, so its pictures may change their size likewise.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ RECENT = 64
 """How many distances the usual one is judged from."""
 
 SAME_SHAPE = 0.03
-"""By how much the two scales of a caller's new size may differ; encoders round to even pixels."""
+"""By how much the two scales of a new size may differ; encoders round to even pixels."""
 
 MIN_DELTAS = 3
 
@@ -125,6 +126,7 @@ class Timeline:
     def __init__(self, first_epoch: int = 1) -> None:
         self.epoch = first_epoch - 1
         self._told = False
+        self._scales = False
         self._cause: EpochCause | None = EpochCause.CONNECTED
         self._format: tuple[str, tuple[int, int], Fraction] | None = None
         self._origin = 0
@@ -135,13 +137,15 @@ class Timeline:
         self._damage: Damage | None = Damage.NO_KEYFRAME
         self._deltas: deque[int] = deque(maxlen=RECENT)
 
-    def reconnected(self, *, losses_are_told: bool = False) -> None:
+    def reconnected(self, *, losses_are_told: bool = False, scales: bool = False) -> None:
         """Let the next picture begin a new epoch, whatever its PTS.
 
         Args:
             losses_are_told: from now on a hole between two PTS means nothing; what was lost is said
                 by `corrupt` and `damaged`. And the picture may be scaled at any time.
+            scales: the picture may be scaled at any time.
         """
+        self._scales = scales or losses_are_told
         self._told = losses_are_told
         self._cause = EpochCause.CONNECTED
         self._damage = Damage.NO_KEYFRAME
@@ -181,7 +185,7 @@ class Timeline:
         codec, size, time_base = self._format or ("", (0, 0), stamp.time_base)
         if (stamp.codec, stamp.time_base) != (codec, time_base):
             return EpochCause.CODEC_CHANGED
-        if stamp.size != size and not (self._told and _is_scaled(size, stamp.size)):
+        if stamp.size != size and not (self._scales and _is_scaled(size, stamp.size)):
             return EpochCause.SIZE_CHANGED
         self._format = (codec, stamp.size, time_base)
         return None

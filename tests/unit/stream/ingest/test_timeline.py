@@ -316,6 +316,18 @@ def test_a_caller_that_changes_the_shape_begins_an_epoch(size: tuple[int, int]) 
     assert moment.began is EpochCause.SIZE_CHANGED
 
 
+def test_a_file_of_a_recorded_call_may_scale_its_pictures_within_an_epoch() -> None:
+    """It was told as six faces of a second each, none with evidence enough."""
+    timeline = Timeline()
+    timeline.reconnected(scales=True)
+    sizes = [((64, 48), (48, 36))[n // 25 % 2] for n in range(150)]
+    placed = [timeline.place(stamp(n * FRAME, key=n % GOP == 0, size=sizes[n])) for n in range(150)]
+    assert all(isinstance(m, Moment) and m.epoch == 1 and m.damage is None for m in placed)
+    turned = timeline.place(stamp(150 * FRAME, key=True, size=(48, 64)))
+    assert isinstance(turned, Moment)
+    assert turned.began is EpochCause.SIZE_CHANGED
+
+
 def test_a_camera_may_not_scale_its_pictures() -> None:
     timeline = Timeline()
     timeline.place(stamp(0, key=True))
