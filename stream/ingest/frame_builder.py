@@ -69,7 +69,7 @@ class FrameBuilder:
         if self._decoder is not None and self._decoder.format != packet.format:
             yield from self._flush_decoder()
         if self._decoder is None and packet.keyframe:
-            self._decoder = Decoder(packet.format)
+            self._decoder = Decoder(packet.format, complete=self._traits.complete)
         if self._decoder is None:
             self._tally.before_keyframe()
             return
