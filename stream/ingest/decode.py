@@ -21,6 +21,7 @@ from av.video.reformatter import ColorRange
 
 from stream.errors import SourceError
 from stream.events import ReasonCode
+from stream.ingest.decode_order import DecodeOrder
 from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
 from styleflow.faces.face import Image
@@ -30,6 +31,9 @@ MAX_PIXELS = 7680 * 4320
 
 MAX_REFUSALS = 150
 """Packets refused in a row, at most: six seconds of video that never decodes."""
+
+REORDERING = frozenset({"h264", "hevc", "mpeg4", "msmpeg4v3", "mpeg2video", "vc1", "wmv3"})
+"""Codecs with B-frames, whose every packet yields a picture; others have hidden pictures."""
 
 _Plane = npt.NDArray[np.uint8]
 
@@ -80,18 +84,20 @@ class Decoder:
 
     Args:
         format: what to know before the first packet.
+        complete: no packet is lost on the way, as from a file, so their stamps can be put in order.
 
     Raises:
         SourceError: there is no decoder for this codec.
     """
 
-    def __init__(self, format: StreamFormat) -> None:
+    def __init__(self, format: StreamFormat, *, complete: bool = False) -> None:
         self.format = format
         self.refused = 0
         self._refused_in_a_row = 0
         self._damaged = False
         self._time_base = Fraction(1)
         self._arrived = 0.0
+        self._order = DecodeOrder() if complete and format.codec in REORDERING else None
         self._numbers = FrameNumbers() if format.codec == "h264" else None
         try:
             context = av.CodecContext.create(format.codec, "r")
@@ -122,10 +128,14 @@ class Decoder:
         unit.pts = packet.pts
         unit.dts = packet.dts
         unit.time_base = packet.time_base
+        if self._order is not None:
+            self._order.take(packet.pts)
         unit.opaque = (packet, Count() if self._numbers is None else self._numbers.take(packet))
         try:
             frames: Iterable[VideoFrame] = self._context.decode(unit)
         except (av.error.FFmpegError, ValueError) as error:
+            if self._order is not None:
+                self._order.forget(packet.pts)
             self._refuse(error)
             return []
         self._refused_in_a_row = 0
@@ -152,7 +162,7 @@ class Decoder:
         damaged, self._damaged = self._damaged, False
         packet, count = frame.opaque if isinstance(frame.opaque, tuple) else (None, Count())
         return Picture(
-            pts=frame.pts,
+            pts=frame.pts if self._order is None else self._order.stamp(frame.pts),
             time_base=self._time_base,
             codec=self.format.codec,
             size=(frame.width, frame.height),

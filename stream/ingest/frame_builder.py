@@ -57,7 +57,7 @@ class FrameBuilder:
         """Let the next packet be the first of a new connection."""
         self._decoder = None
         self._traits = traits
-        self._timeline.reconnected(losses_are_told=traits.tells_losses)
+        self._timeline.reconnected(losses_are_told=traits.tells_losses, scales=traits.complete)
 
     def take(self, packet: Packet) -> Iterator[Output]:
         """Yield what a packet leads to, in order.
@@ -69,7 +69,7 @@ class FrameBuilder:
         if self._decoder is not None and self._decoder.format != packet.format:
             yield from self._flush_decoder()
         if self._decoder is None and packet.keyframe:
-            self._decoder = Decoder(packet.format)
+            self._decoder = Decoder(packet.format, complete=self._traits.complete)
         if self._decoder is None:
             self._tally.before_keyframe()
             return

@@ -374,7 +374,8 @@ class SourceTraits:
         live: comes from the network and never simply ends; its end is a failure, and retried.
         call: a peer comes by itself; its end is an end, and the next peer is waited for.
         complete: nothing is lost between the sender and the reader, as from a file, so a hole
-            between two PTS is a picture that was never made.
+            between two PTS is a picture that was never made. It may be a recorded call, whose
+            pictures are scaled at any time.
         tells_losses: every loss is told with the packet that follows it, so a hole between two PTS
             means nothing; the sender may skip pictures and scale them at any time.
     """

@@ -5,6 +5,10 @@ contaminated. The decoder does not say so itself: FFmpeg conceals what it misses
 so a loss is judged from the hole that it leaves between two PTS. The declared frame rate is never
 used, because cameras lie about it: the usual distance between pictures is measured.
 
+A stamp may be wrong by itself. A picture whose stamp leaps, or comes before its predecessor's, is
+dropped and counted, and nothing else is concluded from it: only a run of pictures that go on from
+such a stamp says that the sender's clock has been set, and begins an epoch.
+
 But a sender may also leave pictures out before it encodes: a webcam in the dark, a phone's film.
 Where a loss would show otherwise, a hole is taken for that, up to a stated length: nothing is lost
 on the way out of a file, and H.264 counts its own pictures. What such a source lacks shows in the
@@ -13,7 +17,8 @@ measured frame rate (`conditions.py`).
 A caller is another matter. Its pictures come with word of every loss, and a browser that has no
 time or no bandwidth skips pictures and sends smaller ones. So a caller's holes are no losses, and
 a picture of another size but the same shape goes on in the same epoch: perception maps what it
-knows of a face onto the new size, and no evidence is lost with the bandwidth.
+knows of a face onto the new size, and no evidence is lost with the bandwidth. A file may be a
+recorded call, so its pictures may change their size likewise.
 """
 
 from __future__ import annotations
@@ -22,12 +27,19 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from itertools import pairwise
 
 from stream.events import EpochCause
 
 JUMP_S = 1.0
 JUMP_FRAMES = 10
-"""A PTS that leaps ahead by more than both of these begins a new epoch."""
+"""A PTS that leaps by more than both of these is a stray one, or begins a new epoch."""
+
+LASTING = 3
+"""So many pictures in a row that go on from a leap make it last: they begin a new epoch."""
+
+LASTING_S = 10.0
+"""Pictures of such a run are no further apart than this."""
 
 GAP_RATIO = 1.5
 """A distance between pictures of more than this many usual ones means that some are missing."""
@@ -36,10 +48,9 @@ RECENT = 64
 """How many distances the usual one is judged from."""
 
 SAME_SHAPE = 0.03
-"""By how much the two scales of a caller's new size may differ; encoders round to even pixels."""
+"""By how much the two scales of a new size may differ; encoders round to even pixels."""
 
 MIN_DELTAS = 3
-BEHIND_RUN = 2
 
 
 class Damage(Enum):
@@ -49,7 +60,6 @@ class Damage(Enum):
     DECODE_ERROR = "decode_error"
     CORRUPT = "corrupt"
     NO_KEYFRAME = "no_keyframe"
-    OUT_OF_ORDER = "out_of_order"
 
 
 class Discard(Enum):
@@ -57,6 +67,7 @@ class Discard(Enum):
 
     NO_PTS = "no_pts"
     OUT_OF_ORDER = "out_of_order"
+    STRAY = "stray"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +126,26 @@ class Timeline:
     def __init__(self, first_epoch: int = 1) -> None:
         self.epoch = first_epoch - 1
         self._told = False
+        self._scales = False
         self._cause: EpochCause | None = EpochCause.CONNECTED
         self._format: tuple[str, tuple[int, int], Fraction] | None = None
         self._origin = 0
         self._last = 0
-        self._behind = 0
+        self._run: list[int] = []  # stamps that leapt, each going on from the one before
+        self._run_is_sound = False
+        self._passed_over = 0
         self._damage: Damage | None = Damage.NO_KEYFRAME
         self._deltas: deque[int] = deque(maxlen=RECENT)
 
-    def reconnected(self, *, losses_are_told: bool = False) -> None:
+    def reconnected(self, *, losses_are_told: bool = False, scales: bool = False) -> None:
         """Let the next picture begin a new epoch, whatever its PTS.
 
         Args:
             losses_are_told: from now on a hole between two PTS means nothing; what was lost is said
                 by `corrupt` and `damaged`. And the picture may be scaled at any time.
+            scales: the picture may be scaled at any time.
         """
+        self._scales = scales or losses_are_told
         self._told = losses_are_told
         self._cause = EpochCause.CONNECTED
         self._damage = Damage.NO_KEYFRAME
@@ -140,21 +156,23 @@ class Timeline:
         if pts is None:
             # FFmpeg's RTSP client gives the first access unit no PTS. It is dropped, but as the
             # keyframe that it usually is, it still makes its successors sound.
+            self._passed_over += 1
             self._note(stamp)
             return Discard.NO_PTS
-        cause = self._cause or self._break(stamp, pts)
+        cause = self._cause or self._change(stamp)
+        if cause is None and not self._goes_on(stamp, pts):
+            if not self._lasts(stamp, pts):
+                self._passed_over += 1
+                self._note(stamp)
+                return Discard.STRAY if self._leaps(stamp, pts) else Discard.OUT_OF_ORDER
+            cause = EpochCause.PTS_JUMP if pts > self._last else EpochCause.PTS_BACKWARD
         if cause is not None:
             self._begin(stamp, pts, cause)
             return Moment(self.epoch, 0.0, cause, 0, self._damage)
-        if pts <= self._last:
-            self._behind += 1
-            self._damage = Damage.OUT_OF_ORDER
-            self._note(stamp)
-            return Discard.OUT_OF_ORDER
-        self._behind = 0
         missing = self._lost(stamp, pts - self._last)
-        self._deltas.append(pts - self._last)
-        self._last = pts
+        self._deltas.append((pts - self._last) // (1 + self._passed_over))
+        self._last, self._passed_over = pts, 0
+        self._run.clear()
         unvouched = not self._told and not stamp.vouched
         if missing or stamp.broken or (unvouched and self._began_with_gap()):
             self._damage = Damage.GAP
@@ -162,33 +180,47 @@ class Timeline:
         at = float((pts - self._origin) * stamp.time_base)
         return Moment(self.epoch, at, None, missing, self._damage)
 
-    def _break(self, stamp: Stamp, pts: int) -> EpochCause | None:
+    def _change(self, stamp: Stamp) -> EpochCause | None:
+        """Return why the pictures are others than before, or None when they are the same."""
         codec, size, time_base = self._format or ("", (0, 0), stamp.time_base)
         if (stamp.codec, stamp.time_base) != (codec, time_base):
             return EpochCause.CODEC_CHANGED
-        if stamp.size != size and not (self._told and _is_scaled(size, stamp.size)):
+        if stamp.size != size and not (self._scales and _is_scaled(size, stamp.size)):
             return EpochCause.SIZE_CHANGED
         self._format = (codec, stamp.size, time_base)
-        limit = max(Fraction(JUMP_S) / time_base, Fraction(JUMP_FRAMES * self._usual()))
-        if pts - self._last > limit:
-            return EpochCause.PTS_JUMP
-        # One stray picture is dropped; a run of them means that the sender's clock stepped back.
-        if pts <= self._last and (self._last - pts > limit or self._behind + 1 >= BEHIND_RUN):
-            return EpochCause.PTS_BACKWARD
         return None
 
+    def _goes_on(self, stamp: Stamp, pts: int) -> bool:
+        return pts > self._last and not self._leaps(stamp, pts)
+
+    def _leaps(self, stamp: Stamp, pts: int) -> bool:
+        limit = max(Fraction(JUMP_S) / stamp.time_base, Fraction(JUMP_FRAMES * self._usual()))
+        return abs(pts - self._last) > limit
+
+    def _lasts(self, stamp: Stamp, pts: int) -> bool:
+        """Take in a stamp that does not go on; return whether those before it lead up to it."""
+        follows = self._run and 0 < (pts - self._run[-1]) * stamp.time_base <= LASTING_S
+        if not follows:
+            self._run.clear()
+            self._run_is_sound = False
+        self._run.append(pts)
+        self._run_is_sound = stamp.keyframe or (self._run_is_sound and not stamp.damaged)
+        return len(self._run) >= LASTING
+
     def _begin(self, stamp: Stamp, pts: int, cause: EpochCause) -> None:
-        if cause is EpochCause.PTS_JUMP:
-            # Kept, so that a source with a picture every two seconds becomes usual in time.
-            self._deltas.append(pts - self._last)
-        else:
+        if cause is not EpochCause.PTS_JUMP:
             self._deltas.clear()
+        # Kept, so that a source with a picture every two seconds becomes usual in time.
+        self._deltas.extend(later - sooner for sooner, later in pairwise(self._run))
+        leapt = cause in (EpochCause.PTS_JUMP, EpochCause.PTS_BACKWARD)
+        healed = leapt and self._run_is_sound
         self.epoch += 1
         self._cause = None
         self._format = (stamp.codec, stamp.size, stamp.time_base)
         self._origin = self._last = pts
-        self._behind = 0
-        if cause is not EpochCause.CONNECTED and not self._told:
+        self._passed_over = 0
+        self._run.clear()
+        if cause is not EpochCause.CONNECTED and not self._told and not healed:
             self._damage = self._damage or Damage.GAP
         if stamp.broken:
             self._damage = Damage.GAP
@@ -216,7 +248,7 @@ class Timeline:
 
     def _lost(self, stamp: Stamp, delta: int) -> int:
         """Return how many pictures were lost, as far as holes tell, right before this one."""
-        missing = 0 if self._told else self._missing(delta)
+        missing = 0 if self._told else max(0, self._missing(delta) - self._passed_over)
         return 0 if missing < stamp.vouched and not stamp.broken else missing
 
     def _missing(self, delta: int) -> int:

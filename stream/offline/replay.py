@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream.clock import Clock, ManualClock
 from stream.engine.engine import EngineSettings
@@ -32,6 +32,7 @@ from stream.ingest.ingest import Ingest
 from stream.ingest.open import OpenSource, is_demo, open_source
 from stream.ingest.source import SourceSettings
 from stream.offline.analysis import Analysis, DetectorUnknown, TrackTimeline
+from stream.offline.media_time import MediaTime
 from stream.pipeline import Pipeline
 from styleflow.calibration import Calibration
 from styleflow.clips import ClipSpec
@@ -55,6 +56,7 @@ def replay(
     limit_s: float | None = None,
     stop: Callable[[], bool] | None = None,
     opener: OpenSource = open_source,
+    media: MediaTime | None = None,
 ) -> None:
     """Send a source through a pipeline until its first end, and hand over every event in order.
 
@@ -64,13 +66,15 @@ def replay(
         on_event: told every event.
         clock: where time comes from; a ManualClock unless the source is live.
         progress: told the media seconds processed so far.
-        limit_s: stop after this much media time of one epoch.
+        limit_s: stop after this much media time, counted across epochs.
         stop: asked after every frame; True ends the replay early.
         opener: how the source is obtained.
+        media: counts the media time; handed in by whoever wants to know where epochs lie in it.
 
     Raises:
         SourceError: the source could not be opened, or broke.
     """
+    media = media or media_time(pipeline)
     clock = clock or ManualClock()
     context = IngestContext(pipeline.cadence_hz, random.Random(0), access=SourceAccess(opener))
     ingest = Ingest(STREAM, source, clock, context)
@@ -87,12 +91,15 @@ def replay(
                 on_event(event)
             for fault in processed.faults:
                 raise fault.error
+            elapsed_s = media.advance(item.epoch, item.at)
             if progress is not None:
-                progress(item.at)
-            if (limit_s is not None and item.at >= limit_s) or (stop is not None and stop()):
+                progress(elapsed_s)
+            if (limit_s is not None and elapsed_s >= limit_s) or (stop is not None and stop()):
                 done = True
                 ingest.close()
             return
+        if isinstance(item, EpochStarted):
+            media.begin(item.epoch)
         on_event(item)
         if isinstance(item, StreamChanged) and item.code is not None:
             if item.state in (ConnectionState.BACKING_OFF, ConnectionState.FAILED):
@@ -115,6 +122,11 @@ def replay(
             on_event(event)
     if failure is not None:
         raise failure
+
+
+def media_time(pipeline: Pipeline) -> MediaTime:
+    """Return a count of media time whose epochs are one sampled frame apart."""
+    return MediaTime(1.0 / pipeline.cadence_hz)
 
 
 @dataclass(slots=True)
@@ -180,25 +192,24 @@ def analyze(
         raise DetectorUnknown(str(detector), known) from None
     tracks: dict[tuple[int, int], TrackRecord] = {}
     frames = 0
-    ended_at = 0.0
+    media = media_time(pipeline)
 
     def on_event(event: Event) -> None:
         match event:
             case TrackStarted() if len(tracks) < MAX_TRACKS:
-                summary = Summary(scorer.clip.memory)
-                tracks[event.epoch, event.track] = TrackRecord(event.at, event.at, summary=summary)
+                summary, at = Summary(scorer.clip.memory), media.at(event.epoch, event.at)
+                tracks[event.epoch, event.track] = TrackRecord(at, at, summary=summary)
             case Score() if (event.epoch, event.track) in tracks:
                 if event.detector == scorer.card.name:
-                    tracks[event.epoch, event.track].add(event)
+                    tracks[event.epoch, event.track].add(_in_whole(event, media))
             case TrackEnded() if (event.epoch, event.track) in tracks:
                 track = tracks[event.epoch, event.track]
                 track.end_reason = event.reason
-                track.end = max(track.end, event.at)
+                track.end = max(track.end, media.at(event.epoch, event.at))
 
     def on_progress(at: float) -> None:
-        nonlocal frames, ended_at
+        nonlocal frames
         frames += 1
-        ended_at = max(ended_at, at)
         if progress is not None:
             progress(at)
 
@@ -213,6 +224,7 @@ def analyze(
             limit_s=limit_s,
             stop=stop,
             opener=opener,
+            media=media,
         )
     except SourceError as error:
         if not partial or not frames:
@@ -236,7 +248,7 @@ def analyze(
         verdict = Verdict.PENDING  # what was not seen is not clear
     return Analysis(
         source=source.url.redacted,
-        duration_s=ended_at,
+        duration_s=media.elapsed_s,
         frames=frames,
         tracks=timelines,
         score=score,
@@ -248,6 +260,12 @@ def analyze(
         demo=is_demo(source.url),
         failure=failure,
     )
+
+
+def _in_whole(score: Score, media: MediaTime) -> Score:
+    """Return a score whose times are those of the whole source."""
+    start, end = media.at(score.epoch, score.start), media.at(score.epoch, score.end)
+    return replace(score, start=start, end=end)
 
 
 def _timeline(

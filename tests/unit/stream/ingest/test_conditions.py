@@ -103,6 +103,7 @@ def test_pictures_that_a_sender_skips_show_in_the_frame_rate() -> None:
 def test_a_new_epoch_begins_without_figures() -> None:
     camera = Camera()
     camera.play(range(50))
+    camera.timeline.reconnected()
     first = camera.show(5_000_000, key=True, bits=PIXELS)
     second = camera.show(5_000_000 + FRAME, bits=PIXELS)
     assert (first.source_fps, first.bits_per_pixel) == (0.0, 0.0)

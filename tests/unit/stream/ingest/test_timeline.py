@@ -38,11 +38,57 @@ def test_media_time_begins_at_zero_and_follows_the_pts() -> None:
     assert all(m.began is None and m.damage is None and not m.missing for m in rest)
 
 
-def test_a_jump_ahead_begins_an_epoch() -> None:
+def leap(timeline: Timeline, numbers: Iterable[int]) -> Moment:
+    """Place frames that go on from a leap, all but the last being dropped."""
+    *dropped, last = [timeline.place(stamp(n * FRAME, key=n % GOP == 0)) for n in numbers]
+    assert all(isinstance(one, Discard) for one in dropped)
+    assert isinstance(last, Moment)
+    return last
+
+
+def test_a_lasting_jump_ahead_begins_an_epoch() -> None:
     timeline = Timeline()
     play(timeline, range(50))
-    (moment,) = play(timeline, [50 + 26])
+    moment = leap(timeline, [76, 77, 78])
     assert (moment.epoch, moment.at, moment.began) == (2, 0.0, EpochCause.PTS_JUMP)
+    assert moment.damage is Damage.GAP
+
+
+HOUR = 3_600 * 25
+
+
+@pytest.mark.parametrize("away", [HOUR, -HOUR, 13 * HOUR, -13 * HOUR], ids=str)
+def test_one_stray_stamp_in_fifty_is_dropped_and_opens_no_epoch(away: int) -> None:
+    """A camera whose stamps are now and then hours away, ahead or back, is one stretch of time."""
+    timeline = Timeline()
+    placed = [
+        timeline.place(stamp((100 * HOUR + n + away * (n % 50 == 30)) * FRAME, key=n % 250 == 0))
+        for n in range(500)
+    ]
+    dropped = [n for n, one in enumerate(placed) if isinstance(one, Discard)]
+    assert dropped == list(range(30, 500, 50))
+    assert {placed[n] for n in dropped} == {Discard.STRAY}
+    moments = [one for one in placed if isinstance(one, Moment)]
+    assert {m.epoch for m in moments} == {1}
+    assert not any(m.damage or m.missing for m in moments)
+    assert moments[-1].at == pytest.approx(499 / 25)
+
+
+def test_the_first_stamp_of_all_being_stray_costs_one_epoch() -> None:
+    timeline = Timeline()
+    timeline.place(stamp(40 * HOUR * FRAME, key=True))
+    moment = leap(timeline, [1, 2, 3])
+    assert (moment.epoch, moment.began) == (2, EpochCause.PTS_BACKWARD)
+    assert [m.epoch for m in play(timeline, range(4, 60))] == [2] * 56
+
+
+def test_strays_that_do_not_go_on_from_each_other_open_no_epoch() -> None:
+    timeline = Timeline()
+    play(timeline, range(30))
+    for away in (HOUR, 9 * HOUR, -3 * HOUR, 5 * HOUR, 4 * HOUR):
+        assert timeline.place(stamp(away * FRAME)) is Discard.STRAY
+    (moment,) = play(timeline, [35])
+    assert (moment.epoch, moment.missing, moment.damage) == (1, 0, None)
 
 
 def test_a_gap_of_up_to_a_second_does_not() -> None:
@@ -64,30 +110,26 @@ def test_a_slow_source_may_leap_ten_of_its_own_frames() -> None:
 
 def test_a_source_slower_than_a_jump_becomes_usual() -> None:
     timeline = Timeline()
-    causes = []
-    for n in range(12):
-        moment = timeline.place(stamp(n * 180_000, key=True))
-        assert isinstance(moment, Moment)
-        causes.append(moment.began)
-    assert causes[6:] == [None] * 6
+    placed = [timeline.place(stamp(n * 180_000, key=True)) for n in range(16)]
+    later = placed[8:]
+    assert all(isinstance(m, Moment) and m.began is None for m in later)
 
 
-def test_one_stray_picture_is_dropped_and_a_run_begins_an_epoch() -> None:
+def test_one_picture_behind_is_dropped_and_a_run_begins_an_epoch() -> None:
     timeline = Timeline()
     play(timeline, range(30))
     assert timeline.place(stamp(20 * FRAME)) is Discard.OUT_OF_ORDER
-    (moment,) = play(timeline, [30])
-    assert (moment.epoch, moment.damage) == (1, Damage.OUT_OF_ORDER)
-    assert timeline.place(stamp(15 * FRAME)) is Discard.OUT_OF_ORDER
-    moment = timeline.place(stamp(16 * FRAME))  # type: ignore[assignment]
+    (moment,) = play(timeline, [31])
+    assert (moment.epoch, moment.missing, moment.damage) == (1, 0, None)
+    moment = leap(timeline, [15, 16, 17])
     assert (moment.epoch, moment.began) == (2, EpochCause.PTS_BACKWARD)
-    assert moment.damage is Damage.OUT_OF_ORDER
+    assert moment.damage is Damage.GAP
 
 
-def test_far_back_begins_an_epoch_at_once() -> None:
+def test_far_back_begins_an_epoch_that_is_sound_from_its_keyframe_on() -> None:
     timeline = Timeline()
     play(timeline, range(100))
-    (moment,) = play(timeline, [0])
+    moment = leap(timeline, [0, 1, 2])
     assert (moment.epoch, moment.began, moment.damage) == (2, EpochCause.PTS_BACKWARD, None)
 
 
@@ -231,8 +273,7 @@ def test_a_callers_skipped_pictures_are_no_loss() -> None:
 
 def test_a_callers_pause_begins_an_epoch_that_is_sound() -> None:
     """Nothing was lost, so nobody need wait for a keyframe that may never come."""
-    moment = call().place(stamp(3 * 90_000))
-    assert isinstance(moment, Moment)
+    moment = leap(call(), [75, 76, 77])
     assert (moment.began, moment.damage) == (EpochCause.PTS_JUMP, None)
 
 
@@ -273,6 +314,18 @@ def test_a_caller_that_changes_the_shape_begins_an_epoch(size: tuple[int, int]) 
     moment = call().place(stamp(FRAME, key=True, size=size))
     assert isinstance(moment, Moment)
     assert moment.began is EpochCause.SIZE_CHANGED
+
+
+def test_a_file_of_a_recorded_call_may_scale_its_pictures_within_an_epoch() -> None:
+    """It was told as six faces of a second each, none with evidence enough."""
+    timeline = Timeline()
+    timeline.reconnected(scales=True)
+    sizes = [((64, 48), (48, 36))[n // 25 % 2] for n in range(150)]
+    placed = [timeline.place(stamp(n * FRAME, key=n % GOP == 0, size=sizes[n])) for n in range(150)]
+    assert all(isinstance(m, Moment) and m.epoch == 1 and m.damage is None for m in placed)
+    turned = timeline.place(stamp(150 * FRAME, key=True, size=(48, 64)))
+    assert isinstance(turned, Moment)
+    assert turned.began is EpochCause.SIZE_CHANGED
 
 
 def test_a_camera_may_not_scale_its_pictures() -> None:

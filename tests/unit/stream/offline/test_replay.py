@@ -171,3 +171,37 @@ def test_what_was_seen_of_a_source_that_breaks_off_is_kept(clip: Path, packets: 
     assert part.tracks[0].scores
     assert part.verdict is not Verdict.CLEAR
     assert whole.failure is None
+
+
+# --- several epochs ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_clocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings of 2.4 s behind each other in one file, each beginning at 0."""
+    folder = tmp_path_factory.mktemp("clips")
+    segment = encode(folder / "segment.ts", moving_pictures(60), gop=20)
+    path = folder / "two_clocks.ts"
+    path.write_bytes(2 * segment.read_bytes())
+    return path
+
+
+def test_a_file_of_two_clocks_is_one_timeline(two_clocks: Path) -> None:
+    """It was told as 2.96 s with two faces at the same time."""
+    analysis = analyze(from_file(two_clocks), toy_pipeline(), EAGER)
+    assert analysis.duration_s == pytest.approx(4.8, abs=0.2)
+    first, *_, last = sorted(analysis.tracks, key=lambda track: track.start)
+    assert first.end <= 2.4 < last.start
+    assert last.end == pytest.approx(analysis.duration_s, abs=0.2)
+    for track in analysis.tracks:
+        assert all(track.start <= score.end <= track.end + 0.01 for score in track.scores)
+
+
+def test_seconds_count_the_media_of_all_epochs(two_clocks: Path) -> None:
+    """A limit beyond the first clock's end read everything."""
+    said: list[float] = []
+    analysis = analyze(
+        from_file(two_clocks), toy_pipeline(), EAGER, limit_s=3.0, progress=said.append
+    )
+    assert 3.0 <= analysis.duration_s <= 3.1
+    assert said == sorted(said)
