@@ -70,7 +70,7 @@ class EngineSettings:
     min_bits_per_pixel: float = 0.01
     max_strangeness: float = 2.0
     least_worth: float = 0.5
-    max_tracks: int = 32
+    max_tracks: int = 64
     max_pending: int = 64
 
     def __post_init__(self) -> None:

@@ -55,6 +55,8 @@ class Analysis:
         reasons: why there is no verdict; empty when there is one.
         model: the model behind the scores.
         demo: whether the video is one of the demo sources.
+        faces_waiting: how many faces at once were not looked at, at most. The verdict is
+            never clear when there were any.
     """
 
     source: str
@@ -68,6 +70,7 @@ class Analysis:
     reasons: tuple[AbstainReason, ...]
     model: ModelCard
     demo: bool
+    faces_waiting: int = 0
 
 
 class Predictor(Protocol):

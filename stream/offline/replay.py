@@ -16,6 +16,7 @@ from stream.engine.engine import EngineSettings
 from stream.errors import SourceError
 from stream.events import (
     AbstainReason,
+    CapacityReached,
     ConnectionState,
     EpochStarted,
     Event,
@@ -164,8 +165,9 @@ def analyze(
 
     A track's score is the calibrated mean of its logits over the hops that gave evidence (of a
     detector that sums up the track itself, its last one). The video's is the highest of its
-    tracks, because one synthesised face is enough. Of a pipeline's detectors only one is heard:
-    `detector`, or the first. A score between the thresholds is no verdict.
+    tracks, because one synthesised face is enough. Where a face was not looked at it
+    is never clear. Of a pipeline's detectors only one is heard: `detector`, or the first. A score
+    between the thresholds is no verdict.
 
     Raises:
         DetectorUnknown: the pipeline has no detector of that name.
@@ -179,10 +181,16 @@ def analyze(
     tracks: dict[tuple[int, int], TrackRecord] = {}
     frames = 0
     ended_at = 0.0
+    waiting = 0
 
     def on_event(event: Event) -> None:
+        nonlocal waiting
         match event:
-            case TrackStarted() if len(tracks) < MAX_TRACKS:
+            case CapacityReached():
+                waiting = max(waiting, event.faces_waiting)
+            case TrackStarted() if len(tracks) >= MAX_TRACKS:
+                waiting = max(waiting, 1)  # nobody keeps what it scores
+            case TrackStarted():
                 summary = Summary(scorer.clip.memory)
                 tracks[event.epoch, event.track] = TrackRecord(event.at, event.at, summary=summary)
             case Score() if (event.epoch, event.track) in tracks:
@@ -223,6 +231,11 @@ def analyze(
     worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
     low, high = _interval(worst, scorer.calibration, scorer.clip)
     score = _score(worst, scorer.calibration)
+    verdict = Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine)
+    why = _reasons(worst, list(tracks.values()))
+    if waiting and verdict is not Verdict.SUSPECT:
+        # What was seen does not speak for a face that was not looked at.
+        verdict, why = Verdict.PENDING, (*why, AbstainReason.FACES_WAITING)
     return Analysis(
         source=source.url.redacted,
         duration_s=ended_at,
@@ -231,10 +244,11 @@ def analyze(
         score=score,
         low=low,
         high=high,
-        verdict=Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine),
-        reasons=_reasons(worst, list(tracks.values())),
+        verdict=verdict,
+        reasons=why,
         model=scorer.card,
         demo=is_demo(source.url),
+        faces_waiting=waiting,
     )
 
 

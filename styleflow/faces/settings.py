@@ -24,7 +24,7 @@ class TrackerSettings:
         memory_s: half-life, in media seconds, of the appearance of a track's face.
     """
 
-    max_tracks: int = 16
+    max_tracks: int = 64
     max_unseen_s: float = 1.0
     max_jump: float = 0.5
     max_speed: float = 2.0
