@@ -13,12 +13,14 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.decode import MAX_PIXELS
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceTraits, StreamFormat
+from styleflow.video_tracks import best_track
 
 CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,mxf,wtv,ivf,h264,hevc,m4v,mpegvideo,gif,yuv4mpegpipe"
@@ -65,7 +67,7 @@ class FileSource:
         self._closed = True
 
     def _read(self, container: InputContainer, turns: int) -> Iterator[Packet]:
-        video = container.streams.video[0]
+        video = _track(container)
         context = video.codec_context
         known = StreamFormat(context.name, context.width, context.height, context.extradata, turns)
         pace = _Pacer(self._clock) if self._settings.pace is Pace.NATIVE else None
@@ -129,13 +131,23 @@ def open_file(settings: SourceSettings) -> InputContainer:
         raise SourceError(ReasonCode.CORRUPT, f"not a video file: {error.strerror}") from None
     except (av.error.FFmpegError, ValueError):
         raise SourceError(ReasonCode.CODEC, "not a kind of video file that is accepted") from None
-    if not container.streams.video:
+    video = best_track(container)
+    if video is None:
+        pictures = len(container.streams.video)
         container.close()
-        raise SourceError(ReasonCode.CODEC, "the file has no video stream")
-    if container.streams.video[0].codec_context is None:
+        only = ", only a picture such as cover art" if pictures else ""
+        raise SourceError(ReasonCode.CODEC, f"the file has no video stream{only}")
+    if video.codec_context is None:
         container.close()
         raise SourceError(ReasonCode.CODEC, "there is no decoder for this file's video")
     return container
+
+
+def _track(container: InputContainer) -> VideoStream:
+    """Return the video of a file that `open_file` has opened."""
+    video = best_track(container)
+    assert video is not None
+    return video
 
 
 def duration_s(settings: SourceSettings) -> float | None:
@@ -159,9 +171,10 @@ def quarter_turns(settings: SourceSettings) -> int:
     """
     with open_file(settings) as container:
         # A GIF of fifty bytes may declare 16000x16000 pixels: a gigabyte, before one is decoded.
-        container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        video = _track(container)
+        video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         try:
-            first = next(container.decode(video=0), None)
+            first = next(container.decode(video), None)
         except av.error.FFmpegError:
             return 0  # whatever is wrong will be noticed and counted when the file is played
     return 0 if first is None else round(first.rotation / 90) % 4

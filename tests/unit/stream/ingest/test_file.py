@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from stream.clock import ManualClock
 from stream.errors import SourceError
@@ -14,6 +15,7 @@ from stream.events import ReasonCode
 from stream.ingest.decode import Decoder
 from stream.ingest.file import FileSource, duration_s
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
+from styleflow.data.video import stream_pictures
 from tests.support.media import encode, moving_pictures
 
 
@@ -166,6 +168,59 @@ def test_what_cannot_be_played_is_refused_with_a_reason(tmp_path: Path) -> None:
         assert packets == []
         assert error is not None
         assert error.code is code, path
+
+
+def with_pictures(path: Path, *tracks: tuple[int, int, Disposition | None]) -> Path:
+    """Write a file with tracks of (side, frames, disposition); one with a disposition is MJPEG."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for side, frames, disposition in tracks:
+            stream = container.add_stream("libx264" if disposition is None else "mjpeg", rate=25)
+            assert isinstance(stream, av.VideoStream)
+            stream.width = stream.height = side
+            stream.pix_fmt = "yuv420p" if disposition is None else "yuvj420p"
+            if disposition is not None:
+                stream.disposition = disposition
+            streams.append((stream, frames))
+        for stream, frames in streams:
+            for number in range(frames):
+                picture = np.full((stream.height, stream.width, 3), 90, np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts = number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+COVER = Disposition.attached_pic
+
+
+@pytest.mark.parametrize(
+    "tracks",
+    [
+        ((64, 1, COVER), (96, 5, None)),
+        ((96, 5, None), (128, 1, COVER)),
+        ((64, 5, None), (96, 5, None)),
+        ((96, 5, None), (64, 5, None)),
+        ((128, 1, None), (96, 5, None)),
+    ],
+)
+def test_cover_art_and_lesser_tracks_are_not_taken_for_the_video(
+    tmp_path: Path, tracks: tuple[tuple[int, int, Disposition | None], ...]
+) -> None:
+    path = with_pictures(tmp_path / "a.mp4", *tracks)
+    packets, end = read(path, ManualClock())
+    assert (len(packets), packets[0].format.codec, packets[0].format.width) == (5, "h264", 96)
+    assert end is not None
+    assert end.code is ReasonCode.ENDED
+    assert len(list(stream_pictures(path))) == 5
+
+
+def test_a_file_with_nothing_but_cover_art_has_no_video(tmp_path: Path) -> None:
+    _, error = read(with_pictures(tmp_path / "a.mp4", (64, 1, COVER)), ManualClock())
+    assert error is not None
+    assert error.code is ReasonCode.CODEC
+    assert "only a picture" in error.detail
 
 
 def test_a_file_without_video_says_so(tmp_path: Path) -> None:
