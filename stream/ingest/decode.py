@@ -23,6 +23,7 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
+from stream.ingest.upright import Orientation
 from styleflow.faces.face import Image
 
 MAX_PIXELS = 7680 * 4320
@@ -65,14 +66,11 @@ class Picture:
     bits: int
     count: Count
     _frame: VideoFrame
-    _quarter_turns: int
+    _orientation: Orientation
 
     def rgb(self) -> Image:
-        """Convert to RGB and turn upright, `(H, W, 3)` uint8; a fresh array."""
-        image = to_rgb(self._frame)
-        if self._quarter_turns % 4:
-            image = np.ascontiguousarray(np.rot90(image, self._quarter_turns))
-        return image
+        """Convert to RGB and lay upright, `(H, W, 3)` uint8; a fresh array."""
+        return self._orientation.upright(to_rgb(self._frame))
 
 
 class Decoder:
@@ -163,8 +161,15 @@ class Decoder:
             bits=0 if packet is None else 8 * len(packet.data),
             count=count,
             _frame=frame,
-            _quarter_turns=self.format.quarter_turns,
+            _orientation=_orientation_of(self.format, frame),
         )
+
+
+def _orientation_of(format: StreamFormat, frame: VideoFrame) -> Orientation:
+    """Return how a picture lies: what its file says, else what it says itself."""
+    if format.quarter_turns is None:
+        return Orientation.of(frame)
+    return Orientation(format.mirrored, format.quarter_turns % 4)
 
 
 def to_rgb(frame: VideoFrame) -> Image:

@@ -20,6 +20,7 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.decode import MAX_PIXELS
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceTraits, StreamFormat
+from stream.ingest.upright import Orientation
 from styleflow.video_tracks import best_track
 
 CONTAINERS = (
@@ -56,9 +57,9 @@ class FileSource:
         Raises:
             SourceError: NOT_FOUND, CODEC, CORRUPT, or ENDED after the last packet.
         """
-        turns = quarter_turns(self._settings)
+        lies = orientation(self._settings)
         with open_file(self._settings) as container:
-            yield from self._read(container, turns)
+            yield from self._read(container, lies)
         if not self._closed:
             raise SourceError(ReasonCode.ENDED, "the file has played to its end")
 
@@ -66,10 +67,17 @@ class FileSource:
         """Stop yielding; the file is closed by whoever reads it."""
         self._closed = True
 
-    def _read(self, container: InputContainer, turns: int) -> Iterator[Packet]:
+    def _read(self, container: InputContainer, lies: Orientation) -> Iterator[Packet]:
         video = _track(container)
         context = video.codec_context
-        known = StreamFormat(context.name, context.width, context.height, context.extradata, turns)
+        known = StreamFormat(
+            codec=context.name,
+            width=context.width,
+            height=context.height,
+            extradata=context.extradata,
+            quarter_turns=lies.quarter_turns,
+            mirrored=lies.mirrored,
+        )
         pace = _Pacer(self._clock) if self._settings.pace is Pace.NATIVE else None
         try:
             for unit in container.demux(video):
@@ -161,8 +169,8 @@ def duration_s(settings: SourceSettings) -> float | None:
     return None if duration is None or duration <= 0 else duration / av.time_base
 
 
-def quarter_turns(settings: SourceSettings) -> int:
-    """Return how a file's pictures must be turned, counterclockwise; phones film sideways.
+def orientation(settings: SourceSettings) -> Orientation:
+    """Return how a file's pictures lie: phones film sideways, and front cameras mirrored.
 
     FFmpeg attaches this to the pictures that its own reader decodes, so one is decoded to look.
 
@@ -176,8 +184,10 @@ def quarter_turns(settings: SourceSettings) -> int:
         try:
             first = next(container.decode(video), None)
         except av.error.FFmpegError:
-            return 0  # whatever is wrong will be noticed and counted when the file is played
-    return 0 if first is None else round(first.rotation / 90) % 4
+            return (
+                Orientation()
+            )  # whatever is wrong will be noticed and counted when the file is played
+    return Orientation() if first is None else Orientation.of(first)
 
 
 def _check(path: Path) -> None:

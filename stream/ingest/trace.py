@@ -69,6 +69,8 @@ class TraceWriter:
                 "width": packet.format.width,
                 "height": packet.format.height,
                 "extradata": None if extra is None else base64.b64encode(extra).decode(),
+                "quarter_turns": packet.format.quarter_turns,
+                "mirrored": packet.format.mirrored,
             }
         text = json.dumps(head, separators=(",", ":")).encode()
         self._file.write(_LENGTHS.pack(len(text), len(packet.data)) + text + packet.data)
@@ -206,6 +208,8 @@ def _read_format(raw: dict[str, Any]) -> StreamFormat:
         width=int(raw["width"]),
         height=int(raw["height"]),
         extradata=None if extra is None else base64.b64decode(extra, validate=True),
+        quarter_turns=_whole(raw.get("quarter_turns")),  # older traces say nothing
+        mirrored=bool(raw.get("mirrored", False)),
     )
 
 

@@ -15,6 +15,7 @@ from stream.events import ReasonCode
 from stream.ingest.decode import Decoder
 from stream.ingest.file import FileSource, duration_s
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
+from stream.ingest.trace import TraceSource, TraceWriter
 from styleflow.data.video import stream_pictures
 from tests.support.media import encode, moving_pictures
 
@@ -122,6 +123,30 @@ def test_a_phone_held_sideways_is_turned_upright(
     assert rgb.shape == ((48, 64, 3) if turn == 180 else (64, 48, 3))
     bright = np.argwhere(rgb[[0, 0, -1, -1], [0, -1, 0, -1]].mean(1) > 150).ravel().tolist()
     assert bright == [[(0, 0), (0, -1), (-1, 0), (-1, -1)].index(corner)]
+
+
+def test_a_mirrored_front_camera_is_not_turned_upside_down(tmp_path: Path) -> None:
+    picture = np.full((48, 64, 3), 30, np.uint8)
+    picture[:16, :16] = 230
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_matrix([-(1 << 16), 0, 0, 0, 1 << 16, 0, 64 << 16, 0, 1 << 30])
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    trace = tmp_path / "a.sftrace"
+    packets, _ = read(path, ManualClock())
+    with TraceWriter(trace, settings(path).url) as writer:
+        writer.write(packets[0])
+    again = next(TraceSource(settings(trace)).packets())
+    for packet in (packets[0], again):
+        decoder = Decoder(packet.format)
+        (seen, *_) = [*decoder.decode(packet), *decoder.flush()]
+        assert (seen.rgb()[8, -8].mean(), seen.rgb()[8, 8].mean()) == pytest.approx(
+            (230, 30), abs=9
+        )
 
 
 def write(path: Path, content: str | bytes) -> Path:
