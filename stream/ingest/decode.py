@@ -23,7 +23,7 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
-from stream.ingest.upright import Orientation
+from stream.ingest.upright import Orientation, square
 from styleflow.faces.face import Image
 
 MAX_PIXELS = 7680 * 4320
@@ -67,10 +67,12 @@ class Picture:
     count: Count
     _frame: VideoFrame
     _orientation: Orientation
+    _pixel_aspect: Fraction | None
 
     def rgb(self) -> Image:
-        """Convert to RGB and lay upright, `(H, W, 3)` uint8; a fresh array."""
-        return self._orientation.upright(to_rgb(self._frame))
+        """Convert to RGB with square pixels and lay upright, `(H, W, 3)` uint8; a fresh array."""
+        image = square(to_rgb(self._frame), self._pixel_aspect, MAX_PIXELS)
+        return self._orientation.upright(image)
 
 
 class Decoder:
@@ -162,6 +164,7 @@ class Decoder:
             count=count,
             _frame=frame,
             _orientation=_orientation_of(self.format, frame),
+            _pixel_aspect=self.format.pixel_aspect or self._context.sample_aspect_ratio,
         )
 
 

@@ -77,6 +77,7 @@ class FileSource:
             extradata=context.extradata,
             quarter_turns=lies.quarter_turns,
             mirrored=lies.mirrored,
+            pixel_aspect=video.sample_aspect_ratio or None,
         )
         pace = _Pacer(self._clock) if self._settings.pace is Pace.NATIVE else None
         try:

@@ -306,6 +306,8 @@ class StreamFormat:
         quarter_turns: by which decoded pictures must be turned, counterclockwise, to be upright;
             None when only the pictures themselves will tell.
         mirrored: they must be flipped left to right before they are turned.
+        pixel_aspect: width of a stored pixel over its height; None when only the pictures
+            themselves will tell.
     """
 
     codec: str
@@ -314,6 +316,7 @@ class StreamFormat:
     extradata: bytes | None
     quarter_turns: int | None = None
     mirrored: bool = False
+    pixel_aspect: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

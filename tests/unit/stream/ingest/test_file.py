@@ -1,6 +1,7 @@
 """Files play at their own pace or at once, and nothing but a file is ever opened."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -147,6 +148,30 @@ def test_a_mirrored_front_camera_is_not_turned_upside_down(tmp_path: Path) -> No
         assert (seen.rgb()[8, -8].mean(), seen.rgb()[8, 8].mean()) == pytest.approx(
             (230, 30), abs=9
         )
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_a_wide_picture_that_is_stored_narrow_is_seen_wide(tmp_path: Path, name: str) -> None:
+    path, trace = tmp_path / name, tmp_path / "a.sftrace"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 72, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(64, 45)
+        for number in range(50):
+            picture = np.full((96, 72, 3), 90, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    packets, _ = read(path, ManualClock())
+    with TraceWriter(trace, settings(path).url) as writer:
+        writer.write(packets[0])
+    camera = replace(packets[0].format, pixel_aspect=None)  # its parameter sets say it as well
+    for form in (packets[0].format, next(TraceSource(settings(trace)).packets()).format, camera):
+        decoder = Decoder(form)
+        (seen, *_) = [p for packet in packets for p in decoder.decode(packet)] + decoder.flush()
+        assert seen.rgb().shape == (96, 102, 3)
 
 
 def write(path: Path, content: str | bytes) -> Path:
