@@ -189,6 +189,9 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     if analysis.score is not None:
         score = f"score {analysis.score:.3f} ({analysis.low:.3f} to {analysis.high:.3f})"
     out.print(f"{score}, verdict {analysis.verdict.value}", style="bold", markup=False)
+    if analysis.faces_waiting:
+        said = f"faces that were not looked at: up to {analysis.faces_waiting} at a time"
+        out.print(f"{said} (perception.max_faces)", style="bold yellow", markup=False)
     if analysis.failure is not None:
         out.print("the source broke off: this is what was seen until then", markup=False)
     elif analysis.verdict is Verdict.PENDING:

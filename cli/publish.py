@@ -29,6 +29,7 @@ from stream.events import ReasonCode
 from stream.ingest.source import redact
 from stream.problems import Problem
 from stream.webrtc.aiortc_compat import close_quietly, gather_on
+from styleflow.video_tracks import best_track
 
 VIDEO = Fraction(1, 90_000)
 CODECS = ("vp8", "h264")
@@ -76,7 +77,10 @@ class ClipTrack(VideoStreamTrack):
         while True:
             at = step = 0.0
             with av.open(str(self._path)) as container:
-                for frame in container.decode(video=0):
+                video = best_track(container)
+                if video is None:
+                    return
+                for frame in container.decode(video):
                     when = float(frame.time or 0.0)
                     step, at = max(when - at, 0.0), when
                     yield offset + at, frame
@@ -193,7 +197,7 @@ def check(path: Path, url: str) -> None:
         raise FileNotFoundError(2, "No such file or directory", str(path))
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
+            if best_track(container) is None:
                 raise SourceError(ReasonCode.CODEC, f"{path} holds no video")
     except av.error.FFmpegError as error:
         raise SourceError(ReasonCode.CORRUPT, f"{path} is no video ({error.strerror})") from None

@@ -104,7 +104,7 @@ class Board:
             )
         with_face = {stream for stream, _, _ in self._scores}
         for stream, status in sorted(self._streams.items()):
-            if stream not in with_face:
+            if stream not in with_face or status.get("faces_waiting"):
                 note = Text(status["notice"], "bold yellow")
                 table.add_row(stream, "–", "–", "–", "–", Text(status["summary"], "dim"), note)
         return table

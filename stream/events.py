@@ -64,6 +64,7 @@ class AbstainReason(Enum):
     PACKET_LOSS = "packet_loss"
     CONTAMINATED = "contaminated"
     OVERLOADED = "overloaded"
+    FACES_WAITING = "faces_waiting"
 
 
 class DegradationLevel(IntEnum):
@@ -161,6 +162,7 @@ class Perceived:
         started: tracks whose first frame this is.
         ended: tracks that are closed; none of them is in `faces`.
         overrun: sampled frames dropped since the previous one because the analyzer was too slow.
+        waiting: faces in this frame that are not followed, because too many others are.
     """
 
     stream: str
@@ -173,6 +175,7 @@ class Perceived:
     started: tuple[int, ...] = ()
     ended: tuple[EndedTrack, ...] = ()
     overrun: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +264,21 @@ class TrackEnded:
 
 @dataclass(frozen=True, slots=True)
 class CapacityReached:
-    """A track got no slot on a detector's device and is therefore not scored by it."""
+    """Faces that are not looked at: too many are in view, or the device has no slot for one.
+
+    Attributes:
+        track: the face that is not scored; 0 when faces wait that have no track.
+        slots: how many faces are looked at.
+        detector: whose scores they miss.
+        faces_waiting: faces of the stream that are not looked at now.
+    """
 
     stream: str
     epoch: int
     track: int
     slots: int
     detector: str
+    faces_waiting: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +367,8 @@ class StreamReport:
         age_s: seconds since the newest frame arrived; None before the first.
         link: how well packets arrive; None where nobody knows.
         overload: how much work the analyzer leaves out.
+        faces_waiting: faces in view that are not looked at now; while there are any, the stream as
+            a whole is not clear, whatever the others' verdicts are.
     """
 
     stream: str
@@ -367,6 +380,7 @@ class StreamReport:
     age_s: float | None
     link: LinkQuality | None = None
     overload: DegradationLevel = DegradationLevel.NONE
+    faces_waiting: int = 0
 
 
 Event = (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from stream.clock import Clock
@@ -454,15 +454,17 @@ class Pipeline:
     def _report(self, parts: _StreamParts, now: float) -> StreamReport:
         """Return how a stream is doing, as the fastest detector sees it.
 
-        A reason holds for the stream as a whole when it holds for every detector.
+        A reason holds for the stream as a whole when it holds for every detector. A face that one
+        of them does not look at has not been looked at.
         """
         reports = [engine.report(now) for engine in parts.engines]
         lead = reports[self._lead]
         shared = set.intersection(*(set(report.reasons) for report in reports))
+        waiting = max(report.faces_waiting for report in reports)
+        if waiting:
+            shared.add(AbstainReason.FACES_WAITING)
         reasons = tuple(reason for reason in AbstainReason if reason in shared)
-        return StreamReport(
-            lead.stream, lead.epoch, lead.fps, lead.loss, lead.tracks, reasons, lead.age_s
-        )
+        return replace(lead, reasons=reasons, faces_waiting=waiting)
 
 
 def _nobody(stream: str) -> Collection[str]:

@@ -176,6 +176,7 @@ REASON_WORDS: dict[AbstainReason, str] = {
     AbstainReason.PACKET_LOSS: "too much of the video is missing",
     AbstainReason.CONTAMINATED: "the picture is damaged by packet loss",
     AbstainReason.OVERLOADED: "this analyzer cannot keep up",
+    AbstainReason.FACES_WAITING: "some faces have not been looked at: there are too many",
 }
 
 DEGRADATION_WORDS: dict[DegradationLevel, str] = {

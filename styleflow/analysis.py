@@ -68,6 +68,8 @@ class Analysis:
         reasons: why there is no verdict, such as `no_face`; empty when there is one.
         faces: a timeline per face, in order of appearance; empty when there was none.
         model: the model behind the scores, and how far they may be trusted.
+        faces_waiting: how many faces at once were not looked at, at most; the verdict is never
+            clear when there were any.
     """
 
     source: str
@@ -79,3 +81,4 @@ class Analysis:
     reasons: tuple[str, ...]
     faces: tuple[FaceTimeline, ...]
     model: ModelCard
+    faces_waiting: int = 0

@@ -71,6 +71,7 @@ class RunningStream:
             link=report.link,
             priority=spec.priority,
             overload=overload,
+            faces_waiting=report.faces_waiting,
         )
 
     @property

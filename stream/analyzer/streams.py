@@ -74,6 +74,7 @@ class StreamStatus:
     link: LinkQuality | None = None
     priority: Priority = Priority.NORMAL
     overload: DegradationLevel = DegradationLevel.NONE
+    faces_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

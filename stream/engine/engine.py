@@ -90,6 +90,8 @@ class Engine:
         self._epoch = -1
         self._capture = CaptureConditions()
         self._arrived: float | None = None
+        self._waiting = 0  # faces of the newest frame that are not followed
+        self._most_waiting = 0  # of this epoch
 
     def step(self, seen: Perceived) -> tuple[Plan, tuple[Event, ...]]:
         """Take in one sampled frame.
@@ -112,13 +114,15 @@ class Engine:
         if seen.epoch > self._epoch:
             self._epoch = seen.epoch
             self._coverage.restart()
+            self._most_waiting = 0
             self._trace("epoch", epoch=seen.epoch)
         if self._coverage.newest is not None and seen.slot <= self._coverage.newest:
             return self._pass_over(seen, closed), events
         self._coverage.advance(seen.slot, seen.overrun, contaminated=seen.capture.contaminated)
         self._capture, self._arrived = seen.capture, seen.arrived
         evicted, more = self._open_tracks(seen)
-        return self._use(seen, closed + evicted), events + more
+        waiting = self._count_waiting(seen)
+        return self._use(seen, closed + evicted), events + more + waiting
 
     def resolve(self, plan: Plan, ratings: Ratings) -> tuple[Event, ...]:
         """Take the device's answer to a plan and say what it means.
@@ -160,11 +164,13 @@ class Engine:
             tracks=len(self._tracks),
             reasons=self._common_reasons(),
             age_s=None if self._arrived is None else max(now - self._arrived, 0.0),
+            faces_waiting=self._faces_waiting,
         )
 
     def end(self, reason: TrackEnd) -> tuple[Plan, tuple[Event, ...]]:
         """End every track; answers that are still to come will be dropped."""
         tracks = list(self._tracks.values())
+        self._waiting = self._most_waiting = 0
         self._records.clear()
         plan = self._plan(forgets=tuple(self._forget(track) for track in tracks))
         return plan, tuple(self._ended(track, track.seen_at, reason) for track in tracks)
@@ -224,6 +230,25 @@ class Engine:
             self._trace("track_started", track=number, at=seen.at)
             events.append(TrackStarted(self.stream, seen.epoch, number, seen.at))
         return tuple(forgets), tuple(events)
+
+    def _count_waiting(self, seen: Perceived) -> tuple[Event, ...]:
+        """Take note of the faces that are not followed; say so whenever they are more than ever."""
+        unknown = {face.track for face in seen.faces} - self._tracks.keys()
+        self._waiting = seen.waiting + len(unknown)
+        if seen.waiting <= self._most_waiting:
+            return ()
+        self._most_waiting = seen.waiting
+        detector, looked_at = self._subject.detector, len(self._tracks)
+        self._trace("faces_waiting", at=seen.at, waiting=self._waiting)
+        return (
+            CapacityReached(
+                self.stream, seen.epoch, 0, looked_at, detector, faces_waiting=self._waiting
+            ),
+        )
+
+    @property
+    def _faces_waiting(self) -> int:
+        return self._waiting + sum(track.refused for track in self._tracks.values())
 
     def _stalest(self, in_sight: set[int]) -> FollowedTrack | None:
         """Return the track that was seen longest ago, or None when all are in sight."""
@@ -354,4 +379,6 @@ class Engine:
             common |= set.intersection(*shared)
         elif self._arrived is not None:
             common.add(AbstainReason.NO_FACE)
+        if self._faces_waiting:
+            common.add(AbstainReason.FACES_WAITING)
         return reasons.ordered(common)

@@ -125,7 +125,10 @@ class Resolver:
         if not track.refused:
             track.refused = True
             self._trace("refused", track=track.number, slots=slots)
-            yield CapacityReached(self._stream, track.epoch, track.number, slots, self._detector)
+            waiting = sum(each.refused for each in self._tracks.values())
+            yield CapacityReached(
+                self._stream, track.epoch, track.number, slots, self._detector, waiting
+            )
 
     def _abstain(
         self, track: FollowedTrack, record: PlanRecord, reason: AbstainReason

@@ -73,7 +73,7 @@ class EngineSettings:
     min_bits_per_pixel: Annotated[float, Field(le=1_000_000, allow_inf_nan=False)] = 0.01
     max_strangeness: Annotated[float, Field(le=1_000_000, allow_inf_nan=False)] = 2.0
     least_worth: float = 0.5
-    max_tracks: Annotated[int, Field(le=100_000)] = 32
+    max_tracks: Annotated[int, Field(le=100_000)] = 64
     max_pending: Annotated[int, Field(le=100_000)] = 64
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from stream.events import ReasonCode
 from stream.ingest.decode_order import DecodeOrder
 from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
+from stream.ingest.upright import Orientation, square
 from styleflow.faces.face import Image
 
 MAX_PIXELS = 7680 * 4320
@@ -69,14 +70,13 @@ class Picture:
     bits: int
     count: Count
     _frame: VideoFrame
-    _quarter_turns: int
+    _orientation: Orientation
+    _pixel_aspect: Fraction | None
 
     def rgb(self) -> Image:
-        """Convert to RGB and turn upright, `(H, W, 3)` uint8; a fresh array."""
-        image = to_rgb(self._frame)
-        if self._quarter_turns % 4:
-            image = np.ascontiguousarray(np.rot90(image, self._quarter_turns))
-        return image
+        """Convert to RGB with square pixels and lay upright, `(H, W, 3)` uint8; a fresh array."""
+        image = square(to_rgb(self._frame), self._pixel_aspect, MAX_PIXELS)
+        return self._orientation.upright(image)
 
 
 class Decoder:
@@ -173,8 +173,16 @@ class Decoder:
             bits=0 if packet is None else 8 * len(packet.data),
             count=count,
             _frame=frame,
-            _quarter_turns=self.format.quarter_turns,
+            _orientation=_orientation_of(self.format, frame),
+            _pixel_aspect=self.format.pixel_aspect or self._context.sample_aspect_ratio,
         )
+
+
+def _orientation_of(format: StreamFormat, frame: VideoFrame) -> Orientation:
+    """Return how a picture lies: what its file says, else what it says itself."""
+    if format.quarter_turns is None:
+        return Orientation.of(frame)
+    return Orientation(format.mirrored, format.quarter_turns % 4)
 
 
 def to_rgb(frame: VideoFrame) -> Image:

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.decode import MAX_PIXELS
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceTraits, StreamFormat
+from stream.ingest.upright import Orientation
+from styleflow.video_tracks import best_track
 
 CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,mxf,wtv,ivf,h264,hevc,m4v,mpegvideo,gif,yuv4mpegpipe"
@@ -54,9 +57,9 @@ class FileSource:
         Raises:
             SourceError: NOT_FOUND, CODEC, CORRUPT, or ENDED after the last packet.
         """
-        turns = quarter_turns(self._settings)
+        lies = orientation(self._settings)
         with open_file(self._settings) as container:
-            yield from self._read(container, turns)
+            yield from self._read(container, lies)
         if not self._closed:
             raise SourceError(ReasonCode.ENDED, "the file has played to its end")
 
@@ -64,10 +67,18 @@ class FileSource:
         """Stop yielding; the file is closed by whoever reads it."""
         self._closed = True
 
-    def _read(self, container: InputContainer, turns: int) -> Iterator[Packet]:
-        video = container.streams.video[0]
+    def _read(self, container: InputContainer, lies: Orientation) -> Iterator[Packet]:
+        video = _track(container)
         context = video.codec_context
-        known = StreamFormat(context.name, context.width, context.height, context.extradata, turns)
+        known = StreamFormat(
+            codec=context.name,
+            width=context.width,
+            height=context.height,
+            extradata=context.extradata,
+            quarter_turns=lies.quarter_turns,
+            mirrored=lies.mirrored,
+            pixel_aspect=video.sample_aspect_ratio or None,
+        )
         pace = _Pacer(self._clock) if self._settings.pace is Pace.NATIVE else None
         try:
             for unit in container.demux(video):
@@ -129,13 +140,23 @@ def open_file(settings: SourceSettings) -> InputContainer:
         raise SourceError(ReasonCode.CORRUPT, f"not a video file: {error.strerror}") from None
     except (av.error.FFmpegError, ValueError):
         raise SourceError(ReasonCode.CODEC, "not a kind of video file that is accepted") from None
-    if not container.streams.video:
+    video = best_track(container)
+    if video is None:
+        pictures = len(container.streams.video)
         container.close()
-        raise SourceError(ReasonCode.CODEC, "the file has no video stream")
-    if container.streams.video[0].codec_context is None:
+        only = ", only a picture such as cover art" if pictures else ""
+        raise SourceError(ReasonCode.CODEC, f"the file has no video stream{only}")
+    if video.codec_context is None:
         container.close()
         raise SourceError(ReasonCode.CODEC, "there is no decoder for this file's video")
     return container
+
+
+def _track(container: InputContainer) -> VideoStream:
+    """Return the video of a file that `open_file` has opened."""
+    video = best_track(container)
+    assert video is not None
+    return video
 
 
 def duration_s(settings: SourceSettings) -> float | None:
@@ -149,8 +170,8 @@ def duration_s(settings: SourceSettings) -> float | None:
     return None if duration is None or duration <= 0 else duration / av.time_base
 
 
-def quarter_turns(settings: SourceSettings) -> int:
-    """Return how a file's pictures must be turned, counterclockwise; phones film sideways.
+def orientation(settings: SourceSettings) -> Orientation:
+    """Return how a file's pictures lie: phones film sideways, and front cameras mirrored.
 
     FFmpeg attaches this to the pictures that its own reader decodes, so one is decoded to look.
 
@@ -159,12 +180,15 @@ def quarter_turns(settings: SourceSettings) -> int:
     """
     with open_file(settings) as container:
         # A GIF of fifty bytes may declare 16000x16000 pixels: a gigabyte, before one is decoded.
-        container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        video = _track(container)
+        video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         try:
-            first = next(container.decode(video=0), None)
+            first = next(container.decode(video), None)
         except av.error.FFmpegError:
-            return 0  # whatever is wrong will be noticed and counted when the file is played
-    return 0 if first is None else round(first.rotation / 90) % 4
+            return (
+                Orientation()
+            )  # whatever is wrong will be noticed and counted when the file is played
+    return Orientation() if first is None else Orientation.of(first)
 
 
 def _check(path: Path) -> None:

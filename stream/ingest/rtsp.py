@@ -98,7 +98,13 @@ class RtspSource:
     def _read(self, container: InputContainer, transport: Transport) -> Iterator[Packet]:
         video = container.streams.video[0]
         context = video.codec_context
-        known = StreamFormat(context.name, context.width, context.height, context.extradata)
+        known = StreamFormat(
+            context.name,
+            context.width,
+            context.height,
+            context.extradata,
+            pixel_aspect=video.sample_aspect_ratio or None,
+        )
         wait = NetworkWait(self._clock)
         ending = ""
         try:

@@ -331,14 +331,20 @@ class StreamFormat:
         width: of the coded picture; 0 when only the pictures themselves will tell.
         height: likewise.
         extradata: parameter sets, when they came apart from the packets.
-        quarter_turns: by which decoded pictures must be turned, counterclockwise, to be upright.
+        quarter_turns: by which decoded pictures must be turned, counterclockwise, to be upright;
+            None when only the pictures themselves will tell.
+        mirrored: they must be flipped left to right before they are turned.
+        pixel_aspect: width of a stored pixel over its height; None when only the pictures
+            themselves will tell.
     """
 
     codec: str
     width: int
     height: int
     extradata: bytes | None
-    quarter_turns: int = 0
+    quarter_turns: int | None = None
+    mirrored: bool = False
+    pixel_aspect: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

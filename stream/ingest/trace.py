@@ -63,12 +63,15 @@ class TraceWriter:
         }
         if packet.format != self._format:
             self._format = packet.format
-            extra = packet.format.extradata
+            extra, aspect = packet.format.extradata, packet.format.pixel_aspect
             head["format"] = {
                 "codec": packet.format.codec,
                 "width": packet.format.width,
                 "height": packet.format.height,
                 "extradata": None if extra is None else base64.b64encode(extra).decode(),
+                "quarter_turns": packet.format.quarter_turns,
+                "mirrored": packet.format.mirrored,
+                "pixel_aspect": None if aspect is None else [aspect.numerator, aspect.denominator],
             }
         text = json.dumps(head, separators=(",", ":")).encode()
         self._file.write(_LENGTHS.pack(len(text), len(packet.data)) + text + packet.data)
@@ -200,12 +203,15 @@ def _read_record(file: IO[bytes], lengths: bytes, known: StreamFormat | None) ->
 
 
 def _read_format(raw: dict[str, Any]) -> StreamFormat:
-    extra = raw["extradata"]
+    extra, aspect = raw["extradata"], raw.get("pixel_aspect")
     return StreamFormat(
         codec=str(raw["codec"]),
         width=int(raw["width"]),
         height=int(raw["height"]),
         extradata=None if extra is None else base64.b64decode(extra, validate=True),
+        quarter_turns=_whole(raw.get("quarter_turns")),  # older traces say nothing
+        mirrored=bool(raw.get("mirrored", False)),
+        pixel_aspect=None if aspect is None else Fraction(*aspect),
     )
 
 

@@ -57,6 +57,8 @@ class Analysis:
         model: the model behind the scores.
         demo: whether the video is one of the demo sources.
         failure: why the source broke off before its end, if it did.
+        faces_waiting: how many faces at once were not looked at, at most. The verdict is
+            never clear when there were any.
     """
 
     source: str
@@ -71,6 +73,7 @@ class Analysis:
     model: ModelCard
     demo: bool
     failure: SourceError | None = None
+    faces_waiting: int = 0
 
 
 class Predictor(Protocol):

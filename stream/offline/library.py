@@ -89,6 +89,7 @@ def _published(found: Analysis, source: str) -> public.Analysis:
         reasons=tuple(reason.value for reason in found.reasons),
         faces=tuple(_face(track) for track in found.tracks),
         model=found.model,
+        faces_waiting=found.faces_waiting,
     )
 
 

@@ -16,6 +16,7 @@ from stream.engine.engine import EngineSettings
 from stream.errors import SourceError
 from stream.events import (
     AbstainReason,
+    CapacityReached,
     ConnectionState,
     EpochStarted,
     Event,
@@ -177,9 +178,10 @@ def analyze(
 
     A track's score is the calibrated mean of its logits over the hops that gave evidence (of a
     detector that sums up the track itself, its last one). The video's is the highest of its
-    tracks, because one synthesised face is enough. Of a pipeline's detectors only one is heard:
-    `detector`, or the first. A score between the thresholds is no verdict. Of a source that breaks
-    off, `partial` keeps what was analyzed until then, if anything was; it is never clear.
+    tracks, because one synthesised face is enough. Where a face was not looked at it is never
+    clear. Of a pipeline's detectors only one is heard: `detector`, or the first. A score between
+    the thresholds is no verdict. Of a source that breaks off, `partial` keeps what was analyzed
+    until then, if anything was; it is never clear.
 
     Raises:
         DetectorUnknown: the pipeline has no detector of that name.
@@ -193,10 +195,16 @@ def analyze(
     tracks: dict[tuple[int, int], TrackRecord] = {}
     frames = 0
     media = media_time(pipeline)
+    waiting = 0
 
     def on_event(event: Event) -> None:
+        nonlocal waiting
         match event:
-            case TrackStarted() if len(tracks) < MAX_TRACKS:
+            case CapacityReached():
+                waiting = max(waiting, event.faces_waiting)
+            case TrackStarted() if len(tracks) >= MAX_TRACKS:
+                waiting = max(waiting, 1)  # nobody keeps what it scores
+            case TrackStarted():
                 summary, at = Summary(scorer.clip.memory), media.at(event.epoch, event.at)
                 tracks[event.epoch, event.track] = TrackRecord(at, at, summary=summary)
             case Score() if (event.epoch, event.track) in tracks:
@@ -246,6 +254,10 @@ def analyze(
     verdict = Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine)
     if failure is not None and verdict is Verdict.CLEAR:
         verdict = Verdict.PENDING  # what was not seen is not clear
+    why = _reasons(worst, list(tracks.values()))
+    if waiting and verdict is not Verdict.SUSPECT:
+        # What was seen does not speak for a face that was not looked at.
+        verdict, why = Verdict.PENDING, (*why, AbstainReason.FACES_WAITING)
     return Analysis(
         source=source.url.redacted,
         duration_s=media.elapsed_s,
@@ -255,10 +267,11 @@ def analyze(
         low=low,
         high=high,
         verdict=verdict,
-        reasons=_reasons(worst, list(tracks.values())),
+        reasons=why,
         model=scorer.card,
         demo=is_demo(source.url),
         failure=failure,
+        faces_waiting=waiting,
     )
 
 

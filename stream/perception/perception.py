@@ -38,6 +38,7 @@ Perceiving = Generator[FaceRequest, tuple[Face, ...], Views]
 """One frame on its way: yields requests, is sent the faces of each, returns the views."""
 
 _Identities = list[Appearance | None]
+_Observed = tuple[tuple[Face, ...], _Identities, tuple[tuple[int, TrackEnd], ...]]
 
 
 class Perception:
@@ -59,7 +60,7 @@ class Perception:
         settings: PerceptionSettings | None = None,
     ) -> None:
         self.settings = settings or PerceptionSettings()
-        self.ignored_faces = 0  # faces that found no free track
+        self.waiting = 0  # faces of the newest frame that are not followed
         self.redetections = 0  # detections because an identity was uncertain
         self.finder = finder
         self.views = tuple(
@@ -119,13 +120,13 @@ class Perception:
             ended = self._end(TrackEnd.EPOCH_ENDED)
             self._epoch = frame.epoch
         self._fit(frame.image)
-        faces, identities = yield from self._observe(frame)
+        faces, identities, over = yield from self._observe(frame)
         step = self._tracker.step(frame.at, faces, identities, damaged=frame.capture.contaminated)
-        ended += _named(step.ended)
-        self.ignored_faces += step.ignored
+        ended += _named(over + step.ended)
+        self.waiting = self._search.waiting + step.ignored
         for view in self.views:
             view.note(step.started, ended, overrun)
-        return tuple(view.see(frame, step.tracked) for view in self.views)
+        return tuple(view.see(frame, step.tracked, self.waiting) for view in self.views)
 
     def close(self, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[EndedTrack, ...]:
         """End every track, forget what is in view, and return what ended."""
@@ -148,30 +149,38 @@ class Perception:
         size = (image.shape[1], image.shape[0])
         if size == self._size:
             return
-        if self._tracker and all(self._size):
+        x = y = 1.0
+        if all(self._size):
             x, y = size[0] / self._size[0], size[1] / self._size[1]
             self._tracker.rescale(x, y)
             for view in self.views:
                 view.rescale(x, y)
         self._size = size
-        self._search.forget()
+        self._search.rescale(x, y)
 
-    def _observe(
-        self, frame: Frame
-    ) -> Generator[FaceRequest, tuple[Face, ...], tuple[tuple[Face, ...], _Identities]]:
-        """Return the faces that are large enough, each with its appearance."""
+    def _observe(self, frame: Frame) -> Generator[FaceRequest, tuple[Face, ...], _Observed]:
+        """Return the faces to follow, each with its appearance, and the tracks that gave way."""
         search, image = self._search, frame.image
         known, may_redetect = search.known, search.may_redetect
-        faces = yield from search.search(image)
+        faces = yield from search.search(image, frame.at, damaged=frame.capture.contaminated)
         identities = [describe(image, face) for face in faces]
+        over = self._relieve(frame)
         # Nothing is decided on a damaged picture, so there is nothing to be certain of.
         checked = known and may_redetect and not frame.capture.contaminated
         if checked and self._tracker.is_uncertain(frame.at, faces, identities):
             self.redetections += 1
-            faces = yield from search.detect(image, [_without_landmarks(face) for face in known])
+            blind = [_without_landmarks(face) for face in known]
+            faces = yield from search.detect(image, frame.at, blind)
             identities = [describe(image, face) for face in faces]
         search.known = faces
-        return faces, identities
+        return faces, identities, over
+
+    def _relieve(self, frame: Frame) -> tuple[tuple[int, TrackEnd], ...]:
+        """End the tracks of the faces that make room for others in this frame."""
+        faces = self._search.relieved
+        if not faces:
+            return ()
+        return self._tracker.relieve(frame.at, faces, [describe(frame.image, f) for f in faces])
 
 
 def _without_landmarks(face: Face) -> Face:

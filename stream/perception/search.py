@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from stream.perception.requests import Searching
 from stream.perception.settings import PerceptionSettings
+from stream.perception.turns import Turns
 from styleflow.faces.face import Face, FaceRequest, Image
 
 
@@ -21,7 +22,8 @@ class FaceSearch:
         settings: how often and how closely to search.
 
     Attributes:
-        known: the faces of the newest frame.
+        known: the faces of the newest frame that are followed.
+        relieved: faces of the newest search that were followed and whose turn is over.
         factor: how many times as rare detections are under overload.
         detections: detections in the whole picture so far.
     """
@@ -30,11 +32,28 @@ class FaceSearch:
         self.factor = 1
         self.detections = 0
         self._settings = settings
+        seats = min(settings.max_faces, settings.tracker.max_tracks)
+        self._turns = Turns(seats, settings.turn_s)
         self.forget()
+
+    @property
+    def waiting(self) -> int:
+        """Faces in the newest picture that nobody looks at, because too many others are there."""
+        return self._turns.waiting
+
+    def rescale(self, x: float, y: float) -> None:
+        """Search the next frame closely: pictures are `x` times as wide, `y` times as high."""
+        self._turns.rescale(x, y)
+        self._start_anew()
 
     def forget(self) -> None:
         """Know nothing of any face: the next frame is searched closely."""
+        self._turns.forget()
+        self._start_anew()
+
+    def _start_anew(self) -> None:
         self.known: tuple[Face, ...] = ()
+        self.relieved: tuple[Face, ...] = ()
         self._since_detection: int | None = None  # None: no picture was ever searched
         self._since_tiles = 0
         self._missed = False
@@ -45,18 +64,27 @@ class FaceSearch:
         since = self._since_detection
         return since is not None and since + 1 >= self._settings.doubt_every * self.factor
 
-    def search(self, image: Image) -> Searching:
-        """Return the faces in the next frame's picture, followed or detected as it is due."""
+    def search(self, image: Image, at: float, *, damaged: bool = False) -> Searching:
+        """Return the faces in the next frame's picture, followed or detected as it is due.
+
+        Args:
+            image: the picture.
+            at: its media time in seconds.
+            damaged: it may be broken, so nobody's turn ends with it.
+        """
         self._since_tiles += 1
+        self.relieved = ()
         if self._may_follow():
             # Whoever has nothing to follow need not ask.
             followed = (yield FaceRequest(image, self.known)) if self.known else ()
             if len(followed) == len(self.known):
                 self._since_detection = (self._since_detection or 0) + 1
-                return self._chosen(followed)
-        return (yield from self.detect(image, self.known))
+                return self._large(followed)
+        return (yield from self.detect(image, at, self.known, damaged=damaged))
 
-    def detect(self, image: Image, known: Sequence[Face]) -> Searching:
+    def detect(
+        self, image: Image, at: float, known: Sequence[Face], *, damaged: bool = False
+    ) -> Searching:
         """Return the faces in a whole picture, searched with what is known of the previous one."""
         tiles = 0
         first = self._since_detection is None
@@ -70,7 +98,9 @@ class FaceSearch:
         self._missed = len(faces) < len(known)
         self._since_detection = 0
         self.detections += 1
-        return self._chosen(faces)
+        chosen, over = self._turns.choose(at, self._large(faces), damaged=damaged)
+        self.relieved += over
+        return chosen
 
     def _may_follow(self) -> bool:
         """Say whether the next frame can do without a detection in the whole picture."""
@@ -82,8 +112,8 @@ class FaceSearch:
             due = min(due, self._settings.retry_every)
         return since + 1 < due
 
-    def _chosen(self, faces: Sequence[Face]) -> tuple[Face, ...]:
-        """Return the faces that are large enough, the largest first and no more than allowed."""
+    def _large(self, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Return the faces that are large enough, the largest first."""
         large = [face for face in faces if face.box.side >= self._settings.min_face_px]
         large.sort(key=lambda face: -face.box.area)
-        return tuple(large[: self._settings.max_faces])
+        return tuple(large)

@@ -44,8 +44,16 @@ class DetectorView:
         self._ended += tuple(each for each in ended if each.track not in unseen)
         self._overrun += overrun
 
-    def see(self, frame: Frame, tracked: Sequence[TrackedFace]) -> Perceived | None:
-        """Return what the clip sees of a frame; None when its next frame is not due yet."""
+    def see(
+        self, frame: Frame, tracked: Sequence[TrackedFace], waiting: int = 0
+    ) -> Perceived | None:
+        """Return what the clip sees of a frame; None when its next frame is not due yet.
+
+        Args:
+            frame: the newest frame.
+            tracked: the faces in it that are followed.
+            waiting: how many others are in it.
+        """
         if not self.wants(frame):
             return None
         place = self._place = (frame.epoch, frame.slot // self._stride)
@@ -61,6 +69,7 @@ class DetectorView:
             started=self._started,
             ended=self._ended,
             overrun=overrun,
+            waiting=waiting,
         )
         self._started, self._ended = (), ()
         return seen

@@ -297,6 +297,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         fps=report.fps,
         loss=report.loss,
         tracks=report.tracks,
+        faces_waiting=report.faces_waiting,
         reasons=report.reasons,
         age_s=report.age_s,
         link=link_data(report.link),
@@ -363,7 +364,11 @@ def _event_data(event: Event, context: Context) -> EventData:
             return TrackEndedData(id=name, track=event.track, at=event.at, reason=event.reason)
         case CapacityReached():
             return CapacityReachedData(
-                id=name, track=event.track, detector=event.detector, slots=event.slots
+                id=name,
+                track=event.track,
+                detector=event.detector,
+                slots=event.slots,
+                faces_waiting=event.faces_waiting,
             )
         case VerdictChanged():
             scoring = context.info.model_of(event.detector)

@@ -174,6 +174,10 @@ class StatusData(_Model):
     fps: Number = Field(description="decoded source frames per media second, lately")
     loss: Share = Field(description="share of media time lately lost")
     tracks: int = Field(description="faces followed now")
+    faces_waiting: int = Field(
+        description="faces in view that are not looked at now; while any are, no `ok` of the others"
+        " speaks for the stream"
+    )
     reasons: tuple[AbstainReason, ...] = Field(description="why it yields no scores")
     age_s: Number = Field(description="seconds since the newest frame arrived")
     link: LinkData | None = Field(description="how a caller's packets arrive; else null")
@@ -246,13 +250,14 @@ class TrackEndedData(_Model):
 
 
 class CapacityReachedData(_Model):
-    """A face is not scored, because all slots of the device are taken."""
+    """Faces are not looked at: too many are in view, or all slots of the device are taken."""
 
     kind: Literal["capacity_reached"] = "capacity_reached"
     id: str
-    track: int
+    track: int = Field(description="the face without a slot; 0 when faces wait for their turn")
     detector: DetectorName
-    slots: int
+    slots: int = Field(description="how many faces are looked at")
+    faces_waiting: int = Field(description="faces of the stream that are not looked at now")
 
 
 class VerdictChangedData(_Model):

@@ -22,6 +22,7 @@ from styleflow.faces.face import Face, Image, Points
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import five_points
 from styleflow.sampling import sample
+from styleflow.video_tracks import best_track
 
 Frames = NDArray[np.uint8]
 """Consecutive pictures of one video, `(T, H, W, 3)` RGB uint8."""
@@ -135,15 +136,23 @@ def stream_pictures(path: Path, limit: int | None = None) -> Iterator[tuple[floa
 
 def _timed(container: av.container.InputContainer) -> Iterator[tuple[float, av.VideoFrame]]:
     """Yield the pictures that have a place in media time; see `stream.ingest.timeline`."""
-    container.streams.video[0].thread_type = "NONE"
+    video = _track(container)
+    video.thread_type = "NONE"
     first = last = None
-    for picture in container.decode(video=0):
+    for picture in container.decode(video):
         pts = picture.pts
         if pts is None or (last is not None and pts <= last):
             continue
         first, last = (pts if first is None else first), pts
         assert picture.time_base is not None
         yield float((pts - first) * picture.time_base), picture
+
+
+def _track(container: av.container.InputContainer) -> av.VideoStream:
+    video = best_track(container)
+    if video is None:
+        raise IndexError("it holds no video")
+    return video
 
 
 def check_readable(path: Path) -> None:
@@ -154,7 +163,7 @@ def check_readable(path: Path) -> None:
     """
     try:
         with av.open(str(path)) as container:
-            container.streams.video[0]
+            _track(container)
     except (av.FFmpegError, OSError, IndexError) as error:
         raise VideoUnusable(path, str(error)) from error
 

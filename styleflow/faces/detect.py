@@ -37,7 +37,7 @@ class DetectorSettings:
 
     min_confidence: float = 0.5
     max_overlap: float = 0.3
-    max_faces: int = 32
+    max_faces: int = 128
 
 
 @dataclass(frozen=True, slots=True)

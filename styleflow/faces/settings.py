@@ -27,7 +27,7 @@ class TrackerSettings:
         memory_s: half-life, in media seconds, of the appearance of a track's face.
     """
 
-    max_tracks: Annotated[int, Field(ge=1, le=1024)] = 16
+    max_tracks: Annotated[int, Field(ge=1, le=1024)] = 64
     max_unseen_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
     max_jump: Annotated[float, Field(ge=0, le=1000)] = 0.5
     max_speed: Annotated[float, Field(ge=0, le=1000)] = 2.0

@@ -150,6 +150,21 @@ class FaceTracker:
         lost = any(held.at == self._latest for _, held in self._unseen(at, pairs.keys()))
         return bool(free) and (lost or bool(self._replaced(at, free, seen=pairs.keys())))
 
+    def relieve(
+        self, at: float, faces: Sequence[Face], appearances: Sequence[Appearance | None]
+    ) -> tuple[tuple[int, TrackEnd], ...]:
+        """End the tracks that these faces continue: others are looked at in their place.
+
+        Args:
+            at: media time of the frame in seconds, not before the previous one's.
+            faces: faces in it that are not followed any more.
+            appearances: one for each face; a face without appearance is left out.
+        """
+        over = sorted(self._match(at, _usable(faces, appearances)))
+        for track in over:
+            del self._tracks[track]
+        return tuple((track, TrackEnd.EVICTED) for track in over)
+
     def rescale(self, x: float, y: float) -> None:
         """Map every track onto pictures that are `x` times as wide and `y` times as high."""
         for held in self._tracks.values():

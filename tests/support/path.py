@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stream.clock import ManualClock
@@ -11,7 +12,9 @@ from stream.engine.engine import EngineSettings
 from stream.events import CaptureConditions, Frame
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.perception.perception import Perception
+from stream.perception.settings import PerceptionSettings
 from stream.pipeline import Pipeline
+from styleflow.cards import TrainingStatus
 from styleflow.faces.face import Face, Image
 from tests.support.faces import face_at
 from tests.support.models import toy_network
@@ -35,13 +38,18 @@ EAGER = EngineSettings(
 
 
 def toy_pipeline(
-    finder: Callable[[], object] = CentreFinder, slots: int = 8, settings: EngineSettings = EAGER
+    finder: Callable[[], object] = CentreFinder,
+    slots: int = 8,
+    settings: EngineSettings = EAGER,
+    perception: PerceptionSettings | None = None,
+    status: TrainingStatus = TrainingStatus.UNTRAINED,
 ) -> Pipeline:
     """Return a pipeline with a toy network."""
     network = toy_network()
+    network.card = replace(network.card, status=status)
     return Pipeline(
         [Device(network, slots)],
-        lambda: Perception(finder(), [network.clip]),  # type: ignore[arg-type]
+        lambda: Perception(finder(), [network.clip], perception),  # type: ignore[arg-type]
         settings,
         ManualClock(),
     )

@@ -79,6 +79,7 @@ ARROWS = {
     "styleflow.overlay": "",
     "styleflow.analysis": "cards",
     "styleflow.sampling": "",
+    "styleflow.video_tracks": "",
     "styleflow.ensemble": "calibration cards errors",
     "styleflow.runtime_settings": "",
     "styleflow.runtime": "errors runtime_settings",
@@ -87,7 +88,7 @@ ARROWS = {
     "styleflow.detectors": "calibration cards clips digest errors overlay",
     "styleflow.weights": "calibration cards detectors digest errors faces runtime_settings",
     # what is learned from, learning, and how well it went
-    "styleflow.data": "errors faces sampling",
+    "styleflow.data": "errors faces sampling video_tracks",
     "styleflow.evaluation": "data detectors errors faces sampling",
     "styleflow.training": "calibration cards clips data detectors digest errors evaluation faces "
     "sampling weights",

@@ -120,6 +120,9 @@ class Prediction(BaseModel):
     source: str
     duration_s: Number
     frames: int
+    faces_waiting: int = Field(
+        description="most faces at once that were not looked at; with any, the video is never `ok`"
+    )
     tracks: tuple[Track, ...]
 
 
@@ -245,6 +248,7 @@ def prediction(analysis: Analysis) -> Prediction:
         source=analysis.source,
         duration_s=analysis.duration_s,
         frames=analysis.frames,
+        faces_waiting=analysis.faces_waiting,
         tracks=tuple(_track(track) for track in analysis.tracks),
     )
 

@@ -108,6 +108,7 @@ class StatusView(StreamView):
     loss: Share
     age_s: Number
     reconnects: int
+    faces_waiting: int = Field(description="faces in view that are not looked at now")
     reasons: tuple[AbstainReason, ...]
     link: LinkData | None
     overload: str
@@ -250,6 +251,7 @@ def _status(status: StreamStatus, info: StreamInfo, clock: Clock) -> StatusView:
         loss=status.loss,
         age_s=status.age_s,
         reconnects=status.reconnects,
+        faces_waiting=status.faces_waiting,
         reasons=status.reasons,
         link=link_data(status.link),
         overload=status.overload.word,

@@ -246,6 +246,14 @@ def test_the_board_shows_suspects_first_and_forgets_what_ended() -> None:
     assert "demo source" not in text_of(board)
 
 
+def test_the_board_says_that_faces_wait_beside_the_scores_of_the_others() -> None:
+    board = Board()
+    board.note(score("lobby", 1, "ok"))
+    status = {"notice": "", "summary": "live, faces not looked at", "faces_waiting": 1}
+    board.note({"type": "status", "stream": "lobby", "data": status})
+    assert "faces not looked at" in text_of(board)
+
+
 def test_the_board_shows_streams_without_a_face() -> None:
     board = Board()
     status = {"notice": "", "summary": f"live, {AbstainReason.NO_FACE.value}"}

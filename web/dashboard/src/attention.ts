@@ -37,7 +37,10 @@ export function condition(stream: Stream): Condition {
   if (connection !== null) return connection;
   const lead = leading(stream);
   if (lead === null) return withoutFace(stream);
-  return faceCondition(lead, doubt(stream, lead.model) !== null);
+  const what = faceCondition(lead, doubt(stream, lead.model) !== null);
+  // What is known of some faces does not speak for those that nobody has looked at.
+  const calm = what === "clear" || what === "demo-clear";
+  return calm && (stream.status?.faces_waiting ?? 0) > 0 ? "hindered" : what;
 }
 
 /** What there is to know of one face; `doubtful` when its score is no finding. */

@@ -18,20 +18,25 @@ export type AbstainReason =
   | "low_fps"
   | "packet_loss"
   | "contaminated"
-  | "overloaded";
+  | "overloaded"
+  | "faces_waiting";
 
 /** Whether `p` may be read as a probability. */
 export interface CalibrationData {
   fitted: boolean;
 }
 
-/** A face is not scored, because all slots of the device are taken. */
+/** Faces are not looked at: too many are in view, or all slots of the device are taken. */
 export interface CapacityReachedData {
   kind: "capacity_reached";
   id: string;
+  /** the face without a slot; 0 when faces wait for their turn */
   track: number;
   detector: string;
+  /** how many faces are looked at */
   slots: number;
+  /** faces of the stream that are not looked at now */
+  faces_waiting: number;
 }
 
 /** Where a stream's connection stands. */
@@ -435,6 +440,11 @@ export interface StatusData {
   loss: number | null;
   /** faces followed now */
   tracks: number;
+  /**
+   * faces in view that are not looked at now; while any are, no `ok` of the others speaks for the
+   * stream
+   */
+  faces_waiting: number;
   /** why it yields no scores */
   reasons: AbstainReason[];
   /** seconds since the newest frame arrived */

@@ -45,6 +45,7 @@ const REASONS: Record<string, string> = {
   packet_loss: "too much of the video is missing",
   contaminated: "the picture is damaged by packet loss",
   overloaded: "this analyzer cannot keep up",
+  faces_waiting: "some faces have not been looked at: there are too many",
 };
 
 export function reasonWords(reasons: readonly string[]): string {
@@ -52,6 +53,12 @@ export function reasonWords(reasons: readonly string[]): string {
 }
 
 const HINT = { suspect: "a hint to look, not a finding", clear: "which an experimental model may miss" };
+
+/** How many faces wait for their turn, in words; empty when none does. */
+export function waitingWords(waiting: number | undefined): string {
+  if (!waiting) return "";
+  return `${waiting} ${waiting === 1 ? "face waits" : "faces wait"} to be looked at`;
+}
 
 /** One line under a stream's state: why it is so. */
 export function because(stream: Stream, what: Condition): string {
@@ -64,7 +71,8 @@ export function because(stream: Stream, what: Condition): string {
     case "hindered": {
       const lead = leading(stream);
       const reasons = (lead?.reasons ?? status?.reasons ?? []).filter((r) => r !== "untrained");
-      return reasonWords(reasons);
+      const rest = reasons.filter((r) => r !== "faces_waiting");
+      return [reasonWords(rest), waitingWords(status?.faces_waiting)].filter(Boolean).join(", ");
     }
     case "untrained":
       return "untrained: its numbers mean nothing";
@@ -83,7 +91,7 @@ export function because(stream: Stream, what: Condition): string {
       const by = stream.models.length > 1 ? `says ${lead?.detector}` : "";
       const found = what === "suspect" || what === "clear";
       const hint = found && lead?.model.status === "experimental" ? HINT[what] : "";
-      return [by, hint, more].filter(Boolean).join(", ");
+      return [by, hint, more, waitingWords(status?.faces_waiting)].filter(Boolean).join(", ");
     }
     case "ended":
       return "played to its end";
@@ -124,6 +132,10 @@ export function tell(entry: Happening, named = false): Told {
       return { text: `Face ${data.track} is gone: ${reason}`, tone: "quiet", connection: false };
     }
     case "capacity_reached": {
+      if (data.track === 0) {
+        const text = `More faces than can be followed: ${waitingWords(data.faces_waiting)}`;
+        return { text, tone: "warn", connection: false };
+      }
       const by = named ? ` by ${data.detector}` : "";
       const text = `Face ${data.track} is not scored${by}: all ${data.slots} slots are taken`;
       return { text, tone: "warn", connection: false };

@@ -25,6 +25,7 @@ export function status(more: Partial<StatusData> = {}): StatusData {
     fps: 25,
     loss: 0,
     tracks: 1,
+    faces_waiting: 0,
     reasons: [],
     age_s: 0.1,
     link: null,

@@ -75,3 +75,19 @@ test("an experimental model gives hints, not findings", () => {
   const stream = streams.all.get("lobby");
   expect(stream && because(stream, "suspect")).toBe("a hint to look, not a finding");
 });
+
+test("a crowd is told without the number of a face", () => {
+  const data = { kind: "capacity_reached", id: "a/1", track: 0, detector: "x", slots: 8, faces_waiting: 1 } as const;
+  expect(tell({ id: "a/1", t: 0, epoch: 0, data }).text).toBe(
+    "More faces than can be followed: 1 face waits to be looked at",
+  );
+});
+
+test("a stream with faces that nobody looks at says how many wait", () => {
+  const streams = new Streams();
+  const told = status({ faces_waiting: 2, reasons: ["faces_waiting"] });
+  streams.take(say.snapshot("lobby", { status: told, scores: [score({ state: "ok" })] }), T0);
+  const stream = streams.all.get("lobby");
+  expect(stream && because(stream, "hindered")).toBe("2 faces wait to be looked at");
+  expect(stream && because(stream, "suspect")).toContain("2 faces wait to be looked at");
+});

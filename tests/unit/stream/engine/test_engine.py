@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -61,6 +62,30 @@ def test_a_track_is_told_of_when_it_starts_and_when_it_ends() -> None:
     plan, events = core.step(seen(5, ended=[EndedTrack(1, TrackEnd.LOST)]))
     assert events == (TrackEnded("lobby", 0, 1, 0.4, TrackEnd.LOST),)
     assert plan.forgets == (Forget(KEY),)
+
+
+def test_faces_that_wait_are_told_of_and_the_stream_says_how_many() -> None:
+    core = engine()
+    trace = [
+        replace(each, waiting=n) for each, n in zip(talk(range(5)), [0, 1, 1, 3, 2], strict=True)
+    ]
+    told = [of(CapacityReached, core.step(each)[1]) for each in trace]
+    assert [len(events) for events in told] == [0, 1, 0, 1, 0]
+    (event,) = told[3]
+    assert (event.track, event.slots, event.faces_waiting) == (0, 1, 3)
+    report = core.report(now=1.0)
+    assert report.faces_waiting == 2
+    assert AbstainReason.FACES_WAITING in report.reasons
+    core.step(seen(5, face(1)))
+    report = core.report(now=1.0)
+    assert (report.faces_waiting, AbstainReason.FACES_WAITING in report.reasons) == (0, False)
+
+
+def test_tracks_that_the_engine_or_the_device_turned_away_wait_too() -> None:
+    core, device = engine(settings=EngineSettings(max_tracks=2)), FakeDevice(slots=1)
+    faces = [face(1), face(2), face(3)]
+    play(core, device, [seen(n, *faces, started=(1, 2, 3) if not n else ()) for n in range(3)])
+    assert core.report(now=1.0).faces_waiting == 2
 
 
 def test_every_usable_frame_is_pushed_and_every_hop_is_rated() -> None:

@@ -1,12 +1,14 @@
 """Files play at their own pace or at once, and nothing but a file is ever opened."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from stream.clock import ManualClock
 from stream.errors import SourceError
@@ -14,6 +16,8 @@ from stream.events import ReasonCode
 from stream.ingest.decode import Decoder
 from stream.ingest.file import FileSource, duration_s
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
+from stream.ingest.trace import TraceSource, TraceWriter
+from styleflow.data.video import stream_pictures
 from tests.support.media import encode, moving_pictures
 
 
@@ -122,6 +126,54 @@ def test_a_phone_held_sideways_is_turned_upright(
     assert bright == [[(0, 0), (0, -1), (-1, 0), (-1, -1)].index(corner)]
 
 
+def test_a_mirrored_front_camera_is_not_turned_upside_down(tmp_path: Path) -> None:
+    picture = np.full((48, 64, 3), 30, np.uint8)
+    picture[:16, :16] = 230
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_matrix([-(1 << 16), 0, 0, 0, 1 << 16, 0, 64 << 16, 0, 1 << 30])
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    trace = tmp_path / "a.sftrace"
+    packets, _ = read(path, ManualClock())
+    with TraceWriter(trace, settings(path).url) as writer:
+        writer.write(packets[0])
+    again = next(TraceSource(settings(trace)).packets())
+    for packet in (packets[0], again):
+        decoder = Decoder(packet.format)
+        (seen, *_) = [*decoder.decode(packet), *decoder.flush()]
+        assert (seen.rgb()[8, -8].mean(), seen.rgb()[8, 8].mean()) == pytest.approx(
+            (230, 30), abs=9
+        )
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_a_wide_picture_that_is_stored_narrow_is_seen_wide(tmp_path: Path, name: str) -> None:
+    path, trace = tmp_path / name, tmp_path / "a.sftrace"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 72, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(64, 45)
+        for number in range(50):
+            picture = np.full((96, 72, 3), 90, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    packets, _ = read(path, ManualClock())
+    with TraceWriter(trace, settings(path).url) as writer:
+        writer.write(packets[0])
+    camera = replace(packets[0].format, pixel_aspect=None)  # its parameter sets say it as well
+    for form in (packets[0].format, next(TraceSource(settings(trace)).packets()).format, camera):
+        decoder = Decoder(form)
+        (seen, *_) = [p for packet in packets for p in decoder.decode(packet)] + decoder.flush()
+        assert seen.rgb().shape == (96, 102, 3)
+
+
 def write(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
@@ -166,6 +218,59 @@ def test_what_cannot_be_played_is_refused_with_a_reason(tmp_path: Path) -> None:
         assert packets == []
         assert error is not None
         assert error.code is code, path
+
+
+def with_pictures(path: Path, *tracks: tuple[int, int, Disposition | None]) -> Path:
+    """Write a file with tracks of (side, frames, disposition); one with a disposition is MJPEG."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for side, frames, disposition in tracks:
+            stream = container.add_stream("libx264" if disposition is None else "mjpeg", rate=25)
+            assert isinstance(stream, av.VideoStream)
+            stream.width = stream.height = side
+            stream.pix_fmt = "yuv420p" if disposition is None else "yuvj420p"
+            if disposition is not None:
+                stream.disposition = disposition
+            streams.append((stream, frames))
+        for stream, frames in streams:
+            for number in range(frames):
+                picture = np.full((stream.height, stream.width, 3), 90, np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts = number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+COVER = Disposition.attached_pic
+
+
+@pytest.mark.parametrize(
+    "tracks",
+    [
+        ((64, 1, COVER), (96, 5, None)),
+        ((96, 5, None), (128, 1, COVER)),
+        ((64, 5, None), (96, 5, None)),
+        ((96, 5, None), (64, 5, None)),
+        ((128, 1, None), (96, 5, None)),
+    ],
+)
+def test_cover_art_and_lesser_tracks_are_not_taken_for_the_video(
+    tmp_path: Path, tracks: tuple[tuple[int, int, Disposition | None], ...]
+) -> None:
+    path = with_pictures(tmp_path / "a.mp4", *tracks)
+    packets, end = read(path, ManualClock())
+    assert (len(packets), packets[0].format.codec, packets[0].format.width) == (5, "h264", 96)
+    assert end is not None
+    assert end.code is ReasonCode.ENDED
+    assert len(list(stream_pictures(path))) == 5
+
+
+def test_a_file_with_nothing_but_cover_art_has_no_video(tmp_path: Path) -> None:
+    _, error = read(with_pictures(tmp_path / "a.mp4", (64, 1, COVER)), ManualClock())
+    assert error is not None
+    assert error.code is ReasonCode.CODEC
+    assert "only a picture" in error.detail
 
 
 def test_a_file_without_video_says_so(tmp_path: Path) -> None:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from cli.analyze import show
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
 from stream.ingest.open import Wait, open_source
 from stream.ingest.source import Packet, Source, SourceSettings, SourceTraits
 from stream.ingest.trace import TraceWriter, recording
+from stream.offline.analysis import Analysis
 from stream.offline.replay import MAX_SCORES_PER_TRACK, TrackRecord, analyze, replay
+from stream.perception.settings import PerceptionSettings
+from styleflow.cards import TrainingStatus
+from styleflow.faces.face import Face, Image
+from tests.support.faces import face_at
 from tests.support.media import encode, moving_pictures
-from tests.support.path import EAGER, from_file, toy_pipeline
+from tests.support.path import EAGER, CentreFinder, from_file, toy_pipeline
 from tests.support.wire import score
+from web.routes.predict import prediction
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +81,45 @@ def test_an_untrained_model_never_concludes(clip: Path) -> None:
     analysis = analyze(from_file(clip), toy_pipeline(), EAGER)
     assert analysis.verdict is Verdict.PENDING
     assert analysis.reasons == (AbstainReason.UNTRAINED,)
+
+
+class TwoFaces(CentreFinder):
+    """Sees a face at either side of the picture."""
+
+    def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
+        height, width = image.shape[:2]
+        return tuple(face_at(width * x, height / 2, height * 0.4) for x in (0.25, 0.75))
+
+    def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+        return tuple(f for f in self.find(image) if any(f.box.iou(k.box) > 0.5 for k in faces))
+
+
+def analysis_of_two_faces(clip: Path, max_faces: int) -> Analysis:
+    settings = replace(EAGER, leave=0.9998, enter=0.9999)
+    pipeline = toy_pipeline(
+        TwoFaces,
+        settings=settings,
+        perception=PerceptionSettings(max_faces=max_faces, turn_s=60.0),
+        status=TrainingStatus.TRAINED,
+    )
+    return analyze(from_file(clip), pipeline, settings)
+
+
+def test_a_video_with_a_face_that_was_never_looked_at_is_not_clear(clip: Path) -> None:
+    everybody = analysis_of_two_faces(clip, max_faces=2)
+    assert (everybody.verdict, everybody.faces_waiting) == (Verdict.CLEAR, 0)
+    one_left_out = analysis_of_two_faces(clip, max_faces=1)
+    assert Verdict.CLEAR in [track.verdict for track in one_left_out.tracks]
+    assert (one_left_out.verdict, one_left_out.faces_waiting) == (Verdict.PENDING, 1)
+    assert one_left_out.reasons == (AbstainReason.FACES_WAITING,)
+    said = prediction(one_left_out)
+    assert (said.state, said.faces_waiting) == ("abstain", 1)
+    assert "not been looked at" in said.summary
+    out = Console(record=True, width=200, file=StringIO())
+    show(one_left_out, None, out)
+    text = out.export_text()
+    assert "faces that were not looked at: up to 1 at a time" in text
+    assert "verdict pending" in text
 
 
 def test_a_limit_ends_early_and_leaves_the_pipeline_clean(clip: Path) -> None:

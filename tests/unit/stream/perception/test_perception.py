@@ -218,10 +218,27 @@ def test_small_and_surplus_faces_are_left_alone_the_largest_kept() -> None:
     assert sorted(round(f.quality.face_px) for f in seen.faces) == [70, 90]
 
 
-def test_faces_without_a_free_track_are_counted() -> None:
+def test_faces_without_a_free_track_wait_and_are_counted() -> None:
     video = Video(PerceptionSettings(tracker=TrackerSettings(max_tracks=1)))
-    video.show((face_at(200, 200), 1), (face_at(450, 200), 2), frames=2)
-    assert video.perception.ignored_faces == 2
+    seen = video.show((face_at(200, 200), 1), (face_at(450, 200), 2), frames=2)
+    assert [view.waiting for view in seen] == [1, 1]
+
+
+def test_a_ninth_face_that_was_never_looked_at_gets_its_turn() -> None:
+    settings = PerceptionSettings(max_faces=2, turn_s=1.0)
+    video = Video(settings)
+    people = [(face_at(100 + 180 * i, 200, side), i) for i, side in enumerate((90, 85, 80))]
+    seen = video.show(*people, frames=60)
+    assert {view.waiting for view in seen} == {1}
+    places = {round((f.face.box.centre[0] - 100) / 180) for view in seen for f in view.faces}
+    assert places == {0, 1, 2}
+    ended = [each for view in seen for each in view.ended]
+    assert ended
+    assert {each.reason for each in ended} == {TrackEnd.EVICTED}
+    assert all(len(view.faces) == 2 for view in seen)
+    (view,) = video.show(*people[:2])
+    (view,) = video.show(*people[:2], epoch=1)
+    assert view.waiting == 0
 
 
 def test_memory_does_not_grow_with_the_tracks_that_were() -> None:
