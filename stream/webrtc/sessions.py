@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -29,6 +29,7 @@ from stream.ingest.context import SourceAccess
 from stream.publish.hub import Hub
 from stream.webrtc.calls import CallAnswer, WebRtcSettings
 from stream.webrtc.data_channel import HubFull, ScoreSender
+from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.peer import Peer, ScoresChannel
 from stream.webrtc.picture_queue import PeerAccess, PictureQueue
 from stream.webrtc.sdp import Offer, parse_fragment
@@ -77,12 +78,14 @@ class StreamTotals:
         dropped: pictures let go because nobody kept up.
         losses: times that a part of the video was lost for good.
         keyframes_asked: keyframe requests sent.
+        refused: datagrams at the calls' ports that were let go, by reason.
         link: the newest known quality; it stays when the call is over.
     """
 
     dropped: int = 0
     losses: int = 0
     keyframes_asked: int = 0
+    refused: Counter[DatagramRefusal] = field(default_factory=Counter)
     link: LinkQuality | None = None
 
     def plus(self, sent: PeerCounters, link: LinkQuality | None) -> StreamTotals:
@@ -91,6 +94,7 @@ class StreamTotals:
             dropped=self.dropped + sent.dropped,
             losses=self.losses + sent.losses,
             keyframes_asked=self.keyframes_asked + sent.keyframes_asked,
+            refused=self.refused + sent.refused,
             link=link or self.link,
         )
 

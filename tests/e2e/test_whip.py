@@ -16,6 +16,7 @@ from aiortc import RTCRtpSender
 from stream.engine.engine import EngineSettings
 from stream.pipeline import Pipeline
 from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sdp import is_useful
 from styleflow.faces.face import Face, Image
 from tests.support.calls import (
@@ -124,6 +125,68 @@ async def test_a_goodbye_over_the_connection_is_heard(rig: CallRig) -> None:
         await rig.until(rig.scores, "scores")
     ended = await rig.state("ended")
     assert (ended["code"], ended["detail"]) == ("ended", "the peer has hung up")
+
+
+def _junk() -> list[bytes]:
+    """Return datagrams that nobody with a key has sent: empty, short, long, and of every kind."""
+    stun = b"\x00\x01\x00\x08\x21\x12\xa4\x42" + bytes(12)
+    alert = b"\x15\xfe\xfd" + bytes(8) + b"\x00\x02\x02\x28"  # fatal, without a key
+    rtp = b"\x80\x60" + bytes(200)
+    bye = b"\x80\xcb\x00\x01" + bytes(20)
+    kinds = [bytes([n]) * size for n in range(256) for size in (1, 40, 1501)]
+    return [b"", stun + b"\x00\x24\x00\x01" + bytes(4), alert, rtp, bye, *kinds, rtp * 10, b""]
+
+
+async def test_an_empty_datagram_or_any_other_from_anywhere_does_not_end_a_call(
+    rig: CallRig,
+) -> None:
+    """The port need not be known: all of them are sprayed in a second."""
+    async with Caller(rig.url()) as caller:
+        await caller.call()
+        await rig.until(rig.scores, "scores")
+        call = rig.analyzer.sessions.of("me")
+        assert call is not None
+        assert caller.ports
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for port in caller.ports:
+                for data in _junk():
+                    stranger.sendto(data, port)
+                    await asyncio.sleep(0)
+        await rig.until(lambda: call.peer.counters.refused.total() > 500, "refusals")
+        for data in _junk():
+            caller.forge(data)
+            await asyncio.sleep(0)
+        mark, pictures = len(rig.scores()), call.peer.counters.pictures
+        await rig.until(lambda: len(rig.scores()) > mark + 5, "scores after it")
+        assert call.peer.counters.pictures > pictures
+        refused = call.peer.counters.refused
+        assert refused[DatagramRefusal.STRANGER] > 50
+        assert refused[DatagramRefusal.MALFORMED] > 500
+        assert not [e for e in rig.events("stream_changed") if e["state"] == "ended"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+            metrics = (await client.get("/metrics")).text
+        name = "styleflow_call_datagrams_refused_total"
+        assert f'{name}{{reason="stranger",stream="me"}}' in metrics
+        assert await caller.delete() == 200
+
+
+async def test_empty_datagrams_before_the_call_connects_do_not_end_it(rig: CallRig) -> None:
+    async with Caller(rig.url()) as caller:
+        response = await caller.post(await caller.offer())
+        named = [line.split() for line in response.text.splitlines() if is_useful(line)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for words in named:
+                for data in _junk():
+                    stranger.sendto(data, (words[4], int(words[5])))
+                    await asyncio.sleep(0)
+            connecting = asyncio.create_task(caller.connect(response.text))
+            while not connecting.done():
+                for words in named:
+                    stranger.sendto(b"", (words[4], int(words[5])))
+                    stranger.sendto(b"\x15\xfe\xfd" * 8, (words[4], int(words[5])))
+                await asyncio.sleep(0.001)
+            await connecting
+        await rig.until(rig.scores, "scores")
 
 
 async def test_a_page_that_is_loaded_again_may_call_again_at_once(
