@@ -93,14 +93,20 @@ class WhipEndpoint:
         await self._control.hang_up(session)
         return Response(status_code=200)
 
-    def options(self, request: Request, methods: str) -> Response:
-        """Say what is possible; a CORS preflight is told no ICE servers (RFC 9725, 4.6)."""
+    def options(self, request: Request, methods: str, *, admitted: bool = False) -> Response:
+        """Say what is possible; a CORS preflight is told no ICE servers (RFC 9725, 4.6).
+
+        Args:
+            request: the question.
+            methods: what there is.
+            admitted: the caller may publish, so may know ICE servers and their credentials.
+        """
         response = Response(status_code=200 if methods == ENDPOINT_METHODS else 204)
         response.headers["Allow"] = methods
         if methods == ENDPOINT_METHODS:
             response.headers["Accept-Post"] = SDP
         asked = request.headers.get("access-control-request-method")
-        if asked is None and methods == ENDPOINT_METHODS:
+        if asked is None and admitted:
             self._add_links(response)
         if asked is not None and self._trusts(request):
             response.headers["Access-Control-Allow-Methods"] = methods
@@ -196,8 +202,14 @@ def routes(
 
     @router.options("/{stream}", include_in_schema=False)
     async def endpoint_options(request: Request, stream: str) -> Response:
-        """Say what an endpoint takes."""
-        return endpoint.allow_origin(request, endpoint.options(request, ENDPOINT_METHODS))
+        """Say what an endpoint takes; who may publish is told the ICE servers as well."""
+        try:
+            await admit(request, None)
+        except Refusal:
+            answer = endpoint.options(request, ENDPOINT_METHODS)
+        else:
+            answer = endpoint.options(request, ENDPOINT_METHODS, admitted=True)
+        return endpoint.allow_origin(request, answer)
 
     @router.options("/{stream}/{session}", include_in_schema=False)
     async def session_options(request: Request, stream: str, session: str) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -174,8 +176,40 @@ async def test_options_tell_what_is_taken_and_which_servers_there_are() -> None:
 # --- tokens ------------------------------------------------------------------------------------
 
 
-def guarded(role: Role) -> WebRig:
-    return WebRig(WebSettings(tokens=(Token(TokenDigest(SECRET), role),)))
+def guarded(role: Role, ice_servers: Sequence[IceServer] = ()) -> WebRig:
+    settings = WebSettings(tokens=(Token(TokenDigest(SECRET), role),))
+    return WebRig(settings, ice_servers=tuple(ice_servers))
+
+
+@pytest.mark.parametrize(
+    ("role", "token", "told"),
+    [
+        (Role.PUBLISHER, None, False),
+        (Role.PUBLISHER, "not the secret that it is", False),
+        (Role.VIEWER, SECRET, False),
+        (Role.PUBLISHER, SECRET, True),
+        (Role.OPERATOR, SECRET, True),
+    ],
+)
+@pytest.mark.parametrize("path", ["/whip/me", "/whip/x", "/whip/%2e"])
+async def test_turn_credentials_are_not_answered_to_options_without_a_token(
+    role: Role, token: str | None, path: str, *, told: bool
+) -> None:
+    async with guarded(role, (STUN, TURN)).client(token) as client:
+        answer = await client.options(path)
+    assert ("link" in answer.headers) is told
+    assert ("credential" in str(answer.headers)) is told
+    assert ("turn.example.net" in answer.text + str(answer.headers)) is told
+
+
+async def test_a_refusal_names_no_servers_either() -> None:
+    async with guarded(Role.PUBLISHER, (TURN,)).client() as client:
+        answers = [
+            await call(client),
+            await client.options("/whip/me/no-such-session-here"),
+            await client.get("/whip/me"),
+        ]
+    assert all("link" not in answer.headers for answer in answers)
 
 
 async def test_a_publisher_may_call_and_nothing_else() -> None:
