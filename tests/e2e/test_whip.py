@@ -14,8 +14,9 @@ import pytest
 from aiortc import RTCRtpSender
 
 from stream.engine.engine import EngineSettings
+from stream.errors import PublisherFull
 from stream.pipeline import Pipeline
-from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sdp import is_useful
 from styleflow.faces.face import Face, Image
@@ -33,6 +34,7 @@ from tests.support.calls import (
     thread_names,
 )
 from tests.support.media import encode, moving_pictures
+from tests.support.offers import CHROMIUM
 from tests.support.path import EAGER, CentreFinder, toy_pipeline
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -317,6 +319,25 @@ async def test_a_camera_cannot_be_called(rig: CallRig) -> None:
         assert (await client.post("/api/v1/streams", json=body)).status_code == 201
     async with Caller(rig.url("cam")) as caller:
         assert (await caller.post(await caller.offer())).status_code == 409
+
+
+async def test_one_publisher_that_calls_ever_more_streams_leaves_room_for_others(
+    rig: CallRig,
+) -> None:
+    """Calls that are made at once, and streams that calls have left behind, count as well."""
+    one, other = Publisher("one", max_streams=2), Publisher("other", max_streams=2)
+    calls = [rig.analyzer.call(f"one-{n}", CHROMIUM, one) for n in range(6)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, PublisherFull)]
+    assert len(refused) == 4
+    assert len(rig.analyzer.statuses()) == 2
+    await rig.analyzer.call("other-0", CHROMIUM, other)
+    first = next(answer for answer in answers if isinstance(answer, CallAnswer))
+    await rig.analyzer.hang_up("one-0", first.session)
+    with pytest.raises(PublisherFull):
+        await rig.analyzer.call("one-6", CHROMIUM, one)
+    await rig.until(lambda: len(rig.analyzer.statuses()) == 2, "removal of what was left behind")
+    await rig.analyzer.call("one-6", CHROMIUM, one)
 
 
 # --- ugly endings ------------------------------------------------------------------------------
