@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from cli import yaml_text
 from cli.errors import ConfigInvalid as ConfigInvalid
 from stream.analyzer.settings import AnalyzerSettings
-from stream.analyzer.streams import Priority, StreamSpec
+from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID, Priority, StreamSpec
 from stream.engine.settings import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception.settings import PerceptionSettings
@@ -92,13 +92,14 @@ class StreamConfig(_Section):
     """One stream that is there from the start.
 
     Attributes:
-        id: 1 to 64 letters, digits, dots, dashes or underscores; used in URLs and as a label.
+        id: 1 to 64 letters, digits, dots, dashes or underscores, not only dots; used in URLs and as
+            a label.
         source: how it is obtained.
         name: what people call it; the id when empty.
         priority: normal or low; under overload, low ones are looked at only in windows.
     """
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    id: Annotated[str, Field(pattern=STREAM_ID, max_length=MAX_STREAM_ID)]
     source: SourceConfig
     name: str = ""
     priority: Priority = Priority.NORMAL

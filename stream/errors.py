@@ -12,6 +12,7 @@ StreamError
 ├── NotACall               a call to a stream that has a source of its own
 ├── StreamBusy             a call to a stream that another peer is sending
 ├── TooManyPeers           the configured limit of calls is reached
+├── PublisherFull          a publisher's own limit of streams is reached
 ├── CallUnknown            a call that nobody is in
 ├── HubFull                the configured limit of subscribers is reached
 ├── DetectorUnknown        a name that no running detector has
@@ -222,6 +223,23 @@ class TooManyPeers(StreamError):
 
     def __str__(self) -> str:
         return f"all {self.limit} calls that this analyzer may hold are in use"
+
+
+@dataclass(eq=False)
+class PublisherFull(StreamError):
+    """A publisher holds all the streams that its token may, called or only just left."""
+
+    code = "publisher_full"
+    title = "This token holds all the streams that it may"
+    hint = "End one of its calls, or raise max_streams of the token in web.tokens"
+    status = 429
+    retry = True
+    retry_after_s = _FULL_S
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"all {self.limit} streams that this token may send at a time are in use"
 
 
 @dataclass(eq=False)

@@ -73,8 +73,8 @@ from stream.publish.hub import Hub
 from stream.scheduling.batcher import BatcherSettings, BatcherStats
 from stream.scheduling.degradation import Degradation, OverloadSettings, Work
 from stream.stream_state import StreamState
-from stream.webrtc.calls import CallAnswer, WebRtcSettings
-from stream.webrtc.sdp import check_offer
+from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings
+from stream.webrtc.sdp import Offer, check_offer
 from stream.webrtc.sessions import Sessions
 from styleflow.overlay import PointsAt
 
@@ -314,10 +314,14 @@ class Analyzer:
 
     # --- calls: on the event loop -------------------------------------------------------------
 
-    async def call(self, stream: str, offer: str) -> CallAnswer:
+    async def call(self, stream: str, offer: str, publisher: Publisher | None = None) -> CallAnswer:
         """Answer a WebRTC peer that offers to send a stream; see `CallControl.call`."""
-        checked = check_offer(offer)
+        checked, publisher = check_offer(offer), publisher or Publisher()
         self._sessions.check_room()
+        with self._sessions.claim(stream, publisher):
+            return await self._answer(stream, checked, publisher)
+
+    async def _answer(self, stream: str, offer: Offer, publisher: Publisher) -> CallAnswer:
         state = self._streams.get(stream)
         if state is not None and state.leaving is not None:
             await state.leaving.wait()
@@ -326,27 +330,27 @@ class Analyzer:
             if not self._sessions.settings.create_streams:
                 raise StreamUnknown(stream)
             await self.add(StreamSpec(stream, SourceSettings(SourceUrl.parse("whip://"))))
-            self._sessions.created(stream)
+            self._sessions.created(stream, publisher)
         elif not state.spec.source.url.is_call:
             raise NotACall(stream)
         try:
-            return await self._sessions.call(stream, checked)
+            return await self._sessions.call(stream, offer, publisher)
         except StreamError:
             if state is None and not self._sessions.called(stream):
                 await self.remove(stream)
             raise
 
-    def etag(self, session: str) -> str:
+    def etag(self, stream: str, session: str) -> str:
         """Return the entity tag of a call's ICE session."""
-        return self._sessions.etag(session)
+        return self._sessions.etag(stream, session)
 
-    async def trickle(self, session: str, fragment: str) -> None:
+    async def trickle(self, stream: str, session: str, fragment: str) -> None:
         """Take further ICE candidates of a peer."""
-        await self._sessions.trickle(session, fragment)
+        await self._sessions.trickle(stream, session, fragment)
 
-    async def hang_up(self, session: str) -> None:
+    async def hang_up(self, stream: str, session: str) -> None:
         """End a call because its peer wishes so."""
-        await self._sessions.hang_up(session)
+        await self._sessions.hang_up(stream, session)
 
     def _later(self, seconds: float, function: Callable[[], None]) -> object:
         assert self._loop is not None

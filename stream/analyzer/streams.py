@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from stream.explain.stills import Still
 
 
+STREAM_ID = r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+"""Form of a stream's id. Dots alone are none: `.` and `..` mean something else in a path."""
+
+MAX_STREAM_ID = 64
+
+
 class Priority(Enum):
     """Priority of a stream under overload: always analyzed, or only in windows."""
 
@@ -36,7 +42,8 @@ class StreamSpec:
     """One monitored video, as configured.
 
     Attributes:
-        id: 1 to 64 letters, digits, dots, dashes or underscores; used in URLs and as a label.
+        id: 1 to 64 letters, digits, dots, dashes or underscores, not only dots; used in URLs and as
+            a label.
         source: how it is obtained.
         name: what people call it; the id when empty.
         priority: what becomes of it when there is more work than the machine can do.

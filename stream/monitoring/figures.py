@@ -79,6 +79,8 @@ def call_figures(stream: str, totals: StreamTotals | None) -> Iterator[Figure]:
     yield Figure("call_losses_total", totals.losses, (stream,))
     yield Figure("keyframes_asked_total", totals.keyframes_asked, (stream,))
     yield Figure("frames_dropped_total", totals.dropped, (stream, "feed_full"))
+    for refusal, count in totals.refused.items():
+        yield Figure("call_datagrams_refused_total", count, (stream, refusal.value))
     if (link := totals.link) is not None:
         yield Figure("link_loss_ratio", link.loss, (stream,))
         yield Figure("link_jitter_seconds", link.jitter_s, (stream,))

@@ -89,6 +89,12 @@ SCRAPED = (
     ),
     Family("counter", "keyframes_asked_total", "Keyframes asked of WebRTC peers.", ("stream",)),
     Family(
+        "counter",
+        "call_datagrams_refused_total",
+        "Datagrams at a call's ports that were let go unread, by reason.",
+        ("stream", "reason"),
+    ),
+    Family(
         "gauge", "link_loss_ratio", "Packets of a call lately lost, repaired ones too.", ("stream",)
     ),
     Family("gauge", "link_jitter_seconds", "How unevenly a call's packets arrive.", ("stream",)),

@@ -9,7 +9,8 @@ when a new version has moved one. What is public of aiortc is used in `peer.py`.
 | `_send_rtcp_pli` of a receiver | keyframes are asked for; aiortc's own requests tell of a loss |
 | NACK generator, jitter buffer | a hole is asked for again, and given up after a second |
 | remote streams, RTX sources | figures of the media apart from those of retransmissions |
-| statistics of the transport | bytes of everything that arrives |
+| RTP, RTCP and data once decrypted | only what the peer authenticated counts as its own |
+| datagrams of the ICE agent's sockets | what is neither STUN nor the peer's media is let go |
 | `_send_data` of the transport | data for a peer that has gone fails no task |
 | RTP router, SCTP streams, ICE queue | what a peer piles up is bounded |
 | ICE agent of the transport | addresses are chosen, round trips are timed |
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aioice.ice
@@ -28,6 +30,7 @@ import aioice.stun
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 from OpenSSL import SSL
 
+from stream.webrtc.datagrams import DatagramKind, DatagramRefusal, kind_of
 from stream.webrtc.statistics import LinkSample
 
 DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
@@ -74,6 +77,87 @@ def tap(receiver: RTCRtpReceiver, frames: FrameTap) -> None:
     """Take the place of a receiver's decoder queue, before its thread is started."""
     getattr(receiver, DECODER_QUEUE)
     setattr(receiver, DECODER_QUEUE, frames)
+
+
+class DatagramFilter:
+    """Lets through what may be STUN, and media of the peer; everything else never reaches aiortc.
+
+    Anybody may send to a call's port. aiortc indexes an empty datagram, decrypts into a buffer of
+    1,500 bytes and takes every other exception for the end of the connection, and aioice drops the
+    sender's address before it hands media on. So each socket of the ICE agent looks first. Media
+    counts as the peer's when it comes from an address that ICE has nominated: one from which the
+    peer has proved that it knows the call's ICE password, and which it has chosen.
+
+    Args:
+        connection: with a transceiver, before its local description is set.
+
+    Attributes:
+        refused: datagrams let go, by reason.
+        authenticated: bytes of media and data that came with the peer's key.
+    """
+
+    def __init__(self, connection: RTCPeerConnection) -> None:
+        self.refused: Counter[DatagramRefusal] = Counter()
+        self.authenticated = 0
+        receiver = connection.getReceivers()[0]
+        self._agent = ice_agent(receiver)
+        vars(self._agent)["data_received"] = self._misunderstood
+        for owner, name in (
+            (receiver.transport, "_handle_rtp_data"),
+            (receiver.transport, "_handle_rtcp_data"),
+            (connection.sctp, "_handle_data"),
+        ):
+            if owner is not None:
+                vars(owner)[name] = self._counted(getattr(owner, name))
+
+    def watch(self, protocol: aioice.ice.StunProtocol) -> None:
+        """Look at everything that arrives on one socket from now on."""
+        parse = protocol.datagram_received
+
+        def received(data: bytes, address: tuple[Any, ...]) -> None:
+            kind = kind_of(data)
+            if kind is DatagramKind.STUN:
+                try:
+                    parse(data, address)
+                except Exception:  # aioice parses without mercy
+                    self.refused[DatagramRefusal.MALFORMED] += 1
+            elif kind is DatagramKind.UNKNOWN:
+                self.refused[DatagramRefusal.MALFORMED] += 1
+            elif not self._nominated(protocol, (address[0], address[1])):
+                self.refused[DatagramRefusal.STRANGER] += 1
+            elif self._agent._queue.qsize() >= MAX_BACKLOG:
+                self.refused[DatagramRefusal.BACKLOG] += 1
+            else:
+                self._agent._queue.put_nowait((data, protocol.local_candidate.component))
+
+        vars(protocol)["datagram_received"] = received
+
+    def _nominated(self, protocol: aioice.ice.StunProtocol, address: tuple[str, int]) -> bool:
+        """Say whether one side has chosen the pair, which takes the ICE password of the other."""
+        return any(
+            pair.protocol is protocol
+            and pair.remote_addr == address
+            and (pair.nominated or pair.remote_nominated)
+            for pair in self._agent._check_list
+        )
+
+    def _misunderstood(self, data: bytes, component: int) -> None:
+        """Let go of what aioice could not parse as STUN, and would hand on as media."""
+        self.refused[DatagramRefusal.MALFORMED] += 1
+
+    def _counted(self, take: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """Count what aiortc takes in once it is decrypted; a packet that it fails at is let go."""
+
+        async def counted(data: bytes, **given: Any) -> None:
+            self.authenticated += len(data)
+            try:
+                await take(data, **given)
+            except ConnectionError:
+                raise
+            except Exception:  # aiortc parses without mercy
+                self.refused[DatagramRefusal.GARBLED] += 1
+
+        return counted
 
 
 class MediaReceiver:
@@ -139,7 +223,7 @@ class MediaReceiver:
 
         Args:
             at: monotonic seconds.
-            received: bytes of everything, by then.
+            received: bytes that came with the peer's key, by then.
 
         `getStats` has one entry per receiver, which retransmissions overwrite, so its source is
         read instead.
@@ -151,12 +235,6 @@ class MediaReceiver:
         return LinkSample(
             at, received, stream.packets_expected, stream.packets_received, stream.jitter / 90_000
         )
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes that have come in over the receiver's transport, of everything."""
-        transport = self.receiver.transport
-        return int(transport._get_stats()[transport._stats_id].bytesReceived)
 
     @property
     def ice(self) -> aioice.ice.Connection:
@@ -184,8 +262,6 @@ class MediaReceiver:
         """Return what the peer has piled up beyond all measure; empty when nothing."""
         if len(self.receiver.transport._rtp_router.ssrc_table) > MAX_SOURCES:
             return "too many senders in one call"
-        if self.ice._queue.qsize() > MAX_BACKLOG:
-            return "more packets than this machine can take in"
         sctp = connection.sctp
         if sctp is not None:
             streams = sctp._inbound_streams.values()
@@ -207,21 +283,27 @@ def ice_agent(receiver: RTCRtpReceiver) -> aioice.ice.Connection:
     return receiver.transport.transport._connection
 
 
-def gather_on(connection: RTCPeerConnection, hosts: Sequence[str] = ()) -> None:
+def gather_on(connection: RTCPeerConnection, hosts: Sequence[str] = ()) -> DatagramFilter:
     """Have a connection receive on these addresses; on loopback where this machine has no other.
 
     Args:
         connection: with a transceiver, before its local description is set.
         hosts: addresses of this machine; none means all but loopback.
+
+    Returns:
+        what looks at everything that arrives there.
     """
-    for receiver in connection.getReceivers()[:1]:
-        agent = ice_agent(receiver)
-        gather = agent.get_component_candidates
+    agent = ice_agent(connection.getReceivers()[0])
+    gather, datagrams = agent.get_component_candidates, DatagramFilter(connection)
 
-        async def bound(component: int, addresses: list[str], timeout: int = 5) -> Any:  # noqa: ASYNC109 - the signature that is replaced
-            return await gather(component, list(hosts) or addresses or ["127.0.0.1"], timeout)  # noqa: B023 - there is one receiver at most
+    async def bound(component: int, addresses: list[str], timeout: int = 5) -> Any:  # noqa: ASYNC109 - the signature that is replaced
+        found = await gather(component, list(hosts) or addresses or ["127.0.0.1"], timeout)
+        for protocol in agent._protocols:
+            datagrams.watch(protocol)
+        return found
 
-        vars(agent)["get_component_candidates"] = bound
+    vars(agent)["get_component_candidates"] = bound
+    return datagrams
 
 
 async def close_quietly(connection: RTCPeerConnection) -> None:

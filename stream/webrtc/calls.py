@@ -6,8 +6,9 @@ Values only. `stream.webrtc.peer` speaks with peers, `stream.webrtc.sessions` ke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Protocol
 
 from pydantic import Field, SecretStr
@@ -106,6 +107,21 @@ class WebRtcSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Publisher:
+    """Credential on which a call is made.
+
+    Attributes:
+        credential: tells one from another; None where none is needed.
+        max_streams: streams that it may hold at a time; any number when None.
+        valid_at: says whether it still works at a UTC; its calls end when it does not.
+    """
+
+    credential: Hashable = None
+    max_streams: int | None = None
+    valid_at: Callable[[datetime], bool] = lambda _: True
+
+
+@dataclass(frozen=True, slots=True)
 class CallAnswer:
     """A call that was answered.
 
@@ -123,7 +139,7 @@ class CallAnswer:
 class CallControl(Protocol):
     """The analyzer as signalling sees it."""
 
-    def call(self, stream: str, offer: str) -> Awaitable[CallAnswer]:
+    def call(self, stream: str, offer: str, publisher: Publisher) -> Awaitable[CallAnswer]:
         """Answer a peer that offers to send a stream.
 
         Raises:
@@ -134,23 +150,24 @@ class CallControl(Protocol):
             StreamBusy: another peer is sending it.
             TooManyPeers: the limit is reached.
             TooManyStreams: the limit is reached.
+            PublisherFull: the limit of this publisher is reached.
         """
         ...
 
-    def etag(self, session: str) -> str:
-        """Return the entity tag of a call's ICE session. Raises CallUnknown."""
+    def etag(self, stream: str, session: str) -> str:
+        """Return the entity tag of the ICE session of a stream's call. Raises CallUnknown."""
         ...
 
-    def trickle(self, session: str, fragment: str) -> Awaitable[None]:
+    def trickle(self, stream: str, session: str, fragment: str) -> Awaitable[None]:
         """Take further ICE candidates of a peer.
 
         Raises:
-            CallUnknown: there is no such call.
+            CallUnknown: the stream has no such call.
             OfferInvalid: the fragment cannot be understood.
             OfferRefused: it asks for an ICE restart.
         """
         ...
 
-    def hang_up(self, session: str) -> Awaitable[None]:
-        """End a call, in bounded time. Raises CallUnknown."""
+    def hang_up(self, stream: str, session: str) -> Awaitable[None]:
+        """End a call of a stream, in bounded time. Raises CallUnknown."""
         ...

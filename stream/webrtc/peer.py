@@ -20,6 +20,7 @@ and nothing here starts a task: `answer`, `tend` and `close` are awaited by the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -38,7 +39,14 @@ from stream.clock import Clock
 from stream.errors import OfferInvalid, OfferRefused, SourceError
 from stream.events import LinkQuality, ReasonCode
 from stream.ingest.source import Packet, StreamFormat
-from stream.webrtc.aiortc_compat import FrameTap, MediaReceiver, close_quietly, gather_on, tap
+from stream.webrtc.aiortc_compat import (
+    DatagramFilter,
+    FrameTap,
+    MediaReceiver,
+    close_quietly,
+    gather_on,
+    tap,
+)
 from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.keyframes import KeyframeRequests, is_keyframe
 from stream.webrtc.picture_queue import PictureQueue
@@ -145,6 +153,7 @@ class Peer:
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self.receiver: MediaReceiver | None = None
+        self._datagrams: DatagramFilter | None = None
         self.connection.on("datachannel", self._on_channel)
 
     # --- signalling -------------------------------------------------------------------------
@@ -169,7 +178,7 @@ class Peer:
         if self.receiver is None:
             raise OfferInvalid("it describes no video")
         self._ufrag = offer.ufrag
-        gather_on(self.connection, self._settings.bind)
+        self._datagrams = gather_on(self.connection, self._settings.bind)
         try:
             await self.connection.setLocalDescription()
         except (InvalidStateError, ValueError) as error:
@@ -231,6 +240,7 @@ class Peer:
             losses=self._losses,
             keyframes_asked=self._asks,
             bytes=self._bytes,
+            refused=self._datagrams.refused.copy() if self._datagrams is not None else Counter(),
         )
 
     def _end(self, now: float) -> SourceError | None:
@@ -238,8 +248,10 @@ class Peer:
         limits, state = self._settings, self.connection.connectionState
         if self.pictures.abandoned:
             return SourceError(ReasonCode.ENDED, "the stream has stopped listening")
-        if self._hung_up or state == "closed":
+        if self._hung_up:
             return SourceError(ReasonCode.ENDED, "the peer has hung up")
+        if state == "closed":
+            return SourceError(ReasonCode.ENDED, "the connection is closed")
         if state == "failed":
             return SourceError(
                 ReasonCode.UNREACHABLE, "no way to the peer was found, or it is lost"
@@ -265,11 +277,11 @@ class Peer:
         return None
 
     def _listen(self, now: float) -> None:
-        """Take note of whatever has come in, media or not."""
-        if self.receiver is None:
+        """Take note of whatever the peer has sent, media or not; strangers do not count."""
+        if self._datagrams is None or self.connection.connectionState != "connected":
             return
-        received = self.receiver.bytes_received
-        if received > self._bytes and self.connection.connectionState == "connected":
+        received = self._datagrams.authenticated
+        if self._heard is None or received > self._bytes:
             self._heard = now
         self._bytes = received
 

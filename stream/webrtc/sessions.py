@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -19,6 +20,7 @@ from stream.clock import Clock
 from stream.errors import (
     CallUnknown,
     OfferRefused,
+    PublisherFull,
     SourceError,
     StreamBusy,
     StreamError,
@@ -27,8 +29,9 @@ from stream.errors import (
 from stream.events import LinkQuality, ReasonCode
 from stream.ingest.context import SourceAccess
 from stream.publish.hub import Hub
-from stream.webrtc.calls import CallAnswer, WebRtcSettings
+from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings
 from stream.webrtc.data_channel import HubFull, ScoreSender
+from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.peer import Peer, ScoresChannel
 from stream.webrtc.picture_queue import PeerAccess, PictureQueue
 from stream.webrtc.sdp import Offer, parse_fragment
@@ -56,6 +59,7 @@ class Session:
         stream: what the peer sends.
         peer: the other side.
         etag: names its ICE session.
+        publisher: the credential on which it was begun.
         answered: the peer has its answer.
         scores: what the peer is told on its data channel.
     """
@@ -64,6 +68,7 @@ class Session:
     stream: str
     peer: Peer
     etag: str
+    publisher: Publisher
     answered: bool = False
     ending: bool = False
     scores: ScoreSender | None = None
@@ -77,12 +82,14 @@ class StreamTotals:
         dropped: pictures let go because nobody kept up.
         losses: times that a part of the video was lost for good.
         keyframes_asked: keyframe requests sent.
+        refused: datagrams at the calls' ports that were let go, by reason.
         link: the newest known quality; it stays when the call is over.
     """
 
     dropped: int = 0
     losses: int = 0
     keyframes_asked: int = 0
+    refused: Counter[DatagramRefusal] = field(default_factory=Counter)
     link: LinkQuality | None = None
 
     def plus(self, sent: PeerCounters, link: LinkQuality | None) -> StreamTotals:
@@ -91,6 +98,7 @@ class StreamTotals:
             dropped=self.dropped + sent.dropped,
             losses=self.losses + sent.losses,
             keyframes_asked=self.keyframes_asked + sent.keyframes_asked,
+            refused=self.refused + sent.refused,
             link=link or self.link,
         )
 
@@ -119,6 +127,8 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._access: dict[str, PeerAccess] = {}
         self._created: dict[str, float] = {}
+        self._creators: dict[str, Hashable] = {}  # credentials that created streams
+        self._claims: list[tuple[str, Hashable]] = []  # of calls that are being answered
         self._past: dict[str, StreamTotals] = {}  # of calls that are over
 
     # --- streams ----------------------------------------------------------------------------
@@ -136,15 +146,17 @@ class Sessions:
     def _peers(self, stream: str) -> PeerAccess:
         return self._access.setdefault(stream, PeerAccess())
 
-    def created(self, stream: str) -> None:
+    def created(self, stream: str, publisher: Publisher) -> None:
         """Take note that a stream is there only because somebody called it."""
         self._created[stream] = self._clock.monotonic()
+        self._creators[stream] = publisher.credential
 
     async def drop(self, stream: str) -> None:
         """End the call of a stream, if there is one, and let its ingest go."""
         if stream in self._access:
             self._access.pop(stream).close()
         self._created.pop(stream, None)
+        self._creators.pop(stream, None)
         for session in [session for session in self._sessions.values() if session.stream == stream]:
             await self._end(session, SourceError(ReasonCode.ENDED, "the stream is removed"))
         self._past.pop(stream, None)
@@ -201,7 +213,31 @@ class Sessions:
         if len(self._sessions) >= self.settings.max_peers:
             raise TooManyPeers(self.settings.max_peers)
 
-    async def call(self, stream: str, offer: Offer) -> CallAnswer:
+    @contextmanager
+    def claim(self, stream: str, publisher: Publisher) -> Iterator[None]:
+        """Hold a publisher's place for a stream while its call is being answered.
+
+        A stream that a call has created counts for its creator until it is removed.
+
+        Raises:
+            PublisherFull: the publisher holds as many others as it may.
+        """
+        claim, limit = (stream, publisher.credential), publisher.max_streams
+        if limit is not None and len(self._held(publisher) - {stream}) >= limit:
+            raise PublisherFull(limit)
+        self._claims.append(claim)
+        try:
+            yield
+        finally:
+            self._claims.remove(claim)
+
+    def _held(self, publisher: Publisher) -> set[str]:
+        """Return the streams that a publisher sends, has created, or is about to send."""
+        sent = [(s.stream, s.publisher.credential) for s in self._sessions.values()]
+        held = (*sent, *self._creators.items(), *self._claims)
+        return {stream for stream, credential in held if credential == publisher.credential}
+
+    async def call(self, stream: str, offer: Offer, publisher: Publisher) -> CallAnswer:
         """Answer a peer. Its place is taken before anything is waited for.
 
         Raises:
@@ -215,7 +251,7 @@ class Sessions:
         pictures = PictureQueue()
         name = secrets.token_urlsafe(24)
         peer = Peer(self.settings, self._clock, pictures, lambda wire: self._tell(name, wire))
-        session = Session(name, stream, peer, etag=f'"{secrets.token_hex(8)}"')
+        session = Session(name, stream, peer, f'"{secrets.token_hex(8)}"', publisher)
         self._sessions[name] = session
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -234,24 +270,24 @@ class Sessions:
         log.info("call answered", stream=stream, codecs=offer.codecs)
         return CallAnswer(name, session.etag, sdp)
 
-    def etag(self, name: str) -> str:
+    def etag(self, stream: str, name: str) -> str:
         """Return the entity tag of a session's ICE session. Raises CallUnknown."""
-        return self._known(name).etag
+        return self._known(stream, name).etag
 
-    async def trickle(self, name: str, fragment: str) -> None:
+    async def trickle(self, stream: str, name: str, fragment: str) -> None:
         """Take further candidates of a peer.
 
         Raises:
-            CallUnknown: there is no such call.
+            CallUnknown: the stream has no such call.
             OfferInvalid: the fragment cannot be understood.
             OfferRefused: it asks for an ICE restart.
         """
-        session = self._known(name)
+        session = self._known(stream, name)
         await session.peer.trickle(parse_fragment(fragment))
 
-    async def hang_up(self, name: str) -> None:
+    async def hang_up(self, stream: str, name: str) -> None:
         """End a call because its peer wishes so. Raises CallUnknown."""
-        session = self._known(name)
+        session = self._known(stream, name)
         await self._end(session, SourceError(ReasonCode.ENDED, "the peer has hung up"))
 
     async def tend(self) -> None:
@@ -267,9 +303,9 @@ class Sessions:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _known(self, name: str) -> Session:
+    def _known(self, stream: str, name: str) -> Session:
         session = self._sessions.get(name)
-        if session is None or not session.answered or session.ending:
+        if session is None or not session.answered or session.ending or session.stream != stream:
             raise CallUnknown
         return session
 
@@ -294,6 +330,8 @@ class Sessions:
         except Exception as error:
             log.exception("a peer could not be tended", stream=session.stream)
             why = SourceError(ReasonCode.CORRUPT, f"failed inside ({type(error).__name__})")
+        if not session.publisher.valid_at(self._clock.utc()):
+            why = SourceError(ReasonCode.ENDED, "the token that it was begun with has expired")
         if why is not None:
             await self._end(session, why)
 

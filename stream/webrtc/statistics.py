@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from stream.events import LinkQuality
+from stream.webrtc.datagrams import DatagramRefusal
 
 GREEDY_S = 10.0
 """Seconds above 1.5 x `max_kbps` before the peer is disconnected."""
@@ -20,7 +22,8 @@ class PeerCounters:
         audio: audio frames received and let go.
         losses: times that a part of the video was lost for good.
         keyframes_asked: keyframe requests sent, aiortc's own among them.
-        bytes: bytes received, of everything.
+        bytes: bytes of media and data received with the peer's key.
+        refused: datagrams at the call's ports that were let go, from anybody, by reason.
     """
 
     pictures: int = 0
@@ -29,6 +32,7 @@ class PeerCounters:
     losses: int = 0
     keyframes_asked: int = 0
     bytes: int = 0
+    refused: Counter[DatagramRefusal] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class LinkSample:
 
     Attributes:
         at: monotonic seconds.
-        bytes: received, of everything.
+        bytes: received with the peer's key.
         expected: packets of the video that its numbers say were sent.
         received: packets of the video that arrived.
         jitter_s: how unevenly they arrive (RFC 3550).

@@ -14,8 +14,10 @@ import pytest
 from aiortc import RTCRtpSender
 
 from stream.engine.engine import EngineSettings
+from stream.errors import PublisherFull
 from stream.pipeline import Pipeline
-from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings
+from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sdp import is_useful
 from styleflow.faces.face import Face, Image
 from tests.support.calls import (
@@ -32,6 +34,7 @@ from tests.support.calls import (
     thread_names,
 )
 from tests.support.media import encode, moving_pictures
+from tests.support.offers import CHROMIUM
 from tests.support.path import EAGER, CentreFinder, toy_pipeline
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -124,6 +127,68 @@ async def test_a_goodbye_over_the_connection_is_heard(rig: CallRig) -> None:
         await rig.until(rig.scores, "scores")
     ended = await rig.state("ended")
     assert (ended["code"], ended["detail"]) == ("ended", "the peer has hung up")
+
+
+def _junk() -> list[bytes]:
+    """Return datagrams that nobody with a key has sent: empty, short, long, and of every kind."""
+    stun = b"\x00\x01\x00\x08\x21\x12\xa4\x42" + bytes(12)
+    alert = b"\x15\xfe\xfd" + bytes(8) + b"\x00\x02\x02\x28"  # fatal, without a key
+    rtp = b"\x80\x60" + bytes(200)
+    bye = b"\x80\xcb\x00\x01" + bytes(20)
+    kinds = [bytes([n]) * size for n in range(256) for size in (1, 40, 1501)]
+    return [b"", stun + b"\x00\x24\x00\x01" + bytes(4), alert, rtp, bye, *kinds, rtp * 10, b""]
+
+
+async def test_an_empty_datagram_or_any_other_from_anywhere_does_not_end_a_call(
+    rig: CallRig,
+) -> None:
+    """The port need not be known: all of them are sprayed in a second."""
+    async with Caller(rig.url()) as caller:
+        await caller.call()
+        await rig.until(rig.scores, "scores")
+        call = rig.analyzer.sessions.of("me")
+        assert call is not None
+        assert caller.ports
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for port in caller.ports:
+                for data in _junk():
+                    stranger.sendto(data, port)
+                    await asyncio.sleep(0)
+        await rig.until(lambda: call.peer.counters.refused.total() > 500, "refusals")
+        for data in _junk():
+            caller.forge(data)
+            await asyncio.sleep(0)
+        mark, pictures = len(rig.scores()), call.peer.counters.pictures
+        await rig.until(lambda: len(rig.scores()) > mark + 5, "scores after it")
+        assert call.peer.counters.pictures > pictures
+        refused = call.peer.counters.refused
+        assert refused[DatagramRefusal.STRANGER] > 50
+        assert refused[DatagramRefusal.MALFORMED] > 500
+        assert not [e for e in rig.events("stream_changed") if e["state"] == "ended"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+            metrics = (await client.get("/metrics")).text
+        name = "styleflow_call_datagrams_refused_total"
+        assert f'{name}{{reason="stranger",stream="me"}}' in metrics
+        assert await caller.delete() == 200
+
+
+async def test_empty_datagrams_before_the_call_connects_do_not_end_it(rig: CallRig) -> None:
+    async with Caller(rig.url()) as caller:
+        response = await caller.post(await caller.offer())
+        named = [line.split() for line in response.text.splitlines() if is_useful(line)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for words in named:
+                for data in _junk():
+                    stranger.sendto(data, (words[4], int(words[5])))
+                    await asyncio.sleep(0)
+            connecting = asyncio.create_task(caller.connect(response.text))
+            while not connecting.done():
+                for words in named:
+                    stranger.sendto(b"", (words[4], int(words[5])))
+                    stranger.sendto(b"\x15\xfe\xfd" * 8, (words[4], int(words[5])))
+                await asyncio.sleep(0.001)
+            await connecting
+        await rig.until(rig.scores, "scores")
 
 
 async def test_a_page_that_is_loaded_again_may_call_again_at_once(
@@ -254,6 +319,25 @@ async def test_a_camera_cannot_be_called(rig: CallRig) -> None:
         assert (await client.post("/api/v1/streams", json=body)).status_code == 201
     async with Caller(rig.url("cam")) as caller:
         assert (await caller.post(await caller.offer())).status_code == 409
+
+
+async def test_one_publisher_that_calls_ever_more_streams_leaves_room_for_others(
+    rig: CallRig,
+) -> None:
+    """Calls that are made at once, and streams that calls have left behind, count as well."""
+    one, other = Publisher("one", max_streams=2), Publisher("other", max_streams=2)
+    calls = [rig.analyzer.call(f"one-{n}", CHROMIUM, one) for n in range(6)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, PublisherFull)]
+    assert len(refused) == 4
+    assert len(rig.analyzer.statuses()) == 2
+    await rig.analyzer.call("other-0", CHROMIUM, other)
+    first = next(answer for answer in answers if isinstance(answer, CallAnswer))
+    await rig.analyzer.hang_up("one-0", first.session)
+    with pytest.raises(PublisherFull):
+        await rig.analyzer.call("one-6", CHROMIUM, one)
+    await rig.until(lambda: len(rig.analyzer.statuses()) == 2, "removal of what was left behind")
+    await rig.analyzer.call("one-6", CHROMIUM, one)
 
 
 # --- ugly endings ------------------------------------------------------------------------------

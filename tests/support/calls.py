@@ -200,7 +200,11 @@ class Caller:
         """Call and connect."""
         response = await self.post(await self.offer())
         assert response.status_code == 201, response.text
-        await self.connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+        return await self.connect(response.text)
+
+    async def connect(self, answer: str) -> Caller:
+        """Connect with an answer."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         async with asyncio.timeout(15):
             await self._connected.wait()
         return self
@@ -214,6 +218,19 @@ class Caller:
         """What marks its media packets; what is sent again has another mark."""
         sdp = self.connection.remoteDescription.sdp
         return int(next(x for x in sdp.splitlines() if x.startswith("m=video")).split()[3])
+
+    @property
+    def ports(self) -> list[tuple[str, int]]:
+        """Where the call is received."""
+        lines = self.connection.remoteDescription.sdp.splitlines()
+        named = [line.split() for line in lines if line.startswith("a=candidate:")]
+        return sorted({(words[4], int(words[5])) for words in named})
+
+    def forge(self, data: bytes) -> None:
+        """Send a datagram from the peer's own address, without its keys."""
+        agent = self.sender.transport.transport._connection
+        pair = agent._nominated[1]
+        pair.protocol.transport.sendto(data, pair.remote_addr)
 
     async def delete(self) -> int:
         """End the call as one should; return the status."""

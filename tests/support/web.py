@@ -41,7 +41,7 @@ from stream.ingest.source import SourceSettings, SourceUrl
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
-from stream.webrtc.calls import CallAnswer, IceServer
+from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
@@ -61,6 +61,7 @@ class PlayedAnalyzer:
         self.others: dict[str, tuple[ScoringModel, ...]] = {}  # further detectors of a stream
         self.calls: dict[str, str] = {}
         self.offers: list[str] = []
+        self.publishers: list[Publisher] = []
         self.fragments: list[str] = []
         self.refusal: StreamError | None = None
         self.full: StreamError | None = None  # why no further stream is taken
@@ -160,8 +161,9 @@ class PlayedAnalyzer:
         models = (first, *(scorer.model for scorer in self.others.get(stream, ())))
         return {model.name: self.pointing.get(model.name) for model in models}
 
-    async def call(self, stream: str, offer: str) -> CallAnswer:
+    async def call(self, stream: str, offer: str, publisher: Publisher) -> CallAnswer:
         """Answer every offer alike, unless told to refuse."""
+        self.publishers.append(publisher)
         if self.refusal is not None:
             raise self.refusal
         session = f"session-{len(self.calls):016d}"
@@ -169,21 +171,21 @@ class PlayedAnalyzer:
         self.offers.append(offer)
         return CallAnswer(session, '"first"', "v=0\r\nanswer")
 
-    def etag(self, session: str) -> str:
+    def etag(self, stream: str, session: str) -> str:
         """Return the tag of a call."""
-        if session not in self.calls:
+        if self.calls.get(session) != stream:
             raise CallUnknown
         return '"first"'
 
-    async def trickle(self, session: str, fragment: str) -> None:
+    async def trickle(self, stream: str, session: str, fragment: str) -> None:
         """Keep a fragment, unless told to refuse."""
         if self.refusal is not None:
             raise self.refusal
         self.fragments.append(fragment)
 
-    async def hang_up(self, session: str) -> None:
+    async def hang_up(self, stream: str, session: str) -> None:
         """Forget a call."""
-        self.etag(session)
+        self.etag(stream, session)
         del self.calls[session]
 
     def health(self) -> Health:

@@ -10,7 +10,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream.analyzer.streams import Priority, StreamControl, StreamSpec, StreamStatus
+from stream.analyzer.streams import (
+    MAX_STREAM_ID,
+    STREAM_ID,
+    Priority,
+    StreamControl,
+    StreamSpec,
+    StreamStatus,
+)
 from stream.clock import Clock
 from stream.events import AbstainReason, ConnectionState, ReasonCode
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
@@ -24,7 +31,7 @@ from web.security.auth import Scope
 from web.security.fetch import Resolver
 from web.security.scopes import ScopeCheck
 
-StreamId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+StreamId = Annotated[str, Field(pattern=STREAM_ID, max_length=MAX_STREAM_ID)]
 
 
 class _Request(BaseModel):

@@ -29,7 +29,7 @@ from web.errors import (
 )
 from web.problem_responses import documented_problems, problem_response
 from web.routes.streams import StreamId
-from web.security.auth import Scope
+from web.security.auth import Caller, Scope
 from web.security.guard import is_trusted
 from web.security.scopes import ScopeCheck
 
@@ -64,19 +64,19 @@ class WhipEndpoint:
         self._links = [_link(server) for server in ice_servers]
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
 
-    async def call(self, request: Request, stream: str) -> Response:
+    async def call(self, request: Request, stream: str, caller: Caller) -> Response:
         """Answer an offer."""
         _check_type(request, SDP)
-        answered = await self._control.call(stream, await _text(request))
+        answered = await self._control.call(stream, await _text(request), caller.publisher)
         response = Response(answered.sdp, 201, media_type=SDP)
         response.headers["Location"] = f"/whip/{quote(stream)}/{answered.session}"
         response.headers["ETag"] = answered.etag
         self._add_links(response)
         return response
 
-    async def trickle(self, request: Request, session: str) -> Response:
+    async def trickle(self, request: Request, stream: str, session: str) -> Response:
         """Take further candidates, of the ICE session that there is."""
-        etag = self._control.etag(session)
+        etag = self._control.etag(stream, session)
         _check_type(request, FRAGMENT)
         expected = request.headers.get("if-match")
         if expected is None:
@@ -85,22 +85,28 @@ class WhipEndpoint:
             raise RestartRefused("call anew instead of restarting")
         if etag not in (tag.strip() for tag in expected.split(",")):
             raise SessionDiffers("If-Match names another one")
-        await self._control.trickle(session, await _text(request))
+        await self._control.trickle(stream, session, await _text(request))
         return Response(status_code=204)
 
-    async def hang_up(self, session: str) -> Response:
+    async def hang_up(self, stream: str, session: str) -> Response:
         """End a call; entity tags do not matter here."""
-        await self._control.hang_up(session)
+        await self._control.hang_up(stream, session)
         return Response(status_code=200)
 
-    def options(self, request: Request, methods: str) -> Response:
-        """Say what is possible; a CORS preflight is told no ICE servers (RFC 9725, 4.6)."""
+    def options(self, request: Request, methods: str, *, admitted: bool = False) -> Response:
+        """Say what is possible; a CORS preflight is told no ICE servers (RFC 9725, 4.6).
+
+        Args:
+            request: the question.
+            methods: what there is.
+            admitted: the caller may publish, so may know ICE servers and their credentials.
+        """
         response = Response(status_code=200 if methods == ENDPOINT_METHODS else 204)
         response.headers["Allow"] = methods
         if methods == ENDPOINT_METHODS:
             response.headers["Accept-Post"] = SDP
         asked = request.headers.get("access-control-request-method")
-        if asked is None and methods == ENDPOINT_METHODS:
+        if asked is None and admitted:
             self._add_links(response)
         if asked is not None and self._trusts(request):
             response.headers["Access-Control-Allow-Methods"] = methods
@@ -146,11 +152,10 @@ def routes(
     admit = scopes.require(Scope.PUBLISH)
     router = APIRouter(prefix="/whip", tags=["whip"])
 
-    async def respond(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+    async def respond(request: Request, work: Callable[[Caller], Awaitable[Response]]) -> Response:
         """Do the work for an admitted caller; allowed origins may read errors too."""
         try:
-            await admit(request, None)
-            response = await work()
+            response = await work(await admit(request, None))
         except (Refusal, StreamError) as error:
             problem = Problem.of(error)
             headers = dict(error.headers) if isinstance(error, Refusal) else {}
@@ -169,7 +174,7 @@ def routes(
     )
     async def call(request: Request, stream: StreamId) -> Response:
         """Offer a stream (WHIP). The answer holds every candidate; Location ends the call."""
-        return await respond(request, lambda: endpoint.call(request, stream))
+        return await respond(request, lambda caller: endpoint.call(request, stream, caller))
 
     @router.patch(
         "/{stream}/{session}",
@@ -181,7 +186,7 @@ def routes(
     )
     async def trickle(request: Request, stream: StreamId, session: SessionId) -> Response:
         """Add ICE candidates. If-Match names the ICE session; restarts are refused with 422."""
-        return await respond(request, lambda: endpoint.trickle(request, session))
+        return await respond(request, lambda _: endpoint.trickle(request, stream, session))
 
     @router.delete(
         "/{stream}/{session}",
@@ -192,12 +197,18 @@ def routes(
     )
     async def hang_up(request: Request, stream: StreamId, session: SessionId) -> Response:
         """End a call."""
-        return await respond(request, lambda: endpoint.hang_up(session))
+        return await respond(request, lambda _: endpoint.hang_up(stream, session))
 
     @router.options("/{stream}", include_in_schema=False)
     async def endpoint_options(request: Request, stream: str) -> Response:
-        """Say what an endpoint takes."""
-        return endpoint.allow_origin(request, endpoint.options(request, ENDPOINT_METHODS))
+        """Say what an endpoint takes; who may publish is told the ICE servers as well."""
+        try:
+            await admit(request, None)
+        except Refusal:
+            answer = endpoint.options(request, ENDPOINT_METHODS)
+        else:
+            answer = endpoint.options(request, ENDPOINT_METHODS, admitted=True)
+        return endpoint.allow_origin(request, answer)
 
     @router.options("/{stream}/{session}", include_in_schema=False)
     async def session_options(request: Request, stream: str, session: str) -> Response:

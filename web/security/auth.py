@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from stream.errors import SettingInvalid
+from stream.webrtc.calls import Publisher
 from web.errors import AuthError, NotAllowed, TokenNeeded
 
 MIN_TOKEN_CHARS = 16
@@ -101,13 +103,20 @@ class Token:
         role: viewer may read, operator may also change streams and use `/predict`, publisher may
             only call (WHIP) and hears its own scores.
         name: whose it is.
-        expires: when it stops working; never, when None.
+        expires: when it stops working, and its running calls end; never, when None.
+        max_streams: streams that a publisher may hold at a time: those that it sends, and those
+            that its calls have created and that are still there. Operators may hold any number.
     """
 
     token: TokenDigest
     role: Role = Role.VIEWER
     name: str = ""
     expires: datetime | None = None
+    max_streams: int = 4
+
+    def __post_init__(self) -> None:
+        if self.max_streams < 1:
+            raise SettingInvalid("max_streams", self.max_streams, "must be at least 1")
 
     def valid_at(self, now: datetime) -> bool:
         """Return whether it still works; a time without zone is taken for UTC."""
@@ -134,6 +143,15 @@ class Caller:
     def valid_at(self, now: datetime) -> bool:
         """Return whether the caller's credential still works."""
         return self.token is None or self.token.valid_at(now)
+
+    @property
+    def publisher(self) -> Publisher:
+        """Credential on which the caller's WebRTC calls are made."""
+        if self.token is None:
+            return Publisher()
+        limited = self.token.role is Role.PUBLISHER
+        limit = self.token.max_streams if limited else None
+        return Publisher(self.token, limit, self.valid_at)
 
 
 class Authenticator:

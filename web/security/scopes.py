@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from stream.clock import Clock
-from web.security.auth import Authenticator, Scope
+from web.security.auth import Authenticator, Caller, Scope
 
 _SCHEME = HTTPBearer(auto_error=False, description="a token of web.tokens; none on loopback")
 
@@ -31,15 +31,15 @@ class ScopeCheck:
     ) -> None:
         """Have /docs say that a token is used where `require` is called by hand."""
 
-    def require(self, scope: Scope) -> Callable[..., Awaitable[None]]:
+    def require(self, scope: Scope) -> Callable[..., Awaitable[Caller]]:
         """Return a dependency that raises Refusal unless the caller's token has a scope."""
 
         async def admit(
             request: Request,
             shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
-        ) -> None:
+        ) -> Caller:
             del shown  # only there so that /docs says that a token is used
             header = request.headers.get("authorization")
-            self._authenticator.admit(header, scope, self._clock.utc())
+            return self._authenticator.admit(header, scope, self._clock.utc())
 
         return admit

@@ -236,6 +236,7 @@ NEEDED: dict[str | int, dict[str, Any]] = {
     "streams": {"id": "a", "source": {"url": "demo://authentic"}},
     "source": {"url": "demo://authentic"},
     "detectors": {"name": "styleflow-live"},
+    "tokens": {"token": "sixteen characters and more"},
 }
 """What a section needs besides the key that is tried."""
 
@@ -280,6 +281,19 @@ def blamed(fault: str) -> str:
     """Return the key that a fault names, as in `engine: hop_s must be …, not 0`."""
     section, _, said = fault.removeprefix("configuration: ").partition(": ")
     return said.split()[0] if " must " in said else re.split(r"[.\]]+", section)[-1]
+
+
+@pytest.mark.parametrize("id", [".", "..", "....", "", "a/b", "x" * 65])
+def test_a_stream_is_not_named_by_dots_alone(id: str) -> None:
+    stream = {"id": id, "source": {"url": "demo://authentic"}}
+    with pytest.raises(ConfigInvalid):
+        load(None, {}, {"streams": [stream]})
+
+
+@pytest.mark.parametrize("id", [".hidden", "a.b", "...x", "x" * 64, "-"])
+def test_a_stream_may_have_dots_in_its_name(id: str) -> None:
+    stream = {"id": id, "source": {"url": "demo://authentic"}}
+    assert load(None, {}, {"streams": [stream]}).streams[0].id == id
 
 
 def test_there_are_numbers_in_every_section() -> None:

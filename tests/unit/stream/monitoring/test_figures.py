@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +19,7 @@ from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
 from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.path import toy_pipeline
 
@@ -25,6 +28,7 @@ DONE = IngestCounters(
     attempts=3, discarded={next(iter(Discard)): 4}, contaminated={next(iter(Damage)): 5},
     ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0),
 )  # fmt: skip
+REFUSED = Counter({DatagramRefusal.STRANGER: 9})
 LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
 
 
@@ -42,7 +46,7 @@ def everything() -> list[Figure]:
         *figures.degradation_figures(Degradation()),
         *figures.viewer_figures(hub, Pictures()),
         *figures.session_figures(sessions),
-        *figures.call_figures("a", StreamTotals(6, 7, 8, LINK)),
+        *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
     ]
 
 
@@ -61,6 +65,7 @@ def test_every_scraped_family_is_fed_with_its_labels() -> None:
         ("frames_dropped_total", {"stream": "a", "reason": "overrun"}, 3),
         ("frames_dropped_total", {"stream": "a", "reason": "feed_full"}, 6),
         ("call_losses_total", {"stream": "a"}, 7),
+        ("call_datagrams_refused_total", {"stream": "a", "reason": "stranger"}, 9),
         ("link_rtt_seconds", {"stream": "a"}, 0.05),
         ("slots", {"detector": "styleflow-live"}, 4),
         ("ws_disconnects_total", {"code": "1013"}, 1),

@@ -74,6 +74,15 @@ async def test_credentials_of_a_source_are_in_no_answer() -> None:
         assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize("id", [".", "..", "....", ""])
+async def test_a_stream_is_not_named_by_dots_alone(id: str) -> None:
+    rig = WebRig()
+    async with rig.client() as http:
+        answer = await http.post("/api/v1/streams", json=CAMERA | {"id": id})
+    assert answer.status_code == 422
+    assert rig.control.specs == {}
+
+
 async def test_the_status_of_a_stream_says_how_far_to_believe_its_scores() -> None:
     rig = WebRig()
     async with rig.client() as http:

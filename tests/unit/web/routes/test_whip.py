@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -11,6 +14,7 @@ from stream.errors import (
     OfferInvalid,
     OfferRefused,
     Overloaded,
+    PublisherFull,
     StreamBusy,
     StreamError,
     StreamUnknown,
@@ -61,6 +65,20 @@ async def test_hanging_up_ends_the_call_once() -> None:
         again = await client.delete(location)
     assert (gone.status_code, again.status_code) == (200, 404)
     assert rig.control.calls == {}
+
+
+async def test_delete_and_patch_do_not_ignore_the_stream_in_their_path() -> None:
+    rig = WebRig()
+    async with rig.client() as client:
+        location = (await call(client)).headers["location"]
+        other = location.replace("/me/", "/other/")
+        gone = await client.delete(other)
+        trickled = await client.patch(
+            other, content="a=mid:0", headers=FRAGMENT | {"If-Match": '"first"'}
+        )
+        assert (gone.status_code, trickled.status_code) == (404, 404)
+        assert len(rig.control.calls) == 1
+        assert (await client.delete(location)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -140,7 +158,9 @@ async def test_an_offer_of_a_megabyte_is_not_even_read() -> None:
     assert answer.status_code == 413
 
 
-@pytest.mark.parametrize("stream", ["two%20words", "a%2Fb", "x" * 65, "ü"])
+@pytest.mark.parametrize(
+    "stream", ["%2e", "%2e%2e", "%2E%2e%2e", "two%20words", "a%2Fb", "x" * 65, "ü"]
+)
 async def test_a_stream_needs_a_proper_name(stream: str) -> None:
     async with WebRig().client() as client:
         answer = await client.post(f"/whip/{stream}", content="v=0", headers=SDP)
@@ -174,8 +194,40 @@ async def test_options_tell_what_is_taken_and_which_servers_there_are() -> None:
 # --- tokens ------------------------------------------------------------------------------------
 
 
-def guarded(role: Role) -> WebRig:
-    return WebRig(WebSettings(tokens=(Token(TokenDigest(SECRET), role),)))
+def guarded(role: Role, ice_servers: Sequence[IceServer] = ()) -> WebRig:
+    settings = WebSettings(tokens=(Token(TokenDigest(SECRET), role),))
+    return WebRig(settings, ice_servers=tuple(ice_servers))
+
+
+@pytest.mark.parametrize(
+    ("role", "token", "told"),
+    [
+        (Role.PUBLISHER, None, False),
+        (Role.PUBLISHER, "not the secret that it is", False),
+        (Role.VIEWER, SECRET, False),
+        (Role.PUBLISHER, SECRET, True),
+        (Role.OPERATOR, SECRET, True),
+    ],
+)
+@pytest.mark.parametrize("path", ["/whip/me", "/whip/x", "/whip/%2e"])
+async def test_turn_credentials_are_not_answered_to_options_without_a_token(
+    role: Role, token: str | None, path: str, *, told: bool
+) -> None:
+    async with guarded(role, (STUN, TURN)).client(token) as client:
+        answer = await client.options(path)
+    assert ("link" in answer.headers) is told
+    assert ("credential" in str(answer.headers)) is told
+    assert ("turn.example.net" in answer.text + str(answer.headers)) is told
+
+
+async def test_a_refusal_names_no_servers_either() -> None:
+    async with guarded(Role.PUBLISHER, (TURN,)).client() as client:
+        answers = [
+            await call(client),
+            await client.options("/whip/me/no-such-session-here"),
+            await client.get("/whip/me"),
+        ]
+    assert all("link" not in answer.headers for answer in answers)
 
 
 async def test_a_publisher_may_call_and_nothing_else() -> None:
@@ -184,6 +236,38 @@ async def test_a_publisher_may_call_and_nothing_else() -> None:
         assert (await client.get("/api/v1/streams")).status_code == 403
         body = {"id": "x", "source": {"url": "demo://authentic"}}
         assert (await client.post("/api/v1/streams", json=body)).status_code == 403
+
+
+async def test_one_publisher_token_is_given_its_quota_and_an_operator_none() -> None:
+    for role, limit in ((Role.PUBLISHER, 2), (Role.OPERATOR, None)):
+        token = Token(TokenDigest(SECRET), role, max_streams=2)
+        rig = WebRig(WebSettings(tokens=(token,)))
+        async with rig.client(SECRET) as client:
+            assert (await call(client)).status_code == 201
+        (publisher,) = rig.control.publishers
+        assert (publisher.credential, publisher.max_streams) == (token, limit)
+
+
+async def test_a_full_quota_is_told_with_the_setting_that_raises_it() -> None:
+    rig = guarded(Role.PUBLISHER)
+    rig.control.refusal = PublisherFull(4)
+    async with rig.client(SECRET) as client:
+        answer = await call(client)
+    assert answer.status_code == 429
+    assert answer.json()["code"] == "publisher_full"
+    assert "max_streams" in answer.json()["hint"]
+    assert answer.headers["retry-after"]
+
+
+async def test_a_call_stands_on_its_token_for_as_long_as_that_works() -> None:
+    until = datetime(2030, 1, 1)  # noqa: DTZ001 - a configuration may leave the zone out
+    rig = WebRig(WebSettings(tokens=(Token(TokenDigest(SECRET), Role.PUBLISHER, expires=until),)))
+    async with rig.client(SECRET) as client:
+        assert (await call(client)).status_code == 201
+    (publisher,) = rig.control.publishers
+    end = until.replace(tzinfo=UTC)
+    assert publisher.valid_at(end - timedelta(seconds=1))
+    assert not publisher.valid_at(end)
 
 
 async def test_a_viewer_may_not_call() -> None:
