@@ -21,9 +21,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
 from stream.errors import HubFull
-from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, is_pattern, parse_client
+from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, parse_client
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
 from stream.publish.hub import Filter, Hub, Subscription
+from stream.publish.patterns import is_pattern
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
 from styleflow.errors import StyleFlowError
 from web.security.auth import Authenticator, Caller, Scope, bearer
@@ -33,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 MAX_REPLIES = 64
 """Replies that may wait for a client that asks without reading."""
+
+MAX_PATTERNS = 64
+"""Globs that one client may have in all its subscriptions; each is matched with a new stream."""
 
 MAX_BURST = 32
 """Messages sent in a row before others get their turn on the event loop."""
@@ -169,6 +173,7 @@ class ScoreSocket:
     async def _read(self) -> None:
         while True:
             message = await self._receive()
+            await asyncio.sleep(0)  # messages that wait already do not suspend
             match message:
                 case Subscribe():
                     self._subscribe(message)
@@ -184,6 +189,9 @@ class ScoreSocket:
             raise _Closing(
                 CloseCode.BAD_MESSAGE, f"at most {self._settings.max_subscriptions} subscriptions"
             )
+        asked = [s for each in self._subscriptions.values() for s in each.wanted.streams]
+        if sum(map(is_pattern, (*asked, *message.streams))) > MAX_PATTERNS:
+            raise _Closing(CloseCode.BAD_MESSAGE, f"at most {MAX_PATTERNS} patterns per connection")
         if not any(is_pattern(s) or self._hub.knows(s) for s in message.streams):
             raise _Closing(CloseCode.UNKNOWN_STREAM, f"no stream {', '.join(message.streams)}")
         wanted = Filter(

@@ -187,6 +187,13 @@ async def test_streams_that_do_not_exist_are_4404_unless_a_pattern_may_match_lat
             assert (await me.subscribe(streams=["cellar*"]))["data"]["streams"] == []
 
 
+async def test_more_globs_than_64_in_all_subscriptions_of_a_client_are_4400() -> None:
+    async with served(rig().app) as port, client(port) as me:
+        await me.subscribe(streams=[f"*{n}" for n in range(40)])
+        await me.say(type="subscribe", id="b", streams=[f"x{n}*" for n in range(25)])
+        assert await me.closed() == (4400, "at most 64 patterns per connection")
+
+
 async def test_another_subprotocol_is_refused_before_it_begins() -> None:
     async with served(rig().app) as port:
         with pytest.raises(InvalidStatus) as refused:
