@@ -28,11 +28,14 @@ class SocketSettings:
 
     Attributes:
         hello_s: a client that has not said hello by then is closed.
+        before_hello: connections at a time that have not said hello; a further one takes the place
+            of another. Places of subscribers are only given after hello.
         stall_s: a client that has not taken a message for so long is closed.
         max_subscriptions: subscriptions per connection.
     """
 
     hello_s: float = 5.0
+    before_hello: int = 32
     stall_s: float = 10.0
     max_subscriptions: int = 16
 
