@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from rich.console import Console
 
 from cli import logs, wiring
+from cli.log_sink import QuietStream
 from cli.settings import Settings
 from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
@@ -43,6 +44,7 @@ def run(settings: Settings, console: Console, *, untrained: bool = False) -> Non
         AuthError: an address other than loopback is bound without a token.
     """
     logs.configure(settings.log.level, settings.log.format)
+    console.file = QuietStream(console.file)  # type: ignore[assignment]  # nobody may read it
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
     check_binding(settings.web.host, settings.web.tokens)
     specs = [stream.spec() for stream in settings.streams]
@@ -81,9 +83,9 @@ def stop_on_signals(server: uvicorn.Server, hub: Hub) -> None:
     """Stop politely at the first SIGINT or SIGTERM, at once at the second."""
 
     def stop(number: int) -> None:
-        log.info("stopping", signal=signal.Signals(number).name)
-        hub.stop()
         server.handle_exit(number, None)
+        hub.stop()
+        log.info("stopping", signal=signal.Signals(number).name)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
