@@ -41,6 +41,26 @@ class SocketSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """Limits on connections.
+
+    Attributes:
+        most: at a time, WebSockets included; a further one is answered with 503.
+        per_address: from one address at a time; a reverse proxy is one address.
+        waiting: connections at a time whose client has still to send a request; a further one
+            takes the place of another.
+        header_s: a client that has not sent a request's headers by then is closed.
+        body_s: a client that has not sent its body by then is closed.
+    """
+
+    most: int = 512
+    per_address: int = 384
+    waiting: int = 96
+    header_s: float = 10.0
+    body_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """Address to listen on, callers to serve, and what they may reach.
 
@@ -56,6 +76,7 @@ class WebSettings:
         fetch: limits on fetching a video by URL.
         predict: limits on the work that `/predict` takes on.
         sockets: time limits and subscriptions of a WebSocket.
+        connections: limits on connections.
     """
 
     host: str = "127.0.0.1"
@@ -68,3 +89,4 @@ class WebSettings:
     fetch: FetchSettings = field(default_factory=FetchSettings)
     predict: PredictSettings = PredictSettings()
     sockets: SocketSettings = SocketSettings()
+    connections: ConnectionSettings = ConnectionSettings()
