@@ -9,7 +9,9 @@
     ├── AddressRefused, CameraRefused                        an address that is not connected to
     ├── AddressInvalid, AddressUnresolved, TooManyRedirects  a video that is fetched
     ├── VideoUndelivered, VideoEncoded, VideoTooLarge, FetchTooSlow
+    ├── TemporaryFolderFull
     ├── DetectorTwice, TooManyVideos, NotAVideo, NoFace      a video that is analysed
+    ├── ClientLeft
     ├── ReadingTooSlow, AnalysisTooSlow
     ├── SessionUnnamed, SessionDiffers, RestartRefused       a WHIP session
     └── NotLive                                              the analyzer itself
@@ -308,6 +310,16 @@ class TooManyVideos(Refusal):
         self.hint = f"Try again in {self.retry_after_s:g} s"
 
 
+class TemporaryFolderFull(Refusal):
+    """A video that is fetched does not fit into the temporary folder."""
+
+    code = "temporary_folder_full"
+    title = "The temporary folder is full"
+    hint = "Make room in it, or set TMPDIR to a folder that has more, and restart"
+    status = 507
+    retry = True
+
+
 class NotAVideo(Refusal):
     """A file is not a video, or one that cannot be decoded."""
 
@@ -315,6 +327,15 @@ class NotAVideo(Refusal):
     title = "This is not a video that can be read"
     hint = "Give a file that a video player opens"
     status = 415
+
+
+class ClientLeft(Refusal):
+    """A client closes its connection before it is answered; the work for it is given up."""
+
+    code = "client_left"
+    title = "The client has left"
+    hint = "Keep the connection open until the answer comes"
+    status = 408
 
 
 class NoFace(Refusal):

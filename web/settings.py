@@ -16,10 +16,14 @@ class PredictSettings:
     Attributes:
         waiting: requests that may wait for the one that is running; a further one is refused.
         timeout_s: the analysis of one video.
+        max_frames: pictures of one video; one with more is refused.
+        max_pixels: pixels of one of its pictures, width times height; larger ones are refused.
     """
 
     waiting: int = 4
     timeout_s: float = 300.0
+    max_frames: int = 20_000
+    max_pixels: int = 4096 * 2304
 
 
 @dataclass(frozen=True, slots=True)

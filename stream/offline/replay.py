@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from stream.clock import Clock, ManualClock
 from stream.engine.engine import EngineSettings
-from stream.errors import SourceError
+from stream.errors import SourceError, VideoBeyondLimits
 from stream.events import (
     AbstainReason,
     ConnectionState,
@@ -31,7 +31,7 @@ from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
 from stream.ingest.open import OpenSource, is_demo, open_source
 from stream.ingest.source import SourceSettings
-from stream.offline.analysis import Analysis, DetectorUnknown, TrackTimeline
+from stream.offline.analysis import Analysis, DetectorUnknown, TrackTimeline, VideoLimits
 from stream.pipeline import Pipeline
 from styleflow.calibration import Calibration
 from styleflow.clips import ClipSpec
@@ -55,6 +55,7 @@ def replay(
     limit_s: float | None = None,
     stop: Callable[[], bool] | None = None,
     opener: OpenSource = open_source,
+    limits: VideoLimits | None = None,
 ) -> None:
     """Send a source through a pipeline until its first end, and hand over every event in order.
 
@@ -67,9 +68,11 @@ def replay(
         limit_s: stop after this much media time of one epoch.
         stop: asked after every frame; True ends the replay early.
         opener: how the source is obtained.
+        limits: beyond which it is given up; any size when left out.
 
     Raises:
         SourceError: the source could not be opened, or broke.
+        VideoBeyondLimits: there is more of it than the limits allow.
     """
     clock = clock or ManualClock()
     context = IngestContext(pipeline.cadence_hz, random.Random(0), access=SourceAccess(opener))
@@ -82,6 +85,7 @@ def replay(
         if done:
             return
         if isinstance(item, Frame):
+            _check_size(item, limits)
             processed = pipeline.process([(item, 0)])
             for event in processed.events:
                 on_event(event)
@@ -105,6 +109,8 @@ def replay(
     def wait(seconds: float) -> bool:
         if isinstance(clock, ManualClock):
             clock.advance(max(seconds, 0.0))
+        if limits is not None and ingest.counters.decoded > limits.frames:
+            raise VideoBeyondLimits(f"it has more than {limits.frames} pictures")
         return done or (stop is not None and stop())
 
     pipeline.open(STREAM)
@@ -115,6 +121,14 @@ def replay(
             on_event(event)
     if failure is not None:
         raise failure
+
+
+def _check_size(frame: Frame, limits: VideoLimits | None) -> None:
+    height, width = frame.image.shape[:2]
+    if limits is not None and width * height > limits.pixels:
+        raise VideoBeyondLimits(
+            f"its pictures of {width}x{height} have more than {limits.pixels} pixels"
+        )
 
 
 @dataclass(slots=True)
@@ -159,6 +173,7 @@ def analyze(
     limit_s: float | None = None,
     stop: Callable[[], bool] | None = None,
     opener: OpenSource = open_source,
+    limits: VideoLimits | None = None,
 ) -> Analysis:
     """Return what a whole video says: a score per track, and the highest as the video's.
 
@@ -209,6 +224,7 @@ def analyze(
         limit_s=limit_s,
         stop=stop,
         opener=opener,
+        limits=limits,
     )
     last_epoch = max((epoch for epoch, _ in tracks), default=0)
     for (epoch, _), track in tracks.items():

@@ -33,6 +33,7 @@ from stream.errors import (
     StreamUnknown,
     TooManyPeers,
     TooManyStreams,
+    VideoBeyondLimits,
 )
 from stream.events import ReasonCode
 from stream.problems import Problem
@@ -46,6 +47,7 @@ from web.errors import (
     AuthError,
     BodyTooLarge,
     CameraRefused,
+    ClientLeft,
     DetectorTwice,
     FetchTooSlow,
     HostRefused,
@@ -65,6 +67,7 @@ from web.errors import (
     RestartRefused,
     SessionDiffers,
     SessionUnnamed,
+    TemporaryFolderFull,
     TokenNeeded,
     TooManyRedirects,
     TooManyVideos,
@@ -189,6 +192,21 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     (VideoUndelivered("d", retry=True), "not_delivered", UNDELIVERED, 502, True),
     (VideoEncoded("d"), "encoded", UNDELIVERED, 502, False),
     (VideoTooLarge("d"), "video_too_large", "The video is too large", 413, False),
+    (
+        TemporaryFolderFull("d"),
+        "temporary_folder_full",
+        "The temporary folder is full",
+        507,
+        True,
+    ),
+    (ClientLeft("d"), "client_left", "The client has left", 408, False),
+    (
+        VideoBeyondLimits("d"),
+        "video_limits",
+        "The video is longer or larger than is analyzed",
+        413,
+        False,
+    ),
     (FetchTooSlow("d"), "fetch_timeout", "The video came too slowly", 504, True),
     (DetectorTwice("d"), "detector_twice", "Two detectors were named", 422, False),
     (TooManyVideos("d", 30.0), "busy", "Too many videos at once", 429, True),

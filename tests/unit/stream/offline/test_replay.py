@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stream.errors import SourceError
+from stream.errors import SourceError, VideoBeyondLimits
 from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
 from stream.ingest.open import open_source
 from stream.ingest.trace import TraceWriter, recording
+from stream.offline.analysis import VideoLimits
 from stream.offline.replay import MAX_SCORES_PER_TRACK, TrackRecord, analyze, replay
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, from_file, toy_pipeline
@@ -126,3 +127,23 @@ def test_scores_that_abstain_do_not_count() -> None:
     assert track.summary.logit == 1.5
     assert track.end_reason is not TrackEnd.LOST
     assert isinstance(track.scores[0], Score)
+
+
+def test_a_file_of_too_many_pictures_is_given_up(clip: Path) -> None:
+    limits = VideoLimits(frames=10, pixels=10_000_000)
+    with pytest.raises(VideoBeyondLimits, match="more than 10 pictures"):
+        analyze(from_file(clip), toy_pipeline(), EAGER, limits=limits)
+
+
+def test_a_file_of_too_large_pictures_is_given_up_at_the_first(clip: Path) -> None:
+    seen: list[float] = []
+    limits = VideoLimits(frames=1000, pixels=100)
+    with pytest.raises(VideoBeyondLimits, match="more than 100 pixels"):
+        analyze(from_file(clip), toy_pipeline(), EAGER, limits=limits, progress=seen.append)
+    assert seen == []
+
+
+def test_limits_that_a_file_keeps_change_nothing(clip: Path) -> None:
+    limits = VideoLimits(frames=60, pixels=10_000_000)
+    free = analyze(from_file(clip), toy_pipeline(), EAGER)
+    assert analyze(from_file(clip), toy_pipeline(), EAGER, limits=limits) == free
