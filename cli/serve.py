@@ -51,7 +51,8 @@ def run(settings: Settings, console: Console, *, untrained: bool = False) -> Non
     console.file = QuietStream(console.file)  # type: ignore[assignment]  # nobody may read it
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
     _raise_descriptor_limit()
-    check_binding(settings.web.host, settings.web.tokens)
+    web = settings.web
+    check_binding(web.host, web.tokens, web.allowed_hosts, insecure=web.insecure)
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))

@@ -3,6 +3,7 @@
     Refusal
     ├── TokenNeeded, NotAllowed                              who asks
     ├── HostRefused, OriginRefused, BodyTooLarge, NotText    the request itself
+    ├── ProxyRefused
     ├── WrongContentType, RequestInvalid, NotServed
     ├── UnknownSubprotocol
     ├── PathRefused, PathMissing, NotAFile                   a file of this machine
@@ -74,7 +75,8 @@ class AuthError(StyleFlowError):
     title = "A token is needed to listen here"
     hint = (
         "Set one, for example STYLEFLOW__WEB__TOKENS='[{token: "
-        '"32 random characters", role: operator}]\', or listen on 127.0.0.1'
+        '"32 random characters", role: operator}]\', or listen on 127.0.0.1 with no further name '
+        "in web.allowed_hosts; serve --insecure lets everybody do everything"
     )
     status = 400
 
@@ -116,6 +118,15 @@ class HostRefused(Refusal):
     title = "This server has another name"
     hint = "Ask for 127.0.0.1 or localhost, or list the name in web.allowed_hosts"
     status = 421
+
+
+class ProxyRefused(Refusal):
+    """A proxy hands on another machine's request, and no token is set that could tell who asks."""
+
+    code = "proxy_refused"
+    title = "A token is needed behind a proxy"
+    hint = "Set one in web.tokens, or start with serve --insecure to let everybody do everything"
+    status = 403
 
 
 class OriginRefused(Refusal):

@@ -73,7 +73,8 @@ class WebSettings:
         port: port to listen on.
         tokens: tokens and their roles; without any, every caller on this machine may do everything.
         allowed_hosts: further host names under which the server is asked for, for example behind
-            a proxy.
+            a proxy; any but loopback's needs a token.
+        insecure: let everybody who can connect do everything, without a token.
         allowed_origins: further web pages that may use it from a browser, as `https://name:port`.
         source_roots: folders whose files may be added as streams over the API.
         predict_roots: folders whose files may be given to `/predict`.
@@ -87,6 +88,7 @@ class WebSettings:
     port: int = 8000
     tokens: tuple[Token, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    insecure: bool = False
     allowed_origins: tuple[str, ...] = ()
     source_roots: tuple[Path, ...] = ()
     predict_roots: tuple[Path, ...] = ()
