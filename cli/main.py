@@ -66,6 +66,9 @@ def serve(
         str | None, typer.Option(help="Address to bind; any but loopback needs a token.")
     ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 picks one.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let everybody do everything, without a token.")
+    ] = False,
     untrained: UntrainedOption = False,
 ) -> None:
     """Run the analyzer until it is interrupted.
@@ -76,7 +79,8 @@ def serve(
     from cli.serve import run
     from cli.settings import environment, load
 
-    settings = load(config, environment(), {"web": {"host": host, "port": port}})
+    web = {"host": host, "port": port, "insecure": insecure or None}
+    settings = load(config, environment(), {"web": web})
     origin = str(config or "configuration")
     run(settings, Console(stderr=True), untrained=untrained, origin=origin)
 

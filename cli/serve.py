@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 
 import structlog
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from rich.console import Console
 
 from cli import logs, wiring
+from cli.log_sink import QuietStream
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -30,9 +32,12 @@ from stream.publish.hub import Hub
 from styleflow.cards import ModelCard
 from web.app import create_app
 from web.routes.pages import NOT_BUILT, is_built
-from web.transport import SERVER_OPTIONS
+from web.transport import server_options
 
 log = structlog.get_logger(__name__)
+
+MAX_DESCRIPTORS = 65536
+"""Open files and sockets that the process may ask the system for."""
 
 
 def run(
@@ -56,10 +61,21 @@ def run(
     """
     validate(settings, origin, untrained=untrained)
     logs.configure(settings.log.level, settings.log.format)
+    console.file = QuietStream(console.file)  # type: ignore[assignment]  # nobody may read it
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
+    _raise_descriptor_limit()
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many open files as the system lets us; shells allow few, for old programs' sake."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -93,9 +109,9 @@ def stop_on_signals(server: uvicorn.Server, hub: Hub) -> None:
     """Stop politely at the first SIGINT or SIGTERM, at once at the second."""
 
     def stop(number: int) -> None:
-        log.info("stopping", signal=signal.Signals(number).name)
-        hub.stop()
         server.handle_exit(number, None)
+        hub.stop()
+        log.info("stopping", signal=signal.Signals(number).name)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
@@ -153,7 +169,12 @@ async def _serve(
             ice_servers=settings.webrtc.ice_servers,
         )
         server = _Server(
-            uvicorn.Config(app, log_config=None, log_level="warning", **SERVER_OPTIONS)
+            uvicorn.Config(
+                app,
+                log_config=None,
+                log_level="warning",
+                **server_options(settings.web.connections),
+            )
         )
         stop_on_signals(server, hub)
         _greet(console, settings, listener.getsockname()[1], _notices(cards))

@@ -36,9 +36,9 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
 
 
 def _bad_address(settings: Settings) -> Iterator[str]:
-    host = settings.web.host
+    web, host = settings.web, settings.web.host
     try:
-        check_binding(host, settings.web.tokens)
+        check_binding(host, web.tokens, web.allowed_hosts, insecure=web.insecure)
     except AuthError as error:
         yield f"web.host: a token is needed to listen here: {error}. {error.hint}"
     reason = _no_address_of_ours(host)

@@ -10,6 +10,7 @@ from pathlib import Path
 from cli.settings import DetectorConfig, Settings
 from stream.clock import Clock
 from stream.device.device import Device
+from stream.offline.analysis import VideoLimits
 from stream.offline.files import FileAnalyzer
 from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
@@ -110,7 +111,8 @@ def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> F
         return pipeline(alone(settings, name), clock, untrained=untrained)
 
     scorers = [*names, ensemble.NAME] if settings.ensemble else names
-    return FileAnalyzer(of, scorers, settings.engine)
+    limits = VideoLimits(settings.web.predict.max_frames, settings.web.predict.max_pixels)
+    return FileAnalyzer(of, scorers, settings.engine, limits)
 
 
 def alone(settings: Settings, name: str) -> Settings:

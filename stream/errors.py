@@ -15,6 +15,7 @@ StreamError
 ├── PublisherFull          a publisher's own limit of streams is reached
 ├── CallUnknown            a call that nobody is in
 ├── HubFull                the configured limit of subscribers is reached
+├── VideoBeyondLimits      a file of more or larger pictures than are analyzed
 ├── DetectorUnknown        a name that no running detector has
 ├── OverlayUnavailable     an explanation asked of a detector that has none
 ├── OverlaysBusy           the limit of explanations at a time is reached
@@ -64,6 +65,21 @@ class SourceError(StreamError):
     def __post_init__(self) -> None:
         self.hint = SOURCE_HINTS[self.code]
         self.retry = self.code in (ReasonCode.UNREACHABLE, ReasonCode.TIMEOUT)
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+@dataclass(eq=False)
+class VideoBeyondLimits(StreamError):
+    """A file has more pictures, or larger ones, than one analysis may take."""
+
+    code = "video_limits"
+    title = "The video is longer or larger than is analyzed"
+    hint = "Cut it or make its pictures smaller, or raise web.predict.max_frames or max_pixels"
+    status = 413
+
+    detail: str
 
     def __str__(self) -> str:
         return self.detail

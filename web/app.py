@@ -107,5 +107,6 @@ def create_app(
         host=settings.host,
         allowed_hosts=settings.allowed_hosts,
         allowed_origins=settings.allowed_origins,
+        local_only=not settings.tokens and not settings.insecure,
     )
     return app

@@ -3,13 +3,16 @@
     Refusal
     ├── TokenNeeded, NotAllowed                              who asks
     ├── HostRefused, OriginRefused, BodyTooLarge, NotText    the request itself
+    ├── ProxyRefused
     ├── WrongContentType, RequestInvalid, NotServed
     ├── UnknownSubprotocol
     ├── PathRefused, PathMissing, NotAFile                   a file of this machine
     ├── AddressRefused, CameraRefused                        an address that is not connected to
     ├── AddressInvalid, AddressUnresolved, TooManyRedirects  a video that is fetched
     ├── VideoUndelivered, VideoEncoded, VideoTooLarge, FetchTooSlow
+    ├── TemporaryFolderFull
     ├── DetectorTwice, TooManyVideos, NotAVideo, NoFace      a video that is analysed
+    ├── ClientLeft
     ├── ReadingTooSlow, AnalysisTooSlow
     ├── SessionUnnamed, SessionDiffers, RestartRefused       a WHIP session
     └── NotLive                                              the analyzer itself
@@ -72,7 +75,8 @@ class AuthError(StyleFlowError):
     title = "A token is needed to listen here"
     hint = (
         "Set one, for example STYLEFLOW__WEB__TOKENS='[{token: "
-        '"32 random characters", role: operator}]\', or listen on 127.0.0.1'
+        '"32 random characters", role: operator}]\', or listen on 127.0.0.1 with no further name '
+        "in web.allowed_hosts; serve --insecure lets everybody do everything"
     )
     status = 400
 
@@ -114,6 +118,15 @@ class HostRefused(Refusal):
     title = "This server has another name"
     hint = "Ask for 127.0.0.1 or localhost, or list the name in web.allowed_hosts"
     status = 421
+
+
+class ProxyRefused(Refusal):
+    """A proxy hands on another machine's request, and no token is set that could tell who asks."""
+
+    code = "proxy_refused"
+    title = "A token is needed behind a proxy"
+    hint = "Set one in web.tokens, or start with serve --insecure to let everybody do everything"
+    status = 403
 
 
 class OriginRefused(Refusal):
@@ -308,6 +321,16 @@ class TooManyVideos(Refusal):
         self.hint = f"Try again in {self.retry_after_s:g} s"
 
 
+class TemporaryFolderFull(Refusal):
+    """A video that is fetched does not fit into the temporary folder."""
+
+    code = "temporary_folder_full"
+    title = "The temporary folder is full"
+    hint = "Make room in it, or set TMPDIR to a folder that has more, and restart"
+    status = 507
+    retry = True
+
+
 class NotAVideo(Refusal):
     """A file is not a video, or one that cannot be decoded."""
 
@@ -315,6 +338,15 @@ class NotAVideo(Refusal):
     title = "This is not a video that can be read"
     hint = "Give a file that a video player opens"
     status = 415
+
+
+class ClientLeft(Refusal):
+    """A client closes its connection before it is answered; the work for it is given up."""
+
+    code = "client_left"
+    title = "The client has left"
+    hint = "Keep the connection open until the answer comes"
+    status = 408
 
 
 class NoFace(Refusal):

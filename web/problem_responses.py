@@ -100,6 +100,7 @@ _DESCRIPTIONS = {
     502: "The other side did not deliver",
     503: "Not available now",
     504: "It took too long",
+    507: "No room left on the disk",
 }
 
 

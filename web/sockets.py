@@ -21,18 +21,23 @@ from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
 from stream.errors import HubFull
-from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, is_pattern, parse_client
+from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, parse_client
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
 from stream.publish.hub import Filter, Hub, Subscription
+from stream.publish.patterns import is_pattern
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
 from styleflow.errors import StyleFlowError
 from web.security.auth import Authenticator, Caller, Scope, bearer
 from web.settings import SocketSettings
+from web.waiting_room import WaitingRoom
 
 log = structlog.get_logger(__name__)
 
 MAX_REPLIES = 64
 """Replies that may wait for a client that asks without reading."""
+
+MAX_PATTERNS = 64
+"""Globs that one client may have in all its subscriptions; each is matched with a new stream."""
 
 MAX_BURST = 32
 """Messages sent in a row before others get their turn on the event loop."""
@@ -66,6 +71,7 @@ class ScoreSocket:
         authenticator: recognises callers.
         settings: time limits and subscriptions.
         clock: where time comes from.
+        strangers: places for connections that have not said hello.
     """
 
     def __init__(
@@ -75,13 +81,17 @@ class ScoreSocket:
         authenticator: Authenticator,
         settings: SocketSettings,
         clock: Clock,
+        strangers: WaitingRoom,
     ) -> None:
         self._socket = socket
         self._hub = hub
         self._authenticator = authenticator
         self._settings = settings
         self._clock = clock
+        self._strangers = strangers
+        self._entered = False
         self._wake = asyncio.Event()
+        self._woken = self._wake.set  # one object: the hub recognises us by it
         self._replies: deque[str] = deque()
         self._subscriptions: dict[str, Subscription] = {}
         self._caller: Caller | None = None
@@ -89,20 +99,17 @@ class ScoreSocket:
     async def run(self) -> None:
         """Hold the conversation; returns when the connection is closed."""
         await self._socket.accept(SUBPROTOCOL if self._offered() else None)
-        wake = self._wake.set  # one object: the hub recognises us by it
-        try:
-            self._hub.enter(wake)
-        except HubFull as error:
-            self._hub.disconnects[CloseCode.TOO_SLOW] += 1
-            await self._close(_Closing(CloseCode.TOO_SLOW, str(error)))
-            return
         code = 1006
         try:
             code = await self._converse()
         finally:
             for subscription in self._subscriptions.values():
                 subscription.close()
-            self._hub.leave(wake, code if code in COUNTED else 1005)
+            code = code if code in COUNTED else 1005
+            if self._entered:
+                self._hub.leave(self._woken, code)
+            else:
+                self._hub.disconnects[code] += 1
 
     def _offered(self) -> bool:
         return SUBPROTOCOL in self._socket.scope.get("subprotocols", ())
@@ -136,14 +143,9 @@ class ScoreSocket:
     # --- hello ------------------------------------------------------------------------------
 
     async def _greet(self) -> None:
-        try:
-            async with asyncio.timeout(self._settings.hello_s):
-                hello = await self._receive()
-        except TimeoutError:
-            # Either side may just be busy: no question of tokens, so a client should come back.
-            raise _Closing(
-                CloseCode.TOO_SLOW, f"no hello within {self._settings.hello_s:g} s"
-            ) from None
+        if self._hub.full:  # not worth a hello
+            raise _Closing(CloseCode.TOO_SLOW, str(HubFull(self._hub.settings.max_clients)))
+        hello = await self._hello()
         if not isinstance(hello, Hello):
             raise _Closing(CloseCode.BAD_MESSAGE, "the first message must be hello")
         header = self._socket.headers.get("authorization")
@@ -151,6 +153,36 @@ class ScoreSocket:
         if caller is None or not caller.may(Scope.READ):
             raise _Closing(CloseCode.FORBIDDEN, "a token is needed: none, or an unknown one")
         self._caller = caller
+        try:
+            self._hub.enter(self._woken)
+        except HubFull as error:
+            raise _Closing(CloseCode.TOO_SLOW, str(error)) from None
+        self._entered = True
+
+    async def _hello(self) -> Hello | Subscribe | Unsubscribe:
+        """Return the first message. Until it is there, the connection is a stranger's."""
+        limit_s = self._settings.hello_s
+        late = f"no hello within {limit_s:g} s"
+        loop = asyncio.get_running_loop()
+        deadline = asyncio.timeout(limit_s)
+
+        def turn_out() -> None:
+            nonlocal late
+            late = "no hello yet, and others want the place"
+            if not deadline.expired():
+                deadline.reschedule(loop.time())
+
+        try:
+            async with deadline:
+                client = self._socket.client
+                place = self._strangers.enter(client.host if client else "", turn_out)
+                try:
+                    return await self._receive()
+                finally:
+                    self._strangers.leave(place)
+        except TimeoutError:
+            # Either side may just be busy: no question of tokens, so a client should come back.
+            raise _Closing(CloseCode.TOO_SLOW, late) from None
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -169,6 +201,7 @@ class ScoreSocket:
     async def _read(self) -> None:
         while True:
             message = await self._receive()
+            await asyncio.sleep(0)  # messages that wait already do not suspend
             match message:
                 case Subscribe():
                     self._subscribe(message)
@@ -184,6 +217,9 @@ class ScoreSocket:
             raise _Closing(
                 CloseCode.BAD_MESSAGE, f"at most {self._settings.max_subscriptions} subscriptions"
             )
+        asked = [s for each in self._subscriptions.values() for s in each.wanted.streams]
+        if sum(map(is_pattern, (*asked, *message.streams))) > MAX_PATTERNS:
+            raise _Closing(CloseCode.BAD_MESSAGE, f"at most {MAX_PATTERNS} patterns per connection")
         if not any(is_pattern(s) or self._hub.knows(s) for s in message.streams):
             raise _Closing(CloseCode.UNKNOWN_STREAM, f"no stream {', '.join(message.streams)}")
         wanted = Filter(

@@ -1,4 +1,7 @@
-"""WebSocket transport under uvicorn: small buffers, and a close that no silent peer can delay.
+"""Transport under uvicorn: deadlines for requests, small buffers, and a close that nobody delays.
+
+uvicorn waits for a request as long as its client likes. Here every connection passes the doors
+(`web.doors`), and one whose request has not arrived in time is closed.
 
 uvicorn waits for the write buffer to drain before it sends anything, a close frame included, so
 a client that has stopped reading could not be told to go, and its socket would linger. Here a
@@ -9,9 +12,16 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.transports import BaseTransport
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from web.doors import Doors
+from web.settings import ConnectionSettings
+from web.waiting_room import Place
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -25,8 +35,127 @@ CLOSE_S = 2.0
 MAX_CLIENT_MESSAGE = 64 * 1024
 
 
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class RequestProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with a deadline for every part of a request.
+
+    Args:
+        doors: the connections of this server.
+        options: uvicorn's own.
+    """
+
+    def __init__(self, *, doors: Doors, **options: Any) -> None:
+        super().__init__(**options)
+        self._doors = doors
+        self._address = ""
+        self._entered = False
+        self._place: Place | None = None
+        self._waits_for: str | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, unless there are too many connections."""
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self._entered = self._doors.enter(self._address)
+        if self._entered:
+            self._watch()
+        else:
+            transport.write(_TOO_MANY)
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request; of a refused connection nothing is taken."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the places back."""
+        super().connection_lost(exc)
+        self._wait_for(None)
+        if self._entered:
+            self._entered = False
+            self._doors.leave(self._address)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over, its place at the doors with it."""
+        super().handle_websocket_upgrade(event)
+        self._wait_for(None)
+        protocol = self.transport.get_protocol()
+        if self._entered and isinstance(protocol, ScoresProtocol):
+            self._entered = False
+            protocol.entered = self._doors, self._address
+
+    def _watch(self) -> None:
+        """See what the client has still to send."""
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            self._wait_for(None)
+        elif self.conn.their_state is h11.IDLE:
+            self._wait_for("headers")
+        elif self.conn.their_state is h11.SEND_BODY:
+            self._wait_for("body")
+        else:
+            self._wait_for(None)
+
+    def _wait_for(self, part: str | None) -> None:
+        """Begin to wait for a part of a request; a deadline that runs already is kept."""
+        if part == self._waits_for:
+            return
+        self._waits_for = part
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if part is None:
+            if self._place is not None:
+                self._doors.waiting.leave(self._place)
+                self._place = None
+            return
+        if self._place is None:
+            self._place = self._doors.wait(self._address, self.transport.abort)
+        limits = self._doors.settings
+        seconds = limits.header_s if part == "headers" else limits.body_s
+        self._deadline = self.loop.call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        """Close a connection whose request takes too long to arrive."""
+        if self.transport.is_closing():
+            return
+        self._doors.give_up()
+        begun = self.conn.trailing_data[0] or self._waits_for == "body"
+        if begun and (self.cycle is None or not self.cycle.response_started):
+            self.transport.write(_TOO_LATE)
+        self.transport.close()
+
+
 class ScoresProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol with bounded buffers and bounded closing."""
+    """uvicorn's WebSocket protocol with bounded buffers and bounded closing.
+
+    Attributes:
+        entered: the doors that it came through, and from which address.
+    """
+
+    entered: tuple[Doors, str] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place at the doors back."""
+        super().connection_lost(exc)
+        if self.entered is not None:
+            doors, address = self.entered
+            self.entered = None
+            doors.leave(address)
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin, with a small write buffer."""
@@ -71,5 +200,11 @@ SERVER_OPTIONS: dict[str, Any] = {
     "server_header": False,
     "access_log": False,
     "lifespan": "on",
+    "backlog": 128,  # also how many connections are accepted in one go
 }
 """Options that uvicorn must be given; everything else is the caller's choice."""
+
+
+def server_options(settings: ConnectionSettings) -> dict[str, Any]:
+    """Return the options of a server with doors of its own."""
+    return {**SERVER_OPTIONS, "http": partial(RequestProtocol, doors=Doors(settings))}

@@ -14,6 +14,19 @@ from styleflow.detectors.protocol import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
+class VideoLimits:
+    """Work that one analysis may take.
+
+    Attributes:
+        frames: decoded pictures.
+        pixels: of one picture.
+    """
+
+    frames: int
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrackTimeline:
     """One face from its first to its last sampled frame.
 
@@ -89,6 +102,7 @@ class Predictor(Protocol):
 
         Raises:
             SourceError: the file is not a video, or cannot be decoded.
+            VideoBeyondLimits: the file is more than one analysis may take.
             DetectorUnknown: there is no such detector.
         """
         ...

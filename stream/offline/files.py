@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stream.engine.engine import EngineSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
-from stream.offline.analysis import Analysis, DetectorUnknown
+from stream.offline.analysis import Analysis, DetectorUnknown, VideoLimits
 from stream.offline.replay import analyze
 from stream.pipeline import Pipeline
 
@@ -25,6 +25,7 @@ class FileAnalyzer:
         pipeline: makes the pipeline of one detector.
         detectors: the names that there are, the default first.
         engine: thresholds of the verdict.
+        limits: what one file may take; anything when left out.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class FileAnalyzer:
         pipeline: Callable[[str], Pipeline],
         detectors: Sequence[str],
         engine: EngineSettings,
+        limits: VideoLimits | None = None,
     ) -> None:
         self._make = pipeline
         self._detectors = tuple(detectors)
         self._engine = engine
+        self._limits = limits
         self._pipelines: dict[str, Pipeline] = {}
         self._turn = asyncio.Lock()
 
@@ -44,6 +47,7 @@ class FileAnalyzer:
 
         Raises:
             SourceError: the file is not a video, or cannot be decoded.
+            VideoBeyondLimits: the file is more than one analysis may take.
             DetectorUnknown: there is no such detector.
         """
         name = self._detectors[0] if detector is None else detector
@@ -66,4 +70,11 @@ class FileAnalyzer:
             pipeline = self._pipelines[detector] = self._make(detector)
         pipeline.device.prepare_thread()
         source = SourceSettings(SourceUrl.parse(str(path)), pace=Pace.FAST)
-        return analyze(source, pipeline, self._engine, detector=detector, stop=stop.is_set)
+        return analyze(
+            source,
+            pipeline,
+            self._engine,
+            detector=detector,
+            stop=stop.is_set,
+            limits=self._limits,
+        )

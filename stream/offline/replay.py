@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from stream.clock import Clock, ManualClock
 from stream.engine.engine import EngineSettings
-from stream.errors import SourceError
+from stream.errors import SourceError, VideoBeyondLimits
 from stream.events import (
     AbstainReason,
     CapacityReached,
@@ -32,7 +32,7 @@ from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
 from stream.ingest.open import OpenSource, is_demo, open_source
 from stream.ingest.source import SourceSettings
-from stream.offline.analysis import Analysis, DetectorUnknown, TrackTimeline
+from stream.offline.analysis import Analysis, DetectorUnknown, TrackTimeline, VideoLimits
 from stream.offline.media_time import MediaTime
 from stream.pipeline import Pipeline
 from styleflow.calibration import Calibration
@@ -58,6 +58,7 @@ def replay(
     stop: Callable[[], bool] | None = None,
     opener: OpenSource = open_source,
     media: MediaTime | None = None,
+    limits: VideoLimits | None = None,
 ) -> None:
     """Send a source through a pipeline until its first end, and hand over every event in order.
 
@@ -71,9 +72,11 @@ def replay(
         stop: asked after every frame; True ends the replay early.
         opener: how the source is obtained.
         media: counts the media time; handed in by whoever wants to know where epochs lie in it.
+        limits: beyond which it is given up; any size when left out.
 
     Raises:
         SourceError: the source could not be opened, or broke.
+        VideoBeyondLimits: there is more of it than the limits allow.
     """
     media = media or media_time(pipeline)
     clock = clock or ManualClock()
@@ -87,6 +90,7 @@ def replay(
         if done:
             return
         if isinstance(item, Frame):
+            _check_size(item, limits)
             processed = pipeline.process([(item, 0)])
             for event in processed.events:
                 on_event(event)
@@ -113,6 +117,8 @@ def replay(
     def wait(seconds: float) -> bool:
         if isinstance(clock, ManualClock):
             clock.advance(max(seconds, 0.0))
+        if limits is not None and ingest.counters.decoded > limits.frames:
+            raise VideoBeyondLimits(f"it has more than {limits.frames} pictures")
         return done or (stop is not None and stop())
 
     pipeline.open(STREAM)
@@ -128,6 +134,14 @@ def replay(
 def media_time(pipeline: Pipeline) -> MediaTime:
     """Return a count of media time whose epochs are one sampled frame apart."""
     return MediaTime(1.0 / pipeline.cadence_hz)
+
+
+def _check_size(frame: Frame, limits: VideoLimits | None) -> None:
+    height, width = frame.image.shape[:2]
+    if limits is not None and width * height > limits.pixels:
+        raise VideoBeyondLimits(
+            f"its pictures of {width}x{height} have more than {limits.pixels} pixels"
+        )
 
 
 @dataclass(slots=True)
@@ -173,6 +187,7 @@ def analyze(
     stop: Callable[[], bool] | None = None,
     opener: OpenSource = open_source,
     partial: bool = False,
+    limits: VideoLimits | None = None,
 ) -> Analysis:
     """Return what a whole video says: a score per track, and the highest as the video's.
 
@@ -233,6 +248,7 @@ def analyze(
             stop=stop,
             opener=opener,
             media=media,
+            limits=limits,
         )
     except SourceError as error:
         if not partial or not frames:

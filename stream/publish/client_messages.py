@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
+from stream.publish.patterns import MAX_WILDCARDS, is_pattern, wildcards
 from stream.publish.schema import State
 
 DEFAULT_HZ = 4.0
 MAX_HZ = 60.0
-MAX_PATTERNS = 64
+MAX_STREAMS = 64
+"""Most ids and globs in one subscription."""
 
 
 class _FromClient(BaseModel):
@@ -44,7 +46,7 @@ class Subscribe(_FromClient):
     id: Annotated[str, Field(min_length=1, max_length=64)]
     streams: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=128)], ...],
-        Field(min_length=1, max_length=MAX_PATTERNS),
+        Field(min_length=1, max_length=MAX_STREAMS),
     ] = ("*",)
     types: Annotated[tuple[StreamType, ...], Field(min_length=1)] = ("score", "event", "status")
     max_hz: float = Field(default=DEFAULT_HZ, gt=0, le=MAX_HZ)
@@ -53,6 +55,13 @@ class Subscribe(_FromClient):
         default_factory=dict,
         description="where to go on, by stream; a bare point when exactly one stream is named",
     )
+
+    @field_validator("streams")
+    @classmethod
+    def _few_wildcards(cls, streams: tuple[str, ...]) -> tuple[str, ...]:
+        if any(wildcards(stream) > MAX_WILDCARDS for stream in streams):
+            raise ValueError(f"a pattern may have at most {MAX_WILDCARDS} wildcards (* ? [)")
+        return streams
 
     @model_validator(mode="after")
     def _bare_resume_names_its_stream(self) -> Self:
@@ -91,8 +100,3 @@ def parse_client(text: str | bytes) -> Hello | Subscribe | Unsubscribe:
         pydantic.ValidationError: it is not JSON, not a known message, or breaks a limit.
     """
     return _CLIENT.validate_json(text)
-
-
-def is_pattern(stream: str) -> bool:
-    """Return whether a name in `subscribe.streams` is a glob rather than one stream's id."""
-    return any(sign in stream for sign in "*?[")

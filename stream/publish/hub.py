@@ -138,6 +138,11 @@ class Hub:
 
     # --- clients ----------------------------------------------------------------------------
 
+    @property
+    def full(self) -> bool:
+        """Whether all places for connections are taken."""
+        return self.clients >= self.settings.max_clients
+
     def enter(self, wake: Callable[[], None]) -> None:
         """Take a place for one connection.
 
@@ -147,7 +152,7 @@ class Hub:
         Raises:
             HubFull: there is none.
         """
-        if self.clients >= self.settings.max_clients:
+        if self.full:
             raise HubFull(self.settings.max_clients)
         self.clients += 1
         self._leaving[wake] = None

@@ -7,13 +7,13 @@ hub's side, and for nobody else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Protocol
 
 from stream.publish.client_messages import DEFAULT_HZ, ResumePoint, StreamType
 from stream.publish.encode import encode_lagged
+from stream.publish.patterns import PatternSet
 from stream.publish.published_stream import PublishedStream
 from stream.publish.schema import STATE_RANK, CloseCode, LaggedData, State
 from stream.publish.send_queues import Message, Reading, StateQueue
@@ -42,10 +42,14 @@ class Filter:
     types: frozenset[StreamType] = frozenset(("score", "event", "status"))
     max_hz: float = DEFAULT_HZ
     min_state: State = "warming"
+    _compiled: PatternSet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_compiled", PatternSet(self.streams))
 
     def matches(self, stream: str) -> bool:
         """Return whether a stream is wanted."""
-        return any(fnmatchcase(stream, pattern) for pattern in self.streams)
+        return self._compiled.matches(stream)
 
 
 class Publisher(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -187,6 +187,13 @@ async def test_streams_that_do_not_exist_are_4404_unless_a_pattern_may_match_lat
             assert (await me.subscribe(streams=["cellar*"]))["data"]["streams"] == []
 
 
+async def test_more_globs_than_64_in_all_subscriptions_of_a_client_are_4400() -> None:
+    async with served(rig().app) as port, client(port) as me:
+        await me.subscribe(streams=[f"*{n}" for n in range(40)])
+        await me.say(type="subscribe", id="b", streams=[f"x{n}*" for n in range(25)])
+        assert await me.closed() == (4400, "at most 64 patterns per connection")
+
+
 async def test_another_subprotocol_is_refused_before_it_begins() -> None:
     async with served(rig().app) as port:
         with pytest.raises(InvalidStatus) as refused:
@@ -326,6 +333,29 @@ async def test_when_there_is_no_room_it_is_1013_at_once() -> None:
         await me.subscribe()
         async with client(port, hello=False) as other:
             assert (await other.closed())[0] == CloseCode.TOO_SLOW
+
+
+async def test_300_sockets_that_say_no_hello_take_no_viewers_place() -> None:
+    web = guarded()
+    async with AsyncExitStack() as stack, served(web.app) as port:
+        url = f"ws://127.0.0.1:{port}/api/v1/scores"
+        for _ in range(300):
+            await stack.enter_async_context(connect(url, close_timeout=0.1, open_timeout=20))
+        assert web.hub.clients == 0
+        async with client(port, hello=False) as viewer:
+            await viewer.say(type="hello", token=SECRET)
+            await viewer.subscribe()
+            assert web.hub.clients == 1
+        await until(lambda: web.hub.disconnects[CloseCode.TOO_SLOW] >= 268)
+
+
+async def test_who_loses_the_place_before_hello_is_told_why() -> None:
+    web = rig(before_hello=1)
+    async with served(web.app) as port, client(port, hello=False) as silent, client(port) as me:
+        await me.subscribe()
+        code, reason = await silent.closed()
+        assert code == CloseCode.TOO_SLOW
+        assert "others want the place" in reason
 
 
 async def test_a_hub_that_stops_says_1001() -> None:

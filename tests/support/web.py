@@ -46,8 +46,8 @@ from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
-from web.settings import WebSettings
-from web.transport import SERVER_OPTIONS
+from web.settings import ConnectionSettings, WebSettings
+from web.transport import server_options
 
 CAMERA = {"id": "lobby", "source": {"url": "rtsp://admin:hunter2@camera.example/stream1"}}
 
@@ -325,10 +325,16 @@ def resolver(addresses: Sequence[str], **named: Sequence[str]) -> Any:
 
 
 @asynccontextmanager
-async def served(app: FastAPI, at: int = 0, **options: Any) -> AsyncIterator[int]:
+async def served(
+    app: FastAPI,
+    at: int = 0,
+    connections: ConnectionSettings | None = None,
+    **options: Any,
+) -> AsyncIterator[int]:
     """Serve an application on a loopback port, any if `at` is 0; yields the port."""
     with socket.create_server(("127.0.0.1", at)) as listener:
-        config = uvicorn.Config(app, log_config=None, **(SERVER_OPTIONS | options))
+        settings = server_options(connections or ConnectionSettings())
+        config = uvicorn.Config(app, log_config=None, **(settings | options))
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign]
         serving = asyncio.create_task(server.serve(sockets=[listener]))

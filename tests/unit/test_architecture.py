@@ -118,12 +118,14 @@ ARROWS = {
     "offline pipeline problems publish scheduling stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
-    "web.transport": "",
+    "web.transport": "doors settings waiting_room",
+    "web.doors": "settings waiting_room",
+    "web.waiting_room": "",
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",
     "web.settings": "security",
-    "web.sockets": "security settings",
-    "web.routes": "errors problem_responses security settings sockets",
+    "web.sockets": "security settings waiting_room",
+    "web.routes": "errors problem_responses security settings sockets waiting_room",
     "web.dashboard": "problem_responses routes",
     "web.app": "problem_responses routes security settings",
 }

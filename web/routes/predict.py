@@ -7,12 +7,13 @@ A score is `p` with its interval `lo` to `hi` and a `state`, as on the WebSocket
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+import structlog
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.errors import SourceError
@@ -24,6 +25,7 @@ from stream.publish.schema import Model, Number, Share, State
 from styleflow.errors import StyleFlowError
 from web.errors import (
     AnalysisTooSlow,
+    ClientLeft,
     DetectorTwice,
     NoFace,
     NotAVideo,
@@ -36,6 +38,8 @@ from web.security.auth import Scope
 from web.security.fetch import Fetcher
 from web.security.scopes import ScopeCheck
 from web.settings import PredictSettings
+
+log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 30
 
@@ -219,13 +223,37 @@ def routes(queue: PredictionQueue, scopes: ScopeCheck) -> APIRouter:
     @router.post(
         "/predict",
         dependencies=[Depends(scopes.require(Scope.CONTROL))],
-        responses=documented_problems(400, 401, 403, 404, 413, 415, 422, 429, 502, 504),
+        responses=documented_problems(400, 401, 403, 404, 413, 415, 422, 429, 502, 504, 507),
     )
-    async def predict(request: PredictRequest, detector: DetectorQuery = None) -> Prediction:
+    async def predict(
+        request: PredictRequest, http: Request, detector: DetectorQuery = None
+    ) -> Prediction:
         """Analyse one video: its score, its verdict and the timeline of every face."""
-        return await queue.predict(request, detector)
+        return await _while_connected(http, queue.predict(request, detector))
 
     return router
+
+
+async def _while_connected(http: Request, work: Coroutine[None, None, Prediction]) -> Prediction:
+    """Return what some work comes to; when its client leaves, the work is cancelled."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(http))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            log.info("a client left before its video was analysed")
+            raise ClientLeft("nobody waits for the answer")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _left(http: Request) -> None:
+    """Return when the client is gone."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
 
 
 def prediction(analysis: Analysis) -> Prediction:

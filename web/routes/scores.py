@@ -13,6 +13,7 @@ from web.problem_responses import problem_response
 from web.security.auth import Authenticator
 from web.settings import SocketSettings
 from web.sockets import ScoreSocket
+from web.waiting_room import WaitingRoom
 
 
 def routes(
@@ -27,6 +28,7 @@ def routes(
         clock: where time comes from.
     """
     router = APIRouter()
+    strangers = WaitingRoom(settings.before_hello)
 
     @router.websocket("/api/v1/scores")
     async def scores(socket: WebSocket) -> None:
@@ -36,6 +38,6 @@ def routes(
             refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
             await socket.send_denial_response(problem_response(Problem.of(refusal)))
             return
-        await ScoreSocket(socket, hub, authenticator, settings, clock).run()
+        await ScoreSocket(socket, hub, authenticator, settings, clock, strangers).run()
 
     return router

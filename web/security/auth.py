@@ -213,14 +213,25 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def check_binding(host: str, tokens: Sequence[Token]) -> None:
+def check_binding(
+    host: str,
+    tokens: Sequence[Token],
+    allowed_hosts: Sequence[str] = (),
+    *,
+    insecure: bool = False,
+) -> None:
     """Make sure that only this machine is served without a token.
+
+    A further host name means a proxy in front of loopback, behind which are other machines.
 
     Raises:
         AuthError: it says how to set a token.
     """
-    if not tokens and not is_loopback(host):
-        raise AuthError(host)
+    if tokens or insecure:
+        return
+    for name in (host, *allowed_hosts):
+        if not is_loopback(name):
+            raise AuthError(name)
 
 
 def _digest(token: str) -> bytes:

@@ -8,9 +8,10 @@ cannot lead elsewhere. TLS still verifies the host's name.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -31,6 +32,7 @@ from web.errors import (
     AddressUnresolved,
     FetchTooSlow,
     Refusal,
+    TemporaryFolderFull,
     TooManyRedirects,
     VideoEncoded,
     VideoTooLarge,
@@ -120,15 +122,17 @@ class Fetcher:
 
         Raises:
             Refusal: 400 unusable URL, 403 refused address, 413 too large, 502 not delivered,
-                504 too slow.
+                504 too slow, 507 no room for it.
         """
-        with TemporaryDirectory(prefix="styleflow-") as folder:
-            path = Path(folder) / "video"
+        with _temporary_folder() as folder:
+            path = folder / "video"
             try:
                 async with asyncio.timeout(self._settings.timeout_s):
                     await self._fetch(url, path)
             except TimeoutError:
                 raise _too_slow(self._settings.timeout_s) from None
+            except OSError as error:
+                raise _no_room(error) from None
             yield path
 
     async def _fetch(self, url: str, path: Path) -> None:
@@ -243,6 +247,23 @@ def _request(client: httpx.AsyncClient, url: httpx.URL, address: Address) -> htt
         headers={"Host": host, "Accept-Encoding": "identity", "User-Agent": "styleflow-live"},
         extensions={"sni_hostname": url.raw_host.decode("ascii")},
     )
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        made = TemporaryDirectory(prefix="styleflow-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_room(error) from None
+    with made as folder:
+        yield Path(folder)
+
+
+def _no_room(error: OSError) -> Exception:
+    """Return what it means that a video cannot be written: mostly, that nothing fits any more."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return TemporaryFolderFull("the video could not be written to it")
+    return error
 
 
 def _undelivered(error: Exception) -> Refusal:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.problems import Problem
-from web.errors import BodyTooLarge, HostRefused, OriginRefused, Refusal
+from web.errors import BodyTooLarge, HostRefused, OriginRefused, ProxyRefused, Refusal
 from web.problem_responses import problem_response
 from web.security.auth import is_loopback
 
@@ -43,6 +43,8 @@ _HEADERS = {
     "x-frame-options": "DENY",
 }
 
+_FORWARDED = ("x-forwarded-for", "x-real-ip")
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -54,6 +56,7 @@ class Guard:
         host: address that the server listens on.
         allowed_hosts: further names it may be asked for under.
         allowed_origins: further pages that may use it.
+        local_only: whether other machines are refused, also those behind a proxy that says so.
     """
 
     def __init__(
@@ -62,8 +65,11 @@ class Guard:
         host: str,
         allowed_hosts: Iterable[str] = (),
         allowed_origins: Iterable[str] = (),
+        *,
+        local_only: bool = False,
     ) -> None:
         self._app = app
+        self._local_only = local_only
         self._loopback = is_loopback(host)
         self._hosts = frozenset(name.lower() for name in (host.strip("[]"), *allowed_hosts))
         self._check_hosts = self._loopback or bool(tuple(allowed_hosts))
@@ -87,6 +93,8 @@ class Guard:
         host = headers.get("host", "")
         if self._check_hosts and not self._known(host):
             return HostRefused("the Host header names a host that is not ours")
+        if self._local_only and _comes_from_afar(headers):
+            return ProxyRefused("it was handed on by a proxy, and everybody may do everything here")
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if origin is not None and changes and not is_trusted(origin, host, self._origins):
@@ -119,6 +127,13 @@ def is_trusted(origin: str, host: str, allowed: Collection[str]) -> bool:
         return False
     usual = ":443" if parts.scheme == "https" else ":80"
     return parts.netloc.lower().removesuffix(usual) == host.lower().removesuffix(usual)
+
+
+def _comes_from_afar(headers: Headers) -> bool:
+    """Return whether a proxy says that it hands on the request of another machine."""
+    named = [headers.get(name, "") for name in _FORWARDED]
+    addresses = [address.strip() for text in named for address in text.split(",")]
+    return "forwarded" in headers or any(a and not is_loopback(a) for a in addresses)
 
 
 def _name(host: str) -> str:

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from cli.analyze import show
 from stream.clock import Clock
-from stream.errors import SourceError
+from stream.errors import SourceError, VideoBeyondLimits
 from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
 from stream.ingest.open import Wait, open_source
 from stream.ingest.source import Packet, Source, SourceSettings, SourceTraits
 from stream.ingest.trace import TraceWriter, recording
-from stream.offline.analysis import Analysis
+from stream.offline.analysis import Analysis, VideoLimits
 from stream.offline.replay import MAX_SCORES_PER_TRACK, TrackRecord, analyze, replay
 from stream.perception.settings import PerceptionSettings
 from styleflow.cards import TrainingStatus
@@ -253,3 +253,23 @@ def test_seconds_count_the_media_of_all_epochs(two_clocks: Path) -> None:
     )
     assert 3.0 <= analysis.duration_s <= 3.1
     assert said == sorted(said)
+
+
+def test_a_file_of_too_many_pictures_is_given_up(clip: Path) -> None:
+    limits = VideoLimits(frames=10, pixels=10_000_000)
+    with pytest.raises(VideoBeyondLimits, match="more than 10 pictures"):
+        analyze(from_file(clip), toy_pipeline(), EAGER, limits=limits)
+
+
+def test_a_file_of_too_large_pictures_is_given_up_at_the_first(clip: Path) -> None:
+    seen: list[float] = []
+    limits = VideoLimits(frames=1000, pixels=100)
+    with pytest.raises(VideoBeyondLimits, match="more than 100 pixels"):
+        analyze(from_file(clip), toy_pipeline(), EAGER, limits=limits, progress=seen.append)
+    assert seen == []
+
+
+def test_limits_that_a_file_keeps_change_nothing(clip: Path) -> None:
+    limits = VideoLimits(frames=60, pixels=10_000_000)
+    free = analyze(from_file(clip), toy_pipeline(), EAGER)
+    assert analyze(from_file(clip), toy_pipeline(), EAGER, limits=limits) == free

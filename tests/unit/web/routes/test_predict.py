@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,4 +131,48 @@ async def test_one_video_at_a_time_a_few_wait_and_the_rest_is_told_when_to_come_
         assert int(busy.headers["retry-after"]) > 0
         rig.predictor.hold.set()
         assert [(await task).status_code for task in waiting] == [200, 200, 200]
+        assert (await http.post("/predict", json={"file_path": "a.mp4"})).status_code == 200
+
+
+async def test_a_client_that_has_left_has_nothing_analysed_and_blocks_no_queue(
+    folder: Path,
+) -> None:
+    rig = WebRig(WebSettings(predict_roots=(folder,), predict=PredictSettings(waiting=0)))
+    rig.predictor.hold = asyncio.Event()
+    body = b'{"file_path": "a.mp4"}'
+    left = asyncio.Event()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if not sent:
+            sent.append("body")
+            return {"type": "http.request", "body": body, "more_body": False}
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/predict",
+        "raw_path": b"/predict",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8000),
+    }
+    asked = asyncio.create_task(rig.app(scope, receive, send))
+    async with asyncio.timeout(10):
+        while not rig.predictor.asked:  # noqa: ASYNC110 - it is played, without events
+            await asyncio.sleep(0)
+        left.set()
+        await asked  # although the analysis would go on for ever
+    rig.predictor.hold.set()
+    async with rig.client() as http:
         assert (await http.post("/predict", json={"file_path": "a.mp4"})).status_code == 200

@@ -35,6 +35,15 @@ def test_any_other_address_does_and_the_error_says_how_to_set_one(host: str) -> 
     check_binding(host, (Token(TokenDigest(SECRET)),))
 
 
+def test_a_name_behind_a_proxy_in_front_of_loopback_needs_a_token_too() -> None:
+    with pytest.raises(AuthError, match=r"scores\.example can be reached") as caught:
+        check_binding("127.0.0.1", (), ("localhost", "scores.example"))
+    assert "--insecure" in caught.value.hint
+    check_binding("127.0.0.1", (), ("localhost",))
+    check_binding("127.0.0.1", (Token(TokenDigest(SECRET)),), ("scores.example",))
+    check_binding("0.0.0.0", (), ("scores.example",), insecure=True)
+
+
 def test_without_tokens_everybody_may_do_everything() -> None:
     caller = Authenticator(()).identify(None, NOW)
     assert caller is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.web import resolver
-from web.errors import Refusal
+from web.errors import Refusal, TemporaryFolderFull
 from web.security.fetch import Fetcher, is_public, system_resolver
 from web.security.fetch_settings import FetchSettings
 
@@ -290,3 +291,23 @@ def test_an_ipv4_address_is_as_public_as_its_ipv6_disguises(address: object) -> 
     mapped = ip_address(f"::ffff:{address}")
     nat64 = ip_address(int(ip_address("64:ff9b::")) + int(plain))
     assert is_public(mapped) == is_public(nat64) == is_public(plain)
+
+
+@pytest.mark.parametrize("at", ["TemporaryDirectory", "Path"])
+async def test_a_full_temporary_folder_is_507_with_words(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if at == "Path":
+        monkeypatch.setattr("pathlib.Path.open", full)
+    else:
+        monkeypatch.setattr(f"web.security.fetch.{at}", full)
+    network = Network(lambda request: httpx.Response(200, content=b"film"))
+    fetcher = Fetcher(FetchSettings(), resolver([PUBLIC]), network.transport())
+    with pytest.raises(TemporaryFolderFull) as refused:
+        async with fetcher.fetched("http://a.example/v.mp4"):
+            pass
+    assert refused.value.status == 507
+    assert "TMPDIR" in refused.value.hint

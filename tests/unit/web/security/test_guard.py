@@ -69,3 +69,21 @@ async def test_pages_load_nothing_from_elsewhere(path: str) -> None:
     assert "http://" not in page.text
     assert "style=" not in page.text
     assert "onclick" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "insecure", "code"),
+    [
+        ({}, False, 200),
+        ({"x-forwarded-for": "127.0.0.1"}, False, 200),
+        ({"x-forwarded-for": "203.0.113.7"}, False, 403),
+        ({"x-real-ip": "203.0.113.7"}, False, 403),
+        ({"forwarded": "for=203.0.113.7"}, False, 403),
+        ({"x-forwarded-for": "203.0.113.7"}, True, 200),
+    ],
+)
+async def test_without_tokens_a_proxy_opens_nothing_to_other_machines(
+    headers: dict[str, str], insecure: bool, code: int
+) -> None:
+    async with WebRig(WebSettings(insecure=insecure)).client() as http:
+        assert (await http.get("/api/v1/streams", headers=headers)).status_code == code
