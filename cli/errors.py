@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from pathlib import Path
 
 from rich.console import Console
 
@@ -40,6 +41,32 @@ class ConfigInvalid(StyleFlowError):
 
     def __str__(self) -> str:
         return "\n".join(f"{self.origin}: {fault}" for fault in self.faults)
+
+
+@dataclass(eq=False)
+class FolderNeeded(StyleFlowError):
+    """An optional part needs a folder to write in, and has none.
+
+    Attributes:
+        part: who needs it.
+        folder: where it looked first.
+        variable: environment variable that names another.
+    """
+
+    code = "folder_needed"
+    title = "A folder to write in is needed"
+    hint = "Name one that can be written with the environment variable that is told"
+    status = 500
+
+    part: str
+    folder: Path
+    variable: str
+
+    def __post_init__(self) -> None:
+        self.hint = f"Name one with {self.variable}, or leave out what is drawn"
+
+    def __str__(self) -> str:
+        return f"{self.part} can write neither in {self.folder} nor in a temporary folder"
 
 
 @dataclass(eq=False)
@@ -121,8 +148,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def problem_of(error: BaseException) -> Problem:
     """Return what an error means to the person at the terminal."""
     if isinstance(error, OSError) and error.filename is None:
-        return _of_the_network(error) or Problem.of(error)
+        return _of_the_network(error) or _unnumbered(error) or Problem.of(error)
     return Problem.of(error)
+
+
+def _unnumbered(error: OSError) -> Problem | None:
+    """Return what a library says in words alone; the command line has no log that says more."""
+    said = " ".join(str(error).split())
+    if error.errno is not None or not said or "://" in said:
+        return None
+    return Problem("file_unusable", "A file cannot be used", f"{said[:300]}", "")
 
 
 def _of_the_network(error: OSError) -> Problem | None:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
-
+from cli import drawing
 from cli.settings import ConfigInvalid
 from stream.offline.analysis import Analysis
 from stream.problems import notice
@@ -24,19 +19,25 @@ def check(path: Path) -> None:
 
     Raises:
         ConfigInvalid: the folder is missing, or the kind of picture is not known.
+        FolderNeeded: matplotlib finds no folder for its list of fonts.
     """
     if path.suffix.lower() not in KINDS:
         raise ConfigInvalid("--plot", (f"{path} must end in {', '.join(KINDS)}",))
     if not path.parent.is_dir():
         raise ConfigInvalid("--plot", (f"the folder {path.parent} does not exist",))
+    drawing.load()
 
 
 def timeline(analysis: Analysis, enter: float, leave: float, path: Path) -> None:
     """Write the rolling score of every face over media time to a picture file.
 
     Scores that came without a verdict are drawn faintly; gaps between scores stay gaps.
+
+    Raises:
+        FolderNeeded: matplotlib finds no folder for its list of fonts.
     """
-    figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
+    figure = drawing.figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
     for index, track in enumerate(analysis.tracks[:MAX_TRACKS]):
         colour = COLOURS[index % len(COLOURS)]
         times = [score.end for score in track.scores]
@@ -70,4 +71,3 @@ def timeline(analysis: Analysis, enter: float, leave: float, path: Path) -> None
         color="#a0344c" if warning else "#666666",
     )
     figure.savefig(path, dpi=120)
-    plt.close(figure)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from rich.console import Console
 
+from cli import drawing
 from stream.ingest.demo_scene import Scene
 from styleflow.data.degradations.video import random_degradation
 from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, Portrait, Redraw
@@ -95,7 +95,7 @@ def run(
 
 def draw(rows: Sequence[SheetRow], picture: Path) -> None:
     """Draw the rows of a contact sheet with their names."""
-    mpl.use("Agg")
+    drawing.load()
     from matplotlib import pyplot as plt
 
     size = rows[0].moments.shape[1]

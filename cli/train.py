@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import torch
 from rich.console import Console
 
+from cli import drawing
 from cli.prepare import prepare_videos
 from cli.progress import ProgressBoard
 from styleflow.errors import RecipeInvalid
@@ -98,7 +98,7 @@ def check_device(wanted: Wanted, method: Method) -> None:
 
 def plot(work: Path, picture: Path) -> None:
     """Draw the logs of all stages in a work folder, one panel per stage."""
-    mpl.use("Agg")
+    drawing.load()
     from matplotlib import pyplot as plt
 
     logs = {str(path.parent.relative_to(work)): read_log(path) for path in _logs(work)}

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cli.errors import AnalyzerAway, ConfigInvalid, Exit, problem_of
+from cli.errors import AnalyzerAway, ConfigInvalid, Exit, FolderNeeded, problem_of
 from docs.errors import FAMILIES, PACKAGES, PAGE, classes, page
 from stream.errors import (
     CallUnknown,
@@ -223,6 +223,7 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     (RestartRefused("d"), "ice_restart", "ICE restarts are not done", 422, False),
     (NotLive("d"), "not_live", "The analyzer is not healthy", 503, True),
     (AnalyzerAway("a", "r", "h"), "analyzer_away", "The analyzer cannot be reached", 400, True),
+    (FolderNeeded("m", P, "V"), "folder_needed", "A folder to write in is needed", 500, False),
 ]
 """How errors were told before their classes declared it; programs may rely on these."""
 
