@@ -3,7 +3,8 @@
 FFmpeg's own `timeout` bounds every wait for the network; a deadline over the whole of opening
 bounds a server that answers byte by byte. The deadline is not used while reading, because its check
 takes Python's lock for every network read. `protocol_whitelist` keeps a redirect or a session
-description from reaching anything but the camera.
+description from reaching anything but the camera. FFmpeg would follow any redirect and take the
+credentials along, so redirects are followed before it connects (`rtsp_redirects.py`).
 
 Loss over UDP is the one thing that FFmpeg tells nowhere but in its log, and the H.265 decoder
 notices less than half of it: measured at 0.3 % loss, 115 of 138 damaged pictures passed for sound.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import av
 import av.logging
@@ -28,6 +30,7 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.network_wait import NetworkWait
 from stream.ingest.rtsp_errors import TIMED_OUT, explain, silence
+from stream.ingest.rtsp_redirects import final_url
 from stream.ingest.source import Packet, SourceSettings, SourceTraits, StreamFormat, Transport
 
 USER_AGENT = "StyleFlow-Live"
@@ -71,24 +74,25 @@ class RtspSource:
         transports = [self._settings.transport]
         if self._settings.transport is Transport.AUTO:
             transports = [Transport.TCP, Transport.UDP]
+        settings = replace(self._settings, url=final_url(self._settings, self._clock))
         for transport in transports:
             started = self._clock.monotonic()
             try:
-                return self._open_with(transport), transport
+                return self._open_with(settings, transport), transport
             except av.error.FFmpegError as error:
                 refused = error.errno == errno.EPROTONOSUPPORT  # the camera answered 461
                 if refused and transport is not transports[-1] and not self._closed:
                     continue
                 waited_s = self._clock.monotonic() - started
-                raise explain(error, waited_s, self._settings) from None
+                raise explain(error, waited_s, settings) from None
         raise AssertionError("there is at least one transport")
 
-    def _open_with(self, transport: Transport) -> InputContainer:
+    def _open_with(self, settings: SourceSettings, transport: Transport) -> InputContainer:
         container = av.open(
-            self._settings.url.reveal(),
+            settings.url.reveal(),
             format="rtsp",
-            options=options(self._settings, transport),
-            timeout=(self._settings.timeout_s, None),
+            options=options(settings, transport),
+            timeout=(settings.timeout_s, None),
         )
         if not container.streams.video or container.streams.video[0].codec_context is None:
             container.close()

@@ -17,6 +17,8 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.source import SourceSettings
 
+NO_RTSP = "what answers is not an RTSP server, or its answer is broken"
+LOGIN_REFUSED = "the camera refuses these credentials"
 TIMED_OUT = (av.error.TimeoutError, av.error.ExitError)
 
 
@@ -61,7 +63,7 @@ def _io_error(settings: SourceSettings) -> tuple[ReasonCode, str]:
 def _meaning(error: av.error.FFmpegError) -> tuple[ReasonCode, str]:
     match error:
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
-            return ReasonCode.AUTH, "the camera refuses these credentials"
+            return ReasonCode.AUTH, LOGIN_REFUSED
         case av.error.HTTPNotFoundError():
             return ReasonCode.NOT_FOUND, "the camera has nothing under this path"
         case av.error.HTTPError():
@@ -69,7 +71,7 @@ def _meaning(error: av.error.FFmpegError) -> tuple[ReasonCode, str]:
         case av.error.ConnectionRefusedError():
             return ReasonCode.UNREACHABLE, "nothing listens on this host and port"
         case av.error.InvalidDataError():
-            return ReasonCode.CORRUPT, "what answers is not an RTSP server, or its answer is broken"
+            return ReasonCode.CORRUPT, NO_RTSP
         case av.error.EOFError() | av.error.ConnectionResetError() | av.error.BrokenPipeError():
             return ReasonCode.UNREACHABLE, "the camera hung up before sending video"
         case _ if error.errno == errno.EPROTONOSUPPORT:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stream.ingest.camera_hosts import REFUSAL, is_refused
 from web.errors import CameraRefused, NotAFile, PathMissing, PathRefused
 from web.security.fetch import Resolver
-
-_METADATA = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::/32"))
-"""Link-local addresses, where clouds keep the credentials of the machine."""
 
 
 def permitted_file(text: str, roots: Sequence[Path], setting: str) -> Path:
@@ -60,14 +57,11 @@ async def check_camera(url: str, resolve: Resolver) -> None:
     parts = urlsplit(f"rtsp://{authority}")
     try:
         found = await resolve(parts.hostname or "", parts.port or 554)
-        addresses = [ip_address(text.partition("%")[0]) for text in found]
+        refused = is_refused(found)
     except (OSError, ValueError, UnicodeError):
         return
-    for address in addresses:
-        inner = getattr(address, "ipv4_mapped", None) or address
-        local = any(inner in net for net in _METADATA if net.version == inner.version)
-        if local or inner.is_multicast or inner.is_unspecified:
-            raise CameraRefused("the host is link-local, multicast or unspecified")
+    if refused:
+        raise CameraRefused(REFUSAL)
 
 
 def _resolved(path: Path) -> Path:
