@@ -58,7 +58,7 @@ def check(path: Path, env: Mapping[str, str], *, show: bool, untrained: bool = F
     Raises:
         ConfigInvalid: `serve` would refuse it.
         CheckpointInvalid: a file of weights is none.
-        EnsembleInvalid: the ensemble's file is none.
+        EnsembleInvalid: the ensemble's file is none, or not of these detectors.
     """
     settings = load(path, env)
     validate(settings, str(path), untrained=untrained)
@@ -72,16 +72,19 @@ def check(path: Path, env: Mapping[str, str], *, show: bool, untrained: bool = F
 
 def _open_weights(settings: Settings) -> None:
     """Read every configured file of weights, as `serve` does when it loads the models."""
-    if settings.ensemble is not None:
-        ensemble.load(settings.ensemble)
-    configured = settings.detectors or (DetectorConfig(name=BUILT_IN),)
-    for detector in configured:
+    together = ensemble.load(settings.ensemble) if settings.ensemble else None
+    chosen = settings.detectors or (DetectorConfig(name=BUILT_IN),)
+    cards = []
+    for detector in chosen:
         own = settings.model.checkpoint if detector.name == BUILT_IN else None
         path = detector.checkpoint or own
-        if path is not None and path.is_file():
+        shipped = detector.name == BUILT_IN and path is None and together is not None
+        if shipped or (path is not None and path.is_file()):
             from cli import wiring  # here: it loads torch, for which nothing else here has a use
 
-            wiring.checkpoint(detector, settings)
+            cards.append(wiring.checkpoint(detector, settings).card)
+    if together is not None and len(cards) == len(chosen):
+        together.check(cards)
 
 
 def shown(settings: Settings) -> dict[str, Any]:

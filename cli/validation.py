@@ -28,6 +28,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
     """
     faults = (
         *_bad_address(settings),
+        *_absent_device(settings.model.device),
         *_bad_streams(settings),
         *_absent_files(settings, untrained=untrained),
     )
@@ -58,6 +59,16 @@ def _no_address_of_ours(host: str) -> str:
     except OSError as error:
         return f"cannot be listened on: {error.strerror}"
     return ""
+
+
+def _absent_device(name: str) -> Iterator[str]:
+    if name == "cpu":
+        return
+    import torch  # here: whoever runs on the CPU does not wait for it
+
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(name.partition(":")[2] or 0) >= found:
+        yield f"model.device: there is no {name} here, but {found or 'no'} CUDA devices; say cpu"
 
 
 def _bad_streams(settings: Settings) -> Iterator[str]:

@@ -18,7 +18,8 @@ from cli import serve
 from cli.config import annotated_defaults, check, shown
 from cli.settings import ConfigInvalid, Settings, keys_of, load
 from stream.ingest.source import Transport
-from styleflow.errors import CheckpointInvalid
+from styleflow.ensemble import Ensemble, Fit, Member, save
+from styleflow.errors import CheckpointInvalid, EnsembleInvalid
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -50,7 +51,9 @@ def test_the_manual_holds_the_defaults() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_configuration_is_good(path: Path) -> None:
     names = re.findall(r"\$\{(\w+):\?", path.read_text(encoding="utf-8"))
-    check(path, dict.fromkeys(names, "a-long-and-random-text"), show=False, untrained=True)
+    env = dict.fromkeys(names, "a-long-and-random-text")
+    env["STYLEFLOW__MODEL__DEVICE"] = "cpu"  # some are for a GPU, which may not be here
+    check(path, env, show=False, untrained=True)
 
 
 def test_environment_wins_over_file_and_options_over_both(tmp_path: Path) -> None:
@@ -203,6 +206,7 @@ def test_more_streams_than_max_streams_are_not_called_good(tmp_path: Path) -> No
         ("detectors: [{name: caddm-resnet34}]", "detectors[0].checkpoint: caddm-resnet34 needs"),
         ("detectors: [{name: caddm-resnet34, checkpoint: x}]", "detectors[0].checkpoint: x is not"),
         ("detectors: [{name: styleflow-live, checkpoint: x}]", "detectors[0].checkpoint: x is not"),
+        ("model: {device: 'cuda:99'}", "model.device: there is no cuda:99 here"),
         ("ensemble: nowhere.json", "ensemble: nowhere.json is not here"),
         ("streams: [{id: a, source: {url: 'demo://x'}}]", "streams[0].source.url"),
     ],
@@ -220,6 +224,14 @@ def test_a_file_of_weights_that_is_none_is_not_called_good(tmp_path: Path) -> No
     weights.write_bytes(b"no weights")
     path = write(tmp_path, f"model: {{checkpoint: {weights}}}")
     with pytest.raises(CheckpointInvalid):
+        check(path, {}, show=False)
+
+
+def test_an_ensemble_of_other_detectors_is_not_called_good(tmp_path: Path) -> None:
+    members = tuple(Member(name, "", 1.0) for name in ("caddm-resnet34", "fakestormer-c23"))
+    save(Ensemble(members, 0.0, 1.0, Fit(10, 5, 0.1, 0.1)), tmp_path / "together.json")
+    path = write(tmp_path, f"ensemble: {tmp_path / 'together.json'}")
+    with pytest.raises(EnsembleInvalid, match="caddm-resnet34"):
         check(path, {}, show=False)
 
 
