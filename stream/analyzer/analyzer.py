@@ -185,8 +185,8 @@ class Analyzer:
         for stream in self._streams.values():
             stream.worker.stop()
         await self._sessions.close()
-        for id in list(self._streams):
-            await self.remove(id)
+        until = self._clock.monotonic() + self.settings.stop_s
+        await asyncio.gather(*(self._remove(id, until) for id in list(self._streams)))
         for ticker in self._tickers:
             ticker.cancel()
         await asyncio.gather(*self._tickers, return_exceptions=True)
@@ -281,6 +281,10 @@ class Analyzer:
 
     async def remove(self, stream: str) -> None:
         """Stop and forget a stream, in any state, in bounded time."""
+        await self._remove(stream, self._clock.monotonic() + self.settings.stop_s)
+
+    async def _remove(self, stream: str, until: float) -> None:
+        """Stop and forget a stream, whose thread is waited for until this monotonic time."""
         known = self._known(stream)
         if known.leaving is not None:
             await known.leaving.wait()
@@ -288,7 +292,9 @@ class Analyzer:
         known.leaving = asyncio.Event()
         known.worker.stop()
         await self._sessions.drop(stream)
-        await asyncio.to_thread(known.worker.join, self.settings.stop_s)
+        await asyncio.to_thread(
+            lambda: known.worker.join(max(until - self._clock.monotonic(), 0.0))
+        )
         self._device.forget(stream)
         await self._close(stream)
         self.drain()

@@ -24,6 +24,9 @@ from stream.ingest.open import Wait
 from stream.ingest.packets import PacketLog
 from stream.ingest.source import KeyframeSource, Packet, Source, SourceSettings
 
+FIRST_PICTURE_S = 15.0
+"""So long a camera has, from the first attempt to connect, for a picture that can be decoded."""
+
 Emit = Callable[[Frame | StreamChanged | EpochStarted], None]
 
 
@@ -52,6 +55,9 @@ class Ingest:
         self._frames = FrameBuilder(stream, context, self._tally)
         self._traits = settings.url.traits
         self._closed = False
+        self._source: Source | None = None
+        self._due: float | None = None  # by when a camera has to have sent a picture
+        self._overdue = False
 
     def run(self, emit: Emit, wait: Wait) -> None:
         """Deliver frames and events until told to stop, or until a file has played to its end.
@@ -81,11 +87,21 @@ class Ingest:
     def tick(self, now: float) -> Changes:
         """Return the transitions that the passing of time alone brings; for another thread."""
         with self._lock:
-            return self._connection.tick(now)
+            late = self._due is not None and now >= self._due
+            if late:
+                self._due, self._overdue = None, True
+            source, changes = self._source, self._connection.tick(now)
+        if late and source is not None:
+            source.close()
+        return changes
 
     def close(self) -> None:
         """Make `run` return soon; for another thread, in any state, more than once."""
         self._closed = True
+        with self._lock:
+            source = self._source
+        if source is not None:
+            source.close()
 
     @property
     def log(self) -> PacketLog:
@@ -108,6 +124,7 @@ class Ingest:
             return SourceError(ReasonCode.NOT_FOUND, error.reason)
         self._traits = source.traits
         self._frames.connected(source.traits)
+        self._watch(source)
         try:
             for packet in source.packets():
                 if self._closed:  # another ingest may write to the log meanwhile
@@ -119,12 +136,29 @@ class Ingest:
         except SourceError as error:
             ending = error
         finally:
+            self._watch(None)
             source.close()
         if not self._closed:
             self._deliver(self._frames.finish(), source, emit)
+        if self._overdue:
+            detail = f"the camera has sent no picture that can be decoded for {FIRST_PICTURE_S:g} s"
+            return SourceError(ReasonCode.TIMEOUT, detail)
         if ending.code is ReasonCode.ENDED and self._tally.placed == placed:
             return self._without_picture(ending, decoded=self._tally.decoded > decoded)
         return ending
+
+    def _watch(self, source: Source | None) -> None:
+        """Let other threads close this source, and give a camera its time for the first picture."""
+        with self._lock:
+            self._source = source
+            if source is None:
+                self._due = None
+                return
+            self._overdue = False
+            live = source.traits.live
+            self._due = self._clock.monotonic() + FIRST_PICTURE_S if live else None
+        if self._closed:
+            source.close()
 
     def _without_picture(self, ending: SourceError, *, decoded: bool) -> SourceError:
         """Return what it means that a connection ended without one picture.
@@ -153,6 +187,7 @@ class Ingest:
                 continue
             if isinstance(output, EpochStarted):
                 with self._lock:
+                    self._due = None
                     self._connection.epoch = output.epoch
             emit(output)
 

@@ -18,6 +18,7 @@ import errno
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import av
 import av.logging
@@ -30,7 +31,8 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.network_wait import NetworkWait
 from stream.ingest.rtsp_errors import TIMED_OUT, explain, silence
-from stream.ingest.rtsp_redirects import final_url
+from stream.ingest.rtsp_redirects import PORTS, final_url
+from stream.ingest.sockets import Connecting, Connection
 from stream.ingest.source import Packet, SourceSettings, SourceTraits, StreamFormat, Transport
 
 USER_AGENT = "StyleFlow-Live"
@@ -52,6 +54,7 @@ class RtspSource:
         self._settings = settings
         self._clock = clock
         self._closed = False
+        self._connection = Connection(None)
 
     def packets(self) -> Iterator[Packet]:
         """Connect and yield packets until the camera or `close` ends it.
@@ -64,11 +67,16 @@ class RtspSource:
             if not self._closed:
                 yield from self._read(container, transport)
         finally:
+            self._connection.forget()
             container.close()
 
     def close(self) -> None:
-        """Stop yielding; the connection is closed by whoever reads it."""
+        """Stop yielding and end the wait for the network; for any thread.
+
+        The connection is closed by whoever reads it.
+        """
         self._closed = True
+        self._connection.shut_down()
 
     def _open(self) -> tuple[InputContainer, Transport]:
         transports = [self._settings.transport]
@@ -88,13 +96,18 @@ class RtspSource:
         raise AssertionError("there is at least one transport")
 
     def _open_with(self, settings: SourceSettings, transport: Transport) -> InputContainer:
-        container = av.open(
-            settings.url.reveal(),
-            format="rtsp",
-            options=options(settings, transport),
-            timeout=(settings.timeout_s, None),
-        )
+        place = urlsplit(settings.url.reveal())
+        port = place.port or PORTS[place.scheme]
+        with Connecting(place.hostname or "", port, settings.timeout_s) as connecting:
+            container = av.open(
+                settings.url.reveal(),
+                format="rtsp",
+                options=options(settings, transport),
+                timeout=(settings.timeout_s, None),
+            )
+            self._connection = connecting.made()
         if not container.streams.video or container.streams.video[0].codec_context is None:
+            self._connection.forget()
             container.close()
             raise SourceError(ReasonCode.CODEC, "the camera sends no video that can be decoded")
         return container
@@ -133,6 +146,8 @@ class RtspSource:
                     lossy=lossy,
                 )
         except TIMED_OUT:
+            if self._closed:
+                return
             raise silence(self._settings) from None
         except av.error.FFmpegError:
             # Whatever it is called, a connection that worked has broken: with TLS an I/O error.

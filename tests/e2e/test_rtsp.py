@@ -454,6 +454,55 @@ def test_closing_is_quick_while_a_live_camera_is_silent(media: dict[str, Media])
         assert watch.stop() < 3.0
 
 
+@contextlib.contextmanager
+def chatting(media: dict[str, Media]) -> Iterator[RtspServer]:
+    """Serve a camera that plays and sends reports, but no video."""
+    server, stop = RtspServer(media), threading.Event()
+    server.faults.frozen = True
+    with server:
+        chatter = threading.Thread(target=server.chatter, args=(stop,), daemon=True)
+        chatter.start()
+        try:
+            yield server
+        finally:
+            stop.set()
+            chatter.join(PATIENCE_S)
+
+
+def test_a_camera_that_plays_but_sends_no_video_is_given_up(
+    media: dict[str, Media], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was "connecting" for ever, without a code."""
+    monkeypatch.setattr("stream.ingest.ingest.FIRST_PICTURE_S", 3.0)
+    with chatting(media) as server, Watch(server.url("/h264")) as watch:
+        failure = watch.until(lambda w: w.failure).failure
+        assert failure is not None
+        assert (failure.state, failure.code) == (S.BACKING_OFF, ReasonCode.TIMEOUT)
+        assert "no picture" in failure.detail
+
+
+def test_a_camera_that_sends_no_video_leaves_no_thread_and_no_socket_behind(
+    media: dict[str, Media],
+) -> None:
+    def sockets() -> int:
+        return sum(path.is_socket() for path in Path("/proc/self/fd").iterdir())
+
+    with chatting(media) as server:
+        before = sockets()
+        watches = [Watch(server.url("/h264")) for _ in range(3)]
+        for watch in watches:
+            watch.__enter__()
+        deadline = CLOCK.monotonic() + PATIENCE_S
+        while server.requests.count("PLAY") < 3 and CLOCK.monotonic() < deadline:
+            threading.Event().wait(0.05)
+        assert sockets() > before
+        for watch in watches:
+            watch.stop()  # asserts that the thread has ended
+        while sockets() > before and CLOCK.monotonic() < deadline:
+            threading.Event().wait(0.05)
+        assert sockets() <= before
+
+
 def test_nobody_there_is_unreachable_and_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

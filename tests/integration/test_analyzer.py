@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from stream.analyzer.analyzer import Analyzer
+from stream.analyzer.ingest_worker import IngestWorker
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Priority, StreamSpec
 from stream.clock import SystemClock
@@ -437,3 +438,22 @@ async def test_what_a_detector_points_at_is_asked_only_while_somebody_looks(clip
             latency = {"segment": "packet_to_score", **whose}
             assert registry.get_sample_value("styleflow_slots", whose) == 8
             assert registry.get_sample_value("styleflow_score_latency_seconds_count", latency)
+
+
+async def test_streams_that_hang_are_stopped_side_by_side(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each took its five seconds after the other."""
+    together = threading.Barrier(3)
+    join = IngestWorker.join
+
+    def meet(worker: IngestWorker, timeout: float) -> bool:
+        together.wait(PATIENCE_S)  # raises where one waits for the others to be stopped before
+        return join(worker, timeout)
+
+    monkeypatch.setattr(IngestWorker, "join", meet)
+    async with analyzing() as (analyzer, _):
+        for name in ("a", "b", "c"):
+            await analyzer.add(spec(name, clip, Pace.NATIVE, loop=True))
+    assert not together.broken
+    assert not analyzer.statuses()

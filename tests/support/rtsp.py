@@ -269,6 +269,13 @@ class RtspServer:
         """Cut every connection without a word and stop listening, as when the power fails."""
         asyncio.run_coroutine_threadsafe(self._kill(), self._loop).result(5)
 
+    def chatter(self, stop: threading.Event) -> None:
+        """Send every client interleaved RTCP reports, and nothing else, until told to stop."""
+        report = struct.pack("!cBH", b"$", 1, 28) + b"\x80\xc8\x00\x06" + bytes(24)
+        while not stop.wait(0.3):
+            for writer in list(self._writers):
+                self._loop.call_soon_threadsafe(writer.write, report)
+
     async def _start(self) -> None:
         self._broadcasts = {p: _Broadcast(m, self.faults) for p, m in self._media.items()}
         self._tasks = [asyncio.create_task(b.play()) for b in self._broadcasts.values()]
