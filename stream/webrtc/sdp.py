@@ -17,6 +17,7 @@ from ipaddress import ip_address
 
 from stream.errors import OfferInvalid, OfferRefused
 from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.simulcast import Layer, best_layer
 
 MAX_CANDIDATES = 32
 """Addresses of one peer that are tried; each costs a few small packets."""
@@ -44,12 +45,14 @@ class Offer:
         codecs: names of the video codecs that it offers, in its order.
         ufrag: names its ICE session.
         tuned: whether its sender understands `x-google-*` (Chromium and its kin).
+        layer: the best of several sizes in which it offers its video; None when there is one.
     """
 
     text: str
     codecs: tuple[str, ...]
     ufrag: str
     tuned: bool
+    layer: Layer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def check_offer(text: str) -> Offer:
         raise OfferRefused(unsupported(codecs))
     ufrag = (video.values("ice-ufrag") or _values(session, "ice-ufrag"))[0]
     tuned = any(value.endswith(" goog-remb") for value in video.values("rtcp-fb"))
-    return Offer(_without_names(text), codecs, ufrag, tuned)
+    return Offer(_without_names(text), codecs, ufrag, tuned, best_layer(video.lines))
 
 
 def unsupported(codecs: Sequence[str]) -> str:
@@ -109,7 +112,7 @@ def unsupported(codecs: Sequence[str]) -> str:
 
 
 def complete_answer(answer: str, offer: Offer, settings: WebRtcSettings) -> str:
-    """Return an answer with our limits and advertised addresses in it.
+    """Return an answer with our limits, the layer asked for and advertised addresses in it.
 
     The rate is asked for twice: `b=` is the standard's way, `x-google-*` is how Chromium is kept
     from beginning with small pictures. `max-fs` and `max-fr` are VP8's own limits.
@@ -307,8 +310,11 @@ def _completed(lines: list[str], offer: Offer, settings: WebRtcSettings) -> Iter
     kind = ""
     codecs = {match[1]: match[2].upper() for line in lines if (match := _RTPMAP.match(line))}
     tuned: set[str] = set()
+    layer = offer.layer.answer() if offer.layer is not None else ()
     for line in lines:
         if line.startswith("m="):
+            if kind == "video":
+                yield from layer
             kind = line[2:].partition(" ")[0]
         if kind != "video":
             yield from _advertised(line, settings.advertise)
@@ -327,6 +333,8 @@ def _completed(lines: list[str], offer: Offer, settings: WebRtcSettings) -> Iter
             wishes = _wishes(codecs[match[1]], offer, settings)
             if wishes:
                 yield f"a=fmtp:{match[1]} {';'.join(wishes)}"
+    if kind == "video":
+        yield from layer
 
 
 def _has_fmtp(lines: list[str], number: str) -> bool:

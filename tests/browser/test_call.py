@@ -86,6 +86,48 @@ async def test_a_browsers_camera_is_scored_at_its_full_size(camera: Path, codec:
         assert len(call.peer.pictures) < 30
 
 
+SIMULCAST = """async ([rids, small, codec]) => {
+  const call = (window.call = new RTCPeerConnection());
+  const camera = await navigator.mediaDevices.getUserMedia({ video: true });
+  const downscales = small === 0 ? [4, 1] : [1, 4];
+  const video = call.addTransceiver(camera.getTracks()[0], {
+    direction: "sendonly",
+    sendEncodings: rids.map((rid, n) => ({ rid, scaleResolutionDownBy: downscales[n] })),
+  });
+  const known = RTCRtpSender.getCapabilities("video").codecs;
+  video.setCodecPreferences(known.filter((c) => c.mimeType === "video/" + codec));
+  await call.setLocalDescription();
+  const answer = await fetch("/whip/me", {
+    method: "POST",
+    headers: { "Content-Type": "application/sdp" },
+    body: call.localDescription.sdp,
+  });
+  if (!answer.ok) return (await answer.json()).detail;
+  await call.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+  return "";
+}"""
+
+
+@pytest.mark.parametrize(
+    ("rids", "small", "codec"),
+    [
+        (["l", "h"], 0, "VP8"),
+        (["low", "high"], 0, "H264"),
+        (["0", "1"], 0, "VP8"),
+        (["h", "l"], 1, "VP8"),
+    ],
+)
+async def test_simulcast_with_the_low_layer_first_is_scored_at_its_full_size(
+    camera: Path, rids: list[str], small: int, codec: str
+) -> None:
+    """An answer that names no layer accepts the first one, a quarter of the size."""
+    async with call_rig(BRISK) as rig, chromium(camera) as browser:
+        page = await open_page(browser, rig)
+        assert await page.evaluate(SIMULCAST, [rids, small, codec]) == ""
+        await rig.until(rig.scores, "scores")
+        await rig.until(lambda: rig.scores()[-1]["data"]["quality"]["face_px"] > 250, "large face")
+
+
 async def test_a_page_that_is_closed_has_vanished(camera: Path) -> None:
     async with call_rig(BRISK) as rig, chromium(camera) as browser:
         page = await open_page(browser, rig)
