@@ -39,7 +39,7 @@ class SocketSettings:
     """
 
     hello_s: float = 5.0
-    before_hello: int = 32
+    before_hello: int = 64
     stall_s: float = 10.0
     max_subscriptions: int = 16
 
@@ -57,9 +57,9 @@ class ConnectionSettings:
         body_s: a client that has not sent its body by then is closed.
     """
 
-    most: int = 512
-    per_address: int = 384
-    waiting: int = 96
+    most: int = 768
+    per_address: int = 512
+    waiting: int = 256
     header_s: float = 10.0
     body_s: float = 10.0
 
