@@ -32,7 +32,7 @@ from stream.publish.hub import Hub
 from styleflow.cards import ModelCard
 from web.app import create_app
 from web.routes.pages import NOT_BUILT, is_built
-from web.transport import server_options
+from web.transport import LISTEN_QUEUE, server_options
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +98,12 @@ class _Server(uvicorn.Server):
     uvicorn catches SIGTERM and raises it again once it has stopped serving, which would end the
     process before the streams are closed.
     """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin; the event loop takes one number for its turns and for the kernel's queue."""
+        await super().startup(sockets=sockets)
+        for listener in sockets or ():
+            listener.listen(LISTEN_QUEUE)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

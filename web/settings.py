@@ -42,7 +42,7 @@ class SocketSettings:
     """
 
     hello_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
-    before_hello: Annotated[int, Field(ge=1, le=100_000)] = 32
+    before_hello: Annotated[int, Field(ge=1, le=100_000)] = 64
     stall_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     max_subscriptions: Annotated[int, Field(ge=1, le=1024)] = 16
 
@@ -60,9 +60,9 @@ class ConnectionSettings:
         body_s: a client that has not sent its body by then is closed.
     """
 
-    most: Annotated[int, Field(ge=1, le=1_000_000)] = 512
-    per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 384
-    waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 96
+    most: Annotated[int, Field(ge=1, le=1_000_000)] = 768
+    per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 512
+    waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     header_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     body_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
 

@@ -190,6 +190,12 @@ class ScoresProtocol(WebSocketsSansIOProtocol):
         self.close_timer = loop.call_later(CLOSE_S, self.transport.abort)
 
 
+ACCEPTED_AT_ONCE = 32
+"""Connections accepted before those that are there are looked after, fewer than may wait."""
+
+LISTEN_QUEUE = 1024
+"""Connections that may wait in the kernel; those beyond would try again only a second later."""
+
 SERVER_OPTIONS: dict[str, Any] = {
     "ws": ScoresProtocol,
     "ws_ping_interval": 10.0,
@@ -200,7 +206,7 @@ SERVER_OPTIONS: dict[str, Any] = {
     "server_header": False,
     "access_log": False,
     "lifespan": "on",
-    "backlog": 128,  # also how many connections are accepted in one go
+    "backlog": ACCEPTED_AT_ONCE,
 }
 """Options that uvicorn must be given; everything else is the caller's choice."""
 

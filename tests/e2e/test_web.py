@@ -346,7 +346,7 @@ async def test_300_sockets_that_say_no_hello_take_no_viewers_place() -> None:
             await viewer.say(type="hello", token=SECRET)
             await viewer.subscribe()
             assert web.hub.clients == 1
-        await until(lambda: web.hub.disconnects[CloseCode.TOO_SLOW] >= 268)
+        await until(lambda: web.hub.disconnects[CloseCode.TOO_SLOW] >= 236)
 
 
 async def test_who_loses_the_place_before_hello_is_told_why() -> None:
