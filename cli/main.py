@@ -142,7 +142,8 @@ def analyze(
     """Score one video from beginning to end and show a timeline per face.
 
     Exit code: **0** all clear, **3** a face is suspect, **4** no verdict (too little evidence, or
-    an untrained model), **1** the source could not be read, **2** wrong usage.
+    an untrained model), **1** the source could not be read or broke off (what was seen until then
+    is printed), **2** wrong usage.
     """
     from cli.analyze import Wanted, run
     from cli.settings import environment, load
