@@ -66,6 +66,12 @@ class AbstainReason(Enum):
     OVERLOADED = "overloaded"
 
 
+class Notice(StrEnum):
+    """Fact about a stream that is worth knowing and takes away no verdict. A closed list."""
+
+    CAMERA_CLOCK = "camera_clock"
+
+
 class DegradationLevel(IntEnum):
     """How much work an analyzer leaves out because there is too much of it.
 
@@ -107,12 +113,14 @@ class CaptureConditions:
         link_loss: share of packets lately lost on the way, repaired or not; 0 where it is unknown.
         bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
             it is unknown.
+        camera_clock: the source's stamps are no clock, so arrival or decoding tells the time.
     """
 
     contaminated: bool = False
     source_fps: float = 0.0
     link_loss: float = 0.0
     bits_per_pixel: float = 0.0
+    camera_clock: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -356,6 +364,7 @@ class StreamReport:
         age_s: seconds since the newest frame arrived; None before the first.
         link: how well packets arrive; None where nobody knows.
         overload: how much work the analyzer leaves out.
+        notices: what is worth knowing of the stream beside.
     """
 
     stream: str
@@ -367,6 +376,7 @@ class StreamReport:
     age_s: float | None
     link: LinkQuality | None = None
     overload: DegradationLevel = DegradationLevel.NONE
+    notices: tuple[Notice, ...] = ()
 
 
 Event = (

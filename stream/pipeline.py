@@ -461,7 +461,14 @@ class Pipeline:
         shared = set.intersection(*(set(report.reasons) for report in reports))
         reasons = tuple(reason for reason in AbstainReason if reason in shared)
         return StreamReport(
-            lead.stream, lead.epoch, lead.fps, lead.loss, lead.tracks, reasons, lead.age_s
+            lead.stream,
+            lead.epoch,
+            lead.fps,
+            lead.loss,
+            lead.tracks,
+            reasons,
+            lead.age_s,
+            notices=lead.notices,
         )
 
 

@@ -33,6 +33,7 @@ from stream.events import (
     CapacityReached,
     CaptureConditions,
     Event,
+    Notice,
     Perceived,
     StreamReport,
     TrackEnd,
@@ -160,6 +161,7 @@ class Engine:
             tracks=len(self._tracks),
             reasons=self._common_reasons(),
             age_s=None if self._arrived is None else max(now - self._arrived, 0.0),
+            notices=(Notice.CAMERA_CLOCK,) if self._capture.camera_clock else (),
         )
 
     def end(self, reason: TrackEnd) -> tuple[Plan, tuple[Event, ...]]:

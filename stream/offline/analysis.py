@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stream.errors import DetectorUnknown as DetectorUnknown
-from stream.events import AbstainReason, Score, TrackEnd, Verdict
+from stream.events import AbstainReason, Notice, Score, TrackEnd, Verdict
 from styleflow.detectors.protocol import ModelCard
 
 
@@ -55,6 +55,7 @@ class Analysis:
         reasons: why there is no verdict; empty when there is one.
         model: the model behind the scores.
         demo: whether the video is one of the demo sources.
+        notices: what is worth knowing of the video beside.
     """
 
     source: str
@@ -68,6 +69,7 @@ class Analysis:
     reasons: tuple[AbstainReason, ...]
     model: ModelCard
     demo: bool
+    notices: tuple[Notice, ...] = ()
 
 
 class Predictor(Protocol):

@@ -22,6 +22,7 @@ from stream.events import (
     Frame,
     Score,
     StreamChanged,
+    StreamReport,
     TrackEnd,
     TrackEnded,
     TrackStarted,
@@ -118,6 +119,9 @@ def replay(
     try:
         ingest.run(emit, wait)
     finally:
+        for report in pipeline.reports(0.0):
+            if isinstance(report, StreamReport) and report.stream == STREAM:
+                media.notices = report.notices
         for event in pipeline.close(STREAM, TrackEnd.EPOCH_ENDED):
             on_event(event)
     if failure is not None:
@@ -247,6 +251,7 @@ def analyze(
         reasons=_reasons(worst, list(tracks.values())),
         model=scorer.card,
         demo=is_demo(source.url),
+        notices=media.notices,
     )
 
 
