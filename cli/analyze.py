@@ -26,7 +26,7 @@ from stream.ingest.trace import TraceWriter, recording
 from stream.offline.analysis import Analysis, DetectorUnknown
 from stream.offline.replay import analyze
 from stream.pipeline import Pipeline, Viewer
-from stream.problems import REASON_WORDS, UNDECIDED, notice
+from stream.problems import NOTICE_WORDS, REASON_WORDS, UNDECIDED, notice
 from styleflow import ensemble
 from styleflow.detectors.registry import DETECTORS
 from web.routes.predict import prediction
@@ -185,6 +185,8 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     said = notice(analysis.model, demo=analysis.demo)
     if said:
         out.print(said, style="bold yellow", markup=False)
+    for each in analysis.notices:
+        out.print(f"{each.value}: {NOTICE_WORDS[each]}", style="yellow", markup=False)
     score = "no score"
     if analysis.score is not None:
         score = f"score {analysis.score:.3f} ({analysis.low:.3f} to {analysis.high:.3f})"

@@ -67,6 +67,12 @@ class AbstainReason(Enum):
     FACES_WAITING = "faces_waiting"
 
 
+class Notice(StrEnum):
+    """Fact about a stream that is worth knowing and takes away no verdict. A closed list."""
+
+    CAMERA_CLOCK = "camera_clock"
+
+
 class DegradationLevel(IntEnum):
     """How much work an analyzer leaves out because there is too much of it.
 
@@ -108,12 +114,14 @@ class CaptureConditions:
         link_loss: share of packets lately lost on the way, repaired or not; 0 where it is unknown.
         bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
             it is unknown.
+        camera_clock: the source's stamps are no clock, so arrival or decoding tells the time.
     """
 
     contaminated: bool = False
     source_fps: float = 0.0
     link_loss: float = 0.0
     bits_per_pixel: float = 0.0
+    camera_clock: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -369,6 +377,7 @@ class StreamReport:
         overload: how much work the analyzer leaves out.
         faces_waiting: faces in view that are not looked at now; while there are any, the stream as
             a whole is not clear, whatever the others' verdicts are.
+        notices: what is worth knowing of the stream beside.
     """
 
     stream: str
@@ -381,6 +390,7 @@ class StreamReport:
     link: LinkQuality | None = None
     overload: DegradationLevel = DegradationLevel.NONE
     faces_waiting: int = 0
+    notices: tuple[Notice, ...] = ()
 
 
 Event = (

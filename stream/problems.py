@@ -11,7 +11,7 @@ import errno
 from dataclasses import dataclass, replace
 
 from stream.errors import SOURCE_HINTS as SOURCE_HINTS
-from stream.events import AbstainReason, ConnectionState, DegradationLevel
+from stream.events import AbstainReason, ConnectionState, DegradationLevel, Notice
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.errors import StyleFlowError
 from styleflow.overlay import PointsAt
@@ -178,6 +178,11 @@ REASON_WORDS: dict[AbstainReason, str] = {
     AbstainReason.OVERLOADED: "this analyzer cannot keep up",
     AbstainReason.FACES_WAITING: "some faces have not been looked at: there are too many",
 }
+
+NOTICE_WORDS: dict[Notice, str] = {
+    Notice.CAMERA_CLOCK: "its time stamps are no clock, so time is told by how the pictures come"
+}
+"""What a notice means."""
 
 DEGRADATION_WORDS: dict[DegradationLevel, str] = {
     DegradationLevel.NONE: "keeps up",

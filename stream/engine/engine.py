@@ -33,6 +33,7 @@ from stream.events import (
     CapacityReached,
     CaptureConditions,
     Event,
+    Notice,
     Perceived,
     StreamReport,
     TrackEnd,
@@ -165,6 +166,7 @@ class Engine:
             reasons=self._common_reasons(),
             age_s=None if self._arrived is None else max(now - self._arrived, 0.0),
             faces_waiting=self._faces_waiting,
+            notices=(Notice.CAMERA_CLOCK,) if self._capture.camera_clock else (),
         )
 
     def end(self, reason: TrackEnd) -> tuple[Plan, tuple[Event, ...]]:

@@ -32,6 +32,7 @@ class CaptureMeter:
 
     def __init__(self, link_loss: Callable[[], float]) -> None:
         self._link_loss = link_loss
+        self._substituted = False
         self._window = 0.0  # in the pictures' time base
         self._pictures: deque[tuple[int, int, int]] = deque()  # PTS, bits, pixels
         self._bits = 0
@@ -42,15 +43,16 @@ class CaptureMeter:
 
         Frame rate and bits per pixel are 0 at the first picture of an epoch.
         """
-        assert picture.pts is not None, "a picture without a PTS has no place in media time"
-        if moment.began is not None:
+        if moment.began is not None or moment.substituted != self._substituted:
             self._restart(picture.time_base)
-        self._add(picture.pts, picture)
+        self._substituted = moment.substituted
+        self._add(moment.ticks, picture)
         known = len(self._pictures) > 1
         return CaptureConditions(
             contaminated=moment.damage is not None,
             source_fps=self._per_second(picture.time_base) if known else 0.0,
             link_loss=self._link_loss(),
+            camera_clock=moment.substituted,
             bits_per_pixel=self._bits / self._pixels if known and self._pixels else 0.0,
         )
 

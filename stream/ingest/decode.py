@@ -54,6 +54,7 @@ class Picture:
         keyframe: decodable on its own.
         damaged: the decoder refused something since the previous picture.
         corrupt: a part of it was lost, or the decoder says that it is damaged.
+        dts: decoding time in `time_base` units, or None.
         arrived: monotonic arrival of its packet.
         bits: compressed size of its packet; 0 where nobody knows.
         count: what the stream's own numbering says about what came before its packet.
@@ -66,6 +67,7 @@ class Picture:
     keyframe: bool
     damaged: bool
     corrupt: bool
+    dts: int | None
     arrived: float
     bits: int
     count: Count
@@ -169,6 +171,7 @@ class Decoder:
             keyframe=bool(frame.key_frame),
             damaged=damaged,
             corrupt=frame.is_corrupt or (packet is not None and packet.lossy),
+            dts=None if packet is None else packet.dts,
             arrived=self._arrived if packet is None else packet.arrived,
             bits=0 if packet is None else 8 * len(packet.data),
             count=count,

@@ -57,7 +57,7 @@ class FrameBuilder:
         """Let the next packet be the first of a new connection."""
         self._decoder = None
         self._traits = traits
-        self._timeline.reconnected(losses_are_told=traits.tells_losses, scales=traits.complete)
+        self._timeline.reconnected(losses_are_told=traits.tells_losses, complete=traits.complete)
 
     def take(self, packet: Packet) -> Iterator[Output]:
         """Yield what a packet leads to, in order.
@@ -126,6 +126,8 @@ class FrameBuilder:
             damaged=picture.damaged,
             corrupt=picture.corrupt,
             broken=picture.count.broken,
+            dts=picture.dts,
+            arrived=picture.arrived,
             vouched=sys.maxsize if self._traits.complete else picture.count.up_to,
         )
 

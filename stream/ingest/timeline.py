@@ -7,7 +7,8 @@ used, because cameras lie about it: the usual distance between pictures is measu
 
 A stamp may be wrong by itself. A picture whose stamp leaps, or comes before its predecessor's, is
 dropped and counted, and nothing else is concluded from it: only a run of pictures that go on from
-such a stamp says that the sender's clock has been set, and begins an epoch.
+such a stamp says that the sender's clock has been set, and begins an epoch. Where the stamps are no
+clock at all, another one takes their place (`substitute.py`).
 
 But a sender may also leave pictures out before it encodes: a webcam in the dark, a phone's film.
 Where a loss would show otherwise, a hole is taken for that, up to a stated length: nothing is lost
@@ -30,6 +31,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from stream.events import EpochCause
+from stream.ingest.substitute import SubstituteClock
 
 JUMP_S = 1.0
 JUMP_FRAMES = 10
@@ -84,6 +86,8 @@ class Stamp:
         corrupt: this very picture is damaged, keyframe or not.
         broken: a picture that this one builds on is known to be missing.
         vouched: a hole of fewer pictures than this before it is no loss; 0 when every hole is one.
+        dts: decoding time in `time_base` units, or None.
+        arrived: monotonic seconds.
     """
 
     pts: int | None
@@ -95,6 +99,8 @@ class Stamp:
     corrupt: bool = False
     broken: bool = False
     vouched: int = 0
+    dts: int | None = None
+    arrived: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,8 @@ class Moment:
         began: set on an epoch's first picture: why it began.
         missing: pictures that the distance to the previous one says are lost.
         damage: why this picture is contaminated, or None.
+        ticks: `at` in units of the picture's time base, from any origin.
+        substituted: the stamps are no clock, and another one took their place.
     """
 
     epoch: int
@@ -114,6 +122,8 @@ class Moment:
     began: EpochCause | None
     missing: int
     damage: Damage | None
+    ticks: int = 0
+    substituted: bool = False
 
 
 class Timeline:
@@ -127,6 +137,7 @@ class Timeline:
         self.epoch = first_epoch - 1
         self._told = False
         self._scales = False
+        self._clock = SubstituteClock(arrivals=True)
         self._cause: EpochCause | None = EpochCause.CONNECTED
         self._format: tuple[str, tuple[int, int], Fraction] | None = None
         self._origin = 0
@@ -134,24 +145,58 @@ class Timeline:
         self._run: list[int] = []  # stamps that leapt, each going on from the one before
         self._run_is_sound = False
         self._passed_over = 0
+        self._broken = False  # a picture that the next ones build on is known to be missing
         self._damage: Damage | None = Damage.NO_KEYFRAME
         self._deltas: deque[int] = deque(maxlen=RECENT)
 
-    def reconnected(self, *, losses_are_told: bool = False, scales: bool = False) -> None:
+    def reconnected(self, *, losses_are_told: bool = False, complete: bool = False) -> None:
         """Let the next picture begin a new epoch, whatever its PTS.
 
         Args:
             losses_are_told: from now on a hole between two PTS means nothing; what was lost is said
                 by `corrupt` and `damaged`. And the picture may be scaled at any time.
-            scales: the picture may be scaled at any time.
+            complete: nothing is lost on the way, arrival means nothing, and the picture may be
+                scaled at any time: a file.
         """
-        self._scales = scales or losses_are_told
+        self._scales = complete or losses_are_told
+        self._clock = SubstituteClock(arrivals=not complete)
         self._told = losses_are_told
         self._cause = EpochCause.CONNECTED
         self._damage = Damage.NO_KEYFRAME
 
     def place(self, stamp: Stamp) -> Moment | Discard:
         """Return where a picture stands, or why it is to be dropped."""
+        self._clock.hear(stamp.pts, stamp.dts, stamp.arrived)
+        if not self._clock.runs:
+            place = self._by_stamp(stamp)
+            placed = isinstance(place, Moment)
+            began = isinstance(place, Moment) and place.began is not None
+            self._clock.judge(stamp.pts, stamp.time_base, placed=placed, began=began)
+            if self._clock.runs and self._damage is Damage.GAP and not self._broken:
+                self._damage = None  # it was only told by the stamps
+            if placed or not self._clock.runs:
+                return place
+        return self._by_substitute(stamp)
+
+    def _by_substitute(self, stamp: Stamp) -> Moment:
+        """Place a picture whose stamp is no clock; a hole between two is no loss."""
+        step = self._clock.step(stamp.time_base)
+        pts = self._last + step
+        cause = self._cause or self._change(stamp)
+        if cause is None and step * stamp.time_base > JUMP_S and step > JUMP_FRAMES * self._usual():
+            cause = EpochCause.PTS_JUMP
+        if cause is not None:
+            self._begin(stamp, pts, cause)
+        else:
+            self._deltas.append(step)
+            self._last, self._passed_over = pts, 0
+            if stamp.broken:
+                self._damage = Damage.GAP
+            self._note(stamp)
+        at = float((pts - self._origin) * stamp.time_base)
+        return Moment(self.epoch, at, cause, 0, self._damage, pts, substituted=True)
+
+    def _by_stamp(self, stamp: Stamp) -> Moment | Discard:
         pts = stamp.pts
         if pts is None:
             # FFmpeg's RTSP client gives the first access unit no PTS. It is dropped, but as the
@@ -168,7 +213,7 @@ class Timeline:
             cause = EpochCause.PTS_JUMP if pts > self._last else EpochCause.PTS_BACKWARD
         if cause is not None:
             self._begin(stamp, pts, cause)
-            return Moment(self.epoch, 0.0, cause, 0, self._damage)
+            return Moment(self.epoch, 0.0, cause, 0, self._damage, pts)
         missing = self._lost(stamp, pts - self._last)
         self._deltas.append((pts - self._last) // (1 + self._passed_over))
         self._last, self._passed_over = pts, 0
@@ -178,7 +223,7 @@ class Timeline:
             self._damage = Damage.GAP
         self._note(stamp)
         at = float((pts - self._origin) * stamp.time_base)
-        return Moment(self.epoch, at, None, missing, self._damage)
+        return Moment(self.epoch, at, None, missing, self._damage, pts)
 
     def _change(self, stamp: Stamp) -> EpochCause | None:
         """Return why the pictures are others than before, or None when they are the same."""
@@ -228,10 +273,12 @@ class Timeline:
 
     def _note(self, stamp: Stamp) -> None:
         """Update the damage: what came before is healed by a keyframe that is itself intact."""
+        self._broken = self._broken or stamp.broken
         if stamp.damaged:
             self._damage = Damage.DECODE_ERROR
         if stamp.keyframe:
             self._damage = None
+            self._broken = False
         if stamp.corrupt:
             self._damage = Damage.CORRUPT
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from stream.errors import DetectorUnknown as DetectorUnknown
 from stream.errors import SourceError
-from stream.events import AbstainReason, Score, TrackEnd, Verdict
+from stream.events import AbstainReason, Notice, Score, TrackEnd, Verdict
 from styleflow.detectors.protocol import ModelCard
 
 
@@ -72,6 +72,7 @@ class Analysis:
         failure: why the source broke off before its end, if it did.
         faces_waiting: how many faces at once were not looked at, at most. The verdict is
             never clear when there were any.
+        notices: what is worth knowing of the video beside.
     """
 
     source: str
@@ -87,6 +88,7 @@ class Analysis:
     demo: bool
     failure: SourceError | None = None
     faces_waiting: int = 0
+    notices: tuple[Notice, ...] = ()
 
 
 class Predictor(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stream.events import Notice
+
 MAX_EPOCHS = 1_000
 """So many epochs' beginnings are remembered; tracks of older ones have long ended."""
 
@@ -16,10 +18,12 @@ class MediaTime:
 
     Attributes:
         elapsed_s: media seconds from the first picture to the newest.
+        notices: what is worth knowing of it beside.
     """
 
     def __init__(self, step_s: float) -> None:
         self.elapsed_s = 0.0
+        self.notices: tuple[Notice, ...] = ()
         self._step_s = step_s
         self._begins: dict[int, float] = {}
         self._empty = True

@@ -23,6 +23,7 @@ from stream.events import (
     Frame,
     Score,
     StreamChanged,
+    StreamReport,
     TrackEnd,
     TrackEnded,
     TrackStarted,
@@ -125,6 +126,9 @@ def replay(
     try:
         ingest.run(emit, wait)
     finally:
+        for report in pipeline.reports(0.0):
+            if isinstance(report, StreamReport) and report.stream == STREAM:
+                media.notices = report.notices
         for event in pipeline.close(STREAM, TrackEnd.EPOCH_ENDED):
             on_event(event)
     if failure is not None:
@@ -288,6 +292,7 @@ def analyze(
         demo=is_demo(source.url),
         failure=failure,
         faces_waiting=waiting,
+        notices=media.notices,
     )
 
 

@@ -25,7 +25,14 @@ from stream.events import (
     Verdict,
     VerdictChanged,
 )
-from stream.problems import DEGRADATION_WORDS, REASON_WORDS, SOURCE_HINTS, STATE_WORDS, notice
+from stream.problems import (
+    DEGRADATION_WORDS,
+    NOTICE_WORDS,
+    REASON_WORDS,
+    SOURCE_HINTS,
+    STATE_WORDS,
+    notice,
+)
 from stream.publish.schema import (
     CalibrationData,
     CapacityReachedData,
@@ -286,6 +293,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
     change = context.change
     state = change.state if change else ConnectionState.CONNECTING
     words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
+    words += [NOTICE_WORDS[notice] for notice in report.notices]
     if report.overload:
         words.append(DEGRADATION_WORDS[report.overload])
     return StatusData(
@@ -299,6 +307,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         tracks=report.tracks,
         faces_waiting=report.faces_waiting,
         reasons=report.reasons,
+        notices=report.notices,
         age_s=report.age_s,
         link=link_data(report.link),
         overload=report.overload.word,

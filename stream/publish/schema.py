@@ -22,6 +22,7 @@ from stream.events import (
     ConnectionState,
     DegradationLevel,
     EpochCause,
+    Notice,
     ReasonCode,
     TrackEnd,
     Verdict,
@@ -179,6 +180,9 @@ class StatusData(_Model):
         " speaks for the stream"
     )
     reasons: tuple[AbstainReason, ...] = Field(description="why it yields no scores")
+    notices: tuple[Notice, ...] = Field(
+        default=(), description="what is worth knowing of it and takes away no verdict"
+    )
     age_s: Number = Field(description="seconds since the newest frame arrived")
     link: LinkData | None = Field(description="how a caller's packets arrive; else null")
     overload: str = Field(

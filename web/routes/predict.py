@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.errors import SourceError
-from stream.events import AbstainReason, ReasonCode, Score, TrackEnd, Verdict
+from stream.events import AbstainReason, Notice, ReasonCode, Score, TrackEnd, Verdict
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.problems import notice
 from stream.publish.encode import final_state, model_data, state_of, summary
@@ -120,6 +120,9 @@ class Prediction(BaseModel):
     summary: str
     notice: str = Field(description="what must stand beside the score; empty when nothing")
     demo: bool
+    notices: tuple[Notice, ...] = Field(
+        default=(), description="what is worth knowing of the video and takes away no verdict"
+    )
     model: Model
     source: str
     duration_s: Number
@@ -272,6 +275,7 @@ def prediction(analysis: Analysis) -> Prediction:
         summary=summary(state, analysis.reasons),
         notice=notice(analysis.model, demo=analysis.demo),
         demo=analysis.demo,
+        notices=analysis.notices,
         model=model_data(analysis.model),
         source=analysis.source,
         duration_s=analysis.duration_s,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import ip_address
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from stream.errors import SettingInvalid
@@ -112,7 +112,7 @@ class Token:
     role: Role = Role.VIEWER
     name: str = ""
     expires: datetime | None = None
-    max_streams: int = 4
+    max_streams: Annotated[int, Field(ge=1, le=1024)] = 4
 
     def __post_init__(self) -> None:
         if self.max_streams < 1:

@@ -207,6 +207,9 @@ export interface Model {
   sha256: string;
 }
 
+/** Fact about a stream that is worth knowing and takes away no verdict. A closed list. */
+export type Notice = "camera_clock";
+
 /** Every detector of a stream, the first one first. */
 export interface OverlayList {
   overlays: OverlayView[];
@@ -447,6 +450,8 @@ export interface StatusData {
   faces_waiting: number;
   /** why it yields no scores */
   reasons: AbstainReason[];
+  /** what is worth knowing of it and takes away no verdict */
+  notices: Notice[];
   /** seconds since the newest frame arrived */
   age_s: number | null;
   /** how a caller's packets arrive; else null */

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -319,7 +320,7 @@ def test_a_caller_that_changes_the_shape_begins_an_epoch(size: tuple[int, int]) 
 def test_a_file_of_a_recorded_call_may_scale_its_pictures_within_an_epoch() -> None:
     """It was told as six faces of a second each, none with evidence enough."""
     timeline = Timeline()
-    timeline.reconnected(scales=True)
+    timeline.reconnected(complete=True)
     sizes = [((64, 48), (48, 36))[n // 25 % 2] for n in range(150)]
     placed = [timeline.place(stamp(n * FRAME, key=n % GOP == 0, size=sizes[n])) for n in range(150)]
     assert all(isinstance(m, Moment) and m.epoch == 1 and m.damage is None for m in placed)
@@ -342,3 +343,85 @@ def test_a_camera_after_a_call_is_judged_by_its_holes_again() -> None:
     play(timeline, range(5), start=90_000)
     (moment,) = play(timeline, [9], start=90_000)
     assert moment.damage is Damage.GAP
+
+
+# --- stamps that are no clock -------------------------------------------------------------------
+
+
+def camera(stamps: Iterable[int | None], *, fps: float = 25.0) -> list[Moment]:
+    """Place pictures that arrive evenly, whatever they are stamped, and return those placed."""
+    timeline = Timeline()
+    placed = [
+        timeline.place(replace(stamp(pts, key=n % 250 == 0), arrived=100.0 + n / fps))
+        for n, pts in enumerate(stamps)
+    ]
+    return [one for one in placed if isinstance(one, Moment)]
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        pytest.param([7 * FRAME] * 300, id="frozen"),
+        pytest.param([2 * (n // 2) * FRAME for n in range(300)], id="doubled"),
+        pytest.param([n * FRAME // 90 for n in range(300)], id="90 times too slow"),
+        pytest.param([n * FRAME * 90 for n in range(300)], id="90 times too fast"),
+        pytest.param([None] * 300, id="none"),
+        pytest.param([n * n * 7_919 % 100_003 * FRAME for n in range(300)], id="random"),
+    ],
+)
+def test_a_camera_whose_stamps_are_no_clock_is_timed_by_arrival(stamps: list[int | None]) -> None:
+    """It was told as packet loss, in 122 epochs in 9 s, or with 2250 pictures a second."""
+    moments = camera(stamps)
+    assert len(moments) > 280
+    assert len({m.epoch for m in moments}) <= 4
+    assert not any(m.damage or m.missing for m in moments[-150:])
+    later = [m.at for m in moments if m.substituted][10:]
+    assert len(later) > 150
+    assert all(0.02 < b - a < 0.06 for a, b in pairwise(later))
+    assert later[-1] - later[0] == pytest.approx((len(later) - 1) / 25, rel=0.02)
+    assert moments[-1].substituted
+
+
+def test_arrivals_in_bursts_are_smoothed() -> None:
+    timeline = Timeline()
+    moments = []
+    for n in range(400):
+        burst = stamp(0, key=n == 0)
+        moment = timeline.place(replace(burst, arrived=100.0 + 5 * (n // 5) / 25))
+        if isinstance(moment, Moment):
+            moments.append(moment)
+    later = [m.at for m in moments][100:]
+    assert all(0.01 < b - a < 0.1 for a, b in pairwise(later))
+    assert later[-1] - later[0] == pytest.approx((len(later) - 1) / 25, rel=0.05)
+
+
+def test_a_sound_clock_is_never_replaced_however_unevenly_pictures_arrive() -> None:
+    """A reader that pauses, and a connection that catches up, are no fault of the camera's."""
+    timeline = Timeline()
+    for n in range(1_000):
+        late = 3.0 if 200 <= n < 275 else 0.0
+        arrived = 100.0 + max(n / 25, 11.0 if late else 0.0)
+        moment = timeline.place(replace(stamp(n * FRAME, key=n % GOP == 0), arrived=arrived))
+        assert isinstance(moment, Moment)
+        assert not moment.substituted
+
+
+@pytest.mark.parametrize("dts", [True, False], ids=["with DTS", "without"])
+@pytest.mark.parametrize("doubled", [True, False], ids=["doubled", "frozen"])
+def test_a_file_whose_stamps_are_no_clock_has_lost_nothing(dts: bool, doubled: bool) -> None:
+    timeline = Timeline()
+    timeline.reconnected(complete=True)
+    placed = [
+        timeline.place(
+            replace(
+                stamp(2 * (n // 2) * FRAME if doubled else 0, key=n == 0),
+                dts=n * FRAME if dts else None,
+            )
+        )
+        for n in range(300)
+    ]
+    moments = [one for one in placed if isinstance(one, Moment)]
+    assert len(moments) > 280
+    assert {m.epoch for m in moments} == {1}
+    assert not any(m.damage or m.missing for m in moments)
+    assert moments[-1].at == pytest.approx(12.0, abs=0.8)

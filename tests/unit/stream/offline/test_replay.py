@@ -14,7 +14,17 @@ from rich.console import Console
 from cli.analyze import show
 from stream.clock import Clock
 from stream.errors import SourceError, VideoBeyondLimits
-from stream.events import AbstainReason, Event, ReasonCode, Score, StreamChanged, TrackEnd, Verdict
+from stream.events import (
+    AbstainReason,
+    Event,
+    Notice,
+    ReasonCode,
+    Score,
+    StreamChanged,
+    TrackEnd,
+    Verdict,
+)
+from stream.ingest.file import FileSource
 from stream.ingest.open import Wait, open_source
 from stream.ingest.source import Packet, Source, SourceSettings, SourceTraits
 from stream.ingest.trace import TraceWriter, recording
@@ -273,3 +283,33 @@ def test_limits_that_a_file_keeps_change_nothing(clip: Path) -> None:
     limits = VideoLimits(frames=60, pixels=10_000_000)
     free = analyze(from_file(clip), toy_pipeline(), EAGER)
     assert analyze(from_file(clip), toy_pipeline(), EAGER, limits=limits) == free
+
+
+class Frozen(FileSource):
+    """A file whose clock stands still."""
+
+    def packets(self) -> Iterator[Packet]:
+        for packet in super().packets():
+            yield replace(packet, pts=0, dts=0)
+
+
+@pytest.mark.parametrize("limit_s", [1.0, None])
+def test_a_frozen_clock_ends_at_its_seconds_and_is_said_and_no_loss(
+    clip: Path, limit_s: float | None
+) -> None:
+    """`analyze --seconds` never ended, and blamed packet loss."""
+    analysis = analyze(
+        from_file(clip),
+        toy_pipeline(),
+        EAGER,
+        limit_s=limit_s,
+        opener=lambda settings, clock, wait: Frozen(settings, clock, wait),
+    )
+    assert analysis.duration_s == pytest.approx(limit_s or 2.36, abs=0.4)
+    assert analysis.notices == (Notice.CAMERA_CLOCK,)
+    said = {reason for track in analysis.tracks for s in track.scores for reason in s.reasons}
+    assert not said & {AbstainReason.PACKET_LOSS, AbstainReason.CONTAMINATED}
+
+
+def test_a_sound_clock_is_not_worth_a_word(clip: Path) -> None:
+    assert analyze(from_file(clip), toy_pipeline(), EAGER).notices == ()
