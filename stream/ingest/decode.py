@@ -68,7 +68,7 @@ class Picture:
     count: Count
     _frame: VideoFrame
     _orientation: Orientation
-    _pixel_aspect: Fraction | None
+    _pixel_aspect: Fraction | None = None
 
     def rgb(self) -> Image:
         """Convert to RGB with square pixels and lay upright, `(H, W, 3)` uint8; a fresh array."""

@@ -39,7 +39,7 @@ class Camera:
         assert not isinstance(moment, Discard)
         never: Any = None  # nobody asks for this picture's pixels
         picture = Picture(
-            pts, TICKS, "h264", size, key, False, corrupt, 0.0, bits, Count(), never, 0
+            pts, TICKS, "h264", size, key, False, corrupt, 0.0, bits, Count(), never, never
         )
         return self.meter.measure(picture, moment)
 
