@@ -21,6 +21,7 @@ from av.video.reformatter import ColorRange
 
 from stream.errors import SourceError
 from stream.events import ReasonCode
+from stream.ingest.colour import codes, is_foreign, to_standard
 from stream.ingest.decode_order import DecodeOrder
 from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
@@ -73,7 +74,7 @@ class Picture:
     count: Count
     _frame: VideoFrame
     _orientation: Orientation
-    _pixel_aspect: Fraction | None
+    _pixel_aspect: Fraction | None = None
 
     def rgb(self) -> Image:
         """Convert to RGB with square pixels and lay upright, `(H, W, 3)` uint8; a fresh array."""
@@ -116,6 +117,9 @@ class Decoder:
         context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "+explode"}
         if format.extradata:
             context.extradata = format.extradata
+        if format.colours is not None:
+            context.color_range, context.colorspace, trc, primaries = format.colours
+            context.color_trc, context.color_primaries = trc, primaries
         self._context = context
 
     def decode(self, packet: Packet) -> list[Picture]:
@@ -193,22 +197,28 @@ def to_rgb(frame: VideoFrame) -> Image:
 
     OpenCV converts the common case (8-bit 4:2:0, limited range, BT.601) about three times faster
     than FFmpeg's scaler; everything else takes FFmpeg's way, which knows every format and honours
-    range and matrix.
+    range and matrix. HDR and wide colours are brought to BT.709 (`stream/ingest/colour.py`).
     """
     even = frame.width % 2 == 0 and frame.height % 2 == 0
     full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
     common = even and not full and frame.colorspace in _BT601
+    if is_foreign(frame):
+        return to_standard(codes(frame, full=full), frame.color_trc)
     if common and frame.format.name == "yuv420p":
         return _i420_to_rgb(frame)
     if common and frame.format.name == "nv12":
         return _nv12_to_rgb(frame)
-    rgb = frame.reformat(
-        format="rgb24",
+    rgb = _reformat(frame, "rgb24", full=full)
+    return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
+
+
+def _reformat(frame: VideoFrame, form: str, *, full: bool) -> VideoFrame:
+    return frame.reformat(
+        format=form,
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
         threads=1,
     )
-    return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
 
 
 def _i420_to_rgb(frame: VideoFrame) -> Image:

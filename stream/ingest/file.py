@@ -78,6 +78,12 @@ class FileSource:
             quarter_turns=lies.quarter_turns,
             mirrored=lies.mirrored,
             pixel_aspect=video.sample_aspect_ratio or None,
+            colours=(
+                context.color_range,
+                context.colorspace,
+                context.color_trc,
+                context.color_primaries,
+            ),
         )
         pace = _Pacer(self._clock) if self._settings.pace is Pace.NATIVE else None
         try:

@@ -336,6 +336,8 @@ class StreamFormat:
         mirrored: they must be flipped left to right before they are turned.
         pixel_aspect: width of a stored pixel over its height; None when only the pictures
             themselves will tell.
+        colours: range, matrix, transfer and primaries as FFmpeg numbers them (ITU-T H.273), where
+            the pictures do not say; None when nobody knows.
     """
 
     codec: str
@@ -345,6 +347,7 @@ class StreamFormat:
     quarter_turns: int | None = None
     mirrored: bool = False
     pixel_aspect: Fraction | None = None
+    colours: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class TraceWriter:
                 "extradata": None if extra is None else base64.b64encode(extra).decode(),
                 "quarter_turns": packet.format.quarter_turns,
                 "mirrored": packet.format.mirrored,
+                "colours": packet.format.colours,
                 "pixel_aspect": None if aspect is None else [aspect.numerator, aspect.denominator],
             }
         text = json.dumps(head, separators=(",", ":")).encode()
@@ -211,8 +212,16 @@ def _read_format(raw: dict[str, Any]) -> StreamFormat:
         extradata=None if extra is None else base64.b64decode(extra, validate=True),
         quarter_turns=_whole(raw.get("quarter_turns")),  # older traces say nothing
         mirrored=bool(raw.get("mirrored", False)),
+        colours=_colours(raw.get("colours")),
         pixel_aspect=None if aspect is None else Fraction(*aspect),
     )
+
+
+def _colours(value: Any) -> tuple[int, int, int, int] | None:
+    if value is None:
+        return None
+    colour_range, matrix, transfer, primaries = (int(number) for number in value)
+    return colour_range, matrix, transfer, primaries
 
 
 def _whole(value: Any) -> int | None:

@@ -39,8 +39,9 @@ class Camera:
         assert not isinstance(moment, Discard)
         never: Any = None  # nobody asks for this picture's pixels
         picture = Picture(
-            pts, TICKS, "h264", size, key, False, corrupt, None, 0.0, bits, Count(), never, 0
-        )
+            pts, TICKS, "h264", size, key, False, corrupt, None, 0.0, bits, Count(), never,
+            never, never,
+        )  # fmt: skip
         return self.meter.measure(picture, moment)
 
     def play(self, numbers: Iterable[int]) -> list[CaptureConditions]:

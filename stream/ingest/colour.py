@@ -1,0 +1,133 @@
+"""Colours as faces are looked at: BT.709, standard range, whatever they were filmed in.
+
+HDR pictures (PQ and HLG, SMPTE ST 2084 and ARIB STD-B67) go by way of light: each code value
+becomes the light of a reference display, the primaries of BT.2020 become those of BT.709, and
+diffuse white (203 cd/m2, ITU-R BT.2408) becomes white. What is brighter is rolled off, what lies
+below stays as it is, so a face looks as it does in SDR. The display's gamma is 2.4 (BT.1886).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, Interpolation
+from numpy.typing import NDArray
+
+from styleflow.faces.face import Image
+
+WHITE_NITS = 203.0
+"""Light of diffuse white in HDR, cd/m2 (ITU-R BT.2408)."""
+
+PEAK_NITS = 1000.0
+"""Brightest light of the reference display of HLG, cd/m2."""
+
+_HDR = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})
+_WIDE = int(ColorPrimaries.BT2020)
+_BITS = 12  # of a code value in the tables
+_SHOULDER = 0.85  # share of white from which light is rolled off
+_GAMMA = 2.4
+_TO_709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
+    np.float32,
+)  # linear light of BT.2020 primaries to BT.709 (ITU-R BT.2087)
+_LUMA_2020 = np.array([[0.2627, 0.6780, 0.0593]], np.float32)
+
+_WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), _WIDE: (0.2627, 0.0593)}
+# shares of red and blue in luma, by the frame's matrix
+
+_Light = NDArray[np.float32]
+_Codes = NDArray[np.float32]
+
+
+def is_foreign(frame: VideoFrame) -> bool:
+    """Say whether a frame's colours are not those of BT.601 or BT.709."""
+    return frame.color_trc in _HDR or frame.color_primaries == _WIDE
+
+
+def codes(frame: VideoFrame, *, full: bool) -> _Codes:
+    """Return a frame's RGB code values, `(H, W, 3)` in [0, 1] and a little beyond.
+
+    Chroma is interpolated between its samples: of the ways to do it, faces scored nearest to SDR.
+
+    Args:
+        frame: of any format.
+        full: whether its range is full.
+    """
+    span = ColorRange.JPEG if full else ColorRange.MPEG
+    planar = frame.reformat(
+        format="yuv444p16le",
+        interpolation=Interpolation.BILINEAR,
+        src_color_range=span,
+        dst_color_range=span,
+        threads=1,
+    )
+    y, cb, cr = (_plane(plane) for plane in planar.planes)
+    if full:
+        luma, blue, red = y / 65535, cb / 65535 - 0.5, cr / 65535 - 0.5
+    else:
+        luma = (y / 256 - 16) / 219
+        blue, red = ((chroma / 256 - 128) / 224 for chroma in (cb, cr))
+    kr, kb = _WEIGHTS.get(planar.colorspace, _WEIGHTS[_WIDE])
+    r, b = luma + (2 - 2 * kr) * red, luma + (2 - 2 * kb) * blue
+    g = (luma - kr * r - kb * b) / (1 - kr - kb)
+    return np.stack([r, g, b], axis=2)
+
+
+def _plane(plane: VideoPlane) -> _Light:
+    rows = np.frombuffer(memoryview(plane), np.uint16).reshape(plane.height, -1)
+    return rows[:, : plane.width].astype(np.float32)
+
+
+def to_standard(codes: _Codes, transfer: int) -> Image:
+    """Return a picture of BT.2020 primaries as BT.709 of standard range.
+
+    Args:
+        codes: `(H, W, 3)` RGB code values in [0, 1].
+        transfer: how code values stand for light, a number of `ColorTrc`; any but PQ and HLG is
+            taken for a standard display.
+    """
+    places = np.rint(np.clip(codes, 0.0, 1.0) * ((1 << _BITS) - 1)).astype(np.uint16)
+    light = _lights(transfer)[places]
+    if transfer == ColorTrc.ARIB_STD_B67:
+        # The display's own gamma of 1.2 acts on luma, so that hues stay.
+        luma = cv2.transform(light, _LUMA_2020)
+        light *= (PEAK_NITS / WHITE_NITS) * np.maximum(luma, 1e-6)[..., None] ** 0.2
+    light = np.clip(cv2.transform(light, _TO_709), 0.0, None)
+    if transfer in _HDR:
+        bright = light > _SHOULDER
+        room = 1.0 - _SHOULDER
+        light[bright] = 1.0 - room * np.exp((_SHOULDER - light[bright]) / room)
+    code = np.clip(light, 0.0, 1.0) ** (1.0 / _GAMMA)
+    return np.asarray(np.rint(code * 255.0), np.uint8)
+
+
+@cache
+def _lights(transfer: int) -> _Light:
+    """Return the light of every code value: 1 is diffuse white, but for HLG the camera's peak."""
+    code = np.arange(1 << _BITS) / ((1 << _BITS) - 1)
+    match transfer:
+        case ColorTrc.SMPTE2084:
+            light = _pq(code) / WHITE_NITS
+        case ColorTrc.ARIB_STD_B67:
+            light = _hlg(code)
+        case _:
+            light = code**_GAMMA
+    return light.astype(np.float32)
+
+
+def _pq(code: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return cd/m2 of PQ code values in [0, 1] (SMPTE ST 2084)."""
+    m1, m2 = 2610 / 16384, 2523 / 4096 * 128
+    c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+    root = code ** (1 / m2)
+    return np.asarray(10_000.0 * (np.maximum(root - c1, 0.0) / (c2 - c3 * root)) ** (1 / m1))
+
+
+def _hlg(code: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the camera's light in [0, 1] of HLG code values in [0, 1] (ITU-R BT.2100)."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.asarray(np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12))
