@@ -259,3 +259,12 @@ def test_the_board_shows_streams_without_a_face() -> None:
     status = {"notice": "", "summary": f"live, {AbstainReason.NO_FACE.value}"}
     board.note({"type": "status", "stream": "lobby", "data": status})
     assert "no_face" in text_of(board)
+
+
+def test_serve_behind_a_proxy_asks_for_a_token_before_it_loads_anything(tmp_path: Path) -> None:
+    config = tmp_path / "proxy.yaml"
+    config.write_text("web: {allowed_hosts: [scores.example]}\n")
+    result = RUNNER.invoke(app, ["serve", "--config", str(config), "--port", "0"])
+    assert result.exit_code == Exit.ERROR
+    assert "scores.example can be reached" in one_line(result)
+    assert "--insecure" in one_line(result)
