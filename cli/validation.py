@@ -41,7 +41,8 @@ def _bad_address(settings: Settings) -> Iterator[str]:
     try:
         check_binding(host, web.tokens, web.allowed_hosts, insecure=web.insecure)
     except AuthError as error:
-        yield f"web.host: a token is needed to listen here: {error}. {error.hint}"
+        key = "web.host" if error.host == host else "web.allowed_hosts"
+        yield f"{key}: a token is needed to listen here: {error}. {error.hint}"
     reason = _no_address_of_ours(host)
     if reason:
         yield f"web.host: {host} {reason}"

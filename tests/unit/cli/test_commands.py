@@ -265,6 +265,7 @@ def test_serve_behind_a_proxy_asks_for_a_token_before_it_loads_anything(tmp_path
     config = tmp_path / "proxy.yaml"
     config.write_text("web: {allowed_hosts: [scores.example]}\n")
     result = RUNNER.invoke(app, ["serve", "--config", str(config), "--port", "0"])
-    assert result.exit_code == Exit.ERROR
+    assert result.exit_code == Exit.USAGE
+    assert "web.allowed_hosts:" in one_line(result)
     assert "scores.example can be reached" in one_line(result)
     assert "--insecure" in one_line(result)

@@ -74,6 +74,10 @@ class _Listener:
         """Return no events."""
         return ()
 
+    def reports(self, now: float) -> tuple[()]:
+        """Return no events."""
+        return ()
+
     def process(self, frames: list[tuple[Frame, int]]) -> Any:
         """Keep what came."""
         for frame, _ in frames:
