@@ -1,7 +1,7 @@
 """Transport under uvicorn: deadlines for requests, small buffers, and a close that nobody delays.
 
-uvicorn waits for a request as long as its client likes. Here every connection passes the doors
-(`web.doors`), and one whose request has not arrived in time is closed.
+uvicorn waits for a request as long as its client likes. Here every connection is counted
+(`web.connection_limits`), and one whose request has not arrived in time is closed.
 
 uvicorn waits for the write buffer to drain before it sends anything, a close frame included, so
 a client that has stopped reading could not be told to go, and its socket would linger. Here a
@@ -19,7 +19,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from web.doors import Doors
+from web.connection_limits import ConnectionLimits
 from web.settings import ConnectionSettings
 from web.waiting_room import Place
 
@@ -46,13 +46,13 @@ class RequestProtocol(H11Protocol):
     """uvicorn's HTTP protocol with a deadline for every part of a request.
 
     Args:
-        doors: the connections of this server.
+        limits: of the connections of this server.
         options: uvicorn's own.
     """
 
-    def __init__(self, *, doors: Doors, **options: Any) -> None:
+    def __init__(self, *, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(**options)
-        self._doors = doors
+        self._limits = limits
         self._address = ""
         self._entered = False
         self._place: Place | None = None
@@ -63,7 +63,7 @@ class RequestProtocol(H11Protocol):
         """Begin, unless there are too many connections."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
-        self._entered = self._doors.enter(self._address)
+        self._entered = self._limits.enter(self._address)
         if self._entered:
             self._watch()
         else:
@@ -88,16 +88,16 @@ class RequestProtocol(H11Protocol):
         self._wait_for(None)
         if self._entered:
             self._entered = False
-            self._doors.leave(self._address)
+            self._limits.leave(self._address)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection over, its place at the doors with it."""
+        """Hand the connection over, and the place that it takes."""
         super().handle_websocket_upgrade(event)
         self._wait_for(None)
         protocol = self.transport.get_protocol()
         if self._entered and isinstance(protocol, ScoresProtocol):
             self._entered = False
-            protocol.entered = self._doors, self._address
+            protocol.entered = self._limits, self._address
 
     def _watch(self) -> None:
         """See what the client has still to send."""
@@ -120,12 +120,12 @@ class RequestProtocol(H11Protocol):
             self._deadline = None
         if part is None:
             if self._place is not None:
-                self._doors.waiting.leave(self._place)
+                self._limits.waiting.leave(self._place)
                 self._place = None
             return
         if self._place is None:
-            self._place = self._doors.wait(self._address, self.transport.abort)
-        limits = self._doors.settings
+            self._place = self._limits.wait(self._address, self.transport.abort)
+        limits = self._limits.settings
         seconds = limits.header_s if part == "headers" else limits.body_s
         self._deadline = self.loop.call_later(seconds, self._late)
 
@@ -133,7 +133,7 @@ class RequestProtocol(H11Protocol):
         """Close a connection whose request takes too long to arrive."""
         if self.transport.is_closing():
             return
-        self._doors.give_up()
+        self._limits.give_up()
         begun = self.conn.trailing_data[0] or self._waits_for == "body"
         if begun and (self.cycle is None or not self.cycle.response_started):
             self.transport.write(_TOO_LATE)
@@ -144,18 +144,18 @@ class ScoresProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol with bounded buffers and bounded closing.
 
     Attributes:
-        entered: the doors that it came through, and from which address.
+        entered: the limits that count it, and its address.
     """
 
-    entered: tuple[Doors, str] | None = None
+    entered: tuple[ConnectionLimits, str] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place at the doors back."""
+        """Give its place back."""
         super().connection_lost(exc)
         if self.entered is not None:
-            doors, address = self.entered
+            limits, address = self.entered
             self.entered = None
-            doors.leave(address)
+            limits.leave(address)
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin, with a small write buffer."""
@@ -212,5 +212,5 @@ SERVER_OPTIONS: dict[str, Any] = {
 
 
 def server_options(settings: ConnectionSettings) -> dict[str, Any]:
-    """Return the options of a server with doors of its own."""
-    return {**SERVER_OPTIONS, "http": partial(RequestProtocol, doors=Doors(settings))}
+    """Return the options of a server with connection limits of its own."""
+    return {**SERVER_OPTIONS, "http": partial(RequestProtocol, limits=ConnectionLimits(settings))}

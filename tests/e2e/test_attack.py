@@ -1,4 +1,4 @@
-"""Attacks on the doors of a real server, bounded to a minute: everybody else is still answered.
+"""Attacks on a real server, bounded to a minute: everybody else is still answered.
 
 Several kinds go on at the same time, as strangers would have it. Meanwhile a client asks for
 `/livez` again and again, and no answer may take a second or more: slow answers are counted.

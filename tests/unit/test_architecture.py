@@ -118,8 +118,8 @@ ARROWS = {
     "offline pipeline problems publish scheduling stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
-    "web.transport": "doors settings waiting_room",
-    "web.doors": "settings waiting_room",
+    "web.transport": "connection_limits settings waiting_room",
+    "web.connection_limits": "settings waiting_room",
     "web.waiting_room": "",
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",

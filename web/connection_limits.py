@@ -1,4 +1,4 @@
-"""Doors: how many connections come in, and how long each may take to say what it wants.
+"""Connection limits: how many connections are open, and how long each may take to send a request.
 
 A connection is *waiting* while its client has still to send: before the first request, within the
 headers or the body of one, and between two. Waiting ones have a small room of their own, from
@@ -19,7 +19,7 @@ from web.waiting_room import Place, WaitingRoom
 log = structlog.get_logger(__name__)
 
 
-class Doors:
+class ConnectionLimits:
     """The connections of one server.
 
     Args:
