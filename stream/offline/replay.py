@@ -9,40 +9,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 from stream.clock import Clock, ManualClock
 from stream.engine.engine import EngineSettings
 from stream.errors import SourceError, VideoBeyondLimits
 from stream.events import (
-    AbstainReason,
-    CapacityReached,
     ConnectionState,
     EpochStarted,
     Event,
     Frame,
-    Score,
     StreamChanged,
     StreamReport,
     TrackEnd,
-    TrackEnded,
-    TrackStarted,
-    Verdict,
 )
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.ingest import Ingest
-from stream.ingest.open import OpenSource, is_demo, open_source
+from stream.ingest.open import OpenSource, open_source
 from stream.ingest.source import SourceSettings
-from stream.offline.analysis import Analysis, DetectorUnknown, TrackTimeline, VideoLimits
+from stream.offline.analysis import Analysis, DetectorUnknown, VideoLimits
 from stream.offline.media_time import MediaTime
+from stream.offline.video_record import VideoRecord
 from stream.pipeline import Pipeline
-from styleflow.calibration import Calibration
-from styleflow.clips import ClipSpec
-from styleflow.evaluation.summary import Summary
 
 STREAM = "replay"
-MAX_SCORES_PER_TRACK = 20_000
-MAX_TRACKS = 1_000
 
 Progress = Callable[[float], None]
 """Told the media seconds that have been processed."""
@@ -148,37 +137,6 @@ def _check_size(frame: Frame, limits: VideoLimits | None) -> None:
         )
 
 
-@dataclass(slots=True)
-class TrackRecord:
-    """Scores of one track, bounded, and what they amount to."""
-
-    start: float
-    end: float
-    end_reason: TrackEnd | None = None
-    scores: list[Score] = field(default_factory=list)
-    stride: int = 1
-    seen: int = 0
-    summary: Summary = field(default_factory=Summary)
-    frames: int = 0
-    evidence_weight: float = 0.0  # of the ratings that counted, their sum
-    counted: int = 0
-
-    def add(self, score: Score) -> None:
-        """Keep a score; beyond the limit keep every second one, so memory stays bounded."""
-        self.end = score.end
-        if not set(score.reasons) - {AbstainReason.UNTRAINED}:
-            self.summary.add(score.logit, score.frames)
-            self.frames = max(self.frames, score.frames)
-            self.evidence_weight += score.evidence_weight
-            self.counted += 1
-        if self.seen % self.stride == 0:
-            self.scores.append(score)
-        self.seen += 1
-        if len(self.scores) > MAX_SCORES_PER_TRACK:
-            self.scores = self.scores[::2]
-            self.stride *= 2
-
-
 def analyze(
     source: SourceSettings,
     pipeline: Pipeline,
@@ -193,14 +151,11 @@ def analyze(
     partial: bool = False,
     limits: VideoLimits | None = None,
 ) -> Analysis:
-    """Return what a whole video says: a score per track, and the highest as the video's.
+    """Return what a whole video says: a score per face, and the highest as the video's.
 
-    A track's score is the calibrated mean of its logits over the hops that gave evidence (of a
-    detector that sums up the track itself, its last one). The video's is the highest of its
-    tracks, because one synthesised face is enough. Where a face was not looked at it is never
-    clear. Of a pipeline's detectors only one is heard: `detector`, or the first. A score between
-    the thresholds is no verdict. Of a source that breaks off, `partial` keeps what was analyzed
-    until then, if anything was; it is never clear.
+    Of a pipeline's detectors only one is heard: `detector`, or the first. Of a source that breaks
+    off, `partial` keeps what was analyzed until then, if anything was. See `VideoRecord` for what
+    makes the score and the verdict.
 
     Raises:
         DetectorUnknown: the pipeline has no detector of that name.
@@ -211,32 +166,11 @@ def analyze(
     except KeyError:
         known = tuple(scorer.card.name for scorer in pipeline.scorers)
         raise DetectorUnknown(str(detector), known) from None
-    tracks: dict[tuple[int, int], TrackRecord] = {}
-    frames = 0
     media = media_time(pipeline)
-    waiting = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal waiting
-        match event:
-            case CapacityReached():
-                waiting = max(waiting, event.faces_waiting)
-            case TrackStarted() if len(tracks) >= MAX_TRACKS:
-                waiting = max(waiting, 1)  # nobody keeps what it scores
-            case TrackStarted():
-                summary, at = Summary(scorer.clip.memory), media.at(event.epoch, event.at)
-                tracks[event.epoch, event.track] = TrackRecord(at, at, summary=summary)
-            case Score() if (event.epoch, event.track) in tracks:
-                if event.detector == scorer.card.name:
-                    tracks[event.epoch, event.track].add(_in_whole(event, media))
-            case TrackEnded() if (event.epoch, event.track) in tracks:
-                track = tracks[event.epoch, event.track]
-                track.end_reason = event.reason
-                track.end = max(track.end, media.at(event.epoch, event.at))
+    record = VideoRecord(scorer, media)
 
     def on_progress(at: float) -> None:
-        nonlocal frames
-        frames += 1
+        record.frames += 1
         if progress is not None:
             progress(at)
 
@@ -245,7 +179,7 @@ def analyze(
         replay(
             source,
             pipeline,
-            on_event,
+            record.take,
             clock=clock,
             progress=on_progress,
             limit_s=limit_s,
@@ -255,104 +189,7 @@ def analyze(
             limits=limits,
         )
     except SourceError as error:
-        if not partial or not frames:
+        if not partial or not record.frames:
             raise
         failure = error
-    last_epoch = max((epoch for epoch, _ in tracks), default=0)
-    for (epoch, _), track in tracks.items():
-        if epoch == last_epoch and track.end_reason is TrackEnd.EPOCH_ENDED:
-            track.end_reason = None  # the video ended first
-    numbered = sorted(tracks.items())
-    timelines = tuple(
-        _timeline(track, number, scorer.calibration, scorer.clip, engine)
-        for (_, number), track in numbered
-    )
-    rated = [track for track in tracks.values() if track.summary.logit is not None]
-    worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
-    low, high = _interval(worst, scorer.calibration, scorer.clip)
-    score = _score(worst, scorer.calibration)
-    verdict = Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine)
-    if failure is not None and verdict is Verdict.CLEAR:
-        verdict = Verdict.PENDING  # what was not seen is not clear
-    why = _reasons(worst, list(tracks.values()))
-    if waiting and verdict is not Verdict.SUSPECT:
-        # What was seen does not speak for a face that was not looked at.
-        verdict, why = Verdict.PENDING, (*why, AbstainReason.FACES_WAITING)
-    return Analysis(
-        source=source.url.redacted,
-        duration_s=media.elapsed_s,
-        frames=frames,
-        tracks=timelines,
-        score=score,
-        low=low,
-        high=high,
-        verdict=verdict,
-        reasons=why,
-        model=scorer.card,
-        demo=is_demo(source.url),
-        failure=failure,
-        faces_waiting=waiting,
-        notices=media.notices,
-    )
-
-
-def _in_whole(score: Score, media: MediaTime) -> Score:
-    """Return a score whose times are those of the whole source."""
-    start, end = media.at(score.epoch, score.start), media.at(score.epoch, score.end)
-    return replace(score, start=start, end=end)
-
-
-def _timeline(
-    track: TrackRecord,
-    number: int,
-    calibration: Calibration,
-    clip: ClipSpec,
-    engine: EngineSettings,
-) -> TrackTimeline:
-    score = _score(track, calibration)
-    low, high = _interval(track, calibration, clip)
-    return TrackTimeline(
-        track=number,
-        start=track.start,
-        end=track.end,
-        end_reason=track.end_reason,
-        scores=tuple(track.scores),
-        score=score,
-        verdict=_verdict(score, track.scores, engine),
-        low=low,
-        high=high,
-    )
-
-
-def _score(track: TrackRecord | None, calibration: Calibration) -> float | None:
-    if track is None or track.summary.logit is None:
-        return None
-    return calibration.probability(track.summary.logit)
-
-
-def _interval(
-    track: TrackRecord | None, calibration: Calibration, clip: ClipSpec
-) -> tuple[float | None, float | None]:
-    if track is None or track.summary.logit is None:
-        return None, None
-    evidence_weight = track.evidence_weight / track.counted
-    return calibration.interval(track.summary.logit, evidence_weight * track.frames / clip.frames)
-
-
-def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -> Verdict:
-    untrained = any(AbstainReason.UNTRAINED in s.reasons for s in scores)
-    if score is None or untrained:
-        return Verdict.PENDING
-    if score >= engine.enter:
-        return Verdict.SUSPECT
-    return Verdict.CLEAR if score <= engine.leave else Verdict.PENDING
-
-
-def _reasons(worst: TrackRecord | None, tracks: list[TrackRecord]) -> tuple[AbstainReason, ...]:
-    """Return why a video got no verdict, most fundamental first; empty when it got one."""
-    if worst is not None:
-        return tuple(r for r in worst.scores[-1].reasons if r is AbstainReason.UNTRAINED)
-    if not tracks:
-        return (AbstainReason.NO_FACE,)
-    said = {reason for track in tracks for s in track.scores[-1:] for reason in s.reasons}
-    return tuple(r for r in AbstainReason if r in said) or (AbstainReason.WARMING,)
+    return record.conclude(source, engine, failure)

@@ -19,9 +19,7 @@ from stream.events import (
     Event,
     Notice,
     ReasonCode,
-    Score,
     StreamChanged,
-    TrackEnd,
     Verdict,
 )
 from stream.ingest.file import FileSource
@@ -29,14 +27,13 @@ from stream.ingest.open import Wait, open_source
 from stream.ingest.source import Packet, Source, SourceSettings, SourceTraits
 from stream.ingest.trace import TraceWriter, recording
 from stream.offline.analysis import Analysis, VideoLimits
-from stream.offline.replay import MAX_SCORES_PER_TRACK, TrackRecord, analyze, replay
+from stream.offline.replay import analyze, replay
 from stream.perception.settings import PerceptionSettings
 from styleflow.cards import TrainingStatus
 from styleflow.faces.face import Face, Image
 from tests.support.faces import face_at
 from tests.support.media import encode, moving_pictures
 from tests.support.path import EAGER, CentreFinder, from_file, toy_pipeline
-from tests.support.wire import score
 from web.routes.predict import prediction
 
 
@@ -152,14 +149,6 @@ def test_a_missing_file_is_an_error_with_a_code(tmp_path: Path) -> None:
     assert caught.value.code is ReasonCode.NOT_FOUND
 
 
-def test_long_tracks_keep_a_bounded_number_of_scores() -> None:
-    track = TrackRecord(0.0, 0.0)
-    for _ in range(3 * MAX_SCORES_PER_TRACK):
-        track.add(score())
-    assert len(track.scores) <= MAX_SCORES_PER_TRACK
-    assert track.summary.weight == 3 * MAX_SCORES_PER_TRACK
-
-
 def test_a_video_s_interval_widens_with_what_its_frames_are_worth(clip: Path) -> None:
     """By the same figure as live: each of them worth a quarter, or all in full."""
     full = analyze(from_file(clip), toy_pipeline(settings=replace(EAGER, least_worth=1.0)), EAGER)
@@ -177,17 +166,6 @@ def test_a_video_s_interval_widens_with_what_its_frames_are_worth(clip: Path) ->
     assert full.low is not None
     assert full.high is not None
     assert part.low < full.low < full.high < part.high
-
-
-def test_scores_that_abstain_do_not_count() -> None:
-    track = TrackRecord(0.0, 0.0)
-    track.add(score(reasons=(AbstainReason.BLURRED,), logit=5.0))
-    assert track.summary.logit is None
-    track.add(score(reasons=(AbstainReason.UNTRAINED,), logit=1.0))
-    track.add(score(reasons=(), logit=2.0))
-    assert track.summary.logit == 1.5
-    assert track.end_reason is not TrackEnd.LOST
-    assert isinstance(track.scores[0], Score)
 
 
 class BreaksOff:
