@@ -26,6 +26,7 @@ export function status(more: Partial<StatusData> = {}): StatusData {
     loss: 0,
     tracks: 1,
     faces_waiting: 0,
+    notices: [],
     reasons: [],
     age_s: 0.1,
     link: null,
