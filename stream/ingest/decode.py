@@ -29,6 +29,9 @@ from stream.ingest.upright import Orientation, square
 from styleflow.faces.face import Image
 
 MAX_PIXELS = 7680 * 4320
+ORIENTED = frozenset(("h264", "hevc"))
+"""Codecs whose pictures may say how they lie (SEI, display orientation)."""
+
 """Larger pictures are refused before memory is asked for."""
 
 MAX_REFUSALS = 150
@@ -102,6 +105,8 @@ class Decoder:
         self._arrived = 0.0
         self._order = DecodeOrder() if complete and format.codec in REORDERING else None
         self._numbers = FrameNumbers() if format.codec == "h264" else None
+        self._tells_orientation = format.quarter_turns is None and format.codec in ORIENTED
+        self._orientation = Orientation(format.mirrored, (format.quarter_turns or 0) % 4)
         try:
             context = av.CodecContext.create(format.codec, "r")
         except (av.error.FFmpegError, ValueError):
@@ -180,16 +185,19 @@ class Decoder:
             bits=0 if packet is None else 8 * len(packet.data),
             count=count,
             _frame=frame,
-            _orientation=_orientation_of(self.format, frame),
+            _orientation=self._orientation_of(frame),
             _pixel_aspect=self.format.pixel_aspect or self._context.sample_aspect_ratio,
         )
 
+    def _orientation_of(self, frame: VideoFrame) -> Orientation:
+        """Return how a picture lies: what its file says, else what it said itself at a keyframe.
 
-def _orientation_of(format: StreamFormat, frame: VideoFrame) -> Orientation:
-    """Return how a picture lies: what its file says, else what it says itself."""
-    if format.quarter_turns is None:
-        return Orientation.of(frame)
-    return Orientation(format.mirrored, format.quarter_turns % 4)
+        Side data is asked for as rarely as that because a frame whose side data was looked at
+        refers to itself, so that its memory waits for the garbage collector.
+        """
+        if self._tells_orientation and frame.key_frame:
+            self._orientation = Orientation.of(frame)
+        return self._orientation
 
 
 def to_rgb(frame: VideoFrame) -> Image:

@@ -82,7 +82,8 @@ class RtspSource:
         transports = [self._settings.transport]
         if self._settings.transport is Transport.AUTO:
             transports = [Transport.TCP, Transport.UDP]
-        settings = replace(self._settings, url=final_url(self._settings, self._clock))
+        with _connecting(self._settings):  # its socket must not be taken for another reader's
+            settings = replace(self._settings, url=final_url(self._settings, self._clock))
         for transport in transports:
             started = self._clock.monotonic()
             try:
@@ -96,9 +97,7 @@ class RtspSource:
         raise AssertionError("there is at least one transport")
 
     def _open_with(self, settings: SourceSettings, transport: Transport) -> InputContainer:
-        place = urlsplit(settings.url.reveal())
-        port = place.port or PORTS[place.scheme]
-        with Connecting(place.hostname or "", port, settings.timeout_s) as connecting:
+        with _connecting(settings) as connecting:
             container = av.open(
                 settings.url.reveal(),
                 format="rtsp",
@@ -154,6 +153,13 @@ class RtspSource:
             ending = " without a farewell"
         if not self._closed:
             raise SourceError(ReasonCode.ENDED, f"the camera closed the connection{ending}")
+
+
+def _connecting(settings: SourceSettings) -> Connecting:
+    """Return a connection to be made to a camera; others that connect there wait meanwhile."""
+    place = urlsplit(settings.url.reveal())
+    port = place.port or PORTS[place.scheme]
+    return Connecting(place.hostname or "", port, settings.timeout_s)
 
 
 def _timed(
