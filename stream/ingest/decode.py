@@ -29,10 +29,10 @@ from stream.ingest.upright import Orientation, square
 from styleflow.faces.face import Image
 
 MAX_PIXELS = 7680 * 4320
+"""Larger pictures are refused before memory is asked for."""
+
 ORIENTED = frozenset(("h264", "hevc"))
 """Codecs whose pictures may say how they lie (SEI, display orientation)."""
-
-"""Larger pictures are refused before memory is asked for."""
 
 MAX_REFUSALS = 150
 """Packets refused in a row, at most: six seconds of video that never decodes."""
