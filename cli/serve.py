@@ -198,6 +198,7 @@ def _notices(cards: Sequence[ModelCard]) -> str:
 def _greet(console: Console, settings: Settings, port: int, warning: str) -> None:
     host = settings.web.host
     at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    at += settings.web.root_path
     lines = [
         f"StyleFlow Live {version('styleflow-live')}",
         f"  page    http://{at}/",

@@ -37,6 +37,7 @@ FINAL = frozenset({CloseCode.FORBIDDEN, CloseCode.BAD_MESSAGE, CloseCode.TOKEN_E
 
 STYLES = {"suspect": "bold red", "ok": "green", "abstain": "yellow", "warming": "dim"}
 RETRY_S = 2.0
+SCORES = "/api/v1/scores"
 ADDRESS_HINT = "Start it with `styleflow serve`, or check the address: http://HOST:PORT"
 TOKEN_HINT = "Check --token and --streams"
 
@@ -182,10 +183,15 @@ async def _follow(socket: ClientConnection, board: Board, screen: Live) -> None:
 
 
 def socket_address(target: str) -> str:
-    """Return the WebSocket address of an analyzer, given its http(s) or ws(s) address."""
+    """Return the WebSocket address of an analyzer, given its own or that of its page.
+
+    A page may lie below a prefix (`web.root_path`); a ws(s) address with a path is taken as it is.
+    """
     parts = urlsplit(target)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    path = parts.path if parts.path.strip("/") else "/api/v1/scores"
+    path = parts.path
+    if not path.strip("/") or (scheme != parts.scheme and not path.endswith(SCORES)):
+        path = path.rstrip("/") + SCORES
     return urlunsplit((scheme, parts.netloc, path, "", ""))
 
 

@@ -17,6 +17,7 @@ from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
+from web.root_path import RootPath
 from web.routes import (
     asyncapi,
     health,
@@ -95,13 +96,15 @@ def create_app(
         thresholds.routes(control, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
-        asyncapi.routes(program),
+        asyncapi.routes(program, settings.root_path),
         metrics.routes(registry, scopes),
         scores.routes(hub, authenticator, settings.sockets, clock),
         pages.routes(),
     ):
         app.include_router(router)
     install_handlers(app)
+    if settings.root_path:
+        app.add_middleware(RootPath, root_path=settings.root_path)
     app.add_middleware(
         Guard,
         host=settings.host,

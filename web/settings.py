@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from web.root_path import checked
 from web.security.auth import Token
 from web.security.fetch_settings import FetchSettings
 
@@ -78,6 +79,8 @@ class WebSettings:
         allowed_hosts: further host names under which the server is asked for, for example behind
             a proxy; any but loopback's needs a token.
         insecure: let everybody who can connect do everything, without a token.
+        root_path: path below which clients see the server, as in /styleflow, behind a proxy that
+            strips it or hands it on; empty when there is none.
         allowed_origins: further web pages that may use it from a browser, as `https://name:port`.
         source_roots: folders whose files may be added as streams over the API.
         predict_roots: folders whose files may be given to `/predict`.
@@ -92,6 +95,7 @@ class WebSettings:
     tokens: tuple[Token, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     insecure: bool = False
+    root_path: Annotated[str, AfterValidator(checked)] = ""
     allowed_origins: tuple[str, ...] = ()
     source_roots: tuple[Path, ...] = ()
     predict_roots: tuple[Path, ...] = ()

@@ -67,11 +67,12 @@ def schemas() -> dict[str, dict[str, Any]]:
     return found | {name: model.model_json_schema() for name, model in CLIENT_MESSAGES.items()}
 
 
-def document(version: str) -> dict[str, Any]:
+def document(version: str, root_path: str = "") -> dict[str, Any]:
     """Return the AsyncAPI 3 document.
 
     Args:
         version: version of the program.
+        root_path: prefix of the paths.
     """
     names = {**SERVER_MESSAGES, **CLIENT_MESSAGES}
     return {
@@ -84,7 +85,7 @@ def document(version: str) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "scores": {
-                "address": "/api/v1/scores",
+                "address": f"{root_path}/api/v1/scores",
                 "title": f"WebSocket, subprotocol {SUBPROTOCOL}",
                 "messages": {
                     name: {"$ref": f"#/components/messages/{name}"} for name in sorted(names)

@@ -121,13 +121,14 @@ ARROWS = {
     "web.transport": "connection_limits settings waiting_room",
     "web.connection_limits": "settings waiting_room",
     "web.waiting_room": "",
+    "web.root_path": "",
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",
-    "web.settings": "security",
+    "web.settings": "root_path security",
     "web.sockets": "security settings waiting_room",
-    "web.routes": "errors problem_responses security settings sockets waiting_room",
+    "web.routes": "errors problem_responses root_path security settings sockets waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "problem_responses routes security settings",
+    "web.app": "problem_responses root_path routes security settings",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 

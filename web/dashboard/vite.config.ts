@@ -25,6 +25,7 @@ function licences() {
 const analyzer = "http://127.0.0.1:8000";
 
 export default defineConfig({
+  base: "./", // the analyzer may be below a prefix; it leads deeper pages back to the root
   plugins: [licences()],
   build: {
     outDir: "../static/dashboard",

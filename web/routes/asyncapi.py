@@ -9,14 +9,15 @@ from fastapi import APIRouter
 from stream.publish.asyncapi import document
 
 
-def routes(version: str) -> APIRouter:
+def routes(version: str, root_path: str) -> APIRouter:
     """Return the route.
 
     Args:
         version: version of the program.
+        root_path: prefix of the paths.
     """
     router = APIRouter(tags=["descriptions"])
-    described = document(version)
+    described = document(version, root_path)
 
     @router.get("/asyncapi.json")
     async def asyncapi() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 They are files of this package and load nothing from anywhere else. The dashboard is built from
 `web/dashboard` into `web/static/dashboard`; without a build the server runs all the same, and the
-page says in one line how to make it.
+page says in one line how to make it. Their links are relative, so the page works below any prefix.
 """
 
 from __future__ import annotations
@@ -54,13 +54,14 @@ def is_built(build: Traversable | None = None) -> bool:
 
 
 def _dashboard(router: APIRouter, build: Traversable) -> None:
-    pages = ("/", "/streams/{id}")
+    pages = {"/": b"./", "/streams/{id}": b"../"}  # and the way back to the root
     if not is_built(build):
         for path in pages:
             _route(router, path, NOT_BUILT.encode() + b"\n", "txt", _REVALIDATE, status=503)
         return
-    for path in pages:
-        _add(router, path, build.joinpath("index.html"), _REVALIDATE)
+    index = build.joinpath("index.html").read_bytes()
+    for path, root in pages.items():
+        _route(router, path, index.replace(b'="./', b'="' + root), "html", _REVALIDATE)
     for asset in build.joinpath("assets").iterdir():
         if asset.name.rpartition(".")[2] in _TYPES:
             _add(router, f"/assets/{asset.name}", asset, _FOREVER)

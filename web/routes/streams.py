@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.analyzer.streams import (
@@ -26,6 +26,7 @@ from stream.publish.encode import StreamInfo, link_data, model_data, score_data
 from stream.publish.hub import Hub
 from stream.publish.schema import LinkData, Model, Number, ScoreData, Share
 from web.problem_responses import documented_problems
+from web.root_path import public_path
 from web.security.access_policy import check_camera, permitted_file
 from web.security.auth import Scope
 from web.security.fetch import Resolver
@@ -175,11 +176,11 @@ def routes(
         dependencies=[steer],
         responses=documented_problems(400, 401, 403, 409, 422, 429),
     )
-    async def add_stream(body: StreamBody, response: Response) -> StreamView:
+    async def add_stream(request: Request, body: StreamBody, response: Response) -> StreamView:
         """Add a stream. Its source need not be reachable yet."""
         source = await source_of(body.source)
         status = await control.add(StreamSpec(body.id, source, body.name, body.priority))
-        response.headers["Location"] = f"/api/v1/streams/{body.id}"
+        response.headers["Location"] = public_path(request, f"/api/v1/streams/{body.id}")
         return _view(status)
 
     @router.get("/{id}", dependencies=[read], responses=documented_problems(401, 404))

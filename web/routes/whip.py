@@ -28,6 +28,7 @@ from web.errors import (
     WrongContentType,
 )
 from web.problem_responses import documented_problems, problem_response
+from web.root_path import public_path
 from web.routes.streams import StreamId
 from web.security.auth import Caller, Scope
 from web.security.guard import is_trusted
@@ -69,7 +70,9 @@ class WhipEndpoint:
         _check_type(request, SDP)
         answered = await self._control.call(stream, await _text(request), caller.publisher)
         response = Response(answered.sdp, 201, media_type=SDP)
-        response.headers["Location"] = f"/whip/{quote(stream)}/{answered.session}"
+        response.headers["Location"] = public_path(
+            request, f"/whip/{quote(stream)}/{answered.session}"
+        )
         response.headers["ETag"] = answered.etag
         self._add_links(response)
         return response

@@ -1,6 +1,7 @@
 "use strict";
 
-// Renders /openapi.json as a list of operations that can be tried, without any other host.
+// Renders openapi.json as a list of operations that can be tried, without any other host. What it asks
+// for lies beside this page, below whatever prefix a proxy has put before both.
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
@@ -101,7 +102,7 @@ async function ask(url, method, body) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (byId("token").value) headers.Authorization = `Bearer ${byId("token").value}`;
   try {
-    const answer = await fetch(url, { method: method.toUpperCase(), headers, body });
+    const answer = await fetch(`.${url}`, { method: method.toUpperCase(), headers, body });
     const text = await answer.text();
     return `${answer.status} ${answer.statusText}\n\n${pretty(text)}`;
   } catch (error) {
@@ -118,7 +119,7 @@ function pretty(text) {
 }
 
 async function main() {
-  const api = await (await fetch("/openapi.json")).json();
+  const api = await (await fetch("openapi.json")).json();
   byId("title").textContent = `${api.info.title} ${api.info.version}`;
   byId("description").textContent = api.info.description;
   for (const [path, methods] of Object.entries(api.paths)) {

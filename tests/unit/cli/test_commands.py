@@ -201,6 +201,9 @@ def test_help_teaches(command: list[str]) -> None:
         ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/api/v1/scores"),
         ("https://host/", "wss://host/api/v1/scores"),
         ("ws://host:1/other", "ws://host:1/other"),
+        ("https://host/styleflow", "wss://host/styleflow/api/v1/scores"),
+        ("https://host/styleflow/", "wss://host/styleflow/api/v1/scores"),
+        ("https://host/styleflow/api/v1/scores", "wss://host/styleflow/api/v1/scores"),
     ],
 )
 def test_an_analyzers_address_becomes_a_sockets(given: str, expected: str) -> None:
@@ -269,3 +272,14 @@ def test_serve_behind_a_proxy_asks_for_a_token_before_it_loads_anything(tmp_path
     assert "web.allowed_hosts:" in one_line(result)
     assert "scores.example can be reached" in one_line(result)
     assert "--insecure" in one_line(result)
+
+
+@pytest.mark.parametrize("command", [["config", "check"], ["serve", "--port", "0", "--config"]])
+def test_a_prefix_that_cannot_be_served_is_refused_by_its_key(
+    command: list[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "prefix.yaml"
+    config.write_text("web: {root_path: /styleflow/}\n")
+    result = RUNNER.invoke(app, [*command, str(config)])
+    assert result.exit_code == Exit.USAGE
+    assert "web.root_path: it has no / at its end" in one_line(result)

@@ -9,6 +9,7 @@ import type {
   ThresholdsChange,
   ThresholdsView,
 } from "./protocol";
+import { ROOT } from "./root";
 
 /** What went wrong, in the server's words or, where it does not answer, in the page's own. */
 export type Problem = Omit<ProblemBody, "type" | "retry">;
@@ -33,16 +34,18 @@ export class Api {
   constructor(
     private readonly token: () => string | null,
     private readonly fetcher: typeof fetch = (...call) => fetch(...call),
+    private readonly root: URL = ROOT,
   ) {}
 
-  /** Ask, with the token; raises `Refused` unless the answer is a success or 304. */
+  /** Ask, with the token, for what is below the root or, as a Location names it, on this host.
+   * Raises `Refused` unless the answer is a success or 304. */
   async ask(path: string, options: RequestInit = {}): Promise<Response> {
     const headers = new Headers(options.headers);
     const token = this.token();
     if (token) headers.set("authorization", `Bearer ${token}`);
     let answer: Response;
     try {
-      answer = await this.fetcher(path, { ...options, headers, cache: "no-store" });
+      answer = await this.fetcher(new URL(path, this.root), { ...options, headers, cache: "no-store" });
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") throw error;
       throw new Refused(UNREACHABLE);
@@ -52,32 +55,32 @@ export class Api {
   }
 
   async addStream(stream: StreamBody): Promise<void> {
-    await this.ask("/api/v1/streams", json("POST", stream));
+    await this.ask("api/v1/streams", json("POST", stream));
   }
 
   async removeStream(id: string): Promise<void> {
-    await this.ask(`/api/v1/streams/${encodeURIComponent(id)}`, { method: "DELETE" });
+    await this.ask(`api/v1/streams/${encodeURIComponent(id)}`, { method: "DELETE" });
   }
 
   async history(id: string, seconds: number, signal?: AbortSignal): Promise<HistoryView> {
-    const path = `/api/v1/streams/${encodeURIComponent(id)}/history?seconds=${seconds}`;
+    const path = `api/v1/streams/${encodeURIComponent(id)}/history?seconds=${seconds}`;
     const answer = await this.ask(path, signal ? { signal } : {});
     return (await answer.json()) as HistoryView;
   }
 
   /** Which detectors can explain their scores, the first one first. */
   async overlays(id: string): Promise<OverlayView[]> {
-    const answer = await this.ask(`/api/v1/streams/${encodeURIComponent(id)}/overlays`);
+    const answer = await this.ask(`api/v1/streams/${encodeURIComponent(id)}/overlays`);
     return ((await answer.json()) as OverlayList).overlays;
   }
 
   async thresholds(id: string): Promise<ThresholdsView> {
-    const answer = await this.ask(`/api/v1/streams/${encodeURIComponent(id)}/thresholds`);
+    const answer = await this.ask(`api/v1/streams/${encodeURIComponent(id)}/thresholds`);
     return (await answer.json()) as ThresholdsView;
   }
 
   async setThresholds(id: string, change: ThresholdsChange): Promise<ThresholdsView> {
-    const path = `/api/v1/streams/${encodeURIComponent(id)}/thresholds`;
+    const path = `api/v1/streams/${encodeURIComponent(id)}/thresholds`;
     const answer = await this.ask(path, json("PATCH", change));
     return (await answer.json()) as ThresholdsView;
   }

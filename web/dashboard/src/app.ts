@@ -7,9 +7,10 @@ import { Live, type Socket } from "./live";
 import { PictureDesk } from "./pictures";
 import { MINUTE_MS, Streams } from "./streams";
 import { type Kind, Publisher, realBrowser } from "./whip";
+import { ROOT } from "./root";
 import { address, parse, type Route } from "./route";
 
-const TOKEN_KEY = "token";
+const TOKEN_KEY = `token ${ROOT.pathname}`; // the host may serve other things than this
 const PAST_S = 600;
 const WALL_PAST_S = MINUTE_MS / 1000;
 
@@ -149,8 +150,9 @@ export class App {
 }
 
 function openSocket(protocol: string): Socket {
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  return new WebSocket(`${scheme}://${location.host}/api/v1/scores`, protocol) as unknown as Socket;
+  const url = new URL("api/v1/scores", ROOT);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return new WebSocket(url, protocol) as unknown as Socket;
 }
 
 /** Draw the calling component again whenever the app changes. */

@@ -7,6 +7,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { App, useApp, useNow } from "./app";
 import { MoonIcon } from "./icons";
 import { ProblemText } from "./problem";
+import { address } from "./route";
 import { AddCamera, Starters } from "./start";
 import { StreamPage } from "./stream/page";
 import { Wall } from "./wall";
@@ -27,7 +28,7 @@ function Page({ app }: { app: App }) {
       <header class="top">
         <a
           class="brand"
-          href="/"
+          href={address({ page: "wall" })}
           onClick={(click) => {
             if (click.metaKey || click.ctrlKey || click.shiftKey) return;
             click.preventDefault();

@@ -116,7 +116,7 @@ export class PictureDesk {
 
   /** Return a newer picture, null when there is none at all, undefined when it is still the same. */
   private async fetch(watch: Watch): Promise<Picture | null | undefined> {
-    const path = `/api/v1/streams/${encodeURIComponent(watch.stream)}/picture.jpg`;
+    const path = `api/v1/streams/${encodeURIComponent(watch.stream)}/picture.jpg`;
     const headers: Record<string, string> = watch.tag ? { "if-none-match": watch.tag } : {};
     const { overlay } = watch.wishes;
     const query = `width=${watch.width}${overlay ? `&overlay=${encodeURIComponent(overlay)}` : ""}`;

@@ -1,13 +1,17 @@
 // Which view an address names. Everything that a shared link should restore is in the address.
 
+import { ROOT } from "./root";
+
 export type Route =
   | { page: "wall" }
   | { page: "stream"; id: string; from: number | null; to: number | null };
 
 export type StreamRoute = Extract<Route, { page: "stream" }>;
 
-export function parse(path: string, query: string): Route {
-  const id = /^\/streams\/([^/]+)\/?$/.exec(path)?.[1];
+/** Return the view at a path of this host; `root` is the path of the wall. */
+export function parse(path: string, query: string, root = ROOT.pathname): Route {
+  const below = path.startsWith(root) ? path.slice(root.length) : "";
+  const id = /^streams\/([^/]+)\/?$/.exec(below)?.[1];
   if (id === undefined) return { page: "wall" };
   const params = new URLSearchParams(query);
   const from = time(params.get("from"));
@@ -16,9 +20,10 @@ export function parse(path: string, query: string): Route {
   return { page: "stream", id: decode(id), from: both ? from : null, to: both ? to : null };
 }
 
-export function address(route: Route): string {
-  if (route.page === "wall") return "/";
-  const path = `/streams/${encodeURIComponent(route.id)}`;
+/** Return the path and query of a view. */
+export function address(route: Route, root = ROOT.pathname): string {
+  if (route.page === "wall") return root;
+  const path = `${root}streams/${encodeURIComponent(route.id)}`;
   if (route.from === null || route.to === null) return path;
   return `${path}?from=${iso(route.from)}&to=${iso(route.to)}`;
 }

@@ -114,7 +114,7 @@ export class Publisher {
   }
 
   private get path(): string {
-    return `/whip/${encodeURIComponent(this.sending.id)}`;
+    return `whip/${encodeURIComponent(this.sending.id)}`;
   }
 
   /** Ask which STUN and TURN servers to use; without an answer there are none. */

@@ -23,7 +23,7 @@ function rig(answer: (path: string, tag: string | null) => Response = full, awak
     flying -= 1;
     return answer(String(input), new Headers(options?.headers).get("if-none-match"));
   };
-  const api = new Api(() => null, fetcher as typeof fetch);
+  const api = new Api(() => null, fetcher as typeof fetch, new URL("http://test/"));
   const desk = new PictureDesk(api, awake, () => Date.now(), async () => ({ close() {} }) as ImageBitmap);
   return { asked, desk, most: () => most };
 }
@@ -105,7 +105,7 @@ test("what a detector points at comes with the picture that it belongs to", asyn
   });
   desk.watch("lobby", 320, (picture) => shown.push(picture), { overlay: "caddm" });
   await vi.advanceTimersByTimeAsync(20);
-  expect(asked[0]).toBe("/api/v1/streams/lobby/picture.jpg?width=320&overlay=caddm");
+  expect(asked[0]).toBe("http://test/api/v1/streams/lobby/picture.jpg?width=320&overlay=caddm");
   expect(shown[0]?.overlay).toEqual(overlay);
 });
 

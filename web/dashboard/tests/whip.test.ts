@@ -89,10 +89,10 @@ test("ICE servers are asked for while the person is", async () => {
   const { publisher, asked } = play([], new Promise<void>((resolve) => (allow = resolve)));
   const started = publisher.start();
   await Promise.resolve();
-  expect(asked).toEqual(["OPTIONS /whip/me"]);
+  expect(asked).toEqual(["OPTIONS whip/me"]);
   allow();
   await started;
-  expect(asked).toEqual(["OPTIONS /whip/me", "POST /whip/me"]);
+  expect(asked).toEqual(["OPTIONS whip/me", "POST whip/me"]);
   expect(publisher.sending.phase).toBe("live");
 });
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -36,6 +38,16 @@ async def test_every_view_is_the_same_page(build: Path, path: str) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["cache-control"] == "no-cache"
     assert "wall" in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/streams/lobby"])
+async def test_a_deep_link_finds_its_files_below_any_prefix(build: Path, path: str) -> None:
+    page = '<link href="./static/icon.svg"><script src="./assets/index-abc.js"></script>'
+    (build / "index.html").write_text(page)
+    async with client(build) as http:
+        text = (await http.get(path)).text
+    named = [urljoin(f"/any/prefix{path}", link) for link in re.findall(r'="([^"]+)"', text)]
+    assert named == ["/any/prefix/static/icon.svg", "/any/prefix/assets/index-abc.js"]
 
 
 async def test_built_files_are_kept_by_browsers_for_good(build: Path) -> None:

@@ -13,7 +13,7 @@ export function Back({ app }: { app: App }) {
   return (
     <a
       class="back"
-      href="/"
+      href={address({ page: "wall" })}
       onClick={(click) => {
         if (click.metaKey || click.ctrlKey || click.shiftKey) return;
         click.preventDefault();
