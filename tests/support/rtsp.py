@@ -459,9 +459,18 @@ def _send_datagram(sock: socket.socket, packet: bytes, port: int) -> None:
 
 def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Return a server context with a fresh certificate for 127.0.0.1, and that certificate."""
+    files = certificate_files(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    return context, files[0]
+
+
+def certificate_files(folder: Path, *hosts: str) -> tuple[Path, Path]:
+    """Return files of a fresh certificate for 127.0.0.1 and these hosts, and of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test camera")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "StyleFlow Live tests")])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = [address, *(x509.DNSName(host) for host in hosts)]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -470,11 +479,11 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
         .not_valid_after(datetime.datetime(2060, 1, 1, tzinfo=datetime.UTC))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    certificate_file, key_file = folder / "camera.pem", folder / "camera.key"
+    certificate_file, key_file = folder / "test.pem", folder / "test.key"
     certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
         key.private_bytes(
@@ -483,6 +492,4 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
             serialization.NoEncryption(),
         )
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
-    return context, certificate_file
+    return certificate_file, key_file
