@@ -99,7 +99,7 @@ def create_app(
         asyncapi.routes(program, settings.root_path),
         metrics.routes(registry, scopes),
         scores.routes(hub, authenticator, settings.sockets, clock),
-        pages.routes(),
+        pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)
     install_handlers(app)

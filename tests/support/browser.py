@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,17 +29,23 @@ FLAGS = (
 
 
 @asynccontextmanager
-async def chromium(camera: Path | None = None) -> AsyncIterator[Browser]:
+async def chromium(
+    camera: Path | None = None, resolve: Mapping[str, str] | None = None
+) -> AsyncIterator[Browser]:
     """Run Chromium.
 
     Args:
         camera: an `.mjpeg` or `.y4m` file that its camera shows; its own test picture when None.
+        resolve: addresses of hosts that no name server knows.
     """
     api = pytest.importorskip("playwright.async_api", reason="pip install playwright")
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("there is no Chromium here (apt install chromium)")
     flags = [*FLAGS, *([f"--use-file-for-fake-video-capture={camera}"] if camera else [])]
+    if resolve:
+        rules = ", ".join(f"MAP {host} {address}" for host, address in resolve.items())
+        flags.append(f"--host-resolver-rules={rules}")
     async with api.async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=flags)
         try:

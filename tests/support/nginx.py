@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -83,6 +84,12 @@ class Nginx:
                 ),
             )
             (folder / f"{name}.conf").write_text(filled)
+
+    def answers(self, method: str, path: str) -> list[int]:
+        """Return the statuses that clients got for such a request."""
+        log = (self._folder / "access.log").read_text(encoding="utf-8")
+        told = re.findall(rf'"{method} {re.escape(path)} [^"]*" (\d+)', log)
+        return [int(status) for status in told]
 
     def __enter__(self) -> Nginx:
         self._process = subprocess.Popen(self._command)

@@ -25,7 +25,7 @@ function licences() {
 const analyzer = "http://127.0.0.1:8000";
 
 export default defineConfig({
-  base: "./", // the analyzer may be below a prefix; it leads deeper pages back to the root
+  base: "./", // the analyzer fills in the prefix that it is served below
   plugins: [licences()],
   build: {
     outDir: "../static/dashboard",

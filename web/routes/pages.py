@@ -2,11 +2,13 @@
 
 They are files of this package and load nothing from anywhere else. The dashboard is built from
 `web/dashboard` into `web/static/dashboard`; without a build the server runs all the same, and the
-page says in one line how to make it. Their links are relative, so the page works below any prefix.
+page says in one line how to make it. The build names its files relative to the root, which is
+filled in here, so the page works below a prefix.
 """
 
 from __future__ import annotations
 
+from html import escape
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -29,14 +31,15 @@ _REVALIDATE = "no-cache"
 _FOREVER = "public, max-age=31536000, immutable"  # built files carry a digest in their name
 
 
-def routes(build: Traversable | None = None) -> APIRouter:
+def routes(build: Traversable | None = None, root_path: str = "") -> APIRouter:
     """Return a route per file; there is no folder to wander about in.
 
     Args:
         build: where the built dashboard is; None means this package's own.
+        root_path: prefix below which clients see it.
     """
     router = APIRouter(include_in_schema=False)
-    _dashboard(router, build if build is not None else built())
+    _dashboard(router, build if build is not None else built(), root_path)
     _add(router, "/docs", _static("docs.html"), _REVALIDATE)
     for name in _DOCS:
         _add(router, f"/static/{name}", _static(name), _REVALIDATE)
@@ -53,15 +56,17 @@ def is_built(build: Traversable | None = None) -> bool:
     return (build if build is not None else built()).joinpath("index.html").is_file()
 
 
-def _dashboard(router: APIRouter, build: Traversable) -> None:
-    pages = {"/": b"./", "/streams/{id}": b"../"}  # and the way back to the root
+def _dashboard(router: APIRouter, build: Traversable, root_path: str) -> None:
+    pages = ("/", "/streams/{id}")
     if not is_built(build):
         for path in pages:
             _route(router, path, NOT_BUILT.encode() + b"\n", "txt", _REVALIDATE, status=503)
         return
-    index = build.joinpath("index.html").read_bytes()
-    for path, root in pages.items():
-        _route(router, path, index.replace(b'="./', b'="' + root), "html", _REVALIDATE)
+    # Relative links would change their meaning when the page goes from one view to another.
+    root = f'="{escape(root_path)}/'.encode()
+    index = build.joinpath("index.html").read_bytes().replace(b'="./', root)
+    for path in pages:
+        _route(router, path, index, "html", _REVALIDATE)
     for asset in build.joinpath("assets").iterdir():
         if asset.name.rpartition(".")[2] in _TYPES:
             _add(router, f"/assets/{asset.name}", asset, _FOREVER)
