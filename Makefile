@@ -51,7 +51,7 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check dashboard-test slow e2e browser ## everything that CI runs: check, then the slower tests
+test: models check dashboard-test dashboard slow e2e browser ## everything that CI runs: check, then the slower tests
 
 .PHONY: parity
 parity: models ## the detectors against every stored output of the published programs; 10 GB and many minutes
