@@ -107,8 +107,9 @@ export class Publisher {
       body: peer.localDescription?.sdp ?? "",
     });
     if (answer.status !== 201) throw new Refused(await problemOf(answer));
-    this.resource = answer.headers.get("location");
-    if (this.peer !== peer) return; // stopped meanwhile
+    const resource = answer.headers.get("location");
+    if (this.peer !== peer) return this.end(resource); // stopped meanwhile
+    this.resource = resource;
     await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
     this.schedule(CONNECTING_MS, () => this.again());
   }
@@ -184,6 +185,11 @@ export class Publisher {
     this.peer = null;
     const { resource } = this;
     this.resource = null;
+    await this.end(resource);
+  }
+
+  /** Tell the analyzer that a call is over. */
+  private async end(resource: string | null): Promise<void> {
     if (resource === null) return;
     try {
       await this.browser.ask(resource, { method: "DELETE", keepalive: true });

@@ -42,7 +42,7 @@ class Peer extends EventTarget {
 }
 
 /** A browser whose answers are scripted, and whose timers run when they are told to. */
-function play(statuses: number[], capture?: Promise<void>) {
+function play(statuses: number[], capture?: Promise<void>, answering?: Promise<void>) {
   const asked: string[] = [];
   const timers = new Map<number, () => void>();
   let count = 0;
@@ -59,6 +59,7 @@ function play(statuses: number[], capture?: Promise<void>) {
     ask: async (path, { method = "GET" }) => {
       asked.push(`${method} ${path}`);
       if (method !== "POST") return new Response(null, { status: 204 });
+      await answering;
       const status = statuses.shift() ?? 201;
       if (status === 201) return new Response("answer", { status, headers: { location: "/whip/me/x" } });
       const body = { title: "No further stream is accepted now", detail: "busy", status };
@@ -94,6 +95,18 @@ test("ICE servers are asked for while the person is", async () => {
   await started;
   expect(asked).toEqual(["OPTIONS whip/me", "POST whip/me"]);
   expect(publisher.sending.phase).toBe("live");
+});
+
+test("a call that is answered only after it was stopped is ended", async () => {
+  let answer = () => {};
+  const { publisher, asked } = play([], undefined, new Promise<void>((resolve) => (answer = resolve)));
+  const started = publisher.start();
+  while (!asked.includes("POST whip/me")) await new Promise((done) => setTimeout(done));
+  await publisher.stop();
+  answer();
+  await started;
+  expect(asked.slice(1)).toEqual(["POST whip/me", "DELETE /whip/me/x"]);
+  expect(publisher.sending.phase).toBe("ended");
 });
 
 test("an analyzer without room is no lost connection, and is asked again", async () => {
