@@ -27,6 +27,7 @@ web:
   allowed_hosts: [{HOST}]
   tokens: [{{token: "{OPERATOR}", role: operator}}]
 webrtc: {{bind: [127.0.0.1]}}
+overload: {{enabled: false}}
 streams: [{{id: demo, source: {{url: demo://tampered}}, name: Demo}}]
 """
 

@@ -34,6 +34,7 @@ web:
     - {{token: "{VIEWER}", role: viewer}}
     - {{token: "{OPERATOR}", role: operator}}
 webrtc: {{bind: [127.0.0.1]}}
+overload: {{enabled: false}}
 streams:
   - {{id: demo, source: {{url: demo://tampered}}}}
 """
