@@ -227,7 +227,7 @@ def test_a_server_with_six_cameras_that_send_no_video_stops_without_abandoning_o
         cameras = [stack.enter_context(OddCamera(play)) for play in PLAYS]
         with Server() as server:
             for number, camera in enumerate(cameras):
-                assert server.add(f"odd-{number}", camera.url).status_code == 201
+                assert server.add(f"odd-{number}", camera.url, timeout_s=30).status_code == 201
             assert soon(lambda: all(camera.asked("PLAY") for camera in cameras))
         assert server.exit_code == 0
         log = "\n".join(server.log)
