@@ -47,6 +47,7 @@ RECEIVE_BUFFER_BYTES = 2 << 20
 """A keyframe arrives in one burst; the kernel may grant less."""
 
 MOVED = "the camera is not followed: it redirects although it did not when it was asked"
+ELSEWHERE = "the camera is not watched: its name led to another address than a moment before"
 
 
 class RtspSource:
@@ -124,7 +125,7 @@ class RtspSource:
                 raise explain(error, waited_s, settings) from None
         if not self._camera.is_known and visible():
             container.close()
-            raise SourceError(ReasonCode.UNREACHABLE, MOVED)
+            raise SourceError(ReasonCode.UNREACHABLE, MOVED if opening.moved else ELSEWHERE)
         if not container.streams.video or container.streams.video[0].codec_context is None:
             container.close()
             self._camera.forget()

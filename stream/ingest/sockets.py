@@ -16,7 +16,8 @@ import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from stream.errors import SourceError
@@ -28,7 +29,23 @@ FDS = Path("/proc/self/fd")
 LOOK_UP_S = 0.1
 """How often whoever waits for others to connect looks whether it should stop."""
 
+
+class SocketEnd(StrEnum):
+    """Why this process ended a connection to a camera by itself.
+
+    Attributes:
+        CLOSED: its stream was stopped, removed or given up.
+        MOVED: FFmpeg had left it for another one.
+        UNKNOWN: nothing was found that leads to the camera's addresses.
+    """
+
+    CLOSED = "closed"
+    MOVED = "moved"
+    UNKNOWN = "unknown"
+
+
 _guard = threading.Lock()
+_ended: Counter[SocketEnd] = Counter()
 _claimed: set[str] = set()
 _doors: dict[tuple[str, int], threading.Lock] = {}
 _waiting: Counter[tuple[str, int]] = Counter()
@@ -72,6 +89,7 @@ class CameraSocket:
             # The number may have been given away meanwhile.
             if _name(own.fileno()) == name:
                 own.shutdown(socket.SHUT_RDWR)
+                _count(SocketEnd.CLOSED)
 
     def connect(self, host: str, port: int, left: Callable[[], float]) -> socket.socket:
         """Return a connection of Python's; whoever closes it calls `forget` afterwards.
@@ -122,6 +140,8 @@ class CameraSocket:
                 raise
         if not self.is_open:
             self.forget()
+            if visible() and not opening.moved:
+                _count(SocketEnd.UNKNOWN)
 
     def forget(self) -> None:
         """Say that its owner has closed it."""
@@ -193,9 +213,22 @@ class Opening:
             return False
         if self._camera.is_known:
             self.moved = not self._camera.is_open
+            if self.moved:
+                _count(SocketEnd.MOVED)
         elif self._camera.find(self._before, self._addresses, self._port):
             self._leave()
         return not self.moved
+
+
+def ended() -> Mapping[SocketEnd, int]:
+    """Return how many connections this process has ended by itself, by why."""
+    with _guard:
+        return {why: _ended[why] for why in SocketEnd}
+
+
+def _count(why: SocketEnd) -> None:
+    with _guard:
+        _ended[why] += 1
 
 
 def visible() -> bool:

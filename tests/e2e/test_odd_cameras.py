@@ -229,6 +229,10 @@ def test_a_server_with_six_cameras_that_send_no_video_stops_without_abandoning_o
             for number, camera in enumerate(cameras):
                 assert server.add(f"odd-{number}", camera.url, timeout_s=30).status_code == 201
             assert soon(lambda: all(camera.asked("PLAY") for camera in cameras))
+            cut = "styleflow_camera_connections_cut_total"
+            before = server.metric(cut, reason="closed")
+            assert server.remove("odd-1").is_success
+            assert server.metric(cut, reason="closed") > before
         assert server.exit_code == 0
         log = "\n".join(server.log)
         assert log.count("stream removed") == len(cameras)

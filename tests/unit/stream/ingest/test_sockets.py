@@ -11,7 +11,7 @@ import pytest
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest import sockets
-from stream.ingest.sockets import CameraSocket
+from stream.ingest.sockets import CameraSocket, SocketEnd
 
 HOST = "127.0.0.1"
 
@@ -44,7 +44,9 @@ def test_a_connection_is_ended_from_outside_and_its_neighbours_are_left_alone(po
     with socket.create_connection((HOST, port)) as neighbour:
         cameras = [CameraSocket() for _ in range(3)]
         owns = [made_by_somebody_else(camera, port) for camera in cameras]
+        before = sockets.ended()[SocketEnd.CLOSED]
         cameras[1].close()
+        assert sockets.ended()[SocketEnd.CLOSED] == before + 1
         assert [is_ended(own) for own in [neighbour, *owns]] == [False, False, True, False]
         for own, camera in zip(owns, cameras, strict=True):
             own.close()
@@ -93,7 +95,7 @@ def test_who_waits_for_others_to_connect_can_be_closed(port: int) -> None:
 
 def test_a_connection_that_is_left_for_another_one_may_send_nothing(port: int) -> None:
     """The other one may lead anywhere."""
-    camera = CameraSocket()
+    camera, before = CameraSocket(), sockets.ended()
     with camera.opening(HOST, port) as opening:
         with socket.create_connection((HOST, port)):
             assert opening.goes_on()
@@ -101,14 +103,16 @@ def test_a_connection_that_is_left_for_another_one_may_send_nothing(port: int) -
             assert not opening.goes_on()
             assert opening.moved
     assert not camera.is_known
+    assert sockets.ended() == {**before, SocketEnd.MOVED: before[SocketEnd.MOVED] + 1}
 
 
 def test_what_leads_elsewhere_is_not_taken(port: int) -> None:
-    camera = CameraSocket()
+    camera, before = CameraSocket(), sockets.ended()
     with socket.create_server((HOST, 0)) as other, camera.opening(HOST, port) as opening:
         with socket.create_connection(other.getsockname()):
             assert opening.goes_on()
             assert not camera.is_known
+    assert sockets.ended() == {**before, SocketEnd.UNKNOWN: before[SocketEnd.UNKNOWN] + 1}
 
 
 def test_a_connection_of_python_s_is_nobody_else_s(port: int) -> None:
