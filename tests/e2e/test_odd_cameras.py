@@ -19,7 +19,7 @@ from stream.ingest.rtsp import RtspSource
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
 from tests.support.media import encode, moving_pictures
 from tests.support.odd_camera import PLAYS, OddCamera, Play, nothing, reports, requests
-from tests.support.rtsp import Media, RtspServer
+from tests.support.rtsp import Media, RtspServer, self_signed
 from tests.support.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -55,9 +55,11 @@ def soon(condition: Callable[[], object]) -> bool:
 class Reader:
     """An ingest in a thread of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, transport: Transport = Transport.TCP, tls_verify: bool = True
+    ) -> None:
         settings = SourceSettings(
-            SourceUrl.parse(url), transport=Transport.TCP, timeout_s=PATIENCE_S
+            SourceUrl.parse(url), transport=transport, timeout_s=PATIENCE_S, tls_verify=tls_verify
         )
         self.ingest = Ingest("camera", settings, CLOCK, IngestContext(25.0, random.Random(1)))
         self.said: list[object] = []
@@ -105,13 +107,18 @@ def test_cameras_that_send_no_video_leave_no_thread_and_no_socket_behind(play: P
         assert soon(lambda: sockets() <= before)
 
 
+@pytest.mark.parametrize("way", ["tcp", "udp", "tls"])
 def test_cameras_whose_video_has_ended_but_not_their_reports_leave_nothing_behind(
-    media: dict[str, Media],
+    media: dict[str, Media], way: str, tmp_path: Path
 ) -> None:
     """FFmpeg waits for the next picture, and what it receives meanwhile keeps it waiting."""
-    with RtspServer(media) as server:
+    tls = self_signed(tmp_path)[0] if way == "tls" else None
+    transport = Transport.UDP if way == "udp" else Transport.TCP
+    with RtspServer(media, tls=tls) as server:
         before, hushed = sockets(), threading.Event()
-        readers = [Reader(server.url("/cam")) for _ in range(5)]
+        readers = [
+            Reader(server.url("/cam"), transport=transport, tls_verify=False) for _ in range(5)
+        ]
         assert soon(lambda: all(reader.pictures for reader in readers))
         server.faults.frozen = True
         chatter = threading.Thread(target=server.chatter, args=(hushed,), daemon=True)

@@ -126,6 +126,33 @@ def test_a_connection_of_python_s_is_nobody_else_s(port: int) -> None:
         asking.forget()
 
 
+def test_a_connection_that_is_never_accepted_is_ended_from_outside() -> None:
+    """The queue of waiting connections is full, so this one waits for as long as it may."""
+    camera = CameraSocket()
+
+    def run(port: int) -> None:
+        with contextlib.suppress(OSError, SourceError):
+            camera.connect(HOST, port, lambda: 60.0).close()
+
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((HOST, 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        thread = threading.Thread(target=run, args=(listener.getsockname()[1],), daemon=True)
+        thread.start()
+        while not camera.is_known:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.1)
+        assert thread.is_alive()
+        camera.close()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 def test_a_closed_socket_connects_no_more(port: int) -> None:
     camera = CameraSocket()
     camera.close()
