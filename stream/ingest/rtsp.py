@@ -117,8 +117,9 @@ class RtspSource:
                         timeout=(settings.timeout_s, None if visible() else settings.timeout_s),
                     )
             except av.error.FFmpegError as error:
-                if opening.moved:
-                    raise SourceError(ReasonCode.UNREACHABLE, MOVED) from None
+                if opening.moved or opening.astray:
+                    why = MOVED if opening.moved else ELSEWHERE
+                    raise SourceError(ReasonCode.UNREACHABLE, why) from None
                 if error.errno == errno.EPROTONOSUPPORT:
                     raise
                 waited_s = self._clock.monotonic() - started

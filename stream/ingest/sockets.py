@@ -29,6 +29,9 @@ FDS = Path("/proc/self/fd")
 LOOK_UP_S = 0.1
 """How often whoever waits for others to connect looks whether it should stop."""
 
+STRAY_S, STRAY_LOOKS = 0.01, 200
+"""How often, and how many times, a socket that may be another reader's is looked at again."""
+
 
 class SocketEnd(StrEnum):
     """Why this process ended a connection to a camera by itself.
@@ -36,7 +39,7 @@ class SocketEnd(StrEnum):
     Attributes:
         CLOSED: its stream was stopped, removed or given up.
         MOVED: FFmpeg had left it for another one.
-        UNKNOWN: nothing was found that leads to the camera's addresses.
+        UNKNOWN: it led to another address than the camera's.
     """
 
     CLOSED = "closed"
@@ -137,6 +140,8 @@ class CameraSocket:
                 yield opening
             except BaseException:
                 self.forget()
+                if opening.astray:
+                    _count(SocketEnd.UNKNOWN)
                 raise
         if not self.is_open:
             self.forget()
@@ -155,19 +160,11 @@ class CameraSocket:
         if self._closed:
             raise SourceError(ReasonCode.ENDED, "the source was closed")
 
-    def find(self, before: frozenset[str], addresses: frozenset[str], port: int) -> bool:
-        """Take the only socket that is new, nobody's and leads there; return whether it is."""
-        new = [
-            (name, fd)
-            for name, fd in sockets()
-            # In this order: what Python connects is claimed before it leads anywhere.
-            if name not in before and _leads_to(fd, addresses, port) and name not in _claimed
-        ]
-        if len(new) != 1:
-            return False
+    def take(self, name: str, fd: int) -> bool:
+        """Make a socket that somebody else has opened its own; return whether it is still open."""
         with self._lock, _guard:
-            self._name, self._fd = new[0]
-            _claimed.add(new[0][0])
+            self._name, self._fd = name, fd
+            _claimed.add(name)
         if not self.is_open:  # its owner has just given it up
             self.forget()
         return self.is_known
@@ -191,6 +188,7 @@ class Opening:
 
     Attributes:
         moved: it was left for another one, which may lead anywhere.
+        astray: it leads to another address than it may.
     """
 
     def __init__(
@@ -200,7 +198,7 @@ class Opening:
         port: int,
         leave: Callable[[], None],
     ) -> None:
-        self.moved = False
+        self.moved = self.astray = False
         self._camera = camera
         self._addresses = addresses
         self._port = port
@@ -209,15 +207,42 @@ class Opening:
 
     def goes_on(self) -> bool:
         """Return whether it may send something; for the thread that makes it."""
-        if self._camera.is_closed or self.moved:
+        if self._camera.is_closed or self.moved or self.astray:
             return False
         if self._camera.is_known:
             self.moved = not self._camera.is_open
             if self.moved:
                 _count(SocketEnd.MOVED)
-        elif self._camera.find(self._before, self._addresses, self._port):
-            self._leave()
-        return not self.moved
+        else:
+            self.astray = not self._found()
+        return not self.moved and not self.astray
+
+    def _found(self) -> bool:
+        """Look for its socket; return False when it leads elsewhere.
+
+        What leads to the same port elsewhere may be another reader's, which then makes it its own
+        before it sends anything. Nothing at all means that connecting takes a while.
+        """
+        for _ in range(STRAY_LOOKS):
+            new = self._new()
+            right = [socket for socket, address in new.items() if address in self._addresses]
+            if len(right) == 1 and self._camera.take(*right[0]):
+                self._leave()
+                return True
+            if len(right) == len(new) or self._camera.is_closed:
+                return True
+            threading.Event().wait(STRAY_S)
+        return False
+
+    def _new(self) -> dict[tuple[str, int], str]:
+        """Return the sockets that are new, nobody's and lead to the port, with their address."""
+        found = ((s, _peer(s[1])) for s in sockets() if s[0] not in self._before)
+        # In this order: what Python connects is claimed before it leads anywhere.
+        return {
+            s: peer[0]
+            for s, peer in found
+            if peer is not None and peer[1] == self._port and s[0] not in _claimed
+        }
 
 
 def ended() -> Mapping[SocketEnd, int]:
@@ -290,13 +315,14 @@ def _addresses(host: str, port: int) -> frozenset[str]:
     return frozenset(str(entry[4][0]) for entry in found)
 
 
-def _leads_to(fd: int, addresses: frozenset[str], port: int) -> bool:
+def _peer(fd: int) -> tuple[str, int] | None:
+    """Return the address and port that a socket leads to, None when it is not connected."""
     try:
         with _copy(fd) as own:
             peer = own.getpeername()
     except OSError:
-        return False
-    return isinstance(peer, tuple) and peer[1] == port and peer[0] in addresses
+        return None
+    return (peer[0], peer[1]) if isinstance(peer, tuple) else None
 
 
 @contextlib.contextmanager

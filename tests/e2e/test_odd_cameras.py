@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -198,6 +199,19 @@ def test_a_camera_that_redirects_only_ffmpeg_is_not_followed(
         assert failure.value.code in (ReasonCode.UNREACHABLE, ReasonCode.CORRUPT)
         assert camera.asked(method) >= 1
         assert elsewhere.seen == []
+
+
+def test_a_name_that_leads_elsewhere_for_ffmpeg_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = socket.getaddrinfo("127.0.0.2", 1, type=socket.SOCK_STREAM)
+    with OddCamera() as camera:
+        monkeypatch.setattr("stream.ingest.sockets.socket.getaddrinfo", lambda *_, **__: known)
+        url = SourceUrl.parse(camera.url.replace("127.0.0.1", "localhost"))
+        with pytest.raises(SourceError, match="another address") as failure:
+            next(iter(RtspSource(SourceSettings(url, timeout_s=PATIENCE_S), CLOCK).packets()))
+        assert failure.value.code is ReasonCode.UNREACHABLE
+        assert camera.seen == []
 
 
 def test_a_camera_that_asks_to_go_elsewhere_while_it_plays_is_not_followed() -> None:

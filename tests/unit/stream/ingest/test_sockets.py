@@ -106,13 +106,37 @@ def test_a_connection_that_is_left_for_another_one_may_send_nothing(port: int) -
     assert sockets.ended() == {**before, SocketEnd.MOVED: before[SocketEnd.MOVED] + 1}
 
 
-def test_what_leads_elsewhere_is_not_taken(port: int) -> None:
-    camera, before = CameraSocket(), sockets.ended()
+def test_what_leads_to_another_port_is_none_of_its_business(port: int) -> None:
+    camera = CameraSocket()
     with socket.create_server((HOST, 0)) as other, camera.opening(HOST, port) as opening:
         with socket.create_connection(other.getsockname()):
             assert opening.goes_on()
             assert not camera.is_known
+
+
+def test_a_connection_to_another_address_than_the_camera_s_may_send_nothing(port: int) -> None:
+    """Its name may lead elsewhere all of a sudden."""
+    camera, before = CameraSocket(), sockets.ended()
+    with socket.create_server(("127.0.0.2", port)) as other, camera.opening(HOST, port) as opening:
+        with socket.create_connection(other.getsockname()):
+            assert not opening.goes_on()
+            assert not camera.is_known
     assert sockets.ended() == {**before, SocketEnd.UNKNOWN: before[SocketEnd.UNKNOWN] + 1}
+
+
+def test_another_reader_s_connection_to_the_same_port_elsewhere_is_waited_for(port: int) -> None:
+    one, two = CameraSocket(), CameraSocket()
+    with socket.create_server(("127.0.0.2", port)) as other:
+        with one.opening(HOST, port) as first, two.opening("127.0.0.2", port) as second:
+            with socket.create_connection(other.getsockname()):
+                answers: list[bool] = []
+                thread = threading.Thread(target=lambda: answers.append(first.goes_on()))
+                thread.start()
+                assert second.goes_on()
+                thread.join(10)
+                assert answers == [True]
+                assert (one.is_known, two.is_known) == (False, True)
+    two.forget()
 
 
 def test_a_connection_of_python_s_is_nobody_else_s(port: int) -> None:
