@@ -161,6 +161,7 @@ class Analyzer:
             self._sessions,
             hub,
             self._pictures,
+            clock,
         )
         metrics.scraped.attach(self._vitals.figures)
 

@@ -1,8 +1,8 @@
 """The ingest worker: one stream's ingest and the thread that runs it, from start to abandonment.
 
-A thread that hangs in the network cannot be interrupted. It is abandoned: whatever it still
-delivers is ignored, and a new ingest takes its place, which counts epochs on and writes to the
-same packet log, for both belong to the stream.
+A thread that hangs where nothing reaches it, such as in a name lookup, cannot be interrupted. It is
+abandoned: whatever it still delivers is ignored, and a new ingest takes its place, which counts
+epochs on and writes to the same packet log, for both belong to the stream.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ from stream.analyzer.device_worker import DeviceWorker
 from stream.analyzer.outbox import Outbox
 from stream.analyzer.running_stream import RunningStream
 from stream.analyzer.streams import Health
+from stream.clock import Clock
 from stream.device.device import Device
 from stream.explain.pictures import Pictures
+from stream.ingest import sockets
 from stream.monitoring import figures
 from stream.monitoring.metrics import Figure
 from stream.problems import DEGRADATION_WORDS
@@ -32,6 +34,7 @@ class Vitals:
         sessions: WebRTC peers.
         hub: subscribers.
         pictures: kept for people.
+        clock: where time comes from.
         abandoned: threads of removed streams that were given up.
     """
 
@@ -43,6 +46,7 @@ class Vitals:
     sessions: Sessions
     hub: Hub
     pictures: Pictures
+    clock: Clock
     abandoned: int = 0
 
     def health(self, now: float) -> Health:
@@ -72,11 +76,15 @@ class Vitals:
 
     def figures(self) -> Iterator[Figure]:
         """Yield what parts count for themselves; read at every scrape."""
+        now, utc = self.clock.monotonic(), self.clock.utc()
         yield Figure("streams", len(self.streams))
         for id, stream in list(self.streams.items()):
-            yield from figures.ingest_figures(id, stream.worker.counters)
+            counters = stream.worker.counters
+            yield from figures.ingest_figures(id, counters)
+            yield from figures.age_figures(id, counters.newest, now, utc)
             yield from figures.dropped_figures(id, self.worker.dropped(id))
             yield from figures.call_figures(id, self.sessions.totals(id))
+        yield from figures.socket_figures(sockets.ended())
         yield from figures.device_figures(self.worker.batching, self.devices)
         yield from figures.degradation_figures(self.degradation)
         yield from figures.viewer_figures(self.hub, self.pictures)

@@ -29,6 +29,7 @@ class IngestCounters:
         attempts: connections tried.
         ends: connections ended, by reason.
         log: how full the packet log is and what it let go.
+        newest: monotonic seconds at which the newest decoded picture arrived, or None.
     """
 
     packets: int
@@ -43,6 +44,7 @@ class IngestCounters:
     attempts: int
     ends: Mapping[ReasonCode, int]
     log: PacketLogCounters
+    newest: float | None = None
 
     def plus(self, later: IngestCounters) -> IngestCounters:
         """Return the totals of this ingest and of a later one that has the same packet log."""
@@ -59,6 +61,7 @@ class IngestCounters:
             attempts=self.attempts + later.attempts,
             ends=Counter(self.ends) + Counter(later.ends),
             log=later.log,
+            newest=self.newest if later.newest is None else later.newest,
         )
 
 
@@ -72,6 +75,7 @@ class Tally:
         self._discarded: Counter[Discard] = Counter()
         self._contaminated: Counter[Damage] = Counter()
         self._ends: Counter[ReasonCode] = Counter()
+        self._newest: float | None = None
 
     def attempt(self) -> None:
         """Count a connection that is tried."""
@@ -99,10 +103,11 @@ class Tally:
         with self._lock:
             self._refused += packets
 
-    def picture(self, moment: Moment | Discard) -> None:
-        """Count a decoded picture, with what its place in media time says."""
+    def picture(self, moment: Moment | Discard, arrived: float) -> None:
+        """Count a decoded picture, with what its place in media time says and when it arrived."""
         with self._lock:
             self._decoded += 1
+            self._newest = arrived
             if isinstance(moment, Discard):
                 self._discarded[moment] += 1
                 return
@@ -143,4 +148,5 @@ class Tally:
                 attempts=self._attempts,
                 ends=dict(self._ends),
                 log=log,
+                newest=self._newest,
             )

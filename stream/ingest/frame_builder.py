@@ -104,7 +104,7 @@ class FrameBuilder:
 
     def _place(self, picture: Picture) -> Iterator[Output]:
         moment = self._timeline.place(self._stamp(picture))
-        self._tally.picture(moment)
+        self._tally.picture(moment, picture.arrived)
         if isinstance(moment, Discard):
             return
         if moment.damage is not None:

@@ -4,7 +4,7 @@ Theory of operation. `run` is a blocking loop that the analyzer gives a thread o
 owns everything of the stream except three things that other threads touch under a lock: the
 connection's state (`tick` notices a stall while `run` blocks in the network), the counters and the
 packet log. It never sleeps by itself: all waiting goes through the `wait` it was handed, which
-also tells it to stop, and a blocked network read ends by its own deadline.
+also tells it to stop, and a blocked network read ends by its own deadline or with `close`.
 """
 
 from __future__ import annotations

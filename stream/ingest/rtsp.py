@@ -2,9 +2,14 @@
 
 FFmpeg's own `timeout` bounds every wait for the network; a deadline over the whole of opening
 bounds a server that answers byte by byte. The deadline is not used while reading, because its check
-takes Python's lock for every network read. `protocol_whitelist` keeps a redirect or a session
-description from reaching anything but the camera. FFmpeg would follow any redirect and take the
-credentials along, so redirects are followed before it connects (`rtsp_redirects.py`).
+takes Python's lock for every network read: what keeps sending, but no video, is ended by shutting
+its socket down (`sockets.py`); where a system does not tell of sockets, the deadline has to do.
+
+`protocol_whitelist` keeps a redirect or a session description from reaching anything but RTSP.
+FFmpeg would follow any redirect and take the credentials along, so redirects are followed before it
+connects (`rtsp_redirects.py`). A camera may redirect only then all the same: FFmpeg is asked to go
+on before everything that it sends, and is stopped once it has left the connection that it began
+with (`opening.py`).
 
 Loss over UDP is the one thing that FFmpeg tells nowhere but in its log, and the H.265 decoder
 notices less than half of it: measured at 0.3 % loss, 115 of 138 damaged pictures passed for sound.
@@ -14,6 +19,7 @@ what the camera itself leaves out shows as a hole between PTS.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 from collections.abc import Iterator
@@ -30,14 +36,18 @@ from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.network_wait import NetworkWait
+from stream.ingest.opening import asking
 from stream.ingest.rtsp_errors import TIMED_OUT, explain, silence
 from stream.ingest.rtsp_redirects import PORTS, final_url
-from stream.ingest.sockets import Connecting, Connection
+from stream.ingest.sockets import CameraSocket, visible
 from stream.ingest.source import Packet, SourceSettings, SourceTraits, StreamFormat, Transport
 
 USER_AGENT = "StyleFlow-Live"
 RECEIVE_BUFFER_BYTES = 2 << 20
 """A keyframe arrives in one burst; the kernel may grant less."""
+
+MOVED = "the camera is not followed: it redirects although it did not when it was asked"
+ELSEWHERE = "the camera is not watched: its name led to another address than a moment before"
 
 
 class RtspSource:
@@ -53,8 +63,7 @@ class RtspSource:
     def __init__(self, settings: SourceSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._closed = False
-        self._connection = Connection(None)
+        self._camera = CameraSocket()
 
     def packets(self) -> Iterator[Packet]:
         """Connect and yield packets until the camera or `close` ends it.
@@ -64,50 +73,63 @@ class RtspSource:
         """
         container, transport = self._open()
         try:
-            if not self._closed:
+            with contextlib.nullcontext() if visible() else asking(self._goes_on):
                 yield from self._read(container, transport)
         finally:
-            self._connection.forget()
             container.close()
+            self._camera.forget()
 
     def close(self) -> None:
         """Stop yielding and end the wait for the network; for any thread.
 
         The connection is closed by whoever reads it.
         """
-        self._closed = True
-        self._connection.shut_down()
+        self._camera.close()
+
+    def _goes_on(self) -> bool:
+        return not self._camera.is_closed
 
     def _open(self) -> tuple[InputContainer, Transport]:
         transports = [self._settings.transport]
         if self._settings.transport is Transport.AUTO:
             transports = [Transport.TCP, Transport.UDP]
-        with _connecting(self._settings):  # its socket must not be taken for another reader's
-            settings = replace(self._settings, url=final_url(self._settings, self._clock))
+        url = final_url(self._settings, self._clock, self._camera)
+        settings = replace(self._settings, url=url)
         for transport in transports:
-            started = self._clock.monotonic()
             try:
                 return self._open_with(settings, transport), transport
-            except av.error.FFmpegError as error:
-                refused = error.errno == errno.EPROTONOSUPPORT  # the camera answered 461
-                if refused and transport is not transports[-1] and not self._closed:
-                    continue
-                waited_s = self._clock.monotonic() - started
-                raise explain(error, waited_s, settings) from None
+            except av.error.FFmpegError as error:  # the camera answered 461
+                if transport is transports[-1] or self._camera.is_closed:
+                    raise explain(error, 0.0, settings) from None
         raise AssertionError("there is at least one transport")
 
     def _open_with(self, settings: SourceSettings, transport: Transport) -> InputContainer:
-        with _connecting(settings) as connecting:
-            container = av.open(
-                settings.url.reveal(),
-                format="rtsp",
-                options=options(settings, transport),
-                timeout=(settings.timeout_s, None),
-            )
-            self._connection = connecting.made()
-        if not container.streams.video or container.streams.video[0].codec_context is None:
-            self._connection.forget()
+        place = urlsplit(settings.url.reveal())
+        port = place.port or PORTS[place.scheme]
+        with self._camera.opening(place.hostname or "", port) as opening:
+            started = self._clock.monotonic()
+            try:
+                with asking(opening.goes_on):
+                    container = av.open(
+                        settings.url.reveal(),
+                        format="rtsp",
+                        options=options(settings, transport),
+                        timeout=(settings.timeout_s, None if visible() else settings.timeout_s),
+                    )
+            except av.error.FFmpegError as error:
+                if opening.moved or opening.astray:
+                    why = MOVED if opening.moved else ELSEWHERE
+                    raise SourceError(ReasonCode.UNREACHABLE, why) from None
+                if error.errno == errno.EPROTONOSUPPORT:
+                    raise
+                waited_s = self._clock.monotonic() - started
+                raise explain(error, waited_s, settings) from None
+        if not self._camera.is_known and visible():
             container.close()
+            raise SourceError(ReasonCode.UNREACHABLE, MOVED if opening.moved else ELSEWHERE)
+        if not container.streams.video or container.streams.video[0].codec_context is None:
+            container.close()
+            self._camera.forget()
             raise SourceError(ReasonCode.CODEC, "the camera sends no video that can be decoded")
         return container
 
@@ -123,10 +145,12 @@ class RtspSource:
         )
         wait = NetworkWait(self._clock)
         ending = ""
+        if self._camera.is_closed:
+            return
         try:
             for unit, lossy in _timed(_units(container, video, transport), wait):
                 now = self._clock.monotonic()
-                if self._closed:
+                if self._camera.is_closed:
                     return
                 if not unit.size:
                     continue
@@ -145,21 +169,14 @@ class RtspSource:
                     lossy=lossy,
                 )
         except TIMED_OUT:
-            if self._closed:
+            if self._camera.is_closed:
                 return
             raise silence(self._settings) from None
         except av.error.FFmpegError:
             # Whatever it is called, a connection that worked has broken: with TLS an I/O error.
             ending = " without a farewell"
-        if not self._closed:
+        if not self._camera.is_closed:
             raise SourceError(ReasonCode.ENDED, f"the camera closed the connection{ending}")
-
-
-def _connecting(settings: SourceSettings) -> Connecting:
-    """Return a connection to be made to a camera; others that connect there wait meanwhile."""
-    place = urlsplit(settings.url.reveal())
-    port = place.port or PORTS[place.scheme]
-    return Connecting(place.hostname or "", port, settings.timeout_s)
 
 
 def _timed(

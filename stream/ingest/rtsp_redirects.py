@@ -24,6 +24,7 @@ from stream.errors import SourceError, SourceUrlInvalid
 from stream.events import ReasonCode
 from stream.ingest.camera_hosts import REFUSAL, is_refused
 from stream.ingest.rtsp_errors import LOGIN_REFUSED, NO_RTSP, silence
+from stream.ingest.sockets import CameraSocket
 from stream.ingest.source import SourceSettings, SourceUrl
 
 MAX_HOPS = 5
@@ -33,19 +34,24 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 PORTS = {"rtsp": 554, "rtsps": 322}
 
 
-def final_url(settings: SourceSettings, clock: Clock) -> SourceUrl:
+def final_url(settings: SourceSettings, clock: Clock, camera: CameraSocket) -> SourceUrl:
     """Return where a camera is in the end.
+
+    Args:
+        settings: whose URL is where to ask first.
+        clock: bounds it.
+        camera: what is asked through; closing it ends this.
 
     Raises:
         SourceError: UNREACHABLE when it points where no camera can be or round in circles; TIMEOUT
             when it does not answer; CORRUPT when its answer makes no sense; AUTH when it refuses
-            the credentials.
+            the credentials; ENDED when `camera` has been closed.
     """
     url = settings.url
     deadline = clock.monotonic() + settings.timeout_s
     for _ in range(MAX_HOPS + 1):
         try:
-            with _Inquiry(url, settings, clock, deadline) as inquiry:
+            with _Inquiry(url, settings, clock, deadline, camera) as inquiry:
                 location = inquiry.redirect()
         except TimeoutError:
             raise silence(settings) from None
@@ -123,12 +129,18 @@ class _Inquiry:
     """One hop's questions, on one connection that is renewed when the camera hangs up."""
 
     def __init__(
-        self, url: SourceUrl, settings: SourceSettings, clock: Clock, deadline: float
+        self,
+        url: SourceUrl,
+        settings: SourceSettings,
+        clock: Clock,
+        deadline: float,
+        camera: CameraSocket,
     ) -> None:
         self._parts = urlsplit(url.reveal())
         self._settings = settings
         self._clock = clock
         self._deadline = deadline
+        self._camera = camera
         self._socket: socket.socket | None = None
         self._sequence = 0
         place = self._parts.netloc.rpartition("@")[2]
@@ -202,7 +214,7 @@ class _Inquiry:
         if self._socket is None:
             host = self._parts.hostname or ""
             port = self._parts.port or PORTS[self._parts.scheme]
-            self._socket = socket.create_connection((host, port), self._left())
+            self._socket = self._camera.connect(host, port, self._left)
             if self._parts.scheme == "rtsps":
                 self._socket = self._secured(self._socket, host)
         self._socket.settimeout(self._left())
@@ -225,6 +237,7 @@ class _Inquiry:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+            self._camera.forget()
 
     def _login(self, method: str, challenge: str) -> str:
         user = unquote(self._parts.username or "")

@@ -6,10 +6,12 @@ Each function reads one part and decides nothing. They are called at scrape time
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from stream.device.device import Device
 from stream.explain.pictures import Pictures
 from stream.ingest.counters import IngestCounters
+from stream.ingest.sockets import SocketEnd
 from stream.monitoring.metrics import Figure
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import BatcherStats
@@ -30,6 +32,26 @@ def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:
         yield Figure("frames_contaminated_total", count, (stream, damage.value))
     for discard, count in done.discarded.items():
         yield Figure("frames_dropped_total", count, (stream, discard.value))
+
+
+def age_figures(stream: str, newest: float | None, now: float, utc: datetime) -> Iterator[Figure]:
+    """Yield when a stream's newest picture arrived; nothing before the first.
+
+    Args:
+        stream: id of the stream.
+        newest: monotonic seconds of its arrival.
+        now: monotonic seconds.
+        utc: the wall clock's time then.
+    """
+    if newest is not None:
+        at = utc.timestamp() - max(now - newest, 0.0)
+        yield Figure("last_frame_timestamp_seconds", at, (stream,))
+
+
+def socket_figures(ended: Mapping[SocketEnd, int]) -> Iterator[Figure]:
+    """Yield how many connections to cameras were ended from outside, by why."""
+    for why, count in ended.items():
+        yield Figure("camera_connections_cut_total", count, (why.value,))
 
 
 def dropped_figures(stream: str, dropped: Mapping[str, int]) -> Iterator[Figure]:

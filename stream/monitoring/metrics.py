@@ -44,6 +44,18 @@ class Family:
 SCRAPED = (
     Family("gauge", "streams", "Streams that are configured."),
     Family("counter", "reconnects_total", "Connections lost, by reason.", ("stream", "reason")),
+    Family(
+        "counter",
+        "camera_connections_cut_total",
+        "Connections to cameras that this process ended by itself, by reason.",
+        ("reason",),
+    ),
+    Family(
+        "gauge",
+        "last_frame_timestamp_seconds",
+        "UTC at which the newest frame arrived.",
+        ("stream",),
+    ),
     Family("counter", "packets_received_total", "Compressed packets.", ("stream",)),
     Family("counter", "frames_decoded_total", "Decoded frames.", ("stream",)),
     Family("counter", "frames_sampled_total", "Frames chosen on the cadence grid.", ("stream",)),
@@ -188,9 +200,6 @@ class Metrics:
         self.stream_up = gauge("stream_up", "1 while the stream is live.", "stream")
         self.stream_state = gauge(
             "stream_state", "1 for the state the connection is in.", "stream", "state"
-        )
-        self.last_frame = gauge(
-            "last_frame_timestamp_seconds", "UTC at which the newest frame arrived.", "stream"
         )
         self.frame_age = histogram(
             "frame_age_seconds", "Age of a frame when it enters a stage.", "stage"

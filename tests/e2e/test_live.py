@@ -219,6 +219,8 @@ def test_stopping_is_quick_and_clean(camera: RtspServer) -> None:
         server.add("nowhere", "rtsp://127.0.0.1:9/cam")
         with server.watching() as watcher:
             watcher.wait(score_of("here"), "score")
+        arrived_at = server.metric("styleflow_last_frame_timestamp_seconds", stream="here")
+        assert abs(arrived_at - Path(f"/proc/{server.pid}").stat().st_mtime) < 24 * 3600
     assert server.exit_code == 0
     assert any("stream removed" in line for line in server.log)
     assert not any("Traceback" in line for line in server.log)

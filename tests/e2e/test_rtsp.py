@@ -481,6 +481,28 @@ def test_a_camera_that_plays_but_sends_no_video_is_given_up(
         assert "no picture" in failure.detail
 
 
+def test_a_camera_that_sends_no_video_leaves_no_thread_and_no_socket_behind(
+    media: dict[str, Media],
+) -> None:
+    def sockets() -> int:
+        return sum(path.is_socket() for path in Path("/proc/self/fd").iterdir())
+
+    with chatting(media) as server:
+        before = sockets()
+        watches = [Watch(server.url("/h264")) for _ in range(3)]
+        for watch in watches:
+            watch.__enter__()
+        deadline = CLOCK.monotonic() + PATIENCE_S
+        while server.requests.count("PLAY") < 3 and CLOCK.monotonic() < deadline:
+            threading.Event().wait(0.05)
+        assert server.requests.count("PLAY") >= 3
+        for watch in watches:
+            watch.stop()  # asserts that the thread has ended
+        while sockets() > before and CLOCK.monotonic() < deadline:
+            threading.Event().wait(0.05)
+        assert sockets() <= before
+
+
 def test_nobody_there_is_unreachable_and_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -140,6 +140,7 @@ def test_a_file_becomes_frames_on_the_grid_and_ends(tmp_path: Path) -> None:
     counters = run.ingest.counters
     assert (counters.packets, counters.decoded, counters.sampled) == (50, 50, 50)
     assert counters.bytes == counters.log.bytes
+    assert counters.newest is not None
 
 
 def test_a_slower_cadence_takes_every_second_frame(tmp_path: Path) -> None:

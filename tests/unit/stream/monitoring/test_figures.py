@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,6 +13,7 @@ from stream.events import LinkQuality, ReasonCode
 from stream.explain.pictures import Pictures
 from stream.ingest.counters import IngestCounters
 from stream.ingest.packets import PacketLogCounters
+from stream.ingest.sockets import SocketEnd
 from stream.ingest.timeline import Damage, Discard
 from stream.monitoring import figures
 from stream.monitoring.metrics import SCRAPED, Figure, Metrics
@@ -26,8 +28,9 @@ from tests.support.path import toy_pipeline
 DONE = IngestCounters(
     packets=100, bytes=5000, decoded=90, sampled=45, missing=2, refused=1, before_keyframe=7,
     attempts=3, discarded={next(iter(Discard)): 4}, contaminated={next(iter(Damage)): 5},
-    ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0),
+    ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0), newest=99.0,
 )  # fmt: skip
+UTC_NOW = datetime.fromtimestamp(5000.0, UTC)
 REFUSED = Counter({DatagramRefusal.STRANGER: 9})
 LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
 
@@ -41,6 +44,8 @@ def everything() -> list[Figure]:
     return [
         Figure("streams", 1),
         *figures.ingest_figures("a", DONE),
+        *figures.age_figures("a", DONE.newest, 100.0, UTC_NOW),
+        *figures.socket_figures({SocketEnd.MOVED: 11}),
         *figures.dropped_figures("a", {"overrun": 3}),
         *figures.device_figures(Batcher(BatcherSettings()).stats, toy_pipeline(slots=4).devices),
         *figures.degradation_figures(Degradation()),
@@ -61,6 +66,8 @@ def test_every_scraped_family_is_fed_with_its_labels() -> None:
     ("name", "labels", "value"),
     [
         ("packets_received_total", {"stream": "a"}, 100),
+        ("last_frame_timestamp_seconds", {"stream": "a"}, 4999.0),
+        ("camera_connections_cut_total", {"reason": "moved"}, 11),
         ("reconnects_total", {"stream": "a", "reason": "timeout"}, 2),
         ("frames_dropped_total", {"stream": "a", "reason": "overrun"}, 3),
         ("frames_dropped_total", {"stream": "a", "reason": "feed_full"}, 6),
@@ -76,6 +83,10 @@ def test_what_is_counted_is_scraped(name: str, labels: dict[str, str], value: fl
     metrics = Metrics(CollectorRegistry())
     metrics.scraped.attach(everything)
     assert metrics.registry.get_sample_value(f"styleflow_{name}", labels) == value
+
+
+def test_a_stream_without_a_picture_has_no_time_of_its_newest() -> None:
+    assert list(figures.age_figures("a", None, 100.0, UTC_NOW)) == []
 
 
 def test_a_stream_that_nobody_has_called_has_no_figures_of_calls() -> None:
