@@ -16,10 +16,10 @@ from av.video.frame import VideoFrame
 
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.decode_order import DecodeOrder
 from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
 from styleflow.faces.face import Image
+from styleflow.pictures.decode_order import REORDERING, DecodeOrder
 from styleflow.pictures.seen import MAX_PIXELS, as_seen
 from styleflow.pictures.upright import Orientation
 
@@ -28,9 +28,6 @@ ORIENTED = frozenset(("h264", "hevc"))
 
 MAX_REFUSALS = 150
 """Packets refused in a row, at most: six seconds of video that never decodes."""
-
-REORDERING = frozenset({"h264", "hevc", "mpeg4", "msmpeg4v3", "mpeg2video", "vc1", "wmv3"})
-"""Codecs with B-frames, whose every packet yields a picture; others have hidden pictures."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
