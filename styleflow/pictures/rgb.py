@@ -44,9 +44,8 @@ _Plane = NDArray[np.integer[Any] | np.floating[Any]]
 
 def to_rgb(frame: VideoFrame) -> Image:
     """Return a frame's picture as RGB of BT.709's colours, `(H, W, 3)` uint8."""
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    common = not full and frame.colorspace in _BT601 and not is_foreign(frame)
-    if common and frame.width % 2 == 0 and frame.height % 2 == 0:
+    full = _is_full(frame)
+    if is_common(frame) and frame.width % 2 == 0 and frame.height % 2 == 0:
         if frame.format.name == "yuv420p":
             return _i420_to_rgb(frame)
         if frame.format.name == "nv12":
@@ -60,6 +59,15 @@ def to_rgb(frame: VideoFrame) -> Image:
         return samples.rgb(full=full)
     rgb = _reformat(frame, "rgb24", full, to_full=True)
     return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
+
+
+def is_common(frame: VideoFrame) -> bool:
+    """Say whether a frame's colours are those that are meant when nothing is said of them."""
+    return not _is_full(frame) and frame.colorspace in _BT601 and not is_foreign(frame)
+
+
+def _is_full(frame: VideoFrame) -> bool:
+    return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
