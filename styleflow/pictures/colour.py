@@ -55,20 +55,20 @@ def to_standard(codes: _Codes, transfer: int, shared: tuple[int, int] = (1, 1)) 
         shared: how many pixels across and down share a sample of chroma.
     """
     places = np.rint(np.clip(codes, 0.0, 1.0) * ((1 << _BITS) - 1)).astype(np.uint16)
-    light = _lights(transfer)[places]
+    light = np.take(_lights(transfer), places, mode="clip")
     if transfer == ColorTrc.ARIB_STD_B67:
         # The display's own gamma of 1.2 acts on luma, so that hues stay.
         luma = cv2.transform(light, _LUMA_2020)
         light *= (PEAK_NITS / WHITE_NITS) * cv2.pow(np.maximum(luma, 1e-6), 0.2)[..., None]
     light = np.clip(cv2.transform(light, _TO_709), 0.0, None)
     if transfer in _HDR:
-        bright = light > _SHOULDER
         room = 1.0 - _SHOULDER
-        light[bright] = 1.0 - room * np.exp((_SHOULDER - light[bright]) / room)
+        rolled = 1.0 - room * cv2.exp((_SHOULDER - light) / room)
+        light = np.where(light > _SHOULDER, rolled, light)
     code = np.asarray(cv2.pow(np.clip(light, 0.0, 1.0), 1.0 / _GAMMA), np.float32)
     if shared != (1, 1):
         code = _share(code, shared)
-    return np.asarray(np.rint(np.clip(code, 0.0, 1.0) * 255.0), np.uint8)
+    return np.asarray(cv2.convertScaleAbs(np.maximum(code, 0.0), alpha=255.0), np.uint8)
 
 
 def _share(code: _Codes, shared: tuple[int, int]) -> _Codes:
@@ -79,13 +79,16 @@ def _share(code: _Codes, shared: tuple[int, int]) -> _Codes:
     """
     height, width = code.shape[:2]
     right, below = -width % shared[0], -height % shared[1]
-    whole = cv2.copyMakeBorder(code, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    whole = code
+    if right or below:
+        whole = np.asarray(cv2.copyMakeBorder(code, 0, below, 0, right, cv2.BORDER_REPLICATE))
     few = (whole.shape[1] // shared[0], whole.shape[0] // shared[1])
     few_codes = cv2.resize(whole, few, interpolation=cv2.INTER_AREA)
     chroma = few_codes - cv2.transform(few_codes, _LUMA_709)[..., None]
     size = (whole.shape[1], whole.shape[0])
     spread = cv2.resize(chroma, size, interpolation=cv2.INTER_NEAREST)[:height, :width]
-    return np.asarray(cv2.transform(code, _LUMA_709)[..., None] + spread, np.float32)
+    luma = cv2.cvtColor(cv2.transform(code, _LUMA_709), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.add(luma, spread), np.float32)
 
 
 @cache
