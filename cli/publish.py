@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 import av
 import httpx
+import numpy as np
 from aiortc import (
     RTCConfiguration,
     RTCPeerConnection,
@@ -29,6 +30,9 @@ from stream.events import ReasonCode
 from stream.ingest.source import redact
 from stream.problems import Problem
 from stream.webrtc.aiortc_compat import close_quietly, gather_on
+from styleflow.pictures.rgb import is_common
+from styleflow.pictures.seen import as_seen
+from styleflow.pictures.upright import Orientation, pixel_aspect
 from styleflow.video_tracks import best_track
 
 VIDEO = Fraction(1, 90_000)
@@ -80,13 +84,24 @@ class ClipTrack(VideoStreamTrack):
                 video = best_track(container)
                 if video is None:
                     return
+                lies, aspect = None, pixel_aspect(video)
                 for frame in container.decode(video):
+                    lies = lies or Orientation.of(frame)
                     when = float(frame.time or 0.0)
                     step, at = max(when - at, 0.0), when
-                    yield offset + at, frame
+                    yield offset + at, _speaks_for_itself(frame, lies, aspect)
             if not self._again or step == 0.0:
                 return
             offset += at + step
+
+
+def _speaks_for_itself(frame: VideoFrame, lies: Orientation, aspect: Fraction | None) -> VideoFrame:
+    """Return a frame that is seen as it is meant to, though a call says nothing of it beside."""
+    if lies == Orientation() and (aspect or 1) == 1 and is_common(frame):
+        return frame
+    image = as_seen(frame, lies, aspect)
+    height, width = (side // 2 * 2 for side in image.shape[:2])  # encoders want even ones
+    return VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), "rgb24")
 
 
 class Publisher:

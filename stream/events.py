@@ -71,6 +71,7 @@ class Notice(StrEnum):
     """Fact about a stream that is worth knowing and takes away no verdict. A closed list."""
 
     CAMERA_CLOCK = "camera_clock"
+    SMALL_LAYER = "small_layer"
 
 
 class DegradationLevel(IntEnum):
@@ -100,6 +101,21 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """One of several sizes in which a sender gives its video (simulcast), as it arrives.
+
+    Attributes:
+        width: of its pictures.
+        height: of its pictures.
+        of: how many sizes are offered.
+    """
+
+    width: int
+    height: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureConditions:
     """Conditions under which a picture was captured and received, beside the picture itself.
 
@@ -115,6 +131,7 @@ class CaptureConditions:
         bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
             it is unknown.
         camera_clock: the source's stamps are no clock, so arrival or decoding tells the time.
+        simulcast_layer: which of its sizes a sender gives; None when it has only one.
     """
 
     contaminated: bool = False
@@ -122,6 +139,7 @@ class CaptureConditions:
     link_loss: float = 0.0
     bits_per_pixel: float = 0.0
     camera_clock: bool = False
+    simulcast_layer: Layer | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -378,6 +396,7 @@ class StreamReport:
         faces_waiting: faces in view that are not looked at now; while there are any, the stream as
             a whole is not clear, whatever the others' verdicts are.
         notices: what is worth knowing of the stream beside.
+        layer: which of its sizes the sender gives; None when it has only one.
     """
 
     stream: str
@@ -391,6 +410,7 @@ class StreamReport:
     overload: DegradationLevel = DegradationLevel.NONE
     faces_waiting: int = 0
     notices: tuple[Notice, ...] = ()
+    layer: Layer | None = None
 
 
 Event = (

@@ -11,7 +11,7 @@ import errno
 from dataclasses import dataclass, replace
 
 from stream.errors import SOURCE_HINTS as SOURCE_HINTS
-from stream.events import AbstainReason, ConnectionState, DegradationLevel, Notice
+from stream.events import AbstainReason, ConnectionState, DegradationLevel, Layer, Notice
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.errors import StyleFlowError
 from styleflow.overlay import PointsAt
@@ -180,9 +180,19 @@ REASON_WORDS: dict[AbstainReason, str] = {
 }
 
 NOTICE_WORDS: dict[Notice, str] = {
-    Notice.CAMERA_CLOCK: "its time stamps are no clock, so time is told by how the pictures come"
+    Notice.CAMERA_CLOCK: "its time stamps are no clock, so time is told by how the pictures come",
+    Notice.SMALL_LAYER: "the sender gives a small one of its simulcast layers",
 }
 """What a notice means."""
+
+
+def layer_hint(layer: Layer) -> str:
+    """Return what to do about a simulcast layer that is too small."""
+    return (
+        f"The sender gives {layer.width}x{layer.height}, one of its {layer.of} simulcast layers: "
+        "have it send the larger layer, or turn simulcast off"
+    )
+
 
 DEGRADATION_WORDS: dict[DegradationLevel, str] = {
     DegradationLevel.NONE: "keeps up",

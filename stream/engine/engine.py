@@ -166,7 +166,8 @@ class Engine:
             reasons=self._common_reasons(),
             age_s=None if self._arrived is None else max(now - self._arrived, 0.0),
             faces_waiting=self._faces_waiting,
-            notices=(Notice.CAMERA_CLOCK,) if self._capture.camera_clock else (),
+            notices=self._notices(),
+            layer=self._capture.simulcast_layer,
         )
 
     def end(self, reason: TrackEnd) -> tuple[Plan, tuple[Event, ...]]:
@@ -370,6 +371,17 @@ class Engine:
         return lasting | reasons.of_stream(
             self._capture, self._coverage, self._subject.clip, self.settings
         )
+
+    def _notices(self) -> tuple[Notice, ...]:
+        """Return what is worth knowing of the stream beside."""
+        small = any(AbstainReason.FACE_SMALL in track.reasons for track in self._tracks.values())
+        holds = {
+            Notice.CAMERA_CLOCK: self._capture.camera_clock,
+            Notice.SMALL_LAYER: reasons.is_small_layer(
+                self._capture.simulcast_layer, self.settings, small
+            ),
+        }
+        return tuple(notice for notice, holding in holds.items() if holding)
 
     def _common_reasons(self) -> tuple[AbstainReason, ...]:
         """Return what keeps the stream as a whole from yielding verdicts."""

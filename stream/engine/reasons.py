@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from stream.engine.settings import EngineSettings
 from stream.engine.window import Coverage
-from stream.events import AbstainReason, CaptureConditions
+from stream.events import AbstainReason, CaptureConditions, Layer
 from styleflow.cards import TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.faces.face import FaceQuality
+
+LAYER_FACES = 4
+"""Least side of a simulcast layer, in smallest faces: a head takes a quarter of its picture."""
 
 
 def of_stream(
@@ -47,6 +50,19 @@ def of_face(quality: FaceQuality, limits: EngineSettings) -> frozenset[AbstainRe
         AbstainReason.PROFILE: abs(quality.yaw_deg) <= limits.max_yaw_deg,
     }
     return frozenset(reason for reason, fine in enough.items() if not fine)
+
+
+def is_small_layer(layer: Layer | None, limits: EngineSettings, small_face: bool) -> bool:  # noqa: FBT001
+    """Say whether a sender should give a larger one of its sizes.
+
+    Args:
+        layer: what it gives; None when it has only one.
+        limits: with the size of a face that yields a verdict.
+        small_face: whether a face in it is too small.
+    """
+    if layer is None:
+        return False
+    return small_face or min(layer.width, layer.height) < LAYER_FACES * limits.min_face_px
 
 
 _ORDER = {reason: place for place, reason in enumerate(AbstainReason)}

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 
-from stream.events import CaptureConditions
+from stream.events import CaptureConditions, Layer
 from stream.ingest.decode import Picture
 from stream.ingest.timeline import Moment
 
@@ -28,9 +28,13 @@ class CaptureMeter:
 
     Args:
         link_loss: returns the share of packets lately lost on the way; 0 where it is unknown.
+
+    Attributes:
+        layers: sizes in which the sender of the current connection offers its video.
     """
 
     def __init__(self, link_loss: Callable[[], float]) -> None:
+        self.layers = 1
         self._link_loss = link_loss
         self._substituted = False
         self._window = 0.0  # in the pictures' time base
@@ -53,6 +57,7 @@ class CaptureMeter:
             source_fps=self._per_second(picture.time_base) if known else 0.0,
             link_loss=self._link_loss(),
             camera_clock=moment.substituted,
+            simulcast_layer=Layer(*picture.size, self.layers) if self.layers > 1 else None,
             bits_per_pixel=self._bits / self._pixels if known and self._pixels else 0.0,
         )
 

@@ -12,38 +12,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-import cv2
-import numpy as np
-import numpy.typing as npt
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange
 
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.colour import codes, is_foreign, to_standard
-from stream.ingest.decode_order import DecodeOrder
 from stream.ingest.frame_numbers import Count, FrameNumbers
 from stream.ingest.source import Packet, StreamFormat
-from stream.ingest.upright import Orientation, square
 from styleflow.faces.face import Image
-
-MAX_PIXELS = 7680 * 4320
-"""Larger pictures are refused before memory is asked for."""
+from styleflow.pictures.decode_order import REORDERING, DecodeOrder
+from styleflow.pictures.seen import MAX_PIXELS, as_seen
+from styleflow.pictures.upright import Orientation
 
 ORIENTED = frozenset(("h264", "hevc"))
 """Codecs whose pictures may say how they lie (SEI, display orientation)."""
 
 MAX_REFUSALS = 150
 """Packets refused in a row, at most: six seconds of video that never decodes."""
-
-REORDERING = frozenset({"h264", "hevc", "mpeg4", "msmpeg4v3", "mpeg2video", "vc1", "wmv3"})
-"""Codecs with B-frames, whose every packet yields a picture; others have hidden pictures."""
-
-_Plane = npt.NDArray[np.uint8]
-
-_BT601 = frozenset({2, 5, 6})  # AVCOL_SPC_UNSPECIFIED, BT470BG and SMPTE170M
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +65,7 @@ class Picture:
 
     def rgb(self) -> Image:
         """Convert to RGB with square pixels and lay upright, `(H, W, 3)` uint8; a fresh array."""
-        image = square(to_rgb(self._frame), self._pixel_aspect, MAX_PIXELS)
-        return self._orientation.upright(image)
+        return as_seen(self._frame, self._orientation, self._pixel_aspect)
 
 
 class Decoder:
@@ -198,62 +181,3 @@ class Decoder:
         if self._tells_orientation and frame.key_frame:
             self._orientation = Orientation.of(frame)
         return self._orientation
-
-
-def to_rgb(frame: VideoFrame) -> Image:
-    """Return a frame's picture as RGB, `(H, W, 3)` uint8.
-
-    OpenCV converts the common case (8-bit 4:2:0, limited range, BT.601) about three times faster
-    than FFmpeg's scaler; everything else takes FFmpeg's way, which knows every format and honours
-    range and matrix. HDR and wide colours are brought to BT.709 (`stream/ingest/colour.py`).
-    """
-    even = frame.width % 2 == 0 and frame.height % 2 == 0
-    full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-    common = even and not full and frame.colorspace in _BT601
-    if is_foreign(frame):
-        return to_standard(codes(frame, full=full), frame.color_trc)
-    if common and frame.format.name == "yuv420p":
-        return _i420_to_rgb(frame)
-    if common and frame.format.name == "nv12":
-        return _nv12_to_rgb(frame)
-    rgb = _reformat(frame, "rgb24", full=full)
-    return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
-
-
-def _reformat(frame: VideoFrame, form: str, *, full: bool) -> VideoFrame:
-    return frame.reformat(
-        format=form,
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-        threads=1,
-    )
-
-
-def _i420_to_rgb(frame: VideoFrame) -> Image:
-    width, height = frame.width, frame.height
-    packed = np.empty((height * 3 // 2, width), np.uint8)
-    flat = packed.reshape(-1)
-    y, u, v = frame.planes
-    luma, chroma = width * height, width * height // 4
-    flat[:luma].reshape(height, width)[:] = _view(y, width, height)
-    size = (width // 2, height // 2)
-    flat[luma : luma + chroma].reshape(size[1], size[0])[:] = _view(u, *size)
-    flat[luma + chroma :].reshape(size[1], size[0])[:] = _view(v, *size)
-    return np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2RGB_I420), dtype=np.uint8)
-
-
-def _nv12_to_rgb(frame: VideoFrame) -> Image:
-    width, height = frame.width, frame.height
-    y, uv = frame.planes
-    luma = _view(y, width, height)
-    chroma = _view(uv, width, height // 2).reshape(height // 2, width // 2, 2)
-    rgb = cv2.cvtColorTwoPlane(
-        np.ascontiguousarray(luma), np.ascontiguousarray(chroma), cv2.COLOR_YUV2RGB_NV12
-    )
-    return np.asarray(rgb, dtype=np.uint8)
-
-
-def _view(plane: VideoPlane, width: int, height: int) -> _Plane:
-    """Return a plane's visible bytes without copying them; rows may be padded."""
-    rows: _Plane = np.frombuffer(memoryview(plane), np.uint8)
-    return rows[: height * plane.line_size].reshape(height, plane.line_size)[:, :width]

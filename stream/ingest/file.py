@@ -18,9 +18,9 @@ from av.video.stream import VideoStream
 from stream.clock import Clock
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.decode import MAX_PIXELS
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceTraits, StreamFormat
-from stream.ingest.upright import Orientation
+from styleflow.pictures.seen import MAX_PIXELS
+from styleflow.pictures.upright import Orientation
 from styleflow.video_tracks import best_track
 
 CONTAINERS = (

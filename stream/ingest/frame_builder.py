@@ -57,6 +57,7 @@ class FrameBuilder:
         """Let the next packet be the first of a new connection."""
         self._decoder = None
         self._traits = traits
+        self._meter.layers = traits.layers
         self._timeline.reconnected(losses_are_told=traits.tells_losses, complete=traits.complete)
 
     def take(self, packet: Packet) -> Iterator[Output]:

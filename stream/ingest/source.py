@@ -387,12 +387,14 @@ class SourceTraits:
             pictures are scaled at any time.
         tells_losses: every loss is told with the packet that follows it, so a hole between two PTS
             means nothing; the sender may skip pictures and scale them at any time.
+        layers: sizes in which the sender offers its video, of which this is one.
     """
 
     live: bool = False
     call: bool = False
     complete: bool = False
     tells_losses: bool = False
+    layers: int = 1
 
 
 @runtime_checkable

@@ -32,6 +32,7 @@ from itertools import pairwise
 
 from stream.events import EpochCause
 from stream.ingest.substitute import SubstituteClock
+from styleflow.pictures.shape import is_scaled
 
 JUMP_S = 1.0
 JUMP_FRAMES = 10
@@ -48,9 +49,6 @@ GAP_RATIO = 1.5
 
 RECENT = 64
 """How many distances the usual one is judged from."""
-
-SAME_SHAPE = 0.03
-"""By how much the two scales of a new size may differ; encoders round to even pixels."""
 
 MIN_DELTAS = 3
 
@@ -230,7 +228,7 @@ class Timeline:
         codec, size, time_base = self._format or ("", (0, 0), stamp.time_base)
         if (stamp.codec, stamp.time_base) != (codec, time_base):
             return EpochCause.CODEC_CHANGED
-        if stamp.size != size and not (self._scales and _is_scaled(size, stamp.size)):
+        if stamp.size != size and not (self._scales and is_scaled(size, stamp.size)):
             return EpochCause.SIZE_CHANGED
         self._format = (codec, stamp.size, time_base)
         return None
@@ -309,10 +307,3 @@ class Timeline:
         """Return, once the usual distance is known, whether one of the first was too long."""
         known = len(self._deltas) == MIN_DELTAS
         return known and max(self._deltas) > GAP_RATIO * self._usual()
-
-
-def _is_scaled(old: tuple[int, int], new: tuple[int, int]) -> bool:
-    """Say whether a picture has kept its shape, so that only its scale is another."""
-    if min(*old, *new) < 1:
-        return False
-    return abs(new[0] * old[1] / (new[1] * old[0]) - 1.0) <= SAME_SHAPE

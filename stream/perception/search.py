@@ -2,7 +2,8 @@
 
 Detection in the whole picture is expensive, laying the mesh over a known face is cheap. So the
 detector runs at every n-th frame and at once when a face is missing; in between, the faces of the
-previous frame are followed. Now and then the picture is searched in tiles for small faces.
+previous frame are followed. Now and then, and when a face has gone, the picture is searched in
+tiles for small faces.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class FaceSearch:
         self._since_detection: int | None = None  # None: no picture was ever searched
         self._since_tiles = 0
         self._missed = False
+        self._lost_sight = False  # a face has gone, and no close search has looked for it
 
     @property
     def may_redetect(self) -> bool:
@@ -90,12 +92,14 @@ class FaceSearch:
         first = self._since_detection is None
         # If this frame was searched closely a moment ago, a re-detection must not see less.
         closely = not self._since_tiles
-        if first or closely or self._since_tiles >= self._settings.tiles_every:
+        if first or closely or self._since_tiles >= self._tiles_due:
             tiles = self._settings.tiles
             self._since_tiles = 0
+            self._lost_sight = False
         faces = yield FaceRequest(image, tuple(known), detect=True, tiles=tiles)
-        # A face that was in view and is not found is searched for again soon.
+        # A face that was in view and is not found is searched for again soon, and closely.
         self._missed = len(faces) < len(known)
+        self._lost_sight |= self._missed and not tiles
         self._since_detection = 0
         self.detections += 1
         chosen, over = self._turns.choose(at, self._large(faces), damaged=damaged)
@@ -111,6 +115,12 @@ class FaceSearch:
         if not self.known or self._missed:
             due = min(due, self._settings.retry_every)
         return since + 1 < due
+
+    @property
+    def _tiles_due(self) -> int:
+        """Frames from one close search to the next."""
+        often, seldom = self._settings.detect_every * self.factor, self._settings.tiles_every
+        return min(often, seldom) if self._lost_sight else seldom
 
     def _large(self, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return the faces that are large enough, the largest first."""

@@ -18,7 +18,8 @@ class PerceptionSettings:
         detect_every: sampled frames from one detection in the whole picture to the next, at
             least 1.
         tiles: how closely small faces are searched for, see `BlazeFace.detect`; 0 never does.
-        tiles_every: sampled frames from one such closer search to the next, at least 1.
+        tiles_every: sampled frames from one such closer search to the next, at least 1; when a face
+            has gone from sight, `detect_every` of them.
         retry_every: while no face is in view, sampled frames from one detection to the next.
         doubt_every: minimum frames between re-detections for uncertain identity, at least 1, which
             allows one at every frame. Made rarer like all detections under overload; a track whose

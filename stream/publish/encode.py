@@ -14,6 +14,7 @@ from stream.events import (
     EpochStarted,
     Event,
     LinkQuality,
+    Notice,
     Score,
     ScoringModel,
     StreamAdded,
@@ -31,6 +32,7 @@ from stream.problems import (
     REASON_WORDS,
     SOURCE_HINTS,
     STATE_WORDS,
+    layer_hint,
     notice,
 )
 from stream.publish.schema import (
@@ -312,10 +314,19 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         link=link_data(report.link),
         overload=report.overload.word,
         summary=", ".join(words),
-        hint=SOURCE_HINTS[change.code] if change and change.code else "",
+        hint=_hint(report, change),
         demo=context.info.demo,
         notice=context.info.notice,
     )
+
+
+def _hint(report: StreamReport, change: StreamChanged | None) -> str:
+    """Return what to do about a stream that is not live, or small; empty when nothing."""
+    if change is not None and change.code is not None:
+        return SOURCE_HINTS[change.code]
+    if Notice.SMALL_LAYER in report.notices and report.layer is not None:
+        return layer_hint(report.layer)
+    return ""
 
 
 def link_data(link: LinkQuality | None) -> LinkData | None:

@@ -190,7 +190,9 @@ class StatusData(_Model):
         description="how much work the analyzer leaves out; each includes those before it",
     )
     summary: str = Field(description="the same in plain words")
-    hint: str = Field(description="what to do when it is not live; empty when nothing")
+    hint: str = Field(
+        description="what to do when it is not live, or gives small pictures; empty when nothing"
+    )
     demo: bool
     notice: str
 

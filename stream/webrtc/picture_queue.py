@@ -54,9 +54,16 @@ class PictureQueue:
     Args:
         capacity: pictures that may wait.
         max_bytes: bytes that may wait.
+        layers: sizes in which the peer offers its video.
+
+    Attributes:
+        layers: sizes in which the peer offers its video.
     """
 
-    def __init__(self, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES, *, layers: int = 1
+    ) -> None:
+        self.layers = layers
         self._capacity = capacity
         self._max_bytes = max_bytes
         self._changed = threading.Condition()
@@ -201,12 +208,14 @@ class PeerAccess:
 
 
 class CallSource:
-    """One peer's pictures as a source."""
+    """One peer's pictures as a source.
 
-    traits = SourceTraits(call=True, tells_losses=True)
-    """Nothing is missing unless a packet says so: peers skip pictures at will."""
+    Attributes:
+        traits: nothing is missing unless a packet says so: peers skip pictures at will.
+    """
 
     def __init__(self, pictures: PictureQueue, wait: Wait) -> None:
+        self.traits = SourceTraits(call=True, tells_losses=True, layers=pictures.layers)
         self._pictures = pictures
         self._wait = wait
 

@@ -102,7 +102,7 @@ def check_offer(text: str) -> Offer:
         raise OfferRefused(unsupported(codecs))
     ufrag = (video.values("ice-ufrag") or _values(session, "ice-ufrag"))[0]
     tuned = any(value.endswith(" goog-remb") for value in video.values("rtcp-fb"))
-    return Offer(_without_names(text), codecs, ufrag, tuned, best_layer(video.lines))
+    return Offer(_without_names(text), codecs, ufrag, tuned, best_layer(video.lines, browser=tuned))
 
 
 def unsupported(codecs: Sequence[str]) -> str:

@@ -248,7 +248,7 @@ class Sessions:
         """
         await self._make_way(stream)
         self.check_room()
-        pictures = PictureQueue()
+        pictures = PictureQueue(layers=1 if offer.layer is None else offer.layer.of)
         name = secrets.token_urlsafe(24)
         peer = Peer(self.settings, self._clock, pictures, lambda wire: self._tell(name, wire))
         session = Session(name, stream, peer, f'"{secrets.token_hex(8)}"', publisher)

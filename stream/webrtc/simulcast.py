@@ -5,8 +5,10 @@ smallest first as often as not: then 160x120 is all that is ever seen. So the an
 layer, which is all that is sent then.
 
 An offer rarely says how large a layer is. Restrictions count, if there are any (`max-width`,
-`max-height`, `max-fs`, `max-br`), then names in common use, then the order: what a browser scales
-by itself grows from the first layer to the last (WebRTC, 5.1 addTransceiver).
+`max-height`, `max-fs`, `max-br`), then names in common use, then the order: the first is the one
+that the sender prefers (RFC 8853, 5.2). Numbers alone go both ways: pages count upwards from the
+smallest, as browsers scale by themselves (WebRTC, 5.1 addTransceiver), broadcasting software from
+the largest. Where the guess is wrong, the stream says `small_layer`.
 
 Source: RFC 8851 (restrictions), RFC 8853 (layers in SDP), RFC 8852 (their names in RTP headers).
 """
@@ -23,13 +25,19 @@ MAX_LAYERS = 16
 _NAMES = (
     ("q", "h", "f"),
     ("l", "m", "h"),
+    ("s", "m", "l"),
     ("lo", "mid", "hi"),
+    ("low", "mid", "hi"),
     ("low", "mid", "high"),
     ("low", "medium", "high"),
+    ("low", "middle", "high"),
     ("quarter", "half", "full"),
     ("small", "medium", "large"),
+    ("sd", "hd", "fhd"),
 )
 """Names in common use, the smallest layer first."""
+
+_NUMBERED = re.compile(r"([A-Za-z_-]*)(\d{1,3})")
 
 _LAYERS = re.compile(r"a=simulcast:\s*(?:recv \S+ )?send (\S+)(?: recv \S+)?")
 _RID = re.compile(r"a=rid:([A-Za-z0-9_-]{1,64}) send(?: (.+))?")
@@ -61,11 +69,12 @@ class Layer:
         )
 
 
-def best_layer(lines: Sequence[str]) -> Layer | None:
+def best_layer(lines: Sequence[str], *, browser: bool = False) -> Layer | None:
     """Return the largest layer of an offer's video section; None when there is nothing to choose.
 
     Args:
         lines: of the section, without line ends.
+        browser: whether a browser made the offer.
     """
     rids = {match[1]: match[2] or "" for line in lines if (match := _RID.fullmatch(line))}
     offered = next((match[1] for line in lines if (match := _LAYERS.fullmatch(line))), "")
@@ -78,15 +87,17 @@ def best_layer(lines: Sequence[str]) -> Layer | None:
         return None
     sizes = [_restrictions(rids[name]) for name in sent]
     largest = max(zip(sizes, sent, strict=True))[1]
-    best = largest if len(set(sizes)) > 1 else _best_name(sent)
+    best = largest if len(set(sizes)) > 1 else _best_name(sent, browser)
     return Layer(best, extension, len(names))
 
 
-def _best_name(names: Sequence[str]) -> str:
+def _best_name(names: Sequence[str], browser: bool) -> str:  # noqa: FBT001
     for known in _NAMES:
         if set(map(str.lower, names)) <= set(known):
             return max(names, key=lambda name: known.index(name.lower()))
-    return names[-1]
+    counted = [match for name in names if (match := _NUMBERED.fullmatch(name))]
+    alike = len(counted) == len(names) and len({match[1] for match in counted}) == 1
+    return max(counted, key=lambda match: int(match[2]))[0] if browser and alike else names[0]
 
 
 def _restrictions(text: str) -> tuple[float, float]:

@@ -52,7 +52,7 @@ from styleflow.faces.finder import FaceFinder
 UNREADABLE = "the video cannot be read"
 NO_FACE = "it shows no face"
 
-_VERSION = 2  # counts up when the same video would be kept differently
+_VERSION = 3  # counts up when the same video would be kept differently
 _ABOUT, _PICTURES, _CROPS = "about.npz", "pictures.bin", "crops.npz"
 _SPOOL, _FORMAT = "spool.bin", "format"
 _PART = ".part"

@@ -1,6 +1,7 @@
 """Video files as training and evaluation read them: pictures, media times, landmarks, crops.
 
-Faces are found, followed, sampled and aligned by the code that live video uses.
+Pictures are made of frames, and faces found, followed, sampled and aligned, by the code that live
+video uses.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from styleflow.faces.align import Anchoring, Transform, warp
 from styleflow.faces.face import Face, Image, Points
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import five_points
+from styleflow.pictures.decode_order import REORDERING, DecodeOrder
+from styleflow.pictures.seen import MAX_PIXELS, as_seen
+from styleflow.pictures.shape import is_scaled
+from styleflow.pictures.upright import Orientation, pixel_aspect
 from styleflow.sampling import sample
 from styleflow.video_tracks import best_track
 
@@ -30,7 +35,7 @@ Frames = NDArray[np.uint8]
 Times = NDArray[np.float64]
 """Media seconds of the frames of one video since its first, `(T,)`."""
 
-_VERSION = 1  # counts up when the same file would give other landmarks
+_VERSION = 2  # counts up when the same file would give other landmarks
 _STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _BLOCK = 1 << 20  # bytes of a file that are held at a time while it is hashed
 
@@ -108,7 +113,9 @@ def stream_pictures(path: Path, limit: int | None = None) -> Iterator[tuple[floa
 
     Media time counts from the first picture and comes from the file's time stamps, as in live
     video: the declared frame rate is not used, and a picture without a time stamp, or whose time
-    stamp does not rise, is left out. A still picture is a video of one frame.
+    stamp does not rise, is left out. A still picture is a video of one frame. Pictures are as they
+    are meant to be seen, see `styleflow.pictures.seen`, and all of the first one's size: a recorded
+    call's change their scale. A video ends where they change their shape.
 
     Args:
         path: any file that FFmpeg reads.
@@ -123,11 +130,19 @@ def stream_pictures(path: Path, limit: int | None = None) -> Iterator[tuple[floa
     count = 0
     try:
         with av.open(str(path)) as container:
+            lies, size, aspect = None, None, pixel_aspect(_track(container))
             for at, picture in _timed(container):
                 if limit is not None and count >= limit:
                     break
+                lies = lies or Orientation.of(picture)
+                image = as_seen(picture, lies, aspect)
+                height, width = size = size or image.shape[:2]
+                if not is_scaled(size, image.shape[:2]):
+                    break
+                if image.shape[:2] != size:
+                    image = np.asarray(cv2.resize(image, (width, height)), np.uint8)
                 count += 1
-                yield at, np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+                yield at, image
     except (av.FFmpegError, OSError, IndexError) as error:
         raise VideoUnusable(path, str(error)) from error
     if not count:
@@ -138,14 +153,27 @@ def _timed(container: av.container.InputContainer) -> Iterator[tuple[float, av.V
     """Yield the pictures that have a place in media time; see `stream.ingest.timeline`."""
     video = _track(container)
     video.thread_type = "NONE"
+    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     first = last = None
-    for picture in container.decode(video):
-        pts = picture.pts
+    for pts, picture in _stamped(container, video):
         if pts is None or (last is not None and pts <= last):
             continue
         first, last = (pts if first is None else first), pts
         assert picture.time_base is not None
         yield float((pts - first) * picture.time_base), picture
+
+
+def _stamped(
+    container: av.container.InputContainer, video: av.VideoStream
+) -> Iterator[tuple[int | None, av.VideoFrame]]:
+    """Yield pictures with their stamps, which some containers give in decoding order."""
+    order = DecodeOrder() if video.codec_context.name in REORDERING else None
+    for packet in container.demux(video):
+        if order is not None and packet.size:
+            order.take(packet.pts)
+        for picture in packet.decode():
+            assert isinstance(picture, av.VideoFrame)
+            yield (picture.pts if order is None else order.stamp(picture.pts)), picture
 
 
 def _track(container: av.container.InputContainer) -> av.VideoStream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from stream.engine.settings import EngineSettings
 from stream.webrtc.calls import WebRtcSettings
 from tests.support.browser import chromium
 from tests.support.calls import LOCAL, CallRig, call_rig
+from tests.support.path import EAGER, toy_pipeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -115,6 +118,7 @@ SIMULCAST = """async ([rids, small, codec]) => {
         (["low", "high"], 0, "H264"),
         (["0", "1"], 0, "VP8"),
         (["h", "l"], 1, "VP8"),
+        (["big", "thumb"], 1, "VP8"),
     ],
 )
 async def test_simulcast_with_the_low_layer_first_is_scored_at_its_full_size(
@@ -126,6 +130,27 @@ async def test_simulcast_with_the_low_layer_first_is_scored_at_its_full_size(
         assert await page.evaluate(SIMULCAST, [rids, small, codec]) == ""
         await rig.until(rig.scores, "scores")
         await rig.until(lambda: rig.scores()[-1]["data"]["quality"]["face_px"] > 250, "large face")
+
+
+async def test_a_layer_that_the_offer_does_not_tell_from_a_larger_one_says_its_size(
+    camera: Path,
+) -> None:
+    """160x120 was analyzed and nothing said."""
+    limits = replace(EAGER, min_face_px=EngineSettings().min_face_px)
+    async with (
+        call_rig(BRISK, lambda: toy_pipeline(settings=limits)) as rig,
+        chromium(camera) as browser,
+    ):
+        page = await open_page(browser, rig)
+        assert await page.evaluate(SIMULCAST, [["thumb", "big"], 0, "VP8"]) == ""
+
+        def told() -> bool:
+            newest = [m["data"] for m in rig.messages if m["type"] == "status"][-1:]
+            return any("small_layer" in status["notices"] for status in newest)
+
+        await rig.until(told, "word of a small layer")
+    hints = [m["data"]["hint"] for m in rig.messages if m["type"] == "status"]
+    assert any("of its 2 simulcast layers: have it send the larger layer" in h for h in hints)
 
 
 async def test_a_page_that_is_closed_has_vanished(camera: Path) -> None:

@@ -7,7 +7,9 @@ import gc
 import socket
 import threading
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -228,6 +230,44 @@ def _age(rig: CallRig) -> float:
     """Return how long the newest score's face has been followed, in media seconds."""
     window = rig.scores()[-1]["data"]["window"]
     return float(window["pts_end"] - window["pts_start"])
+
+
+def with_layers(offer: str, rids: Sequence[str]) -> str:
+    """Return an offer that names its video as the first of several layers."""
+    lines = [
+        "a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+        *(f"a=rid:{rid} send" for rid in rids),
+        f"a=simulcast:send {';'.join(rids)}",
+    ]
+    begin = offer.index("m=video")
+    place = offer.index("a=rtcp-mux", begin)
+    return offer[:place] + "".join(f"{line}\r\n" for line in lines) + offer[place:]
+
+
+@pytest.mark.parametrize(("size", "small"), [((160, 120), True), ((640, 480), False)])
+async def test_a_small_simulcast_layer_was_analyzed_and_nothing_said(
+    size: tuple[int, int], small: bool
+) -> None:
+    limits = replace(EAGER, min_face_px=EngineSettings().min_face_px)
+    async with (
+        call_rig(BRISK, lambda: toy_pipeline(settings=limits)) as rig,
+        Caller(rig.url(), MovingTrack(size=size)) as caller,
+    ):
+        response = await caller.post(with_layers(await caller.offer(), ["thumb", "big"]))
+        assert response.status_code == 201, response.text
+        assert "a=simulcast:recv thumb\r\n" in response.text
+        await caller.connect(response.text)
+
+        def seen() -> list[dict[str, Any]]:
+            said = [m["data"] for m in rig.messages if m["type"] == "status"]
+            return [status for status in said if status["state"] == "live" and status["fps"] > 0]
+
+        await rig.until(lambda: len(seen()) > 2, "status of a live call")
+        status = seen()[-1]
+    assert status["notices"] == (["small_layer"] if small else [])
+    assert ("a small one of its simulcast layers" in status["summary"]) == small
+    told = "The sender gives 160x120, one of its 2 simulcast layers: have it send the larger"
+    assert status["hint"].startswith(told) if small else status["hint"] == ""
 
 
 async def test_a_lossy_link_is_repaired_measured_and_no_reason_for_alarm(rig: CallRig) -> None:

@@ -86,9 +86,10 @@ ARROWS = {
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
     "styleflow.detectors": "calibration cards clips digest errors overlay",
+    "styleflow.pictures": "faces",
     "styleflow.weights": "calibration cards detectors digest errors faces runtime_settings",
     # what is learned from, learning, and how well it went
-    "styleflow.data": "errors faces sampling video_tracks",
+    "styleflow.data": "errors faces pictures sampling video_tracks",
     "styleflow.evaluation": "data detectors errors faces sampling",
     "styleflow.training": "calibration cards clips data detectors digest errors evaluation faces "
     "sampling weights",

@@ -105,6 +105,15 @@ class Track(BaseModel):
     scores: tuple[Point, ...]
 
 
+class BrokeOff(BaseModel):
+    """Early end of a source, before all of it was read: why, and where."""
+
+    code: ReasonCode = Field(description="why, as in `status`")
+    at_s: Number = Field(description="media second of the last frame that was read")
+    detail: str = Field(description="what happened, in words")
+    hint: str = Field(description="what to do about it")
+
+
 class Prediction(BaseModel):
     """Score of a video: 1 leans fake. Evidence, not proof; read `notice` first."""
 
@@ -129,6 +138,11 @@ class Prediction(BaseModel):
     frames: int
     faces_waiting: int = Field(
         description="most faces at once that were not looked at; with any, the video is never `ok`"
+    )
+    broke_off: BrokeOff | None = Field(
+        default=None,
+        description="why the source was not read to its end, and where it broke off; then the rest "
+        "is about what was read, and never `ok`. null when all was read",
     )
     tracks: tuple[Track, ...]
 
@@ -281,7 +295,17 @@ def prediction(analysis: Analysis) -> Prediction:
         duration_s=analysis.duration_s,
         frames=analysis.frames,
         faces_waiting=analysis.faces_waiting,
+        broke_off=_broke_off(analysis),
         tracks=tuple(_track(track) for track in analysis.tracks),
+    )
+
+
+def _broke_off(analysis: Analysis) -> BrokeOff | None:
+    failure = analysis.failure
+    if failure is None:
+        return None
+    return BrokeOff(
+        code=failure.code, at_s=analysis.duration_s, detail=failure.detail, hint=failure.hint
     )
 
 

@@ -6,6 +6,8 @@ import errno
 import json
 import socket
 import ssl
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 from websockets.asyncio.server import ServerConnection, serve
 
-from cli import watch, wiring
+from cli import analyze, watch, wiring
 from cli.errors import AnalyzerAway, Exit, no_answer, problem_of
 from cli.main import app
 from cli.watch import Board, socket_address
 from stream.clock import Clock
-from stream.errors import StreamUnknown
-from stream.events import AbstainReason
+from stream.errors import SOURCE_HINTS, SourceError, StreamUnknown
+from stream.events import AbstainReason, ReasonCode
+from stream.ingest.file import FileSource
+from stream.ingest.source import Packet
 from tests.support.media import encode, moving_pictures
 from tests.support.path import toy_pipeline
 
@@ -69,6 +73,35 @@ def test_analyze_prints_json_and_draws_a_picture(clip: Path, tmp_path: Path) -> 
     assert "untrained" in document["notice"]
     assert document["tracks"][0]["scores"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+class FallsSilent(FileSource):
+    """A source of which 25 packets come, and then nothing more."""
+
+    def packets(self) -> Iterator[Packet]:
+        yield from islice(super().packets(), 25)
+        raise SourceError(ReasonCode.TIMEOUT, "the camera was silent for 2.5 s")
+
+
+@pytest.mark.usefixtures("toy")
+def test_json_of_a_source_that_broke_off_says_why_and_where(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told from a whole video by its exit code alone."""
+    whole = json.loads(RUNNER.invoke(app, ["analyze", str(clip), "--json"]).stdout)
+    assert whole["broke_off"] is None
+    monkeypatch.setattr(analyze, "open_source", FallsSilent)
+    result = RUNNER.invoke(app, ["analyze", str(clip), "--json"])
+    assert result.exit_code == Exit.ERROR
+    document = json.loads(result.stdout)
+    broke_off = document["broke_off"]
+    assert broke_off["code"] == "timeout"
+    assert broke_off["at_s"] == document["duration_s"]
+    assert 0 < broke_off["at_s"] < whole["duration_s"]
+    assert broke_off["detail"] == "the camera was silent for 2.5 s"
+    assert broke_off["hint"] == SOURCE_HINTS[ReasonCode.TIMEOUT]
+    assert document["tracks"][0]["scores"]
+    assert document["state"] != "ok"
 
 
 @pytest.mark.usefixtures("toy")

@@ -208,7 +208,7 @@ export interface Model {
 }
 
 /** Fact about a stream that is worth knowing and takes away no verdict. A closed list. */
-export type Notice = "camera_clock";
+export type Notice = "camera_clock" | "small_layer";
 
 /** Every detector of a stream, the first one first. */
 export interface OverlayList {
@@ -460,7 +460,7 @@ export interface StatusData {
   overload: "none" | "detect_less" | "longer_hop" | "sampled_windows" | "refuse_streams";
   /** the same in plain words */
   summary: string;
-  /** what to do when it is not live; empty when nothing */
+  /** what to do when it is not live, or gives small pictures; empty when nothing */
   hint: string;
   demo: boolean;
   notice: string;

@@ -1,7 +1,7 @@
 // Plain words for what the wire says. What the server words itself (summaries, hints) is not here.
 
 import type { Condition } from "./attention";
-import type { Model } from "./protocol";
+import type { Model, StatusData } from "./protocol";
 import type { Happening, Stream } from "./streams";
 import { leading } from "./streams";
 
@@ -60,6 +60,11 @@ export function waitingWords(waiting: number | undefined): string {
   return `${waiting} ${waiting === 1 ? "face waits" : "faces wait"} to be looked at`;
 }
 
+/** What the server advises about pictures that are smaller than they need be; empty when nothing. */
+function advice(status: StatusData | null | undefined): string {
+  return status?.notices.includes("small_layer") ? status.hint : "";
+}
+
 /** One line under a stream's state: why it is so. */
 export function because(stream: Stream, what: Condition): string {
   const { status } = stream;
@@ -72,12 +77,13 @@ export function because(stream: Stream, what: Condition): string {
       const lead = leading(stream);
       const reasons = (lead?.reasons ?? status?.reasons ?? []).filter((r) => r !== "untrained");
       const rest = reasons.filter((r) => r !== "faces_waiting");
-      return [reasonWords(rest), waitingWords(status?.faces_waiting)].filter(Boolean).join(", ");
+      const waiting = waitingWords(status?.faces_waiting);
+      return [reasonWords(rest), waiting, advice(status)].filter(Boolean).join(", ");
     }
     case "untrained":
       return "untrained: its numbers mean nothing";
     case "empty":
-      return "nobody is in the picture";
+      return ["nobody is in the picture", advice(status)].filter(Boolean).join(". ");
     case "undecided":
       return "it leans neither way so far";
     case "suspect":
@@ -91,7 +97,8 @@ export function because(stream: Stream, what: Condition): string {
       const by = stream.models.length > 1 ? `says ${lead?.detector}` : "";
       const found = what === "suspect" || what === "clear";
       const hint = found && lead?.model.status === "experimental" ? HINT[what] : "";
-      return [by, hint, more, waitingWords(status?.faces_waiting)].filter(Boolean).join(", ");
+      const waiting = waitingWords(status?.faces_waiting);
+      return [by, hint, more, waiting, advice(status)].filter(Boolean).join(", ");
     }
     case "ended":
       return "played to its end";

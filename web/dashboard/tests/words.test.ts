@@ -91,3 +91,13 @@ test("a stream with faces that nobody looks at says how many wait", () => {
   expect(stream && because(stream, "hindered")).toBe("2 faces wait to be looked at");
   expect(stream && because(stream, "suspect")).toContain("2 faces wait to be looked at");
 });
+
+test("a caller who sends a small layer is told its size and what to do, even when all seems clear", () => {
+  const hint = "The sender gives 160x120, one of its 2 simulcast layers: have it send the larger layer";
+  const streams = new Streams();
+  streams.take(say.snapshot("lobby", { status: status({ notices: ["small_layer"], hint }), scores: [] }), T0);
+  const stream = streams.all.get("lobby");
+  expect(stream && because(stream, "clear")).toContain(hint);
+  expect(stream && because(stream, "empty")).toContain(hint);
+  expect(stream && because(stream, "hindered")).toContain(hint);
+});

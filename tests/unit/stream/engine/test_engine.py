@@ -14,8 +14,11 @@ from stream.engine.plan import Forget, Plan, Rate, Ratings, TrackKey
 from stream.events import (
     AbstainReason,
     CapacityReached,
+    CaptureConditions,
     EndedTrack,
     Event,
+    Layer,
+    Notice,
     Perceived,
     Score,
     TrackEnd,
@@ -79,6 +82,29 @@ def test_faces_that_wait_are_told_of_and_the_stream_says_how_many() -> None:
     core.step(seen(5, face(1)))
     report = core.report(now=1.0)
     assert (report.faces_waiting, AbstainReason.FACES_WAITING in report.reasons) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "face_px", "noticed"),
+    [
+        (None, 20.0, False),
+        (Layer(160, 120, 2), 60.0, True),
+        (Layer(180, 320, 2), 60.0, True),
+        (Layer(1280, 720, 3), 160.0, False),
+        (Layer(1280, 720, 3), 20.0, True),
+    ],
+)
+def test_a_layer_that_is_small_or_whose_faces_are_is_noticed(
+    layer: Layer | None, face_px: float, noticed: bool
+) -> None:
+    core, device = engine(settings=EngineSettings(hop_s=0.08)), FakeDevice()
+    small = face(1, quality=replace(GOOD, face_px=face_px))
+    frames = [seen(n, small, started=(1,) if not n else ()) for n in range(4)]
+    shot = CaptureConditions(source_fps=25.0, simulcast_layer=layer)
+    play(core, device, [replace(frame, capture=shot) for frame in frames])
+    report = core.report(now=1.0)
+    assert report.notices == ((Notice.SMALL_LAYER,) if noticed else ())
+    assert report.layer == layer
 
 
 def test_tracks_that_the_engine_or_the_device_turned_away_wait_too() -> None:

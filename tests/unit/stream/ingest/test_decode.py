@@ -11,8 +11,9 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from stream.errors import SourceError
 from stream.events import ReasonCode
-from stream.ingest.decode import MAX_REFUSALS, Decoder, Picture, to_rgb
+from stream.ingest.decode import MAX_REFUSALS, Decoder, Picture
 from stream.ingest.source import Packet, StreamFormat
+from styleflow.pictures.rgb import to_rgb
 from tests.support.media import encode, moving_pictures
 
 COLOURS = [

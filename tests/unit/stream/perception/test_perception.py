@@ -78,6 +78,26 @@ def test_a_vanished_face_is_looked_for_in_the_same_frame() -> None:
     assert video.finder.asked == ["follow", "find0"]
 
 
+def test_a_small_face_that_is_lost_from_sight_is_looked_for_closely() -> None:
+    """Six faces of a gallery of nine were gone for a second and more, until tiles were due."""
+    video = Video(replace(PLAIN, tiles_every=50))
+    two = (face_at(200, 200), 1), (face_at(400, 200), 2)
+    video.show(*two, frames=12)
+    video.finder.asked.clear()
+    video.show(two[0], frames=10)
+    assert video.finder.asked[:4] == ["follow", "find0", "follow", "find1"]
+    assert [asked for asked in video.finder.asked if asked == "find1"] == ["find1"]
+
+
+def test_a_face_that_flickers_is_looked_for_closely_at_most_with_every_detection() -> None:
+    video = Video(replace(PLAIN, tiles_every=50))
+    two = (face_at(200, 200), 1), (face_at(400, 200), 2)
+    for _ in range(25):
+        video.show(*two)
+        video.show(two[0])
+    assert video.finder.asked.count("find1") <= 1 + 50 // PLAIN.detect_every
+
+
 def test_without_faces_the_picture_is_searched_more_often() -> None:
     video = Video()
     video.show(frames=9)

@@ -29,20 +29,33 @@ def section(order: str, *restrictions: str) -> list[str]:
         (section("f;h;q"), "f"),
         (section("h;m;l"), "h"),
         (section("LOW;MID;HIGH"), "HIGH"),
-        (section("0;1;2"), "2"),
+        (section("0;1;2"), "0"),
+        (section("S;M;L"), "L"),
+        (section("big;thumb"), "big"),
+        (section("b;a"), "b"),
+        (section("~a;b;c"), "b"),
         (section("small,tiny;large"), "large"),
         (section("l;~h"), "l"),
         (section("~l;~h"), "h"),
         (section("a;b", "a max-width=1280;max-height=720", "b max-width=320"), "a"),
         (section("h;l", "h max-fs=300", "l max-fs=3600"), "l"),
         (section("a;b;c", "a max-br=100000", "c max-br=90000", "b max-br=2000000"), "b"),
-        (section("a;b", "a max-width=none", "b pt=96"), "b"),
+        (section("a;b", "a max-width=none", "b pt=96"), "a"),
     ],
 )
 def test_simulcast_with_the_low_layer_first_is_asked_for_its_best(
     lines: list[str], best: str
 ) -> None:
     layer = best_layer(lines)
+    assert layer is not None
+    assert layer.rid == best
+
+
+@pytest.mark.parametrize(
+    ("order", "best"), [("0;1;2", "2"), ("r1;r0", "r1"), ("2;r1", "2"), ("a;b", "a")]
+)
+def test_numbered_layers_of_a_browser_grow(order: str, best: str) -> None:
+    layer = best_layer(section(order), browser=True)
     assert layer is not None
     assert layer.rid == best
 

@@ -153,8 +153,8 @@ def test_processes_start_only_for_what_is_missing(clip, monkeypatch):
 def test_a_store_of_another_format_is_refused(clip):
     store = _store(clip)
     prepare_entries([_entry(clip)], SETTINGS, store, MiddleFinder)
-    (store / "format").write_text("3")
-    with pytest.raises(DatasetUnusable, match="format 3 and this program reads 2"):
+    (store / "format").write_text("2")
+    with pytest.raises(DatasetUnusable, match="format 2 and this program reads 3"):
         prepare_entries([_entry(clip)], SETTINGS, store, MiddleFinder)
     (store / "format").unlink()  # as it was before formats had numbers
     with pytest.raises(DatasetUnusable, match="format 1"):

@@ -1,5 +1,7 @@
 """Promises of preparing videos."""
 
+from fractions import Fraction
+
 import av
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from styleflow.faces.align import fit
 from styleflow.faces.face import Box, Face
 from styleflow.faces.mesh import five_points
 from tests.support.clips import face_clip, mesh_at
+from tests.support.media import encode, moving_pictures
 
 
 def _face(x, size=20.0):
@@ -55,6 +58,41 @@ def test_the_largest_face_is_followed_and_gaps_repeat_the_last_one():
     assert list(path.found) == [True, True, False, True]
     assert path.points(0)[:2].mean(axis=0)[0] == pytest.approx(60, abs=0.01)
     assert np.array_equal(path.meshes[2], path.meshes[1])
+
+
+def test_pictures_of_an_avi_with_b_frames_were_left_out(tmp_path):
+    """Its stamps are those of decoding, so a third of them did not rise."""
+    avi, mp4 = (
+        encode(tmp_path / name, moving_pictures(30), b_frames=2) for name in ("a.avi", "a.mp4")
+    )
+    times, pictures = read_timed(avi)
+    assert len(times) == 30
+    assert np.array_equal(pictures, read_frames(mp4))
+    assert np.allclose(np.diff(times), 0.04)
+
+
+@pytest.mark.parametrize(("second", "pictures"), [((48, 36), 10), ((36, 48), 5)])
+def test_a_recorded_call_whose_pictures_are_scaled_could_not_be_read(tmp_path, second, pictures):
+    """Of pictures that change their shape, those before are left."""
+    path = tmp_path / "call.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number, (width, height) in enumerate([(64, 48)] * 5 + [second] * 5):
+            alone = av.CodecContext.create("mjpeg", "w")
+            alone.width, alone.height, alone.pix_fmt = width, height, "yuvj420p"
+            alone.time_base = stream.time_base = Fraction(1, 25)
+            grey = np.full((height, width, 3), 99, np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, "rgb24").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            for packet in alone.encode(frame):
+                packet.stream, packet.pts, packet.dts = stream, number, number
+                packet.time_base = Fraction(1, 25)
+                container.mux(packet)
+    times, frames = read_timed(path)
+    assert frames.shape == (pictures, 48, 64, 3)
+    assert np.abs(frames.astype(int) - 99).max() <= 3
+    assert len(times) == pictures
 
 
 def test_a_video_without_a_face_has_no_path():

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 
+REORDERING = frozenset({"h264", "hevc", "mpeg4", "msmpeg4v3", "mpeg2video", "vc1", "wmv3"})
+"""Codecs with B-frames, whose every packet yields a picture; others have hidden pictures."""
+
 MAX_REORDER = 16
 """Pictures that a decoder holds back at most; a stamp that waits longer has no picture."""
 

@@ -13,8 +13,7 @@ from functools import cache
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
-from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorTrc
 from numpy.typing import NDArray
 
 from styleflow.faces.face import Image
@@ -35,9 +34,7 @@ _TO_709 = np.array(
     np.float32,
 )  # linear light of BT.2020 primaries to BT.709 (ITU-R BT.2087)
 _LUMA_2020 = np.array([[0.2627, 0.6780, 0.0593]], np.float32)
-
-_WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), _WIDE: (0.2627, 0.0593)}
-# shares of red and blue in luma, by the frame's matrix
+_LUMA_709 = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 
 _Light = NDArray[np.float32]
 _Codes = NDArray[np.float32]
@@ -48,61 +45,50 @@ def is_foreign(frame: VideoFrame) -> bool:
     return frame.color_trc in _HDR or frame.color_primaries == _WIDE
 
 
-def codes(frame: VideoFrame, *, full: bool) -> _Codes:
-    """Return a frame's RGB code values, `(H, W, 3)` in [0, 1] and a little beyond.
-
-    Chroma is interpolated between its samples: of the ways to do it, faces scored nearest to SDR.
-
-    Args:
-        frame: of any format.
-        full: whether its range is full.
-    """
-    span = ColorRange.JPEG if full else ColorRange.MPEG
-    planar = frame.reformat(
-        format="yuv444p16le",
-        interpolation=Interpolation.BILINEAR,
-        src_color_range=span,
-        dst_color_range=span,
-        threads=1,
-    )
-    y, cb, cr = (_plane(plane) for plane in planar.planes)
-    if full:
-        luma, blue, red = y / 65535, cb / 65535 - 0.5, cr / 65535 - 0.5
-    else:
-        luma = (y / 256 - 16) / 219
-        blue, red = ((chroma / 256 - 128) / 224 for chroma in (cb, cr))
-    kr, kb = _WEIGHTS.get(planar.colorspace, _WEIGHTS[_WIDE])
-    r, b = luma + (2 - 2 * kr) * red, luma + (2 - 2 * kb) * blue
-    g = (luma - kr * r - kb * b) / (1 - kr - kb)
-    return np.stack([r, g, b], axis=2)
-
-
-def _plane(plane: VideoPlane) -> _Light:
-    rows = np.frombuffer(memoryview(plane), np.uint16).reshape(plane.height, -1)
-    return rows[:, : plane.width].astype(np.float32)
-
-
-def to_standard(codes: _Codes, transfer: int) -> Image:
+def to_standard(codes: _Codes, transfer: int, shared: tuple[int, int] = (1, 1)) -> Image:
     """Return a picture of BT.2020 primaries as BT.709 of standard range.
 
     Args:
-        codes: `(H, W, 3)` RGB code values in [0, 1].
+        codes: `(H, W, 3)` RGB code values in [0, 1] and a little beyond.
         transfer: how code values stand for light, a number of `ColorTrc`; any but PQ and HLG is
             taken for a standard display.
+        shared: how many pixels across and down share a sample of chroma.
     """
     places = np.rint(np.clip(codes, 0.0, 1.0) * ((1 << _BITS) - 1)).astype(np.uint16)
-    light = _lights(transfer)[places]
+    light = np.take(_lights(transfer), places, mode="clip")
     if transfer == ColorTrc.ARIB_STD_B67:
         # The display's own gamma of 1.2 acts on luma, so that hues stay.
         luma = cv2.transform(light, _LUMA_2020)
-        light *= (PEAK_NITS / WHITE_NITS) * np.maximum(luma, 1e-6)[..., None] ** 0.2
+        light *= (PEAK_NITS / WHITE_NITS) * cv2.pow(np.maximum(luma, 1e-6), 0.2)[..., None]
     light = np.clip(cv2.transform(light, _TO_709), 0.0, None)
     if transfer in _HDR:
-        bright = light > _SHOULDER
         room = 1.0 - _SHOULDER
-        light[bright] = 1.0 - room * np.exp((_SHOULDER - light[bright]) / room)
-    code = np.clip(light, 0.0, 1.0) ** (1.0 / _GAMMA)
-    return np.asarray(np.rint(code * 255.0), np.uint8)
+        rolled = 1.0 - room * cv2.exp((_SHOULDER - light) / room)
+        light = np.where(light > _SHOULDER, rolled, light)
+    code = np.asarray(cv2.pow(np.clip(light, 0.0, 1.0), 1.0 / _GAMMA), np.float32)
+    if shared != (1, 1):
+        code = _share(code, shared)
+    return np.asarray(cv2.convertScaleAbs(np.maximum(code, 0.0), alpha=255.0), np.uint8)
+
+
+def _share(code: _Codes, shared: tuple[int, int]) -> _Codes:
+    """Return a picture whose neighbours share their chroma again, as they do in SDR.
+
+    What they share in HDR is not what they would share in SDR: the steep curves turn it into hues
+    that change from one pixel to the next, twenty grey levels at the edges of a small face.
+    """
+    height, width = code.shape[:2]
+    right, below = -width % shared[0], -height % shared[1]
+    whole = code
+    if right or below:
+        whole = np.asarray(cv2.copyMakeBorder(code, 0, below, 0, right, cv2.BORDER_REPLICATE))
+    few = (whole.shape[1] // shared[0], whole.shape[0] // shared[1])
+    few_codes = cv2.resize(whole, few, interpolation=cv2.INTER_AREA)
+    chroma = few_codes - cv2.transform(few_codes, _LUMA_709)[..., None]
+    size = (whole.shape[1], whole.shape[0])
+    spread = cv2.resize(chroma, size, interpolation=cv2.INTER_NEAREST)[:height, :width]
+    luma = cv2.cvtColor(cv2.transform(code, _LUMA_709), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.add(luma, spread), np.float32)
 
 
 @cache

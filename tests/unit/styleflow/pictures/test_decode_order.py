@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stream.ingest.decode_order import MAX_REORDER, DecodeOrder
+from styleflow.pictures.decode_order import MAX_REORDER, DecodeOrder
 
 
 def shown(packets: Iterable[int], pictures: Iterable[int], delay: int = 2) -> list[int | None]:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from styleflow.faces.face import Image
 
@@ -64,6 +65,11 @@ class Orientation:
             return image
         flipped = image[:, ::-1] if self.mirrored else image
         return np.ascontiguousarray(np.rot90(flipped, self.quarter_turns))
+
+
+def pixel_aspect(video: VideoStream) -> Fraction | None:
+    """Return the width of a stored pixel over its height: what the file says, else its codec."""
+    return video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio
 
 
 def square(image: Image, pixel_aspect: Fraction | None, max_pixels: int) -> Image:

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stream.ingest.upright import Orientation, square
+from styleflow.pictures.upright import Orientation, square
 
 ONE = 1 << 16
 MATRICES = {

@@ -16,12 +16,13 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from cli.settings import Settings
 from cli.wiring import pipeline
 from stream.clock import ManualClock
-from stream.ingest.decode import Decoder, to_rgb
+from stream.ingest.decode import Decoder
 from stream.ingest.demo_scene import Scene
 from stream.ingest.file import FileSource
 from stream.offline.replay import analyze
 from styleflow.errors import WeightsMissing
 from styleflow.faces.face import Image
+from styleflow.pictures.rgb import to_rgb
 from tests.support.path import from_file
 
 NITS = 203.0
@@ -93,8 +94,9 @@ def filmed(picture: Image, tags: Tags, bits: int) -> av.VideoFrame:
 
 
 def film(path: Path, pictures: list[Image], tags: Tags, bits: int) -> Path:
+    """Write pictures without loss: a codec spends fewer bits on what HDR writes as dark."""
     with av.open(str(path), "w") as container:
-        if bits == 10:  # lossless: a codec spends fewer bits on what HDR writes as dark
+        if bits == 10:
             options = {"x265-params": "log-level=none:pools=1:frame-threads=1:lossless=1"}
         else:
             options = {"qp": "0"}
@@ -114,20 +116,34 @@ def film(path: Path, pictures: list[Image], tags: Tags, bits: int) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def faces() -> list[Image]:
-    scene = Scene((640, 480), 25.0, 0)
+@pytest.fixture(scope="module", params=[(640, 480), (320, 240)], ids=["190 px", "90 px"])
+def faces(request: pytest.FixtureRequest) -> list[Image]:
+    """Return pictures of a face of this many pixels."""
+    scene = Scene(request.param, 25.0, 0)
     return [scene.authentic(index) for index in range(40)]
 
 
+def decoded(path: Path) -> Image:
+    """Return the first picture of a file."""
+    packet = next(FileSource(from_file(path), ManualClock(), lambda _: False).packets())
+    decoder = Decoder(packet.format)
+    return next(iter([*decoder.decode(packet), *decoder.flush()])).rgb()
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_face_filmed_in_hdr_looks_as_it_does_in_sdr(faces: list[Image], kind: str) -> None:
+def test_a_small_face_filmed_in_ten_bits_or_hdr_had_other_colours_than_in_sdr(
+    faces: list[Image], kind: str, tmp_path: Path
+) -> None:
+    """Ten bits were two grey levels too dark, PQ was up to thirty off where skin meets hair."""
     tags, bits = KINDS[kind]
-    plain = to_rgb(filmed(faces[0], BT601, 8)).astype(int)
-    seen = to_rgb(filmed(faces[0], tags, bits)).astype(int)
-    middle = plain.max(axis=2) < 215  # brighter light is rolled off
-    assert np.abs(seen - plain)[middle].mean() < 2.0
-    assert np.abs(seen - plain).mean() < 4.0
+    plain = decoded(film(tmp_path / "plain.mp4", faces[:1], BT601, 8))
+    seen = decoded(film(tmp_path / "kind.mp4", faces[:1], tags, bits))
+    height, width = plain.shape[:2]
+    face = np.s_[height * 15 // 100 : height * 85 // 100, width * 3 // 10 : width * 7 // 10]
+    off = seen[face].astype(int) - plain[face].astype(int)
+    assert np.abs(off).mean() < 0.8
+    assert np.abs(off.mean(axis=(0, 1))).max() < 0.3
+    assert np.abs(off).max() < 10
 
 
 @pytest.mark.parametrize("transfer", [ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67])
@@ -193,6 +209,7 @@ def score_of() -> Callable[[Path], float]:
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(600)
 def test_a_face_filmed_in_hdr_scores_as_it_does_in_sdr(
     faces: list[Image], score_of: Callable[[Path], float], tmp_path: Path
 ) -> None:
