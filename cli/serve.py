@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import resource
 import signal
 import socket
@@ -64,6 +65,7 @@ def run(
     console.file = QuietStream(console.file)  # type: ignore[assignment]  # nobody may read it
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
     _raise_descriptor_limit()
+    _tell_native_crashes()
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
@@ -76,6 +78,13 @@ def _raise_descriptor_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _tell_native_crashes() -> None:
+    """Have a fault in a native library told on standard error, with the stack of every thread."""
+    if not faulthandler.is_enabled():
+        with suppress(OSError, RuntimeError, ValueError):  # closed, or no file
+            faulthandler.enable()
 
 
 def _bind(host: str, port: int) -> socket.socket:

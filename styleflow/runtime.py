@@ -21,6 +21,7 @@ computed in float32: bfloat16 was 1.4 times faster and moved style latents by 4e
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import importlib
 import os
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -154,7 +156,7 @@ class _Graph:
         self.returns_tuple = returns_tuple
         self._answers = tuple(answers)
         self._tensor = openvino.Tensor
-        compiled = openvino.Core().compile_model(model, "CPU", _properties(workers))
+        compiled = _core().compile_model(model, "CPU", _properties(workers))
         self._requests = [compiled.create_infer_request() for _ in range(workers)]
 
     @classmethod
@@ -355,6 +357,23 @@ def _openvino() -> ModuleType:
     return importlib.import_module("openvino")
 
 
+@functools.cache
+def _core() -> openvino.Core:
+    """Return the one OpenVINO of this process, whose plugin for CPUs stays until the end.
+
+    The plugin gives the thread that loads it a stack for signal handlers. When it goes, it unmaps
+    that stack, and puts the earlier one back only in the same thread and only if no other plugin
+    has been loaded since. Otherwise that thread is left with a stack that is gone: Python's signal
+    handlers use it, so the next signal (Ctrl-C, SIGTERM, a timer) is a segmentation fault, of which
+    `faulthandler` can say nothing either. So the plugin is loaded once, in a thread that has ended
+    before anything is compiled, and the stacks of all other threads stay as they were.
+    """
+    core = _openvino().Core()
+    with ThreadPoolExecutor(1, "openvino") as once:
+        once.submit(core.get_versions, "CPU").result()
+    return core
+
+
 def _models(
     net: nn.Module, probe: tuple[Tensor, ...], kept: Path | None
 ) -> Iterator[openvino.Model]:
@@ -408,7 +427,7 @@ def _kept_at(net: nn.Module, signature: Signature, cache: Path | None) -> Path |
 def _read(path: Path) -> openvino.Model | None:
     """Return a kept graph; None when the file is damaged."""
     try:
-        return _openvino().Core().read_model(path)
+        return _core().read_model(path)
     except RuntimeError:
         return None
 

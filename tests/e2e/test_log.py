@@ -16,7 +16,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from tests.support.server import ROOT
+from tests.support.server import ROOT, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -80,3 +80,12 @@ def test_with_a_dead_reader_post_and_delete_answer_and_sigterm_stops(fate: str) 
         steer(process, url)
     if fate == "stopped":
         os.close(reading)
+
+
+def test_a_fault_in_a_native_library_is_told_with_the_stack_of_every_thread() -> None:
+    with Server() as server:
+        os.kill(server.pid, signal.SIGABRT)  # what such a library ends with
+    assert server.exit_code == -signal.SIGABRT
+    said = server.log[server.log.index("Fatal Python error: Aborted") :]
+    assert sum(line.startswith(("Thread 0x", "Current thread 0x")) for line in said) > 1
+    assert any("cli/serve.py" in line for line in said)

@@ -278,6 +278,7 @@ MAY_START = {
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
+    "styleflow.runtime": "one thread that loads OpenVINO, and has ended before its caller goes on",
     "styleflow.data.parallel": "processes that prepare videos, for as long as a command runs",
     "cli": "asyncio.run and the server are started at the root",
 }

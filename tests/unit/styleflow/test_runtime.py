@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,46 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) 
 def test_openvino_is_kept_from_reporting_home() -> None:
     compiled(Toy())(crops(0, 1), crops(1, 1))
     assert sys.modules["openvino_telemetry"] is None  # importing it fails, so nothing is sent
+
+
+ROOT = Path(__file__).resolve().parents[3]
+COME_AND_GONE = """
+import signal, threading
+import torch
+from styleflow.runtime import accelerated
+from styleflow.runtime_settings import RuntimeSettings
+
+def network():
+    net = accelerated(torch.nn.Conv2d(1, 1, 1).eval(), RuntimeSettings(cache=None))
+    net(torch.zeros(1, 1, 4, 4))
+    return net
+
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+networks = [network(), network()]
+{gone}
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        pytest.param("del networks[0]; del networks[0]", id="in-the-order-in-which-they-came"),
+        pytest.param(
+            "ends = threading.Thread(target=networks.clear); ends.start(); ends.join()",
+            id="in-another-thread",
+        ),
+    ],
+)
+def test_a_signal_after_compiled_networks_have_gone_is_no_segmentation_fault(gone: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COME_AND_GONE.format(gone=gone)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_other_types_and_torch_itself_are_left_alone() -> None:
