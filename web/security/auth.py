@@ -151,7 +151,8 @@ class Caller:
             return Publisher()
         limited = self.token.role is Role.PUBLISHER
         limit = self.token.max_streams if limited else None
-        return Publisher(self.token, limit, self.valid_at)
+        manages = self.may(Scope.CONTROL)
+        return Publisher(self.token, limit, self.valid_at, manages)
 
 
 class Authenticator:
