@@ -31,8 +31,11 @@ from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from styleflow.cards import ModelCard
 from web.app import create_app
+from web.connection_figures import connection_figures
+from web.connection_limits import ConnectionLimits
 from web.routes.pages import NOT_BUILT, is_built
 from web.transport import LISTEN_QUEUE, server_options
+from web.waiting_room import WaitingRoom
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +79,7 @@ def _raise_descriptor_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    log.info("open files", at_most=resource.getrlimit(resource.RLIMIT_NOFILE)[0], before=soft)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -164,6 +168,9 @@ async def _serve(
     async with analyzer:
         for spec in specs:
             await analyzer.add(spec)
+        limits = ConnectionLimits(settings.web.connections)
+        strangers = WaitingRoom(settings.web.sockets.before_hello)
+        metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
             hub=hub,
@@ -173,13 +180,14 @@ async def _serve(
             clock=clock,
             registry=metrics.registry,
             ice_servers=settings.webrtc.ice_servers,
+            strangers=strangers,
         )
         server = _Server(
             uvicorn.Config(
                 app,
                 log_config=None,
                 log_level="warning",
-                **server_options(settings.web.connections),
+                **server_options(limits),
             )
         )
         stop_on_signals(server, hub)

@@ -47,6 +47,7 @@ from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
+from web.connection_limits import ConnectionLimits
 from web.settings import ConnectionSettings, WebSettings
 from web.transport import server_options
 
@@ -337,7 +338,7 @@ async def served(
 ) -> AsyncIterator[int]:
     """Serve an application on a loopback port, any if `at` is 0; yields the port."""
     with socket.create_server(("127.0.0.1", at)) as listener:
-        settings = server_options(connections or ConnectionSettings())
+        settings = server_options(ConnectionLimits(connections or ConnectionSettings()))
         config = uvicorn.Config(app, log_config=None, **(settings | options))
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign]
