@@ -127,10 +127,14 @@ async def test_serve_counts_whom_it_refused_and_may_open_as_much_as_the_system_l
     """Shells allow few open files; fewer than connections would mean that nobody is answered."""
     config = tmp_path / "limits.yaml"
     config.write_text(
-        "web: {connections: {header_s: 8, per_address: 8}, sockets: {before_hello: 1, hello_s: 8}}"
+        "web:\n"
+        "  connections: {header_s: 8, per_address: 8}\n"
+        "  sockets: {before_hello: 1, hello_s: 8}\n"
+        "streams: [{id: a, source: {url: demo://authentic}}]\n"
     )
     with Server(config, under=["prlimit", "--nofile=256:2048"]) as server:
         assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (2048, 2048)
+        assert server.metric("styleflow_streams") == 1
         told = [line for line in server.log if "open files" in line]
         assert "at_most=2048" in told[0]
         assert "before=256" in told[0]
