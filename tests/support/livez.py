@@ -5,7 +5,8 @@
 Begins with an empty line. Ends when its standard input does, and then says how many seconds every
 answer took, as JSON. What the server's event loop, or this process, waited for a processor that
 others had is left out: on a busy machine that says nothing about the server. All that the loop does
-or waits for itself counts.
+or waits for itself counts. Where both wait at once it is left out twice, so the figures of a busy
+machine are rather low.
 """
 
 from __future__ import annotations
