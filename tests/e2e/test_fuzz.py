@@ -238,7 +238,8 @@ def one_stray(seconds: list[float], rng: random.Random) -> list[float | None]:
 
 
 def several_strays(seconds: list[float], rng: random.Random) -> list[float | None]:
-    return [s + rng.choice((0, 0, 0, -HOUR, HOUR)) for s in seconds]
+    strays = rng.sample(range(1, len(seconds)), 2)
+    return [s + rng.choice((-HOUR, HOUR)) * (n in strays) for n, s in enumerate(seconds)]
 
 
 def at_random(seconds: list[float], rng: random.Random) -> list[float | None]:
@@ -272,31 +273,33 @@ class Restamped(FileSource):
 
     def packets(self) -> Iterator[Packet]:
         """Yield the packets that there are, with the stamps of somebody else."""
-        packets = list(super().packets())
-        seconds = [float((p.pts or 0) * p.time_base) for p in packets]
         rng = random.Random(f"{self.stamping}{self.seed}")
-        for packet, at in zip(packets, STAMPINGS[self.stamping](seconds, rng), strict=True):
+        stamps = STAMPINGS[self.stamping]([n / 25 for n in range(FRAMES)], rng)
+        for packet, at in zip(super().packets(), stamps, strict=False):
             ticks = None if at is None else round(at / packet.time_base)
             yield replace(packet, pts=ticks, dts=ticks)
 
 
 @pytest.mark.parametrize("stamping", STAMPINGS)
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
-def test_stamps_that_are_no_clock_neither_hang_nor_count_as_loss(
+def test_stamps_that_are_no_clock_cost_no_evidence_and_count_as_no_loss(
     intact: dict[str, Path], container: str, stamping: str
 ) -> None:
-    """A file loses no packets, and is not longer than its pictures can be."""
+    """A file loses no packets; of one whose clock is 90 times off no more is asked than an end."""
     for seed in SEEDS:
         source = type("Source", (Restamped,), {"stamping": stamping, "seed": seed})
         outcome = look_at(intact[container], source)
         check(outcome, f"{container} {stamping} {seed}")
         if outcome.analysis is None:
+            assert stamping == "none"
             continue
-        assert outcome.analysis.frames <= FRAMES
-        assert outcome.analysis.duration_s < 2 * FRAMES
         tracks = outcome.analysis.tracks
+        assert outcome.analysis.frames <= FRAMES
         said = {reason for track in tracks for score in track.scores for reason in score.reasons}
         assert AbstainReason.PACKET_LOSS not in said, (container, stamping, seed)
+        if stamping not in ("slow", "fast"):
+            assert outcome.analysis.duration_s < 2 * FRAMES / 25, (container, stamping, seed)
+            assert all(track.scores for track in tracks), (container, stamping, seed)
 
 
 def test_what_is_no_video_is_refused(intact: dict[str, Path], tmp_path: Path) -> None:
