@@ -59,8 +59,9 @@ from stream.publish.hub import Filter, Hub
 from styleflow.faces.face import Image
 from styleflow.weights.face_networks import load_finder
 from web.app import create_app
+from web.connection_limits import ConnectionLimits
 from web.settings import WebSettings
-from web.transport import SERVER_OPTIONS
+from web.transport import server_options
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = (640, 480)
@@ -248,8 +249,9 @@ async def running(settings: Settings, slow_s: float = 0.0) -> AsyncIterator[Rig]
     app = create_app(
         analyzer, hub, StreamHistories(), _no_predictor, WebSettings(), clock, registry
     )
+    limits = ConnectionLimits(settings.web.connections)
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, log_level="warning", **SERVER_OPTIONS)
+        uvicorn.Config(app, port=0, log_config=None, log_level="warning", **server_options(limits))
     )
     async with analyzer:
         serving = asyncio.create_task(server.serve())

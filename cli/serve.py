@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import resource
 import signal
 import socket
@@ -32,8 +33,11 @@ from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from styleflow.cards import ModelCard
 from web.app import create_app
+from web.connection_figures import connection_figures
+from web.connection_limits import ConnectionLimits
 from web.routes.pages import NOT_BUILT, is_built
 from web.transport import LISTEN_QUEUE, server_options
+from web.waiting_room import WaitingRoom
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +82,7 @@ def _raise_descriptor_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    log.info("open files", at_most=resource.getrlimit(resource.RLIMIT_NOFILE)[0], before=soft)
 
 
 def _tell_native_crashes() -> None:
@@ -171,8 +176,9 @@ async def _serve(
         events=events,
     )
     async with analyzer:
-        for spec in specs:
-            await analyzer.add(spec)
+        limits = ConnectionLimits(settings.web.connections)
+        strangers = WaitingRoom(settings.web.sockets.before_hello)
+        metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
             hub=hub,
@@ -182,18 +188,32 @@ async def _serve(
             clock=clock,
             registry=metrics.registry,
             ice_servers=settings.webrtc.ice_servers,
+            strangers=strangers,
         )
         server = _Server(
             uvicorn.Config(
                 app,
                 log_config=None,
                 log_level="warning",
-                **server_options(settings.web.connections),
+                **server_options(limits),
             )
         )
         stop_on_signals(server, hub)
+        _exempt_from_collection()
+        for spec in specs:
+            await analyzer.add(spec)
         _greet(console, settings, listener.getsockname()[1], _notices(cards))
         await server.serve(sockets=[listener])
+
+
+def _exempt_from_collection() -> None:
+    """Exempt what is loaded from garbage collection: it stays until the end, which streams do not.
+
+    Modules and models have so many objects that looking through them all stops every thread for a
+    fifth of a second of computing, every few seconds while requests come and go.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _notices(cards: Sequence[ModelCard]) -> str:

@@ -14,6 +14,7 @@ StreamError
 ├── TooManyPeers           the configured limit of calls is reached
 ├── PublisherFull          a publisher's own limit of streams is reached
 ├── CallUnknown            a call that nobody is in
+├── CallNotYours           a call that was begun with another token
 ├── HubFull                the configured limit of subscribers is reached
 ├── VideoBeyondLimits      a file of more or larger pictures than are analyzed
 ├── DetectorUnknown        a name that no running detector has
@@ -269,6 +270,19 @@ class CallUnknown(StreamError):
 
     def __str__(self) -> str:
         return "the call is over, or never was"
+
+
+@dataclass(eq=False)
+class CallNotYours(StreamError):
+    """A call was begun with another token, and is changed and ended with that one only."""
+
+    code = "call_not_yours"
+    title = "This call was begun with another token"
+    hint = "Use the token that it was begun with, or one of an operator"
+    status = 403
+
+    def __str__(self) -> str:
+        return "this token may not change or end the call"
 
 
 @dataclass(eq=False)

@@ -36,6 +36,7 @@ from web.security.fetch import Fetcher, Resolver, system_resolver
 from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
+from web.waiting_room import WaitingRoom
 
 
 class Control(StreamControl, CallControl, Protocol):
@@ -56,6 +57,7 @@ def create_app(
     lifespan: Lifespan | None = None,
     resolve: Resolver = system_resolver,
     ice_servers: Sequence[IceServer] = (),
+    strangers: WaitingRoom | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -70,7 +72,10 @@ def create_app(
         lifespan: what begins and ends with the application.
         resolve: finds the addresses of hosts that requests name.
         ice_servers: STUN and TURN servers that WebRTC peers are told about.
+        strangers: places for WebSockets that have not said hello; some of its own if None.
     """
+    if strangers is None:  # an empty one is false
+        strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
     authenticator = Authenticator(settings.tokens)
     scopes = ScopeCheck(authenticator, clock)
@@ -98,7 +103,13 @@ def create_app(
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),
         metrics.routes(registry, scopes),
-        scores.routes(hub, authenticator, settings.sockets, clock),
+        scores.routes(
+            hub,
+            authenticator,
+            settings.sockets,
+            clock,
+            strangers,
+        ),
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from enum import Enum
 
 import structlog
 
@@ -17,6 +18,13 @@ from web.settings import ConnectionSettings
 from web.waiting_room import Place, WaitingRoom
 
 log = structlog.get_logger(__name__)
+
+
+class ConnectionRefusal(Enum):
+    """Reason why a connection was not let in; a label of the metric."""
+
+    FULL = "full"
+    ADDRESS_FULL = "address_full"
 
 
 class ConnectionLimits:
@@ -28,15 +36,13 @@ class ConnectionLimits:
     Attributes:
         settings: the same.
         waiting: those whose client has still to send.
-        refused: connections that were too many.
-        late: those that were closed because a request took too long to arrive.
+        refused: connections that were too many, by reason.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
         self.waiting = WaitingRoom(settings.waiting)
-        self.refused = 0
-        self.late = 0
+        self.refused: Counter[ConnectionRefusal] = Counter()
         self._by_address: Counter[str] = Counter()
         self._count = 0
 
@@ -45,11 +51,10 @@ class ConnectionLimits:
 
     def enter(self, address: str) -> bool:
         """Let a connection in; False when there are too many."""
-        limits = self.settings
-        if self._count >= limits.most or self._by_address[address] >= limits.per_address:
-            self.refused += 1
-            self._tell("too many connections")
-            return False
+        if self._count >= self.settings.most:
+            return self._refuse(ConnectionRefusal.FULL)
+        if self._by_address[address] >= self.settings.per_address:
+            return self._refuse(ConnectionRefusal.ADDRESS_FULL)
         self._count += 1
         self._by_address[address] += 1
         return True
@@ -71,8 +76,19 @@ class ConnectionLimits:
 
     def give_up(self) -> None:
         """Take note that a request has not arrived in time."""
-        self.late += 1
+        self.waiting.late += 1
         self._tell("a request has not arrived in time")
 
+    def _refuse(self, why: ConnectionRefusal) -> bool:
+        self.refused[why] += 1
+        self._tell("too many connections")
+        return False
+
     def _tell(self, what: str) -> None:
-        log.warning(what, refused=self.refused, turned_out=self.waiting.turned_out, late=self.late)
+        waiting = self.waiting
+        log.warning(
+            what,
+            refused=self.refused.total(),
+            turned_out=waiting.turned_out,
+            late=waiting.late,
+        )

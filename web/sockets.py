@@ -162,13 +162,13 @@ class ScoreSocket:
     async def _hello(self) -> Hello | Subscribe | Unsubscribe:
         """Return the first message. Until it is there, the connection is a stranger's."""
         limit_s = self._settings.hello_s
-        late = f"no hello within {limit_s:g} s"
+        turned_out = False
         loop = asyncio.get_running_loop()
         deadline = asyncio.timeout(limit_s)
 
         def turn_out() -> None:
-            nonlocal late
-            late = "no hello yet, and others want the place"
+            nonlocal turned_out
+            turned_out = True
             if not deadline.expired():
                 deadline.reschedule(loop.time())
 
@@ -182,6 +182,11 @@ class ScoreSocket:
                     self._strangers.leave(place)
         except TimeoutError:
             # Either side may just be busy: no question of tokens, so a client should come back.
+            if turned_out:
+                late = "no hello yet, and others want the place"
+            else:
+                late = f"no hello within {limit_s:g} s"
+                self._strangers.late += 1
             raise _Closing(CloseCode.TOO_SLOW, late) from None
 
     # --- reading ----------------------------------------------------------------------------

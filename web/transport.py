@@ -20,7 +20,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from web.connection_limits import ConnectionLimits
-from web.settings import ConnectionSettings
 from web.waiting_room import Place
 
 if TYPE_CHECKING:
@@ -196,7 +195,7 @@ ACCEPTED_AT_ONCE = 32
 LISTEN_QUEUE = 1024
 """Connections that may wait in the kernel; those beyond would try again only a second later."""
 
-SERVER_OPTIONS: dict[str, Any] = {
+_SERVER_OPTIONS: dict[str, Any] = {
     "ws": ScoresProtocol,
     "ws_ping_interval": 10.0,
     "ws_ping_timeout": 10.0,
@@ -211,6 +210,6 @@ SERVER_OPTIONS: dict[str, Any] = {
 """Options that uvicorn must be given; everything else is the caller's choice."""
 
 
-def server_options(settings: ConnectionSettings) -> dict[str, Any]:
-    """Return the options of a server with connection limits of its own."""
-    return {**SERVER_OPTIONS, "http": partial(RequestProtocol, limits=ConnectionLimits(settings))}
+def server_options(limits: ConnectionLimits) -> dict[str, Any]:
+    """Return the options of a server whose connections are limited."""
+    return {**_SERVER_OPTIONS, "http": partial(RequestProtocol, limits=limits)}

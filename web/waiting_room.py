@@ -31,10 +31,12 @@ class WaitingRoom:
 
     Attributes:
         turned_out: those who had to go for others.
+        late: those who had to go because they took too long.
     """
 
     def __init__(self, places: int) -> None:
         self.turned_out = 0
+        self.late = 0
         self._places = max(places, 1)
         self._waiting: dict[str, dict[Place, None]] = {}
         self._count = 0

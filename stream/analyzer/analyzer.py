@@ -347,17 +347,17 @@ class Analyzer:
                 await self.remove(stream)
             raise
 
-    def etag(self, stream: str, session: str) -> str:
+    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
         """Return the entity tag of a call's ICE session."""
-        return self._sessions.etag(stream, session)
+        return self._sessions.etag(stream, session, publisher)
 
-    async def trickle(self, stream: str, session: str, fragment: str) -> None:
+    async def trickle(self, stream: str, session: str, fragment: str, publisher: Publisher) -> None:
         """Take further ICE candidates of a peer."""
-        await self._sessions.trickle(stream, session, fragment)
+        await self._sessions.trickle(stream, session, fragment, publisher)
 
-    async def hang_up(self, stream: str, session: str) -> None:
+    async def hang_up(self, stream: str, session: str, publisher: Publisher) -> None:
         """End a call because its peer wishes so."""
-        await self._sessions.hang_up(stream, session)
+        await self._sessions.hang_up(stream, session, publisher)
 
     def _later(self, seconds: float, function: Callable[[], None]) -> object:
         assert self._loop is not None

@@ -111,6 +111,15 @@ SCRAPED = (
     ),
     Family("gauge", "link_jitter_seconds", "How unevenly a call's packets arrive.", ("stream",)),
     Family("gauge", "link_rtt_seconds", "Time to a WebRTC peer and back.", ("stream",)),
+    Family("gauge", "connections", "Connections open now, WebSockets included."),
+    Family("gauge", "connections_waiting", "Open connections whose client has still to send."),
+    Family("gauge", "ws_before_hello", "WebSockets that have not said hello yet."),
+    Family(
+        "counter",
+        "connections_refused_total",
+        "Connections refused, or closed before they had asked for anything, by reason.",
+        ("reason",),
+    ),
     Family("gauge", "ws_clients", "WebSocket subscribers now."),
     Family(
         "counter",

@@ -114,11 +114,17 @@ class Publisher:
         credential: tells one from another; None where none is needed.
         max_streams: streams that it may hold at a time; any number when None.
         valid_at: says whether it still works at a UTC; its calls end when it does not.
+        manages: it may change and end the calls of others as well.
     """
 
     credential: Hashable = None
     max_streams: int | None = None
     valid_at: Callable[[datetime], bool] = lambda _: True
+    manages: bool = False
+
+    def may_change(self, owner: Publisher) -> bool:
+        """Return whether calls that were begun on another credential may be changed and ended."""
+        return self.manages or self.credential == owner.credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class CallAnswer:
     """A call that was answered.
 
     Attributes:
-        session: unguessable name; who knows it may change and end the call.
+        session: unguessable name, which is needed to change and end the call.
         etag: names the call's ICE session.
         sdp: the answer, with every candidate in it.
     """
@@ -154,20 +160,33 @@ class CallControl(Protocol):
         """
         ...
 
-    def etag(self, stream: str, session: str) -> str:
-        """Return the entity tag of the ICE session of a stream's call. Raises CallUnknown."""
+    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
+        """Return the entity tag of the ICE session of a stream's call.
+
+        Raises:
+            CallUnknown: the stream has no such call.
+            CallNotYours: it was begun on another credential.
+        """
         ...
 
-    def trickle(self, stream: str, session: str, fragment: str) -> Awaitable[None]:
+    def trickle(
+        self, stream: str, session: str, fragment: str, publisher: Publisher
+    ) -> Awaitable[None]:
         """Take further ICE candidates of a peer.
 
         Raises:
             CallUnknown: the stream has no such call.
+            CallNotYours: it was begun on another credential.
             OfferInvalid: the fragment cannot be understood.
             OfferRefused: it asks for an ICE restart.
         """
         ...
 
-    def hang_up(self, stream: str, session: str) -> Awaitable[None]:
-        """End a call of a stream, in bounded time. Raises CallUnknown."""
+    def hang_up(self, stream: str, session: str, publisher: Publisher) -> Awaitable[None]:
+        """End a call of a stream, in bounded time.
+
+        Raises:
+            CallUnknown: the stream has no such call.
+            CallNotYours: it was begun on another credential.
+        """
         ...

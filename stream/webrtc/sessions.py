@@ -18,6 +18,7 @@ import structlog
 
 from stream.clock import Clock
 from stream.errors import (
+    CallNotYours,
     CallUnknown,
     OfferRefused,
     PublisherFull,
@@ -55,7 +56,7 @@ class Session:
     """One peer that sends one stream.
 
     Attributes:
-        name: unguessable; who knows it may change and end the session.
+        name: unguessable, and needed to change and end the session.
         stream: what the peer sends.
         peer: the other side.
         etag: names its ICE session.
@@ -270,24 +271,25 @@ class Sessions:
         log.info("call answered", stream=stream, codecs=offer.codecs)
         return CallAnswer(name, session.etag, sdp)
 
-    def etag(self, stream: str, name: str) -> str:
-        """Return the entity tag of a session's ICE session. Raises CallUnknown."""
-        return self._known(stream, name).etag
+    def etag(self, stream: str, name: str, publisher: Publisher) -> str:
+        """Return the entity tag of a session's ICE session. Raises CallUnknown, CallNotYours."""
+        return self._known(stream, name, publisher).etag
 
-    async def trickle(self, stream: str, name: str, fragment: str) -> None:
+    async def trickle(self, stream: str, name: str, fragment: str, publisher: Publisher) -> None:
         """Take further candidates of a peer.
 
         Raises:
             CallUnknown: the stream has no such call.
+            CallNotYours: it was begun on another credential.
             OfferInvalid: the fragment cannot be understood.
             OfferRefused: it asks for an ICE restart.
         """
-        session = self._known(stream, name)
+        session = self._known(stream, name, publisher)
         await session.peer.trickle(parse_fragment(fragment))
 
-    async def hang_up(self, stream: str, name: str) -> None:
-        """End a call because its peer wishes so. Raises CallUnknown."""
-        session = self._known(stream, name)
+    async def hang_up(self, stream: str, name: str, publisher: Publisher) -> None:
+        """End a call because its peer wishes so. Raises CallUnknown, CallNotYours."""
+        session = self._known(stream, name, publisher)
         await self._end(session, SourceError(ReasonCode.ENDED, "the peer has hung up"))
 
     async def tend(self) -> None:
@@ -303,10 +305,12 @@ class Sessions:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _known(self, stream: str, name: str) -> Session:
+    def _known(self, stream: str, name: str, publisher: Publisher) -> Session:
         session = self._sessions.get(name)
         if session is None or not session.answered or session.ending or session.stream != stream:
             raise CallUnknown
+        if not publisher.may_change(session.publisher):
+            raise CallNotYours
         return session
 
     async def _make_way(self, stream: str) -> None:

@@ -1,19 +1,18 @@
 """Attacks on a real server, bounded to a minute: everybody else is still answered.
 
 Several kinds go on at the same time, as strangers would have it. Meanwhile a client asks for
-`/livez` again and again. Answers that take a second or more are counted: on a busy machine one in
-fifty may, and none may take as long as an attack used to hold everybody up.
+`/livez` again and again, and no answer may take a second of the server's own time: what it waits
+for a processor that others on the machine have is left out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import resource
 import secrets
-import threading
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
@@ -24,9 +23,8 @@ import yaml
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from stream.clock import SystemClock
 from tests.support.media import encode, moving_pictures
-from tests.support.server import Server
+from tests.support.server import ROOT, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -34,9 +32,6 @@ SECONDS = 30.0
 """How long the attacks go on; with what is before and after, less than a minute."""
 
 SLOW_S = 1.0
-HELD_UP_S = 5.0
-MAX_SLOW = 0.02
-"""Share of slow answers that a busy machine is allowed."""
 
 TOKEN = secrets.token_hex(16)
 CROWD = 1100
@@ -66,7 +61,7 @@ class Attack:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.over = asyncio.Event()
-        self.ended = threading.Event()
+        self.watched = asyncio.Event()
         self.done: dict[str, int] = {}
 
     def count(self, what: str) -> None:
@@ -137,18 +132,21 @@ class Attack:
             self.count("clients that left")
             await self._pause(0.3)
 
-    def watch(self) -> list[float]:
-        """Return how long every answer of `/livez` took; in a thread, away from the attackers."""
-        clock, took = SystemClock(), []
-        while not self.ended.wait(0.1):
-            begin = clock.monotonic()
-            try:
-                assert httpx.get(f"{self.server.url}/livez", timeout=20).status_code == 200
-            except httpx.TransportError:
-                took.append(math.inf)
-            else:
-                took.append(clock.monotonic() - begin)
-        return took
+    async def watch(self) -> list[float]:
+        """Return how long every answer of `/livez` took, as `tests.support.livez` measures it."""
+        command = (sys.executable, "-m", "tests.support.livez", self.server.port, self.server.pid)
+        watcher = await asyncio.create_subprocess_exec(
+            *map(str, command),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert watcher.stdout is not None
+        await watcher.stdout.readline()
+        self.watched.set()
+        await self.over.wait()
+        took, _ = await watcher.communicate(b"")
+        return [float(seconds) for seconds in json.loads(took)]
 
     async def viewer(self) -> None:
         """A viewer with a token, who comes again and again."""
@@ -198,18 +196,17 @@ async def test_under_attack_livez_answers_within_a_second_throughout(attacked: S
     attack = Attack(attacked)
     kinds = (attack.half_sent, attack.silent, attack.globs, attack.streams, attack.leavers)
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(asyncio.to_thread(attack.watch))
+        watching = tasks.create_task(attack.watch())
+        await attack.watched.wait()
         for kind in (*kinds, attack.viewer):
             tasks.create_task(kind())
         await asyncio.sleep(SECONDS)
         attack.over.set()
-        attack.ended.set()
     took = watching.result()
     done = attack.done
     slow = [seconds for seconds in took if seconds >= SLOW_S]
-    assert len(took) > 50
-    assert len(slow) <= MAX_SLOW * len(took), f"{len(slow)} of {len(took)}: {slow}; {done}"
-    assert max(took) < HELD_UP_S
+    assert len(took) > 10
+    assert slow == [], f"{len(slow)} of {len(took)}: {slow}; {done}"
     assert done["half-sent requests"] >= CROWD
     assert done["bad patterns refused"] > 0
     assert done["streams added"] > 0

@@ -6,12 +6,14 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
 from stream.clock import SystemClock
+from tests.support.server import Server
 from tests.support.web import WebRig, served
 from web.settings import ConnectionSettings
 
@@ -116,3 +118,46 @@ async def test_a_connection_that_asks_again_and_again_keeps_its_place() -> None:
         for _ in range(20):
             assert (await http.get("/livez")).status_code == 200
             assert (await http.post("/predict", json={"x": 1})).status_code == 422
+
+
+@pytest.mark.timeout(180)
+async def test_serve_counts_whom_it_refused_and_may_open_as_much_as_the_system_lets_it(
+    tmp_path: Path,
+) -> None:
+    """Shells allow few open files; fewer than connections would mean that nobody is answered."""
+    config = tmp_path / "limits.yaml"
+    config.write_text(
+        "web:\n"
+        "  connections: {header_s: 8, per_address: 8}\n"
+        "  sockets: {before_hello: 1, hello_s: 8}\n"
+        "streams: [{id: a, source: {url: demo://authentic}}]\n"
+    )
+    with Server(config, under=["prlimit", "--nofile=256:2048"]) as server:
+        assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (2048, 2048)
+        assert server.metric("styleflow_streams") == 1
+        told = [line for line in server.log if "open files" in line]
+        assert "at_most=2048" in told[0]
+        assert "before=256" in told[0]
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(peer(server.port, BEGUN))
+            await metric(server, "styleflow_connections_waiting", 3)
+            await metric(server, "styleflow_connections_refused_total", 3, "no_request_late")
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                url = f"ws://127.0.0.1:{server.port}/api/v1/scores"
+                await stack.enter_async_context(connect(url))
+            await metric(server, "styleflow_ws_before_hello", 1)
+            await metric(server, "styleflow_connections_refused_total", 1, "no_hello_full")
+            await metric(server, "styleflow_connections_refused_total", 1, "no_hello_late")
+        async with AsyncExitStack() as stack:
+            for _ in range(12):
+                await stack.enter_async_context(peer(server.port, BEGUN))
+        await metric(server, "styleflow_connections_refused_total", 1, "address_full")
+        assert server.metric("styleflow_connections") >= 1
+
+
+async def metric(server: Server, name: str, least: float, reason: str = "") -> None:
+    """Wait until a metric has reached a value."""
+    labels = {"reason": reason} if reason else {}
+    await asyncio.to_thread(server.wait_for_metric, name, least, **labels)

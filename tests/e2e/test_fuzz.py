@@ -14,7 +14,7 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,18 @@ import httpx
 import numpy as np
 import pytest
 
+from cli.settings import ConfigInvalid, load
 from stream.errors import SourceError
+from stream.events import AbstainReason
 from stream.ingest.demo_scene import Scene
+from stream.ingest.file import FileSource
+from stream.ingest.open import open_source
+from stream.ingest.source import Packet, Source
 from stream.offline.analysis import Analysis
 from stream.offline.replay import analyze
 from stream.problems import Problem
 from tests.support.media import encode
+from tests.support.mutations import MUTATIONS
 from tests.support.path import EAGER, from_file, toy_pipeline
 from tests.support.server import Server
 
@@ -42,7 +48,6 @@ ROOM_MB = 400
 
 FRAMES = 20
 SEEDS = range(3)
-Mutation = Callable[[bytes, random.Random], bytes]
 
 
 # --- intact files ---------------------------------------------------------------------------------
@@ -64,85 +69,6 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 CONTAINERS = ("mp4", "mkv", "ts", "h264", "hevc")
 BARE = ("h264", "hevc")
 """No containers, so their pictures have no time; they are refused even when intact."""
-
-
-# --- mutations ------------------------------------------------------------------------------------
-
-
-def cut(share: float) -> Mutation:
-    return lambda data, rng: data[: int(len(data) * share)]
-
-
-def flip_header(data: bytes, rng: random.Random) -> bytes:
-    """Change a few bytes where containers and parameter sets say what follows."""
-    return _flip(data, rng, 6, min(len(data), 400))
-
-
-def flip_body(data: bytes, rng: random.Random) -> bytes:
-    """Change one byte in a hundred anywhere."""
-    return _flip(data, rng, len(data) // 100, len(data))
-
-
-def flip_end(data: bytes, rng: random.Random) -> bytes:
-    """Change bytes at the end, where mp4 and mkv keep their indices."""
-    turned = _flip(data[::-1], rng, 12, min(len(data), 900))
-    return turned[::-1]
-
-
-def huge_sizes(data: bytes, rng: random.Random) -> bytes:
-    """Let fields that might be sizes or counts say the largest number there is."""
-    changed = bytearray(data)
-    for _ in range(4):
-        place = rng.randrange(0, min(len(data), 2000) - 8)
-        width = rng.choice((2, 4, 8))
-        changed[place : place + width] = rng.choice((b"\xff", b"\x7f")) * width
-    return bytes(changed)
-
-
-def lose_a_piece(data: bytes, rng: random.Random) -> bytes:
-    begin = rng.randrange(len(data))
-    return data[:begin] + data[begin + rng.randrange(1, len(data) // 4) :]
-
-
-def repeat_a_piece(data: bytes, rng: random.Random) -> bytes:
-    begin = rng.randrange(len(data))
-    piece = data[begin : begin + len(data) // 4]
-    return data[:begin] + piece * 3 + data[begin:]
-
-
-def zero_a_piece(data: bytes, rng: random.Random) -> bytes:
-    begin, size = rng.randrange(len(data)), len(data) // 5
-    return data[:begin] + bytes(min(size, len(data) - begin)) + data[begin + size :]
-
-
-def shuffle_pieces(data: bytes, rng: random.Random) -> bytes:
-    size = max(len(data) // 12, 1)
-    pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    rng.shuffle(pieces)
-    return b"".join(pieces)
-
-
-def _flip(data: bytes, rng: random.Random, count: int, within: int) -> bytes:
-    changed = bytearray(data)
-    for _ in range(count):
-        changed[rng.randrange(within)] ^= rng.randrange(1, 256)
-    return bytes(changed)
-
-
-MUTATIONS: dict[str, Mutation] = {
-    "cut_to_nothing": cut(0.0),
-    "cut_to_a_tenth": cut(0.1),
-    "cut_to_half": cut(0.5),
-    "cut_at_the_end": cut(0.97),
-    "flip_header": flip_header,
-    "flip_body": flip_body,
-    "flip_end": flip_end,
-    "huge_sizes": huge_sizes,
-    "lose_a_piece": lose_a_piece,
-    "repeat_a_piece": repeat_a_piece,
-    "zero_a_piece": zero_a_piece,
-    "shuffle_pieces": shuffle_pieces,
-}
 
 
 # --- things that are no video, or pretend to be one -----------------------------------------------
@@ -233,21 +159,27 @@ class Outcome:
     error: BaseException | None = None
 
 
-def look_at(path: Path) -> Outcome:
-    """Analyse a file in a thread that is given up after the deadline."""
+def look_at(path: Path, source: type[Source] | None = None) -> Outcome:
+    """Analyse a file, or what a source makes of it, in time."""
+    opener = open_source if source is None else source
     outcome = Outcome()
 
     def work() -> None:
         try:
-            outcome.analysis = analyze(from_file(path), toy_pipeline(), EAGER)
+            outcome.analysis = analyze(from_file(path), toy_pipeline(), EAGER, opener=opener)
         except BaseException as error:
             outcome.error = error
 
+    in_time(work, path.name)
+    return outcome
+
+
+def in_time(work: Callable[[], None], what: str) -> None:
+    """Do something in a thread that is given up after the deadline."""
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
     worker.join(DEADLINE_S)
-    assert not worker.is_alive(), f"{path.name}: no answer after {DEADLINE_S:g} s"
-    return outcome
+    assert not worker.is_alive(), f"{what}: no answer after {DEADLINE_S:g} s"
 
 
 def check(outcome: Outcome, what: str) -> None:
@@ -294,6 +226,82 @@ def test_a_mutated_file_is_analysed_or_refused(
         check(look_at(path), path.name)
 
 
+# --- stamps that are no clock ---------------------------------------------------------------------
+
+HOUR = 3600.0
+
+
+def one_stray(seconds: list[float], rng: random.Random) -> list[float | None]:
+    at = rng.randrange(1, len(seconds))
+    away = rng.choice((-5 * HOUR, 5 * HOUR, 2.0**33 / 90_000))
+    return [s + away * (n == at) for n, s in enumerate(seconds)]
+
+
+def several_strays(seconds: list[float], rng: random.Random) -> list[float | None]:
+    strays = rng.sample(range(1, len(seconds)), 2)
+    return [s + rng.choice((-HOUR, HOUR)) * (n in strays) for n, s in enumerate(seconds)]
+
+
+def at_random(seconds: list[float], rng: random.Random) -> list[float | None]:
+    return [rng.uniform(-HOUR, HOUR) for _ in seconds]
+
+
+def some_lost(seconds: list[float], rng: random.Random) -> list[float | None]:
+    return [None if rng.random() < 0.4 else s for s in seconds]
+
+
+STAMPINGS: dict[str, Callable[[list[float], random.Random], list[float | None]]] = {
+    "one_stray": one_stray,
+    "several_strays": several_strays,
+    "at_random": at_random,
+    "some_lost": some_lost,
+    "frozen": lambda seconds, rng: [7.0 for _ in seconds],
+    "in_pairs": lambda seconds, rng: [s - s % 0.08 for s in seconds],
+    "backwards": lambda seconds, rng: [HOUR - s for s in seconds],
+    "slow": lambda seconds, rng: [s / 90 for s in seconds],
+    "fast": lambda seconds, rng: [s * 90 for s in seconds],
+    "begins_again": lambda seconds, rng: [s % 0.4 for s in seconds],
+    "none": lambda seconds, rng: [None for _ in seconds],
+}
+
+
+class Restamped(FileSource):
+    """A file whose packets have other stamps."""
+
+    stamping = "frozen"
+    seed = 0
+
+    def packets(self) -> Iterator[Packet]:
+        """Yield the packets that there are, with the stamps of somebody else."""
+        rng = random.Random(f"{self.stamping}{self.seed}")
+        stamps = STAMPINGS[self.stamping]([n / 25 for n in range(FRAMES)], rng)
+        for packet, at in zip(super().packets(), stamps, strict=False):
+            ticks = None if at is None else round(at / packet.time_base)
+            yield replace(packet, pts=ticks, dts=ticks)
+
+
+@pytest.mark.parametrize("stamping", STAMPINGS)
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+def test_stamps_that_are_no_clock_cost_no_evidence_and_count_as_no_loss(
+    intact: dict[str, Path], container: str, stamping: str
+) -> None:
+    """A file loses no packets; of one whose clock is 90 times off no more is asked than an end."""
+    for seed in SEEDS:
+        source = type("Source", (Restamped,), {"stamping": stamping, "seed": seed})
+        outcome = look_at(intact[container], source)
+        check(outcome, f"{container} {stamping} {seed}")
+        if outcome.analysis is None:
+            assert stamping == "none"
+            continue
+        tracks = outcome.analysis.tracks
+        assert outcome.analysis.frames <= FRAMES
+        said = {reason for track in tracks for score in track.scores for reason in score.reasons}
+        assert AbstainReason.PACKET_LOSS not in said, (container, stamping, seed)
+        if stamping not in ("slow", "fast"):
+            assert outcome.analysis.duration_s < 2 * FRAMES / 25, (container, stamping, seed)
+            assert all(track.scores for track in tracks), (container, stamping, seed)
+
+
 def test_what_is_no_video_is_refused(intact: dict[str, Path], tmp_path: Path) -> None:
     """Nor does a playlist become the video that it names."""
     for name, path in hostile(tmp_path, intact["mp4"]).items():
@@ -302,6 +310,44 @@ def test_what_is_no_video_is_refused(intact: dict[str, Path], tmp_path: Path) ->
         outcome = look_at(path)
         assert outcome.analysis is None or name == "long.ivf", name
         check(outcome, name)
+
+
+# --- configurations -------------------------------------------------------------------------------
+
+MANUAL = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
+SPLINTERS = (
+    b"&a [*a]", b"*b", b"[" * 5000, b"{a: " * 5000, b"!!python/object:os.system x", b"2026-13-45",
+    b"9" * 5000, b"1:" * 999, b"\xff\xfe", b"\x00", b"\n---\n", b"<<: *a", b"? ", b"!!binary x",
+    b"${file:/dev/zero}", b"${HOME", b".inf", b"-.nan", b"\n\t", b"%YAML 9.9\n", b"'", b'"\\x',
+)  # fmt: skip
+
+
+def test_a_mutated_configuration_is_good_or_refused_in_short_lines(tmp_path: Path) -> None:
+    path, manual = tmp_path / "styleflow.yaml", MANUAL.read_bytes()
+    several = [m for name, m in MUTATIONS.items() if name not in ("wild_matrix", "cut_to_nothing")]
+    for seed in range(60):
+        rng = random.Random(f"yaml{seed}")
+        data = manual
+        if seed % 3:
+            data = rng.choice(several)(data, rng)
+        for _ in range(rng.randrange(1, 4)):
+            at = rng.randrange(len(data))
+            data = data[:at] + rng.choice(SPLINTERS) + data[at:]
+        path.write_bytes(data)
+        faults: list[str] = []
+
+        def work(faults: list[str] = faults) -> None:
+            try:
+                load(path, {})
+            except ConfigInvalid as error:
+                faults += error.faults
+            except BaseException as error:
+                faults += [f"{error!r} \n"]
+
+        in_time(work, f"configuration {seed}")
+        assert len(faults) <= 51, seed
+        bad = [fault for fault in faults if not fault.isprintable() or len(fault) > 1000]
+        assert bad == [], seed
 
 
 # --- through the door -----------------------------------------------------------------------------

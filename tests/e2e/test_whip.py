@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import httpx
 import pytest
 from aiortc import RTCRtpSender
 
+from stream.clock import SystemClock
 from stream.engine.engine import EngineSettings
 from stream.errors import PublisherFull
 from stream.pipeline import Pipeline
@@ -32,12 +35,15 @@ from tests.support.calls import (
     compressed,
     left_tasks,
     resident_mb,
+    shown,
     sockets,
     thread_names,
 )
 from tests.support.media import encode, moving_pictures
 from tests.support.offers import CHROMIUM
 from tests.support.path import EAGER, CentreFinder, toy_pipeline
+from web.security.auth import Role, Token, TokenDigest
+from web.settings import WebSettings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -373,11 +379,63 @@ async def test_one_publisher_that_calls_ever_more_streams_leaves_room_for_others
     assert len(rig.analyzer.statuses()) == 2
     await rig.analyzer.call("other-0", CHROMIUM, other)
     first = next(answer for answer in answers if isinstance(answer, CallAnswer))
-    await rig.analyzer.hang_up("one-0", first.session)
+    await rig.analyzer.hang_up("one-0", first.session, one)
     with pytest.raises(PublisherFull):
         await rig.analyzer.call("one-6", CHROMIUM, one)
     await rig.until(lambda: len(rig.analyzer.statuses()) == 2, "removal of what was left behind")
     await rig.analyzer.call("one-6", CHROMIUM, one)
+
+
+# --- tokens ------------------------------------------------------------------------------------
+
+ANN, BOB, EVE = (secrets.token_hex(16) for _ in range(3))
+
+
+def tokens(expires: datetime | None = None) -> WebSettings:
+    """Return two publishers, the first of which may expire, and an operator."""
+    return WebSettings(
+        tokens=(
+            Token(TokenDigest(ANN), Role.PUBLISHER, expires=expires),
+            Token(TokenDigest(BOB), Role.PUBLISHER),
+            Token(TokenDigest(EVE), Role.OPERATOR),
+        )
+    )
+
+
+async def test_a_call_of_one_publisher_is_neither_changed_nor_ended_by_another() -> None:
+    trickle = {"Content-Type": "application/trickle-ice-sdpfrag"}
+    async with call_rig(BRISK, web=tokens()) as rig:
+        async with Caller(rig.url(), token=ANN) as caller:
+            await caller.call()
+            await rig.until(rig.scores, "scores")
+            trickle["If-Match"] = caller.etag
+            async with httpx.AsyncClient(headers=shown(BOB)) as bob:
+                answers = [
+                    await bob.patch(caller.location, content="a=mid:0\r\n", headers=trickle),
+                    await bob.delete(caller.location),
+                ]
+            assert [answer.status_code for answer in answers] == [403, 403]
+            assert {answer.json()["code"] for answer in answers} == {"call_not_yours"}
+            assert rig.analyzer.status("me").state.value == "live"
+            assert await caller.delete() == 200
+        async with Caller(rig.url("again"), token=BOB) as caller:
+            await caller.call()
+            async with httpx.AsyncClient(headers=shown(EVE)) as eve:
+                assert (await eve.delete(caller.location)).status_code == 200
+
+
+async def test_a_call_ends_with_its_token_and_cannot_be_renewed() -> None:
+    soon = SystemClock().utc() + timedelta(seconds=10)
+    async with call_rig(BRISK, web=tokens(soon)) as rig:
+        async with Caller(rig.url(), token=ANN) as caller, Caller(rig.url("b"), token=BOB) as other:
+            await caller.call()
+            await other.call()
+            ended = await rig.state("ended")
+            assert "token" in ended["detail"]
+            assert "expired" in ended["detail"]
+            assert await caller.delete() == 401
+            assert (await caller.post(CHROMIUM)).status_code == 401
+            assert not [e for e in rig.events("stream_changed", "b") if e["state"] == "ended"]
 
 
 # --- ugly endings ------------------------------------------------------------------------------

@@ -82,7 +82,9 @@ class CallRig:
 
 @asynccontextmanager
 async def call_rig(
-    settings: WebRtcSettings | None = None, pipeline: Callable[[], Pipeline] = toy_pipeline
+    settings: WebRtcSettings | None = None,
+    pipeline: Callable[[], Pipeline] = toy_pipeline,
+    web: WebSettings | None = None,
 ) -> AsyncIterator[CallRig]:
     """Run an analyzer that answers calls on loopback."""
     clock = SystemClock()
@@ -95,7 +97,7 @@ async def call_rig(
             hub,
             histories,
             PlayedPredictor(),
-            WebSettings(),
+            web or WebSettings(),
             clock,
             registry,
             resolve=resolver(()),
@@ -161,16 +163,25 @@ def compressed(path: Path) -> list[bytes]:
         return [bytes(p) for p in container.demux(video=0) if p.size]
 
 
+def shown(token: str | None) -> dict[str, str]:
+    """Return the headers that show a token."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 class Caller:
     """A peer in the test's hands; an async context manager that is rude only when told to be.
 
     Args:
         url: of the endpoint.
         track: what it sends.
+        token: what it shows.
     """
 
-    def __init__(self, url: str, track: VideoStreamTrack | None = None) -> None:
+    def __init__(
+        self, url: str, track: VideoStreamTrack | None = None, token: str | None = None
+    ) -> None:
         self.url = url
+        self.token = token
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.scores = self.connection.createDataChannel("scores")
         self.heard: list[dict[str, Any]] = []
@@ -189,7 +200,7 @@ class Caller:
 
     async def post(self, offer: str) -> httpx.Response:
         """Knock."""
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=20, headers=shown(self.token)) as client:
             response = await client.post(self.url, content=offer, headers=SDP)
         if response.status_code == 201:
             self.location = str(httpx.URL(self.url).join(response.headers["Location"]))
@@ -234,7 +245,7 @@ class Caller:
 
     async def delete(self) -> int:
         """End the call as one should; return the status."""
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=20, headers=shown(self.token)) as client:
             return (await client.delete(self.location)).status_code
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,16 @@ class Server:
     Args:
         config: a YAML file, or None for the built-in defaults.
         env: environment variables besides the test's own.
+        under: command that starts it, for example with other limits.
     """
 
-    def __init__(self, config: Path | None = None, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "cli.main", "serve", "--port", "0"]
+    def __init__(
+        self,
+        config: Path | None = None,
+        env: dict[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
+        command = [*under, sys.executable, "-m", "cli.main", "serve", "--port", "0"]
         self._command = command + (["--config", str(config)] if config else [])
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **(env or {})}
         self.log: list[str] = []

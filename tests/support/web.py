@@ -20,6 +20,7 @@ from stream.analyzer.streams import Health, StreamSpec, StreamStatus
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
 from stream.errors import (
+    CallNotYours,
     CallUnknown,
     OverlayUnavailable,
     StreamError,
@@ -46,6 +47,7 @@ from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
+from web.connection_limits import ConnectionLimits
 from web.settings import ConnectionSettings, WebSettings
 from web.transport import server_options
 
@@ -60,6 +62,7 @@ class PlayedAnalyzer:
         self.cards: dict[str, ModelCard] = {}  # models of streams that are not untrained
         self.others: dict[str, tuple[ScoringModel, ...]] = {}  # further detectors of a stream
         self.calls: dict[str, str] = {}
+        self.callers: dict[str, Publisher] = {}
         self.offers: list[str] = []
         self.publishers: list[Publisher] = []
         self.fragments: list[str] = []
@@ -167,25 +170,27 @@ class PlayedAnalyzer:
         if self.refusal is not None:
             raise self.refusal
         session = f"session-{len(self.calls):016d}"
-        self.calls[session] = stream
+        self.calls[session], self.callers[session] = stream, publisher
         self.offers.append(offer)
         return CallAnswer(session, '"first"', "v=0\r\nanswer")
 
-    def etag(self, stream: str, session: str) -> str:
+    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
         """Return the tag of a call."""
         if self.calls.get(session) != stream:
             raise CallUnknown
+        if not publisher.may_change(self.callers[session]):
+            raise CallNotYours
         return '"first"'
 
-    async def trickle(self, stream: str, session: str, fragment: str) -> None:
+    async def trickle(self, stream: str, session: str, fragment: str, publisher: Publisher) -> None:
         """Keep a fragment, unless told to refuse."""
         if self.refusal is not None:
             raise self.refusal
         self.fragments.append(fragment)
 
-    async def hang_up(self, stream: str, session: str) -> None:
+    async def hang_up(self, stream: str, session: str, publisher: Publisher) -> None:
         """Forget a call."""
-        self.etag(stream, session)
+        self.etag(stream, session, publisher)
         del self.calls[session]
 
     def health(self) -> Health:
@@ -333,7 +338,7 @@ async def served(
 ) -> AsyncIterator[int]:
     """Serve an application on a loopback port, any if `at` is 0; yields the port."""
     with socket.create_server(("127.0.0.1", at)) as listener:
-        settings = server_options(connections or ConnectionSettings())
+        settings = server_options(ConnectionLimits(connections or ConnectionSettings()))
         config = uvicorn.Config(app, log_config=None, **(settings | options))
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign]

@@ -119,17 +119,18 @@ ARROWS = {
     "offline pipeline problems publish scheduling stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
-    "web.transport": "connection_limits settings waiting_room",
+    "web.transport": "connection_limits waiting_room",
     "web.connection_limits": "settings waiting_room",
     "web.waiting_room": "",
     "web.root_path": "",
+    "web.connection_figures": "connection_limits waiting_room",
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",
     "web.settings": "root_path security",
     "web.sockets": "security settings waiting_room",
     "web.routes": "errors problem_responses root_path security settings sockets waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "problem_responses root_path routes security settings",
+    "web.app": "problem_responses root_path routes security settings waiting_room",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 

@@ -31,8 +31,8 @@ def test_every_port_is_on_loopback(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
 
 
-def test_prometheus_is_told_no_operator_token(tmp_path: Path) -> None:
-    """What it shows may read, and change nothing."""
+def test_the_token_that_prometheus_is_told_opens_metrics_alone(tmp_path: Path) -> None:
+    """What it shows reads no scores and no pictures, and changes nothing."""
     assert SERVICES["prometheus"]["secrets"] == ["metrics"]
     scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
     assert scraped[0]["authorization"]["credentials_file"] == "/run/secrets/metrics"
@@ -42,7 +42,7 @@ def test_prometheus_is_told_no_operator_token(tmp_path: Path) -> None:
     told = told.replace("$${", "${").replace("/run/secrets", str(tmp_path))
     operator, prometheus = load(None, {"STYLEFLOW__WEB__TOKENS": told}).web.tokens
     assert operator.role is Role.OPERATOR
-    assert prometheus.role.scopes == {Scope.READ}
+    assert prometheus.role.scopes == {Scope.METRICS}
 
 
 def test_grafana_lets_nobody_in_unasked() -> None:

@@ -15,11 +15,11 @@ def routes(registry: CollectorRegistry, scopes: ScopeCheck) -> APIRouter:
 
     Args:
         registry: holds the metrics.
-        scopes: checks that the caller may read.
+        scopes: checks that the caller may read metrics.
     """
     router = APIRouter(tags=["descriptions"])
 
-    @router.get("/metrics", dependencies=[Depends(scopes.require(Scope.READ))])
+    @router.get("/metrics", dependencies=[Depends(scopes.require(Scope.METRICS))])
     async def metrics() -> Response:
         """Return Prometheus metrics."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -17,7 +17,11 @@ from web.waiting_room import WaitingRoom
 
 
 def routes(
-    hub: Hub, authenticator: Authenticator, settings: SocketSettings, clock: Clock
+    hub: Hub,
+    authenticator: Authenticator,
+    settings: SocketSettings,
+    clock: Clock,
+    strangers: WaitingRoom,
 ) -> APIRouter:
     """Return the route.
 
@@ -26,9 +30,9 @@ def routes(
         authenticator: recognises callers.
         settings: limits of a connection.
         clock: where time comes from.
+        strangers: places for connections that have not said hello.
     """
     router = APIRouter()
-    strangers = WaitingRoom(settings.before_hello)
 
     @router.websocket("/api/v1/scores")
     async def scores(socket: WebSocket) -> None:

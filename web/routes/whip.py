@@ -1,8 +1,9 @@
 """`/whip`: WebRTC peers offer a stream, add candidates and end it (WHIP, RFC 9725).
 
 `POST /whip/{stream}` takes an SDP offer and answers with everything in it that a peer needs; the
-Location is the caller's secret. Trickled candidates are taken, ICE restarts are not: a peer
-that lost its connection calls anew, and the stream goes on in a new epoch.
+Location is the caller's secret, and of use only with the token of the call or an operator's.
+Trickled candidates are taken, ICE restarts are not: a peer that lost its connection calls anew, and
+the stream goes on in a new epoch.
 
 Pages of other origins may call only when `web.allowed_origins` lists them, so on loopback, where no
 token is needed, no web page that happens to be open can send a stream.
@@ -77,9 +78,11 @@ class WhipEndpoint:
         self._add_links(response)
         return response
 
-    async def trickle(self, request: Request, stream: str, session: str) -> Response:
+    async def trickle(
+        self, request: Request, stream: str, session: str, caller: Caller
+    ) -> Response:
         """Take further candidates, of the ICE session that there is."""
-        etag = self._control.etag(stream, session)
+        etag = self._control.etag(stream, session, caller.publisher)
         _check_type(request, FRAGMENT)
         expected = request.headers.get("if-match")
         if expected is None:
@@ -88,12 +91,12 @@ class WhipEndpoint:
             raise RestartRefused("call anew instead of restarting")
         if etag not in (tag.strip() for tag in expected.split(",")):
             raise SessionDiffers("If-Match names another one")
-        await self._control.trickle(stream, session, await _text(request))
+        await self._control.trickle(stream, session, await _text(request), caller.publisher)
         return Response(status_code=204)
 
-    async def hang_up(self, stream: str, session: str) -> Response:
+    async def hang_up(self, stream: str, session: str, caller: Caller) -> Response:
         """End a call; entity tags do not matter here."""
-        await self._control.hang_up(stream, session)
+        await self._control.hang_up(stream, session, caller.publisher)
         return Response(status_code=200)
 
     def options(self, request: Request, methods: str, *, admitted: bool = False) -> Response:
@@ -189,7 +192,9 @@ def routes(
     )
     async def trickle(request: Request, stream: StreamId, session: SessionId) -> Response:
         """Add ICE candidates. If-Match names the ICE session; restarts are refused with 422."""
-        return await respond(request, lambda _: endpoint.trickle(request, stream, session))
+        return await respond(
+            request, lambda caller: endpoint.trickle(request, stream, session, caller)
+        )
 
     @router.delete(
         "/{stream}/{session}",
@@ -200,7 +205,7 @@ def routes(
     )
     async def hang_up(request: Request, stream: StreamId, session: SessionId) -> Response:
         """End a call."""
-        return await respond(request, lambda _: endpoint.hang_up(stream, session))
+        return await respond(request, lambda caller: endpoint.hang_up(stream, session, caller))
 
     @router.options("/{stream}", include_in_schema=False)
     async def endpoint_options(request: Request, stream: str) -> Response:

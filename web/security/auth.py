@@ -27,6 +27,7 @@ class Scope(Enum):
     READ = "read"
     CONTROL = "control"
     PUBLISH = "publish"
+    METRICS = "metrics"
 
 
 class Role(Enum):
@@ -35,6 +36,7 @@ class Role(Enum):
     VIEWER = "viewer"
     OPERATOR = "operator"
     PUBLISHER = "publisher"
+    METRICS = "metrics"
 
     @property
     def scopes(self) -> frozenset[Scope]:
@@ -43,9 +45,10 @@ class Role(Enum):
 
 
 _SCOPES = {
-    Role.VIEWER: frozenset({Scope.READ}),
+    Role.VIEWER: frozenset({Scope.READ, Scope.METRICS}),
     Role.OPERATOR: frozenset(Scope),
     Role.PUBLISHER: frozenset({Scope.PUBLISH}),
+    Role.METRICS: frozenset({Scope.METRICS}),
 }
 
 
@@ -101,7 +104,7 @@ class Token:
     Attributes:
         token: the secret, of at least 16 characters; only its digest is kept.
         role: viewer may read, operator may also change streams and use `/predict`, publisher may
-            only call (WHIP) and hears its own scores.
+            only call (WHIP) and hears its own scores, metrics may only read `/metrics`.
         name: whose it is.
         expires: when it stops working, and its running calls end; never, when None.
         max_streams: streams that a publisher may hold at a time: those that it sends, and those
@@ -151,7 +154,8 @@ class Caller:
             return Publisher()
         limited = self.token.role is Role.PUBLISHER
         limit = self.token.max_streams if limited else None
-        return Publisher(self.token, limit, self.valid_at)
+        manages = self.may(Scope.CONTROL)
+        return Publisher(self.token, limit, self.valid_at, manages)
 
 
 class Authenticator:
@@ -194,7 +198,7 @@ class Authenticator:
                 f"{scope.value} is not allowed to a {caller.token.role.value}"
                 if caller.token
                 else scope.value,
-                "operator or publisher" if scope is Scope.PUBLISH else "operator",
+                " or ".join(role.value for role in Role if scope in role.scopes),
             )
         return caller
 

@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from stream.monitoring.metrics import SCRAPED, Figure, Metrics
 
+ROOT = Path(__file__).resolve().parents[4]
+
 
 @pytest.fixture
 def metrics() -> Metrics:
@@ -71,10 +73,22 @@ def test_a_scraped_figure_has_a_family(metrics: Metrics) -> None:
         generate_latest(metrics.registry)
 
 
-@pytest.mark.parametrize("name", ["dashboard.json", "alerts.yml"])
-def test_what_is_shown_and_alerted_on_exists(metrics: Metrics, name: str) -> None:
-    """Every metric that the shipped dashboard and alerts name is one that we export."""
-    text = (Path(__file__).resolve().parents[4] / "deploy" / name).read_text(encoding="utf-8")
+def test_every_metric_is_documented(metrics: Metrics) -> None:
+    """The page says of each what it says of itself."""
+    rows = set()
+    for family in metrics.registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        rows.add(f"| `{name}` | {family.documentation} |")
+    page = set((ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines())
+    assert sorted(rows - page) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["deploy/dashboard.json", "deploy/alerts.yml", "docs/operations.md"]
+)
+def test_what_is_shown_alerted_on_and_documented_exists(metrics: Metrics, name: str) -> None:
+    """Every metric that the shipped dashboard, alerts and pages name is one that we export."""
+    text = (ROOT / name).read_text(encoding="utf-8")
     ours = {
         sample
         for family in metrics.registry.collect()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from stream.clock import ManualClock
-from stream.errors import CallUnknown, PublisherFull, StreamBusy
+from stream.errors import CallNotYours, CallUnknown, PublisherFull, StreamBusy
 from stream.events import ReasonCode
 from stream.publish.hub import Hub
 from stream.webrtc.calls import Publisher, WebRtcSettings
@@ -52,7 +52,7 @@ async def test_one_publisher_token_does_not_fill_all_streams(sessions: Sessions)
         await call(sessions, "a", ANN)  # its own place is not counted twice
     await call(sessions, "c", BOB)
     await call(sessions, "d", Publisher())
-    await sessions.hang_up("b", name)
+    await sessions.hang_up("b", name, ANN)
     await call(sessions, "e", ANN)
 
 
@@ -62,7 +62,7 @@ async def test_a_stream_that_a_call_left_behind_counts_until_it_is_removed(
     """Else one token fills all streams with calls that it hangs up at once."""
     for stream in ("a", "b"):
         sessions.created(stream, ANN)
-        await sessions.hang_up(stream, await call(sessions, stream, ANN))
+        await sessions.hang_up(stream, await call(sessions, stream, ANN), ANN)
     with pytest.raises(PublisherFull):
         await call(sessions, "c", ANN)
     await call(sessions, "a", ANN)
@@ -100,11 +100,27 @@ async def test_a_call_is_ended_only_below_its_own_stream(sessions: Sessions) -> 
     name = await call(sessions, "a", ANN)
     for wrong in ("b", "", "A"):
         with pytest.raises(CallUnknown):
-            sessions.etag(wrong, name)
+            sessions.etag(wrong, name, ANN)
         with pytest.raises(CallUnknown):
-            await sessions.trickle(wrong, name, "a=mid:0")
+            await sessions.trickle(wrong, name, "a=mid:0", ANN)
         with pytest.raises(CallUnknown):
-            await sessions.hang_up(wrong, name)
+            await sessions.hang_up(wrong, name, ANN)
     assert sessions.called("a")
-    await sessions.hang_up("a", name)
+    await sessions.hang_up("a", name, ANN)
+    assert not sessions.called("a")
+
+
+async def test_one_publisher_neither_changes_nor_ends_the_call_of_another(
+    sessions: Sessions,
+) -> None:
+    name = await call(sessions, "a", ANN)
+    for stranger in (BOB, Publisher()):
+        with pytest.raises(CallNotYours):
+            sessions.etag("a", name, stranger)
+        with pytest.raises(CallNotYours):
+            await sessions.trickle("a", name, "a=mid:0", stranger)
+        with pytest.raises(CallNotYours):
+            await sessions.hang_up("a", name, stranger)
+    assert sessions.called("a")
+    await sessions.hang_up("a", name, Publisher("eve", manages=True))
     assert not sessions.called("a")

@@ -282,6 +282,28 @@ async def test_an_operator_may_call() -> None:
         assert (await call(client)).status_code == 201
 
 
+async def test_a_call_is_changed_and_ended_with_its_own_token_or_an_operators() -> None:
+    other, operator = "another publisher's secret", "an operator's long token"
+    roles = {SECRET: Role.PUBLISHER, other: Role.PUBLISHER, operator: Role.OPERATOR}
+    shown = tuple(Token(TokenDigest(secret), role) for secret, role in roles.items())
+    rig = WebRig(WebSettings(tokens=shown))
+    for ender in (SECRET, operator):
+        async with rig.client(SECRET) as client:
+            location = (await call(client)).headers["location"]
+        async with rig.client(other) as client:
+            answers = [
+                await client.patch(location, content="a=mid:0", headers=FRAGMENT),
+                await client.delete(location),
+            ]
+        assert [answer.status_code for answer in answers] == [403, 403]
+        assert "operator" in answers[0].json()["hint"]
+        async with rig.client(ender) as client:
+            headers = FRAGMENT | {"If-Match": '"first"'}
+            patched = await client.patch(location, content="a=mid:0", headers=headers)
+            assert patched.status_code == 204
+            assert (await client.delete(location)).status_code == 200
+
+
 @pytest.mark.parametrize("token", [None, "not the secret that it is"])
 async def test_every_step_needs_the_token(token: str | None) -> None:
     rig = guarded(Role.PUBLISHER)

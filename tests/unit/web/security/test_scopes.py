@@ -10,24 +10,34 @@ from web.settings import WebSettings
 
 OPERATOR = "an operator's long token"
 VIEWER = "a viewer's own long token"
-TOKENS = (Token(TokenDigest(OPERATOR), Role.OPERATOR), Token(TokenDigest(VIEWER), Role.VIEWER))
+PUBLISHER = "a publisher's long token"
+METRICS = "a long token of Prometheus"
+ROLES = {
+    OPERATOR: Role.OPERATOR,
+    VIEWER: Role.VIEWER,
+    PUBLISHER: Role.PUBLISHER,
+    METRICS: Role.METRICS,
+}
+TOKENS = tuple(Token(TokenDigest(secret), role) for secret, role in ROLES.items())
 
 
 @pytest.mark.parametrize(
-    ("token", "read", "change"),
+    ("token", "read", "change", "metrics"),
     [
-        (None, 401, 401),
-        ("wrong but long enough", 401, 401),
-        (VIEWER, 200, 403),
-        (OPERATOR, 200, 201),
+        (None, 401, 401, 401),
+        ("wrong but long enough", 401, 401, 401),
+        (VIEWER, 200, 403, 200),
+        (OPERATOR, 200, 201, 200),
+        (PUBLISHER, 403, 403, 403),
+        (METRICS, 403, 403, 200),
     ],
 )
 async def test_a_token_opens_what_its_role_allows(
-    token: str | None, read: int, change: int
+    token: str | None, read: int, change: int, metrics: int
 ) -> None:
     async with WebRig(WebSettings(tokens=TOKENS)).client(token) as http:
         assert (await http.get("/api/v1/streams")).status_code == read
-        assert (await http.get("/metrics")).status_code == read
+        assert (await http.get("/metrics")).status_code == metrics
         assert (await http.post("/api/v1/streams", json=CAMERA)).status_code == change
         assert (await http.get("/healthcheck")).status_code == 200
 
@@ -42,3 +52,23 @@ async def test_a_missing_token_is_asked_for() -> None:
 async def test_predict_is_for_operators() -> None:
     async with WebRig(WebSettings(tokens=TOKENS)).client(VIEWER) as http:
         problem(await http.post("/predict", json={"file_path": "a.mp4"}), 403)
+
+
+@pytest.mark.parametrize(
+    ("path", "roles"), [("/api/v1/streams", "viewer or operator"), ("/metrics", "metrics")]
+)
+async def test_a_refusal_names_the_roles_that_may(path: str, roles: str) -> None:
+    async with WebRig(WebSettings(tokens=TOKENS)).client(PUBLISHER) as http:
+        assert roles in problem(await http.get(path), 403)["hint"]
+
+
+async def test_a_token_for_metrics_neither_calls_nor_predicts_nor_shows_pictures() -> None:
+    async with WebRig(WebSettings(tokens=TOKENS)).client(METRICS) as http:
+        offer = {"Content-Type": "application/sdp"}
+        answers = [
+            await http.post("/whip/me", content="v=0", headers=offer),
+            await http.post("/predict", json={"file_path": "a.mp4"}),
+            await http.get("/api/v1/streams/lobby/picture.jpg"),
+            await http.get("/api/v1/streams/lobby/history"),
+        ]
+    assert [answer.status_code for answer in answers] == [403] * 4
