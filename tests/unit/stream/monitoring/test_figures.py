@@ -24,6 +24,10 @@ from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.path import toy_pipeline
+from web.connection_figures import connection_figures
+from web.connection_limits import ConnectionLimits
+from web.settings import ConnectionSettings
+from web.waiting_room import WaitingRoom
 
 DONE = IngestCounters(
     packets=100, bytes=5000, decoded=90, sampled=45, missing=2, refused=1, before_keyframe=7,
@@ -50,6 +54,7 @@ def everything() -> list[Figure]:
         *figures.device_figures(Batcher(BatcherSettings()).stats, toy_pipeline(slots=4).devices),
         *figures.degradation_figures(Degradation()),
         *figures.viewer_figures(hub, Pictures()),
+        *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
     ]
