@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from io import StringIO
@@ -310,6 +310,46 @@ def test_a_clock_many_times_off_is_said_and_scored(clip: Path, times: Fraction) 
     assert analysis.notices == (Notice.CAMERA_CLOCK,)
     assert len(analysis.tracks) == 1
     assert analysis.tracks[0].scores
+
+
+class Camera(FileSource):
+    """A camera: what it sends arrives evenly, whatever it is stamped."""
+
+    traits = SourceTraits()
+    stamped: Callable[[int], float]
+
+    def packets(self) -> Iterator[Packet]:
+        for n, packet in enumerate(super().packets()):
+            ticks = round(type(self).stamped(n) / packet.time_base)
+            yield replace(packet, pts=ticks, dts=None, arrived=100.0 + n / 25)
+
+
+@pytest.fixture(scope="module")
+def twelve_seconds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("camera")
+    return encode(folder / "clip.mp4", moving_pictures(300, 96, 64), gop=20)
+
+
+@pytest.mark.parametrize(
+    "stamped",
+    [
+        pytest.param(lambda n: 9_000 + n / 25 + (-1) ** n * 3_600 * (n % 3 == 1), id="third"),
+        pytest.param(lambda n: n / 25 / 90, id="slow"),
+        pytest.param(lambda n: n / 25 * 90, id="fast"),
+        pytest.param(lambda n: 7.0, id="frozen"),
+        pytest.param(lambda n: n // 2 * 0.08, id="pairs"),
+    ],
+)
+def test_a_camera_without_a_clock_is_scored_and_has_lost_nothing(
+    twelve_seconds: Path, stamped: Callable[[int], float]
+) -> None:
+    opener = type("Source", (Camera,), {"stamped": staticmethod(stamped)})
+    analysis = analyze(from_file(twelve_seconds), toy_pipeline(), EAGER, opener=opener)
+    assert analysis.notices == (Notice.CAMERA_CLOCK,)
+    scores = analysis.tracks[-1].scores
+    assert len(scores) > 50
+    said = {reason for score in scores[-50:] for reason in score.reasons}
+    assert not said & {AbstainReason.PACKET_LOSS, AbstainReason.CONTAMINATED}
 
 
 def test_a_file_full_of_holes_is_slow_and_has_lost_nothing(tmp_path: Path) -> None:
