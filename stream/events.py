@@ -131,6 +131,7 @@ class CaptureConditions:
         bits_per_pixel: compressed bits per source pixel, measured over the last seconds; 0 where
             it is unknown.
         camera_clock: the source's stamps are no clock, so arrival or decoding tells the time.
+        lossless: nothing is lost on the way, as from a file; what is missing was never made.
         simulcast_layer: which of its sizes a sender gives; None when it has only one.
     """
 
@@ -139,6 +140,7 @@ class CaptureConditions:
     link_loss: float = 0.0
     bits_per_pixel: float = 0.0
     camera_clock: bool = False
+    lossless: bool = False
     simulcast_layer: Layer | None = None
 
 

@@ -26,10 +26,12 @@ def of_stream(
         clip: whose cadence the source has to keep up with.
         limits: beyond which no verdict is given.
     """
-    lossy = coverage.loss > limits.max_loss or not capture.link_loss <= limits.max_link_loss
+    holes = coverage.loss > limits.max_loss
+    slow = _is_slow(capture, limits.min_fps_share * clip.cadence_hz)
+    lossy = not capture.link_loss <= limits.max_link_loss
     holds = {
-        AbstainReason.LOW_FPS: _is_slow(capture, limits.min_fps_share * clip.cadence_hz),
-        AbstainReason.PACKET_LOSS: lossy,
+        AbstainReason.LOW_FPS: slow or (holes and capture.lossless),
+        AbstainReason.PACKET_LOSS: lossy or (holes and not capture.lossless),
         AbstainReason.OVERLOADED: coverage.overrun > limits.max_overrun,
     }
     return frozenset(reason for reason, holding in holds.items() if holding)

@@ -31,10 +31,12 @@ class CaptureMeter:
 
     Attributes:
         layers: sizes in which the sender of the current connection offers its video.
+        complete: the source of the current connection loses nothing on the way.
     """
 
     def __init__(self, link_loss: Callable[[], float]) -> None:
         self.layers = 1
+        self.complete = False
         self._link_loss = link_loss
         self._substituted = False
         self._window = 0.0  # in the pictures' time base
@@ -57,6 +59,7 @@ class CaptureMeter:
             source_fps=self._per_second(picture.time_base) if known else 0.0,
             link_loss=self._link_loss(),
             camera_clock=moment.substituted,
+            lossless=self.complete,
             simulcast_layer=Layer(*picture.size, self.layers) if self.layers > 1 else None,
             bits_per_pixel=self._bits / self._pixels if known and self._pixels else 0.0,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -30,6 +31,9 @@ CONTAINERS = (
 
 LONGEST_PAUSE_S = 1.0
 """A file's gap in time longer than this is not waited for; it begins a new epoch anyway."""
+
+MAX_FPS = 1000
+"""A declared frame rate above this is that of a clock, not of pictures."""
 
 
 class FileSource:
@@ -84,6 +88,8 @@ class FileSource:
                 context.color_trc,
                 context.color_primaries,
             ),
+            frame_rate=_frame_rate(video),
+            duration_s=_duration_s(container),
         )
         pace = _Pacer(self._clock) if self._settings.pace is Pace.NATIVE else None
         try:
@@ -165,6 +171,20 @@ def _track(container: InputContainer) -> VideoStream:
     return video
 
 
+def _frame_rate(video: VideoStream) -> Fraction | None:
+    """Return the frame rate that a file declares, or None when it declares none that can be.
+
+    What the pictures themselves say comes first, because containers reckon it from the stamps.
+    """
+    declared = (video.codec_context.framerate, video.guessed_rate, video.average_rate)
+    return next((rate for rate in declared if rate and 1 <= rate <= MAX_FPS), None)
+
+
+def _duration_s(container: InputContainer) -> float | None:
+    duration = container.duration
+    return None if duration is None or duration <= 0 else duration / av.time_base
+
+
 def duration_s(settings: SourceSettings) -> float | None:
     """Return how long a file says it is, or None when it does not say.
 
@@ -172,8 +192,7 @@ def duration_s(settings: SourceSettings) -> float | None:
         SourceError: as `open_file`.
     """
     with open_file(settings) as container:
-        duration = container.duration
-    return None if duration is None or duration <= 0 else duration / av.time_base
+        return _duration_s(container)
 
 
 def orientation(settings: SourceSettings) -> Orientation:

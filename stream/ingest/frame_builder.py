@@ -58,6 +58,7 @@ class FrameBuilder:
         self._decoder = None
         self._traits = traits
         self._meter.layers = traits.layers
+        self._meter.complete = traits.complete
         self._timeline.reconnected(losses_are_told=traits.tells_losses, complete=traits.complete)
 
     def take(self, packet: Packet) -> Iterator[Output]:
@@ -71,6 +72,7 @@ class FrameBuilder:
             yield from self._flush_decoder()
         if self._decoder is None and packet.keyframe:
             self._decoder = Decoder(packet.format, complete=self._traits.complete)
+            self._timeline.declared(packet.format.frame_rate, packet.format.duration_s)
         if self._decoder is None:
             self._tally.before_keyframe()
             return

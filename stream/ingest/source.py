@@ -338,6 +338,8 @@ class StreamFormat:
             themselves will tell.
         colours: range, matrix, transfer and primaries as FFmpeg numbers them (ITU-T H.273), where
             the pictures do not say; None when nobody knows.
+        frame_rate: pictures per second that a file declares; None when nobody knows.
+        duration_s: media seconds that a file declares; None when nobody knows.
     """
 
     codec: str
@@ -348,6 +350,8 @@ class StreamFormat:
     mirrored: bool = False
     pixel_aspect: Fraction | None = None
     colours: tuple[int, int, int, int] | None = None
+    frame_rate: Fraction | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Media time comes from PTS alone, epochs begin where it breaks, and losses leave their mark."""
 
-from collections.abc import Iterable
+import random
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -367,6 +369,10 @@ def camera(stamps: Iterable[int | None], *, fps: float = 25.0) -> list[Moment]:
         pytest.param([n * FRAME * 90 for n in range(300)], id="90 times too fast"),
         pytest.param([None] * 300, id="none"),
         pytest.param([n * n * 7_919 % 100_003 * FRAME for n in range(300)], id="random"),
+        pytest.param(
+            [(100 * HOUR + n + (-1) ** n * HOUR * (n % 3 == 1)) * FRAME for n in range(300)],
+            id="a third an hour away",
+        ),
     ],
 )
 def test_a_camera_whose_stamps_are_no_clock_is_timed_by_arrival(stamps: list[int | None]) -> None:
@@ -425,3 +431,111 @@ def test_a_file_whose_stamps_are_no_clock_has_lost_nothing(dts: bool, doubled: b
     assert {m.epoch for m in moments} == {1}
     assert not any(m.damage or m.missing for m in moments)
     assert moments[-1].at == pytest.approx(12.0, abs=0.8)
+
+
+# --- files, of which nothing is lost -------------------------------------------------------------
+
+
+def file(
+    seconds: Iterable[float | None], duration_s: float | None, rate: int | None = 25, gop: int = 25
+) -> list[Moment]:
+    """Place the pictures of a file that declares a frame rate and a duration."""
+    timeline = Timeline()
+    timeline.reconnected(complete=True)
+    timeline.declared(None if rate is None else Fraction(rate), duration_s)
+    placed = []
+    for n, at in enumerate(seconds):
+        pts = None if at is None else round(at / TICKS)
+        one = replace(stamp(pts, key=n % gop == 0), vouched=sys.maxsize, dts=pts)
+        placed.append(timeline.place(one))
+    return [one for one in placed if isinstance(one, Moment)]
+
+
+def strays(count: int, seed: int) -> list[float]:
+    """A third of the pictures, at random, are stamped an hour away."""
+    rng = random.Random(seed)
+    astray = rng.sample(range(count), count // 3)
+    return [n / 25 + rng.choice((-3_600, 3_600)) * (n in astray) for n in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_file_with_a_third_of_its_stamps_astray_keeps_its_pictures(seed: int) -> None:
+    """They were dropped, and what was missing was told as packet loss."""
+    moments = file(strays(75, seed), 3.0)
+    assert len(moments) >= 73
+    assert {m.epoch for m in moments} == {1}
+    assert not any(m.damage or m.missing for m in moments)
+    assert moments[-1].at == pytest.approx(74 / 25, abs=0.2)
+    assert all(a.at < b.at for a, b in pairwise(moments))
+    assert moments[-1].substituted
+
+
+@pytest.mark.parametrize("rate", [25, 50, None])
+@pytest.mark.parametrize("times", [1 / 90, 1 / 30, 90], ids=["slow", "slower", "fast"])
+def test_a_file_whose_clock_is_many_times_off_goes_by_its_declared_rate(
+    times: float, rate: int | None
+) -> None:
+    """It was one frame and 0.0 s when too slow, and fifteen faces without a score when too fast."""
+    fps = rate or 25
+    moments = file([n / fps * times for n in range(75)], 75 / fps, rate)
+    assert len(moments) >= 74
+    assert {m.epoch for m in moments} == {1}
+    assert not any(m.damage or m.missing for m in moments)
+    assert moments[-1].at == pytest.approx(74 / fps, abs=0.1)
+    assert moments[-1].substituted
+
+
+def test_a_long_file_whose_clock_is_too_fast_is_found_out_at_its_declared_end() -> None:
+    moments = file([n / 25 * 90 for n in range(1_500)], 60.0)
+    found = next(n for n, m in enumerate(moments) if m.substituted)
+    assert found < 30
+    assert {m.epoch for m in moments[found:]} == {moments[-1].epoch}
+
+
+def test_a_file_whose_first_stamp_is_stray_goes_on_in_the_same_epoch() -> None:
+    moments = file([3_600 * (n == 0) + n / 25 for n in range(50)], 2.0)
+    assert {m.epoch for m in moments} == {1}
+    assert moments[-1].at == pytest.approx(49 / 25, abs=0.05)
+
+
+def test_one_stray_stamp_in_a_file_is_no_word_about_its_clock() -> None:
+    moments = file([n / 25 + 3_600 * (n % 50 == 30) for n in range(200)], 8.0)
+    assert len(moments) == 200
+    assert [m.at for m in moments] == pytest.approx([n / 25 for n in range(200)])
+    assert not any(m.substituted for m in moments)
+
+
+def test_a_picture_of_a_file_without_a_stamp_follows_its_predecessor() -> None:
+    moments = file([None if n % 5 in (2, 3) else n / 25 for n in range(100)], 4.0)
+    assert [m.at for m in moments] == pytest.approx([n / 25 for n in range(100)])
+
+
+@pytest.mark.parametrize(
+    ("made", "rate", "within"),
+    [
+        pytest.param(lambda n: n * 1.0, 25, 0, id="time lapse"),
+        pytest.param(lambda n: n * 5.0, 25, 7, id="screen at 0.2 fps"),
+        pytest.param(lambda n: n / 240, 30, 0, id="240 fps"),
+        pytest.param(lambda n: n / 480, 480, 0, id="480 fps"),
+        pytest.param(lambda n: n // 2 / 15 + n % 2 / 60, 25, 0, id="uneven"),
+        pytest.param(lambda n: n // 10 * 0.9 + n % 10 / 60, 25, 0, id="bursts"),
+    ],
+)
+@pytest.mark.parametrize("says_duration", [True, False])
+def test_a_file_of_any_rate_that_can_be_keeps_its_own_clock(
+    made: Callable[[int], float], rate: int, within: int, says_duration: bool
+) -> None:
+    """What it declares of its rate proves nothing: only the first pictures may cost an epoch."""
+    seconds = [made(n) for n in range(100)]
+    moments = file(seconds, seconds[-1] if says_duration else None, rate)
+    assert not any(m.substituted or m.astray for m in moments)
+    assert len(moments) >= 100 - within
+    told = [b.at - a.at for a, b in pairwise(moments[within:])]
+    assert told == pytest.approx([b - a for a, b in pairwise(seconds[-len(told) - 1 :])], abs=1e-4)
+
+
+def test_a_pause_of_a_recorded_screen_is_waited_for_and_no_fault_of_its_clock() -> None:
+    seconds = [n // 10 * 13.0 + n % 10 / 10 for n in range(100)]
+    moments = file(seconds, seconds[-1])
+    assert not any(m.substituted or m.astray for m in moments)
+    assert moments[-1].epoch == 10

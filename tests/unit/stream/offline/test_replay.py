@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -287,6 +288,78 @@ def test_a_frozen_clock_ends_at_its_seconds_and_is_said_and_no_loss(
     assert analysis.notices == (Notice.CAMERA_CLOCK,)
     said = {reason for track in analysis.tracks for s in track.scores for reason in s.reasons}
     assert not said & {AbstainReason.PACKET_LOSS, AbstainReason.CONTAMINATED}
+
+
+class Restamped(FileSource):
+    """A file whose clock runs at another speed."""
+
+    times = Fraction(1)
+
+    def packets(self) -> Iterator[Packet]:
+        for packet in super().packets():
+            ticks = round(packet.pts * self.times) if packet.pts is not None else None
+            yield replace(packet, pts=ticks, dts=ticks)
+
+
+@pytest.mark.parametrize("times", [Fraction(1, 90), Fraction(90)], ids=["slow", "fast"])
+def test_a_clock_many_times_off_is_said_and_scored(clip: Path, times: Fraction) -> None:
+    """It was one frame in 0.0 s, or tracks without a score, and without a word."""
+    opener = type("Source", (Restamped,), {"times": times})
+    analysis = analyze(from_file(clip), toy_pipeline(), EAGER, opener=opener)
+    assert analysis.duration_s == pytest.approx(2.36, abs=0.1)
+    assert analysis.notices == (Notice.CAMERA_CLOCK,)
+    assert len(analysis.tracks) == 1
+    assert analysis.tracks[0].scores
+
+
+class Camera(FileSource):
+    """A camera: what it sends arrives evenly, whatever it is stamped."""
+
+    traits = SourceTraits()
+    stamped: Callable[[int], float]
+
+    def packets(self) -> Iterator[Packet]:
+        for n, packet in enumerate(super().packets()):
+            ticks = round(type(self).stamped(n) / packet.time_base)
+            yield replace(packet, pts=ticks, dts=None, arrived=100.0 + n / 25)
+
+
+@pytest.fixture(scope="module")
+def twelve_seconds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("camera")
+    return encode(folder / "clip.mp4", moving_pictures(300, 96, 64), gop=20)
+
+
+@pytest.mark.parametrize(
+    "stamped",
+    [
+        pytest.param(lambda n: 9_000 + n / 25 + (-1) ** n * 3_600 * (n % 3 == 1), id="third"),
+        pytest.param(lambda n: n / 25 / 90, id="slow"),
+        pytest.param(lambda n: n / 25 * 90, id="fast"),
+        pytest.param(lambda n: 7.0, id="frozen"),
+        pytest.param(lambda n: n // 2 * 0.08, id="pairs"),
+    ],
+)
+def test_a_camera_without_a_clock_is_scored_and_has_lost_nothing(
+    twelve_seconds: Path, stamped: Callable[[int], float]
+) -> None:
+    opener = type("Source", (Camera,), {"stamped": staticmethod(stamped)})
+    analysis = analyze(from_file(twelve_seconds), toy_pipeline(), EAGER, opener=opener)
+    assert analysis.notices == (Notice.CAMERA_CLOCK,)
+    scores = analysis.tracks[-1].scores
+    assert len(scores) > 50
+    said = {reason for score in scores[-50:] for reason in score.reasons}
+    assert not said & {AbstainReason.PACKET_LOSS, AbstainReason.CONTAMINATED}
+
+
+def test_a_file_full_of_holes_is_slow_and_has_lost_nothing(tmp_path: Path) -> None:
+    """A screen that was recorded stands still now and then; it was told as packet loss."""
+    stamps = [n // 5 * 20 + n % 5 for n in range(100)]
+    path = encode(tmp_path / "holes.mp4", moving_pictures(100), stamps=stamps)
+    analysis = analyze(from_file(path), toy_pipeline(), EAGER)
+    said = {reason for track in analysis.tracks for s in track.scores for reason in s.reasons}
+    assert AbstainReason.LOW_FPS in said
+    assert AbstainReason.PACKET_LOSS not in said
 
 
 def test_a_sound_clock_is_not_worth_a_word(clip: Path) -> None:
