@@ -20,11 +20,11 @@ from torch import nn
 from styleflow.data.index import Entry
 from styleflow.detectors.styleflow_live.face_encoder import FaceEncoder
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
-from styleflow.digest import file_digest
 from styleflow.runtime import accelerated
 from styleflow.runtime_settings import RuntimeSettings
 from styleflow.training.styleflow_live.looks import LookedAt
 from styleflow.weights import cache as published
+from styleflow.weights.checkpoint import digest
 from styleflow.weights.face_networks import graphs_dir
 
 Features = NDArray[np.float16]
@@ -155,5 +155,5 @@ def _keep(clip: LookedAt, runs: Runs, encoder: nn.Module, path: Path) -> None:
 def _name(dims: StyleFlowLiveDims, runs: Runs) -> str:
     """Return the folder's name: all that features depend on beside the crops."""
     said = f"{dims.backbone} {dims.blocks} {dims.size_px} {runs} "
-    said += file_digest(published.dinov2_path())
+    said += digest(published.dinov2())  # of the tensors: the same file is not written twice alike
     return "features-" + hashlib.sha256(said.encode()).hexdigest()[:12]

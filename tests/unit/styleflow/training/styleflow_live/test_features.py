@@ -92,5 +92,7 @@ def test_what_is_there_is_not_encoded_again(tmp_path, monkeypatch):
     monkeypatch.setattr(features_module, "accelerated", never)
     (after,) = encode_all([clip], DIMS, Runs(), tmp_path)
     np.testing.assert_array_equal(before.looks, after.looks)
+    store(dinov2_path(), dinov2(), {"fetched": "again"})  # another file, the same weights
+    encode_all([clip], DIMS, Runs(), tmp_path)
     with pytest.raises(AssertionError, match="was there"):
         encode_all([clip], DIMS, Runs(3, 1), tmp_path)  # other looks are other features
