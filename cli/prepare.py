@@ -13,26 +13,25 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.progress import ProgressBoard
-from styleflow.data.datasets.catalogue import manifest_of, open_dataset
-from styleflow.data.index import Entry, Index, Refusal, groups_of, merged, read_stills
+from styleflow.data.datasets.catalogue import open_dataset
+from styleflow.data.index import Index, Refusal, groups_of, merged
 from styleflow.data.partition import Partition, partition
-from styleflow.data.prepared import UNREADABLE, PreparedVideo, prepare_entries
+from styleflow.data.prepared import UNREADABLE
 from styleflow.data.video import check_readable
 from styleflow.errors import DatasetUnusable, VideoUnusable
-from styleflow.training.methods import held_out, method_of, prepare_settings, read_recipe
+from styleflow.training.methods import ReadVideo, held_out, method_of, read_recipe
 from styleflow.weights.face_networks import load_finder
 
 REFUSED = "refused.csv"
-STILLS_LIST = "faces.csv"
 _SHOWN = 20  # refusals that are listed on the terminal; the file has all of them
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedSplits:
-    """The videos of a training run; stills are among those that are trained on."""
+    """The videos of a training run, as its method reads them."""
 
-    training: tuple[PreparedVideo, ...]
-    validation: tuple[PreparedVideo, ...]
+    training: tuple[ReadVideo, ...]
+    validation: tuple[ReadVideo, ...]
 
 
 def run(
@@ -40,7 +39,6 @@ def run(
     recipe: Path,
     work: Path,
     processes: int | None = None,
-    share: tuple[int, int] = (0, 1),
 ) -> None:
     """Make what training needs; what is there already is kept.
 
@@ -49,15 +47,11 @@ def run(
         recipe: YAML file of `configs/train/`.
         work: folder of results.
         processes: how many work at a time; as many as there are cores when None.
-        share: of training windows, for styleflow-live: which one, and of how many.
     """
     out = Console(stderr=True)
     plan = read_recipe(recipe)
     with ProgressBoard(out) as board:
-        made = prepare_videos(places, plan, work, processes, board, out)
-        ahead = method_of(plan).prepare
-        if ahead is not None:
-            ahead(plan, made.training, made.validation, work, board.tell, share)
+        prepare_videos(places, plan, work, processes, board, out)
     out.print(f"prepared: {work}", markup=False, highlight=False)
 
 
@@ -96,45 +90,27 @@ def prepare_videos(
     Raises:
         DatasetUnusable: nothing is left to train on.
     """
-    stills = _stills(places) if method_of(recipe).takes_stills else ()
     load_finder()  # says what is missing before any process starts
     parts = _split(places, recipe, out)
-    made = prepare_entries(
-        (*parts.training, *parts.validation, *stills),
-        prepare_settings(recipe),
-        work / "videos",
+    videos, refusals = method_of(recipe).read(
+        recipe,
+        (*parts.training, *parts.validation),
+        work,
         load_finder,
         processes or len(os.sched_getaffinity(0)),
         board.counting("preparing"),
     )
-    refused = Index((), (*parts.refusals, *made.refusals))
+    refused = Index((), (*parts.refusals, *refusals))
     show_refusals(refused, out)
     write_refusals(refused, work / REFUSED)
     validating = set(parts.validation)
     splits = PreparedSplits(
-        tuple(v for v in made.videos if v.entry not in validating),
-        tuple(v for v in made.videos if v.entry in validating),
+        tuple(v for v in videos if v.entry not in validating),
+        tuple(v for v in videos if v.entry in validating),
     )
     if not splits.training:
         raise DatasetUnusable(Path(places[0]), "no video is left to train on")
     return splits
-
-
-def _stills(places: Sequence[str]) -> tuple[Entry, ...]:
-    """Return the stills of the one folder of clips and stills that styleflow-live is trained from.
-
-    Raises:
-        DatasetUnusable: there are several folders, or it has no stills.
-    """
-    if len(places) != 1:
-        raise DatasetUnusable(
-            Path(places[1]),
-            "styleflow-live is trained from one folder with manifest.csv and faces.csv",
-        )
-    listing = manifest_of(Path(places[0])).parent / STILLS_LIST
-    if not listing.is_file():
-        raise DatasetUnusable(listing, "is not there, and styleflow-live is trained on its stills")
-    return read_stills(listing)
 
 
 def show_refusals(index: Index, out: Console) -> None:
@@ -165,9 +141,7 @@ def write_refusals(index: Index, path: Path) -> None:
 
 def _split(places: Sequence[str], recipe: Any, out: Console) -> Partition:
     """Open data sets, say what they hold, and decide what is trained on."""
-    takes = method_of(recipe).takes
     index = merged(open_dataset(place) for place in places)
-    index = Index(tuple(entry for entry in index.entries if takes(entry)), index.refusals)
     parts = partition(index, held_out(recipe))
     parts = Partition(parts.training, parts.validation, (*index.refusals, *parts.refusals))
     for name, entries in (("training", parts.training), ("validation", parts.validation)):

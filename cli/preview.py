@@ -14,20 +14,17 @@ from rich.console import Console
 from cli import drawing
 from stream.ingest.demo_scene import Scene
 from styleflow.data.degradations.video import random_degradation
-from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, Portrait, Redraw
-from styleflow.data.pseudo_fakes.restyling import Styles, pyramid_styles
+from styleflow.data.pseudo_fakes.contact_sheet import MOMENTS, SheetRow, sheet_rows
+from styleflow.data.pseudo_fakes.kinds import FaceClip, Materials, Portrait
+from styleflow.data.pseudo_fakes.restyling import pyramid_styles
 from styleflow.data.video import Frames, follow_face, read_frames
-from styleflow.errors import RecipeInvalid, VideoUnusable
+from styleflow.errors import VideoUnusable
 from styleflow.faces.finder import FaceFinder
-from styleflow.training.methods import read_recipe
-from styleflow.training.styleflow_live.contact_sheet import MOMENTS, SheetRow, sheet_rows
-from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
-from styleflow.training.styleflow_live.stage_weights import read_drawing_networks
 from styleflow.weights.face_networks import load_finder
 
 _COLUMNS = ("replaced (in red)", "difference x 4", "after camera and codec")
 _DPI = 100
-_STYLE_PX = 64  # as large as the default's style decoder draws
+_STYLE_PX = 64  # side of the pictures that octaves are mixed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +42,12 @@ class PreviewSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedRun:
-    """Whose networks draw.
-
-    Attributes:
-        recipe: by which they were trained.
-        work: where the run keeps them.
-    """
-
-    recipe: Path
-    work: Path
-
-
 def run(
     video: Path | None,
     other: Path | None,
     picture: Path,
     seed: int,
     console: Console,
-    trained: TrainedRun | None = None,
 ) -> None:
     """Write a contact sheet of one video, or of the demo's portrait.
 
@@ -74,11 +57,8 @@ def run(
         picture: the PNG to write.
         seed: decides the draws.
         console: told where the picture is.
-        trained: a run whose networks redraw and restyle; stand-ins do when None.
 
     Raises:
-        CheckpointInvalid: that run has no such networks.
-        RecipeInvalid: its recipe trains none.
         VideoUnusable: a video cannot be read or shows no face.
     """
     settings = PreviewSettings(seed=seed)
@@ -86,8 +66,9 @@ def run(
     with console.status("drawing pseudo-fakes"):
         clip = _clip(video, settings, finder)
         lent = _clip(other, settings, finder, mirrored=True)
-        redraws, styles = _networks(trained)
-        materials = Materials([Portrait(lent.frames[0], lent.meshes[0])], redraws, styles)
+        materials = Materials(
+            [Portrait(lent.frames[0], lent.meshes[0])], [_coarse], pyramid_styles(_STYLE_PX)
+        )
         degradation = random_degradation(np.random.default_rng([seed, len(clip.frames)]))
         draw(sheet_rows(clip, materials, seed, settings.size_px, degradation), picture)
     console.print(f"wrote {picture}", markup=False, highlight=False)
@@ -126,16 +107,6 @@ def draw(rows: Sequence[SheetRow], picture: Path) -> None:
     plt.close(figure)
 
 
-def _networks(trained: TrainedRun | None) -> tuple[Sequence[Redraw], Styles]:
-    """Return what redraws and restyles: a run's networks, or a blur and octaves."""
-    if trained is None:
-        return [_coarse], pyramid_styles(_STYLE_PX)
-    recipe = read_recipe(trained.recipe)
-    if not isinstance(recipe, StyleFlowLiveRecipe):
-        raise RecipeInvalid(trained.recipe, "only styleflow-live trains networks that draw faces")
-    return read_drawing_networks(recipe, trained.work)
-
-
 def _clip(
     video: Path | None, settings: PreviewSettings, finder: FaceFinder, *, mirrored: bool = False
 ) -> FaceClip:
@@ -157,5 +128,5 @@ def _portrait(settings: PreviewSettings) -> Frames:
 
 
 def _coarse(frames: Frames) -> Frames:
-    """Stand in for a redrawing network, which a preview has not trained."""
+    """Stand in for a redrawing network."""
     return np.stack([cv2.resize(cv2.pyrDown(f), f.shape[1::-1]) for f in frames]).astype(np.uint8)

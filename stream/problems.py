@@ -208,7 +208,7 @@ POINTS_AT_WORDS: dict[PointsAt | None, str] = {
     PointsAt.VULNERABILITY: "regions where a blending seam would show in this frame, or change "
     "most from frame to frame, compared with the rest of the same face; some region always comes "
     "first, in an authentic face too",
-    PointsAt.TRACES: "regions whose fine texture looks synthesised to this detector",
+    PointsAt.TRACES: "regions that look synthesised to this detector",
     None: "this detector gives a score for the whole face and cannot point at a region",
 }
 """What the regions of an explanation mean. A region is a lead for the eye, not a finding."""

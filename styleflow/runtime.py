@@ -15,7 +15,8 @@ puts a module of the same inputs and outputs in such a network's place:
 
 Compiling takes about a second per network, so the converted graph is kept in a folder. A kept graph
 is believed only after it has answered like the network on a probe; so is a fresh one. Everything is
-computed in float32: bfloat16 was 1.4 times faster and moved style latents by 4e-3 (SPEC: 1e-3).
+computed in float32 (bfloat16 was 1.4 times faster and moved pSp's style latents by 4e-3, SPEC:
+1e-3), but for what a detector names in `reduced`.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 PROBE_TOLERANCE = 5e-4
 """Largest difference from the network on the probe, relative to its largest answer or 1."""
 
+REDUCED_TOLERANCE = 3e-2
+"""The same where half the precision is allowed: bfloat16 keeps eight bits."""
+
 GRAPH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Batch sizes that are captured on CUDA; larger batches go in several pieces."""
 
@@ -66,13 +70,14 @@ Capture = Callable[[nn.Module, tuple[Tensor, ...]], Play]
 """Records a network's call on some inputs that stay where they are."""
 
 
-def accelerated(net: nn.Module, settings: RuntimeSettings) -> nn.Module:
+def accelerated(net: nn.Module, settings: RuntimeSettings, *, reduced: bool = False) -> nn.Module:
     """Return what runs a network in inference; the network itself where nothing is faster.
 
     Args:
         net: in evaluation mode, on its device. Takes tensors of the same batch size and returns a
             tensor or a tuple of them, item by item; keeps nothing between calls.
         settings: how.
+        reduced: a CPU may compute in bfloat16 where its instructions for that are faster.
     """
     weights = [*net.parameters(), *net.buffers()]
     plain = all(w.dtype == torch.float32 for w in weights if w.is_floating_point())
@@ -80,16 +85,20 @@ def accelerated(net: nn.Module, settings: RuntimeSettings) -> nn.Module:
         return net
     device = weights[0].device
     if device.type == "cpu":
-        return Compiled(net, settings)
+        return Compiled(net, settings, reduced=reduced)
     return Captured(net) if device.type == "cuda" else net
 
 
 def accelerate(detector: object, settings: RuntimeSettings) -> None:
-    """Accelerate the parts of a detector that it names in `stateless`; in place, for good."""
+    """Accelerate the parts of a detector that it names in `stateless`; in place, for good.
+
+    Those that it names in `reduced` may be computed in bfloat16.
+    """
+    reduced = getattr(detector, "reduced", ())
     for name in getattr(detector, "stateless", ()):
         net = getattr(detector, name)
         if net is not None:
-            setattr(detector, name, accelerated(net, settings))
+            setattr(detector, name, accelerated(net, settings, reduced=name in reduced))
 
 
 class Compiled(nn.Module):
@@ -101,17 +110,19 @@ class Compiled(nn.Module):
     Args:
         net: see `accelerated`.
         settings: how many items at a time, and where graphs are kept.
+        reduced: see `accelerated`; the tolerance is `REDUCED_TOLERANCE` then.
     """
 
-    def __init__(self, net: nn.Module, settings: RuntimeSettings) -> None:
+    def __init__(self, net: nn.Module, settings: RuntimeSettings, *, reduced: bool = False) -> None:
         super().__init__()
         self.net = net
         self._settings = settings
+        self._reduced = reduced
         self._graph: _Graph | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
         """Return a copy that compiles at its own first call: what is compiled cannot be copied."""
-        return Compiled(copy.deepcopy(self.net, memo), self._settings)
+        return Compiled(copy.deepcopy(self.net, memo), self._settings, reduced=self._reduced)
 
     def forward(self, *inputs: Tensor) -> Answer:
         """Return what the network returns.
@@ -124,7 +135,7 @@ class Compiled(nn.Module):
         if self._graph is None:
             # Converting traces the network, which inference mode does not allow.
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._graph = _Graph.of(self.net, wanted, self._settings)
+                self._graph = _Graph.of(self.net, wanted, self._settings, reduced=self._reduced)
         if wanted != self._graph.signature:
             raise _changed(self._graph.signature, inputs)
         answers = tuple(torch.from_numpy(a) for a in self._graph([_array(x) for x in inputs]))
@@ -140,6 +151,7 @@ class _Graph:
         answers: shape of one item of each output.
         returns_tuple: whether the network returns a tuple.
         workers: requests at a time.
+        reduced: compute in bfloat16 where that is faster.
     """
 
     def __init__(
@@ -150,29 +162,45 @@ class _Graph:
         workers: int,
         *,
         returns_tuple: bool,
+        reduced: bool = False,
     ) -> None:
         openvino = _openvino()
         self.signature = signature
         self.returns_tuple = returns_tuple
         self._answers = tuple(answers)
         self._tensor = openvino.Tensor
-        compiled = _core().compile_model(model, "CPU", _properties(workers))
+        compiled = _core().compile_model(model, "CPU", _properties(workers, reduced=reduced))
         self._requests = [compiled.create_infer_request() for _ in range(workers)]
 
     @classmethod
-    def of(cls, net: nn.Module, signature: Signature, settings: RuntimeSettings) -> _Graph:
+    def of(
+        cls,
+        net: nn.Module,
+        signature: Signature,
+        settings: RuntimeSettings,
+        *,
+        reduced: bool = False,
+    ) -> _Graph:
         """Return a network's graph, kept or converted, once it has answered like the network."""
         probe = _probe(signature)
         expected = net(*probe)
         returns_tuple = isinstance(expected, tuple)
         answers = expected if returns_tuple else (expected,)
         shapes = [tuple(answer.shape[1:]) for answer in answers]
+        tolerance = REDUCED_TOLERANCE if reduced else PROBE_TOLERANCE
         for model in _models(net, probe, _kept_at(net, signature, settings.cache)):
-            graph = cls(model, signature, shapes, settings.workers, returns_tuple=returns_tuple)
+            graph = cls(
+                model,
+                signature,
+                shapes,
+                settings.workers,
+                returns_tuple=returns_tuple,
+                reduced=reduced,
+            )
             apart = _apart(graph([_array(x) for x in probe]), answers)
-            if apart <= PROBE_TOLERANCE:
+            if apart <= tolerance:
                 return graph
-        raise RuntimeDiffers(type(net).__name__, apart, PROBE_TOLERANCE)
+        raise RuntimeDiffers(type(net).__name__, apart, tolerance)
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
         """Return the answers for a batch of items, each `(B, ...)`."""
@@ -337,11 +365,12 @@ def _apart(found: Sequence[NDArray[np.float32]], wanted: Sequence[Tensor]) -> fl
     return apart
 
 
-def _properties(workers: int) -> dict[str, Any]:
+def _properties(workers: int, *, reduced: bool = False) -> dict[str, Any]:
     return {
         "INFERENCE_NUM_THREADS": workers,
         "NUM_STREAMS": workers,  # one thread per request: no barriers between threads
-        "INFERENCE_PRECISION_HINT": "f32",  # processors with AMX would choose bfloat16
+        # Processors with AMX would choose bfloat16 by themselves; those without ignore the wish.
+        "INFERENCE_PRECISION_HINT": "bf16" if reduced else "f32",
         "ENABLE_CPU_PINNING": False,  # the cores are shared with decoders
         "CPU_DENORMALS_OPTIMIZATION": True,
     }

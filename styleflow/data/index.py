@@ -16,9 +16,6 @@ from pathlib import Path
 
 REAL, FAKE = 0, 1
 
-STILLS = "stills"
-"""The split of still pictures, which are videos of one frame."""
-
 _LABELS = {"real": REAL, "fake": FAKE}
 
 
@@ -126,19 +123,6 @@ def read_manifest(manifest: Path) -> Index:
             else:
                 entries.append(_entry(manifest.parent, row))
     return Index(tuple(entries), tuple(refusals))
-
-
-def read_stills(listing: Path) -> tuple[Entry, ...]:
-    """Return the still pictures of a `faces.csv`, in order: real, each with its group.
-
-    Pictures that are not there are left out; the caller knows how many rows to expect.
-
-    Raises:
-        OSError: the listing cannot be read.
-    """
-    with listing.open(newline="", encoding="utf-8") as file:
-        rows = [(listing.parent / row["file"], row["group"]) for row in csv.DictReader(file)]
-    return tuple(Entry(path, STILLS, REAL, group) for path, group in rows if path.is_file())
 
 
 def groups_of(entries: Iterable[Entry]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from styleflow.data.index import Entry, Index, Refusal
 
-TRAINING = ("train", "train_real", "")
+TRAINING = ("train", "train_real", "train_fake", "")
 """What data sets call the part that is trained on; those without splits say nothing."""
 
 VALIDATION = ("val", "valid", "validation", "validate")

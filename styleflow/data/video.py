@@ -231,10 +231,19 @@ def plan_crops(path: FacePath, times: Times, cadence_hz: float) -> CropPlan:
         times: media seconds of every frame, `(T,)`.
         cadence_hz: sampled frames a second.
     """
+    return anchored(path, ((s.item, s.at) for s in sample(times, cadence_hz)))
+
+
+def anchored(path: FacePath, sampled: Iterable[tuple[int, float]]) -> CropPlan:
+    """Return how live video would align sampled frames.
+
+    Args:
+        path: where the face is.
+        sampled: number and media time of each sampled frame, in order.
+    """
     frames, arriving, leaving = [], [], []
     anchoring: Anchoring | None = None
-    for sampled in sample(times, cadence_hz):
-        t, at = sampled.item, sampled.at
+    for t, at in sampled:
         if not path.found[t]:
             continue
         points = path.points(t)

@@ -32,6 +32,7 @@ class DetectorEntry:
             (`PublishedFiles`); None when there are none.
         method: training method of its recipes, a key of `styleflow.training.methods.METHODS`.
         built_in: its weights travel inside the package.
+        retired: names of dimensions that only checkpoints of an earlier network of this name have.
     """
 
     name: str
@@ -41,6 +42,7 @@ class DetectorEntry:
     published_at: str | None
     method: str
     built_in: bool = False
+    retired: frozenset[str] = frozenset()
 
     def dimensions(self) -> type:
         """Return the type of its dimensions."""

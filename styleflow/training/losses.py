@@ -18,19 +18,6 @@ def smoothed_bce(logits: Tensor, labels: Tensor, smoothing: float = 0.06) -> Ten
     return nn.functional.binary_cross_entropy_with_logits(logits.float(), targets)
 
 
-def redrawing_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
-    """Return how far pictures are from those they shall repeat: levels and edges, `(B, C, H, W)`.
-
-    Edges count as much as levels, at two sizes, or an auto-encoder would draw fog.
-    """
-    loss = (drawn - pictures).abs().mean()
-    for _ in range(2):
-        loss = loss + _edge_distance(drawn, pictures)
-        drawn = nn.functional.avg_pool2d(drawn, 2)
-        pictures = nn.functional.avg_pool2d(pictures, 2)
-    return loss
-
-
 def contrastive(features: Tensor, labels: Tensor, temperature: float = 0.2) -> Tensor:
     """Return the supervised contrastive loss: same label near, other label far.
 
@@ -55,9 +42,3 @@ def contrastive(features: Tensor, labels: Tensor, temperature: float = 0.2) -> T
         return features.sum() * 0.0
     pulled = (log_share.masked_fill(~partners, 0.0)).sum(dim=1)[kept] / counts[kept]
     return -pulled.mean()
-
-
-def _edge_distance(a: Tensor, b: Tensor) -> Tensor:
-    across = (a[..., 1:] - a[..., :-1]) - (b[..., 1:] - b[..., :-1])
-    down = (a[..., 1:, :] - a[..., :-1, :]) - (b[..., 1:, :] - b[..., :-1, :])
-    return across.abs().mean() + down.abs().mean()

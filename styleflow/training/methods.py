@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-from styleflow.data.index import REAL, Entry
-from styleflow.data.partition import TRAINING
-from styleflow.data.prepared import PrepareSettings
-from styleflow.data.prepared_video import Video
+from styleflow.data.index import Entry, Refusal
+from styleflow.data.prepared import MakeFinder, PrepareSettings, prepare_entries
 from styleflow.errors import RecipeInvalid
 from styleflow.training.caddm import train as caddm
 from styleflow.training.caddm.recipe import CaddmRecipe
@@ -32,25 +30,44 @@ from styleflow.training.styleflow.stage2 import StyleFlowRecipe
 from styleflow.training.styleflow_live import train as styleflow_live
 from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
 
-Run = Callable[[Any, Sequence[Video], Sequence[Video], Path, Tell, str], Path]
-"""Trains by a recipe on videos, validates on others, keeps everything in a folder from which an
-interrupted run goes on, and returns the checkpoint that it wrote there. Last comes the device that
-computes: cpu, cuda or cuda:N."""
+Run = Callable[[Any, Sequence[Any], Sequence[Any], Path, Tell, str], Path]
+"""Trains by a recipe on videos as its `Read` made them, validates on others, keeps everything in a
+folder from which an interrupted run goes on, and returns the checkpoint that it wrote there. Last
+comes the device that computes: cpu, cuda or cuda:N."""
 
-Prepare = Callable[[Any, Sequence[Video], Sequence[Video], Path, Tell, tuple[int, int]], None]
-"""Makes ahead by a recipe what training needs, or a share of it: which one, and of how many."""
+
+class ReadVideo(Protocol):
+    """One video of a data set as a method reads it."""
+
+    @property
+    def entry(self) -> Entry:
+        """Its label, group, kind and pair."""
+        ...
+
+
+Read = Callable[
+    [Any, Sequence[Entry], Path, MakeFinder, int, Callable[[int, int], None] | None],
+    tuple[Sequence[ReadVideo], Sequence[Refusal]],
+]
+"""Reads videos by a recipe, each once, into a folder that keeps them: with what finds faces, so
+many processes, and whoever is told how many are done, and of how many. Returns what was read, and
+why other videos were not."""
 
 DEFAULT = "styleflow-live"
 
 
-def takes_all(entry: Entry) -> bool:
-    """Take every entry of a data set."""
-    return True
-
-
-def takes_real(entry: Entry) -> bool:
-    """Take real videos of the part that is trained on; people in it are held out by the recipe."""
-    return entry.label == REAL and entry.split in TRAINING
+def read_prepared(
+    recipe: Any,
+    entries: Sequence[Entry],
+    work: Path,
+    make_finder: MakeFinder,
+    processes: int,
+    observe: Callable[[int, int], None] | None,
+) -> tuple[Sequence[ReadVideo], Sequence[Refusal]]:
+    """Return videos prepared as a recipe wants them; see `Read` and `prepare_entries`."""
+    settings, store = prepare_settings(recipe), work / "videos"
+    made = prepare_entries(entries, settings, store, make_finder, processes, observe)
+    return made.videos, made.refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +77,19 @@ class Method:
     Attributes:
         recipe: type of its recipes.
         run: follows one.
-        takes: which entries of a data set it is trained or validated with.
-        takes_stills: whether it is trained on the stills of the data set's `faces.csv`, too.
-        prepare: makes ahead what several commands may share, beside the prepared videos; None where
-            there is nothing of the kind.
+        read: reads them.
         on_gpu: whether a GPU is of use to it.
     """
 
     recipe: type
     run: Run
-    takes: Callable[[Entry], bool] = takes_all
-    takes_stills: bool = False
-    prepare: Prepare | None = None
+    read: Read = read_prepared
     on_gpu: bool = True
 
 
 METHODS: Mapping[str, Method] = {
     DEFAULT: Method(
-        StyleFlowLiveRecipe,
-        styleflow_live.run,
-        takes_real,
-        takes_stills=True,
-        prepare=styleflow_live.make_windows,
-        on_gpu=False,
+        StyleFlowLiveRecipe, styleflow_live.run, read=styleflow_live.read, on_gpu=False
     ),
     "stylegru": Method(StyleGruRecipe, style_gru.run),
     "styleflow": Method(StyleFlowRecipe, styleflow_stage2.run),

@@ -17,12 +17,14 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from styleflow.detectors.styleflow_live.lite import BACKBONE
 from styleflow.digest import file_digest
 from styleflow.errors import WeightsMissing, WeightsUnusable
 
 REMEDY = "styleflow models fetch"
-_BACKBONE_FILE = "efficientnet-lite0-1.safetensors"  # counts up when tensors are renamed
+DINOV2 = "foundation network"
+"""Name of DINOv2's weights in messages."""
+
+_DINOV2_FILE = "dinov2-vits14-1.safetensors"  # counts up when tensors are renamed
 
 
 def cache_dir() -> Path:
@@ -34,27 +36,27 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "styleflow"
 
 
-def backbone_path() -> Path:
-    """Return the file of the published picture backbone."""
-    return cache_dir() / _BACKBONE_FILE
+def dinov2_path() -> Path:
+    """Return the file of the published foundation network."""
+    return cache_dir() / _DINOV2_FILE
 
 
-def backbone() -> dict[str, Tensor]:
-    """Return the published picture backbone: kernels and biases by the names of `LiteTrunk`.
+def dinov2() -> dict[str, Tensor]:
+    """Return the published DINOv2 ViT-S/14: tensors by the names of `VisionTransformer`.
 
     Raises:
         WeightsMissing: it has not been fetched on this machine.
         WeightsUnusable: the file is there but harmed.
     """
-    path = backbone_path()
+    path = dinov2_path()
     if not path.is_file():
-        raise WeightsMissing(BACKBONE, path, REMEDY)
+        raise WeightsMissing(DINOV2, path, REMEDY)
     if not is_intact(path):
-        raise WeightsUnusable(BACKBONE, f"{path} is damaged; run: {REMEDY}")
+        raise WeightsUnusable(DINOV2, f"{path} is damaged; run: {REMEDY}")
     try:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
-        raise WeightsUnusable(BACKBONE, f"{path} is damaged; run: {REMEDY}") from error
+        raise WeightsUnusable(DINOV2, f"{path} is damaged; run: {REMEDY}") from error
 
 
 def store(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

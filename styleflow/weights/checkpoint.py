@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.detectors.layers.seeding import seed_weights
+from styleflow.detectors.layers.vision_transformer import ViTDims
 from styleflow.detectors.protocol import Detector
 from styleflow.detectors.registry import BUILT_IN, DETECTORS
 from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
@@ -40,6 +41,13 @@ from styleflow.weights import cache as published
 
 FORMAT = 1
 SHIPPED = "styleflow-live.safetensors"
+UNTRAINED = StyleFlowLiveDims(
+    backbone=ViTDims(width=96, depth=4, heads=3, mlp=384, grid=16),
+    published=False,
+    blocks=(1, 2, 3, 4),
+)
+"""Dimensions of a network that has learned nothing: small, and standing on nobody's weights."""
+
 _MANIFEST = "styleflow"  # key of the manifest in the file's metadata
 _SHOWN = 3  # so many names are listed when names are wrong
 
@@ -54,7 +62,7 @@ class Network(Protocol):
 
 @runtime_checkable
 class Borrowing(Protocol):
-    """A network that stands on published kernels, which its checkpoint does not hold."""
+    """A network that stands on published weights, which its checkpoint does not hold."""
 
     @property
     def needs_backbone(self) -> bool:
@@ -178,6 +186,8 @@ def load(path: Path) -> Checkpoint:
             if entry is None:
                 known = ", ".join(sorted(DETECTORS))
                 raise CheckpointInvalid(path, f"kind {manifest.kind!r} is not one of {known}")
+            if entry.retired & manifest.dimensions.keys():
+                raise CheckpointInvalid(path, _retired(manifest))
             dimensions: Any = TypeAdapter(entry.dimensions()).validate_python(manifest.dimensions)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     checkpoint = Checkpoint(
@@ -227,7 +237,7 @@ def build(
     tensors = {name: tensor.clone() for name, tensor in checkpoint.tensors.items()}
     network.load_state_dict(tensors, assign=True)
     if isinstance(network, Borrowing) and network.needs_backbone:
-        network.adopt(published.backbone())
+        network.adopt(published.dinov2())
     return cast(Network, network).deploy(device, dtype)
 
 
@@ -236,7 +246,7 @@ def seeded_untrained(seed: int = 0, dimensions: StyleFlowLiveDims | None = None)
 
     It shows that the whole path works. Its logits move with what it sees and mean nothing.
     """
-    dimensions = dimensions or StyleFlowLiveDims()
+    dimensions = dimensions or UNTRAINED
     with torch.device("meta"):
         network = StyleFlowLive(dimensions)
     # Not `to_empty`: for tensors without data it imports torch's symbolic algebra, half a second.
@@ -251,6 +261,13 @@ def seeded_untrained(seed: int = 0, dimensions: StyleFlowLiveDims | None = None)
         calibration=Calibration(),
         status=TrainingStatus.UNTRAINED,
         provenance=f"Random weights from seed {seed}; no data of any kind.",
+    )
+
+
+def _retired(manifest: _Manifest) -> str:
+    return (
+        f"it holds {manifest.kind} {manifest.version}, whose network this version no longer has; "
+        "leave the file out to score with the built-in weights, or train anew: styleflow train"
     )
 
 

@@ -28,6 +28,7 @@ NEEDED = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "styleflow/weights/styleflow-live.safetensors",
     "styleflow/faces/face_models_check.npz",
+    "styleflow/weights/dinov2_check.npz",
     "web/static/docs.html",
 }
 FOREIGN = (".ts", ".tsx", ".map", ".pyc", ".yaml", ".csv", ".mp4")

@@ -27,7 +27,7 @@ def _gru() -> CausalStyleGRU:
 def test_causal_steps_equal_the_whole_sequence(seed, tracks, length, data):
     """Any length, any gaps, to 1e-5."""
     gru, random = _gru(), np.random.default_rng(seed)
-    deltas = torch.from_numpy(random.normal(size=(tracks, length, 5, 3)).astype(np.float32))
+    deltas = torch.from_numpy(random.normal(size=(tracks, length, 4, 3)).astype(np.float32))
     missing = torch.tensor(
         [[data.draw(gaps) if random.random() < 0.2 else 0 for _ in range(length)]] * tracks
     )
@@ -42,7 +42,7 @@ def test_causal_steps_equal_the_whole_sequence(seed, tracks, length, data):
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20), st.data())
 def test_the_future_never_alters_the_past(seed, length, data):
     gru, random = _gru(), np.random.default_rng(seed)
-    deltas = torch.from_numpy(random.normal(size=(1, length, 5, 3)).astype(np.float32))
+    deltas = torch.from_numpy(random.normal(size=(1, length, 4, 3)).astype(np.float32))
     cut = data.draw(st.integers(1, length - 1))
     other = deltas.clone()
     other[:, cut:] += 3.0
@@ -84,7 +84,7 @@ def test_any_interleaving_of_tracks_gives_each_its_own_sequence(runs):
             got.setdefault(key.track, []).append(answer.logits[key])
     for track, frames in fed.items():
         clip = torch.from_numpy(np.stack([crop(seed) for seed, _ in frames]))[None]
-        missing = torch.tensor([[gap for _, gap in frames]])
+        missing = torch.tensor([gap for _, gap in frames])
         expected = NETWORK.score_clip(clip, missing)[0].tolist()
         np.testing.assert_allclose(got[track], expected, atol=1e-5)
 

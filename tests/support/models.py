@@ -5,16 +5,25 @@ import torch
 from torch import Tensor
 
 from styleflow.detectors.layers.seeding import seed_weights
+from styleflow.detectors.layers.vision_transformer import ViTDims
 from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
-from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
 from styleflow.faces.face import Image
 from styleflow.weights.checkpoint import Checkpoint, seeded_untrained
 
-TOY_ENCODER = StyleEncoderDims(
-    size_px=32, widths=(4, 4, 6, 8, 8), expansion=2, pyramid=8, levels=(1, 2, 2), latent=3
+TOY = StyleFlowLiveDims(
+    backbone=ViTDims(patch_px=4, width=12, depth=2, heads=2, mlp=24, grid=8),
+    published=False,
+    blocks=(1, 2),
+    size_px=32,
+    latent=3,
+    hidden=6,
+    layers=2,
+    gap_half_life=3.0,
+    frames=4,
+    look_every=1,
 )
-TOY = StyleFlowLiveDims(encoder=TOY_ENCODER, hidden=6, layers=2, gap_half_life=3.0, frames=4)
+"""It looks at every frame."""
 
 
 def toy_checkpoint(seed: int = 0) -> Checkpoint:
@@ -22,12 +31,13 @@ def toy_checkpoint(seed: int = 0) -> Checkpoint:
     return seeded_untrained(seed, TOY)
 
 
-def toy_network(seed: int = 0) -> StyleFlowLiveDetector:
-    """Return a toy network in inference mode whose learned start is not zero."""
-    network = StyleFlowLiveDetector(TOY)
+def toy_network(seed: int = 0, dims: StyleFlowLiveDims = TOY) -> StyleFlowLiveDetector:
+    """Return a toy network in inference mode whose learned start and projection are not zero."""
+    network = StyleFlowLiveDetector(dims)
     seed_weights(network, seed)
     generator = torch.Generator().manual_seed(seed)
     network.style_gru.initial.data.normal_(generator=generator)
+    network.projection.data.normal_(generator=generator)
     return network.eval().requires_grad_(False)
 
 

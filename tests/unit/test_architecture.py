@@ -92,7 +92,7 @@ ARROWS = {
     "styleflow.data": "errors faces pictures sampling video_tracks",
     "styleflow.evaluation": "data detectors errors faces sampling",
     "styleflow.training": "calibration cards clips data detectors digest errors evaluation faces "
-    "sampling weights",
+    "runtime runtime_settings sampling weights",
     # what is public; it finds the live path by its name, see below
     "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read

@@ -14,15 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from styleflow.detectors.styleflow_live.style_encoder import ConvNorm
-
 
 def seed_weights(network: nn.Module, seed: int) -> None:
     """Give a network its first weights, in place.
 
-    Convolutions and linear maps keep the variance of what flows through them (doubled where a
-    ReLU halves it), recurrent weights are as torch documents them, normalisations do nothing yet,
-    and everything else, such as biases and learned states, is zero.
+    Convolutions and linear maps keep the variance of what flows through them, recurrent weights are
+    as torch documents them, normalisations do nothing yet, and everything else, such as biases and
+    learned states, is zero.
 
     Args:
         network: any network made of the layers used in this package.
@@ -30,18 +28,11 @@ def seed_weights(network: nn.Module, seed: int) -> None:
     """
     for parameter in network.parameters():
         parameter.data.zero_()
-    gains: dict[nn.Module, float] = {
-        m.conv: math.sqrt(2.0) for m in network.modules() if isinstance(m, ConvNorm) and m.relu
-    }
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
             fan_in = module.weight[0].numel()
-            bound = gains.get(module, 1.0) * math.sqrt(3.0 / fan_in)
+            bound = math.sqrt(3.0 / fan_in)
             _fill(module.weight, f"{name}.weight", seed, bound)
-        elif isinstance(module, nn.ConvTranspose2d):
-            # Its kernel is (in, out, k, k), and of its places only every stride-th meets an output.
-            meeting = module.weight[:, 0].numel() / math.prod(module.stride)
-            _fill(module.weight, f"{name}.weight", seed, math.sqrt(3.0 / meeting))
         elif isinstance(module, nn.GRU):
             for part, weight in module.named_parameters():
                 _fill(weight, f"{name}.{part}", seed, 1 / math.sqrt(module.hidden_size))

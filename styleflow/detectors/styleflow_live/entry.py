@@ -16,5 +16,6 @@ ENTRIES = (
         published_at=None,
         method="styleflow-live",
         built_in=True,
+        retired=frozenset({"encoder", "shrink", "content"}),
     ),
 )

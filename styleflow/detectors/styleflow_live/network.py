@@ -1,41 +1,36 @@
-"""Network of `styleflow-live`: causal, one step per sampled frame.
+"""Network of `styleflow-live`: foundation features of a face, seldom; style flow between the looks.
 
-A frame becomes a style latent, the difference to the latent before becomes a step of the causal
-StyleGRU. Beside it a content network, adapted from a published one, looks at the picture itself;
-the content asks the style flow by attention, and a linear head on both says which way this frame
-leans. The rating is a running mean over frames plus the temporal stability of the face's detail.
-The network itself remembers nothing; what a live track has gathered is `live`'s business.
+A look is one pass of a frozen vision transformer over the aligned crop (`face_encoder.py`). Linear
+heads on its statistics say which way this look leans; the rating is a running mean over looks.
+Mean and spread of the tokens at every depth, projected, are the face's style latent with levels
+from fine to coarse; the difference to the latent of the look before is a step of the causal
+StyleGRU, whose hidden state speaks beside the heads.
 
-Without `content` in the dimensions the style flow speaks alone, which is how much of the evidence
-is its own can be measured.
+Looks are dear and neighbouring frames alike, so of the sampled frames only every so many is looked
+at: a rule of the dimensions, the same in live video, offline and in training. The network itself
+remembers nothing; what a track has gathered is `live`'s business.
 
-Training and evaluation call `score_clip` on whole clips; `live` steps frame by frame. Both give the
-same logits, which the tests hold to 1e-5.
+The transformer's weights are somebody else's and stay so: they come from the user's cache
+(`styleflow models fetch`), and a checkpoint of ours holds only what was learned on top.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from styleflow.clips import ClipSpec
-from styleflow.detectors.layers.style_gru import CausalStyleGRU, style_deltas
-from styleflow.detectors.styleflow_live.content import (
-    FEATURES,
-    ContentDims,
-    ContentNet,
-)
-from styleflow.detectors.styleflow_live.style_encoder import StyleEncoder, StyleEncoderDims
-from styleflow.detectors.styleflow_live.temporal_stability import (
-    TemporalStabilityHead,
-)
-from styleflow.errors import ShapeMismatch
+from styleflow.detectors.layers.style_gru import CausalStyleGRU
+from styleflow.detectors.layers.vision_transformer import DINOV2_S14, ViTDims
+from styleflow.detectors.styleflow_live.face_encoder import FaceEncoder
+from styleflow.errors import ShapeMismatch, WeightsUnusable
 
-_MOST = {"hidden": 8192, "layers": 8, "frames": 1024, "shrink": 16, "attention": 8192}
+_MOST = {"size_px": 1024, "latent": 4096, "hidden": 8192, "layers": 8, "frames": 1024}
+_STYLE = 2  # mean and spread of each depth are style; the regions are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +38,33 @@ class StyleFlowLiveDims:
     """Everything needed to build a `StyleFlowLive`; it travels inside the checkpoint.
 
     Attributes:
-        encoder: dimensions of the style encoder.
+        backbone: dimensions of the vision transformer.
+        published: its weights are DINOv2's, from the user's cache; otherwise they are the
+            checkpoint's own.
+        blocks: after which blocks tokens are looked at, counted from 1.
+        size_px: side of the aligned crop.
+        latent: length of one level's style vector; there are two levels per block.
         hidden: width of the recurrent state.
         layers: stacked recurrent layers.
-        gap_half_life: missing frames after which half of the past is forgotten; 6 frames at
-            12.5 Hz are the 0.48 s that SPEC H.3 asks for.
-        frames: length of a training clip, and how many latents a track keeps.
+        gap_half_life: looks that did not happen after which half of the style flow is forgotten.
+        frames: length of a window of evidence, in sampled frames.
         cadence_hz: sampled frames per second of media time.
-        shrink: crops are so many times larger than what the encoder looks at.
-        content: dimensions of the content network, which sees crops at their own size; None
-            leaves it out.
-        attention: width of the attention between content and style flow.
-        evidence_half_life: frames after which a frame's logit counts half in the rating; 0 rates
-            by the newest frame alone.
+        look_every: sampled frames from one look to the next, missing ones counted.
+        evidence_half_life: sampled frames after which a look counts half in the rating.
     """
 
-    encoder: StyleEncoderDims = field(default_factory=StyleEncoderDims)
-    hidden: int = 256
-    layers: int = 2
-    gap_half_life: float = 6.0
+    backbone: ViTDims = DINOV2_S14
+    published: bool = True
+    blocks: tuple[int, ...] = (2, 4, 6, 8, 10, 12)
+    size_px: int = 224
+    latent: int = 32
+    hidden: int = 64
+    layers: int = 1
+    gap_half_life: float = 2.0
     frames: int = 32
     cadence_hz: float = 12.5
-    shrink: int = 1
-    content: ContentDims | None = None
-    attention: int = 64
-    evidence_half_life: float = 0.0
+    look_every: int = 4
+    evidence_half_life: float = 250.0
 
     def __post_init__(self) -> None:
         """Refuse dimensions that no network can have."""
@@ -75,208 +72,185 @@ class StyleFlowLiveDims:
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ValueError(f"{name} lies in 1..{most}, not {value}")
+        if not 1 <= self.look_every <= self.frames:
+            raise ValueError(f"look_every lies in 1..{self.frames}, not {self.look_every}")
         for name in ("gap_half_life", "cadence_hz"):
             value = getattr(self, name)
             if not 0 < value <= 1000:
                 raise ValueError(f"{name} lies in 0..1000, not {value}")
-        if not 0 <= self.evidence_half_life <= 1e6:
-            raise ValueError(f"evidence_half_life is 0 or more, not {self.evidence_half_life}")
-        window = self.content
-        if window and max(window.top, window.left) + window.size_px > self.crop_px:
-            raise ValueError(f"content looks beyond the crop of {self.crop_px} pixels")
+        if not 0 < self.evidence_half_life <= 1e6:
+            raise ValueError(f"evidence_half_life lies in 0..1e6, not {self.evidence_half_life}")
+        if self.size_px % self.backbone.patch_px:
+            raise ValueError(
+                f"size_px is a multiple of {self.backbone.patch_px}, not {self.size_px}"
+            )
+        if list(self.blocks) != sorted(set(self.blocks) & set(range(1, self.backbone.depth + 1))):
+            raise ValueError(f"blocks rise within 1..{self.backbone.depth}, unlike {self.blocks}")
+        if not self.blocks:
+            raise ValueError("blocks are one at least")
 
     @property
-    def crop_px(self) -> int:
-        """Side of the aligned crops."""
-        return self.encoder.size_px * self.shrink
+    def style_levels(self) -> int:
+        """Style levels of a latent, `L`: mean and spread after each block."""
+        return _STYLE * len(self.blocks)
 
     @property
     def clip(self) -> ClipSpec:
-        """The format of the clips that this network is trained on."""
+        """The format of the clips that this network rates."""
         # A mean that forgets with a half-life weighs as much as one over so many frames.
         memory = round(self.evidence_half_life / math.log(2))
-        return ClipSpec(self.frames, self.cadence_hz, self.crop_px, memory=memory)
+        return ClipSpec(self.frames, self.cadence_hz, self.size_px, memory=memory)
 
 
-class StyleFusion(nn.Module):
-    """Let the content of a frame ask the style flow, and say which way both lean.
+def look_places(slots: Sequence[int], every: int) -> list[int]:
+    """Return which of a track's frames are looked at, by their place among `slots`.
 
-    Source: StyleFlow (Choi et al., CVPR 2024), the style attention module: content asks, style
-        flow answers.
-    Departs: one query per frame and one key per recurrent layer, so that a step stays O(1).
+    The first is, and then each that lies `every` slots or more behind the last that was.
+
+    Args:
+        slots: where the track's frames lie on the cadence grid, rising.
+        every: `look_every` of the dimensions.
     """
-
-    def __init__(self, features: int, hidden: int, width: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(features, width)
-        self.key = nn.Linear(hidden, width)
-        self.value = nn.Linear(hidden, width)
-        self.flow_norm = nn.LayerNorm(hidden)
-        self.answer_norm = nn.LayerNorm(width)
-        self.flow_head = nn.Linear(width, 1)
-        self.content_head = nn.Linear(features, 1)
-
-    def forward(self, content: Tensor, hidden: Tensor) -> Tensor:
-        """Return logits, `(B,)`.
-
-        Args:
-            content: features of the frames, `(B, F)`.
-            hidden: hidden states of all recurrent layers, `(B, layers, H)`.
-        """
-        flow = self.flow_norm(hidden)
-        keys, values = self.key(flow), self.value(flow)  # (B, layers, W)
-        affinity = torch.einsum("bw,blw->bl", self.query(content), keys) / keys.shape[-1] ** 0.5
-        answer = torch.einsum("bl,blw->bw", affinity.softmax(dim=-1), values)
-        logits = self.content_head(content) + self.flow_head(self.answer_norm(answer))
-        return torch.as_tensor(logits).squeeze(-1)
+    chosen: list[int] = []
+    for place, slot in enumerate(slots):
+        if not chosen or slot - slots[chosen[-1]] >= every:
+            chosen.append(place)
+    return chosen
 
 
 class StyleFlowLive(nn.Module):
-    """The causal network: clips in, a rating after every frame out.
+    """What is learned on top of the foundation features, and, once it has them, the encoder.
 
-    Source: StyleFlow (Choi et al., CVPR 2024), style flow of a face as evidence.
-    Departs: a compact encoder, a causal StyleGRU that steps frame by frame, and a content network
-        on single frames in place of one over a whole clip.
+    Source: StyleFlow (Choi et al., CVPR 2024), style flow of a face as evidence; AdaIN's instance
+        statistics (Huang and Belongie, ICCV 2017) as style.
+    Departs: no generator and no inversion; a causal StyleGRU that steps from look to look, and
+        linear heads on foundation features in place of a network over a whole clip.
     """
 
     def __init__(self, dims: StyleFlowLiveDims) -> None:
         super().__init__()
         self.dims = dims
-        features = dims.encoder.style_levels * dims.encoder.latent
-        self.encoder = StyleEncoder(dims.encoder)
-        self.style_gru = CausalStyleGRU(features, dims.hidden, dims.layers, dims.gap_half_life)
-        self.content: ContentNet | None = None
-        if dims.content is None:
-            self.head_norm = nn.LayerNorm(dims.hidden)
-            self.head = nn.Linear(dims.hidden, 1)
-        else:
-            self.content = ContentNet(dims.content)
-            self.fusion = StyleFusion(FEATURES, dims.hidden, dims.attention)
-            self.restlessness = TemporalStabilityHead()  # its name in every checkpoint
+        width = dims.backbone.width
+        per_head = 2 * len(dims.blocks) * width
+        self.face = nn.Linear(per_head, 1)
+        self.regions = nn.Linear(per_head, 1)
+        self.map_bias = nn.Parameter(torch.zeros(1))
+        self.projection = nn.Parameter(torch.zeros(dims.style_levels, width, dims.latent))
+        self.style_gru = CausalStyleGRU(
+            dims.style_levels * dims.latent, dims.hidden, dims.layers, dims.gap_half_life
+        )
+        self.flow_norm = nn.LayerNorm(dims.hidden)
+        self.flow_head = nn.Linear(dims.hidden, 1)
+        self.encoder: FaceEncoder | None = None
+        if not dims.published:
+            self.encoder = FaceEncoder(dims.backbone, dims.blocks, dims.size_px)
 
     @property
     def needs_backbone(self) -> bool:
-        """True when the published kernels have to be adopted before anything is computed."""
-        return self.content is not None
+        """True when the published weights have to be adopted before anything is computed."""
+        return self.dims.published
 
     def adopt(self, published: Mapping[str, Tensor]) -> None:
-        """Take over the published kernels that no checkpoint holds; see `LiteTrunk.adopt`."""
-        if self.content is not None:
-            self.content.adopt(published)
+        """Take over the published weights that no checkpoint holds; see `FaceEncoder.of`."""
+        if self.needs_backbone:
+            dims = self.dims
+            self.encoder = FaceEncoder.of(dims.backbone, dims.blocks, dims.size_px, published)
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Return style latents, `(B, L, D)`, of aligned crops, `(B, S, S, 3)` RGB uint8.
-
-        They are float32 whatever the encoder computes in: a style delta is the small difference of
-        two of them.
-        """
-        latents: Tensor = self.encoder(self.shrunk(images))
-        return latents.float()
-
-    def score_clip(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
-        """Return what `rate` would say after every frame of whole clips; differentiable.
-
-        Args:
-            images: aligned crops, `(B, T, S, S, 3)` RGB uint8.
-            missing: frames missing before each frame, `(B, T)` int64; the first column is not
-                looked at. None anywhere when omitted.
-
-        Returns:
-            Logits, `(B, T)`; above 0 leans fake.
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return statistics and maps of aligned crops, `(B, S, S, 3)` uint8; see `FaceEncoder`.
 
         Raises:
-            ShapeMismatch: not a batch of clips.
+            WeightsUnusable: it stands on published weights and has not adopted them.
         """
-        gaps = None if missing is None else missing.clone()
-        if gaps is not None:
-            gaps[:, 0] = 0
-        ratings = self._running_mean(self.frame_logits(images, gaps), gaps)
-        return ratings if self.content is None else ratings + self._stability(images, gaps)
+        if self.encoder is None:
+            raise WeightsUnusable("foundation network", "they have not been adopted")
+        found: tuple[Tensor, Tensor] = self.encoder(images)
+        return found
 
-    def frame_logits(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
-        """Return what every frame of whole clips says by itself, `(B, T)`; see `score_clip`."""
-        return self.frame_logits_and_flow(images, missing)[0]
+    def look_logits(self, features: Tensor) -> Tensor:
+        """Return what looks say by themselves, `(B,)`, of their statistics `(B, blocks, 4, D)`."""
+        return self.face_logits(features) + self.region_logits(features)
 
-    def frame_logits_and_flow(
-        self, images: Tensor, missing: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return what every frame of whole clips says by itself; differentiable.
+    def face_logits(self, features: Tensor) -> Tensor:
+        """Return what mean and spread over all patches say, `(B,)`."""
+        logits: Tensor = self.face(features[..., :_STYLE, :].flatten(1))
+        return logits.squeeze(-1)
+
+    def region_logits(self, features: Tensor) -> Tensor:
+        """Return what mouth and eyes against the rest of the face say, `(B,)`."""
+        logits: Tensor = self.regions(features[..., _STYLE:, :].flatten(1))
+        return logits.squeeze(-1)
+
+    def latents(self, features: Tensor) -> Tensor:
+        """Return style latents, `(B, L, latent)`, of statistics `(B, blocks, 4, D)`."""
+        statistics = features[..., :_STYLE, :].flatten(1, 2)  # (B, L, D)
+        return torch.einsum("bld,ldk->blk", statistics, self.projection)
+
+    def flow_logits(self, hidden: Tensor) -> Tensor:
+        """Return what the style flow says, `(B,)`, of hidden states `(B, layers, H)`."""
+        logits: Tensor = self.flow_head(self.flow_norm(hidden[:, -1]))
+        return logits.squeeze(-1)
+
+    def follow(self, hidden: Tensor, delta: Tensor, since: Tensor) -> Tensor:
+        """Return the hidden state at a look; see `CausalStyleGRU.follow`.
 
         Args:
-            images: aligned crops, `(B, T, S, S, 3)` RGB uint8.
-            missing: as for `score_clip`.
+            hidden: at the look before, `(B, layers, H)`.
+            delta: of the style latents, `(B, L, latent)`.
+            since: sampled frames since the look before, missing ones counted, `(B,)` int64.
+        """
+        missed = (since // self.dims.look_every - 1).clamp_min(0)
+        return self.style_gru.follow(hidden, delta, missed)
 
-        Returns:
-            Logits `(B, T)`, and the top hidden states of the style flow `(B, T, H)`.
+    def kept(self, since: Tensor) -> Tensor:
+        """Return what remains of the evidence so many sampled frames later, `(B,)`."""
+        return torch.exp2(-since.float() / self.dims.evidence_half_life)
+
+    def score_clip(self, images: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Return the rating after every look of whole clips, `(B, looks)`; differentiable.
+
+        Args:
+            images: aligned crops of every sampled frame, `(B, T, S, S, 3)` RGB uint8.
+            missing: frames missing before each frame, `(T,)` int64, the same for all clips; the
+                first is not looked at. None anywhere when omitted.
 
         Raises:
             ShapeMismatch: not a batch of clips.
         """
         if images.ndim != 5:
             raise ShapeMismatch("clips", "(B, T, S, S, 3)", images.shape)
-        B, T = images.shape[:2]
-        latents = self.encode(images.flatten(0, 1))
-        latents = latents.view(B, T, *latents.shape[1:])
-        states = self.style_gru.start(B)[:, None]  # (B, 1, layers, H): the first has no delta
-        if T > 1:
-            gaps = None if missing is None else missing[:, 1:]
-            states = torch.cat([states, self.style_gru.states(style_deltas(latents), gaps)], dim=1)
-        if self.content is None:
-            return self.flow_logits(states[:, :, -1]), states[:, :, -1]
-        windows = self.window(images.flatten(0, 1))
-        features = self.content(windows)[0]
-        logits: Tensor = self.fusion(features.float(), states.flatten(0, 1))
-        return logits.view(B, T), states[:, :, -1]
+        gaps = torch.zeros(images.shape[1], dtype=torch.int64) if missing is None else missing
+        places = [0, *(int(place) for place in (gaps[1:] + 1).cumsum(0))]
+        chosen = look_places(places, self.dims.look_every)
+        looks = images[:, chosen]
+        features, _ = self.look(looks.flatten(0, 1))
+        slots = torch.tensor([places[number] for number in chosen], device=images.device)
+        return self.rate_looks(
+            features.view(*looks.shape[:2], *features.shape[1:]), slots.expand(looks.shape[:2])
+        )
 
-    def flow_logits(self, hidden: Tensor) -> Tensor:
-        """Return what the style flow says alone, `(B,)`, of its top hidden states `(B, H)`."""
-        logits: Tensor = self.head(self.head_norm(hidden))
-        return logits.squeeze(-1)
+    def rate_looks(self, features: Tensor, slots: Tensor) -> Tensor:
+        """Return the rating after every look of whole clips, as `live` gives it; differentiable.
 
-    def _running_mean(self, logits: Tensor, missing: Tensor | None) -> Tensor:
-        """Return the rating after every frame, `(B, T)`, as `push` and `rate` would give it."""
-        gaps = torch.zeros_like(logits) if missing is None else missing
-        evidence = weight = torch.zeros_like(logits[:, 0])
+        Args:
+            features: statistics of the looks, `(B, T, blocks, 4, D)`.
+            slots: their places on the cadence grid, `(B, T)` int64, rising.
+
+        Returns:
+            Logits, `(B, T)`; above 0 leans fake.
+        """
+        hidden = self.style_gru.start(len(features))
+        evidence = weight = torch.zeros_like(hidden[:, 0, 0])
+        before: Tensor | None = None
         ratings = []
-        for logit, gap in zip(logits.unbind(1), gaps.unbind(1), strict=True):
-            kept = self.kept(gap)
-            evidence, weight = evidence * kept + logit, weight * kept + 1
+        for number, look in enumerate(features.unbind(1)):
+            latents = self.latents(look)
+            since = slots[:, number] - slots[:, max(number - 1, 0)]
+            if before is not None:
+                hidden = self.follow(hidden, latents - before, since)
+            logits = self.look_logits(look) + self.flow_logits(hidden)
+            kept = self.kept(since)
+            evidence, weight = evidence * kept + logits, weight * kept + 1
             ratings.append(evidence / weight)
+            before = latents
         return torch.stack(ratings, dim=1)
-
-    def _stability(self, images: Tensor, missing: Tensor | None) -> Tensor:
-        """Return what the temporal stability of whole clips adds to their ratings, `(B, T)`."""
-        B, T = images.shape[:2]
-        gaps = missing if missing is not None else torch.zeros(B, T, device=images.device)
-        state, added = self.restlessness.start(B), []
-        for frame, gap in zip(images.unbind(1), gaps.unbind(1), strict=True):
-            state = self.restlessness.step(state, self.window(frame), gap, self.kept(gap))
-            added.append(self.restlessness(state))
-        return torch.stack(added, dim=1)
-
-    def kept(self, missing: Tensor) -> Tensor:
-        """Return what remains of the evidence one frame and so many missing ones later, `(B,)`."""
-        if self.dims.evidence_half_life == 0:
-            return torch.zeros_like(missing, dtype=torch.float32)
-        return torch.exp2(-(missing.float() + 1) / self.dims.evidence_half_life)
-
-    def shrunk(self, images: Tensor) -> Tensor:
-        """Return crops at the encoder's size, `(B, s, s, 3)` uint8."""
-        n = self.dims.shrink
-        if n == 1:
-            return images
-        if images.ndim != 4 or images.shape[1:] != (self.dims.crop_px, self.dims.crop_px, 3):
-            size = self.dims.crop_px
-            raise ShapeMismatch("aligned crops", f"(B, {size}, {size}, 3)", images.shape)
-        planes = images.permute(0, 3, 1, 2).float()
-        mean = nn.functional.avg_pool2d(planes, n)
-        return mean.round().to(torch.uint8).permute(0, 2, 3, 1)
-
-    def window(self, images: Tensor) -> Tensor:
-        """Return what the content network looks at, `(B, s, s, 3)` uint8."""
-        window = self.dims.content
-        if window is None:
-            raise ValueError("a network without content has no window")
-        rows = slice(window.top, window.top + window.size_px)
-        columns = slice(window.left, window.left + window.size_px)
-        return images[:, rows, columns].contiguous()

@@ -7,28 +7,24 @@ from dataclasses import dataclass, field
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from styleflow.data.prepared import PrepareSettings
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.training.loop import LoopSettings
-from styleflow.training.styleflow_live.resynthesis import PatchAutoencoderDims
-from styleflow.training.styleflow_live.windows import WindowSpec
+from styleflow.training.styleflow_live.features import Runs
+from styleflow.training.styleflow_live.heads import HeadSpec
+from styleflow.training.styleflow_live.looks import LookSpec
 
 
 @dataclass(frozen=True, slots=True)
-class WindowCounts:
-    """How many families of training windows are made.
+class FlowBatches:
+    """What a step of the style flow's training sees.
 
     Attributes:
-        training: families from the people that are trained on.
-        fakes: pseudo-fakes per family.
-        validation: families per clip of the people that are held out; each has every kind.
-        per_shard: families per file.
+        clips: per batch.
+        looks: neighbouring looks of each; no more than a run has.
     """
 
-    training: int = 480
-    fakes: int = 3
-    validation: int = 1
-    per_shard: int = 8
+    clips: int = 64
+    looks: int = 3
 
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -37,46 +33,41 @@ class StyleFlowLiveRecipe:
 
     Attributes:
         seed: decides every draw.
-        held_out: people whose clips validate and calibrate, and are never trained on.
-        dimensions: of the network.
-        redraws: networks whose traces pseudo-fakes carry.
-        patch_px: side of the patches that they learn from.
-        patch_batch: patches per batch.
-        windows: how training windows are cut.
-        validation_windows: how validation windows are cut.
-        counts: how many there are.
-        redrawing: how the patch auto-encoders are trained.
-        style: how the style auto-encoder is trained.
-        style_batch: faces per batch.
-        content: how the content network is trained.
-        content_pairs: pairs of frames per batch.
-        fusion: how style flow, attention and head are trained, with the rest held still.
-        fusion_pairs: pairs of clips per batch.
-        fusion_frames: sampled frames per clip.
+        left_out: sources that are neither trained on nor validate, for their licence's sake.
+        dimensions: of the network; it stands on the published weights.
+        seconds: how much of a clip is looked at, from its beginning.
+        runs: which looks of a clip that is trained on are encoded; of one that validates all are.
+        heads: linear heads; their mean is what looks say by themselves.
+        penalty_rank: directions into which what degradations do is compressed.
+        flow: how the causal StyleGRU is trained.
+        flow_batches: what its steps see.
         prior: share of fakes among the faces that will be watched, for calibration.
-        prepare: what is kept of every video: whole pictures, exactly, unless said otherwise.
         version: what the checkpoint calls itself.
     """
 
     seed: int = 0
-    held_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     dimensions: StyleFlowLiveDims = field(default_factory=StyleFlowLiveDims)
-    redraws: tuple[PatchAutoencoderDims, ...] = ()
-    patch_px: int = 96
-    patch_batch: int = 12
-    windows: WindowSpec = field(default_factory=WindowSpec)
-    validation_windows: WindowSpec = field(default_factory=WindowSpec)
-    counts: WindowCounts = field(default_factory=WindowCounts)
-    redrawing: LoopSettings = field(default_factory=lambda: LoopSettings(500))
-    style: LoopSettings = field(default_factory=lambda: LoopSettings(1000))
-    style_batch: int = 32
-    content: LoopSettings = field(default_factory=lambda: LoopSettings(3000))
-    content_pairs: int = 32
-    fusion: LoopSettings = field(default_factory=lambda: LoopSettings(500))
-    fusion_pairs: int = 8
-    fusion_frames: int = 10
+    seconds: float = 8.0
+    runs: Runs = field(default_factory=Runs)
+    heads: tuple[HeadSpec, ...] = (HeadSpec(),)
+    penalty_rank: int = 350
+    flow: LoopSettings = field(default_factory=lambda: LoopSettings(600))
+    flow_batches: FlowBatches = field(default_factory=FlowBatches)
     prior: float = 0.5
-    prepare: PrepareSettings = field(
-        default_factory=lambda: PrepareSettings(frames=10_000, face_px=10_000, margin=100.0)
-    )
     version: str = "local"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if not self.heads:
+            raise ValueError("heads are one at least")
+        if not self.dimensions.published:
+            raise ValueError("dimensions.published is true: only heads are trained here")
+        if not 0 < self.prior < 1:
+            raise ValueError(f"prior lies between 0 and 1, not {self.prior}")
+
+    @property
+    def looks(self) -> LookSpec:
+        """How clips are looked at: as live video looks at tracks."""
+        dims = self.dimensions
+        return LookSpec(dims.size_px, dims.cadence_hz, dims.look_every, self.seconds)

@@ -1,42 +1,72 @@
-"""Training of styleflow-live, the shipped default, from prepared videos and stills.
+"""Training of styleflow-live, the shipped default, from clips of real people and real fakes.
 
-Every stage keeps its result in a work folder and is skipped when it is there, so that an
-interrupted run goes on where it stopped. The order is: networks that draw faces of pseudo-fakes,
-windows of real and pseudo-fake clips, the content network, style flow and attention, calibration.
+Every stage keeps its result in the work folder and is skipped when it is there, so that an
+interrupted run goes on where it stopped: looks at clips (`read`), their features, then heads,
+style flow and calibration, which take seconds to minutes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from styleflow.cards import TrainingStatus
-from styleflow.data.prepared_video import Video
-from styleflow.data.pseudo_fakes.kinds import KINDS
+from styleflow.data.index import FAKE, REAL, Entry, Refusal
+from styleflow.data.prepared import MakeFinder
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.styleflow_live.network import StyleFlowLive
+from styleflow.errors import LabelsMissing
+from styleflow.evaluation.metrics import auc, bootstrap, calibration_error, hit_rate_at
 from styleflow.training.calibration import fit_calibration
-from styleflow.training.progress import Tell
-from styleflow.training.styleflow_live.footage import Footage
-from styleflow.training.styleflow_live.picture_pairs import PICTURE_KINDS
+from styleflow.training.loop import train
+from styleflow.training.progress import StepText, Tell, telling
+from styleflow.training.styleflow_live.degradations import DEGRADATIONS
+from styleflow.training.styleflow_live.features import (
+    EVERY_LOOK,
+    ClipFeatures,
+    Runs,
+    encode_all,
+)
+from styleflow.training.styleflow_live.flow import FlowTask, fit_projection, weigh_flow
+from styleflow.training.styleflow_live.heads import Head, fit_heads
+from styleflow.training.styleflow_live.looks import LookedAt, look_at_all
 from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
-from styleflow.training.styleflow_live.stages import DrawingNetworks, Stages
-from styleflow.training.styleflow_live.tasks import weigh_cues, weigh_flow, window_ratings
-from styleflow.training.styleflow_live.window_making import WindowMaker
-from styleflow.training.styleflow_live.window_store import Family
-from styleflow.weights import cache as published
 from styleflow.weights.checkpoint import Checkpoint, save
 
 FILE = "styleflow-live.safetensors"
 """What a run writes."""
 
+FIGURES = "validation.json"
+"""What validation said of it."""
+
+
+def read(
+    recipe: StyleFlowLiveRecipe,
+    entries: Sequence[Entry],
+    work: Path,
+    make_finder: MakeFinder,
+    processes: int,
+    observe: Callable[[int, int], None] | None,
+) -> tuple[tuple[LookedAt, ...], tuple[Refusal, ...]]:
+    """Return looks at the clips of a data set, making those that are not in the work folder yet.
+
+    Arguments as for `look_at_all`; clips of sources that the recipe leaves out are not read.
+    """
+    wanted = [entry for entry in entries if entry.source not in recipe.left_out]
+    return look_at_all(wanted, recipe.looks, work / "looks", make_finder, processes, observe)
+
 
 def run(
     recipe: StyleFlowLiveRecipe,
-    training: Sequence[Video],
-    validation: Sequence[Video],
+    training: Sequence[LookedAt],
+    validation: Sequence[LookedAt],
     work: Path,
     tell: Tell,
     device: torch.device | str = "cpu",
@@ -45,87 +75,167 @@ def run(
 
     Args:
         recipe: decides everything.
-        training: real videos, and stills as videos of one frame.
-        validation: real videos of other people.
+        training: clips of both labels.
+        validation: clips of other people and generators; they choose, and calibrate.
         work: folder of results.
         tell: told what is being done.
         device: what computes; nothing but the processor will do.
 
     Raises:
-        DatasetUnusable: the work folder's windows are of another version of the program.
-        LabelsMissing: there is nothing to train on, or nothing to validate with.
-        WeightsMissing: the published backbone is not on this machine.
+        LabelsMissing: a label is missing among those that are trained on or those that validate.
+        WeightsMissing: the published weights are not on this machine.
     """
-    stages, footage = Stages(recipe, work, tell), Footage.of(training, validation)
-    drawing = stages.train_drawing_networks(footage)
-    maker = WindowMaker(recipe, footage, drawing, work / "windows", tell)
-    maker.make()
-    checkpoint = _train_detector(stages, footage, drawing, *maker.read())
-    save(checkpoint, work / FILE)
+    for purpose, clips in (("training", training), ("validation", validation)):
+        counts = [sum(clip.entry.label == label for clip in clips) for label in (REAL, FAKE)]
+        if not all(counts):
+            raise LabelsMissing(purpose, *counts)
+    processes = len(os.sched_getaffinity(0))
+
+    def encoded(clips: Sequence[LookedAt], runs: Runs, stage: str) -> tuple[ClipFeatures, ...]:
+        def observe(done: int, of: int) -> None:
+            tell(StepText(f"{stage} {done}/{of}", stage, done, of))
+
+        return encode_all(clips, recipe.dimensions, runs, work, processes, observe)
+
+    # What validates is rated as live video rates it: by every look.
+    made = _train(
+        recipe,
+        encoded(training, recipe.runs, "features"),
+        encoded(validation, EVERY_LOOK, "validation"),
+        work,
+        tell,
+    )
+    save(made, work / FILE)
     return work / FILE
 
 
-def make_windows(
+def _train(
     recipe: StyleFlowLiveRecipe,
-    training: Sequence[Video],
-    validation: Sequence[Video],
+    training: Sequence[ClipFeatures],
+    validation: Sequence[ClipFeatures],
     work: Path,
     tell: Tell,
-    share: tuple[int, int] = (0, 1),
-) -> None:
-    """Make ahead of training what several commands may share: the windows.
-
-    The networks that draw faces of pseudo-fakes are trained first, where they are not there yet.
-
-    Args:
-        recipe: decides everything.
-        training: as in `run`.
-        validation: as in `run`.
-        work: folder of results.
-        tell: told what is being done.
-        share: which part of the windows is made here, and of how many.
-    """
-    footage = Footage.of(training, validation)
-    drawing = Stages(recipe, work, tell).train_drawing_networks(footage)
-    WindowMaker(recipe, footage, drawing, work / "windows", tell).make(*share)
-
-
-def _train_detector(
-    stages: Stages,
-    footage: Footage,
-    drawing: DrawingNetworks,
-    families: Sequence[Family],
-    validation: Sequence[Family],
 ) -> Checkpoint:
-    recipe = stages.recipe
     network = StyleFlowLive(recipe.dimensions)
     seed_weights(network, recipe.seed)
-    network.encoder.load_state_dict(drawing.autoencoder.encoder.state_dict())
-    content = stages.train_content(footage, drawing, validation)
-    assert network.content is not None
-    network.adopt(published.backbone())
-    network.content.load_state_dict(content.state_dict())
-    weigh_cues(network, [f.real.crops for f in (*families, *validation)])
-    network = stages.train_fusion(network, families, validation)
-    stages.tell(f"style flow keeps {weigh_flow(network, validation):.2f} of its weight")
-    # Kinds that pictures were trained on are easier than any generator in the wild.
-    unseen = set(KINDS) - set(PICTURE_KINDS)
-    calibration = fit_calibration(*window_ratings(network, validation, unseen), recipe.prior)
+    tell("fitting the heads")
+    head = fit_heads(training, recipe.heads, recipe.penalty_rank)
+    _give(network, head)
+    with torch.no_grad():
+        network.projection.copy_(fit_projection(training, recipe.dimensions))
+    batches = recipe.flow_batches
+    task = FlowTask(network, training, validation, batches.clips, batches.looks)
+    observer = telling(tell, "flow", recipe.flow)
+    trained = train(task, recipe.flow, recipe.seed, work / "flow", observer)
+    assert isinstance(trained, StyleFlowLive)
+    said = head.logits(np.stack([clip.mean for clip in validation]))
+    share = weigh_flow(trained, training, validation, said)
+    tell(f"style flow has a weight of {share:g} beside the heads")
+    labels = [clip.entry.label for clip in validation]
+    ratings = rate_clips(trained, validation)
+    calibration = fit_calibration(labels, ratings, recipe.prior)
+    figures = _figures(validation, ratings, head, said) | {"style_flow": share}
+    (work / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    reals = [clip for clip in training if clip.entry.label == REAL]
+    fakes = [clip for clip in training if clip.entry.label == FAKE]
     return Checkpoint(
         kind="styleflow-live",
         version=recipe.version,
         dimensions=recipe.dimensions,
-        tensors=network.state_dict(),
+        tensors=trained.state_dict(),
         calibration=calibration,
-        status=_status(calibrated=calibration.fitted),
+        status=TrainingStatus.EXPERIMENTAL if calibration.fitted else TrainingStatus.UNCALIBRATED,
         provenance=(
-            f"Trained by this project on {len(footage.training)} real clips of "
-            f"{len(footage.groups())} groups and {len(footage.stills)} stills; every fake "
-            f"was a pseudo-fake. Seed {recipe.seed}. See docs/model-card.md."
+            f"Heads trained by this project on frozen DINOv2 ViT-S/14 features of {len(reals)} "
+            f"real clips of {len({c.entry.group for c in reals})} groups and {len(fakes)} fakes of "
+            f"{len({c.entry.generator for c in fakes})} generators. Seed {recipe.seed}. See "
+            "docs/model-card.md."
         ),
     )
 
 
-def _status(*, calibrated: bool) -> TrainingStatus:
-    """Return what a checkpoint of this recipe may call itself: nobody has shown more yet."""
-    return TrainingStatus.EXPERIMENTAL if calibrated else TrainingStatus.UNCALIBRATED
+@torch.no_grad()
+def rate_clips(network: StyleFlowLive, clips: Sequence[ClipFeatures]) -> NDArray[np.float64]:
+    """Return what the network says of each clip after its last look, `(n,)`."""
+    network.eval()
+
+    def last(clip: ClipFeatures) -> float:
+        looks = torch.from_numpy(clip.looks.astype(np.float32))[None]
+        return float(network.rate_looks(looks, torch.from_numpy(clip.slots)[None])[0, -1])
+
+    return np.array([last(clip) for clip in clips])
+
+
+@torch.no_grad()
+def _give(network: StyleFlowLive, head: Head) -> None:
+    """Give fitted heads to a network."""
+    weights = torch.from_numpy(head.weights.astype(np.float32))
+    network.face.weight.copy_(weights[:, :2].reshape(1, -1))
+    network.regions.weight.copy_(weights[:, 2:].reshape(1, -1))
+    network.face.bias.fill_(float(head.biases[:2].sum()))
+    network.regions.bias.fill_(float(head.biases[2:].sum()))
+    network.map_bias.fill_(float(head.biases[0]))
+
+
+def _figures(
+    clips: Sequence[ClipFeatures],
+    ratings: NDArray[np.float64],
+    head: Head,
+    said: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Return what validation says: how it ranks, how sources spread, what moves reals."""
+    labels = np.array([clip.entry.label for clip in clips])
+    groups = [clip.entry.group for clip in clips]
+    interval = bootstrap(auc, labels, ratings, groups, np.random.default_rng(0))
+    distance = float(ratings[labels == FAKE].mean() - ratings[labels == REAL].mean())
+    even = fit_calibration(labels, ratings)
+    probabilities = [even.probability(float(rating)) for rating in ratings]
+    return {
+        "auc": [round(v, 4) for v in (interval.value, interval.low, interval.high)],
+        "auc_by_kind": _by_kind(clips, labels, ratings),
+        "fakes_flagged_at_5_percent_of_reals": round(hit_rate_at(labels, ratings, 0.05), 4),
+        "threshold_at_5_percent_of_reals": float(np.quantile(ratings[labels == REAL], 0.95)),
+        "calibration_error_in_sample": round(calibration_error(labels, probabilities), 4),
+        "distance_between_labels": round(distance, 4),
+        "spread_of_real_sources": round(_spread(clips, ratings) / distance, 4),
+        "degradations_move_reals_by": _moved(clips, head, distance),
+        "heads_alone": round(auc(labels, said), 4),
+    }
+
+
+def _by_kind(
+    clips: Sequence[ClipFeatures], labels: NDArray[np.int64], ratings: NDArray[np.float64]
+) -> dict[str, list[float]]:
+    """Return the AUC of each kind of fake against all reals, and how many clips it has."""
+    kinds = np.array([clip.entry.kind for clip in clips])
+    found = {}
+    for kind in sorted(set(kinds[labels == FAKE])):
+        taken = (labels == REAL) | (kinds == kind)
+        found[str(kind)] = [
+            round(auc(labels[taken], ratings[taken]), 3),
+            int((kinds == kind).sum()),
+        ]
+    return found
+
+
+def _spread(clips: Sequence[ClipFeatures], ratings: NDArray[np.float64]) -> float:
+    """Return the standard deviation of the mean ratings of real groups."""
+    groups: dict[str, list[float]] = {}
+    for clip, rating in zip(clips, ratings, strict=True):
+        if clip.entry.label == REAL:
+            groups.setdefault(clip.entry.group, []).append(float(rating))
+    return float(np.std([np.mean(found) for found in groups.values()]))
+
+
+def _moved(clips: Sequence[ClipFeatures], head: Head, distance: float) -> dict[str, float]:
+    """Return by how much each degradation moves reals, in distances between the labels."""
+    reals = [clip for clip in clips if len(clip.degraded)]
+    if not reals:
+        return {}
+    clean = head.logits(np.stack([clip.clean for clip in reals]))
+    return {
+        name: round(float((head.logits(degraded) - clean).mean() / distance), 3)
+        for name, degraded in zip(
+            DEGRADATIONS, np.stack([c.degraded for c in reals], axis=1), strict=True
+        )
+    }

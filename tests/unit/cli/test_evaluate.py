@@ -213,8 +213,9 @@ def test_a_detector_that_offers_it_is_judged_without_each_cue(
 )
 @pytest.mark.usefixtures("toy")
 def test_a_fault_is_one_line_that_says_what_to_change(
-    clips: Path, tmp_path: Path, more: list[str], said: str
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], said: str
 ) -> None:
+    monkeypatch.setattr(StyleFlowLiveDetector, "cues", ("style flow",))
     result = evaluate(clips, tmp_path / "out", *more)
     assert result.exit_code == Exit.ERROR
     assert len(result.stderr.strip().splitlines()) == 1

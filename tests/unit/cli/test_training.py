@@ -13,7 +13,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-import torch
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 from rich.console import Console
@@ -27,16 +26,15 @@ from cli.main import app
 from cli.progress import ProgressBoard
 from styleflow.data.prepared import PrepareSettings
 from styleflow.data.prepared_video import Video
-from styleflow.detectors.styleflow_live.style_encoder import StyleEncoderDims
+from styleflow.detectors.layers.seeding import seed_weights
+from styleflow.detectors.layers.vision_transformer import VisionTransformer
 from styleflow.training.loop import LoopSettings, train
 from styleflow.training.methods import METHODS, Method
 from styleflow.training.progress import StepText, telling
-from styleflow.training.styleflow_live.redrawing import StyleAutoencoder
-from styleflow.training.styleflow_live.resynthesis import PatchAutoencoder, PatchAutoencoderDims
-from styleflow.weights import cache as published
+from styleflow.weights.cache import dinov2_path, store
 from styleflow.weights.checkpoint import load
-from tests.support.backbone import backbone
 from tests.support.clips import MiddleFinder, face_clip, write_video
+from tests.support.models import TOY
 
 RUNNER = CliRunner()
 
@@ -146,46 +144,35 @@ def test_a_trial_is_short_and_leaves_the_real_run_alone(places: Any) -> None:
 
 LIVE = """
 method: styleflow-live
-held_out: [cleo]
 dimensions:
-  encoder: {size_px: 32, widths: [4, 4, 6, 8, 8], expansion: 2, levels: [2, 2, 3], latent: 4}
+  backbone: {patch_px: 4, width: 12, depth: 2, heads: 2, mlp: 24, grid: 8}
+  blocks: [1, 2]
+  size_px: 32
+  look_every: 2
+  latent: 3
   hidden: 6
-  frames: 4
-  shrink: 2
-  content: {top: 0, left: 0, size_px: 64, rank: 2}
-  attention: 4
-redraws: [{widths: [4, 8], bottleneck: 3}]
-patch_px: 16
-patch_batch: 2
-windows: {frames: 6, stride: 2, size_px: 64}
-validation_windows: {frames: 6, stride: 2, size_px: 64}
-counts: {training: 2, fakes: 2, validation: 1, per_shard: 2}
-redrawing: {steps: 2, bf16: false}
-style: {steps: 2, bf16: false}
-style_batch: 2
-content: {steps: 2, bf16: false}
-content_pairs: 2
-fusion: {steps: 2, bf16: false}
-fusion_pairs: 1
-fusion_frames: 3
+heads: [{statistics: [mean]}]
+flow: {steps: 2, bf16: false, log_every: 1}
+flow_batches: {clips: 4, looks: 3}
 """
 
 
 @pytest.fixture
 def live(places: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
-    """A folder of clips and stills, and the options of a tiny default that is trained from it."""
-    monkeypatch.setattr(published, "backbone", backbone)
+    """A folder of clips, and the options of a tiny default that is trained from it."""
+    monkeypatch.setenv("STYLEFLOW_CACHE", str(Path("cache").resolve()))
+    trunk = VisionTransformer(TOY.backbone)
+    seed_weights(trunk, 1)
+    store(dinov2_path(), trunk.state_dict(), {})
     clips = Path("filmed")
     clips.mkdir()
-    rows, stills = ["file,split,label,group"], ["file,group"]
-    for seed, who in enumerate(("anna", "bert", "cleo")):
-        write_video(clips / f"{who}.mp4", face_clip(8, seed).frames)
-        rows.append(f"{who}.mp4,train_real,real,{who}")
-        cv2.imwrite(str(clips / f"{who}.png"), face_clip(1, 10 + seed, 64).frames[0])
-        stills.append(f"{who}.png,still-{who}")
-    (clips / "manifest.csv").write_text("\n".join([*rows, "fake.mp4,train_fake,fake,anna"]))
-    write_video(clips / "fake.mp4", face_clip(8, 5).frames)
-    (clips / "faces.csv").write_text("\n".join(stills))
+    rows = ["file,split,label,group"]
+    for number in range(8):
+        label = "fake" if number % 2 else "real"
+        split = "val" if number >= 4 else f"train_{label}"
+        write_video(clips / f"{number}.mp4", face_clip(12, number).frames)
+        rows.append(f"{number}.mp4,{split},{label},g{number}")
+    (clips / "manifest.csv").write_text("\n".join([*rows, "0.mp4,dev,real,g0"]))
     Path("live.yaml").write_text(LIVE)
     return clips, ["--recipe", "live.yaml", "--work", "work", "--processes", "1"]
 
@@ -209,20 +196,17 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_the_default_is_trained_like_any_other(live: Any, openings: Counter[str]) -> None:
-    """From clips and stills to a checkpoint; each file is decoded once, and never again."""
+    """From clips to a checkpoint; each file is decoded once, and never again."""
     clips, options = live
-    said = _invoke("prepare", str(clips), *options, "--part", "0", "--parts", "2")
-    assert "training: 2 real and 0 fake videos of 2 groups" in said
-    once = {f"{who}.{kind}": 1 for who in ("anna", "bert", "cleo") for kind in ("mp4", "png")}
+    said = _invoke("prepare", str(clips), *options)
+    assert "training: 2 real and 2 fake videos of 4 groups" in said
+    assert "validation: 2 real and 2 fake videos of 4 groups" in said
+    once = {f"{number}.mp4": 1 for number in range(8)}
     assert openings == once
-    assert sorted(path.name for path in Path("work/windows").iterdir()) == [
-        "training-0000.npz",
-        "validation-0000.npz",
-    ]
+    assert len(list(Path("work/looks").iterdir())) == 8
     said = _invoke("train", str(clips), *options, "--steps", "1", "--version", "mine")
-    for stage in ("redraw-0", "style", "content", "fusion"):
-        assert f"{stage} ━" in said
-        assert "1,loss," in Path(f"work/trial-1/{stage}/log.csv").read_text()
+    assert "flow ━" in said
+    assert "1,loss," in Path("work/trial-1/flow/log.csv").read_text()
     assert load(Path("out/styleflow-live.safetensors")).version == "mine"
     assert openings == once
 
@@ -237,13 +221,6 @@ def test_a_video_is_decoded_once(places: Any, openings: Counter[str]) -> None:
     assert openings == {"0.mp4": 1, "1.mp4": 1, "2.mp4": 1, "broken.mp4": 2}
 
 
-def test_the_default_wants_stills(live: Any) -> None:
-    clips, options = live
-    (clips / "faces.csv").unlink()
-    said = _invoke("train", str(clips), *options, code=Exit.ERROR)
-    assert "faces.csv: is not there" in said
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -251,11 +228,9 @@ def test_the_default_wants_stills(live: Any) -> None:
         (["prepare", "nowhere"], "NAME=FOLDER"),
         (["prepare", "dfdc=nowhere"], "is no folder"),
         (["train", "clips", "--recipe", "none.yaml"], "recipe none.yaml"),
-        (["train", "clips", "clips", "--recipe", "live.yaml"], "one folder with manifest.csv"),
     ],
 )
 def test_what_is_wrong_is_one_line(places: Any, arguments: list[str], said: str) -> None:
-    Path("live.yaml").write_text("method: styleflow-live")
     options = ["--recipe", "toy.yaml"] if "--recipe" not in arguments else []
     told = _invoke(*arguments, *options, "--work", "work", code=Exit.ERROR)
     assert said in told
@@ -280,51 +255,6 @@ def test_the_preview_is_a_picture_of_every_kind(
     picture = cv2.imread(str(out))
     assert picture is not None
     assert picture.shape[0] > 9 * 160
-
-
-def test_a_preview_is_drawn_by_the_networks_of_a_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preview_command, "load_finder", MiddleFinder)
-    recipe, work = tmp_path / "toy.yaml", tmp_path / "work"
-    recipe.write_text("dimensions: {encoder: {size_px: 32}}\nredraws: [{widths: [4]}]")
-    video = write_video(tmp_path / "v.mp4", face_clip(6).frames)
-    options = [str(video), "--recipe", str(recipe), "--out", str(tmp_path / "sheet.png")]
-    told = _invoke("preview", *options, "--work", str(work), code=Exit.ERROR)
-    assert "stage redraw-0 has not begun" in told
-    _keep(PatchAutoencoder(PatchAutoencoderDims((4,))), work / "redraw-0")
-    _keep(StyleAutoencoder(StyleEncoderDims(size_px=64)), work / "style")
-    told = _invoke("preview", *options, "--work", str(work), code=Exit.ERROR)
-    assert "stage style was trained by another recipe" in told
-    _keep(StyleAutoencoder(StyleEncoderDims(size_px=32)), work / "style")
-    drawn: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        preview_command,
-        "draw",
-        lambda rows, picture: drawn.append({row.kind: row.moments for row in rows}),
-    )
-    assert "wrote" in _invoke("preview", *options, "--work", str(work))
-    _invoke("preview", *options)
-    trained, stand_ins = drawn
-    told_apart = {kind for kind in trained if (trained[kind] != stand_ins[kind]).any()}
-    assert {"redraw", "restyle"} <= told_apart
-    assert "real" not in told_apart
-
-
-def _keep(network: nn.Module, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save({"average": network.state_dict()}, folder / "state.pt")
-
-
-def test_a_preview_of_a_training_that_draws_nothing_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preview_command, "load_finder", MiddleFinder)
-    recipe = tmp_path / "other.yaml"
-    recipe.write_text("method: caddm")
-    video = write_video(tmp_path / "v.mp4", face_clip(6).frames)
-    options = ["--work", str(tmp_path), "--recipe", str(recipe)]
-    assert "only styleflow-live" in _invoke("preview", str(video), *options, code=Exit.ERROR)
 
 
 def test_the_preview_needs_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -326,7 +326,7 @@ def test_each_scorer_says_what_it_can_point_at() -> None:
     names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
     assert [scorer.points_at for scorer in pipeline.scorers] == [
-        None,
+        PointsAt.TRACES,
         None,
         PointsAt.ARTIFACTS,
         PointsAt.VULNERABILITY,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from styleflow import runtime
 from styleflow.detectors.layers.seeding import seed_weights
+from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
 from styleflow.errors import RuntimeDiffers, ShapeMismatch
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet, PictureNet
 from styleflow.runtime import (
@@ -86,9 +88,13 @@ def test_the_face_networks_keep_their_answers(net: nn.Module) -> None:
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("reduced", "apart"), [((), 1e-3), (("encoder",), 5e-2)])
 @torch.inference_mode()
-def test_an_accelerated_detector_gives_the_same_logits(tmp_path: Path) -> None:
-    """Through push, gaps and rate, to a thousandth of a logit."""
+def test_an_accelerated_detector_gives_the_same_logits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reduced: tuple[str, ...], apart: float
+) -> None:
+    """Through push, gaps and rate: to a thousandth of a logit, or a twentieth in bfloat16."""
+    monkeypatch.setattr(StyleFlowLiveDetector, "reduced", reduced)
     plain, fast = build(toy_checkpoint()), build(toy_checkpoint())
     accelerate(fast, RuntimeSettings(cache=tmp_path))
     assert isinstance(fast.encoder, Compiled)  # type: ignore[attr-defined]
@@ -100,7 +106,27 @@ def test_an_accelerated_detector_gives_the_same_logits(tmp_path: Path) -> None:
             missing = torch.tensor([0, 2 * (time == 3), 0])
             detector.push(state, rows, crops(time, 3), missing)
         logits.append(detector.rate(state, rows))
-    torch.testing.assert_close(logits[1], logits[0], atol=1e-3, rtol=0)
+    torch.testing.assert_close(logits[1], logits[0], atol=apart, rtol=0)
+
+
+@pytest.mark.parametrize(("reduced", "wish"), [(False, "f32"), (True, "bf16")])
+def test_half_the_precision_is_asked_for_where_it_is_allowed_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, reduced: bool, wish: str
+) -> None:
+    compiled(Toy())(crops(0, 1), crops(1, 1))
+    openvino = sys.modules["openvino"]
+    asked: list[str] = []
+
+    class Core(openvino.Core):  # type: ignore[misc]
+        def compile_model(self, model: Any, device: str, config: dict[str, Any]) -> Any:
+            asked.append(config["INFERENCE_PRECISION_HINT"])
+            return super().compile_model(model, device, config)
+
+    monkeypatch.setattr(openvino, "Core", Core)
+    net = accelerated(Toy(), RuntimeSettings(), reduced=reduced)
+    with torch.inference_mode():
+        net(crops(0, 1), crops(1, 1))
+    assert asked == [wish]
 
 
 @pytest.mark.parametrize("elsewhere", [compiled, lambda net: Captured(net, plain_call)])

@@ -126,5 +126,6 @@ def test_a_new_generation_knows_nothing_of_the_old():
         slot = Slot(0, generation)
         state.clear([slot])
         state.push([slot], crops(generation, 1), [0])
-    used = state.rate([Slot(0, 2)])
-    assert torch.equal(used, _state().rate([Slot(0, 0)]))
+    new = _state()
+    new.push([Slot(0, 0)], crops(2, 1), [0])
+    assert torch.equal(state.rate([Slot(0, 2)]), new.rate([Slot(0, 0)]))

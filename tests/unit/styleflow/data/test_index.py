@@ -3,11 +3,8 @@
 from styleflow.data.index import (
     FAKE,
     REAL,
-    STILLS,
-    Entry,
     groups_of,
     read_manifest,
-    read_stills,
 )
 
 HEADER = "file,split,label,kind,generator,pair_id,group,source_repo\n"
@@ -63,10 +60,3 @@ def test_columns_that_are_not_there_are_empty(tmp_path):
     path.write_text("file,label\na.mp4,fake\n")
     (entry,) = read_manifest(path).entries
     assert (entry.split, entry.kind, entry.pair, entry.group) == ("", "", "", "a.mp4")
-
-
-def test_stills_keep_their_group(tmp_path):
-    (tmp_path / "x.jpg").write_bytes(b"")
-    listing = tmp_path / "faces.csv"
-    listing.write_text("file,group\nx.jpg,anna\nmissing.jpg,bert\n")
-    assert read_stills(listing) == (Entry(tmp_path / "x.jpg", STILLS, REAL, "anna"),)

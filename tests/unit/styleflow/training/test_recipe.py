@@ -25,18 +25,23 @@ def test_an_empty_file_is_the_defaults(tmp_path):
 
 def test_values_are_typed(tmp_path):
     recipe = read_recipe(
-        _written(
-            tmp_path, "held_out: [a, b]\nredraws: [{upsampling: shuffle}]\ncontent: {steps: 7}"
-        )
+        _written(tmp_path, "left_out: [a, b]\nheads: [{statistics: [eyes]}]\nflow: {steps: 7}")
     )
-    assert recipe.held_out == ("a", "b")
-    assert recipe.redraws[0].upsampling == "shuffle"
-    assert recipe.content.steps == 7
+    assert recipe.left_out == ("a", "b")
+    assert recipe.heads[0].statistics == ("eyes",)
+    assert recipe.flow.steps == 7
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("colour: red", "colour"), ("seed: many", "seed"), ("content: {steps: x}", "content.steps")],
+    [
+        ("colour: red", "colour"),
+        ("seed: many", "seed"),
+        ("flow: {steps: x}", "flow.steps"),
+        ("heads: []", "heads"),
+        ("prior: 1", "prior"),
+        ("dimensions: {published: false}", "published"),
+    ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, named):
     with pytest.raises(RecipeInvalid, match=named):
@@ -50,17 +55,17 @@ def test_a_missing_file_is_our_error(tmp_path):
 
 def test_the_shipped_recipe_can_be_read():
     recipe = read_recipe(SHIPPED)
-    assert recipe.dimensions.content is not None
-    assert recipe.held_out
+    assert recipe.dimensions.published
+    assert recipe.left_out
 
 
 def test_a_trial_cuts_every_stage_and_nothing_else():
     recipe = read_recipe(SHIPPED)
-    trial = shortened(recipe, 200)
-    assert {trial.style.steps, trial.content.steps, trial.redrawing.steps} == {200}
-    assert trial.fusion == recipe.fusion  # shorter already
-    assert trial.style.learning_rate == recipe.style.learning_rate
-    assert trial.counts == recipe.counts
+    trial = shortened(recipe, 20)
+    assert trial.flow.steps == 20
+    assert trial.flow.learning_rate == recipe.flow.learning_rate
+    assert trial.flow_batches == recipe.flow_batches
+    assert shortened(recipe, 10_000) == recipe  # shorter already
 
 
 @pytest.mark.parametrize(("epochs", "epoch_steps", "steps"), [(200, 0, 7), (3, 4, 7), (3, 2, 6)])

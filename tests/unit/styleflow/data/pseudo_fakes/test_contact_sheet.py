@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from styleflow.data.degradations.video import Degradation
+from styleflow.data.pseudo_fakes.contact_sheet import MOMENTS, sheet_rows
 from styleflow.data.pseudo_fakes.kinds import KINDS, FaceClip
-from styleflow.training.styleflow_live.contact_sheet import MOMENTS, sheet_rows
 from tests.support.clips import face_clip, materials
 
 SIDE = 48

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from styleflow.data.degradations.video import Degradation
 from styleflow.data.pseudo_fakes.kinds import KINDS, FaceClip, Kind, Materials
 from styleflow.data.video import Frames
-from styleflow.faces.align import Transform, warp
+from styleflow.faces.align import Transform, fit, warp
 from styleflow.faces.face import Image
-from styleflow.training.styleflow_live.windows import rescaled, window_anchor
+from styleflow.faces.mesh import five_points
 
 MOMENTS = 4
 """How many frames of a clip are shown."""
 
+_SETTLE_FRAMES = 8  # as in live alignment: the settled anchor is the mean of so many frames
 _GAIN = 4.0  # differences are small; this makes them visible
 
 
@@ -66,7 +67,8 @@ def sheet_rows(
         degradation: what camera and codec do to each row alike.
         kinds: which kinds.
     """
-    anchor = window_anchor(clip)
+    points = [five_points(mesh.astype(np.float64)) for mesh in clip.meshes[:_SETTLE_FRAMES]]
+    anchor = fit(np.mean(points, axis=0))
     rows = [_row("real", "The clip itself.", clip, clip.frames, None, anchor, size_px, degradation)]
     for number, (name, kind) in enumerate(kinds.items()):
         fake = kind(clip, materials, np.random.default_rng([seed, number]))
@@ -101,8 +103,21 @@ def _row(
         moments,
         _in_red(moments[most], aligned_mask[..., 0]),
         _difference(reals[most], moments[most]),
-        warp(degraded, rescaled(anchor, vertical, horizontal), size_px),
+        warp(degraded, _rescaled(anchor, vertical, horizontal), size_px),
     )
+
+
+def _rescaled(anchor: Transform, vertical: float, horizontal: float) -> Transform:
+    """Return an anchor for pictures of another size; cv2 counts from pixel centres.
+
+    Args:
+        anchor: for pictures as they were.
+        vertical: new height over old.
+        horizontal: new width over old.
+    """
+    turn = anchor[:, :2] / np.array([horizontal, vertical])
+    half = np.array([horizontal, vertical]) / 2 - 0.5
+    return np.column_stack([turn, anchor[:, 2] - turn @ half])
 
 
 def _in_red(picture: Image, mask: NDArray[np.uint8]) -> Image:

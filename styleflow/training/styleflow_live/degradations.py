@@ -1,0 +1,111 @@
+"""Degradations of whole pictures: what a call, a camera or a beauty filter does before any crop.
+
+A detector that judges how good a picture is fails wherever sources differ in that. So every kind
+here is done to *real* pictures, and training penalises what it does to their logit. Codecs are
+real ones, fed with the pictures before, as a call would send them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from types import MappingProxyType
+
+import av
+import cv2
+import numpy as np
+
+from styleflow.data.degradations.video import through_h264
+from styleflow.data.pseudo_fakes.blending import jpeg
+from styleflow.data.video import Frames
+from styleflow.faces.face import Image
+
+HISTORY = 8
+"""Pictures, the degraded one included, that a codec sees: its rate control needs a past."""
+
+_RATE = 25  # frames a second that coded streams claim
+_NOISE = 6.0  # grey levels
+
+Degrade = Callable[[Frames, int], Image]
+"""Takes consecutive pictures, `(T, H, W, 3)` RGB uint8, and a seed; returns the last, degraded."""
+
+
+def rescaled(image: Image, factor: float) -> Image:
+    """Return a picture made smaller by a factor and brought back to its size."""
+    height, width = image.shape[:2]
+    small = (max(8, int(width * factor)), max(8, int(height * factor)))
+    reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def sharpened(image: Image, sigma: float, strength: float) -> Image:
+    """Return a picture with an unsharp mask of some width and strength."""
+    soft = cv2.GaussianBlur(image, (0, 0), sigma)
+    return np.asarray(cv2.addWeighted(image, 1 + strength, soft, -strength, 0), np.uint8)
+
+
+def through_vp8(frames: Frames, bit_rate: int) -> Frames:
+    """Return pictures after VP8 encoding, as a call does it, and decoding.
+
+    Args:
+        frames: `(T, H, W, 3)` RGB uint8, H and W even.
+        bit_rate: bits a second.
+    """
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream("libvpx", rate=Fraction(_RATE))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt, stream.bit_rate, stream.thread_count = "yuv420p", bit_rate, 1
+        stream.options = {"deadline": "realtime", "cpu-used": "8"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    buffer.seek(0)
+    with av.open(buffer, "r") as container:
+        container.streams.video[0].thread_type = "NONE"
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
+def _half_h264(frames: Frames, seed: int) -> Image:
+    height, width = frames.shape[1:3]
+    size = (width // 4 * 2, height // 4 * 2)
+    small = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+    coded = through_h264(np.asarray(small, np.uint8), 30)[-1]
+    return np.asarray(cv2.resize(coded, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _noisy(frames: Frames, seed: int) -> Image:
+    noise = np.random.default_rng(seed).normal(0, _NOISE, frames.shape[1:])
+    return np.asarray(np.clip(frames[-1] + noise + 0.5, 0, 255), np.uint8)
+
+
+def _gamma(image: Image, power: float) -> Image:
+    return np.asarray(np.clip(255 * (image / 255.0) ** power + 0.5, 0, 255), np.uint8)
+
+
+def _limited(frames: Frames, seed: int) -> Image:
+    """Return a full-range picture that was taken for a limited-range one: hard and dark."""
+    stretched = (frames[-1].astype(np.float32) - 16) * (255 / 219)
+    return np.asarray(np.clip(stretched + 0.5, 0, 255), np.uint8)
+
+
+DEGRADATIONS: Mapping[str, Degrade] = MappingProxyType(
+    {
+        "half size": lambda frames, _: rescaled(frames[-1], 1 / 2),
+        "two thirds": lambda frames, _: rescaled(frames[-1], 2 / 3),
+        "JPEG 25": lambda frames, _: jpeg(frames[-1], 25),
+        "sharpened": lambda frames, _: sharpened(frames[-1], 1.5, 0.8),
+        "smoothed": lambda frames, _: np.asarray(
+            cv2.bilateralFilter(frames[-1], 7, 30, 3), np.uint8
+        ),
+        "H.264 crf 36": lambda frames, _: np.asarray(through_h264(frames, 36)[-1], np.uint8),
+        "half size, H.264 crf 30": _half_h264,
+        "VP8 200 kbit/s": lambda frames, _: np.asarray(through_vp8(frames, 200_000)[-1], np.uint8),
+        "noise": _noisy,
+        "gamma 0.75": lambda frames, _: _gamma(frames[-1], 0.75),
+        "gamma 1.35": lambda frames, _: _gamma(frames[-1], 1.35),
+        "limited range": _limited,
+    }
+)
+"""Every degradation by name, in the order in which features are kept."""
