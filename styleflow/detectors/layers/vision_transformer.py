@@ -262,7 +262,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Return the tokens after this block, `(B, L, D)`."""
-        update = self.attention(self.norm1(x), rotation)
+        update: Tensor = self.attention(self.norm1(x), rotation)
         x = x + (update * self.scale1 if self.scaled else update)
         update = self.mlp(self.norm2(x))
         return x + (update * self.scale2 if self.scaled else update)
