@@ -16,6 +16,7 @@ from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
 from styleflow import ensemble
 from styleflow.cards import TrainingStatus
+from styleflow.detectors.gend.network import GendDims
 from styleflow.detectors.protocol import Detector, HopAware
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.detectors.styleflow.network import StyleFlowDims
@@ -175,12 +176,20 @@ def _pipeline(
 
 def _built(weights: Checkpoint, wanted: DetectorConfig, settings: Settings) -> Detector:
     """Return the detector of some weights, as configured and for the engine's hop."""
-    weights = _fed(_calibrated(weights, wanted), wanted)
+    weights = _paced(_fed(_calibrated(weights, wanted), wanted), wanted)
     made = build(weights, settings.model.device)
     if isinstance(made, HopAware):
         made = made.every(settings.engine.hop_slots(made.clip))
-    accelerate(made, runtime(settings))
+    accelerate(made, replace(runtime(settings), precision=wanted.precision))
     return made
+
+
+def _paced(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:
+    """Return weights whose detector is fed at the configured cadence, if one is said."""
+    if wanted.cadence_hz is None or not isinstance(weights.dimensions, GendDims):
+        return weights
+    dimensions = replace(weights.dimensions, cadence_hz=wanted.cadence_hz)
+    return replace(weights, dimensions=dimensions)
 
 
 def _fed(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:

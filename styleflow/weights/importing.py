@@ -9,6 +9,7 @@ Each detector's own module `published` knows its files; here is what all detecto
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,9 @@ from styleflow.detectors.styleflow.published import Ported
 from styleflow.errors import CheckpointInvalid, DetectorUnknown, DetectorWeightsMissing
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, is_checkpoint, is_safetensors, load
+
+MAX_JSON_BYTES = 1 << 20
+"""Larger than any configuration that is published beside weights."""
 
 _UNSAVED = ModelCard("", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 
@@ -101,6 +105,8 @@ def read(path: Path) -> Any:
     Raises:
         CheckpointInvalid: no such file, it cannot be read safely, or it is ours.
     """
+    if path.suffix == ".json" and path.is_file():
+        return _read_json(path)
     if not path.is_file() or not is_safetensors(path):
         return safe_pickle.read(path)
     if is_checkpoint(path):
@@ -109,6 +115,18 @@ def read(path: Path) -> Any:
         return load_file(path)
     except SafetensorError as error:
         raise CheckpointInvalid(path, f"is a damaged safetensors file ({error})") from error
+
+
+def _read_json(path: Path) -> Any:
+    """Return what a small file of JSON holds. Raises CheckpointInvalid."""
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise CheckpointInvalid(
+            path, f"is larger than {MAX_JSON_BYTES >> 10} KiB: no configuration"
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointInvalid(path, f"is no JSON ({error})") from error
 
 
 def import_files(paths: Sequence[Path], name: str) -> tuple[Checkpoint, ImportReport]:

@@ -89,6 +89,9 @@ PUBLISHED = {
     "caddm-efficientnet-b3": "caddm-efficientnet-b3",
     "caddm-efficientnet-b4": "caddm-efficientnet-b4",
     "fakestormer": "fakestormer-c23",
+    "gend-clip-l14": "gend-clip-l14",
+    "gend-pe-l": "gend-pe-l",
+    "gend-dinov3-l": "gend-dinov3-l",
 }
 
 
