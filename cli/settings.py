@@ -170,7 +170,7 @@ class DetectorConfig(_Section):
             on a GPU. Only for gend-…, which judges every frame alone; the others were trained at
             theirs, or average a number of frames.
         precision: what OpenVINO computes its parts without memory in on a CPU, float32, bfloat16 or
-            int8 (weights of eight bits); the answers then differ, docs/models.md says how much.
+            int8 (products of eight bits); the answers then differ, docs/models.md says how much.
             Only for gend-….
         calibration: replaces that of the checkpoint.
     """

@@ -20,8 +20,8 @@ class Runtime(Enum):
 class Precision(Enum):
     """Numbers that OpenVINO computes in on a CPU.
 
-    `INT8` keeps the weights of matrix products in eight bits, a scale for each output, and computes
-    as `FLOAT32` does.
+    `INT8` multiplies matrices in eight bits: weights with a scale for each output, what goes in
+    with one for each group of numbers. Everything else is computed as by `FLOAT32`.
     """
 
     FLOAT32 = "float32"

@@ -13,6 +13,12 @@ from torch.nn import functional
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.detectors.gend.network import Gend, GendDims, fake_logit
+from styleflow.detectors.gend.occlusion import ORDER, PARTS, covered, shown
+from styleflow.overlay import Patch, PointsAt
+
+CPU_COVERS = 1
+"""Parts that one explanation covers on a CPU, where each costs as much as a rating; it takes
+`PARTS` of them until a face is known from everywhere. A GPU covers all at once."""
 
 UNSAVED = ModelCard("gend", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 """Card of a network that no checkpoint has named."""
@@ -59,17 +65,22 @@ class CropJudge(nn.Module):
 
 @dataclass(slots=True, eq=False)
 class GendState:
-    """State of N tracks: their last logits, and their newest crops.
+    """State of N tracks: their last logits, their newest crops, and what covering them showed.
 
     Attributes:
         logits: ring of frame logits, `(N, W)`.
         crops: newest crop of each row, to explain it, `(N, 224, 224, 3)` uint8.
         pushed: frames seen since the last clear, `(N,)` int64; the newest is at `pushed - 1`.
+        falls: how far the logit fell when each part was covered last, `(N, PARTS)`; NaN where it
+            never was.
+        asked: parts covered since the last clear, `(N,)` int64.
     """
 
     logits: Tensor
     crops: Tensor
     pushed: Tensor
+    falls: Tensor
+    asked: Tensor
 
 
 class GendDetector:
@@ -80,6 +91,7 @@ class GendDetector:
     """
 
     stateless: ClassVar[tuple[str, ...]] = ("judge",)
+    points_at: PointsAt | None = PointsAt.EVIDENCE
 
     def __init__(self, model: DeployableGend) -> None:
         self.model = model
@@ -95,11 +107,15 @@ class GendDetector:
             logits=torch.zeros(slots, self.clip.frames, device=device),
             crops=torch.zeros(slots, side, side, 3, dtype=torch.uint8, device=device),
             pushed=torch.zeros(slots, dtype=torch.int64, device=device),
+            falls=torch.full((slots, PARTS), math.nan, device=device),
+            asked=torch.zeros(slots, dtype=torch.int64, device=device),
         )
 
     def clear(self, state: GendState, rows: Tensor) -> None:
         """Make rows forget everything."""
         state.pushed[rows] = 0
+        state.falls[rows] = math.nan
+        state.asked[rows] = 0
 
     @torch.no_grad()
     def push(self, state: GendState, rows: Tensor, images: Tensor, missing: Tensor) -> None:
@@ -133,6 +149,29 @@ class GendDetector:
         fake = functional.logsigmoid(logits).masked_fill(unused, -math.inf).logsumexp(1)
         real = functional.logsigmoid(-logits).masked_fill(unused, -math.inf).logsumexp(1)
         return (fake - real).float()
+
+    @torch.no_grad()
+    def patches(self, state: GendState, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:
+        """Return the parts of each row's crop that speak for fake: covered, they lower the logit.
+
+        On a CPU one part more is covered at each call, of the newest crop; what the others said of
+        the crops before stays, as crops are aligned.
+        """
+        seen = rows[state.pushed[rows] > 0]
+        if len(seen):
+            self._cover(state, seen, CPU_COVERS if rows.device.type == "cpu" else PARTS)
+        return tuple(shown(falls) for falls in state.falls[rows])
+
+    def _cover(self, state: GendState, rows: Tensor, count: int) -> None:
+        """Cover some parts more of rows' newest crops, and remember how far the logit falls."""
+        order = torch.tensor(ORDER, device=rows.device)
+        turns = state.asked[rows, None] + torch.arange(count, device=rows.device)
+        parts = order[turns % PARTS]  # (B, count)
+        many = rows.repeat_interleave(count)
+        newest = (state.pushed[many] - 1) % self.clip.frames
+        logits = self.judge(covered(state.crops[many], parts.flatten()))[:, 0]
+        state.falls[many, parts.flatten()] = state.logits[many, newest] - logits
+        state.asked[rows] += count
 
     def _judge(self, state: GendState, rows: Tensor, images: Tensor) -> None:
         newest = (state.pushed[rows] - 1) % self.clip.frames
