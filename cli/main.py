@@ -388,6 +388,13 @@ def train(
     device: Annotated[
         str, typer.Option(help="What trains: cpu, cuda or cuda:N; styleflow-live takes the cpu.")
     ] = "cpu",
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="styleflow-live: a detector such as gend-clip-l14, with its weights in weights/, "
+            "whose opinion of the videos is learned last; their labels are not looked at."
+        ),
+    ] = None,
 ) -> None:
     """Train a detector from data sets and a recipe; takes hours, and may be interrupted.
 
@@ -402,7 +409,7 @@ def train(
     """
     from cli.train import Wanted, run
 
-    run(Wanted(datasets, recipe, work, out, version, steps, processes, device))
+    run(Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher))
 
 
 @app.command()

@@ -19,7 +19,13 @@ from styleflow.data.partition import Partition, partition
 from styleflow.data.prepared import UNREADABLE, PreparedVideo, prepare_entries
 from styleflow.data.video import check_readable
 from styleflow.errors import DatasetUnusable, VideoUnusable
-from styleflow.training.methods import held_out, method_of, prepare_settings, read_recipe
+from styleflow.training.methods import (
+    held_out,
+    method_of,
+    prepare_settings,
+    read_recipe,
+    takes_of,
+)
 from styleflow.weights.face_networks import load_finder
 
 REFUSED = "refused.csv"
@@ -165,7 +171,7 @@ def write_refusals(index: Index, path: Path) -> None:
 
 def _split(places: Sequence[str], recipe: Any, out: Console) -> Partition:
     """Open data sets, say what they hold, and decide what is trained on."""
-    takes = method_of(recipe).takes
+    takes = takes_of(recipe)
     index = merged(open_dataset(place) for place in places)
     index = Index(tuple(entry for entry in index.entries if takes(entry)), index.refusals)
     parts = partition(index, held_out(recipe))

@@ -53,6 +53,11 @@ def takes_real(entry: Entry) -> bool:
     return entry.label == REAL and entry.split in TRAINING
 
 
+def takes_training(entry: Entry) -> bool:
+    """Take every video of the part that is trained on, real or fake."""
+    return entry.split in TRAINING
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One way of training.
@@ -122,6 +127,35 @@ def method_of(recipe: object, methods: Mapping[str, Method] = METHODS) -> Method
         KeyError: the recipe is of a type that no method has.
     """
     return {method.recipe: method for method in methods.values()}[type(recipe)]
+
+
+def takes_of(recipe: object) -> Callable[[Entry], bool]:
+    """Return which entries of a data set a recipe is followed with.
+
+    A teacher is asked about fake videos too, so its recipe takes all that are trained on.
+    """
+    if getattr(recipe, "teacher", None) is not None:
+        return takes_training
+    return method_of(recipe).takes
+
+
+def taught_by(recipe: Any, teacher: str, path: Path) -> Any:
+    """Return a recipe with a teacher.
+
+    Args:
+        recipe: any.
+        teacher: a published detector that judges every frame alone.
+        path: the recipe's file, for errors.
+
+    Raises:
+        RecipeInvalid: this method has no teacher, or this detector cannot teach.
+    """
+    if not hasattr(recipe, "teacher"):
+        raise RecipeInvalid(path, "its method learns from labels alone; leave out --teacher")
+    try:
+        return replace(recipe, teacher=teacher)
+    except ValueError as error:
+        raise RecipeInvalid(path, str(error)) from error
 
 
 def prepare_settings(recipe: object) -> PrepareSettings:

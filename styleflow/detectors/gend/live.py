@@ -56,10 +56,16 @@ class CropJudge(nn.Module):
     def __init__(self, model: Gend) -> None:
         super().__init__()
         self.model = model
+        # On the device from the start: a CUDA graph cannot record that something is brought there.
+        mean, std = model.mean_and_std()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits, `(B, 1)` float32, of crops, `(B, 224, 224, 3)` RGB uint8."""
-        logits = self.model(self.model.network_input(images))
+        logits = self.model(self.model.normalised(images, self.mean, self.std))
         return fake_logit(logits)[:, None].float()
 
 

@@ -165,10 +165,17 @@ class Gend(nn.Module):
         """
         if images.shape[1:] != (CROP_PX, CROP_PX, 3):
             raise ShapeMismatch("GenD crops", f"(B, {CROP_PX}, {CROP_PX}, 3)", images.shape)
-        encoder, like = ENCODERS[self.dims.encoder], self.head.weight
-        mean = torch.tensor(encoder.mean, device=like.device)
-        std = torch.tensor(encoder.std, device=like.device)
-        return ((images.float() / 255 - mean) / std).to(like.dtype).permute(0, 3, 1, 2)
+        return self.normalised(images, *self.mean_and_std())
+
+    def mean_and_std(self) -> tuple[Tensor, Tensor]:
+        """Return what the encoder's pictures are normalised by, each `(3,)`, on its device."""
+        encoder, device = ENCODERS[self.dims.encoder], self.head.weight.device
+        return torch.tensor(encoder.mean, device=device), torch.tensor(encoder.std, device=device)
+
+    def normalised(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        """Return crops, `(B, S, S, 3)` uint8, normalised, `(B, 3, S, S)`."""
+        scaled = (images.float() / 255 - mean) / std
+        return scaled.to(self.head.weight.dtype).permute(0, 3, 1, 2)
 
 
 def fake_logit(logits: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -11,6 +12,7 @@ from styleflow.data.prepared import PrepareSettings
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.training.loop import LoopSettings
 from styleflow.training.styleflow_live.resynthesis import PatchAutoencoderDims
+from styleflow.training.styleflow_live.teacher import TEACHERS, LessonSettings
 from styleflow.training.styleflow_live.windows import WindowSpec
 
 
@@ -53,6 +55,12 @@ class StyleFlowLiveRecipe:
         fusion: how style flow, attention and head are trained, with the rest held still.
         fusion_pairs: pairs of clips per batch.
         fusion_frames: sampled frames per clip.
+        teacher: a published detector that judges every frame alone, such as gend-clip-l14; the
+            student then learns, last of all, to say what it says of the data sets' real and fake
+            videos, whose labels are not looked at. None learns from pseudo-fakes alone.
+        teacher_weights: its checkpoint; `weights/NAME.safetensors` when None.
+        lessons: how much is asked of it.
+        distil: how the student learns from it.
         prior: share of fakes among the faces that will be watched, for calibration.
         prepare: what is kept of every video: whole pictures, exactly, unless said otherwise.
         version: what the checkpoint calls itself.
@@ -75,8 +83,17 @@ class StyleFlowLiveRecipe:
     fusion: LoopSettings = field(default_factory=lambda: LoopSettings(500))
     fusion_pairs: int = 8
     fusion_frames: int = 10
+    teacher: str | None = None
+    teacher_weights: Path | None = None
+    lessons: LessonSettings = field(default_factory=LessonSettings)
+    distil: LoopSettings = field(default_factory=lambda: LoopSettings(200))
     prior: float = 0.5
     prepare: PrepareSettings = field(
         default_factory=lambda: PrepareSettings(frames=10_000, face_px=10_000, margin=100.0)
     )
     version: str = "local"
+
+    def __post_init__(self) -> None:
+        """Refuse a teacher that cannot teach."""
+        if self.teacher is not None and self.teacher not in TEACHERS:
+            raise ValueError(f"teacher is one of {', '.join(TEACHERS)}, not {self.teacher!r}")

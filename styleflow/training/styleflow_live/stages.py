@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from styleflow.data.prepared_video import Video
 from styleflow.data.pseudo_fakes.kinds import Redraw
 from styleflow.data.pseudo_fakes.restyling import Styles
 from styleflow.detectors.layers.seeding import seed_weights
@@ -42,6 +43,7 @@ from styleflow.training.styleflow_live.redrawing import (
 )
 from styleflow.training.styleflow_live.resynthesis import PatchAutoencoder
 from styleflow.training.styleflow_live.tasks import FusionTask
+from styleflow.training.styleflow_live.teacher import DistilTask, agreement, called, lessons
 from styleflow.training.styleflow_live.window_store import Family
 from styleflow.weights import cache as published
 
@@ -116,6 +118,28 @@ class Stages:
         recipe = self.recipe
         task = FusionTask(network, families, validation, recipe.fusion_pairs, recipe.fusion_frames)
         return self._train(StyleFlowLive, task, recipe.fusion, "fusion")
+
+    def learn_from_teacher(
+        self, network: StyleFlowLive, training: Sequence[Video], held_out: Sequence[Video]
+    ) -> StyleFlowLive:
+        """Teach a network what the recipe's teacher says of videos, whatever their labels.
+
+        Raises:
+            DetectorWeightsMissing: the teacher's weights are not there.
+            LabelsMissing: no video has a window to teach by, for training or for validation.
+        """
+        recipe, more = self.recipe, self.recipe.lessons
+        assert recipe.teacher is not None
+        teacher = called(recipe.teacher, recipe.teacher_weights)
+        fewer = replace(more, windows=max(1, more.windows // 4))
+        seed, tell = recipe.seed, self.tell
+        taught = lessons(training, teacher, recipe.windows, more, seed, tell)
+        checked = lessons(held_out, teacher, recipe.windows, fewer, seed, tell)
+        task = DistilTask(network, taught, checked, more)
+        student = self._train(StyleFlowLive, task, recipe.distil, "distil")
+        ranks = agreement(student, checked)
+        tell(f"the student ranks windows as {recipe.teacher} does, to {ranks:.2f} of 1")
+        return student
 
     def _train_redraws(self, footage: Footage) -> list[Redraw]:
         recipe = self.recipe

@@ -8,11 +8,13 @@ windows of real and pseudo-fake clips, the content network, style flow and atten
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from styleflow.cards import TrainingStatus
+from styleflow.data.index import STILLS
 from styleflow.data.prepared_video import Video
 from styleflow.data.pseudo_fakes.kinds import KINDS
 from styleflow.detectors.layers.seeding import seed_weights
@@ -45,14 +47,16 @@ def run(
 
     Args:
         recipe: decides everything.
-        training: real videos, and stills as videos of one frame.
-        validation: real videos of other people.
+        training: real videos, and stills as videos of one frame; a teacher is asked about fake ones
+            too.
+        validation: the same of other people.
         work: folder of results.
         tell: told what is being done.
         device: what computes; nothing but the processor will do.
 
     Raises:
         DatasetUnusable: the work folder's windows are of another version of the program.
+        DetectorWeightsMissing: the recipe's teacher has no weights here.
         LabelsMissing: there is nothing to train on, or nothing to validate with.
         WeightsMissing: the published backbone is not on this machine.
     """
@@ -61,6 +65,9 @@ def run(
     maker = WindowMaker(recipe, footage, drawing, work / "windows", tell)
     maker.make()
     checkpoint = _train_detector(stages, footage, drawing, *maker.read())
+    if recipe.teacher is not None:
+        watched = [video for video in training if video.entry.split != STILLS]
+        checkpoint = _taught(stages, checkpoint, watched, validation, maker.read()[1])
     save(checkpoint, work / FILE)
     return work / FILE
 
@@ -122,6 +129,34 @@ def _train_detector(
             f"Trained by this project on {len(footage.training)} real clips of "
             f"{len(footage.groups())} groups and {len(footage.stills)} stills; every fake "
             f"was a pseudo-fake. Seed {recipe.seed}. See docs/model-card.md."
+        ),
+    )
+
+
+def _taught(
+    stages: Stages,
+    checkpoint: Checkpoint,
+    training: Sequence[Video],
+    held_out: Sequence[Video],
+    validation: Sequence[Family],
+) -> Checkpoint:
+    """Return a trained checkpoint after a teacher's lessons, calibrated anew."""
+    recipe = stages.recipe
+    network = StyleFlowLive(recipe.dimensions)
+    network.load_state_dict(dict(checkpoint.tensors))
+    if network.needs_backbone:
+        network.adopt(published.backbone())
+    network = stages.learn_from_teacher(network, training, held_out)
+    unseen = set(KINDS) - set(PICTURE_KINDS)
+    calibration = fit_calibration(*window_ratings(network, validation, unseen), recipe.prior)
+    return replace(
+        checkpoint,
+        tensors=network.state_dict(),
+        calibration=calibration,
+        status=_status(calibrated=calibration.fitted),
+        provenance=(
+            f"{checkpoint.provenance} Then taught by {recipe.teacher} on {len(training)} videos, "
+            "whose labels were not looked at."
         ),
     )
 

@@ -11,7 +11,7 @@ from styleflow.detectors.gend.live import DeployableGend, GendDetector
 from styleflow.detectors.gend.network import Gend, GendDims, fake_logit
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.errors import ShapeMismatch
-from styleflow.runtime import Compiled, accelerate
+from styleflow.runtime import Captured, Compiled, accelerate, plain_call
 from styleflow.runtime_settings import RuntimeSettings
 
 SLIM = GendDims(encoder="clip-slim", window_s=1.5)
@@ -124,6 +124,34 @@ def test_a_compiled_detector_gives_the_same_logits(encoder: str) -> None:
         push(made, state, rows(0, 1, 2), images)
         answers.append(made.rate(state, rows(0, 1, 2)))
     torch.testing.assert_close(*answers, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", ["clip-slim", "pe-slim", "dinov3-slim"])
+@torch.inference_mode()
+def test_a_captured_detector_brings_nothing_to_the_device(
+    encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CUDA graph records kernels, not copies from the processor's memory."""
+    made = deployed(GendDims(encoder=encoder))
+    images = crops(3, seed=4)
+    wanted = made.judge(images)
+    made.judge = Captured(made.judge, plain_call)
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("brought to the device"))
+    torch.testing.assert_close(made.judge(images), wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.gpu
+@torch.inference_mode()
+def test_cuda_graphs_of_a_detector_answer_like_the_network() -> None:
+    network = DeployableGend(SLIM)
+    seed_weights(network, 5)
+    made = network.deploy("cuda")
+    assert made.clip.cadence_hz == 12.5
+    images = crops(3, seed=4).cuda()
+    wanted = made.judge(images)
+    accelerate(made, RuntimeSettings())
+    assert isinstance(made.judge, Captured)
+    torch.testing.assert_close(made.judge(images), wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_crops_of_another_size_are_refused(detector: GendDetector) -> None:

@@ -23,6 +23,7 @@ from styleflow.training.styleflow_live import stages, window_making
 from styleflow.training.styleflow_live.footage import shrunk
 from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe, WindowCounts
 from styleflow.training.styleflow_live.resynthesis import PatchAutoencoderDims
+from styleflow.training.styleflow_live.teacher import LessonSettings
 from styleflow.training.styleflow_live.train import make_windows, run
 from styleflow.training.styleflow_live.window_store import read_shards
 from styleflow.training.styleflow_live.windows import WindowSpec
@@ -213,3 +214,24 @@ def test_crops_are_shrunk_as_the_detector_shrinks_them():
     crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     network = StyleFlowLive(RECIPE.dimensions)
     assert np.array_equal(shrunk(crops, 2), network.shrunk(torch.from_numpy(crops)).numpy())
+
+
+def test_a_teacher_has_the_last_word_and_the_checkpoint_says_so(prepared, monkeypatch):
+    """One line in the recipe: what comes before is as without it, and calibration comes after."""
+    from styleflow.detectors.caddm.live import DeployableCaddm
+    from styleflow.detectors.caddm.network import CaddmDims
+
+    toy = DeployableCaddm(CaddmDims(backbone="resnet10-slim", window=3))
+    monkeypatch.setattr(stages, "called", lambda name, file: toy.deploy())
+    few = LessonSettings(windows=4, per_video=2, looks=1, frames=3, clips=2)
+    recipe = replace(RECIPE, teacher="caddm-resnet34", lessons=few, distil=SHORT)
+    videos = prepared.training, prepared.held_out
+    path = run(recipe, *videos, prepared.work, prepared.said.append)
+    taught = load(path)
+    assert "Then taught by caddm-resnet34 on 2 videos" in taught.provenance
+    assert any("ranks windows as caddm-resnet34 does" in line for line in prepared.said)
+    plain = load(run(RECIPE, *videos, prepared.work, prepared.said.append))
+    changed = {n for n, t in plain.tensors.items() if not torch.equal(taught.tensors[n], t)}
+    assert changed
+    assert all(name.startswith(("style_gru.", "fusion.")) for name in changed)
+    assert isinstance(build(taught), StyleFlowLive)
