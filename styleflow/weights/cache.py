@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,18 +19,10 @@ from torch import Tensor
 from styleflow.detectors.styleflow_live.lite import BACKBONE
 from styleflow.digest import file_digest
 from styleflow.errors import WeightsMissing, WeightsUnusable
+from styleflow.weights.places import cache_dir
 
 REMEDY = "styleflow models fetch"
 _BACKBONE_FILE = "efficientnet-lite0-1.safetensors"  # counts up when tensors are renamed
-
-
-def cache_dir() -> Path:
-    """Return where downloaded models are kept: `STYLEFLOW_CACHE`, or below the user's cache."""
-    chosen = os.environ.get("STYLEFLOW_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "styleflow"
 
 
 def backbone_path() -> Path:

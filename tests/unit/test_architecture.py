@@ -303,7 +303,7 @@ def test_time_has_one_place(banned: str) -> None:
 
 def test_the_environment_is_read_in_one_place() -> None:
     """Configuration comes from cli.settings; the model cache's folder is the one exception."""
-    allowed = ("cli.settings", "styleflow.weights.cache")
+    allowed = ("cli.settings", "styleflow.weights.places")
     found = [
         name
         for name in MODULES
