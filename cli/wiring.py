@@ -25,6 +25,7 @@ from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import Checkpoint, build, shipped
 from styleflow.weights.face_networks import graphs_dir, load_finder
+from styleflow.weights.places import fetched
 
 
 def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:
@@ -38,7 +39,8 @@ def checkpoint(
     """Return a detector's weights.
 
     Args:
-        wanted: which detector, and where its weights are.
+        wanted: which detector, and where its weights are; those that were fetched when it does not
+            say.
         settings: name the built-in detector's weights.
         untrained: give random weights, which say so, to a detector that has none.
 
@@ -52,6 +54,7 @@ def checkpoint(
         if path is None:
             return shipped()
         return importing.weights((path,), wanted.name)
+    path = path or fetched(wanted.name)
     if untrained and (path is None or not path.is_file()):
         return importing.untrained(wanted.name)
     if path is None:

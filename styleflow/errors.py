@@ -13,6 +13,7 @@ occurrence knows better. `stream.problems` reads that; `docs/errors.md` is gener
     ├── DownloadFailed         a published file that could not be downloaded
     ├── DownloadUnknown        a detector whose files no program can download
     ├── DownloadRefused        a download that nobody agreed to
+    ├── DeviceMissing          a device that is not in this machine
     ├── DetectorUnknown        a name that no published detector has
     │   └── DetectorNotFound   a name that no detector has
     ├── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -155,6 +156,23 @@ class WeightsUnusable(StyleFlowError):
 
     def __str__(self) -> str:
         return f"{self.model} weights: {self.reason}"
+
+
+@dataclass(eq=False)
+class DeviceMissing(StyleFlowError):
+    """A device is not in this machine, or torch cannot use it; `gpus` is how many it can."""
+
+    code = "device_missing"
+    title = "There is no such device"
+    hint = "Name another with --device; a GPU needs a build of torch for CUDA"
+    status = 422
+    exit_code = 2
+
+    device: str
+    gpus: int
+
+    def __str__(self) -> str:
+        return f"{self.device}: torch sees {self.gpus} GPUs here"
 
 
 @dataclass(eq=False)

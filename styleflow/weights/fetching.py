@@ -20,7 +20,7 @@ from styleflow.detectors.authors_files import Publication
 from styleflow.errors import CheckpointInvalid, DownloadFailed, DownloadUnknown
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import Checkpoint, is_safetensors, save
-from styleflow.weights.hub import ENDPOINT, Hub, HubFile, Say
+from styleflow.weights.hub import Hub, HubFile, Say
 from styleflow.weights.places import cache_dir, fetched_path
 
 TERMS = {
@@ -56,17 +56,6 @@ class Offer:
         return sum(file.size for file in self.files)
 
 
-def is_offered(publications: Sequence[Publication]) -> bool:
-    """Say whether a program can download these files."""
-    return all(repository(publication) for publication in publications)
-
-
-def repository(publication: Publication) -> str | None:
-    """Return the page's name on the hub, `owner/name`; None where it is elsewhere."""
-    name = publication.page.removeprefix(f"{ENDPOINT}/")
-    return name if name != publication.page and name.count("/") == 1 else None
-
-
 def look_up(name: str, hub: Hub, say: Say | None = None) -> Offer:
     """Return what fetching a detector would download.
 
@@ -76,11 +65,11 @@ def look_up(name: str, hub: Hub, say: Say | None = None) -> Offer:
         DownloadFailed: the hub cannot be reached or refuses.
     """
     publications = importing.publications(name)
-    if not is_offered(publications):
+    if not importing.is_offered(publications):
         missing = importing.missing_weights(name, None)
         raise DownloadUnknown(name, missing.sources, missing.remedy)
     with _remedied(name, publications):
-        files = tuple(hub.look_up(str(repository(p)), p.file, say) for p in publications)
+        files = tuple(hub.look_up(str(importing.repository(p)), p.file, say) for p in publications)
     first = publications[0]
     terms = next((TERMS[known] for known in TERMS if known in first.licence), "")
     return Offer(name, files, first.page, first.licence, terms)

@@ -22,9 +22,7 @@ import httpx
 
 from styleflow.digest import file_digest
 from styleflow.errors import DownloadFailed
-
-ENDPOINT = "https://huggingface.co"
-"""Address of the hub; the variable `HF_ENDPOINT` names another, such as a mirror."""
+from styleflow.weights.places import ENDPOINT
 
 MAX_PLAIN_BYTES = 10 << 20
 """The hub keeps larger files apart from git and tells their sha256; smaller ones have git's own."""

@@ -35,6 +35,7 @@ from styleflow.detectors.styleflow.published import Ported
 from styleflow.errors import CheckpointInvalid, DetectorUnknown, DetectorWeightsMissing
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, is_checkpoint, is_safetensors, load
+from styleflow.weights.places import ENDPOINT
 
 MAX_JSON_BYTES = 1 << 20
 """Larger than any configuration that is published beside weights."""
@@ -69,12 +70,26 @@ def missing_weights(name: str, wanted: Path | None) -> DetectorWeightsMissing:
     # A name of which only the end is known is no argument for a command.
     files = " ".join("FILE" if p.file.startswith("…") else p.file for p in published)
     out = f" --out {wanted}" if wanted else ""
+    remedy = f"styleflow checkpoints import {name} {files}{out}"
+    if wanted is None and is_offered(published):
+        remedy = f"styleflow checkpoints fetch {name}, or, with the files at hand, {remedy}"
     return DetectorWeightsMissing(
         name,
         wanted,
         [f"{p.file} at {p.page} ({p.licence})" for p in published],
-        f"Run: styleflow checkpoints import {name} {files}{out}",
+        f"Run: {remedy}",
     )
+
+
+def repository(publication: Publication) -> str | None:
+    """Return the page's name on the hub, `owner/name`; None where it is elsewhere."""
+    name = publication.page.removeprefix(f"{ENDPOINT}/")
+    return name if name != publication.page and name.count("/") == 1 else None
+
+
+def is_offered(published: Sequence[Publication]) -> bool:
+    """Say whether a program can download these files: whether all are on the hub."""
+    return all(repository(publication) for publication in published)
 
 
 def weights(paths: Sequence[Path], name: str) -> Checkpoint:

@@ -1,9 +1,15 @@
-"""Places of downloaded weights on this machine; nothing heavy is loaded to know them."""
+"""Places of downloaded weights: the hub, and folders on this machine.
+
+Nothing heavy is loaded to know them.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+ENDPOINT = "https://huggingface.co"
+"""Address of the Hugging Face hub; the variable `HF_ENDPOINT` names another, such as a mirror."""
 
 
 def cache_dir() -> Path:

@@ -86,7 +86,7 @@ ARROWS = {
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
     "styleflow.detectors": "calibration cards clips digest errors overlay",
-    "styleflow.weights": "calibration cards detectors digest errors faces runtime_settings",
+    "styleflow.weights": "calibration cards detectors digest errors faces runtime runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces sampling video_tracks",
     "styleflow.evaluation": "data detectors errors faces sampling",
