@@ -113,8 +113,7 @@ class Compiled(nn.Module):
     """A network compiled by OpenVINO for single items on a CPU, at its first call.
 
     One thread calls it. The answers are new tensors, equal to the network's within
-    `PROBE_TOLERANCE`. A network that calls itself `expendable` gives its weights up once they have
-    been compiled: of a gigabyte, one copy is enough.
+    `PROBE_TOLERANCE`.
 
     Args:
         net: see `accelerated`.
@@ -128,13 +127,7 @@ class Compiled(nn.Module):
         self._graph: _Graph | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        """Return a copy that compiles at its own first call: what is compiled cannot be copied.
-
-        Raises:
-            TypeError: the network has given its weights up.
-        """
-        if self._graph is not None and _expendable(self.net):
-            raise TypeError(f"{type(self.net).__name__} gave its weights up and cannot be copied")
+        """Return a copy that compiles at its own first call: what is compiled cannot be copied."""
         return Compiled(copy.deepcopy(self.net, memo), self._settings)
 
     def forward(self, *inputs: Tensor) -> Answer:
@@ -149,16 +142,10 @@ class Compiled(nn.Module):
             # Converting traces the network, which inference mode does not allow.
             with torch.inference_mode(mode=False), torch.no_grad():
                 self._graph = _Graph.of(self.net, wanted, self._settings)
-            if _expendable(self.net):
-                self.net.to("meta")
         if wanted != self._graph.signature:
             raise _changed(self._graph.signature, inputs)
         answers = tuple(torch.from_numpy(a) for a in self._graph([_array(x) for x in inputs]))
         return answers if self._graph.returns_tuple else answers[0]
-
-
-def _expendable(net: nn.Module) -> bool:
-    return bool(getattr(net, "expendable", False))
 
 
 class _Graph:

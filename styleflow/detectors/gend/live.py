@@ -51,13 +51,7 @@ class DeployableGend(Gend):
 
 
 class CropJudge(nn.Module):
-    """The whole way from crops to one logit each, without memory, for the runtime to accelerate.
-
-    Attributes:
-        expendable: nothing else reads the weights, so whoever compiles them may let go of them.
-    """
-
-    expendable: ClassVar[bool] = True
+    """The whole way from crops to one logit each, without memory, for the runtime to accelerate."""
 
     def __init__(self, model: Gend) -> None:
         super().__init__()
@@ -107,7 +101,6 @@ class GendDetector:
 
     def __init__(self, model: DeployableGend) -> None:
         self.model = model
-        self._device = model.head.weight.device
         self.judge: nn.Module = CropJudge(model).eval()
         self.card = model.card
         self.clip = model.dims.clip
@@ -115,7 +108,7 @@ class GendDetector:
 
     def init_state(self, slots: int) -> GendState:
         """Return the state of `slots` tracks that have seen nothing."""
-        device, side = self._device, self.clip.size_px
+        device, side = self.model.head.weight.device, self.clip.size_px
         return GendState(
             logits=torch.zeros(slots, self.clip.frames, device=device),
             crops=torch.zeros(slots, side, side, 3, dtype=torch.uint8, device=device),
