@@ -36,7 +36,7 @@ from styleflow.errors import ShapeMismatch
 
 CROP_PX = 224
 CPU_CADENCE_HZ = 2.0
-"""Frames per second that a CPU is fed: one face of the large encoders takes it a good half."""
+"""Frames per second that a CPU is fed; in bfloat16 one face takes most of a core."""
 
 GPU_CADENCE_HZ = 12.5
 MAX_WINDOW = 1024

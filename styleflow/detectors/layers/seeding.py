@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from styleflow.detectors.layers.vision_transformer import Block
 from styleflow.detectors.styleflow_live.style_encoder import ConvNorm
 
 
@@ -21,8 +22,8 @@ def seed_weights(network: nn.Module, seed: int) -> None:
     """Give a network its first weights, in place.
 
     Convolutions and linear maps keep the variance of what flows through them (doubled where a
-    ReLU halves it), recurrent weights are as torch documents them, normalisations do nothing yet,
-    and everything else, such as biases and learned states, is zero.
+    ReLU halves it), recurrent weights are as torch documents them, normalisations and scales do
+    nothing yet, and everything else, such as biases and learned states, is zero.
 
     Args:
         network: any network made of the layers used in this package.
@@ -50,6 +51,9 @@ def seed_weights(network: nn.Module, seed: int) -> None:
             module.weight.data.fill_(1.0)
         elif isinstance(module, nn.LayerNorm):
             module.weight.data.fill_(1.0)
+        elif isinstance(module, Block) and module.scaled:
+            module.scale1.data.fill_(1.0)
+            module.scale2.data.fill_(1.0)
 
 
 def _fill(tensor: Tensor, name: str, seed: int, bound: float) -> None:

@@ -127,6 +127,14 @@ def test_a_compiled_detector_gives_the_same_logits(encoder: str) -> None:
 
 
 @pytest.mark.parametrize("encoder", ["clip-slim", "pe-slim", "dinov3-slim"])
+def test_seeded_weights_move_with_what_they_see(encoder: str) -> None:
+    """Untrained is not dead: scales of a block start at one, not at zero."""
+    made = deployed(GendDims(encoder=encoder))
+    logits = frame_logits(made, crops(4))
+    assert logits.std() > 1e-4
+
+
+@pytest.mark.parametrize("encoder", ["clip-slim", "pe-slim", "dinov3-slim"])
 @torch.inference_mode()
 def test_a_captured_detector_brings_nothing_to_the_device(
     encoder: str, monkeypatch: pytest.MonkeyPatch

@@ -200,3 +200,28 @@ def test_each_file_is_recognised(name: str, tmp_path: Path) -> None:
     (likeness,) = importing.likenesses(importing.read(config))
     assert likeness.what == name
     assert likeness.certain
+
+
+def test_configuration_reaches_the_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cadence and precision, from the settings to what runs."""
+    from cli import wiring
+    from cli.settings import DetectorConfig, Settings
+    from styleflow.runtime_settings import Precision, RuntimeSettings
+
+    checkpoint, _ = import_files(write_authors_files(CLIP, tmp_path), CLIP)
+    save(checkpoint, tmp_path / "ours.safetensors")
+    seen: list[RuntimeSettings] = []
+    monkeypatch.setattr(wiring, "accelerate", lambda made, settings: seen.append(settings))
+    wanted = DetectorConfig(
+        name=CLIP,
+        checkpoint=tmp_path / "ours.safetensors",
+        cadence_hz=4.0,
+        precision=Precision.INT8,
+    )
+    made = wiring.detector(wanted, Settings())
+    assert (made.clip.cadence_hz, made.clip.frames) == (4.0, 32)
+    plain = wiring.detector(wanted.model_copy(update={"cadence_hz": None}), Settings())
+    assert (plain.clip.cadence_hz, plain.clip.frames) == (2.0, 16)
+    assert [settings.precision for settings in seen] == [Precision.INT8] * 2
