@@ -160,8 +160,8 @@ class DetectorConfig(_Section):
         name: styleflow-live, styleflow, caddm-resnet34, caddm-efficientnet-b3,
             caddm-efficientnet-b4, fakestormer-c0, fakestormer-c23, fakestormer-c40,
             gend-clip-l14, gend-pe-l or gend-dinov3-l.
-        checkpoint: its file of weights, from `styleflow checkpoints import`; only styleflow-live
-            may leave it out.
+        checkpoint: its file of weights, from `styleflow checkpoints import`; empty means what
+            `styleflow checkpoints fetch` has brought, or styleflow-live's own.
         slots: faces that it can score at the same time; empty means model.slots.
         psp_input: what styleflow's style encoder is fed, clip (the crop that its content branch
             sees, as released) or ffhq (FFHQ's looser framing); empty means as the checkpoint says,
