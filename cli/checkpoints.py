@@ -13,6 +13,7 @@ from styleflow.detectors.authors_files import held
 from styleflow.detectors.registry import PUBLISHED
 from styleflow.detectors.styleflow.network import StyleFlowDims
 from styleflow.errors import CheckpointInvalid
+from styleflow.runtime_settings import Precision
 from styleflow.weights import costs, importing
 from styleflow.weights.checkpoint import Checkpoint, is_checkpoint, load, save
 from styleflow.weights.costs import Cost
@@ -66,11 +67,11 @@ def _cpu_time(cost: Cost | None) -> str:
         return "not measured"
     return (
         f"{cost.frame_ms:.3g} ms for a sampled frame of a face, {cost.rating_ms:.3g} ms for a "
-        f"rating ({cost.place})"
+        f"rating, {cost.precision} ({cost.place})"
     )
 
 
-def measure(name: str, device: str, out: Console) -> None:
+def measure(name: str, device: str, precision: Precision, out: Console) -> None:
     """Measure what a detector costs here, and keep it for the list.
 
     Weights do not change what it costs: those that were fetched are taken, or random ones.
@@ -83,7 +84,9 @@ def measure(name: str, device: str, out: Console) -> None:
     path = fetched(name)
     weights = importing.untrained(name) if path is None else load(path)
     with out.status(name) as status:
-        cost = costs.measure(weights, device, lambda text: status.update(f"{name}: {text}"))
+        cost = costs.measure(
+            weights, device, lambda text: status.update(f"{name}: {text}"), precision
+        )
     kept = costs.keep(name, device, cost)
     if cost.gpu_mb is None:
         text = _cpu_time(cost)

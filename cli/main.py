@@ -17,6 +17,7 @@ from rich.console import Console
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
 from styleflow.clips import PspInput
+from styleflow.runtime_settings import Precision
 
 app = typer.Typer(
     name="styleflow",
@@ -293,6 +294,9 @@ def checkpoints_fetch(
 def checkpoints_measure(
     detector: Annotated[str, typer.Argument(help="A published detector.")],
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[
+        Precision, typer.Option(help="What OpenVINO computes in on a CPU, as when live.")
+    ] = Precision.FLOAT32,
 ) -> None:
     """Measure what one face costs on this machine, and keep it for `checkpoints list`.
 
@@ -302,7 +306,7 @@ def checkpoints_measure(
 
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise typer.BadParameter("a device is cpu, cuda or cuda:N")
-    measure(detector, device, Console())
+    measure(detector, device, precision, Console())
 
 
 @checkpoints_app.command("import")

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from styleflow.detectors.protocol import Detector
 from styleflow.errors import DeviceMissing
 from styleflow.runtime import accelerate
-from styleflow.runtime_settings import RuntimeSettings
+from styleflow.runtime_settings import Precision, RuntimeSettings
 from styleflow.weights.checkpoint import Checkpoint, build
 from styleflow.weights.face_networks import graphs_dir
 from styleflow.weights.places import fetched_path
@@ -59,6 +59,7 @@ class Cost:
     Attributes:
         place: where it was measured.
         weights: version of the weights; no time depends on them.
+        precision: what OpenVINO computed in on a CPU.
         frame_ms: CPU milliseconds of all threads for one sampled frame, or the GPU's time for it;
             the median.
         rating_ms: the same for one rating, of the frames that were pushed before.
@@ -68,6 +69,7 @@ class Cost:
 
     place: Place
     weights: str
+    precision: str
     frame_ms: float
     rating_ms: float
     repetitions: int
@@ -75,7 +77,10 @@ class Cost:
 
 
 def measure(
-    checkpoint: Checkpoint, device: str = "cpu", say: Callable[[str], None] | None = None
+    checkpoint: Checkpoint,
+    device: str = "cpu",
+    say: Callable[[str], None] | None = None,
+    precision: Precision = Precision.FLOAT32,
 ) -> Cost:
     """Measure a detector in the runtime that is used live, with one face of noise.
 
@@ -83,6 +88,7 @@ def measure(
         checkpoint: its weights; random ones cost the same.
         device: cpu, cuda or cuda:N.
         say: told in a few words what is being done.
+        precision: what OpenVINO computes in on a CPU.
     """
     tell = say or _say_nothing
     on_gpu = torch.device(device).type == "cuda"
@@ -90,7 +96,7 @@ def measure(
         torch.cuda.reset_peak_memory_stats(device)
     tell("loading the detector")
     detector = build(checkpoint, device)
-    accelerate(detector, RuntimeSettings(cache=graphs_dir()))
+    accelerate(detector, RuntimeSettings(cache=graphs_dir(), precision=precision))
     with torch.inference_mode():
         push, rate = _face(detector, device)
         for number in range(detector.clip.frames):
@@ -106,6 +112,7 @@ def measure(
     return Cost(
         place=place(device),
         weights=checkpoint.version,
+        precision=precision.value,
         frame_ms=round(statistics.median(frames), 2),
         rating_ms=round(statistics.median(ratings), 2),
         repetitions=REPETITIONS,

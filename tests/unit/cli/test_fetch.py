@@ -167,10 +167,12 @@ def test_the_list_says_what_is_here_and_what_it_costs() -> None:
     disk, _, cpu = own_lines()
     assert disk == f"on disk    {path.stat().st_size / 1e6:.1f} MB at {path}"
     assert cpu.endswith("not measured")
-    assert "for a sampled frame of a face" in ran("measure", CLIP).stdout
+    said = ran("measure", CLIP, "--precision", "float32").stdout
+    assert "for a sampled frame of a face" in said
     _, gpu, cpu = own_lines()
     assert "ms for a sampled frame of a face" in cpu
     assert "torch" in cpu
+    assert "float32" in cpu
     assert gpu.endswith("not measured")
 
 

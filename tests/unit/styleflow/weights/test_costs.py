@@ -13,6 +13,7 @@ import torch
 from styleflow.cards import TrainingStatus
 from styleflow.detectors.gend.network import GendDims
 from styleflow.detectors.gend.published import PUBLISHED
+from styleflow.runtime_settings import Precision, RuntimeSettings
 from styleflow.weights import costs
 from styleflow.weights.costs import Cost, keep, known, measure, place
 from styleflow.weights.importing import untrained
@@ -26,7 +27,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cost(**changes: Any) -> Cost:
-    made = Cost(place("cpu"), "published-1", frame_ms=312.5, rating_ms=0.25, repetitions=5)
+    made = Cost(place("cpu"), "published-1", "float32", 312.5, 0.25, repetitions=5)
     return replace(made, **changes)
 
 
@@ -41,8 +42,19 @@ def test_a_detector_is_measured_where_it_runs(monkeypatch: pytest.MonkeyPatch) -
     assert found.place.torch == torch.__version__
     assert found.frame_ms > 0
     assert found.gpu_mb is None
+    assert found.precision == "float32"
     assert found.weights == "untrained-0"
     assert said[-1] == "measuring"
+
+
+def test_the_asked_precision_is_the_measured_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(PUBLISHED[NAME].tensors, dimensions=GendDims(encoder="clip-slim"))
+    monkeypatch.setitem(PUBLISHED, NAME, replace(PUBLISHED[NAME], tensors=small))
+    used: list[RuntimeSettings] = []
+    monkeypatch.setattr(costs, "accelerate", lambda _, settings: used.append(settings))
+    found = measure(untrained(NAME), precision=Precision.INT8)
+    assert found.precision == "int8"
+    assert [settings.precision for settings in used] == [Precision.INT8]
 
 
 def test_nothing_is_known_before_it_was_measured() -> None:
