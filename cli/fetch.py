@@ -17,7 +17,13 @@ from styleflow.weights.places import fetched
 
 
 def run(
-    name: str, out: Console, environment: Mapping[str, str], *, agreed: bool, again: bool = False
+    name: str,
+    out: Console,
+    environment: Mapping[str, str],
+    *,
+    agreed: bool,
+    again: bool = False,
+    library: bool = False,
 ) -> None:
     """Fetch a detector, after its size and licence have been shown and agreed to.
 
@@ -27,13 +33,14 @@ def run(
         environment: names the hub and its token.
         agreed: do not ask.
         again: fetch what is there already, too.
+        library: download through the package `huggingface_hub`.
     """
     publications(name)  # an unknown name is said before anything else
     path = fetched(name)
     if path is not None and not again:
         _say(out, f"{name} is here already: {path}; --again fetches it anew")
         return
-    with Hub.of(environment) as hub:
+    with Hub.of(environment, library=library) as hub:
         offer = fetching.look_up(name, hub, lambda text: _say(out, text))
         show(offer, out)
         if not agreed:

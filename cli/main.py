@@ -277,6 +277,13 @@ def checkpoints_fetch(
     detector: Annotated[str, typer.Argument(help="A detector that is on the Hugging Face hub.")],
     yes: YesOption = False,
     again: Annotated[bool, typer.Option("--again", help="Fetch it anew if it is there.")] = False,
+    library: Annotated[
+        bool,
+        typer.Option(
+            "--library",
+            help="Download through huggingface_hub: in parallel, but from the start every time.",
+        ),
+    ] = False,
 ) -> None:
     """Download a detector's weights from its authors' page, verify, import and keep them.
 
@@ -286,7 +293,7 @@ def checkpoints_fetch(
     from cli.fetch import run
     from cli.settings import environment
 
-    run(detector, Console(), environment(), agreed=yes, again=again)
+    run(detector, Console(), environment(), agreed=yes, again=again, library=library)
 
 
 @checkpoints_app.command("measure")

@@ -22,6 +22,7 @@ import httpx
 
 from styleflow.digest import file_digest
 from styleflow.errors import DownloadFailed
+from styleflow.weights import hub_library
 from styleflow.weights.places import ENDPOINT
 
 MAX_PLAIN_BYTES = 10 << 20
@@ -109,6 +110,7 @@ class Hub:
         token: of an account, for pages that ask who is there; sent to this address only.
         limits: bounds.
         pause: waits so many seconds.
+        library: download through the package `huggingface_hub`; nothing is continued then.
 
     Raises:
         DownloadFailed: address or token cannot be ones.
@@ -120,11 +122,14 @@ class Hub:
         token: str | None = None,
         limits: Limits | None = None,
         pause: Callable[[float], object] = threading.Event().wait,
+        *,
+        library: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self._home = _home(endpoint)
         self._token = _checked(token)
         self._pause = pause
+        self._library = library
         self._client = httpx.Client(
             follow_redirects=False,
             timeout=httpx.Timeout(self.limits.read_s, connect=self.limits.connect_s),
@@ -132,9 +137,10 @@ class Hub:
         )
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Hub:
+    def of(cls, environment: Mapping[str, str], *, library: bool = False) -> Hub:
         """Return the hub that `HF_ENDPOINT` and `HF_TOKEN` name."""
-        return cls(environment.get("HF_ENDPOINT") or ENDPOINT, environment.get("HF_TOKEN"))
+        endpoint = environment.get("HF_ENDPOINT") or ENDPOINT
+        return cls(endpoint, environment.get("HF_TOKEN"), library=library)
 
     def __enter__(self) -> Hub:
         for name in _TELLING:
@@ -196,19 +202,38 @@ class Hub:
             raise DownloadFailed(file.name, f"{file.size} bytes; at most {self.limits.max_bytes}")
         part = folder / file.part
         tell = progress or _tell_nobody
+        if self._library:
+            self._by_library(file, part, tell)
+        else:
+            self._by_https(file, part, tell, say)
+        if not file.is_intact(part):
+            part.unlink()
+            raise DownloadFailed(file.name, "what came differs from the hub's digest; removed it")
+        return part
+
+    def _by_library(self, file: HubFile, part: Path, tell: Progress) -> None:
+        token = self._token if self._credentials(self._home) else None
+        hub_library.download(
+            file.repo,
+            file.name,
+            file.commit,
+            file.size,
+            part,
+            tell,
+            endpoint=_shown(self._home),
+            token=token,
+        )
+
+    def _by_https(self, file: HubFile, part: Path, tell: Progress, say: Say | None) -> None:
         for attempt in range(self.limits.attempts):
             try:
                 self._go_on(file, part, tell)
-                break
+                return
             except DownloadFailed as ended:
                 self._wait(ended, attempt, say)
             except httpx.TransportError as error:
                 reason = self._unreachable(error)
                 self._wait(DownloadFailed(file.name, reason, passing=True), attempt, say)
-        if not file.is_intact(part):
-            part.unlink()
-            raise DownloadFailed(file.name, "what came differs from the hub's digest; removed it")
-        return part
 
     def _looked_up(self, address: httpx.URL, repo: str, name: str) -> HubFile:
         for _ in range(self.limits.redirects + 1):
