@@ -136,14 +136,19 @@ def from_files(
 
     Args:
         settings: everything else; of a configured detector of this name, only what its style
-            encoder is fed.
+            encoder is fed, its cadence and its precision.
         clock: where time comes from.
         name: the detector.
         weights: our checkpoint, or the authors' files, which are imported on the way.
         viewer: shown the regions that explain the scores.
     """
-    fed = {own.name: own.psp_input for own in chosen(settings)}.get(name)
-    wanted = DetectorConfig(name=name, psp_input=fed)
+    own = {own.name: own for own in chosen(settings)}.get(name) or DetectorConfig(name=name)
+    wanted = DetectorConfig(
+        name=name,
+        psp_input=own.psp_input,
+        cadence_hz=own.cadence_hz,
+        precision=own.precision,
+    )
     made = _built(importing.weights(weights, name), wanted, settings)
     slots, threads = settings.model.slots, settings.model.threads
     device = Device(made, slots, settings.model.device, threads)

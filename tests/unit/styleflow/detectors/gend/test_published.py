@@ -208,7 +208,9 @@ def test_configuration_reaches_the_detector(
     """Cadence and precision, from the settings to what runs."""
     from cli import wiring
     from cli.settings import DetectorConfig, Settings
+    from stream.clock import ManualClock
     from styleflow.runtime_settings import Precision, RuntimeSettings
+    from tests.support.path import CentreFinder
 
     checkpoint, _ = import_files(write_authors_files(CLIP, tmp_path), CLIP)
     save(checkpoint, tmp_path / "ours.safetensors")
@@ -225,3 +227,9 @@ def test_configuration_reaches_the_detector(
     plain = wiring.detector(wanted.model_copy(update={"cadence_hz": None}), Settings())
     assert (plain.clip.cadence_hz, plain.clip.frames) == (2.0, 16)
     assert [settings.precision for settings in seen] == [Precision.INT8] * 2
+    monkeypatch.setattr(wiring, "load_finder", lambda *_: CentreFinder())
+    theirs = [tmp_path / "model.safetensors"]  # straight from the authors' files
+    settings = Settings(detectors=(wanted,))
+    (device,) = wiring.from_files(settings, ManualClock(), CLIP, theirs).devices
+    assert device.detector.clip.cadence_hz == 4.0
+    assert seen[-1].precision is Precision.INT8
