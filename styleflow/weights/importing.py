@@ -71,8 +71,9 @@ def missing_weights(name: str, wanted: Path | None) -> DetectorWeightsMissing:
     files = " ".join("FILE" if p.file.startswith("…") else p.file for p in published)
     out = f" --out {wanted}" if wanted else ""
     remedy = f"styleflow checkpoints import {name} {files}{out}"
-    if wanted is None and is_offered(published):
-        remedy = f"styleflow checkpoints fetch {name}, or, with the files at hand, {remedy}"
+    if is_offered(published):
+        named = " and name no file" if wanted else ""
+        remedy = f"styleflow checkpoints fetch {name}{named}, or, with the files at hand, {remedy}"
     return DetectorWeightsMissing(
         name,
         wanted,

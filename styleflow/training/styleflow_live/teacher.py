@@ -36,6 +36,7 @@ from styleflow.training.progress import Tell
 from styleflow.training.styleflow_live.windows import WindowSpec, window_anchor
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import build
+from styleflow.weights.places import fetched
 
 TEACHERS = tuple(name for name in PUBLISHED if name.startswith(("gend-", "caddm-")))
 """Detectors that can teach: those that judge every frame alone, so that few frames will do."""
@@ -74,8 +75,11 @@ class Lesson:
 
 
 def weights_of(name: str, file: Path | None = None) -> Path:
-    """Return where a teacher's weights are looked for."""
-    return file or Path("weights") / f"{name}.safetensors"
+    """Return where a teacher's weights are looked for: in the work tree, else in the cache."""
+    if file is not None:
+        return file
+    near = Path("weights") / f"{name}.safetensors"
+    return near if near.is_file() else fetched(name) or near
 
 
 def called(name: str, file: Path | None = None, device: str = "cpu") -> Detector:

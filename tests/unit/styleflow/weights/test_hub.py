@@ -112,7 +112,7 @@ def test_neither_token_nor_signed_address_is_ever_told(
 ) -> None:
     file = hub.look_up(REPO, MODEL)
     said: list[str] = []
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "httpx"):
         server.cuts = [10, 10, 10]
         with pytest.raises(DownloadFailed) as caught:
             hub.download(file, tmp_path, say=said.append)

@@ -72,7 +72,7 @@ def test_neither_token_nor_signed_address_is_ever_told(
     hub: Hub, server: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = hub.look_up(REPO, MODEL)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "httpx2"):
         hub.download(file, tmp_path).unlink()
         server.refusals = [404] * 9
         said = failed(hub, file, tmp_path)

@@ -32,10 +32,12 @@ from styleflow.training.styleflow_live.teacher import (
     agreement,
     called,
     lessons,
+    weights_of,
 )
 from styleflow.training.styleflow_live.windows import WindowSpec
 from styleflow.weights.checkpoint import build, save
 from styleflow.weights.importing import import_files
+from styleflow.weights.places import fetched_path
 from tests.support.clips import face_clip
 from tests.support.foundation import SLIM, write_authors_files
 
@@ -207,3 +209,21 @@ def test_a_recipes_teacher_teaches_a_trained_network(tmp_path: Path) -> None:
     assert isinstance(network, StyleFlowLive)
     assert "ranks windows as gend-clip-l14 does" in said[-1]
     assert (tmp_path / "work" / "distil" / "log.csv").is_file()
+
+
+def test_weights_lie_in_the_work_tree_or_where_they_were_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a recipe names wins, then the folder `weights`, then the cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STYLEFLOW_CACHE", str(tmp_path / "cache"))
+    name = "gend-clip-l14"
+    near, kept = Path("weights") / f"{name}.safetensors", fetched_path(name)
+    assert weights_of(name) == near
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert weights_of(name) == kept
+    near.parent.mkdir()
+    near.touch()
+    assert weights_of(name) == near
+    assert weights_of(name, Path("mine.safetensors")) == Path("mine.safetensors")
