@@ -45,8 +45,13 @@ def run(
         show(offer, out)
         if not agreed:
             ask(offer)
-        with DownloadBoard(out) as board:
-            path = fetching.fetch(offer, hub, board.show, board.say)
+        try:
+            with DownloadBoard(out) as board:
+                path = fetching.fetch(offer, hub, board.show, board.say)
+        except KeyboardInterrupt:
+            kept = "nothing is kept" if library else "what has come is kept, the next call goes on"
+            _say(out, f"stopped; {kept}")
+            raise
     _say(out, f"ready: {path}")
     _say(out, f"Try it: styleflow analyze VIDEO --detector {name}")
 

@@ -44,6 +44,7 @@ class HubServer:
         large: names of files that are redirected.
         refusals: statuses of the hub's next answers, one after the other.
         cuts: after how many bytes the next answers with bytes break off; None does not.
+        stalls: answers with bytes that break off say nothing more instead of hanging up.
         digest: what the hub says instead of a file's digest.
         size: what the hub says instead of a file's size.
         no_ranges: bytes always come from the first on.
@@ -60,6 +61,7 @@ class HubServer:
     large: tuple[str, ...] = ("model.safetensors",)
     refusals: list[int] = field(default_factory=list)
     cuts: list[int | None] = field(default_factory=list)
+    stalls: bool = False
     digest: str | None = None
     size: int | None = None
     no_ranges: bool = False
@@ -69,6 +71,7 @@ class HubServer:
     moved: dict[str, str] = field(default_factory=dict)
     retry_after: int | None = None
     asked: list[Asked] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def bytes_asked(self) -> list[Asked]:
         """Return the requests for the bytes of large files."""
@@ -80,7 +83,10 @@ def serving(files: dict[str, bytes]) -> Iterator[HubServer]:
     """Run both servers."""
     hub = HubServer(files)
     with _server(hub, _HubHandler, "hub") as hub.endpoint, _server(hub, _Handler, "cdn") as hub.cdn:
-        yield hub
+        try:
+            yield hub
+        finally:
+            hub.over.set()
 
 
 @contextmanager
@@ -156,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write((data[begin:] * self.hub.endless)[:cut])
         if cut is not None:
             self.close_connection = True
+            if self.hub.stalls:
+                self.wfile.flush()
+                self.hub.over.wait(30)
 
 
 class _HubHandler(_Handler):

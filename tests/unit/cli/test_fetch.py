@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cli import wiring
 from cli.errors import Exit
 from cli.main import app
+from cli.progress import DownloadBoard
 from cli.settings import load
 from styleflow.api import load_detector
 from styleflow.detectors.gend.published import PUBLISHED
@@ -112,6 +113,21 @@ def test_what_is_there_is_not_fetched_twice_unasked(server: HubServer) -> None:
     assert server.asked == []
     ran("fetch", CLIP, "--yes", "--again")
     assert len(server.asked) > 2
+
+
+def test_ctrl_c_says_that_the_next_call_goes_on(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(board: DownloadBoard, file: str, have: int, size: int) -> None:
+        if have:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DownloadBoard, "show", interrupt)
+        assert "the next call goes on" in ran("fetch", CLIP, "--yes", code=130).stdout
+    assert fetched(CLIP) is None
+    ran("fetch", CLIP, "--yes")
+    assert len(server.bytes_asked()) == 1, "the toy came in one piece, which was kept"
 
 
 @pytest.mark.parametrize("name", ["caddm-resnet34", "styleflow", "fakestormer-c23"])

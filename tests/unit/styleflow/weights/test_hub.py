@@ -174,6 +174,18 @@ def test_a_server_that_stops_half_way_is_asked_for_the_rest(
     assert [line.rpartition("; ")[2] for line in said] == ["attempt 2 of 3", "attempt 3 of 3"]
 
 
+def test_a_server_that_falls_silent_is_asked_for_the_rest(
+    server: HubServer, tmp_path: Path, pauses: list[float]
+) -> None:
+    server.cuts, server.stalls = [50_000], True
+    with Hub(server.endpoint, None, Limits(read_s=0.3, piece_bytes=1000), pauses.append) as hub:
+        file = hub.look_up(REPO, MODEL)
+        said: list[str] = []
+        assert hub.download(file, tmp_path, say=said.append).read_bytes() == DATA
+    assert [asked.range for asked in server.bytes_asked()] == [None, "bytes=50000-"]
+    assert "broke off (ReadTimeout)" in said[0]
+
+
 def test_a_truncated_body_without_a_length_is_noticed(
     hub: Hub, server: HubServer, tmp_path: Path
 ) -> None:
