@@ -1,6 +1,6 @@
 """Published detectors fetched from their authors' pages: looked up, downloaded, imported, kept.
 
-A file that is not complete lies in the folder `downloads` of the cache and is continued by the next
+A file that is not complete lies in `downloads/DETECTOR` of the cache and is continued by the next
 run; the checkpoint that the files become replaces them. One fetch of a detector runs at a time.
 """
 
@@ -99,8 +99,7 @@ def fetch(
             if say is not None:
                 say(f"importing {offer.name}")
             _import(offer, parts, path)
-        for part in parts:
-            part.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # what is left of earlier versions, too
     return path
 
 
@@ -141,15 +140,16 @@ def _imported(offer: Offer, files: Sequence[Path]) -> Checkpoint:
 @contextmanager
 def _alone(name: str) -> Iterator[Path]:
     """Hold the lock of a detector's downloads and give their folder."""
-    folder = cache_dir() / "downloads"
+    folder = cache_dir() / "downloads" / name
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{name}.lock", timeout=0)
+    lock = FileLock(folder.with_suffix(".lock"), timeout=0)
     try:
         lock.acquire()
     except Timeout:
         reason = f"is being fetched already ({lock.lock_file})"
         raise DownloadFailed(name, reason, "Wait for it, or end it") from None
     try:
+        folder.mkdir(exist_ok=True)  # the one before may have removed it at its end
         yield folder
     finally:
         lock.release()

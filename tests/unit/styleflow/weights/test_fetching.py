@@ -65,7 +65,7 @@ def hub(server: HubServer) -> Iterator[Hub]:
 
 def left(cache: Path) -> list[str]:
     """Return what lies in the folder of downloads, locks aside."""
-    return [p.name for p in (cache / "downloads").iterdir() if p.suffix != ".lock"]
+    return [p.name for p in (cache / "downloads").rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
 @pytest.mark.parametrize("name", REPOS)
@@ -155,6 +155,20 @@ def test_another_detectors_file_is_refused_and_removed(
     with pytest.raises(CheckpointInvalid, match=r"head\.weight"):
         fetch(look_up(CLIP, hub), hub)
     assert fetched(CLIP) is None
+    assert left(cache) == []
+
+
+def test_what_is_left_of_an_earlier_version_goes_with_the_fetch(
+    hub: Hub, server: HubServer, cache: Path
+) -> None:
+    """Half of a file that its authors have replaced would lie there for ever."""
+    whole = server.files[MODEL]
+    server.files[MODEL], server.cuts = b"x" * 20_000, [5000, 5000]
+    with pytest.raises(DownloadFailed):
+        fetch(look_up(CLIP, hub), hub)
+    assert len(left(cache)) == 1
+    server.files[MODEL] = whole
+    fetch(look_up(CLIP, hub), hub)
     assert left(cache) == []
 
 
