@@ -1,7 +1,7 @@
 """Cost of the published detectors live, against recomputing every window from its pixels.
 
     python -m benchmarks.detectors [--out DIR] [--device cpu|cuda] [--only NAME] [--repetitions N]
-                                   [--released] [--quick]
+                                   [--released] [--quick] [--crops N]
 
 One face, random weights (no time depends on them), every hop from 1 to 32 frames. *Live* is what
 the product does: each frame is pushed once, and a rating reads what the state keeps. *Plain* runs
@@ -13,6 +13,9 @@ StyleFlow is measured with the compact StyleGRU (1024 units), and with `--releas
 whose weights alone take 3 GB. Its live state is set to a full window instead of pushing 31 frames
 first; what the state holds changes no time. Once it is filled in earnest, to check that both sides
 give the same logit.
+
+GenD judges every frame alone and keeps nothing, so no hop changes what it costs; `frame_costs` has
+CPU time per face, streams per two cores, memory, and what bfloat16 and int8 do to its logits.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import frame_costs
+from benchmarks.frame_costs import FrameCost
 from benchmarks.hardware import Hardware, hardware
 from benchmarks.result import write_result
 from styleflow.calibration import Calibration
@@ -413,22 +418,40 @@ def main(
         bool, typer.Option("--released", help="StyleGRU of 4096 units too, as released.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Toy sizes; a smoke test.")] = False,
+    crops: Annotated[int, typer.Option(min=3, help="That GenD judges in each precision.")] = 16,
 ) -> None:
     """Measure the published detectors."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # as the device does
     where = hardware()
-    found, console = [], Console()
+    found: list[Cost] = []
+    console = Console()
+    frames = [] if device != "cpu" else measured_frames(only, crops, console, quick=quick)
+    write(found, frames, where, device, out)
     with torch.inference_mode():
         for subject in subjects(device, quick=quick, released=released):
             if subject.name.startswith(only):
                 found.append(measure(subject, repetitions, device))
                 console.print(table(found[-1:]))
-                write(found, where, device, out)
+                write(found, frames, where, device, out)
     console.print(f"{out}", soft_wrap=True)
 
 
-def write(found: list[Cost], where: Hardware, device: str, out: Path) -> None:
+def measured_frames(only: str, crops: int, console: Console, *, quick: bool) -> list[FrameCost]:
+    """Measure GenD's encoders, those whose detector's name begins so."""
+    encoders = [
+        encoder
+        for encoder in (("clip-slim",) if quick else ("clip-l14", "pe-l", "dinov3-l"))
+        if f"gend-{encoder}".startswith(only)
+    ]
+    return frame_costs.measure_all(
+        encoders, crops, lambda cost: console.print(frame_costs.table([cost]))
+    )
+
+
+def write(
+    found: list[Cost], frames: list[FrameCost], where: Hardware, device: str, out: Path
+) -> None:
     """Write what is known so far, because the rest takes minutes."""
     out.mkdir(parents=True, exist_ok=True)
     document = {
@@ -436,9 +459,12 @@ def write(found: list[Cost], where: Hardware, device: str, out: Path) -> None:
         "device": device,
         "hardware": where.to_json(),
         "detectors": [asdict(cost) for cost in found],
+        "frame_costs": [asdict(cost) for cost in frames],
     }
     path = out / f"detectors-{device}-{where.commit.rstrip('+')}.json"
     write_result(document, path)
+    if not found:
+        return
     chart(found, where, path.with_suffix(".png"))
 
 

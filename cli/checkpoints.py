@@ -1,4 +1,4 @@
-"""`styleflow checkpoints`: the published detectors' weights, listed, looked at, brought in."""
+"""`styleflow checkpoints`: published weights listed, looked at, brought in, and measured."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from styleflow.detectors.authors_files import held
 from styleflow.detectors.registry import PUBLISHED
 from styleflow.detectors.styleflow.network import StyleFlowDims
 from styleflow.errors import CheckpointInvalid
-from styleflow.weights import importing
+from styleflow.runtime_settings import Precision
+from styleflow.weights import costs, importing
 from styleflow.weights.checkpoint import Checkpoint, is_checkpoint, load, save
+from styleflow.weights.costs import Cost
+from styleflow.weights.fetching import megabytes
+from styleflow.weights.places import fetched
 
 
 def show_published(out: Console) -> None:
@@ -29,8 +33,66 @@ def show_published(out: Console) -> None:
                 f"    licence  {publication.licence}",
                 f"    paper    {publication.paper}",
             ]
+        lines += own_lines(name)
     lines += ["", "Import them with: styleflow checkpoints import DETECTOR FILE…"]
+    lines += ["Measure here with: styleflow checkpoints measure DETECTOR [--device cuda]"]
     for line in lines:  # whole lines, so that addresses can be copied on a narrow terminal
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def own_lines(name: str) -> list[str]:
+    """Return what this machine has of a detector, and what it costs here."""
+    path = fetched(name)
+    here = "not fetched"
+    if path is not None:
+        here = f"{megabytes(path.stat().st_size)} at {path}"
+    elif importing.is_offered(importing.publications(name)):
+        here = f"not fetched; styleflow checkpoints fetch {name}"
+    cpu, gpu = costs.known(name, "cpu"), costs.known(name, "cuda")
+    return [
+        f"  on disk    {here}",
+        f"  GPU memory {_gpu_memory(gpu)}",
+        f"  CPU time   {_cpu_time(cpu)}",
+    ]
+
+
+def _gpu_memory(cost: Cost | None) -> str:
+    if cost is None or cost.gpu_mb is None:
+        return "not measured"
+    return f"{cost.gpu_mb:,.0f} MB ({cost.place})"
+
+
+def _cpu_time(cost: Cost | None) -> str:
+    if cost is None:
+        return "not measured"
+    return (
+        f"{cost.frame_ms:.3g} ms for a sampled frame of a face, {cost.rating_ms:.3g} ms for a "
+        f"rating, {cost.precision} ({cost.place})"
+    )
+
+
+def measure(name: str, device: str, precision: Precision, out: Console) -> None:
+    """Measure what a detector costs here, and keep it for the list.
+
+    Weights do not change what it costs: those that were fetched are taken, or random ones.
+
+    Raises:
+        DetectorUnknown: no published file is known for this name.
+        DeviceMissing: there is no such device here.
+    """
+    costs.check(device)
+    path = fetched(name)
+    weights = importing.untrained(name) if path is None else load(path)
+    with out.status(name) as status:
+        cost = costs.measure(
+            weights, device, lambda text: status.update(f"{name}: {text}"), precision
+        )
+    kept = costs.keep(name, device, cost)
+    if cost.gpu_mb is None:
+        text = _cpu_time(cost)
+    else:
+        text = f"{_gpu_memory(cost)}, {cost.frame_ms:.3g} ms of the GPU for a frame of a face"
+    for line in (f"{name}: {text}", f"kept: {kept}"):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -24,6 +24,7 @@ from cli.validation import validate
 from stream.ingest.source import SourceUrl
 from styleflow import ensemble
 from styleflow.detectors.registry import BUILT_IN
+from styleflow.weights.places import fetched
 
 HEADER = """\
 # Every key of StyleFlow Live with its unit, effect and default. This file is the manual and the
@@ -76,9 +77,10 @@ def _open_weights(settings: Settings) -> None:
     chosen = settings.detectors or (DetectorConfig(name=BUILT_IN),)
     cards = []
     for detector in chosen:
-        own = settings.model.checkpoint if detector.name == BUILT_IN else None
+        is_ours = detector.name == BUILT_IN
+        own = settings.model.checkpoint if is_ours else fetched(detector.name)
         path = detector.checkpoint or own
-        shipped = detector.name == BUILT_IN and path is None and together is not None
+        shipped = is_ours and path is None and together is not None
         if shipped or (path is not None and path.is_file()):
             from cli import wiring  # here: it loads torch, for which nothing else here has a use
 

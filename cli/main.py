@@ -6,6 +6,7 @@ completion answer at once (`tests/unit/cli/test_light_imports.py`).
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from rich.console import Console
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
 from styleflow.clips import PspInput
+from styleflow.runtime_settings import Precision
 
 app = typer.Typer(
     name="styleflow",
@@ -244,7 +246,10 @@ def models_fetch(
 @checkpoints_app.command("list")
 @readable
 def checkpoints_list() -> None:
-    """Say which files the detectors' authors publish, where, and under which licence."""
+    """Say which files the detectors' authors publish, where, under which licence, and what is here.
+
+    GPU memory and CPU time are those that `checkpoints measure` found on this machine.
+    """
     from cli.checkpoints import show_published
 
     show_published(Console())
@@ -261,11 +266,63 @@ def checkpoints_info(
     show_file(file, Console())
 
 
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Agree to the licence that is shown; do not ask.")
+]
+
+
+@checkpoints_app.command("fetch")
+@readable
+def checkpoints_fetch(
+    detector: Annotated[str, typer.Argument(help="A detector that is on the Hugging Face hub.")],
+    yes: YesOption = False,
+    again: Annotated[bool, typer.Option("--again", help="Fetch it anew if it is there.")] = False,
+    library: Annotated[
+        bool,
+        typer.Option(
+            "--library",
+            help="Download through huggingface_hub: in parallel, but from the start every time.",
+        ),
+    ] = False,
+) -> None:
+    """Download a detector's weights from its authors' page, verify, import and keep them.
+
+    Size and licence are shown and asked about before. A download that ends early is continued by
+    the next call. `HF_ENDPOINT` names a mirror, `HF_TOKEN` an account for pages that ask.
+    """
+    from cli.fetch import run
+    from cli.settings import environment
+
+    run(detector, Console(), environment(), agreed=yes, again=again, library=library)
+
+
+@checkpoints_app.command("measure")
+@readable
+def checkpoints_measure(
+    detector: Annotated[str, typer.Argument(help="A published detector.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[
+        Precision, typer.Option(help="What OpenVINO computes in on a CPU, as when live.")
+    ] = Precision.FLOAT32,
+) -> None:
+    """Measure what one face costs on this machine, and keep it for `checkpoints list`.
+
+    Random weights are taken where none were fetched: they cost the same.
+    """
+    from cli.checkpoints import measure
+
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise typer.BadParameter("a device is cpu, cuda or cuda:N")
+    measure(detector, device, precision, Console())
+
+
 @checkpoints_app.command("import")
 @readable
 def checkpoints_import(
     detector: Annotated[str, typer.Argument(help="Which detector the weights belong to.")],
-    files: Annotated[list[Path], typer.Argument(help="The authors' file, or StyleFlow's three.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="The authors' file, or StyleFlow's three.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write it; DETECTOR.safetensors when left out.")
     ] = None,
@@ -273,11 +330,24 @@ def checkpoints_import(
         PspInput,
         typer.Option(help="What StyleFlow's style encoder was fed: its clip's crop, or FFHQ's."),
     ] = PspInput.CLIP,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download the files, as `checkpoints fetch` does.")
+    ] = False,
+    yes: YesOption = False,
 ) -> None:
     """Turn the authors' file into a verified checkpoint; nothing in the file is run."""
+    if fetch == bool(files) or (fetch and out is not None):
+        raise typer.BadParameter("give the authors' FILES, or --fetch alone to download them")
+    if fetch:
+        from cli.fetch import run
+        from cli.settings import environment
+
+        run(detector, Console(), environment(), agreed=yes)
+        return
     from cli.checkpoints import bring_in
 
-    bring_in(detector, files, out or Path(f"{detector}.safetensors"), Console(), psp_input)
+    path = out or Path(f"{detector}.safetensors")
+    bring_in(detector, files or (), path, Console(), psp_input)
 
 
 @ensemble_app.command("fit")
@@ -384,6 +454,13 @@ def train(
     device: Annotated[
         str, typer.Option(help="What trains: cpu, cuda or cuda:N; styleflow-live takes the cpu.")
     ] = "cpu",
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="styleflow-live: a detector such as gend-clip-l14, fetched or with its weights in "
+            "weights/, whose opinion of the videos is learned beside their labels."
+        ),
+    ] = None,
 ) -> None:
     """Train a detector from data sets and a recipe; takes hours, and may be interrupted.
 
@@ -398,7 +475,7 @@ def train(
     """
     from cli.train import Wanted, run
 
-    run(Wanted(datasets, recipe, work, out, version, steps, processes, device))
+    run(Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher))
 
 
 @app.command()

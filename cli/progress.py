@@ -1,4 +1,4 @@
-"""A bar per stage on the terminal, with what is said between them above."""
+"""Bars on the terminal, one per stage or file, with what is said between them above."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 from styleflow.training.progress import StepText
@@ -64,3 +66,44 @@ class ProgressBoard:
         if stage not in self._bars:
             self._bars[stage] = self._progress.add_task(stage, figures=figures)
         self._progress.update(self._bars[stage], completed=done, total=total, figures=figures)
+
+
+class DownloadBoard:
+    """Draws how far each file of a download is; a context manager.
+
+    Args:
+        console: where it is drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def __enter__(self) -> DownloadBoard:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Show a text above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def show(self, file: str, have: int, size: int) -> None:
+        """Show how many bytes of a file are here, and of how many."""
+        if file not in self._bars:
+            self._bars[file] = self._progress.add_task(file, total=size, completed=have)
+        self._progress.update(self._bars[file], completed=have)

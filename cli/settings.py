@@ -37,7 +37,7 @@ from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
 from styleflow.detectors.registry import DETECTORS
-from styleflow.runtime_settings import Runtime
+from styleflow.runtime_settings import Precision, Runtime
 from web.settings import WebSettings
 
 ENV_PREFIX = "STYLEFLOW__"
@@ -158,13 +158,20 @@ class DetectorConfig(_Section):
 
     Attributes:
         name: styleflow-live, styleflow, caddm-resnet34, caddm-efficientnet-b3,
-            caddm-efficientnet-b4, fakestormer-c0, fakestormer-c23 or fakestormer-c40.
-        checkpoint: its file of weights, from `styleflow checkpoints import`; only styleflow-live
-            may leave it out.
+            caddm-efficientnet-b4, fakestormer-c0, fakestormer-c23, fakestormer-c40,
+            gend-clip-l14, gend-pe-l or gend-dinov3-l.
+        checkpoint: its file of weights, from `styleflow checkpoints import`; empty means what
+            `styleflow checkpoints fetch` has brought, or styleflow-live's own.
         slots: faces that it can score at the same time; empty means model.slots.
         psp_input: what styleflow's style encoder is fed, clip (the crop that its content branch
             sees, as released) or ffhq (FFHQ's looser framing); empty means as the checkpoint says,
             clip for the authors' files. Only for styleflow.
+        cadence_hz: frames per second of media time that it is fed; empty means 2 on a CPU and 12.5
+            on a GPU. Only for gend-…, which judges every frame alone; the others were trained at
+            theirs, or average a number of frames.
+        precision: what OpenVINO computes its parts without memory in on a CPU, float32, bfloat16 or
+            int8 (products of eight bits); the answers then differ, docs/models.md says how much.
+            Only for gend-….
         calibration: replaces that of the checkpoint.
     """
 
@@ -172,6 +179,8 @@ class DetectorConfig(_Section):
     checkpoint: Path | None = None
     slots: Annotated[int, Field(ge=1, le=4096)] | None = None
     psp_input: PspInput | None = None
+    cadence_hz: Annotated[float, Field(gt=0, le=60)] | None = None
+    precision: Precision = Precision.FLOAT32
     calibration: CalibrationConfig | None = None
 
     @field_validator("name")
@@ -192,6 +201,14 @@ class DetectorConfig(_Section):
         if psp_input is not None and name != "styleflow":
             raise ValueError(f"{name} has no pSp; only styleflow does")
         return psp_input
+
+    @field_validator("cadence_hz", "precision")
+    @classmethod
+    def _judges_frames_alone(cls, value: Any, info: ValidationInfo) -> Any:
+        name = info.data.get("name", "gend-")
+        if value not in (None, Precision.FLOAT32) and not name.startswith("gend-"):
+            raise ValueError(f"{name} has no {info.field_name} of its own; only gend-… does")
+        return value
 
 
 class LogConfig(_Section):

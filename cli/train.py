@@ -17,8 +17,10 @@ from cli.prepare import prepare_videos
 from cli.progress import ProgressBoard
 from styleflow.errors import RecipeInvalid
 from styleflow.training.loop import read_log
-from styleflow.training.methods import Method, method_of, read_recipe, versioned
+from styleflow.training.methods import Method, method_of, read_recipe, taught_by, versioned
 from styleflow.training.recipe import shortened
+from styleflow.training.styleflow_live.teacher import weights_of
+from styleflow.weights.importing import missing_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Wanted:
         steps: for a trial, steps per stage at most.
         processes: how many prepare videos; as many as there are cores when None.
         device: what trains: cpu, cuda or cuda:N.
+        teacher: a published detector that a styleflow-live learns from; as its recipe says when
+            None.
     """
 
     places: Sequence[str]
@@ -44,6 +48,7 @@ class Wanted:
     steps: int | None = None
     processes: int | None = None
     device: str = "cpu"
+    teacher: str | None = None
 
 
 def run(wanted: Wanted) -> None:
@@ -51,11 +56,15 @@ def run(wanted: Wanted) -> None:
 
     Raises:
         RecipeInvalid: the recipe cannot be followed, or not on this device.
+        DetectorWeightsMissing: its teacher has no weights here.
         DatasetUnusable: a data set cannot be used.
     """
     console = Console(stderr=True)
     torch.set_flush_denormal(True)
     recipe = versioned(read_recipe(wanted.recipe), wanted.version)
+    if wanted.teacher is not None:
+        recipe = taught_by(recipe, wanted.teacher, wanted.recipe)
+    check_teacher(recipe)
     method, work = method_of(recipe), wanted.work
     check_device(wanted, method)
     if wanted.steps is not None:
@@ -78,6 +87,19 @@ def _follow(
     splits = prepare_videos(wanted.places, recipe, wanted.work, wanted.processes, board, out)
     work.mkdir(parents=True, exist_ok=True)
     return method.run(recipe, splits.training, splits.validation, work, board.tell, wanted.device)
+
+
+def check_teacher(recipe: Any) -> None:
+    """Refuse a recipe whose teacher is not here, before hours are spent on what comes first.
+
+    Raises:
+        DetectorWeightsMissing: the error says which file to fetch, and where.
+    """
+    name = getattr(recipe, "teacher", None)
+    if name is not None:
+        path = weights_of(name, recipe.teacher_weights)
+        if not path.is_file():
+            raise missing_weights(name, path)
 
 
 def check_device(wanted: Wanted, method: Method) -> None:

@@ -13,7 +13,9 @@ from cli.errors import ConfigInvalid
 from cli.settings import Settings
 from stream.errors import SourceUrlInvalid
 from stream.ingest.check import check as check_source
+from styleflow.detectors.gend.entry import NAMES as ON_THE_HUB
 from styleflow.detectors.registry import BUILT_IN
+from styleflow.weights.places import fetched
 from web.errors import AuthError
 from web.security.auth import check_binding
 
@@ -92,7 +94,7 @@ def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:
         at, path = f"detectors[{index}].checkpoint", detector.checkpoint
         if detector.name != BUILT_IN and untrained:
             continue
-        if path is None and detector.name != BUILT_IN:
+        if path is None and detector.name != BUILT_IN and fetched(detector.name) is None:
             yield f"{at}: {detector.name} needs a file of weights; {_remedy(detector.name)}"
         elif path is not None and not path.is_file():
             yield f"{at}: {path} is not here; {_remedy(detector.name)}"
@@ -103,4 +105,7 @@ def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:
 def _remedy(name: str) -> str:
     if name == BUILT_IN:
         return "leave it out for the built-in model"
-    return f"`styleflow checkpoints import {name} FILE` makes one, --untrained does without"
+    made = f"`styleflow checkpoints import {name} FILE` makes one"
+    if name in ON_THE_HUB:
+        made = f"`styleflow checkpoints fetch {name}` downloads them, {made}"
+    return f"{made}, --untrained does without"

@@ -16,6 +16,7 @@ from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
 from styleflow import ensemble
 from styleflow.cards import TrainingStatus
+from styleflow.detectors.gend.network import GendDims
 from styleflow.detectors.protocol import Detector, HopAware
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.detectors.styleflow.network import StyleFlowDims
@@ -24,6 +25,7 @@ from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import Checkpoint, build, shipped
 from styleflow.weights.face_networks import graphs_dir, load_finder
+from styleflow.weights.places import fetched
 
 
 def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:
@@ -37,7 +39,8 @@ def checkpoint(
     """Return a detector's weights.
 
     Args:
-        wanted: which detector, and where its weights are.
+        wanted: which detector, and where its weights are; those that were fetched when it does not
+            say.
         settings: name the built-in detector's weights.
         untrained: give random weights, which say so, to a detector that has none.
 
@@ -51,6 +54,7 @@ def checkpoint(
         if path is None:
             return shipped()
         return importing.weights((path,), wanted.name)
+    path = path or fetched(wanted.name)
     if untrained and (path is None or not path.is_file()):
         return importing.untrained(wanted.name)
     if path is None:
@@ -132,14 +136,19 @@ def from_files(
 
     Args:
         settings: everything else; of a configured detector of this name, only what its style
-            encoder is fed.
+            encoder is fed, its cadence and its precision.
         clock: where time comes from.
         name: the detector.
         weights: our checkpoint, or the authors' files, which are imported on the way.
         viewer: shown the regions that explain the scores.
     """
-    fed = {own.name: own.psp_input for own in chosen(settings)}.get(name)
-    wanted = DetectorConfig(name=name, psp_input=fed)
+    own = {own.name: own for own in chosen(settings)}.get(name) or DetectorConfig(name=name)
+    wanted = DetectorConfig(
+        name=name,
+        psp_input=own.psp_input,
+        cadence_hz=own.cadence_hz,
+        precision=own.precision,
+    )
     made = _built(importing.weights(weights, name), wanted, settings)
     slots, threads = settings.model.slots, settings.model.threads
     device = Device(made, slots, settings.model.device, threads)
@@ -175,12 +184,20 @@ def _pipeline(
 
 def _built(weights: Checkpoint, wanted: DetectorConfig, settings: Settings) -> Detector:
     """Return the detector of some weights, as configured and for the engine's hop."""
-    weights = _fed(_calibrated(weights, wanted), wanted)
+    weights = _paced(_fed(_calibrated(weights, wanted), wanted), wanted)
     made = build(weights, settings.model.device)
     if isinstance(made, HopAware):
         made = made.every(settings.engine.hop_slots(made.clip))
-    accelerate(made, runtime(settings))
+    accelerate(made, replace(runtime(settings), precision=wanted.precision))
     return made
+
+
+def _paced(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:
+    """Return weights whose detector is fed at the configured cadence, if one is said."""
+    if wanted.cadence_hz is None or not isinstance(weights.dimensions, GendDims):
+        return weights
+    dimensions = replace(weights.dimensions, cadence_hz=wanted.cadence_hz)
+    return replace(weights, dimensions=dimensions)
 
 
 def _fed(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:

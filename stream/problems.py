@@ -209,6 +209,8 @@ POINTS_AT_WORDS: dict[PointsAt | None, str] = {
     "most from frame to frame, compared with the rest of the same face; some region always comes "
     "first, in an authentic face too",
     PointsAt.TRACES: "regions that look synthesised to this detector",
+    PointsAt.EVIDENCE: "parts of the face that this detector's score comes from: with one of them "
+    "covered, it is lower",
     None: "this detector gives a score for the whole face and cannot point at a region",
 }
 """What the regions of an explanation mean. A region is a lead for the eye, not a finding."""

@@ -39,7 +39,7 @@ def load_detector(
     Args:
         name: which detector: styleflow-live, styleflow, caddm-resnet34, fakestormer-c23 and others.
         weights: a checkpoint of ours, or the authors' file (StyleFlow has three); the weights in
-            this package when None.
+            this package, or those that `styleflow checkpoints fetch` has brought, when None.
         device: where it computes: cpu, cuda or cuda:N.
 
     Raises:
@@ -96,10 +96,13 @@ def _checkpoint(name: str, given: StrPath | Sequence[StrPath] | None) -> Checkpo
     """Return the weights of a detector."""
     from styleflow.weights import importing
     from styleflow.weights.checkpoint import shipped
+    from styleflow.weights.places import fetched
 
     if given is None:
         if name == BUILT_IN:
             return shipped()
-        raise importing.missing_weights(name, None)
+        given = fetched(name)
+        if given is None:
+            raise importing.missing_weights(name, None)
     files = [given] if isinstance(given, str | os.PathLike) else given
     return importing.weights([Path(file) for file in files], name)

@@ -17,6 +17,8 @@ class Framing(Enum):
     STYLEFLOW_WIDE = "styleflow-wide"  # the same, with as much around it as FFHQ shows
     CADDM = "caddm"  # each frame alone, by its five points
     FAKESTORMER = "fakestormer"  # each frame alone, by its box
+    GEND = "gend"  # each frame alone, by its five points, with a margin; resized by cubic averaging
+    GEND_BILINEAR = "gend-bilinear"  # the same, resized by linear averaging
 
 
 class PspInput(Enum):

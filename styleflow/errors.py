@@ -10,6 +10,10 @@ occurrence knows better. `stream.problems` reads that; `docs/errors.md` is gener
     ├── WeightsMissing         a file of weights that is not there, and how to get it
     ├── WeightsUnusable        weights that could not be fetched, verified or converted
     ├── DetectorWeightsMissing a published detector without its authors' weights
+    ├── DownloadFailed         a published file that could not be downloaded
+    ├── DownloadUnknown        a detector whose files no program can download
+    ├── DownloadRefused        a download that nobody agreed to
+    ├── DeviceMissing          a device that is not in this machine
     ├── DetectorUnknown        a name that no published detector has
     │   └── DetectorNotFound   a name that no detector has
     ├── EnsembleInvalid        an ensemble that cannot be fitted, read or used
@@ -152,6 +156,96 @@ class WeightsUnusable(StyleFlowError):
 
     def __str__(self) -> str:
         return f"{self.model} weights: {self.reason}"
+
+
+@dataclass(eq=False)
+class DeviceMissing(StyleFlowError):
+    """A device is not in this machine, or torch cannot use it; `gpus` is how many it can."""
+
+    code = "device_missing"
+    title = "There is no such device"
+    hint = "Name another with --device; a GPU needs a build of torch for CUDA"
+    status = 422
+    exit_code = 2
+
+    device: str
+    gpus: int
+
+    def __str__(self) -> str:
+        return f"{self.device}: torch sees {self.gpus} GPUs here"
+
+
+@dataclass(eq=False)
+class DownloadFailed(StyleFlowError):
+    """A published file cannot be downloaded; `reason` says why, `remedy` how to do without.
+
+    `passing` says that another attempt may succeed, after `pause_s` where the server said so.
+    """
+
+    code = "download_failed"
+    title = "The download has failed"
+    hint = (
+        "Run the command again: it goes on where it stopped; or bring the file yourself: "
+        "`styleflow checkpoints list` says from where"
+    )
+    status = 502
+    retry = True
+
+    what: str
+    reason: str
+    remedy: str = ""
+    passing: bool = False
+    pause_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.hint = self.remedy or self.hint
+        self.retry, self.retry_after_s = self.passing, self.pause_s
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+@dataclass(eq=False)
+class DownloadUnknown(StyleFlowError):
+    """The authors of a detector offer no address that a program can download from.
+
+    `sources` say which files they publish, where and under which licence.
+    """
+
+    code = "download_unknown"
+    title = "These weights cannot be downloaded by a program"
+    hint = "Download the files that are named in a browser, then `styleflow checkpoints import`"
+    status = 404
+
+    detector: str
+    sources: Sequence[str]
+    remedy: str
+
+    def __post_init__(self) -> None:
+        self.hint = self.remedy
+
+    def __str__(self) -> str:
+        return (
+            f"no stable address is known for {self.detector}; "
+            f"bring from its authors: {'; '.join(self.sources)}"
+        )
+
+
+@dataclass(eq=False)
+class DownloadRefused(StyleFlowError):
+    """Nobody has agreed to a download: the question was answered with no, or nobody was there."""
+
+    code = "download_refused"
+    title = "Nothing was downloaded"
+    hint = "Read the licence that is named, and agree with --yes"
+    status = 403
+    exit_code = 2
+
+    what: str
+    licence: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.licence}) needs your agreement"
 
 
 class DatasetInvalid(StyleFlowError):

@@ -16,6 +16,7 @@ class PointsAt(Enum):
     ARTIFACTS = "artifacts"  # boxes around traces of a manipulation, of any size
     VULNERABILITY = "vulnerability"  # where blending shows or changes most, within the same face
     TRACES = "traces"  # which patches lean synthesised
+    EVIDENCE = "evidence"  # what, once covered, lowers the score
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ puts a module of the same inputs and outputs in such a network's place:
 Compiling takes about a second per network, so the converted graph is kept in a folder. A kept graph
 is believed only after it has answered like the network on a probe; so is a fresh one. Everything is
 computed in float32 (bfloat16 was 1.4 times faster and moved pSp's style latents by 4e-3, SPEC:
-1e-3), but for what a detector names in `reduced`.
+1e-3) unless a detector is configured otherwise, or names parts that bear bfloat16 in `reduced`.
+Graphs of hundreds of millions of weights are not kept: they would fill the disk, and converting
+them is quick beside reading them.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -42,7 +44,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from styleflow.errors import RuntimeDiffers, ShapeMismatch
-from styleflow.runtime_settings import Runtime, RuntimeSettings
+from styleflow.runtime_settings import Precision, Runtime, RuntimeSettings
 
 if TYPE_CHECKING:
     import openvino
@@ -50,8 +52,22 @@ if TYPE_CHECKING:
 PROBE_TOLERANCE = 5e-4
 """Largest difference from the network on the probe, relative to its largest answer or 1."""
 
-REDUCED_TOLERANCE = 3e-2
-"""The same where half the precision is allowed: bfloat16 keeps eight bits."""
+TOLERANCES = {
+    Precision.FLOAT32: PROBE_TOLERANCE,
+    Precision.BFLOAT16: 5e-2,
+    Precision.INT8: 5e-2,
+}
+"""The same for each precision: bfloat16 keeps eight bits. On GenD's seeded encoder of real size,
+bfloat16 and int8 moved the logit by at most 1.5e-3."""
+
+LARGEST_KEPT = 64 << 20
+"""Weights of the largest network whose graph is kept."""
+
+MIN_EIGHT_BIT = 1 << 14
+"""Numbers of the smallest weights that int8 rounds to eight bits; smaller ones gain nothing."""
+
+EIGHT_BIT_GROUP = 32
+"""Numbers of an input that share a scale while int8 multiplies them."""
 
 GRAPH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Batch sizes that are captured on CUDA; larger batches go in several pieces."""
@@ -70,14 +86,13 @@ Capture = Callable[[nn.Module, tuple[Tensor, ...]], Play]
 """Records a network's call on some inputs that stay where they are."""
 
 
-def accelerated(net: nn.Module, settings: RuntimeSettings, *, reduced: bool = False) -> nn.Module:
+def accelerated(net: nn.Module, settings: RuntimeSettings) -> nn.Module:
     """Return what runs a network in inference; the network itself where nothing is faster.
 
     Args:
         net: in evaluation mode, on its device. Takes tensors of the same batch size and returns a
             tensor or a tuple of them, item by item; keeps nothing between calls.
         settings: how.
-        reduced: a CPU may compute in bfloat16 where its instructions for that are faster.
     """
     weights = [*net.parameters(), *net.buffers()]
     plain = all(w.dtype == torch.float32 for w in weights if w.is_floating_point())
@@ -85,44 +100,49 @@ def accelerated(net: nn.Module, settings: RuntimeSettings, *, reduced: bool = Fa
         return net
     device = weights[0].device
     if device.type == "cpu":
-        return Compiled(net, settings, reduced=reduced)
+        return Compiled(net, settings)
     return Captured(net) if device.type == "cuda" else net
 
 
 def accelerate(detector: object, settings: RuntimeSettings) -> None:
     """Accelerate the parts of a detector that it names in `stateless`; in place, for good.
 
-    Those that it names in `reduced` may be computed in bfloat16.
+    Those that it names in `reduced` are computed by `reduced`.
     """
-    reduced = getattr(detector, "reduced", ())
+    bearing = getattr(detector, "reduced", ())
     for name in getattr(detector, "stateless", ()):
         net = getattr(detector, name)
         if net is not None:
-            setattr(detector, name, accelerated(net, settings, reduced=name in reduced))
+            its = reduced(settings) if name in bearing else settings
+            setattr(detector, name, accelerated(net, its))
+
+
+def reduced(settings: RuntimeSettings) -> RuntimeSettings:
+    """Return settings for a part that bears bfloat16: computed in it unless they say int8."""
+    if settings.precision is Precision.FLOAT32:
+        return replace(settings, precision=Precision.BFLOAT16)
+    return settings
 
 
 class Compiled(nn.Module):
     """A network compiled by OpenVINO for single items on a CPU, at its first call.
 
-    One thread calls it. The answers are new tensors, equal to the network's within
-    `PROBE_TOLERANCE`.
+    One thread calls it. The answers are new tensors, equal to the network's within `TOLERANCES`.
 
     Args:
         net: see `accelerated`.
-        settings: how many items at a time, and where graphs are kept.
-        reduced: see `accelerated`; the tolerance is `REDUCED_TOLERANCE` then.
+        settings: how many items at a time, in what precision, and where graphs are kept.
     """
 
-    def __init__(self, net: nn.Module, settings: RuntimeSettings, *, reduced: bool = False) -> None:
+    def __init__(self, net: nn.Module, settings: RuntimeSettings) -> None:
         super().__init__()
         self.net = net
         self._settings = settings
-        self._reduced = reduced
         self._graph: _Graph | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
         """Return a copy that compiles at its own first call: what is compiled cannot be copied."""
-        return Compiled(copy.deepcopy(self.net, memo), self._settings, reduced=self._reduced)
+        return Compiled(copy.deepcopy(self.net, memo), self._settings)
 
     def forward(self, *inputs: Tensor) -> Answer:
         """Return what the network returns.
@@ -135,7 +155,7 @@ class Compiled(nn.Module):
         if self._graph is None:
             # Converting traces the network, which inference mode does not allow.
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._graph = _Graph.of(self.net, wanted, self._settings, reduced=self._reduced)
+                self._graph = _Graph.of(self.net, wanted, self._settings)
         if wanted != self._graph.signature:
             raise _changed(self._graph.signature, inputs)
         answers = tuple(torch.from_numpy(a) for a in self._graph([_array(x) for x in inputs]))
@@ -150,8 +170,7 @@ class _Graph:
         signature: of its inputs.
         answers: shape of one item of each output.
         returns_tuple: whether the network returns a tuple.
-        workers: requests at a time.
-        reduced: compute in bfloat16 where that is faster.
+        settings: requests at a time, and what they compute in.
     """
 
     def __init__(
@@ -159,48 +178,35 @@ class _Graph:
         model: openvino.Model,
         signature: Signature,
         answers: Sequence[tuple[int, ...]],
-        workers: int,
+        settings: RuntimeSettings,
         *,
         returns_tuple: bool,
-        reduced: bool = False,
     ) -> None:
         openvino = _openvino()
         self.signature = signature
         self.returns_tuple = returns_tuple
         self._answers = tuple(answers)
         self._tensor = openvino.Tensor
-        compiled = _core().compile_model(model, "CPU", _properties(workers, reduced=reduced))
-        self._requests = [compiled.create_infer_request() for _ in range(workers)]
+        compiled = _core().compile_model(model, "CPU", _properties(settings))
+        self._requests = [compiled.create_infer_request() for _ in range(settings.workers)]
 
     @classmethod
-    def of(
-        cls,
-        net: nn.Module,
-        signature: Signature,
-        settings: RuntimeSettings,
-        *,
-        reduced: bool = False,
-    ) -> _Graph:
+    def of(cls, net: nn.Module, signature: Signature, settings: RuntimeSettings) -> _Graph:
         """Return a network's graph, kept or converted, once it has answered like the network."""
         probe = _probe(signature)
         expected = net(*probe)
         returns_tuple = isinstance(expected, tuple)
         answers = expected if returns_tuple else (expected,)
         shapes = [tuple(answer.shape[1:]) for answer in answers]
-        tolerance = REDUCED_TOLERANCE if reduced else PROBE_TOLERANCE
+        allowed = TOLERANCES[settings.precision]
         for model in _models(net, probe, _kept_at(net, signature, settings.cache)):
-            graph = cls(
-                model,
-                signature,
-                shapes,
-                settings.workers,
-                returns_tuple=returns_tuple,
-                reduced=reduced,
-            )
+            if settings.precision is Precision.INT8:
+                round_weights(model)
+            graph = cls(model, signature, shapes, settings, returns_tuple=returns_tuple)
             apart = _apart(graph([_array(x) for x in probe]), answers)
-            if apart <= tolerance:
+            if apart <= allowed:
                 return graph
-        raise RuntimeDiffers(type(net).__name__, apart, tolerance)
+        raise RuntimeDiffers(type(net).__name__, apart, allowed)
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
         """Return the answers for a batch of items, each `(B, ...)`."""
@@ -365,12 +371,15 @@ def _apart(found: Sequence[NDArray[np.float32]], wanted: Sequence[Tensor]) -> fl
     return apart
 
 
-def _properties(workers: int, *, reduced: bool = False) -> dict[str, Any]:
+def _properties(settings: RuntimeSettings) -> dict[str, Any]:
+    # Unless told, processors with AMX would choose bfloat16.
+    hint = "bf16" if settings.precision is Precision.BFLOAT16 else "f32"
+    group = EIGHT_BIT_GROUP if settings.precision is Precision.INT8 else 0
     return {
-        "INFERENCE_NUM_THREADS": workers,
-        "NUM_STREAMS": workers,  # one thread per request: no barriers between threads
-        # Processors with AMX would choose bfloat16 by themselves; those without ignore the wish.
-        "INFERENCE_PRECISION_HINT": "bf16" if reduced else "f32",
+        "INFERENCE_NUM_THREADS": settings.workers,
+        "NUM_STREAMS": settings.workers,  # one thread per request: no barriers between threads
+        "INFERENCE_PRECISION_HINT": hint,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
         "ENABLE_CPU_PINNING": False,  # the cores are shared with decoders
         "CPU_DENORMALS_OPTIMIZATION": True,
     }
@@ -441,9 +450,49 @@ def convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
     return model
 
 
+def round_weights(model: openvino.Model) -> int:
+    """Round the weights of a graph's matrix products to eight bits, in place.
+
+    Each output keeps a scale of its own, so that its largest weight is 127 steps. The processor
+    then multiplies eight bits by eight: it rounds what goes in by the group, as it computes.
+
+    Returns:
+        How many products have such weights now.
+    """
+    openvino = _openvino()
+    make = openvino.opset13
+    done = 0
+    for node in model.get_ordered_ops():
+        weights = _constant_weights(node)
+        if weights is None:
+            continue
+        axis = 1 if node.get_attributes()["transpose_b"] else 0
+        steps = np.abs(weights).max(axis, keepdims=True) / 127
+        steps[steps == 0] = 1
+        rounded = make.constant(np.rint(weights / steps).astype(np.int8))
+        restored = make.multiply(make.convert(rounded, "f32"), make.constant(steps))
+        node.input(1).replace_source_output(restored.output(0))
+        done += 1
+    model.validate_nodes_and_infer_types()
+    return done
+
+
+def _constant_weights(node: Any) -> NDArray[np.float32] | None:
+    """Return the matrix that a matrix product multiplies with; None where it is none, or small."""
+    if node.get_type_name() != "MatMul":
+        return None
+    source = node.input_value(1).get_node()
+    if source.get_type_name() != "Constant":
+        return None
+    weights: NDArray[Any] = source.data
+    if weights.ndim != 2 or weights.dtype != np.float32 or weights.size < MIN_EIGHT_BIT:
+        return None
+    return weights
+
+
 def _kept_at(net: nn.Module, signature: Signature, cache: Path | None) -> Path | None:
     """Return where this network's graph is kept: named for all that it depends on."""
-    if cache is None:
+    if cache is None or sum(p.numel() for p in net.parameters()) > LARGEST_KEPT:
         return None
     digest = hashlib.sha256(f"{_openvino().__version__} {torch.__version__}".encode())
     digest.update(f"{net!r} {signature}".encode())

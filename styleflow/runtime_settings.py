@@ -17,6 +17,18 @@ class Runtime(Enum):
     TORCH = "torch"
 
 
+class Precision(Enum):
+    """Numbers that OpenVINO computes in on a CPU.
+
+    `INT8` multiplies matrices in eight bits: weights with a scale for each output, what goes in
+    with one for each group of numbers. Everything else is computed as by `FLOAT32`.
+    """
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
     """Settings of the runtime.
@@ -25,11 +37,13 @@ class RuntimeSettings:
         runtime: by what.
         workers: items of a batch that a CPU works on at the same time, at least 1.
         cache: folder that keeps converted graphs; None converts at every start.
+        precision: what OpenVINO computes in; a GPU and PyTorch compute as the network does.
     """
 
     runtime: Runtime = Runtime.AUTO
     workers: int = 1
     cache: Path | None = None
+    precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing would run."""

@@ -194,6 +194,10 @@ class PublishedFiles(Protocol):
         ...
 
 
+Renaming = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Turns a file's names, and where needed its tensors, into those of our network."""
+
+
 @dataclass(frozen=True, slots=True)
 class SingleFile:
     """A detector that its authors publish as one file.
@@ -205,6 +209,7 @@ class SingleFile:
         wrapper: key under which the file keeps the tensors, beside optimiser state and the like.
         dead: beginnings of tensor names that no score depends on; a file may leave them out.
         publication: where the file comes from.
+        renaming: turns the authors' names into our network's; they are the same in most files.
     """
 
     name: str
@@ -213,6 +218,7 @@ class SingleFile:
     wrapper: str
     dead: tuple[str, ...]
     publication: Publication
+    renaming: Renaming = dict
 
     @property
     def publications(self) -> tuple[Publication, ...]:
@@ -230,7 +236,7 @@ class SingleFile:
 
     def likeness(self, content: Any) -> Likeness | None:
         """Return how a file's content compares with the network; see `PublishedFiles`."""
-        report = self.compare(unwrap(content, self.wrapper))
+        report = self.compare(self.renaming(unwrap(content, self.wrapper)))
         return Likeness(self.name, str(report), report.fitting, report.fits, report.extra)
 
     def compare(self, tensors: Mapping[str, Any]) -> ImportReport:
@@ -255,7 +261,7 @@ class SingleFile:
             raise CheckpointInvalid(files[0].path, f"{self.name} is one file, not {len(files)}")
         path, content = files[0].path, files[0].read()
         try:
-            tensors = unwrap(content, self.wrapper)
+            tensors = self.renaming(unwrap(content, self.wrapper))
         except ValueError as error:
             raise CheckpointInvalid(path, str(error)) from error
         report = self.compare(tensors)

@@ -30,7 +30,8 @@ class DetectorEntry:
             default device, and whose `deploy` returns the `Detector` for live tracks.
         published_at: `module:name` of a mapping from detector names to the authors' files
             (`PublishedFiles`); None when there are none.
-        method: training method of its recipes, a key of `styleflow.training.methods.METHODS`.
+        method: training method of its recipes, a key of `styleflow.training.methods.METHODS`; None
+            where it is not trained here.
         built_in: its weights travel inside the package.
         retired: names of dimensions that only checkpoints of an earlier network of this name have.
     """
@@ -40,7 +41,7 @@ class DetectorEntry:
     dimensions_at: str
     network_at: str
     published_at: str | None
-    method: str
+    method: str | None
     built_in: bool = False
     retired: frozenset[str] = frozenset()
 

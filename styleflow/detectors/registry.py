@@ -13,12 +13,13 @@ from types import MappingProxyType
 from styleflow.detectors.caddm.entry import ENTRIES as CADDM
 from styleflow.detectors.entry import DetectorEntry
 from styleflow.detectors.fakestormer.entry import ENTRIES as FAKESTORMER
+from styleflow.detectors.gend.entry import ENTRIES as GEND
 from styleflow.detectors.styleflow.entry import ENTRIES as STYLEFLOW
 from styleflow.detectors.styleflow_live.entry import ENTRIES as STYLEFLOW_LIVE
 from styleflow.errors import DetectorNotFound
 
 DETECTORS: Mapping[str, DetectorEntry] = MappingProxyType(
-    {entry.name: entry for entry in (*STYLEFLOW_LIVE, *STYLEFLOW, *CADDM, *FAKESTORMER)}
+    {entry.name: entry for entry in (*STYLEFLOW_LIVE, *STYLEFLOW, *CADDM, *FAKESTORMER, *GEND)}
 )
 """Every detector by name, in the order in which they are listed."""
 

@@ -131,6 +131,25 @@ def method_of(recipe: object, methods: Mapping[str, Method] = METHODS) -> Method
     return {method.recipe: method for method in methods.values()}[type(recipe)]
 
 
+def taught_by(recipe: Any, teacher: str, path: Path) -> Any:
+    """Return a recipe with a teacher.
+
+    Args:
+        recipe: any.
+        teacher: a published detector that judges every frame alone.
+        path: the recipe's file, for errors.
+
+    Raises:
+        RecipeInvalid: this method has no teacher, or this detector cannot teach.
+    """
+    if not hasattr(recipe, "teacher"):
+        raise RecipeInvalid(path, "its method learns from labels alone; leave out --teacher")
+    try:
+        return replace(recipe, teacher=teacher)
+    except ValueError as error:
+        raise RecipeInvalid(path, str(error)) from error
+
+
 def prepare_settings(recipe: object) -> PrepareSettings:
     """Return what a recipe wants kept of every video: its field `prepare`, or the defaults."""
     wanted = getattr(recipe, "prepare", None)

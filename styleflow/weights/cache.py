@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,21 +18,13 @@ from torch import Tensor
 
 from styleflow.digest import file_digest
 from styleflow.errors import WeightsMissing, WeightsUnusable
+from styleflow.weights.places import cache_dir
 
 REMEDY = "styleflow models fetch"
 DINOV2 = "foundation network"
 """Name of DINOv2's weights in messages."""
 
 _DINOV2_FILE = "dinov2-vits14-1.safetensors"  # counts up when tensors are renamed
-
-
-def cache_dir() -> Path:
-    """Return where downloaded models are kept: `STYLEFLOW_CACHE`, or below the user's cache."""
-    chosen = os.environ.get("STYLEFLOW_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "styleflow"
 
 
 def dinov2_path() -> Path:

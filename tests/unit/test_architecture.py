@@ -87,7 +87,7 @@ ARROWS = {
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
     "styleflow.detectors": "calibration cards clips digest errors overlay",
     "styleflow.pictures": "faces",
-    "styleflow.weights": "calibration cards detectors digest errors faces runtime_settings",
+    "styleflow.weights": "calibration cards detectors digest errors faces runtime runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces pictures sampling video_tracks",
     "styleflow.evaluation": "data detectors errors faces sampling",
@@ -307,7 +307,7 @@ def test_time_has_one_place(banned: str) -> None:
 
 def test_the_environment_is_read_in_one_place() -> None:
     """Configuration comes from cli.settings; the model cache's folder is the one exception."""
-    allowed = ("cli.settings", "styleflow.weights.cache")
+    allowed = ("cli.settings", "styleflow.weights.places")
     found = [
         name
         for name in MODULES

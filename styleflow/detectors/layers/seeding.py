@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from styleflow.detectors.layers.vision_transformer import Block
+
 
 def seed_weights(network: nn.Module, seed: int) -> None:
     """Give a network its first weights, in place.
 
     Convolutions and linear maps keep the variance of what flows through them, recurrent weights are
-    as torch documents them, normalisations do nothing yet, and everything else, such as biases and
-    learned states, is zero.
+    as torch documents them, normalisations and scales do nothing yet, and everything else, such as
+    biases and learned states, is zero.
 
     Args:
         network: any network made of the layers used in this package.
@@ -41,6 +43,9 @@ def seed_weights(network: nn.Module, seed: int) -> None:
             module.weight.data.fill_(1.0)
         elif isinstance(module, nn.LayerNorm):
             module.weight.data.fill_(1.0)
+        elif isinstance(module, Block) and module.scaled:
+            module.scale1.data.fill_(1.0)
+            module.scale2.data.fill_(1.0)
 
 
 def _fill(tensor: Tensor, name: str, seed: int, bound: float) -> None:

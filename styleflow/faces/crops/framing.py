@@ -33,6 +33,8 @@ from styleflow.faces.crops.box import fakestormer_crop, shown_box
 from styleflow.faces.crops.caddm import CROP_PX as CADDM_PX
 from styleflow.faces.crops.caddm import caddm_crop, crop_to_image
 from styleflow.faces.crops.clip_alignment import TEMPLATE_256
+from styleflow.faces.crops.gend import crop_corners as gend_corners
+from styleflow.faces.crops.gend import gend_crop
 from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, Points, TrackedFace
 from styleflow.overlay import Patch
 
@@ -83,6 +85,9 @@ def framer(clip: ClipSpec, settings: AnchorSettings | None = None) -> Framer:
             return FrameCropper(_caddm)
         case Framing.FAKESTORMER:
             return FrameCropper(lambda image, face: _fakestormer(image, face, clip.size_px))
+        case Framing.GEND | Framing.GEND_BILINEAR:
+            cubic = clip.framing is Framing.GEND
+            return FrameCropper(lambda image, face: _gend(image, face, cubic=cubic))
 
 
 class StyleFlowFramer:
@@ -189,6 +194,13 @@ def _fakestormer(image: Image, face: Face, size_px: int) -> Image | None:
         return None
 
 
+def _gend(image: Image, face: Face, *, cubic: bool) -> Image | None:
+    try:
+        return gend_crop(image, face.points, cubic=cubic)
+    except ValueError:  # points that fall together
+        return None
+
+
 def crop_corners(aligned: AlignedFace, clip: ClipSpec, width: int, height: int) -> Points:
     """Return where a face's crop lies in its picture.
 
@@ -214,6 +226,8 @@ def crop_corners(aligned: AlignedFace, clip: ClipSpec, width: int, height: int) 
             corners = [(shown.x0, shown.y0), (shown.x1, shown.y0)]
             corners += [(shown.x1, shown.y1), (shown.x0, shown.y1)]
             return np.array(corners, np.float64)
+        case Framing.GEND | Framing.GEND_BILINEAR:
+            return gend_corners(face.points)
         case Framing.ANCHORED | Framing.STYLEFLOW | Framing.STYLEFLOW_WIDE:
             if aligned.anchor is None:
                 raise ValueError(f"a crop framed as {clip.framing.value} needs its anchor")

@@ -20,7 +20,7 @@ from torch import nn
 from styleflow.data.index import Entry
 from styleflow.detectors.styleflow_live.face_encoder import FaceEncoder
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
-from styleflow.runtime import accelerated
+from styleflow.runtime import accelerated, reduced
 from styleflow.runtime_settings import RuntimeSettings
 from styleflow.training.styleflow_live.looks import LookedAt
 from styleflow.weights import cache as published
@@ -128,7 +128,7 @@ def _encoder(dims: StyleFlowLiveDims, processes: int) -> nn.Module:
     shape = (dims.backbone, dims.blocks, dims.size_px)
     encoder = FaceEncoder.of(*shape, published.dinov2()).eval().requires_grad_(requires_grad=False)
     settings = RuntimeSettings(workers=processes, cache=graphs_dir())
-    return accelerated(encoder, settings, reduced=True)
+    return accelerated(encoder, reduced(settings))
 
 
 def _keep(clip: LookedAt, runs: Runs, encoder: nn.Module, path: Path) -> None:

@@ -83,17 +83,55 @@ def source_weights(entries: Sequence[Entry]) -> Array:
     return weights
 
 
-def fit_heads(clips: Sequence[ClipFeatures], specs: Sequence[HeadSpec], penalty_rank: int) -> Head:
+@dataclass(frozen=True, slots=True, eq=False)
+class Opinions:
+    """What somebody else thinks of clips, whatever their labels.
+
+    Attributes:
+        fake: probabilities, `(n,)`; NaN of clips that nothing is thought of.
+        weight: of all of them together, beside all labels, which weigh 1.
+    """
+
+    fake: Array
+    weight: float
+
+
+def heard(labels: Array, weights: Array, opinions: Opinions) -> tuple[Array, Array]:
+    """Return targets and weights, `(n,)` each, whose cross-entropy is that of labels and opinions.
+
+    Cross-entropy is linear in its target: a clip with a label and an opinion is one with their mean
+    for a target, and their weights' sum for a weight. Opinions count the same whatever the labels.
+
+    Args:
+        labels: 0 or 1.
+        weights: of the labels, adding up to 1.
+        opinions: of the same clips, one at least.
+    """
+    known = np.isfinite(opinions.fake)
+    beside = opinions.weight * known / known.sum()
+    both = weights + beside
+    targets = (weights * labels + beside * np.where(known, opinions.fake, 0)) / both
+    return targets, both / both.sum()
+
+
+def fit_heads(
+    clips: Sequence[ClipFeatures],
+    specs: Sequence[HeadSpec],
+    penalty_rank: int,
+    opinions: Opinions | None = None,
+) -> Head:
     """Return the mean of heads, each at the size at which training clips spread by 1.
 
     Args:
         clips: that are trained on.
         specs: the heads.
         penalty_rank: directions into which all that degradations do is compressed.
+        opinions: what a teacher thinks of the clips; the heads are fitted to that, too.
     """
     x = np.stack([clip.mean for clip in clips])  # (n, blocks, 4, D)
     labels = np.array([float(clip.entry.label) for clip in clips])
     weights = source_weights([clip.entry for clip in clips])
+    targets, counted = (labels, weights) if opinions is None else heard(labels, weights, opinions)
     moved = [clip.degraded.astype(np.float64) - clip.clean for clip in clips if len(clip.degraded)]
     shifts = np.concatenate(moved) if moved else x[:0]
     total, biases = np.zeros(x.shape[1:]), np.zeros(len(STATISTICS))
@@ -104,7 +142,7 @@ def fit_heads(clips: Sequence[ClipFeatures], specs: Sequence[HeadSpec], penalty_
             x[:, :, seen].reshape(len(x), -1),
             shifts[:, :, seen].reshape(len(shifts), -1),
         )
-        direction = fit_direction(flat, labels, weights, shifted, spec, penalty_rank)
+        direction = fit_direction(flat, targets, counted, shifted, spec, penalty_rank)
         scored = flat @ direction
         direction = (direction / (scored.std() * len(specs))).reshape(shape)
         total[:, seen] += direction
@@ -120,7 +158,7 @@ def fit_direction(
 
     Args:
         x: clips' vectors, `(n, F)`.
-        labels: 0 or 1, `(n,)`.
+        labels: 0 to 1, `(n,)`.
         weights: what clips count, adding up to 1.
         shifts: what degradations added to vectors of reals, `(m, F)`.
         spec: of the head.

@@ -140,7 +140,7 @@ def look_at(entry: Entry, spec: LookSpec, finder: FaceFinder) -> Looks | None:
     Raises:
         VideoUnusable: it cannot be read.
     """
-    sampled = list(_sampled(entry.path, spec))
+    sampled = list(sampled_pictures(entry.path, spec))
     path = follow_face((s.item[-1] for s in sampled), finder)
     if path is None:
         return None
@@ -166,7 +166,7 @@ def look_at(entry: Entry, spec: LookSpec, finder: FaceFinder) -> Looks | None:
     )
 
 
-def _sampled(video: Path, spec: LookSpec) -> Iterator[Sampled[tuple[Image, ...]]]:
+def sampled_pictures(video: Path, spec: LookSpec) -> Iterator[Sampled[tuple[Image, ...]]]:
     """Yield the sampled frames of a clip, each with the pictures before it, itself last."""
     sampler: GridSampler[tuple[Image, ...]] = GridSampler(spec.cadence_hz)
     recent: deque[Image] = deque(maxlen=HISTORY)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
@@ -12,6 +14,7 @@ from styleflow.training.loop import LoopSettings
 from styleflow.training.styleflow_live.features import Runs
 from styleflow.training.styleflow_live.heads import HeadSpec
 from styleflow.training.styleflow_live.looks import LookSpec
+from styleflow.training.styleflow_live.teacher import TEACHERS, LessonSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,12 @@ class StyleFlowLiveRecipe:
         penalty_rank: directions into which what degradations do is compressed.
         flow: how the causal StyleGRU is trained.
         flow_batches: what its steps see.
+        teacher: a published detector that judges every frame alone, such as gend-clip-l14; the
+            heads are fitted to what it says of clips, too, whose labels are not looked at for that.
+            None learns from labels alone.
+        teacher_weights: its checkpoint; `weights/NAME.safetensors` or what was fetched when None.
+        lessons: how much is asked of it.
+        distil: what its opinion weighs beside the labels, which weigh 1.
         prior: share of fakes among the faces that will be watched, for calibration.
         version: what the checkpoint calls itself.
     """
@@ -54,6 +63,10 @@ class StyleFlowLiveRecipe:
     penalty_rank: int = 350
     flow: LoopSettings = field(default_factory=lambda: LoopSettings(600))
     flow_batches: FlowBatches = field(default_factory=FlowBatches)
+    teacher: str | None = None
+    teacher_weights: Path | None = None
+    lessons: LessonSettings = field(default_factory=LessonSettings)
+    distil: Annotated[float, Field(gt=0, le=1000)] = 1.0
     prior: float = 0.5
     version: str = "local"
 
@@ -63,6 +76,8 @@ class StyleFlowLiveRecipe:
             raise ValueError("heads are one at least")
         if not self.dimensions.published:
             raise ValueError("dimensions.published is true: only heads are trained here")
+        if self.teacher is not None and self.teacher not in TEACHERS:
+            raise ValueError(f"teacher is one of {', '.join(TEACHERS)}, not {self.teacher!r}")
         if not 0 < self.prior < 1:
             raise ValueError(f"prior lies between 0 and 1, not {self.prior}")
 

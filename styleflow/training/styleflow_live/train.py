@@ -35,9 +35,10 @@ from styleflow.training.styleflow_live.features import (
     encode_all,
 )
 from styleflow.training.styleflow_live.flow import FlowTask, fit_projection, weigh_flow
-from styleflow.training.styleflow_live.heads import Head, fit_heads
+from styleflow.training.styleflow_live.heads import Head, Opinions, fit_heads
 from styleflow.training.styleflow_live.looks import LookedAt, look_at_all
 from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
+from styleflow.training.styleflow_live.teacher import Lessons, Teacher, agreement
 from styleflow.weights.checkpoint import Checkpoint, save
 
 FILE = "styleflow-live.safetensors"
@@ -82,7 +83,9 @@ def run(
         device: what computes; nothing but the processor will do.
 
     Raises:
+        DetectorWeightsMissing: the recipe's teacher has no weights here.
         LabelsMissing: a label is missing among those that are trained on or those that validate.
+        VideosMissing: the teacher sees a face in none of the clips.
         WeightsMissing: the published weights are not on this machine.
     """
     for purpose, clips in (("training", training), ("validation", validation)):
@@ -97,11 +100,16 @@ def run(
 
         return encode_all(clips, recipe.dimensions, runs, work, processes, observe)
 
+    lessons = None
+    if recipe.teacher is not None:
+        asked = recipe.teacher, recipe.teacher_weights, recipe.lessons, recipe.looks
+        lessons = Teacher(*asked, work).lessons(training, validation, recipe.seed, tell)
     # What validates is rated as live video rates it: by every look.
     made = _train(
         recipe,
         encoded(training, recipe.runs, "features"),
         encoded(validation, EVERY_LOOK, "validation"),
+        lessons,
         work,
         tell,
     )
@@ -113,13 +121,15 @@ def _train(
     recipe: StyleFlowLiveRecipe,
     training: Sequence[ClipFeatures],
     validation: Sequence[ClipFeatures],
+    lessons: Lessons | None,
     work: Path,
     tell: Tell,
 ) -> Checkpoint:
     network = StyleFlowLive(recipe.dimensions)
     seed_weights(network, recipe.seed)
     tell("fitting the heads")
-    head = fit_heads(training, recipe.heads, recipe.penalty_rank)
+    opinions = None if lessons is None else Opinions(lessons.training, recipe.distil)
+    head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions)
     _give(network, head)
     with torch.no_grad():
         network.projection.copy_(fit_projection(training, recipe.dimensions))
@@ -133,11 +143,12 @@ def _train(
     tell(f"style flow has a weight of {share:g} beside the heads")
     labels = [clip.entry.label for clip in validation]
     ratings = rate_clips(trained, validation)
+    if lessons is not None:
+        ranks = agreement(ratings, lessons.validation)
+        tell(f"the student ranks clips as {recipe.teacher} does, to {ranks:.2f} of 1")
     calibration = fit_calibration(labels, ratings, recipe.prior)
     figures = _figures(validation, ratings, head, said) | {"style_flow": share}
     (work / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    reals = [clip for clip in training if clip.entry.label == REAL]
-    fakes = [clip for clip in training if clip.entry.label == FAKE]
     return Checkpoint(
         kind="styleflow-live",
         version=recipe.version,
@@ -145,12 +156,27 @@ def _train(
         tensors=trained.state_dict(),
         calibration=calibration,
         status=TrainingStatus.EXPERIMENTAL if calibration.fitted else TrainingStatus.UNCALIBRATED,
-        provenance=(
-            f"Heads trained by this project on frozen DINOv2 ViT-S/14 features of {len(reals)} "
-            f"real clips of {len({c.entry.group for c in reals})} groups and {len(fakes)} fakes of "
-            f"{len({c.entry.generator for c in fakes})} generators. Seed {recipe.seed}. See "
-            "docs/model-card.md."
-        ),
+        provenance=_provenance(recipe, training, lessons),
+    )
+
+
+def _provenance(
+    recipe: StyleFlowLiveRecipe, training: Sequence[ClipFeatures], lessons: Lessons | None
+) -> str:
+    """Return what a checkpoint says of how it was made."""
+    reals = [clip for clip in training if clip.entry.label == REAL]
+    fakes = [clip for clip in training if clip.entry.label == FAKE]
+    taught = ""
+    if lessons is not None:
+        taught = (
+            f"Taught as well by {recipe.teacher} on {np.isfinite(lessons.training).sum()} of "
+            "these, whose labels were not looked at for that. "
+        )
+    return (
+        f"Heads trained by this project on frozen DINOv2 ViT-S/14 features of {len(reals)} "
+        f"real clips of {len({c.entry.group for c in reals})} groups and {len(fakes)} fakes of "
+        f"{len({c.entry.generator for c in fakes})} generators. {taught}Seed {recipe.seed}. See "
+        "docs/model-card.md."
     )
 
 

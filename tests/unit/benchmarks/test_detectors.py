@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from benchmarks import detectors
+from benchmarks import detectors, frame_costs
 from benchmarks.detectors import HOPS, Live, Spread, Subject, chart, measure, subjects, table
+from benchmarks.frame_costs import Run, compared, measure_all
 from benchmarks.hardware import hardware
 
 
@@ -61,3 +62,25 @@ def test_sides_that_disagree_are_no_comparison():
     odd = Subject(caddm.name, caddm.network, caddm.live, lambda clips: caddm.plain(clips) + 1)
     with torch.inference_mode(), pytest.raises(SystemExit, match="differ by 1"):
         measure(odd, 1, "cpu")
+
+
+def test_a_frame_cost_compares_a_run_with_float32():
+    """Streams are what two cores bear; ranks survive a shift that is the same for all."""
+    plain = Run(1.0, (400.0, 500.0, 900.0), (0.1, 0.3, 0.2), 7, 10.0, 20.0)
+    moved = Run(1.0, (200.0, 250.0, 300.0), (0.2, 0.4, 0.3), 7, 5.0, 9.0)
+    cost = compared("gend-toy", "bfloat16", moved, plain)
+    assert (cost.face_ms, cost.low, cost.high) == (250.0, 200.0, 300.0)
+    assert cost.streams == {"1 Hz": 8.0, "2 Hz": 4.0}
+    assert cost.logit_rms == pytest.approx(0.1)
+    assert cost.rank_correlation == 1.0
+    assert compared("gend-toy", "float32", plain, plain).logit_rms == 0.0
+
+
+@pytest.mark.slow
+def test_every_precision_is_measured_in_a_process_of_its_own():
+    told = []
+    found = measure_all(["clip-slim"], 3, told.append)
+    assert found == told
+    assert [cost.precision for cost in found] == ["float32", "bfloat16", "int8"]
+    assert all(cost.crops == 3 and cost.face_ms > 0 for cost in found)
+    assert frame_costs.table(found).row_count == 3

@@ -24,6 +24,7 @@ GROUPS = {
         "styleflow.runtime_settings",
         "styleflow.detectors.protocol",
         "styleflow.detectors.registry",
+        "styleflow.weights.places",
         "styleflow.faces.face",
         "styleflow.faces.settings",
     ),
@@ -93,6 +94,7 @@ for name in {names!r}:
         ("config", "check", "configs/default.yaml"),
         ("analyze", "--help"),
         ("train", "--help"),
+        ("checkpoints", "fetch", "--help"),
     ],
     ids=" ".join,
 )

@@ -89,6 +89,9 @@ PUBLISHED = {
     "caddm-efficientnet-b3": "caddm-efficientnet-b3",
     "caddm-efficientnet-b4": "caddm-efficientnet-b4",
     "fakestormer": "fakestormer-c23",
+    "gend-clip-l14": "gend-clip-l14",
+    "gend-pe-l": "gend-pe-l",
+    "gend-dinov3-l": "gend-dinov3-l",
 }
 
 
@@ -365,3 +368,18 @@ def test_rates_that_contradict_each_other_are_all_named(low: int, start: int, hi
             assert blamed(fault) in wrong
     else:
         assert 0 <= low <= start <= high
+
+
+def test_only_a_detector_that_judges_frames_alone_has_a_cadence_and_a_precision(
+    tmp_path: Path,
+) -> None:
+    wanted = "detectors: [{name: gend-pe-l, cadence_hz: 1, precision: int8}]"
+    (detector,) = load(write(tmp_path, wanted), {}).detectors
+    assert (detector.cadence_hz, detector.precision.value) == (1.0, "int8")
+    for key in ("cadence_hz: 5", "precision: bfloat16"):
+        path = write(tmp_path, f"detectors: [{{name: caddm-resnet34, {key}}}]")
+        with pytest.raises(ConfigInvalid, match=r"only gend-… does"):
+            load(path, {})
+    for key in ("cadence_hz: 0", "cadence_hz: 61", "precision: int4"):
+        with pytest.raises(ConfigInvalid):
+            load(write(tmp_path, f"detectors: [{{name: gend-pe-l, {key}}}]"), {})

@@ -283,3 +283,21 @@ def test_the_board_draws_stages_and_says_the_rest() -> None:
     assert "3/9" in text
     assert "loss 0.5" in text
     assert "2/4" in text
+
+
+def test_a_teacher_without_weights_is_noticed_before_anything_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says which file to bring, from where, and how."""
+    recipe = Path("configs/train/styleflow-live.yaml").resolve()
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "nowhere", "--recipe", str(recipe), "--work", str(tmp_path / "work")]
+    refused = RUNNER.invoke(app, [*arguments, "--teacher", "gend-clip-l14"])
+    assert refused.exit_code != 0
+    said = " ".join(refused.output.split())
+    assert "gend-clip-l14 has no weights" in said
+    assert "weights/gend-clip-l14.safetensors is not there" in said
+    assert "huggingface.co/yermandy/GenD_CLIP_L_14" in said
+    assert not (tmp_path / "work").exists()
+    refused = RUNNER.invoke(app, [*arguments, "--teacher", "styleflow"])
+    assert "teacher is one of" in " ".join(refused.output.split())

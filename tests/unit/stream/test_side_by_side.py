@@ -71,6 +71,7 @@ def stacked(*names: str, intercept: float = 0.5) -> Ensemble:
         ("styleflow", 25.0),
         ("caddm-resnet34", 5.0),
         ("fakestormer-c23", 2.5),
+        ("gend-clip-l14", 2.0),
     ],
 )
 def test_each_detector_scores_a_stream(clip: Path, name: str, cadence_hz: float) -> None:
@@ -323,12 +324,22 @@ def test_only_who_is_asked_is_explained_and_each_frame_by_its_own_crop() -> None
 
 
 def test_each_scorer_says_what_it_can_point_at() -> None:
-    names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23")
+    names = ("styleflow-live", "styleflow", "caddm-resnet34", "fakestormer-c23", "gend-clip-l14")
     pipeline = toy_pipeline_of(*names, ensemble=stacked(*names))
     assert [scorer.points_at for scorer in pipeline.scorers] == [
         PointsAt.TRACES,
         None,
         PointsAt.ARTIFACTS,
         PointsAt.VULNERABILITY,
+        PointsAt.EVIDENCE,
         None,
     ]
+
+
+def test_a_slow_detector_watches_beside_a_fast_one(clip: Path) -> None:
+    """Two frames a second of one, 12.5 of the other, on a grid that holds both."""
+    pipeline = toy_pipeline_of("styleflow-live", "gend-clip-l14")
+    assert pipeline.cadence_hz == 50.0
+    events = events_of(pipeline, clip)
+    fast, slow = (len(scores_of(events, name)) for name in ("styleflow-live", "gend-clip-l14"))
+    assert fast > slow > 0

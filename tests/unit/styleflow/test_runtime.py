@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from styleflow import runtime
 from styleflow.detectors.layers.seeding import seed_weights
@@ -25,8 +27,9 @@ from styleflow.runtime import (
     accelerate,
     accelerated,
     plain_call,
+    reduced,
 )
-from styleflow.runtime_settings import Runtime, RuntimeSettings
+from styleflow.runtime_settings import Precision, Runtime, RuntimeSettings
 from styleflow.weights.checkpoint import build
 from tests.support.models import crops, toy_checkpoint
 
@@ -88,13 +91,13 @@ def test_the_face_networks_keep_their_answers(net: nn.Module) -> None:
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("reduced", "apart"), [((), 1e-3), (("encoder",), 5e-2)])
+@pytest.mark.parametrize(("bearing", "apart"), [((), 1e-3), (("encoder",), 5e-2)])
 @torch.inference_mode()
 def test_an_accelerated_detector_gives_the_same_logits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reduced: tuple[str, ...], apart: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bearing: tuple[str, ...], apart: float
 ) -> None:
     """Through push, gaps and rate: to a thousandth of a logit, or a twentieth in bfloat16."""
-    monkeypatch.setattr(StyleFlowLiveDetector, "reduced", reduced)
+    monkeypatch.setattr(StyleFlowLiveDetector, "reduced", bearing)
     plain, fast = build(toy_checkpoint()), build(toy_checkpoint())
     accelerate(fast, RuntimeSettings(cache=tmp_path))
     assert isinstance(fast.encoder, Compiled)  # type: ignore[attr-defined]
@@ -109,24 +112,34 @@ def test_an_accelerated_detector_gives_the_same_logits(
     torch.testing.assert_close(logits[1], logits[0], atol=apart, rtol=0)
 
 
-@pytest.mark.parametrize(("reduced", "wish"), [(False, "f32"), (True, "bf16")])
+@pytest.mark.parametrize(("names", "wish"), [((), "f32"), (("net",), "bf16")])
 def test_half_the_precision_is_asked_for_where_it_is_allowed_and_nowhere_else(
-    monkeypatch: pytest.MonkeyPatch, reduced: bool, wish: str
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], wish: str
 ) -> None:
     compiled(Toy())(crops(0, 1), crops(1, 1))
     openvino = sys.modules["openvino"]
     asked: list[str] = []
+    compile_model = openvino.Core.compile_model
 
-    class Core(openvino.Core):  # type: ignore[misc]
-        def compile_model(self, model: Any, device: str, config: dict[str, Any]) -> Any:
-            asked.append(config["INFERENCE_PRECISION_HINT"])
-            return super().compile_model(model, device, config)
+    def noted(core: Any, model: Any, device: str, config: dict[str, Any]) -> Any:
+        asked.append(config["INFERENCE_PRECISION_HINT"])
+        return compile_model(core, model, device, config)
 
-    monkeypatch.setattr(openvino, "Core", Core)
-    net = accelerated(Toy(), RuntimeSettings(), reduced=reduced)
+    monkeypatch.setattr(openvino.Core, "compile_model", noted)
+    detector = SimpleNamespace(stateless=("net",), reduced=names, net=Toy())
+    accelerate(detector, RuntimeSettings())
     with torch.inference_mode():
-        net(crops(0, 1), crops(1, 1))
+        detector.net(crops(0, 1), crops(1, 1))
     assert asked == [wish]
+
+
+def test_what_bears_half_the_precision_may_be_computed_in_eight_bits() -> None:
+    """The configured precision is the general mechanism; a part's own wish only halves float32."""
+    assert reduced(RuntimeSettings(workers=3)) == RuntimeSettings(
+        workers=3, precision=Precision.BFLOAT16
+    )
+    eight = RuntimeSettings(precision=Precision.INT8)
+    assert reduced(eight) == eight
 
 
 @pytest.mark.parametrize("elsewhere", [compiled, lambda net: Captured(net, plain_call)])
@@ -196,6 +209,70 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) 
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     compiled(Toy(), cache=blocked / "graphs")(crops(0, 1), crops(1, 1))
+
+
+class Product(nn.Module):
+    """One matrix product large enough for eight bits, and one that is too small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.large = nn.Linear(192, 256)
+        self.small = nn.Linear(256, 3)
+        seed_weights(self, 3)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.small(functional.gelu(self.large(x)))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("precision", [Precision.BFLOAT16, Precision.INT8])
+@torch.inference_mode()
+def test_other_precisions_answer_almost_like_the_network(precision: Precision) -> None:
+    """Near enough to be of use, and not the same: the setting does reach the processor."""
+    net, x = Product(), torch.randn(5, 192, generator=torch.Generator().manual_seed(1))
+    fast = accelerated(net, RuntimeSettings(precision=precision))
+    apart = (fast(x) - net(x)).abs().max()
+    assert apart < 0.05 * net(x).abs().max()
+    if precision is Precision.INT8:  # not every processor has bfloat16
+        assert apart > 1e-5
+
+
+def test_eight_bits_round_each_output_by_a_scale_of_its_own() -> None:
+    net = Product()
+    net.large.weight.data[0] *= 1000  # one loud output does not coarsen the others
+    probe = torch.randn(1, 192, generator=torch.Generator().manual_seed(2))
+    model = runtime.convert(net, (probe,))
+    assert runtime.round_weights(model) == 1
+    kept = [op for op in model.get_ops() if op.get_type_name() == "Constant"]
+    (eight,) = [op.data for op in kept if op.data.dtype == np.int8]
+    weight = net.large.weight.detach().numpy()
+    steps = np.abs(weight).max(1, keepdims=True) / 127
+    rounded = eight if eight.shape == weight.shape else eight.T
+    assert (np.abs(rounded * steps - weight) <= steps / 2 + 1e-7).all()
+
+
+def test_a_precision_that_goes_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(model: Any) -> int:
+        import openvino
+
+        for op in model.get_ops():
+            if op.get_type_name() == "MatMul":
+                wrong = np.full(tuple(op.input_value(1).shape), 9.0, np.float32)
+                op.input(1).replace_source_output(openvino.opset13.constant(wrong).output(0))
+        return 0
+
+    monkeypatch.setattr(runtime, "round_weights", spoil)
+    with pytest.raises(RuntimeDiffers):
+        accelerated(Product(), RuntimeSettings(precision=Precision.INT8))(torch.ones(1, 192))
+
+
+def test_graphs_of_very_large_networks_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gigabyte of weights is converted in seconds, and would lie on the disk a second time."""
+    monkeypatch.setattr(runtime, "LARGEST_KEPT", 100)
+    compiled(Toy(), cache=tmp_path)(crops(0, 1), crops(1, 1))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_openvino_is_kept_from_reporting_home() -> None:

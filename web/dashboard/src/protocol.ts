@@ -268,7 +268,7 @@ export interface PictureScore {
 }
 
 /** Kind of explanation: the meaning of a detector's regions. */
-export type PointsAt = "artifacts" | "vulnerability" | "traces";
+export type PointsAt = "artifacts" | "vulnerability" | "traces" | "evidence";
 
 /** Priority of a stream under overload: always analyzed, or only in windows. */
 export type Priority = "normal" | "low";

@@ -10,6 +10,7 @@ from styleflow.detectors.caddm.live import DeployableCaddm
 from styleflow.detectors.caddm.network import CaddmDims
 from styleflow.detectors.fakestormer.backbone import FakeStormerDims
 from styleflow.detectors.fakestormer.live import DeployableFakeStormer
+from tests.support.published import toy_gend
 
 A, B = (TrackKey("lobby", n) for n in range(2))
 
@@ -25,6 +26,10 @@ def _fakestormer():
     with torch.random.fork_rng():
         torch.manual_seed(5)
         return DeployableFakeStormer(dims).deploy()
+
+
+def _gend():
+    return toy_gend().deploy()
 
 
 def _crops(detector, *seeds):
@@ -77,7 +82,7 @@ def test_fakestormer_is_rated_from_its_fourth_frame_as_offline():
         assert answer.logits[key] == pytest.approx(network(clip).logit.item(), abs=1e-5)
 
 
-@pytest.mark.parametrize("make", [_caddm, _fakestormer])
+@pytest.mark.parametrize("make", [_caddm, _fakestormer, _gend])
 def test_the_same_plans_give_the_same_bits(make):
     detector = make()
     plans = [_plan(detector, n, a=n, b=n + 9) for n in range(6)]
@@ -86,7 +91,7 @@ def test_the_same_plans_give_the_same_bits(make):
     assert len(first[0]) == 2
 
 
-@pytest.mark.parametrize("make", [_caddm, _fakestormer])
+@pytest.mark.parametrize("make", [_caddm, _fakestormer, _gend])
 def test_a_fresh_push_forgets(make):
     detector = make()
     device = Device(detector, 1)

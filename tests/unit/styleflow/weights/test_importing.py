@@ -436,6 +436,9 @@ def test_every_published_detector_has_a_layout_and_a_licence() -> None:
         "fakestormer-c0",
         "fakestormer-c23",
         "fakestormer-c40",
+        "gend-clip-l14",
+        "gend-pe-l",
+        "gend-dinov3-l",
     }
     for name in PUBLISHED:
         assert all(publication.licence for publication in importing.publications(name))

@@ -8,7 +8,7 @@ from styleflow.detectors.styleflow_live.face_encoder import STATISTICS, FaceEnco
 from styleflow.errors import ShapeMismatch
 from styleflow.faces.align import template
 from styleflow.runtime import Compiled
-from styleflow.runtime_settings import RuntimeSettings
+from styleflow.runtime_settings import Precision, RuntimeSettings
 from tests.support.models import TOY, crops, toy_network
 
 
@@ -66,12 +66,14 @@ def test_crops_of_another_size_are_refused(encoder):
         encoder(torch.zeros(1, 28, 28, 3, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("reduced", [False, True])
-def test_compiled_it_answers_alike(encoder, reduced):
+@pytest.mark.parametrize(
+    ("precision", "off"), [(Precision.FLOAT32, 1e-4), (Precision.BFLOAT16, 0.05)]
+)
+def test_compiled_it_answers_alike(encoder, precision, off):
     images = crops(1, 3)
     statistics, maps = encoder(images)
-    compiled = Compiled(encoder, RuntimeSettings(), reduced=reduced)
-    close = {"atol": 0.05, "rtol": 0.05} if reduced else {"atol": 1e-4, "rtol": 1e-4}
+    compiled = Compiled(encoder, RuntimeSettings(precision=precision))
+    close = {"atol": off, "rtol": off}
     answers = compiled(images)
     torch.testing.assert_close(answers[0], statistics, **close)
     torch.testing.assert_close(answers[1], maps, **close)

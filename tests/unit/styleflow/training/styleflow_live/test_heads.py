@@ -11,10 +11,13 @@ from styleflow.evaluation.metrics import auc
 from styleflow.training.styleflow_live.features import ClipFeatures
 from styleflow.training.styleflow_live.heads import (
     HeadSpec,
+    Opinions,
     fit_direction,
     fit_heads,
+    heard,
     source_weights,
 )
+from styleflow.training.styleflow_live.teacher import agreement
 
 BLOCKS, WIDTH = 2, 6
 
@@ -155,3 +158,36 @@ def test_compressed_degradations_is_exact_when_nothing_is_cut():
 def test_heads_that_cannot_be_fitted_are_refused(wrong):
     with pytest.raises(ValueError, match=r"statistics|penalty"):
         HeadSpec(**wrong)
+
+
+def test_an_opinion_counts_beside_a_label_as_another_clip_would():
+    """One target per clip has the same cross-entropy as a label and an opinion, up to a number."""
+    rng = np.random.default_rng(0)
+    labels, weights = np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.3, 0.2])
+    opinions = Opinions(np.array([0.9, np.nan, 0.2]), 3.0)
+    targets, counted = heard(labels, weights, opinions)
+    assert counted.sum() == pytest.approx(1)
+
+    def entropy(margin, targets, weights):
+        return (weights * (np.logaddexp(0, margin) - targets * margin)).sum()
+
+    for margin in rng.normal(0, 2, (4, 3)):
+        apart = entropy(margin, labels, weights)
+        apart += entropy(margin[[0, 2]], opinions.fake[[0, 2]], np.full(2, 1.5))
+        assert entropy(margin, targets, counted) * 4 == pytest.approx(apart)
+
+
+def test_the_student_comes_to_rank_as_the_teacher_does():
+    """This teacher knows of feature 5, which labels know nothing of; held-out clips decide."""
+    training, held_out = clips(200, 1), clips(100, 2)
+
+    def says(among):
+        return 1 / (1 + np.exp(-3 * np.array([clip.mean[..., 5].sum() for clip in among])))
+
+    vectors = np.stack([clip.mean for clip in held_out])
+    specs = (HeadSpec(("mean", "spread", "mouth", "eyes"), penalty=0.0),)
+    alone = fit_heads(training, specs, 50)
+    taught = fit_heads(training, specs, 50, Opinions(says(training), 100.0))
+    before, after = (agreement(head.logits(vectors), says(held_out)) for head in (alone, taught))
+    assert after > 0.9
+    assert before < 0.5

@@ -10,16 +10,19 @@ import torch
 from styleflow.cards import TrainingStatus
 from styleflow.data.index import read_manifest
 from styleflow.data.partition import partition
+from styleflow.detectors.caddm.live import DeployableCaddm
+from styleflow.detectors.caddm.network import CaddmDims
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.layers.vision_transformer import VisionTransformer
 from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
 from styleflow.errors import LabelsMissing
 from styleflow.training.loop import LoopSettings
-from styleflow.training.styleflow_live import features, train
+from styleflow.training.styleflow_live import features, teacher, train
 from styleflow.training.styleflow_live.degradations import DEGRADATIONS
 from styleflow.training.styleflow_live.heads import HeadSpec
 from styleflow.training.styleflow_live.looks import LookedAt
 from styleflow.training.styleflow_live.recipe import FlowBatches, StyleFlowLiveRecipe
+from styleflow.training.styleflow_live.teacher import LessonSettings
 from styleflow.training.styleflow_live.train import FIGURES, read, run
 from styleflow.weights.cache import dinov2_path, store
 from styleflow.weights.checkpoint import build, load
@@ -105,6 +108,29 @@ def test_clips_become_a_checkpoint_and_an_interruption_changes_no_bit_of_it(prep
     assert detector.card.version == "local"
     assert detector.calibration.fitted
     assert torch.isfinite(detector.score_clip(crops(0, 1, 4))).all()
+
+
+def test_a_teacher_has_its_say_in_the_heads_and_the_checkpoint_says_so(prepared, monkeypatch):
+    """One line in the recipe; the encoder stays as it is, and validation says how they rank."""
+    toy = DeployableCaddm(CaddmDims(backbone="resnet10-slim", window=3))
+    file = prepared.work.with_name("caddm.safetensors")
+    file.write_bytes(b"a stand-in for its digest")
+    monkeypatch.setattr(teacher, "called", lambda name, file: toy.deploy())
+    monkeypatch.setattr(teacher, "load_finder", MiddleFinder)
+    recipe = replace(
+        RECIPE,
+        teacher="caddm-resnet34",
+        teacher_weights=file,
+        lessons=LessonSettings(clips=3, pictures=1),
+        distil=50.0,
+    )
+    taught = load(run(recipe, *prepared.read(), prepared.work, prepared.said.append))
+    assert "Taught as well by caddm-resnet34 on 3 of these" in taught.provenance
+    assert any("ranks clips as caddm-resnet34 does" in line for line in prepared.said)
+    plain = load(replace(prepared, work=prepared.work.with_name("plain")).train())
+    assert "Taught" not in plain.provenance
+    assert not torch.equal(taught.tensors["face.weight"], plain.tensors["face.weight"])
+    assert isinstance(build(taught), StyleFlowLiveDetector)
 
 
 def test_the_published_weights_are_in_no_checkpoint(prepared):

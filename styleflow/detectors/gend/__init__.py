@@ -1,0 +1,1 @@
+"""GenD (WACV 2026), as published."""
