@@ -88,12 +88,15 @@ class Opinions:
     """What somebody else thinks of clips, whatever their labels.
 
     Attributes:
-        fake: probabilities, `(n,)`; NaN of clips that nothing is thought of.
+        fake: probabilities, `(n,)`, of the clips with labels and then of those without; NaN of
+            clips that nothing is thought of.
         weight: of all of them together, beside all labels, which weigh 1.
+        unlabelled: clips whose labels are not looked at.
     """
 
     fake: Array
     weight: float
+    unlabelled: Sequence[ClipFeatures] = ()
 
 
 def heard(labels: Array, weights: Array, opinions: Opinions) -> tuple[Array, Array]:
@@ -103,15 +106,15 @@ def heard(labels: Array, weights: Array, opinions: Opinions) -> tuple[Array, Arr
     for a target, and their weights' sum for a weight. Opinions count the same whatever the labels.
 
     Args:
-        labels: 0 or 1.
+        labels: 0 or 1; anything where the weight is 0.
         weights: of the labels, adding up to 1.
         opinions: of the same clips, one at least.
     """
     known = np.isfinite(opinions.fake)
     beside = opinions.weight * known / known.sum()
     both = weights + beside
-    targets = (weights * labels + beside * np.where(known, opinions.fake, 0)) / both
-    return targets, both / both.sum()
+    sums = weights * labels + beside * np.where(known, opinions.fake, 0)
+    return sums / np.where(both > 0, both, 1), both / both.sum()
 
 
 def fit_heads(
@@ -128,10 +131,14 @@ def fit_heads(
         penalty_rank: directions into which all that degradations do is compressed.
         opinions: what a teacher thinks of the clips; the heads are fitted to that, too.
     """
-    x = np.stack([clip.mean for clip in clips])  # (n, blocks, 4, D)
     labels = np.array([float(clip.entry.label) for clip in clips])
     weights = source_weights([clip.entry for clip in clips])
-    targets, counted = (labels, weights) if opinions is None else heard(labels, weights, opinions)
+    targets, counted, others = labels, weights, []
+    if opinions is not None:
+        others = [clip.mean for clip in opinions.unlabelled]
+        labels, weights = (np.pad(values, (0, len(others))) for values in (labels, weights))
+        targets, counted = heard(labels, weights, opinions)
+    x = np.stack([clip.mean for clip in clips] + others)  # (n, blocks, 4, D)
     moved = [clip.degraded.astype(np.float64) - clip.clean for clip in clips if len(clip.degraded)]
     shifts = np.concatenate(moved) if moved else x[:0]
     total, biases = np.zeros(x.shape[1:]), np.zeros(len(STATISTICS))

@@ -50,6 +50,8 @@ class StyleFlowLiveRecipe:
         teacher_weights: its checkpoint; `weights/NAME.safetensors` or what was fetched when None.
         lessons: how much is asked of it.
         distil: what its opinion weighs beside the labels, which weigh 1.
+        unlabelled: sources of which only the teacher speaks: their labels are never looked at, and
+            their clips do not validate.
         prior: share of fakes among the faces that will be watched, for calibration.
         version: what the checkpoint calls itself.
     """
@@ -67,6 +69,7 @@ class StyleFlowLiveRecipe:
     teacher_weights: Path | None = None
     lessons: LessonSettings = field(default_factory=LessonSettings)
     distil: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    unlabelled: tuple[str, ...] = ()
     prior: float = 0.5
     version: str = "local"
 
@@ -78,6 +81,8 @@ class StyleFlowLiveRecipe:
             raise ValueError("dimensions.published is true: only heads are trained here")
         if self.teacher is not None and self.teacher not in TEACHERS:
             raise ValueError(f"teacher is one of {', '.join(TEACHERS)}, not {self.teacher!r}")
+        if self.unlabelled and self.teacher is None:
+            raise ValueError("unlabelled sources teach nothing without a teacher")
         if not 0 < self.prior < 1:
             raise ValueError(f"prior lies between 0 and 1, not {self.prior}")
 

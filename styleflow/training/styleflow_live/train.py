@@ -88,6 +88,8 @@ def run(
         VideosMissing: the teacher sees a face in none of the clips.
         WeightsMissing: the published weights are not on this machine.
     """
+    training, unlabelled = _apart(training, recipe.unlabelled)
+    validation, _ = _apart(validation, recipe.unlabelled)
     for purpose, clips in (("training", training), ("validation", validation)):
         counts = [sum(clip.entry.label == label for clip in clips) for label in (REAL, FAKE)]
         if not all(counts):
@@ -103,12 +105,15 @@ def run(
     lessons = None
     if recipe.teacher is not None:
         asked = recipe.teacher, recipe.teacher_weights, recipe.lessons, recipe.looks
-        lessons = Teacher(*asked, work).lessons(training, validation, recipe.seed, tell)
+        lessons = Teacher(*asked, work).lessons(
+            [*training, *unlabelled], validation, recipe.seed, tell
+        )
     # What validates is rated as live video rates it: by every look.
     made = _train(
         recipe,
         encoded(training, recipe.runs, "features"),
         encoded(validation, EVERY_LOOK, "validation"),
+        encoded(unlabelled, recipe.runs, "unlabelled") if unlabelled else (),
         lessons,
         work,
         tell,
@@ -117,10 +122,19 @@ def run(
     return work / FILE
 
 
+def _apart(
+    clips: Sequence[LookedAt], sources: Sequence[str]
+) -> tuple[list[LookedAt], list[LookedAt]]:
+    """Return clips of other sources, and those of some."""
+    others = [clip for clip in clips if clip.entry.source not in sources]
+    return others, [clip for clip in clips if clip.entry.source in sources]
+
+
 def _train(
     recipe: StyleFlowLiveRecipe,
     training: Sequence[ClipFeatures],
     validation: Sequence[ClipFeatures],
+    unlabelled: Sequence[ClipFeatures],
     lessons: Lessons | None,
     work: Path,
     tell: Tell,
@@ -128,7 +142,9 @@ def _train(
     network = StyleFlowLive(recipe.dimensions)
     seed_weights(network, recipe.seed)
     tell("fitting the heads")
-    opinions = None if lessons is None else Opinions(lessons.training, recipe.distil)
+    opinions = None
+    if lessons is not None:
+        opinions = Opinions(lessons.training, recipe.distil, unlabelled)
     head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions)
     _give(network, head)
     with torch.no_grad():
@@ -169,8 +185,8 @@ def _provenance(
     taught = ""
     if lessons is not None:
         taught = (
-            f"Taught as well by {recipe.teacher} on {np.isfinite(lessons.training).sum()} of "
-            "these, whose labels were not looked at for that. "
+            f"Taught as well by {recipe.teacher} on {np.isfinite(lessons.training).sum()} "
+            "clips, whose labels were not looked at for that. "
         )
     return (
         f"Heads trained by this project on frozen DINOv2 ViT-S/14 features of {len(reals)} "

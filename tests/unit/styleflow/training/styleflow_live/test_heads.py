@@ -191,3 +191,23 @@ def test_the_student_comes_to_rank_as_the_teacher_does():
     before, after = (agreement(head.logits(vectors), says(held_out)) for head in (alone, taught))
     assert after > 0.9
     assert before < 0.5
+
+
+def test_of_clips_without_labels_only_opinions_count():
+    """Their labels and their degradations say nothing; where they lie does, once judged."""
+    training, others = clips(40, 1), clips(40, 2)
+    lies = [replace(clip, entry=entry(1 - clip.entry.label, 9)) for clip in others]
+    specs = (HeadSpec(),)
+    unheard = np.full(40, np.nan)
+    says = np.array([clip.mean[..., 5].sum() > 0 for clip in [*training, *others]], np.float64)
+
+    def fitted(fake, unlabelled):
+        return fit_heads(training, specs, 50, Opinions(fake, 5.0, unlabelled)).weights
+
+    assert np.array_equal(fitted(says, others), fitted(says, lies))
+    of_labelled = np.concatenate([says[:40], unheard])
+    assert not np.allclose(fitted(says, others), fitted(of_labelled, others))
+    vectors = np.stack([clip.mean for clip in clips(40, 3)]).reshape(40, -1)
+    left_out, unheard_of = fitted(says[:40], ()), fitted(of_labelled, others)
+    ours, theirs = (vectors @ weights.ravel() for weights in (left_out, unheard_of))
+    assert np.corrcoef(ours, theirs)[0, 1] > 1 - 1e-6

@@ -158,6 +158,13 @@ def test_lessons_without_bounds_are_refused(tmp_path: Path, line: str) -> None:
         read_recipe(path)
 
 
+def test_sources_without_labels_need_a_teacher(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("unlabelled: [owner/videos]\n")
+    with pytest.raises(RecipeInvalid, match="without a teacher"):
+        read_recipe(path)
+
+
 def test_without_its_file_a_teacher_says_what_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(DetectorWeightsMissing) as refused:
         called(NAME, tmp_path / "teacher.safetensors")

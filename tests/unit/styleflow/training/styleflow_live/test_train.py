@@ -125,12 +125,36 @@ def test_a_teacher_has_its_say_in_the_heads_and_the_checkpoint_says_so(prepared,
         distil=50.0,
     )
     taught = load(run(recipe, *prepared.read(), prepared.work, prepared.said.append))
-    assert "Taught as well by caddm-resnet34 on 3 of these" in taught.provenance
+    assert "Taught as well by caddm-resnet34 on 3 clips" in taught.provenance
     assert any("ranks clips as caddm-resnet34 does" in line for line in prepared.said)
     plain = load(replace(prepared, work=prepared.work.with_name("plain")).train())
     assert "Taught" not in plain.provenance
     assert not torch.equal(taught.tensors["face.weight"], plain.tensors["face.weight"])
     assert isinstance(build(taught), StyleFlowLiveDetector)
+
+
+def test_of_sources_without_labels_only_the_teacher_speaks(prepared, monkeypatch):
+    """Whatever their manifest says: the checkpoint is the same when it says the opposite."""
+    monkeypatch.setattr(teacher, "called", lambda name, file: None)
+    monkeypatch.setattr(teacher, "load_finder", MiddleFinder)
+    monkeypatch.setattr(teacher, "opinion", lambda *_: 0.8)
+    file = prepared.work.with_name("caddm.safetensors")
+    file.write_bytes(b"a stand-in for its digest")
+    recipe = replace(
+        RECIPE, teacher="caddm-resnet34", teacher_weights=file, unlabelled=("owner/videos",)
+    )
+    training, validation = prepared.read()
+    made = []
+    for label in (0, 1):
+        entry = replace(training[0].entry, source="owner/videos", label=label)
+        parts = ([*training, LookedAt(entry, training[0].path)], validation)
+        work = prepared.work.with_name(f"label-{label}")
+        made.append(load(run(recipe, *parts, work, prepared.said.append)))
+    assert "2 real clips of 2 groups and 2 fakes" in made[0].provenance
+    assert "on 5 clips" in made[0].provenance
+    assert made[0].calibration == made[1].calibration
+    for name, tensor in made[0].tensors.items():
+        assert torch.equal(made[1].tensors[name], tensor), name
 
 
 def test_the_published_weights_are_in_no_checkpoint(prepared):
