@@ -68,10 +68,10 @@ def run(
     logs.configure(settings.log.level, settings.log.format)
     console.file = QuietStream(console.file)  # type: ignore[assignment]  # nobody may read it
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
-    _raise_descriptor_limit()
     _tell_native_crashes()
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
+        _raise_descriptor_limit()
         asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
 
 

@@ -65,7 +65,7 @@ async def test_an_overlay_changes_the_picture_only_inside_the_faces_crop() -> No
         said, plain, drawn = await same_frame(http, rig)
         metrics = (await http.get("/metrics")).text
     assert {o["detector"]: o["points_at"] for o in offered} == {
-        "styleflow-live": None,
+        "styleflow-live": "traces",
         CADDM: "artifacts",
     }
     crops = np.zeros(plain.shape[:2], np.uint8)
