@@ -33,7 +33,7 @@ async def test_turning_it_on_shows_the_places_of_a_demo_stream(page: Page) -> No
     page.on("response", lambda got: asked.append(got) if "overlay=" in got.url else None)
 
     def pipeline() -> Any:
-        return toy_pipeline_of("styleflow-live", CADDM)
+        return toy_pipeline_of("styleflow", CADDM)
 
     async with call_rig(pipeline=pipeline) as rig:
         address = f"http://127.0.0.1:{rig.port}"
@@ -46,7 +46,7 @@ async def test_turning_it_on_shows_the_places_of_a_demo_stream(page: Page) -> No
         await expect(switch.get_by_role("button")).to_have_count(1)
         await expect(button).to_have_attribute("aria-pressed", "false")
         await expect(page.locator(".explanation .unable")).to_have_text(
-            f"styleflow-live: {POINTS_AT_WORDS[None]}"
+            f"styleflow: {POINTS_AT_WORDS[None]}"
         )
         await expect(page.locator(".overlay .box").first).to_be_attached()
         await expect(page.locator(REGIONS)).to_have_count(0)
