@@ -151,8 +151,8 @@ async def test_serve_counts_whom_it_refused_and_may_open_as_much_as_the_system_l
             await metric(server, "styleflow_connections_refused_total", 1, "no_hello_full")
             await metric(server, "styleflow_connections_refused_total", 1, "no_hello_late")
         async with AsyncExitStack() as stack:
-            for _ in range(12):
-                await stack.enter_async_context(peer(server.port, BEGUN))
+            peers = [await stack.enter_async_context(peer(server.port, BEGUN)) for _ in range(12)]
+            await all_of(peers[-1][0])  # held until the server has seen that they are too many
         await metric(server, "styleflow_connections_refused_total", 1, "address_full")
         assert server.metric("styleflow_connections") >= 1
 
