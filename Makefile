@@ -57,7 +57,7 @@ test: models check dashboard-test dashboard slow e2e browser ## everything that 
 parity: models ## the detectors against every stored output of the published programs; 10 GB and many minutes
 	$(BIN)/pytest -m 'not gpu' -p no:randomly --every-fixture tests/parity \
 	  tests/unit/styleflow/training/test_sam.py tests/unit/styleflow/training/caddm/test_train.py \
-	  tests/unit/cli/test_training_methods.py
+	  tests/unit/cli/test_training_methods.py tests/unit/cli/test_default_figures.py
 
 .PHONY: slow
 slow: models ## networks of real size, and whatever else takes many seconds

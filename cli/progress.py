@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -11,6 +12,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -20,73 +22,19 @@ from rich.progress import (
 from styleflow.training.progress import StepText
 
 
-class ProgressBoard:
-    """Draws how far each stage of a command is; a context manager.
+class _Board:
+    """A context manager that draws bars.
 
     Args:
+        columns: of every bar.
         console: where it is drawn.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, columns: Sequence[ProgressColumn], console: Console) -> None:
         self._bars: dict[str, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
-            console=console,
-        )
+        self._progress = Progress(*columns, console=console)
 
-    def __enter__(self) -> ProgressBoard:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def tell(self, text: str) -> None:
-        """Show a text: as a bar where it says how far a stage is, else as a line."""
-        if isinstance(text, StepText):
-            figures = text.partition(": ")[2]
-            self._show(text.stage, text.step, text.steps, figures)
-        else:
-            self._progress.console.print(text, markup=False, highlight=False)
-
-    def counting(self, stage: str) -> Callable[[int, int], None]:
-        """Return what is told how many things of a stage are done, and of how many."""
-        return lambda done, total: self._show(stage, done, total, "")
-
-    def _show(self, stage: str, done: int, total: int, figures: str) -> None:
-        if stage not in self._bars:
-            self._bars[stage] = self._progress.add_task(stage, figures=figures)
-        self._progress.update(self._bars[stage], completed=done, total=total, figures=figures)
-
-
-class DownloadBoard:
-    """Draws how far each file of a download is; a context manager.
-
-    Args:
-        console: where it is drawn.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._bars: dict[str, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
-
-    def __enter__(self) -> DownloadBoard:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -101,6 +49,59 @@ class DownloadBoard:
     def say(self, text: str) -> None:
         """Show a text above the bars."""
         self._progress.console.print(text, markup=False, highlight=False)
+
+
+class ProgressBoard(_Board):
+    """Draws how far each stage of a command is; a context manager.
+
+    Args:
+        console: where it is drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+        )
+        super().__init__(columns, console)
+
+    def tell(self, text: str) -> None:
+        """Show a text: as a bar where it says how far a stage is, else as a line."""
+        if isinstance(text, StepText):
+            figures = text.partition(": ")[2]
+            self._show(text.stage, text.step, text.steps, figures)
+        else:
+            self.say(text)
+
+    def counting(self, stage: str) -> Callable[[int, int], None]:
+        """Return what is told how many things of a stage are done, and of how many."""
+        return lambda done, total: self._show(stage, done, total, "")
+
+    def _show(self, stage: str, done: int, total: int, figures: str) -> None:
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, figures=figures)
+        self._progress.update(self._bars[stage], completed=done, total=total, figures=figures)
+
+
+class DownloadBoard(_Board):
+    """Draws how far each file of a download is; a context manager.
+
+    Args:
+        console: where it is drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        super().__init__(columns, console)
 
     def show(self, file: str, have: int, size: int) -> None:
         """Show how many bytes of a file are here, and of how many."""

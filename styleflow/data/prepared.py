@@ -197,7 +197,7 @@ def prepare_entries(
         observe(done, len(entries))
     # Processes take seconds to start, so none does when everything is there.
     work = partial(_prepare_with, settings=settings, store=store, make_finder=make_finder)
-    made = in_processes(work, [entries[place] for place in missing], processes, _one_thread)
+    made = in_processes(work, [entries[place] for place in missing], processes, one_thread)
     for number, (place, result) in enumerate(zip(missing, made, strict=True), start=1):
         results[place] = result
         if observe is not None:
@@ -266,16 +266,16 @@ def prepared_key(video: Path, settings: PrepareSettings) -> str:
 def _prepare_with(
     entry: Entry, *, settings: PrepareSettings, store: Path, make_finder: MakeFinder
 ) -> PreparedVideo | Refusal:
-    return prepare_video(entry, settings, store, _finder_of(make_finder))
+    return prepare_video(entry, settings, store, finder_of(make_finder))
 
 
 @cache
-def _finder_of(make_finder: MakeFinder) -> FaceFinder:
+def finder_of(make_finder: MakeFinder) -> FaceFinder:
     """Make a process's finder once: loading its weights takes longer than a short video."""
     return make_finder()
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
     """Keep processes from each taking all cores."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -15,7 +15,6 @@ from stream.perception.batching import perceive_together
 from stream.perception.perception import Perception
 from stream.perception.requests import find_all
 from styleflow.clips import ClipSpec
-from styleflow.errors import WeightsMissing
 from styleflow.faces.face import Face, FaceRequest, Image
 from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights.face_networks import graphs_dir, load_finder
@@ -175,10 +174,7 @@ def test_the_real_finder_sees_the_same_in_company(portraits: list[Image], compil
     """Searching, following and tiling in one call; compiled, equal bit for bit."""
     finder = finder_or_skip()
     if compiled:
-        try:
-            finder = load_finder(runtime=RuntimeSettings(workers=2, cache=graphs_dir()))
-        except WeightsMissing as error:
-            pytest.skip(str(error))
+        finder = load_finder(runtime=RuntimeSettings(workers=2, cache=graphs_dir()))
     known = finder.find(portraits[0])
     requests = [
         FaceRequest(portraits[0], detect=True),

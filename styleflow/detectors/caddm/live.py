@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.detectors.caddm.artifacts import ArtifactBox, artifact_boxes
 from styleflow.detectors.caddm.boxes import CROP_PX, PRIORS
 from styleflow.detectors.caddm.network import Caddm, CaddmDims, CaddmPrediction
+from styleflow.detectors.layers.frame_mean import mean_probability_logit
 from styleflow.overlay import Patch, PointsAt
 
 UNSAVED = ModelCard("caddm", "unsaved", TemporalMode.EXACT, TrainingStatus.UNTRAINED, "")
@@ -117,12 +116,7 @@ class CaddmDetector:
 
         A row that has seen nothing is NaN.
         """
-        logits = state.logits[rows].double()  # (B, W)
-        slot = torch.arange(self.clip.frames, device=logits.device)
-        unused = slot >= state.pushed[rows, None]
-        fake = functional.logsigmoid(logits).masked_fill(unused, -math.inf).logsumexp(1)
-        real = functional.logsigmoid(-logits).masked_fill(unused, -math.inf).logsumexp(1)
-        return (fake - real).float()
+        return mean_probability_logit(state.logits[rows], state.pushed[rows])
 
     def artifacts(self, state: CaddmState, rows: Tensor) -> tuple[tuple[ArtifactBox, ...], ...]:
         """Return the artifact boxes of each row's newest frame; none where there is no frame."""

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.detectors.gend.network import Gend, GendDims, fake_logit
 from styleflow.detectors.gend.occlusion import ORDER, PARTS, covered, shown
+from styleflow.detectors.layers.frame_mean import mean_probability_logit
 from styleflow.overlay import Patch, PointsAt
 
 CPU_COVERS = 1
@@ -149,12 +149,7 @@ class GendDetector:
 
         A row that has seen nothing is NaN.
         """
-        logits = state.logits[rows].double()  # (B, W)
-        slot = torch.arange(self.clip.frames, device=logits.device)
-        unused = slot >= state.pushed[rows, None]
-        fake = functional.logsigmoid(logits).masked_fill(unused, -math.inf).logsumexp(1)
-        real = functional.logsigmoid(-logits).masked_fill(unused, -math.inf).logsumexp(1)
-        return (fake - real).float()
+        return mean_probability_logit(state.logits[rows], state.pushed[rows])
 
     @torch.no_grad()
     def patches(self, state: GendState, rows: Tensor) -> tuple[tuple[Patch, ...], ...]:

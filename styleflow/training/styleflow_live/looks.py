@@ -17,17 +17,21 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from styleflow.data.index import REAL, Entry, Refusal
 from styleflow.data.parallel import in_processes
-from styleflow.data.prepared import NO_FACE, UNREADABLE, MakeFinder
+from styleflow.data.prepared import (
+    NO_FACE,
+    UNREADABLE,
+    MakeFinder,
+    finder_of,
+    one_thread,
+)
 from styleflow.data.video import (
     Frames,
     anchored,
@@ -125,7 +129,7 @@ def look_at_all(
     paths = [store / f"{_key(entry, spec)}.npz" for entry in entries]
     missing = [e for e, path in zip(entries, paths, strict=True) if not path.is_file()]
     refusals: list[Refusal] = []
-    for done, refusal in enumerate(in_processes(work, missing, processes, _one_thread), start=1):
+    for done, refusal in enumerate(in_processes(work, missing, processes, one_thread), start=1):
         if refusal is not None:
             refusals.append(refusal)
         if observe is not None:
@@ -194,7 +198,7 @@ def _key(entry: Entry, spec: LookSpec) -> str:
 
 def _keep(entry: Entry, *, spec: LookSpec, store: Path, make_finder: MakeFinder) -> Refusal | None:
     try:
-        looks = look_at(entry, spec, _finder_of(make_finder))
+        looks = look_at(entry, spec, finder_of(make_finder))
     except VideoUnusable as error:
         return Refusal(0, entry.path.name, UNREADABLE, error.reason)
     if looks is None:
@@ -211,15 +215,3 @@ def _keep(entry: Entry, *, spec: LookSpec, store: Path, make_finder: MakeFinder)
         )
     os.replace(part, path)
     return None
-
-
-@cache
-def _finder_of(make_finder: MakeFinder) -> FaceFinder:
-    """Make a process's finder once: loading its weights takes longer than a short clip."""
-    return make_finder()
-
-
-def _one_thread() -> None:
-    """Keep processes from each taking all cores."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)

@@ -18,8 +18,7 @@ from stream.ingest.demo import DemoSource
 from stream.ingest.demo_scene import Scene
 from stream.ingest.demo_settings import DemoSettings
 from stream.ingest.source import Packet, SourceUrl
-from styleflow.errors import WeightsMissing
-from styleflow.weights.face_networks import load_finder
+from tests.support.faces import finder_or_skip
 
 SMALL = "size=320x240"
 
@@ -204,10 +203,7 @@ def test_the_head_moves_blinks_and_talks_but_the_background_stands_still(scene: 
 
 @pytest.mark.parametrize("tampered", [False, True])
 def test_the_face_finder_finds_the_face_where_it_is(scene: Scene, *, tampered: bool) -> None:
-    try:
-        finder = load_finder()
-    except WeightsMissing as missing:
-        pytest.skip(str(missing))
+    finder = finder_or_skip()
     for index in (0, 74, 200):
         (found,) = finder.find(scene.tampered(index) if tampered else scene.authentic(index))
         ys, xs = np.nonzero(scene.mask(index) > 0.5)
