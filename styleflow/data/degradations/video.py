@@ -126,14 +126,45 @@ def through_h264(frames: Frames, crf: int, preset: str = "veryfast", rate: int =
         preset: x264's preset.
         rate: frames a second that the stream claims.
     """
-    height, width = frames.shape[1:3]
+    # x264's macroblock tree reads past small pictures: half of all runs gave other bytes.
+    options: dict[str, object] = {
+        "crf": str(crf),
+        "preset": preset,
+        "g": "50",
+        "x264-params": "mbtree=0",
+    }
+    return _coded(frames, "mp4", "libx264", rate, options)
+
+
+def through_vp8(frames: Frames, bit_rate: int, rate: int = 25) -> Frames:
+    """Return pictures after VP8 encoding, as a call does it, and decoding.
+
+    Args:
+        frames: `(T, H, W, 3)` RGB uint8, H and W even.
+        bit_rate: bits a second.
+        rate: frames a second that the stream claims.
+    """
+    options: dict[str, object] = {"deadline": "realtime", "cpu-used": "8"}
+    return _coded(frames, "matroska", "libvpx", rate, options, bit_rate)
+
+
+def _coded(
+    frames: Frames,
+    container_format: str,
+    codec: str,
+    rate: int,
+    options: dict[str, object],
+    bit_rate: int | None = None,
+) -> Frames:
+    """Return pictures after encoding and decoding; one thread, so the same every time."""
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(rate))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        # x264's macroblock tree reads past small pictures: half of all runs gave other bytes.
-        stream.options = {"crf": str(crf), "preset": preset, "g": "50", "x264-params": "mbtree=0"}
-        stream.thread_count = 1
+    with av.open(buffer, "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=Fraction(rate))
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt, stream.options, stream.thread_count = "yuv420p", options, 1
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

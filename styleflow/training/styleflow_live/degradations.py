@@ -7,16 +7,13 @@ real ones, fed with the pictures before, as a call would send them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from types import MappingProxyType
 
-import av
 import cv2
 import numpy as np
 
-from styleflow.data.degradations.video import through_h264
+from styleflow.data.degradations.video import through_h264, through_vp8
 from styleflow.data.pseudo_fakes.blending import jpeg
 from styleflow.data.video import Frames
 from styleflow.faces.face import Image
@@ -24,7 +21,6 @@ from styleflow.faces.face import Image
 HISTORY = 8
 """Pictures, the degraded one included, that a codec sees: its rate control needs a past."""
 
-_RATE = 25  # frames a second that coded streams claim
 _NOISE = 6.0  # grey levels
 
 Degrade = Callable[[Frames, int], Image]
@@ -43,28 +39,6 @@ def sharpened(image: Image, sigma: float, strength: float) -> Image:
     """Return a picture with an unsharp mask of some width and strength."""
     soft = cv2.GaussianBlur(image, (0, 0), sigma)
     return np.asarray(cv2.addWeighted(image, 1 + strength, soft, -strength, 0), np.uint8)
-
-
-def through_vp8(frames: Frames, bit_rate: int) -> Frames:
-    """Return pictures after VP8 encoding, as a call does it, and decoding.
-
-    Args:
-        frames: `(T, H, W, 3)` RGB uint8, H and W even.
-        bit_rate: bits a second.
-    """
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as container:
-        stream = container.add_stream("libvpx", rate=Fraction(_RATE))
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt, stream.bit_rate, stream.thread_count = "yuv420p", bit_rate, 1
-        stream.options = {"deadline": "realtime", "cpu-used": "8"}
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    buffer.seek(0)
-    with av.open(buffer, "r") as container:
-        container.streams.video[0].thread_type = "NONE"
-        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
 def _half_h264(frames: Frames, seed: int) -> Image:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from styleflow.data.degradations.video import through_vp8
 from styleflow.training.styleflow_live.degradations import (
     DEGRADATIONS,
     HISTORY,
     rescaled,
-    through_vp8,
 )
 
 
