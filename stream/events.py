@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 
+from stream.incident import Incident, IncidentStep
 from styleflow.cards import ModelCard
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
 from styleflow.faces.face import TrackEnd as TrackEnd
@@ -415,6 +416,27 @@ class StreamReport:
     layer: Layer | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentChanged:
+    """An incident was opened, went on, was closed, or somebody said something of it.
+
+    The stream may be gone by then: an operator can label last week's incident.
+
+    Attributes:
+        incident: as it is now.
+        step: what changed.
+        by: whose doing; empty when the analyzer's own.
+        text: the comment, when it is one.
+    """
+
+    stream: str
+    epoch: int
+    incident: Incident
+    step: IncidentStep
+    by: str = ""
+    text: str = ""
+
+
 Event = (
     StreamAdded
     | StreamRemoved
@@ -426,5 +448,6 @@ Event = (
     | VerdictChanged
     | Score
     | StreamReport
+    | IncidentChanged
 )
 """Everything that the analyzer tells the outside world."""

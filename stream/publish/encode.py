@@ -13,6 +13,7 @@ from stream.events import (
     ConnectionState,
     EpochStarted,
     Event,
+    IncidentChanged,
     LinkQuality,
     Notice,
     Score,
@@ -35,6 +36,7 @@ from stream.problems import (
     layer_hint,
     notice,
 )
+from stream.publish.incidents import incident_changed_data
 from stream.publish.schema import (
     CalibrationData,
     CapacityReachedData,
@@ -404,6 +406,8 @@ def _event_data(event: Event, context: Context) -> EventData:
                 demo=context.info.demo,
                 notice=context.info.notice_of(scoring),
             )
+        case IncidentChanged():
+            return incident_changed_data(name, event)
         case Score() | StreamReport():
             raise TypeError(f"{type(event).__name__} is state, not an event")
 

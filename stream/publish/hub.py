@@ -20,7 +20,7 @@ from datetime import datetime
 from stream.clock import Clock
 from stream.errors import HubFull, StreamUnknown
 from stream.event_log.event_log import StampedEvent
-from stream.events import Score, StreamAdded, StreamRemoved, StreamReport
+from stream.events import IncidentChanged, Score, StreamAdded, StreamRemoved, StreamReport
 from stream.publish.client_messages import ResumePoint
 from stream.publish.encode import StreamInfo
 from stream.publish.published_stream import PublishedStream
@@ -100,6 +100,8 @@ class Hub:
             self._add(stamped)
         followed = self._streams.get(event.stream)
         if followed is None:
+            if isinstance(event, IncidentChanged):
+                return  # an old incident of a stream that is gone: nobody can follow it
             raise StreamUnknown(event.stream)
         stream = followed.stream
         if stream.state.is_late(event):

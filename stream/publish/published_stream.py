@@ -7,7 +7,15 @@ from datetime import datetime
 from functools import partial
 
 from stream.event_log.event_log import StampedEvent
-from stream.events import Event, Score, StreamAdded, StreamRemoved, TrackEnded, VerdictChanged
+from stream.events import (
+    Event,
+    IncidentChanged,
+    Score,
+    StreamAdded,
+    StreamRemoved,
+    TrackEnded,
+    VerdictChanged,
+)
 from stream.publish.client_messages import ResumePoint
 from stream.publish.encode import Context, StreamInfo, View, encode, encode_snapshot, state_of
 from stream.publish.schema import STATE_RANK
@@ -105,7 +113,7 @@ class PublishedStream:
         return None if point.epoch > self.state.epoch else self.backlog.after(point.seq)
 
     def _text(self, event: Event, stamped: StampedEvent) -> partial[str]:
-        if isinstance(event, StreamAdded | StreamRemoved):
+        if isinstance(event, StreamAdded | StreamRemoved | IncidentChanged):
             event = replace(event, epoch=self.state.epoch)
         return partial(encode, event, self._context(stamped.id, stamped.now, stamped.utc))
 

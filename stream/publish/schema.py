@@ -27,6 +27,7 @@ from stream.events import (
     TrackEnd,
     Verdict,
 )
+from stream.incident import EvidenceState, IncidentStatus, IncidentStep, Label
 from styleflow.detectors.protocol import TemporalMode, TrainingStatus
 
 SUBPROTOCOL = "styleflow.v1.json"
@@ -125,6 +126,8 @@ class CalibrationData(_Model):
 
 DetectorName = Annotated[str, Field(min_length=1, max_length=128)]
 """Detector that a score is of: the `name` of its `model`, or `ensemble`."""
+
+SeverityWord = Literal["hint", "low", "medium", "high"]
 
 State = Literal["warming", "abstain", "ok", "suspect"]
 
@@ -282,6 +285,68 @@ class VerdictChangedData(_Model):
     notice: str
 
 
+class MarkData(_Model):
+    """Somebody did something at some time."""
+
+    by: str = Field(description="name of the token, `local` without tokens")
+    at: datetime
+
+
+class PeakData(_Model):
+    """The highest score of an incident."""
+
+    p: Share
+    lo: Share
+    hi: Share
+    at: datetime
+
+
+class EvidenceData(_Model):
+    """What is kept of an incident's video."""
+
+    state: EvidenceState
+    start: datetime | None
+    end: datetime | None
+    bytes: int
+    sha256: str
+
+
+class IncidentData(_Model):
+    """One face of one stream that looked synthesised for a while."""
+
+    id: str
+    stream: str
+    name: str
+    epoch: int
+    tracks: tuple[int, ...]
+    model: Model
+    severity: SeverityWord
+    status: IncidentStatus
+    opened: datetime
+    last_at: datetime
+    closed: datetime | None
+    suspect_s: Number
+    peak: PeakData
+    acknowledged: MarkData | None
+    label: Label | None
+    labelled: MarkData | None
+    notes: int
+    evidence: EvidenceData
+    summary: str = Field(description="the same in plain words")
+    notice: str
+
+
+class IncidentChangedData(_Model):
+    """An incident was opened, went on, was closed, or somebody said something of it."""
+
+    kind: Literal["incident_changed"] = "incident_changed"
+    id: str
+    step: IncidentStep
+    by: str = Field(description="whose doing; empty when the analyzer's own")
+    text: str = Field(description="the comment, when it is one")
+    incident: IncidentData
+
+
 EventData = Annotated[
     StreamAddedData
     | StreamRemovedData
@@ -290,7 +355,8 @@ EventData = Annotated[
     | TrackStartedData
     | TrackEndedData
     | CapacityReachedData
-    | VerdictChangedData,
+    | VerdictChangedData
+    | IncidentChangedData,
     Field(discriminator="kind"),
 ]
 

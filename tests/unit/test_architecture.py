@@ -97,7 +97,8 @@ ARROWS = {
     "styleflow.api": "analysis detectors runtime runtime_settings weights",
     # values that every room of stream may read
     "stream.clock": "",
-    "stream.events": "",
+    "stream.incident": "",
+    "stream.events": "incident",
     "stream.errors": "events",
     "stream.problems": "errors events",
     "stream.stream_state": "events",
@@ -107,9 +108,10 @@ ARROWS = {
     "stream.engine": "errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "clock errors event_log events problems stream_state",
+    "stream.publish": "clock errors event_log events incident problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
+    "stream.store": "",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",

@@ -107,8 +107,21 @@ export interface EventMessage {
     | TrackStartedData
     | TrackEndedData
     | CapacityReachedData
-    | VerdictChangedData;
+    | VerdictChangedData
+    | IncidentChangedData;
 }
+
+/** What is kept of an incident's video. */
+export interface EvidenceData {
+  state: EvidenceState;
+  start: string | null;
+  end: string | null;
+  bytes: number;
+  sha256: string;
+}
+
+/** What is kept of an incident's video. */
+export type EvidenceState = "none" | "pending" | "kept" | "pruned";
 
 /** Box of a face, in source pixels. */
 export interface FaceBox {
@@ -163,6 +176,59 @@ export interface HistoryView {
   events: EventMessage[];
 }
 
+/** An incident was opened, went on, was closed, or somebody said something of it. */
+export interface IncidentChangedData {
+  kind: "incident_changed";
+  id: string;
+  step: IncidentStep;
+  /** whose doing; empty when the analyzer's own */
+  by: string;
+  /** the comment, when it is one */
+  text: string;
+  incident: IncidentData;
+}
+
+/** One face of one stream that looked synthesised for a while. */
+export interface IncidentData {
+  id: string;
+  stream: string;
+  name: string;
+  epoch: number;
+  tracks: number[];
+  model: Model;
+  severity: "hint" | "low" | "medium" | "high";
+  status: IncidentStatus;
+  opened: string;
+  last_at: string;
+  closed: string | null;
+  suspect_s: number | null;
+  peak: PeakData;
+  acknowledged: MarkData | null;
+  label: Label | null;
+  labelled: MarkData | null;
+  notes: number;
+  evidence: EvidenceData;
+  /** the same in plain words */
+  summary: string;
+  notice: string;
+}
+
+/** Whether an incident still goes on. */
+export type IncidentStatus = "open" | "closed";
+
+/** What changed of an incident. A closed list. */
+export type IncidentStep =
+  | "opened"
+  | "extended"
+  | "closed"
+  | "acknowledged"
+  | "labelled"
+  | "commented"
+  | "evidence";
+
+/** What a person found an incident to be. */
+export type Label = "true" | "false" | "unclear";
+
 /** Events that this client was too slow for; none was a verdict change or the end of a track. */
 export interface LaggedData {
   subscription: string;
@@ -198,6 +264,13 @@ export interface LinkData {
   kbps: number | null;
 }
 
+/** Somebody did something at some time. */
+export interface MarkData {
+  /** name of the token, `local` without tokens */
+  by: string;
+  at: string;
+}
+
 /** Model behind a score: its weights, and how far they may be trusted. */
 export interface Model {
   name: string;
@@ -225,6 +298,14 @@ export interface OverlayView {
 
 /** How fast a file is read. */
 export type Pace = "native" | "fast";
+
+/** The highest score of an incident. */
+export interface PeakData {
+  p: number | null;
+  lo: number | null;
+  hi: number | null;
+  at: string;
+}
 
 /** Box of a face, in pixels of `Picture-Size`. */
 export interface PictureBox {

@@ -161,6 +161,14 @@ export function tell(entry: Happening, named = false): Told {
       const text = `${whose}: ${said}${score}${doubtful ? `, ${data.notice}` : ""}`;
       return { text, tone, connection: false };
     }
+    case "incident_changed": {
+      const { incident } = data;
+      const by = data.by === "" ? "" : ` by ${data.by}`;
+      const rest = data.text === "" ? "" : `: ${data.text}`;
+      const alarming = data.step === "opened" && incident.severity !== "hint";
+      const text = `Incident ${data.step}${by}${rest} (${incident.summary})`;
+      return { text, tone: alarming ? "alarm" : "quiet", connection: false };
+    }
     case "lagged":
       return {
         text: `${data.dropped} events were missed: this page was too slow`,

@@ -1,0 +1,93 @@
+"""Wire form of incidents."""
+
+from __future__ import annotations
+
+from stream.events import IncidentChanged
+from stream.incident import Evidence, Incident, IncidentStatus, Mark, Peak, ScoredBy, Severity
+from stream.publish.schema import (
+    EvidenceData,
+    IncidentChangedData,
+    IncidentData,
+    MarkData,
+    Model,
+    PeakData,
+)
+from styleflow.detectors.protocol import TemporalMode, TrainingStatus
+
+
+def incident_data(incident: Incident) -> IncidentData:
+    """Return the wire's form of an incident."""
+    return IncidentData(
+        id=incident.id,
+        stream=incident.stream,
+        name=incident.name,
+        epoch=incident.epoch,
+        tracks=incident.tracks,
+        model=_model(incident.scored_by),
+        severity=incident.severity.word,
+        status=incident.status,
+        opened=incident.opened,
+        last_at=incident.last_at,
+        closed=incident.closed,
+        suspect_s=incident.suspect_s,
+        peak=_peak(incident.peak),
+        acknowledged=_mark(incident.acknowledged),
+        label=incident.label,
+        labelled=_mark(incident.labelled),
+        notes=incident.notes,
+        evidence=_evidence(incident.evidence),
+        summary=incident_summary(incident),
+        notice=incident.notice,
+    )
+
+
+def incident_changed_data(name: str, event: IncidentChanged) -> IncidentChangedData:
+    """Return the wire's form of a change of an incident.
+
+    Args:
+        name: durable name of the event.
+        event: what changed.
+    """
+    return IncidentChangedData(
+        id=name,
+        step=event.step,
+        by=event.by,
+        text=event.text,
+        incident=incident_data(event.incident),
+    )
+
+
+def incident_summary(incident: Incident) -> str:
+    """Return an incident in one sentence of plain words."""
+    what = "a hint of synthesis" if incident.severity is Severity.HINT else "looks synthesised"
+    long = f"for {incident.suspect_s:.0f} s"
+    goes_on = " so far" if incident.status is IncidentStatus.OPEN else ""
+    return f"{incident.name}: {what} {long}{goes_on}, at most {incident.peak.p:.2f}"
+
+
+def _model(scored_by: ScoredBy) -> Model:
+    return Model(
+        name=scored_by.name,
+        version=scored_by.version,
+        mode=TemporalMode(scored_by.mode),
+        status=TrainingStatus(scored_by.status),
+        sha256=scored_by.sha256,
+    )
+
+
+def _peak(peak: Peak) -> PeakData:
+    return PeakData(p=peak.p, lo=peak.lo, hi=peak.hi, at=peak.at)
+
+
+def _mark(mark: Mark | None) -> MarkData | None:
+    return None if mark is None else MarkData(by=mark.by, at=mark.at)
+
+
+def _evidence(evidence: Evidence) -> EvidenceData:
+    return EvidenceData(
+        state=evidence.state,
+        start=evidence.start,
+        end=evidence.end,
+        bytes=evidence.bytes,
+        sha256=evidence.sha256,
+    )

@@ -1,0 +1,1 @@
+"""Store: what the analyzer remembers beyond a restart, in SQLite or PostgreSQL."""
