@@ -112,6 +112,7 @@ ARROWS = {
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "",
+    "stream.incidents": "errors event_log events incident problems",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
