@@ -20,6 +20,7 @@ StreamError
 ├── DetectorUnknown        a name that no running detector has
 ├── OverlayUnavailable     an explanation asked of a detector that has none
 ├── OverlaysBusy           the limit of explanations at a time is reached
+├── SecretLost             stored credentials that cannot be read
 └── SettingInvalid         a setting that makes no sense; names its key
 """
 
@@ -349,6 +350,21 @@ class OverlaysBusy(StreamError):
 
     def __str__(self) -> str:
         return f"{self.limit} views of what detectors point at are watched already"
+
+
+@dataclass(eq=False)
+class SecretLost(StreamError):
+    """Stored credentials cannot be read: their key is gone, or another one."""
+
+    code = "secret_lost"
+    title = "Stored credentials cannot be read"
+    hint = "Give the stream's URL again, or bring back the key file that lay beside the database"
+    status = 500
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)
