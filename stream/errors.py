@@ -20,6 +20,7 @@ StreamError
 ├── DetectorUnknown        a name that no running detector has
 ├── OverlayUnavailable     an explanation asked of a detector that has none
 ├── OverlaysBusy           the limit of explanations at a time is reached
+├── SecretLost             stored credentials that cannot be read
 ├── StoreError             the store cannot be used
 │   ├── StoreUrlInvalid    a URL that names no database that is known
 │   ├── StoreDriverMissing the package that speaks with the database is not installed
@@ -425,6 +426,21 @@ class StoreTooNew(StoreError):
 
     def __str__(self) -> str:
         return f"{self.shown}: its tables are of revision {self.revision}, which is not known here"
+
+
+@dataclass(eq=False)
+class SecretLost(StreamError):
+    """Stored credentials cannot be read: their key is gone, or another one."""
+
+    code = "secret_lost"
+    title = "Stored credentials cannot be read"
+    hint = "Give the stream's URL again, or bring back the key file that lay beside the database"
+    status = 500
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)

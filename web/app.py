@@ -10,7 +10,7 @@ from typing import Protocol
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from stream.analyzer.streams import StreamControl
+from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
 from stream.offline.analysis import Predictor
 from stream.publish.history import StreamHistories
@@ -58,6 +58,7 @@ def create_app(
     resolve: Resolver = system_resolver,
     ice_servers: Sequence[IceServer] = (),
     strangers: WaitingRoom | None = None,
+    editor: StreamEditor | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -73,7 +74,9 @@ def create_app(
         resolve: finds the addresses of hosts that requests name.
         ice_servers: STUN and TURN servers that WebRTC peers are told about.
         strangers: places for WebSockets that have not said hello; some of its own if None.
+        editor: through what the API adds, changes and removes streams; `control` if None.
     """
+    editor = editor or control
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
@@ -95,10 +98,10 @@ def create_app(
     )
     for router in (
         health.routes(control),
-        streams.routes(control, hub, scopes, clock, settings.source_roots, resolve),
+        streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
         pictures.routes(control, scopes, clock),
         history.routes(hub, histories, scopes, clock),
-        thresholds.routes(control, scopes),
+        thresholds.routes(editor, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),

@@ -111,7 +111,7 @@ ARROWS = {
     "stream.publish": "clock errors event_log events incident problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
-    "stream.store": "errors",
+    "stream.store": "errors ingest",
     "stream.incidents": "errors event_log events incident problems",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
@@ -119,7 +119,7 @@ ARROWS = {
     "stream.webrtc": "clock errors events ingest publish",
     "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
-    "offline pipeline problems publish scheduling stream_state webrtc",
+    "offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
     "web.transport": "connection_limits waiting_room",
@@ -338,9 +338,9 @@ def test_metric_names_have_one_place() -> None:
     )
 
 
-def test_secrets_are_revealed_only_where_a_source_is_opened() -> None:
-    """SourceUrl.reveal is called by the modules that open sources and by nobody else."""
-    allowed = ("stream.ingest", "stream.webrtc.picture_queue")
+def test_secrets_are_revealed_only_where_a_source_is_opened_or_encrypted() -> None:
+    """SourceUrl.reveal is called by what opens sources, by what encrypts them, and nowhere else."""
+    allowed = ("stream.ingest", "stream.webrtc.picture_queue", "stream.store.desired")
     found = [
         name
         for name in MODULES
