@@ -112,7 +112,7 @@ ARROWS = {
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "errors ingest",
-    "stream.incidents": "errors event_log events incident problems",
+    "stream.incidents": "clock errors event_log events incident problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
@@ -280,6 +280,7 @@ STARTS = (
 MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
+    "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
     "styleflow.runtime": "one thread that loads OpenVINO, and has ended before its caller goes on",
