@@ -11,16 +11,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy import Connection
 
 from stream.clock import Clock
-from stream.errors import IncidentFull, IncidentUnknown, StoreError, StreamError, TooManySnoozes
+from stream.errors import (
+    IncidentFull,
+    IncidentUnknown,
+    StoreError,
+    StoreUnavailable,
+    StreamError,
+    TooManySnoozes,
+)
 from stream.event_log.event_log import EventLog, StampedEvent
 from stream.events import IncidentChanged
 from stream.incident import (
@@ -33,6 +41,7 @@ from stream.incident import (
     Snooze,
 )
 from stream.incidents import records
+from stream.incidents.labels import Manifest, manifest
 from stream.incidents.machine import IncidentMachine
 from stream.incidents.memory import Memory
 from stream.incidents.recorder import Recorder
@@ -69,8 +78,16 @@ class Change:
     """
 
     acknowledged: bool | None = None
-    label: Label | str | None = None
+    label: Label | Literal[""] | None = None
     note: str | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Change:
+        """Return the change of a message's fields; a label of None takes the earlier one back."""
+        change = cls(said.get("acknowledged"), None, said.get("note"))
+        if "label" not in said:
+            return change
+        return replace(change, label=Label(said["label"]) if said["label"] else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +269,16 @@ class Incidents:
             log.warning("comments cannot be read", incident=name, error=str(error))
             return Story(incident, (), ())
         return Story(incident, notes, entries)
+
+    async def labels(self, split: str = "") -> Manifest:
+        """Return what operators found, as a manifest.
+
+        Raises:
+            StoreUnavailable: the store cannot be read, or there is none.
+        """
+        if self._store is None:
+            raise StoreUnavailable("store", "there is none, and labels need one")
+        return await asyncio.to_thread(self._read, partial(manifest, split=split))
 
     # --- what operators do ------------------------------------------------------------------
 

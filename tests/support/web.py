@@ -38,10 +38,12 @@ from stream.events import (
 )
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
+from stream.incidents.service import Incidents
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
+from stream.store.access import StoreAccess
 from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
@@ -263,6 +265,7 @@ class WebRig:
         predictor: Predictor | None = None,
         ice_servers: Sequence[IceServer] = (),
         editor: Callable[[StreamEditor], StreamEditor] | None = None,
+        store: StoreAccess | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -271,6 +274,8 @@ class WebRig:
         self.log = EventLog(self.stamps)
         self.log.attach(self.hub)
         self.log.attach(self.histories)
+        self.incidents = Incidents(self.log, self.stamps, store=store)
+        self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
@@ -285,6 +290,7 @@ class WebRig:
             resolve=resolve or resolver(()),
             ice_servers=ice_servers,
             editor=editor(self.control) if editor else None,
+            incidents=self.incidents,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -117,7 +117,8 @@ ARROWS = {
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.monitoring": "device event_log events explain incidents ingest publish scheduling "
+    "webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
     "offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
