@@ -19,9 +19,18 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    NotSupportedError,
+    ProgrammingError,
+)
 
 from stream.errors import StoreDriverMissing, StoreTooNew, StoreUnavailable, StoreUrlInvalid
+from stream.store.access import WRITING
 
 FILE = "styleflow.db"
 """Name of the SQLite file in the user's data directory."""
@@ -32,11 +41,11 @@ HEAD = "0001"
 REVISIONS = ("0001",)
 """Every revision that this version can bring up to date, oldest first."""
 
-WRITING = "styleflow_writing"
-"""Execution option of connections that write: SQLite's then take their turn at once."""
-
 _BARE = "styleflow_bare"
 """Execution option of connections that begin no transaction."""
+
+OF_A_ROW = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""Errors of what was asked of a database, which is itself well."""
 
 BUSY_MS = 5000
 CONNECT_S = 5
@@ -84,9 +93,11 @@ class Database:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Tell errors of the database as `StoreUnavailable`."""
+        """Tell errors of the database as `StoreUnavailable`, those of a row or statement apart."""
         try:
             yield
+        except OF_A_ROW:
+            raise
         except DBAPIError as error:
             raise StoreUnavailable(self.shown, reason_of(error)) from error
 
