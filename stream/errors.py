@@ -25,6 +25,7 @@ StreamError
 │   ├── StoreUrlInvalid    a URL that names no database that is known
 │   ├── StoreDriverMissing the package that speaks with the database is not installed
 │   ├── StoreUnavailable   the database cannot be reached, read or written now
+│   │   └── StoreNotWritable   its file can be neither made nor opened
 │   ├── StoreTooNew        a newer version has written the database
 │   ├── StoreOff           there is none
 │   └── TooManyPoints      more of the past is asked for than one answer holds
@@ -411,6 +412,16 @@ class StoreUnavailable(StoreError):
 
     def __str__(self) -> str:
         return f"{self.shown}: {self.reason}"
+
+
+@dataclass(eq=False)
+class StoreNotWritable(StoreUnavailable):
+    """The store's file can be neither made nor opened."""
+
+    code = "store_not_writable"
+    title = "The store's file cannot be made or opened"
+    hint = "Name a file that can be written with store.url, or go without: --no-store"
+    retry = False
 
 
 @dataclass(eq=False)
