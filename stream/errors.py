@@ -29,7 +29,10 @@ StreamError
 │   ├── StoreUrlInvalid    a URL that names no database that is known
 │   ├── StoreDriverMissing the package that speaks with the database is not installed
 │   ├── StoreUnavailable   the database cannot be reached, read or written now
-│   └── StoreTooNew        a newer version has written the database
+│   │   └── StoreNotWritable   its file can be neither made nor opened
+│   ├── StoreTooNew        a newer version has written the database
+│   ├── StoreOff           there is none
+│   └── TooManyPoints      more of the past is asked for than one answer holds
 └── SettingInvalid         a setting that makes no sense; names its key
 """
 
@@ -476,6 +479,16 @@ class StoreUnavailable(StoreError):
 
 
 @dataclass(eq=False)
+class StoreNotWritable(StoreUnavailable):
+    """The store's file can be neither made nor opened."""
+
+    code = "store_not_writable"
+    title = "The store's file cannot be made or opened"
+    hint = "Name a file that can be written with store.url, or go without: --no-store"
+    retry = False
+
+
+@dataclass(eq=False)
 class StoreTooNew(StoreError):
     """A newer version of this program has written the database; `revision` is its tables'."""
 
@@ -490,6 +503,37 @@ class StoreTooNew(StoreError):
 
     def __str__(self) -> str:
         return f"{self.shown}: its tables are of revision {self.revision}, which is not known here"
+
+
+class StoreOff(StoreError):
+    """Something is asked of the store, and this analyzer keeps none."""
+
+    code = "store_off"
+    title = "This analyzer keeps no store"
+    hint = "Set store.enabled: true, and do not serve with --no-store"
+    status = 404
+
+    def __str__(self) -> str:
+        return "nothing is stored here; GET /api/v1/streams/{id}/history?seconds= has what is new"
+
+
+@dataclass(eq=False)
+class TooManyPoints(StoreError):
+    """A question about the past has more points for an answer than are given at once."""
+
+    code = "too_many_points"
+    title = "That is more of the past than one answer holds"
+    hint = "Ask for a shorter time, or a coarser resolution"
+    status = 422
+
+    limit: int
+    resolution: int
+
+    def __post_init__(self) -> None:
+        self.hint = f"Ask with resolution={self.resolution} or coarser, or for a shorter time"
+
+    def __str__(self) -> str:
+        return f"one answer holds at most {self.limit} points"
 
 
 @dataclass(eq=False)

@@ -16,6 +16,7 @@ from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
+from stream.store.access import StoreAccess
 from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
@@ -28,6 +29,7 @@ from web.routes import (
     pictures,
     predict,
     scores,
+    stored,
     streams,
     thresholds,
     whip,
@@ -38,6 +40,7 @@ from web.security.fetch import Fetcher, Resolver, system_resolver
 from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
+from web.store_reads import StoreReads
 from web.waiting_room import WaitingRoom
 
 
@@ -62,6 +65,7 @@ def create_app(
     strangers: WaitingRoom | None = None,
     editor: StreamEditor | None = None,
     incidents: Incidents | None = None,
+    store: StoreAccess | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -79,8 +83,10 @@ def create_app(
         strangers: places for WebSockets that have not said hello; some of its own if None.
         editor: through what the API adds, changes and removes streams; `control` if None.
         incidents: what operators judge; without them there are no such routes.
+        store: what is kept beyond a restart; None when nothing is.
     """
     editor = editor or control
+    reads = StoreReads(store)
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
@@ -104,7 +110,8 @@ def create_app(
         health.routes(control),
         streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
         pictures.routes(control, scopes, clock),
-        history.routes(hub, histories, scopes, clock),
+        history.routes(hub, histories, reads, scopes, clock),
+        stored.routes(reads, scopes),
         thresholds.routes(editor, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),

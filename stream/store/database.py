@@ -8,6 +8,7 @@ SQLite are begun by hand, because the driver's own leave the changes of tables o
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -19,9 +20,24 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    NotSupportedError,
+    ProgrammingError,
+)
 
-from stream.errors import StoreDriverMissing, StoreTooNew, StoreUnavailable, StoreUrlInvalid
+from stream.errors import (
+    StoreDriverMissing,
+    StoreNotWritable,
+    StoreTooNew,
+    StoreUnavailable,
+    StoreUrlInvalid,
+)
+from stream.store.access import WRITING
 
 FILE = "styleflow.db"
 """Name of the SQLite file in the user's data directory."""
@@ -32,11 +48,11 @@ HEAD = "0001"
 REVISIONS = ("0001",)
 """Every revision that this version can bring up to date, oldest first."""
 
-WRITING = "styleflow_writing"
-"""Execution option of connections that write: SQLite's then take their turn at once."""
-
 _BARE = "styleflow_bare"
 """Execution option of connections that begin no transaction."""
+
+OF_A_ROW = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""Errors of what was asked of a database, which is itself well."""
 
 BUSY_MS = 5000
 CONNECT_S = 5
@@ -84,9 +100,11 @@ class Database:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Tell errors of the database as `StoreUnavailable`."""
+        """Tell errors of the database as `StoreUnavailable`, those of a row or statement apart."""
         try:
             yield
+        except OF_A_ROW:
+            raise
         except DBAPIError as error:
             raise StoreUnavailable(self.shown, reason_of(error)) from error
 
@@ -117,7 +135,7 @@ def open_database(url: str, folder: Path) -> Database:
     Raises:
         StoreUrlInvalid: the URL names no database that is known.
         StoreDriverMissing: the package that speaks with it is not installed.
-        StoreUnavailable: it cannot be reached, read or written.
+        StoreUnavailable: it cannot be reached, read or written; StoreNotWritable: nor will it be.
         StoreTooNew: a newer version has written it.
     """
     database = connect(url, folder)
@@ -169,8 +187,10 @@ def prepare(database: Database) -> None:
     except Timeout:
         raise StoreUnavailable(database.shown, "another process keeps it locked") from None
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise StoreUnavailable(database.shown, f"{database.file}: {why}") from None
+        why = f"{database.file}: {error.strerror or type(error).__name__}"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kind = StoreUnavailable if full else StoreNotWritable
+        raise kind(database.shown, why) from None
 
 
 def revision(connection: Connection) -> str | None:
@@ -179,6 +199,12 @@ def revision(connection: Connection) -> str | None:
         return None
     found = connection.execute(text(f"SELECT version_num FROM {_VERSION}")).scalar_one_or_none()
     return None if found is None else str(found)
+
+
+def check_url(url: str) -> None:
+    """Raise StoreUrlInvalid when a URL names no database that is known; an empty one is fine."""
+    if url:
+        _parsed(url)
 
 
 def shown_url(url: str) -> str:

@@ -291,6 +291,7 @@ class WebRig:
             ice_servers=ice_servers,
             editor=editor(self.control) if editor else None,
             incidents=self.incidents,
+            store=store,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -111,8 +111,8 @@ ARROWS = {
     "stream.publish": "clock errors event_log events incident problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
-    "stream.store": "errors ingest",
     "stream.incidents": "clock errors event_log events incident problems publish store",
+    "stream.store": "clock errors event_log events ingest publish scheduling",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
@@ -131,10 +131,14 @@ ARROWS = {
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",
     "web.settings": "root_path security",
+    "web.store_reads": "errors",
+    "web.past_queries": "errors",
+    "web.history_formats": "errors",
     "web.sockets": "security settings waiting_room",
-    "web.routes": "errors problem_responses root_path security settings sockets waiting_room",
+    "web.routes": "errors history_formats past_queries problem_responses root_path security "
+    "settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "problem_responses root_path routes security settings waiting_room",
+    "web.app": "problem_responses root_path routes security settings store_reads waiting_room",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
@@ -283,6 +287,7 @@ MAY_START = {
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
+    "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
     "styleflow.runtime": "one thread that loads OpenVINO, and has ended before its caller goes on",
     "styleflow.data.parallel": "processes that prepare videos, for as long as a command runs",

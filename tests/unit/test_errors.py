@@ -30,6 +30,7 @@ from stream.errors import (
     SourceError,
     SourceUrlInvalid,
     StoreDriverMissing,
+    StoreNotWritable,
     StoreTooNew,
     StoreUnavailable,
     StoreUrlInvalid,
@@ -127,6 +128,13 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     (StreamBusy("l"), "stream_busy", "Somebody is sending this stream", 409, True),
     (TooManyPeers(1), "too_many_peers", "No further call is answered", 503, True),
     (StoreUnavailable("u", "r"), "store_unavailable", "The store cannot be used now", 503, True),
+    (
+        StoreNotWritable("u", "r"),
+        "store_not_writable",
+        "The store's file cannot be made or opened",
+        503,
+        False,
+    ),
     (CallUnknown(), "call_unknown", "There is no such call", 404, False),
     (
         errors.WeightsMissing("m", P, "c"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 from stream.errors import StoreTooNew, StoreUnavailable, StoreUrlInvalid
 from stream.store.database import (
@@ -71,7 +72,7 @@ def test_references_are_checked(database: Database) -> None:
     note = text(
         """INSERT INTO incident_notes (incident, at, "by", text) VALUES ('none', 0, 'a', 'b')"""
     )
-    with pytest.raises(StoreUnavailable), database.writing() as connection:
+    with pytest.raises(IntegrityError), database.writing() as connection:
         connection.execute(note)
 
 
