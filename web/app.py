@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
 from stream.offline.analysis import Predictor
+from stream.outbound import Resolver, system_resolver
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from stream.webrtc.calls import CallControl, IceServer
@@ -32,7 +33,7 @@ from web.routes import (
     whip,
 )
 from web.security.auth import Authenticator
-from web.security.fetch import Fetcher, Resolver, system_resolver
+from web.security.fetch import Fetcher
 from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings

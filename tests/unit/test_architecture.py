@@ -103,6 +103,7 @@ ARROWS = {
     "stream.problems": "errors events",
     "stream.stream_state": "events",
     "stream.event_log": "clock events scheduling",
+    "stream.outbound": "",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",
@@ -112,6 +113,7 @@ ARROWS = {
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "",
+    "stream.alerts": "clock errors event_log events incident outbound publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
@@ -278,6 +280,7 @@ STARTS = (
 )
 MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
+    "stream.alerts": "one task per channel, so that a dead one delays only itself",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "web.sockets": "one task group per client connection, ended with it",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
