@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from cli import yaml_text
 from cli.errors import ConfigInvalid as ConfigInvalid
+from stream.alerts.settings import AlertsSettings
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID, Priority, StreamSpec
 from stream.engine.settings import EngineSettings
@@ -238,6 +239,7 @@ class Settings(_Section):
         overload: what is left out when there is more work than the machine can do.
         perception: how closely pictures are looked at.
         engine: when scores become verdicts, and when no verdict is given.
+        alerts: who is told of which incidents, and how.
         log: what is logged and how it looks.
         streams: streams that are there from the start; more can be added while running.
     """
@@ -252,6 +254,7 @@ class Settings(_Section):
     overload: OverloadSettings = OverloadSettings()
     perception: PerceptionSettings = PerceptionSettings()
     engine: EngineSettings = EngineSettings()
+    alerts: AlertsSettings = AlertsSettings()
     log: LogConfig = LogConfig()
     streams: tuple[StreamConfig, ...] = ()
 

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 from cli.errors import ConfigInvalid
 from cli.settings import Settings
+from stream.alerts.settings import faults as alert_faults
 from stream.errors import SourceUrlInvalid
 from stream.ingest.check import check as check_source
 from styleflow.detectors.gend.entry import NAMES as ON_THE_HUB
@@ -32,6 +33,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_bad_address(settings),
         *_absent_device(settings.model.device),
         *_bad_streams(settings),
+        *alert_faults(settings.alerts),
         *_absent_files(settings, untrained=untrained),
     )
     if faults:

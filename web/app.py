@@ -10,6 +10,7 @@ from typing import Protocol
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl
 from stream.clock import Clock
 from stream.offline.analysis import Predictor
@@ -20,6 +21,7 @@ from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
 from web.routes import (
+    alerts,
     asyncapi,
     health,
     history,
@@ -59,6 +61,7 @@ def create_app(
     resolve: Resolver = system_resolver,
     ice_servers: Sequence[IceServer] = (),
     strangers: WaitingRoom | None = None,
+    alerting: Alerts | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -74,6 +77,7 @@ def create_app(
         resolve: finds the addresses of hosts that requests name.
         ice_servers: STUN and TURN servers that WebRTC peers are told about.
         strangers: places for WebSockets that have not said hello; some of its own if None.
+        alerting: rules and channels; without them there are no routes for them.
     """
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
@@ -114,6 +118,8 @@ def create_app(
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)
+    if alerting is not None:
+        app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)

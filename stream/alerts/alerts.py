@@ -232,6 +232,13 @@ class Alerts:
                 return status
         raise AlertRuleUnknown(name)
 
+    def held_back(self) -> dict[HeldBack, int]:
+        """Return how many incidents were not told at once, by why; removed rules count, too."""
+        found = dict.fromkeys(HeldBack, 0)
+        for (_, why), count in self._engine.held_back.items():
+            found[why] += count
+        return found
+
     def channels(self) -> list[ChannelStatus]:
         """Return every channel."""
         box = self.outbox

@@ -76,7 +76,7 @@ def messages_of(alert: Alert, page: str) -> list[Message]:
         page: address of the page for links; empty for none.
     """
     rule, incident = alert.rule, alert.incident
-    link = f"{page.rstrip('/')}/#/incidents/{incident.id}" if page else ""
+    link = f"{page.rstrip('/')}/incidents/{incident.id}" if page else ""
     said = {
         "kind": alert.kind.value,
         "test": False,

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import Health, StreamSpec, StreamStatus
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
@@ -262,6 +263,7 @@ class WebRig:
         resolve: Callable[[str, int], Any] | None = None,
         predictor: Predictor | None = None,
         ice_servers: Sequence[IceServer] = (),
+        alerts: Alerts | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -283,6 +285,7 @@ class WebRig:
             self.registry,
             resolve=resolve or resolver(()),
             ice_servers=ice_servers,
+            alerting=alerts,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -118,7 +118,7 @@ ARROWS = {
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.monitoring": "alerts device event_log events explain ingest publish scheduling webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
     "offline pipeline problems publish scheduling stream_state webrtc",
     # HTTP and WebSockets
