@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from ipaddress import ip_address
 
 from cli.errors import ConfigInvalid
@@ -34,6 +35,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_absent_device(settings.model.device),
         *_bad_streams(settings),
         *alert_faults(settings.alerts),
+        *_absent_apprise(settings),
         *_absent_files(settings, untrained=untrained),
     )
     if faults:
@@ -85,6 +87,11 @@ def _bad_streams(settings: Settings) -> Iterator[str]:
             check_source(stream.spec().source)
         except SourceUrlInvalid as error:
             yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
+
+
+def _absent_apprise(settings: Settings) -> Iterator[str]:
+    if settings.alerts.channels.apprise and find_spec("apprise") is None:
+        yield "alerts.channels.apprise: needs a library; pip install 'styleflow-live[notify]'"
 
 
 def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection
 
 from stream.alerts import records
-from stream.alerts.channels.channel import Channel, LiveChannel
+from stream.alerts.channels.channel import Channel, LiveChannel, heed_cancellation
 from stream.alerts.errors import (
     AlertChannelMissing,
     AlertRuleFixed,
@@ -26,7 +26,7 @@ from stream.alerts.errors import (
     AlertRuleUnknown,
     AlertUndelivered,
 )
-from stream.alerts.messages import Message, messages_of, test_message
+from stream.alerts.messages import Message, messages_of, trial_message
 from stream.alerts.outbox import ChannelCounts, Outbox
 from stream.alerts.rules import Alert, HeldBack, RuleEngine
 from stream.alerts.settings import AlertsSettings, Rule
@@ -76,7 +76,8 @@ class ChannelStatus:
         kind: webhook, mqtt, email or apprise.
         waiting: messages on their way.
         counts: what became of the others since the start.
-        last_error: why the last attempt failed; empty when it did not.
+        last_error: why the last attempt failed, or why there is no connection; empty when all is
+            well.
         last_at: when the last attempt was; None before the first.
     """
 
@@ -90,16 +91,14 @@ class ChannelStatus:
     @property
     def state(self) -> str:
         """`idle` before the first attempt, else `ok` or `failing`."""
-        if self.last_at is None:
-            return "idle"
-        return "failing" if self.last_error else "ok"
+        if self.last_error:
+            return "failing"
+        return "idle" if self.last_at is None else "ok"
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class TrialResult:
     """What came back when a test message was sent through a channel."""
-
-    __test__ = False  # no test of pytest's
 
     channel: str
     ok: bool
@@ -199,7 +198,7 @@ class Alerts:
                     tasks.create_task(self._lasting(channel.run), name=f"alerts {name} live")
             tasks.create_task(self._lasting(self._keep_time), name="alerts time")
 
-    async def test(self, name: str) -> list[TestResult]:
+    async def test(self, name: str) -> list[TrialResult]:
         """Send a test message through every channel of a rule, once, and say what came back.
 
         Raises:
@@ -248,7 +247,7 @@ class Alerts:
                 channel.kind,
                 box.waiting(name),
                 box.counts[name],
-                box.errors[name],
+                box.errors[name] or _trouble(channel),
                 box.tried.get(name),
             )
             for name, channel in self._channels.items()
@@ -329,15 +328,15 @@ class Alerts:
             log.warning("a channel failed", channel=channel.name, error=type(error).__name__)
             raise AlertUndelivered(f"unexpected: {type(error).__name__}") from None
 
-    async def _try(self, rule: str, name: str) -> TestResult:
+    async def _try(self, rule: str, name: str) -> TrialResult:
         channel = self._channels.get(name)
         if channel is None:
-            return TestResult(name, ok=False, detail="it is not configured")
+            return TrialResult(name, ok=False, detail="it is not configured")
         try:
-            detail = await self._deliver(channel, test_message(rule, name, self._clock.utc()))
+            detail = await self._deliver(channel, trial_message(rule, name, self._clock.utc()))
         except AlertUndelivered as error:
-            return TestResult(name, ok=False, detail=str(error))
-        return TestResult(name, ok=True, detail=detail)
+            return TrialResult(name, ok=False, detail=str(error))
+        return TrialResult(name, ok=True, detail=detail)
 
     async def _lasting(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have a fault of one part end neither itself for good nor the others."""
@@ -354,7 +353,9 @@ class Alerts:
         wake = self._wake[name]
         while True:
             wake.clear()
-            if await self.step(name):
+            tried = await self.step(name)
+            heed_cancellation()
+            if tried:
                 continue
             due = self.outbox.next_due(name)
             wait = (due - self._clock.utc()).total_seconds() if due is not None else None
@@ -385,3 +386,7 @@ class Alerts:
                 await self._clock.sleep(TICK_S)
         except Exception as error:
             log.warning("old alerts stay in the store", error=type(error).__name__)
+
+
+def _trouble(channel: Channel) -> str:
+    return channel.trouble if isinstance(channel, LiveChannel) else ""

@@ -113,7 +113,7 @@ ARROWS = {
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "",
-    "stream.alerts": "clock errors event_log events incident outbound publish store",
+    "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",

@@ -96,7 +96,7 @@ class AlertsView(BaseModel):
     channels: tuple[ChannelView, ...]
 
 
-class TestResultView(BaseModel):
+class TrialResultView(BaseModel):
     """What came back when a test message was sent through a channel."""
 
     channel: str
@@ -104,11 +104,11 @@ class TestResultView(BaseModel):
     detail: str
 
 
-class TestView(BaseModel):
+class TrialView(BaseModel):
     """What came back from every channel of a rule."""
 
     rule: str
-    results: tuple[TestResultView, ...]
+    results: tuple[TrialResultView, ...]
 
 
 def routes(alerts: Alerts, scopes: ScopeCheck) -> APIRouter:
@@ -145,10 +145,10 @@ def routes(alerts: Alerts, scopes: ScopeCheck) -> APIRouter:
     @router.post(
         "/rules/{name}/test", dependencies=[steer], responses=documented_problems(401, 403, 404)
     )
-    async def test_rule(name: RuleName) -> TestView:
+    async def test_rule(name: RuleName) -> TrialView:
         """Send a message that is marked as a test through every channel of a rule, once."""
         results = await alerts.test(name)
-        return TestView(rule=name, results=tuple(TestResultView(**asdict(r)) for r in results))
+        return TrialView(rule=name, results=tuple(TrialResultView(**asdict(r)) for r in results))
 
     return router
 
