@@ -20,6 +20,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.log_sink import QuietStream
+from cli.memory import Memory
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -151,6 +152,8 @@ async def _serve(
     epochs = user_data_path("styleflow") / EPOCH_FILE
     events = EventLog(clock, EventIds(BlocksInFile(epochs, clock)))
     events.attach(histories)
+    memory = await asyncio.to_thread(Memory.open, settings.store, clock)
+    memory.attach(events)
     with console.status("loading the models"):
         pipeline = await asyncio.to_thread(
             wiring.pipeline,
@@ -175,7 +178,9 @@ async def _serve(
         overload=settings.overload,
         events=events,
     )
-    async with analyzer:
+    analyzer.remark(memory.health)
+    metrics.scraped.attach(memory.figures)
+    async with memory, analyzer:
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))

@@ -33,6 +33,7 @@ from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception.settings import PerceptionSettings
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import OverloadSettings
+from stream.store.settings import StoreSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
@@ -238,6 +239,7 @@ class Settings(_Section):
         overload: what is left out when there is more work than the machine can do.
         perception: how closely pictures are looked at.
         engine: when scores become verdicts, and when no verdict is given.
+        store: what is remembered beyond a restart, and where.
         log: what is logged and how it looks.
         streams: streams that are there from the start; more can be added while running.
     """
@@ -252,6 +254,7 @@ class Settings(_Section):
     overload: OverloadSettings = OverloadSettings()
     perception: PerceptionSettings = PerceptionSettings()
     engine: EngineSettings = EngineSettings()
+    store: StoreSettings = StoreSettings()
     log: LogConfig = LogConfig()
     streams: tuple[StreamConfig, ...] = ()
 

@@ -11,8 +11,9 @@ from ipaddress import ip_address
 
 from cli.errors import ConfigInvalid
 from cli.settings import Settings
-from stream.errors import SourceUrlInvalid
+from stream.errors import SourceUrlInvalid, StoreUrlInvalid
 from stream.ingest.check import check as check_source
+from stream.store.settings import StoreSettings
 from styleflow.detectors.gend.entry import NAMES as ON_THE_HUB
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.weights.places import fetched
@@ -32,6 +33,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_bad_address(settings),
         *_absent_device(settings.model.device),
         *_bad_streams(settings),
+        *_bad_store(settings.store),
         *_absent_files(settings, untrained=untrained),
     )
     if faults:
@@ -83,6 +85,18 @@ def _bad_streams(settings: Settings) -> Iterator[str]:
             check_source(stream.spec().source)
         except SourceUrlInvalid as error:
             yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
+
+
+def _bad_store(store: StoreSettings) -> Iterator[str]:
+    url = store.url.get_secret_value()
+    if not url or not store.enabled:
+        return
+    from stream.store.database import check_url  # here: it loads a database's library
+
+    try:
+        check_url(url)
+    except StoreUrlInvalid as error:
+        yield f"store.url: {error.reason} ({error.shown})"
 
 
 def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:

@@ -111,7 +111,7 @@ ARROWS = {
     "stream.publish": "clock errors event_log events incident problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
-    "stream.store": "",
+    "stream.store": "clock errors event_log events publish scheduling",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",

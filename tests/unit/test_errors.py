@@ -28,6 +28,11 @@ from stream.errors import (
     SettingInvalid,
     SourceError,
     SourceUrlInvalid,
+    StoreDriverMissing,
+    StoreNotWritable,
+    StoreTooNew,
+    StoreUnavailable,
+    StoreUrlInvalid,
     StreamBusy,
     StreamExists,
     StreamUnknown,
@@ -120,6 +125,14 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     (NotACall("l"), "not_a_call", "This stream cannot be called", 409, False),
     (StreamBusy("l"), "stream_busy", "Somebody is sending this stream", 409, True),
     (TooManyPeers(1), "too_many_peers", "No further call is answered", 503, True),
+    (StoreUnavailable("u", "r"), "store_unavailable", "The store cannot be used now", 503, True),
+    (
+        StoreNotWritable("u", "r"),
+        "store_not_writable",
+        "The store's file cannot be made or opened",
+        503,
+        False,
+    ),
     (CallUnknown(), "call_unknown", "There is no such call", 404, False),
     (
         errors.WeightsMissing("m", P, "c"),
@@ -255,6 +268,8 @@ def test_codes_and_titles_stay(
 
 def test_exit_codes_stay() -> None:
     assert Problem.of(ConfigInvalid("file", ("key: wrong",))).exit_code == Exit.USAGE
+    for error in (StoreUrlInvalid("u", "r"), StoreDriverMissing("u"), StoreTooNew("u", "9")):
+        assert Problem.of(error).exit_code == Exit.USAGE
 
 
 def test_waiting_times_stay() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from cli.memory import store_figures
 from stream.clock import ManualClock
 from stream.events import LinkQuality, ReasonCode
 from stream.explain.pictures import Pictures
@@ -20,6 +22,9 @@ from stream.monitoring.metrics import SCRAPED, Figure, Metrics
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
+from stream.store.database import connect
+from stream.store.settings import StoreSettings
+from stream.store.writer import StoreWriter
 from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
@@ -34,6 +39,7 @@ DONE = IngestCounters(
     attempts=3, discarded={next(iter(Discard)): 4}, contaminated={next(iter(Damage)): 5},
     ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0), newest=99.0,
 )  # fmt: skip
+NOWHERE = connect("sqlite:////nowhere/file.db", Path("/nowhere"))
 UTC_NOW = datetime.fromtimestamp(5000.0, UTC)
 REFUSED = Counter({DatagramRefusal.STRANGER: 9})
 LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
@@ -55,6 +61,7 @@ def everything() -> list[Figure]:
         *figures.degradation_figures(Degradation()),
         *figures.viewer_figures(hub, Pictures()),
         *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
+        *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
     ]
