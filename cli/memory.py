@@ -7,13 +7,15 @@ can be neither made nor opened. A server that is away is waited for, see `stream
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
 import structlog
 from platformdirs import user_data_path
 
+from stream.analyzer.remembered_streams import RememberedStreams
+from stream.analyzer.streams import StreamEditor
 from stream.analyzer.threads import StartThread, Thread, start_daemon
 from stream.clock import Clock
 from stream.errors import StoreNotWritable, StoreUnavailable
@@ -21,6 +23,8 @@ from stream.event_log.event_log import EventLog
 from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
 from stream.store.database import connect, prepare
+from stream.store.desired import DesiredStreams
+from stream.store.secret_box import KEY_FILE, SecretBox
 from stream.store.settings import StoreSettings
 from stream.store.writer import StoreWriter
 
@@ -37,12 +41,18 @@ class Memory:
         writer: of the store; None without one.
         off: why there is no store.
         start_thread: runs the writer.
+        key: file of the key of stored credentials.
     """
 
     def __init__(
-        self, writer: StoreWriter | None, off: str = "", start_thread: StartThread = start_daemon
+        self,
+        writer: StoreWriter | None,
+        off: str = "",
+        start_thread: StartThread = start_daemon,
+        key: Path | None = None,
     ) -> None:
         self.writer = writer
+        self._key = key or user_data_path("styleflow") / KEY_FILE
         self._off = off
         self._start_thread = start_thread
         self._thread: Thread | None = None
@@ -90,12 +100,29 @@ class Memory:
         except BaseException:
             database.close()
             raise
-        return cls(StoreWriter(database, settings, clock, prepared=prepared), "", start_thread)
+        writer = StoreWriter(database, settings, clock, prepared=prepared)
+        beside = database.file.parent if database.file else folder
+        return cls(writer, "", start_thread, beside / KEY_FILE)
 
     @property
     def store(self) -> StoreAccess | None:
         """Access to the store for other rooms; None without one."""
         return self.writer
+
+    def editor(
+        self, control: StreamEditor, clock: Clock, configured: Collection[str]
+    ) -> RememberedStreams | None:
+        """Return what the API changes streams through, so that they are there after a restart.
+
+        Args:
+            control: the analyzer.
+            clock: where time comes from.
+            configured: ids of the configuration's streams.
+        """
+        if self.writer is None:
+            return None
+        desired = DesiredStreams(SecretBox(self._key))
+        return RememberedStreams(control, self.writer, desired, clock, configured)
 
     def attach(self, events: EventLog) -> None:
         """Have every event stored from now on."""

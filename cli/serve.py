@@ -183,6 +183,7 @@ async def _serve(
     async with memory, analyzer:
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
+        editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
@@ -194,6 +195,8 @@ async def _serve(
             registry=metrics.registry,
             ice_servers=settings.webrtc.ice_servers,
             strangers=strangers,
+            editor=editor,
+            store=memory.store,
         )
         server = _Server(
             uvicorn.Config(
@@ -207,6 +210,8 @@ async def _serve(
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
+        if editor is not None:
+            await editor.restore()
         _greet(console, settings, listener.getsockname()[1], _notices(cards))
         await server.serve(sockets=[listener])
 

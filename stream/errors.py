@@ -20,12 +20,15 @@ StreamError
 ├── DetectorUnknown        a name that no running detector has
 ├── OverlayUnavailable     an explanation asked of a detector that has none
 ├── OverlaysBusy           the limit of explanations at a time is reached
+├── SecretLost             stored credentials that cannot be read
 ├── StoreError             the store cannot be used
 │   ├── StoreUrlInvalid    a URL that names no database that is known
 │   ├── StoreDriverMissing the package that speaks with the database is not installed
 │   ├── StoreUnavailable   the database cannot be reached, read or written now
 │   │   └── StoreNotWritable   its file can be neither made nor opened
-│   └── StoreTooNew        a newer version has written the database
+│   ├── StoreTooNew        a newer version has written the database
+│   ├── StoreOff           there is none
+│   └── TooManyPoints      more of the past is asked for than one answer holds
 └── SettingInvalid         a setting that makes no sense; names its key
 """
 
@@ -436,6 +439,52 @@ class StoreTooNew(StoreError):
 
     def __str__(self) -> str:
         return f"{self.shown}: its tables are of revision {self.revision}, which is not known here"
+
+
+class StoreOff(StoreError):
+    """Something is asked of the store, and this analyzer keeps none."""
+
+    code = "store_off"
+    title = "This analyzer keeps no store"
+    hint = "Set store.enabled: true, and do not serve with --no-store"
+    status = 404
+
+    def __str__(self) -> str:
+        return "nothing is stored here; GET /api/v1/streams/{id}/history?seconds= has what is new"
+
+
+@dataclass(eq=False)
+class TooManyPoints(StoreError):
+    """A question about the past has more points for an answer than are given at once."""
+
+    code = "too_many_points"
+    title = "That is more of the past than one answer holds"
+    hint = "Ask for a shorter time, or a coarser resolution"
+    status = 422
+
+    limit: int
+    resolution: int
+
+    def __post_init__(self) -> None:
+        self.hint = f"Ask with resolution={self.resolution} or coarser, or for a shorter time"
+
+    def __str__(self) -> str:
+        return f"one answer holds at most {self.limit} points"
+
+
+@dataclass(eq=False)
+class SecretLost(StreamError):
+    """Stored credentials cannot be read: their key is gone, or another one."""
+
+    code = "secret_lost"
+    title = "Stored credentials cannot be read"
+    hint = "Give the stream's URL again, or bring back the key file that lay beside the database"
+    status = 500
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)

@@ -10,11 +10,12 @@ from typing import Protocol
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from stream.analyzer.streams import StreamControl
+from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
 from stream.offline.analysis import Predictor
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
+from stream.store.access import StoreAccess
 from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
@@ -27,6 +28,7 @@ from web.routes import (
     pictures,
     predict,
     scores,
+    stored,
     streams,
     thresholds,
     whip,
@@ -36,6 +38,7 @@ from web.security.fetch import Fetcher, Resolver, system_resolver
 from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
+from web.store_reads import StoreReads
 from web.waiting_room import WaitingRoom
 
 
@@ -58,6 +61,8 @@ def create_app(
     resolve: Resolver = system_resolver,
     ice_servers: Sequence[IceServer] = (),
     strangers: WaitingRoom | None = None,
+    editor: StreamEditor | None = None,
+    store: StoreAccess | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -73,7 +78,11 @@ def create_app(
         resolve: finds the addresses of hosts that requests name.
         ice_servers: STUN and TURN servers that WebRTC peers are told about.
         strangers: places for WebSockets that have not said hello; some of its own if None.
+        editor: through what the API adds, changes and removes streams; `control` if None.
+        store: what is kept beyond a restart; None when nothing is.
     """
+    editor = editor or control
+    reads = StoreReads(store)
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
@@ -95,10 +104,11 @@ def create_app(
     )
     for router in (
         health.routes(control),
-        streams.routes(control, hub, scopes, clock, settings.source_roots, resolve),
+        streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
         pictures.routes(control, scopes, clock),
-        history.routes(hub, histories, scopes, clock),
-        thresholds.routes(control, scopes),
+        history.routes(hub, histories, reads, scopes, clock),
+        stored.routes(reads, scopes),
+        thresholds.routes(editor, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),

@@ -197,6 +197,15 @@ audit = Table(
 )
 """Who changed what; entries are only added, each carries the hash of the one before."""
 
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("one", SmallInteger, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("number", BigInteger, nullable=False, comment="of the newest entry"),
+    Column("hash", String(64), nullable=False, comment="of the newest entry"),
+)
+"""Where the audit log ends, so that it is seen when its last entries are missing."""
+
 outbox = Table(
     "outbox",
     metadata,

@@ -25,6 +25,7 @@ from stream.errors import (
     OverlaysBusy,
     OverlayUnavailable,
     Overloaded,
+    SecretLost,
     SettingInvalid,
     SourceError,
     SourceUrlInvalid,
@@ -92,6 +93,7 @@ UNDELIVERED = "The video was not delivered"
 TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     # error, code, title, HTTP status, whether to try again
     (SourceUrlInvalid("ftp://x", "r"), "source_url", "This source cannot be used", 400, False),
+    (SecretLost("no key"), "secret_lost", "Stored credentials cannot be read", 500, False),
     (SettingInvalid("k", 1, "must"), "setting", "A setting makes no sense", 422, False),
     (DetectorUnknown("x", ["a"]), "detector_unknown", "There is no such detector", 422, False),
     (

@@ -139,6 +139,13 @@ class Caller:
 
     token: Token | None
 
+    @property
+    def name(self) -> str:
+        """Whose credential it is: the token's name, or its role; `local` where none is needed."""
+        if self.token is None:
+            return "local"
+        return self.token.name or self.token.role.value
+
     def may(self, scope: Scope) -> bool:
         """Return whether the caller may do this."""
         return self.token is None or scope in self.token.role.scopes

@@ -55,6 +55,15 @@ def upgrade() -> None:
     op.create_index("ix_events_at", "events", ["at"], unique=False)
     op.create_index("ix_events_stream", "events", ["stream", "seq"], unique=False)
     op.create_table(
+        "audit_head",
+        sa.Column(
+            "one", sa.SmallInteger(), autoincrement=False, nullable=False, comment="always 1"
+        ),
+        sa.Column("number", sa.BigInteger(), nullable=False, comment="of the newest entry"),
+        sa.Column("hash", sa.String(length=64), nullable=False, comment="of the newest entry"),
+        sa.PrimaryKeyConstraint("one", name=op.f("pk_audit_head")),
+    )
+    op.create_table(
         "evidence",
         sa.Column("incident", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),

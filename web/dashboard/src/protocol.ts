@@ -165,11 +165,13 @@ export interface Hello {
   client?: string;
 }
 
-/** The last minutes of one stream. */
+/** The past of one stream. */
 export interface HistoryView {
   stream: string;
   /** wall-clock seconds since 1970 at which this was made */
   now: number;
+  /** seconds of a step, or full; null for thinned scores of the last minutes */
+  resolution?: "full" | number | null;
   scores: ScoreColumns;
   pulses: PulseColumns;
   /** as on the WebSocket, oldest first */
@@ -410,9 +412,15 @@ export interface ScoreColumns {
   epoch: number[];
   track: number[];
   detector: string[];
+  /** with a resolution in seconds: the mean of a step */
   p: (number | null)[];
+  /** least of each step; null where nothing is stored */
+  p_min?: (number | null)[] | null;
+  /** greatest of each step, likewise */
+  p_max?: (number | null)[] | null;
   lo: (number | null)[];
   hi: (number | null)[];
+  /** of a step: the highest */
   state: ("warming" | "abstain" | "ok" | "suspect")[];
   face_px: (number | null)[];
   sharpness: (number | null)[];
