@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
@@ -33,6 +34,7 @@ from web.routes import (
     thresholds,
     whip,
 )
+from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
 from web.security.fetch import Fetcher, Resolver, system_resolver
 from web.security.guard import Guard
@@ -63,6 +65,7 @@ def create_app(
     strangers: WaitingRoom | None = None,
     editor: StreamEditor | None = None,
     store: StoreAccess | None = None,
+    incidents: Incidents | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -80,6 +83,7 @@ def create_app(
         strangers: places for WebSockets that have not said hello; some of its own if None.
         editor: through what the API adds, changes and removes streams; `control` if None.
         store: what is kept beyond a restart; None when nothing is.
+        incidents: what operators judge; without them there are no such routes.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -119,7 +123,9 @@ def create_app(
             settings.sockets,
             clock,
             strangers,
+            incidents,
         ),
+        *((incident_routes(control, incidents, scopes),) if incidents is not None else ()),
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)

@@ -38,6 +38,7 @@ from stream.events import (
 )
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
+from stream.incidents.service import Incidents
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
@@ -273,6 +274,8 @@ class WebRig:
         self.log = EventLog(self.stamps)
         self.log.attach(self.hub)
         self.log.attach(self.histories)
+        self.incidents = Incidents(self.log, self.stamps, store=store)
+        self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
@@ -288,6 +291,7 @@ class WebRig:
             ice_servers=ice_servers,
             editor=editor(self.control) if editor else None,
             store=store,
+            incidents=self.incidents,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -11,8 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from cli.memory import store_figures
 from stream.clock import ManualClock
+from stream.event_log.event_log import EventLog
 from stream.events import LinkQuality, ReasonCode
 from stream.explain.pictures import Pictures
+from stream.incidents.service import Incidents
 from stream.ingest.counters import IngestCounters
 from stream.ingest.packets import PacketLogCounters
 from stream.ingest.sockets import SocketEnd
@@ -62,6 +64,7 @@ def everything() -> list[Figure]:
         *figures.viewer_figures(hub, Pictures()),
         *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
         *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
+        *figures.incident_figures(Incidents(EventLog(clock), clock)),
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
     ]
@@ -89,6 +92,8 @@ def test_every_scraped_family_is_fed_with_its_labels() -> None:
         ("slots", {"detector": "styleflow-live"}, 4),
         ("ws_disconnects_total", {"code": "1013"}, 1),
         ("overload_rung", {}, 0),
+        ("incidents_total", {"severity": "high"}, 0),
+        ("incidents_refused_total", {"reason": "stream_full"}, 0),
     ],
 )
 def test_what_is_counted_is_scraped(name: str, labels: dict[str, str], value: float) -> None:
