@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 from cli.errors import ConfigInvalid
 from cli.settings import Settings
+from stream.alerts.settings import faults as alert_faults
 from stream.errors import SourceUrlInvalid, StoreUrlInvalid
 from stream.ingest.check import check as check_source
 from stream.store.settings import StoreSettings
@@ -35,6 +36,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_absent_device(settings.model.device),
         *_bad_streams(settings),
         *_bad_store(settings.store),
+        *alert_faults(settings.alerts),
         *_absent_files(settings, untrained=untrained),
         *_unknown_detectors(settings),
     )

@@ -1,9 +1,9 @@
 """Every Prometheus name of the analyzer, in one list.
 
-Labels are limited to stream id, detector, stage, reason, state, verdict, severity and code: never
-URLs, track ids, clients or addresses. Detectors are those of the configuration, and the ensemble;
-where a figure is no single detector's, the label is empty. The series of a removed stream are
-removed with it.
+Labels are limited to stream id, detector, stage, reason, state, verdict, severity, code, and
+channel and outcome of alerts: never URLs, track ids, clients or addresses. Detectors are those of
+the configuration, and the ensemble; where a figure is no single detector's, the label is empty. The
+series of a removed stream are removed with it.
 """
 
 from __future__ import annotations
@@ -159,6 +159,20 @@ SCRAPED = (
     Family(
         "counter", "ws_disconnects_total", "WebSocket subscribers gone, by close code.", ("code",)
     ),
+    Family(
+        "counter",
+        "alerts_total",
+        "Alerts by channel and outcome; a failed attempt is repeated.",
+        ("channel", "outcome"),
+    ),
+    Family("gauge", "alerts_waiting", "Alerts that wait for their channel.", ("channel",)),
+    Family(
+        "counter",
+        "alerts_held_back_total",
+        "Incidents that a rule did not tell at once, by reason.",
+        ("reason",),
+    ),
+    Family("counter", "alerts_unstored_total", "Changes of alerts that the store did not take."),
 )
 """Every metric that parts of the analyzer count for themselves."""
 
