@@ -133,6 +133,9 @@ def shown(settings: Settings) -> dict[str, Any]:
     values = settings.model_dump(mode="json")
     for stream in values["streams"]:
         stream["source"]["url"] = SourceUrl.parse(stream["source"]["url"]).redacted
+    from stream.store.database import shown_url  # here: it loads a database's library
+
+    values["store"]["url"] = shown_url(settings.store.url.get_secret_value())
     return values
 
 

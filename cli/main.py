@@ -73,6 +73,9 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let everybody do everything, without a token.")
     ] = False,
+    no_store: Annotated[
+        bool, typer.Option("--no-store", help="Remember nothing beyond a restart.")
+    ] = False,
     untrained: UntrainedOption = False,
 ) -> None:
     """Run the analyzer until it is interrupted.
@@ -84,7 +87,8 @@ def serve(
     from cli.settings import environment, load
 
     web = {"host": host, "port": port, "insecure": insecure or None}
-    settings = load(config, environment(), {"web": web})
+    store = {"enabled": False if no_store else None}
+    settings = load(config, environment(), {"web": web, "store": store})
     origin = str(config or "configuration")
     run(settings, Console(stderr=True), untrained=untrained, origin=origin)
 

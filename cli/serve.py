@@ -20,6 +20,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.log_sink import QuietStream
+from cli.memory import Memory
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -151,6 +152,8 @@ async def _serve(
     epochs = user_data_path("styleflow") / EPOCH_FILE
     events = EventLog(clock, EventIds(BlocksInFile(epochs, clock)))
     events.attach(histories)
+    memory = await asyncio.to_thread(Memory.open, settings.store, clock)
+    memory.attach(events)
     with console.status("loading the models"):
         pipeline = await asyncio.to_thread(
             wiring.pipeline,
@@ -175,9 +178,12 @@ async def _serve(
         overload=settings.overload,
         events=events,
     )
-    async with analyzer:
+    analyzer.remark(memory.health)
+    metrics.scraped.attach(memory.figures)
+    async with memory, analyzer:
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
+        editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
@@ -189,6 +195,8 @@ async def _serve(
             registry=metrics.registry,
             ice_servers=settings.webrtc.ice_servers,
             strangers=strangers,
+            editor=editor,
+            store=memory.store,
         )
         server = _Server(
             uvicorn.Config(
@@ -202,6 +210,8 @@ async def _serve(
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
+        if editor is not None:
+            await editor.restore()
         _greet(console, settings, listener.getsockname()[1], _notices(cards))
         await server.serve(sockets=[listener])
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,12 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from stream.store.access import from_us, to_us
 from stream.store.tables import audit, audit_head
+
+NOBODY = "styleflow"
+"""Who did what nobody asked for."""
+
+asked_by: ContextVar[str] = ContextVar("asked_by", default=NOBODY)
+"""Who asked for what is being done now: set by whoever admits a caller, for the caller's task."""
 
 GENESIS = "0" * 64
 """What the first entry carries in place of a hash before it."""

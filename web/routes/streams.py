@@ -14,7 +14,7 @@ from stream.analyzer.streams import (
     MAX_STREAM_ID,
     STREAM_ID,
     Priority,
-    StreamControl,
+    StreamEditor,
     StreamSpec,
     StreamStatus,
 )
@@ -134,7 +134,7 @@ class StreamList(BaseModel):
 
 
 def routes(
-    control: StreamControl,
+    control: StreamEditor,
     hub: Hub,
     scopes: ScopeCheck,
     clock: Clock,
