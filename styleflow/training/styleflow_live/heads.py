@@ -122,6 +122,7 @@ def fit_heads(
     specs: Sequence[HeadSpec],
     penalty_rank: int,
     opinions: Opinions | None = None,
+    penalised: Sequence[int] | None = None,
 ) -> Head:
     """Return the mean of heads, each at the size at which training clips spread by 1.
 
@@ -130,6 +131,7 @@ def fit_heads(
         specs: the heads.
         penalty_rank: directions into which all that degradations do is compressed.
         opinions: what a teacher thinks of the clips; the heads are fitted to that, too.
+        penalised: rows of the clips' degraded looks that the penalty sees; all when None.
     """
     labels = np.array([float(clip.entry.label) for clip in clips])
     weights = source_weights([clip.entry for clip in clips])
@@ -139,8 +141,7 @@ def fit_heads(
         labels, weights = (np.pad(values, (0, len(others))) for values in (labels, weights))
         targets, counted = heard(labels, weights, opinions)
     x = np.stack([clip.mean for clip in clips] + others)  # (n, blocks, 4, D)
-    moved = [clip.degraded.astype(np.float64) - clip.clean for clip in clips if len(clip.degraded)]
-    shifts = np.concatenate(moved) if moved else x[:0]
+    shifts = _shifts(clips, penalised)
     total, biases = np.zeros(x.shape[1:]), np.zeros(len(STATISTICS))
     for spec in specs:
         seen = [STATISTICS.index(name) for name in spec.statistics]
@@ -156,6 +157,15 @@ def fit_heads(
         middle = np.average(x[:, :, seen], axis=0, weights=weights)
         biases[seen] -= np.einsum("bsd,bsd->s", middle, direction)
     return Head(total, biases)
+
+
+def _shifts(clips: Sequence[ClipFeatures], penalised: Sequence[int] | None) -> Array:
+    """Return what degradations added to looks at reals, `(m, blocks, 4, D)`."""
+    rows = slice(None) if penalised is None else list(penalised)
+    moved = [
+        clip.degraded[rows].astype(np.float64) - clip.clean for clip in clips if len(clip.degraded)
+    ]
+    return np.concatenate(moved) if moved else np.zeros((0, *clips[0].clean.shape))
 
 
 def fit_direction(

@@ -145,7 +145,8 @@ def _train(
     opinions = None
     if lessons is not None:
         opinions = Opinions(lessons.training, recipe.distil, unlabelled)
-    head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions)
+    penalised = [place for place, kind in enumerate(DEGRADATIONS) if kind in recipe.penalised]
+    head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions, penalised)
     _give(network, head)
     with torch.no_grad():
         network.projection.copy_(fit_projection(training, recipe.dimensions))

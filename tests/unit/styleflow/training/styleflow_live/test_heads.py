@@ -88,6 +88,14 @@ def test_a_penalty_on_degradations_takes_the_weight_off_what_they_move():
     assert moved(10.0) < 0.1 * moved(0.0)
 
 
+def test_a_degradation_that_is_only_measured_leaves_the_heads_alone():
+    data, specs = clips(60), [HeadSpec(penalty=10.0)]
+    first = fit_heads(data, specs, 50, penalised=[0]).weights
+    more = [replace(c, degraded=np.concatenate([c.degraded, -c.degraded])) for c in data]
+    np.testing.assert_array_equal(fit_heads(more, specs, 50, penalised=[0]).weights, first)
+    assert np.abs(fit_heads(more, specs, 50).weights - first).max() > 1e-3
+
+
 def test_with_it_clips_of_swapped_quality_are_still_told_apart():
     """Outside, fakes may be worse pictures than reals, as they were not in training."""
     outside = clips(60, seed=1, quality=-3.0)
