@@ -48,6 +48,9 @@ class StyleFlowLiveRecipe:
         penalty_rank: directions into which what degradations do is compressed.
         penalised: names of `DEGRADATIONS` whose effect on reals is penalised; what the others do
             is measured only.
+        autoencoder: folder with the weights of a tiny auto-encoder (`autoencoder.py`), whose round
+            trips of real faces are pseudo-fakes for the heads that want them (`round_trips`). None
+            trains without, and the checkpoint says so.
         flow: how the causal StyleGRU is trained.
         flow_batches: what its steps see.
         teacher: a published detector that judges every frame alone, such as gend-clip-l14; the
@@ -70,6 +73,7 @@ class StyleFlowLiveRecipe:
     heads: tuple[HeadSpec, ...] = (HeadSpec(),)
     penalty_rank: int = 350
     penalised: tuple[str, ...] = PENALISED
+    autoencoder: Path | None = None
     flow: LoopSettings = field(default_factory=lambda: LoopSettings(600))
     flow_batches: FlowBatches = field(default_factory=FlowBatches)
     teacher: str | None = None
@@ -96,6 +100,11 @@ class StyleFlowLiveRecipe:
             raise ValueError("unlabelled sources teach nothing without a teacher")
         if not 0 < self.prior < 1:
             raise ValueError(f"prior lies between 0 and 1, not {self.prior}")
+
+    @property
+    def wants_round_trips(self) -> bool:
+        """Whether a head learns from pseudo-fakes."""
+        return any(head.round_trips > 0 for head in self.heads)
 
     @property
     def looks(self) -> LookSpec:
