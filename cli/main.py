@@ -17,6 +17,7 @@ from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
+from cli.incidents_app import incidents_app
 from styleflow.clips import PspInput
 from styleflow.runtime_settings import Precision
 
@@ -36,6 +37,7 @@ checkpoints_app = typer.Typer(
 ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
+app.add_typer(incidents_app, name="incidents")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
