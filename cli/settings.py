@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from cli import yaml_text
 from cli.errors import ConfigInvalid as ConfigInvalid
+from stream.alerts.settings import AlertsSettings
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID, Priority, StreamSpec
 from stream.engine.settings import EngineSettings
@@ -242,6 +243,7 @@ class Settings(_Section):
         engine: when scores become verdicts, and when no verdict is given.
         incidents: when suspect verdicts become an incident, and how severe it is.
         store: what is remembered beyond a restart, and where.
+        alerts: who is told of which incidents, and how.
         log: what is logged and how it looks.
         streams: streams that are there from the start; more can be added while running.
     """
@@ -258,6 +260,7 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     incidents: IncidentSettings = IncidentSettings()
     store: StoreSettings = StoreSettings()
+    alerts: AlertsSettings = AlertsSettings()
     log: LogConfig = LogConfig()
     streams: tuple[StreamConfig, ...] = ()
 

@@ -6,8 +6,10 @@ Each function reads one part and decides nothing. They are called at scrape time
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
+from stream.alerts.alerts import Alerts
 from stream.device.device import Device
 from stream.explain.pictures import Pictures
 from stream.incidents.service import Incidents
@@ -99,6 +101,17 @@ def incident_figures(incidents: Incidents) -> Iterator[Figure]:
     yield Figure("incidents_unsaved", len(recorder.unsaved) if recorder is not None else 0)
     lost = recorder.lost if recorder is not None else 0
     yield Figure("incidents_lost_total", lost + incidents.forgotten)
+
+
+def alert_figures(alerts: Alerts) -> Iterator[Figure]:
+    """Yield what became of alerts, channel by channel."""
+    for channel in alerts.channels():
+        for outcome, count in asdict(channel.counts).items():
+            yield Figure("alerts_total", count, (channel.name, outcome))
+        yield Figure("alerts_waiting", channel.waiting, (channel.name,))
+    for why, count in alerts.held_back().items():
+        yield Figure("alerts_held_back_total", count, (why.value,))
+    yield Figure("alerts_unstored_total", alerts.outbox.unstored)
 
 
 def session_figures(sessions: Sessions) -> Iterator[Figure]:

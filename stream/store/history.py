@@ -8,13 +8,12 @@ database: not on the event loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Connection, Select, case, func, null, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from stream.errors import StreamUnknown, TooManyPoints
 from stream.publish.schema import STATE_RANK
@@ -24,6 +23,7 @@ MAX_POINTS = 200_000
 """Most points of one answer: a day at one per second, of two faces."""
 
 _US = 1_000_000
+_AT_ONCE = 4096
 _WORDS = np.array(sorted(STATE_RANK, key=lambda word: STATE_RANK[word]), dtype=object)
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 
@@ -136,12 +136,12 @@ def read(
         StreamUnknown: nothing was ever stored of it.
         TooManyPoints: there is more; says at which resolution there is not.
     """
-    number = _number_of(connection, stream)
+    number, bounds = _number_of(connection, stream), _Bounds(span, resolution, limit)
     return StoredHistory(
         stream,
         resolution,
-        _scores(connection, number, span, resolution, limit),
-        _pulses(connection, number, span, resolution, limit),
+        _scores(connection, number, bounds),
+        _pulses(connection, number, bounds),
         _events(connection, number, span, max_events),
     )
 
@@ -170,54 +170,101 @@ def _number_of(connection: Connection, stream: str) -> int:
 def _columns(
     connection: Connection,
     query: Select[Any],
-    span: Span,
-    resolution: int | None,
-    limit: int,
+    bounds: _Bounds,
+    kinds: str,
     unit: int = 1,
-) -> list[Sequence[Any]]:
-    """Return the columns of a query, the first of which is the time in units of microseconds."""
-    rows = connection.execute(query.limit(limit + 1)).all()
-    if len(rows) > limit:
-        begin = max(span.begin, rows[0][0] * unit)
-        covered = max(rows[limit][0] * unit - begin, 1)
-        coarser = (resolution or 1) * (span.end - begin) / covered
-        raise TooManyPoints(limit, step_of(max(coarser, (resolution or 0) + 1)))
-    if not rows:
-        return [()] * len(query.selected_columns)
-    return list(zip(*rows, strict=True))
+) -> list[npt.NDArray[Any]]:
+    """Return the columns of a query, the first of which is the time in units of microseconds.
+
+    Rows are the driver's own plain tuples, and become arrays some at a time: both halve the time
+    that a day takes.
+
+    Args:
+        connection: to read with.
+        query: what is asked.
+        bounds: how much may come.
+        kinds: of each column, `i` for integers and `f` for other numbers.
+        unit: microseconds of the first column's unit.
+    """
+    types = [np.int64 if kind == "i" else np.float64 for kind in kinds]
+    parts: list[list[npt.NDArray[Any]]] = [[np.empty(0, kind)] for kind in types]
+    cursor = connection.execute(query.limit(bounds.limit + 1)).cursor
+    while cursor is not None and (rows := cursor.fetchmany(_AT_ONCE)):
+        for part, kind, values in zip(parts, types, zip(*rows, strict=True), strict=True):
+            part.append(np.array(values, dtype=kind))
+    columns = [np.concatenate(part) for part in parts]
+    if len(columns[0]) > bounds.limit:
+        raise bounds.exceeded(int(columns[0][0]) * unit, int(columns[0][-1]) * unit)
+    return columns
 
 
-def _scores(
-    connection: Connection, stream: int, span: Span, resolution: int | None, limit: int
-) -> ScoreColumns:
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """How much one answer may hold, and what was asked for."""
+
+    span: Span
+    resolution: int | None
+    limit: int
+
+    def exceeded(self, first: int, last: int) -> TooManyPoints:
+        """Return the refusal; the points that fit lie between these microseconds."""
+        begin = max(self.span.begin, first)
+        coarser = (self.resolution or 1) * (self.span.end - begin) / max(last - begin, 1)
+        return TooManyPoints(self.limit, step_of(max(coarser, (self.resolution or 0) + 1)))
+
+
+def _scores(connection: Connection, stream: int, bounds: _Bounds) -> ScoreColumns:
+    span, resolution = bounds.span, bounds.resolution
     if resolution is None:
-        query, unit = _at_full_rate(stream, span), 1
-    else:
-        query, unit = _steps(stream, span, resolution), _US
-    columns = _columns(connection, query, span, resolution, limit, unit)
-    names = {row.number: row.name for row in connection.execute(select(models))}
+        found = _columns(connection, _at_full_rate(stream, span), bounds, "iiiifffiff")
+        t, epoch, track, model, p, lo, hi, state, face_px, sharpness = found
+        return ScoreColumns(
+            t=(t / _US).round(3),
+            epoch=epoch,
+            track=track,
+            detector=_names(connection, model),
+            p=p.round(4),
+            p_min=p.round(4),
+            p_max=p.round(4),
+            lo=lo.round(4),
+            hi=hi.round(4),
+            state=_WORDS[state],
+            face_px=face_px.round(4),
+            sharpness=sharpness.round(4),
+        )
+    steps = _steps(stream, span, resolution)
+    found = _columns(connection, steps, bounds, "iiiifffffi", _US)
+    t, epoch, track, model, p, p_min, p_max, lo, hi, state = found
+    unknown = np.full(len(t), np.nan)
     return ScoreColumns(
-        t=_seconds(columns[0], unit),
-        epoch=_integers(columns[1]),
-        track=_integers(columns[2]),
-        detector=np.array([names.get(number, "") for number in columns[3]], dtype=object),
-        p=_floats(columns[4]),
-        p_min=_floats(columns[5]),
-        p_max=_floats(columns[6]),
-        lo=_floats(columns[7]),
-        hi=_floats(columns[8]),
-        state=_WORDS[_integers(columns[9])],
-        face_px=_floats(columns[10]),
-        sharpness=_floats(columns[11]),
+        t=t.astype(np.float64),
+        epoch=epoch,
+        track=track,
+        detector=_names(connection, model),
+        p=p.round(4),
+        p_min=p_min.round(4),
+        p_max=p_max.round(4),
+        lo=lo.round(4),
+        hi=hi.round(4),
+        state=_WORDS[state],
+        face_px=unknown,
+        sharpness=unknown,
     )
+
+
+def _names(connection: Connection, numbers: Integers) -> Words:
+    """Return the names of models; empty for one that is not known."""
+    names = {row.number: row.name for row in connection.execute(select(models))}
+    kinds, places = np.unique(numbers, return_inverse=True)
+    return np.array([names.get(int(kind), "") for kind in kinds], dtype=object)[places]
 
 
 def _at_full_rate(stream: int, span: Span) -> Select[Any]:
     c = scores.c
     return (
         select(
-            *(c.at, c.epoch, c.track, c.model, c.p, c.p.label("p_min"), c.p.label("p_max")),
-            *(c.lo, c.hi, c.state, c.face_px, c.sharpness),
+            *(c.at, c.epoch, c.track, c.model, c.p, c.lo, c.hi, c.state),
+            *(c.face_px, c.sharpness),
         )
         .where(c.stream == stream, c.at >= span.begin, c.at < span.end)
         .order_by(c.at, c.seq)
@@ -230,12 +277,9 @@ def _steps(stream: int, span: Span, resolution: int) -> Select[Any]:
     first = span.begin // _US // resolution * resolution
     last = -(-span.end // _US)
     within = (c.stream == stream, c.second >= first, c.second < last)
-    unknown = (null().label("face_px"), null().label("sharpness"))
     if resolution == 1:
         columns = (c.epoch, c.track, c.model, c.p_mean, c.p_min, c.p_max, c.lo, c.hi, c.state)
-        return (
-            select(c.second, *columns, *unknown).where(*within).order_by(c.second, c.track, c.model)
-        )
+        return select(c.second, *columns).where(*within).order_by(c.second, c.track, c.model)
     step = (c.second - c.second % resolution).label("step")
     return (
         select(
@@ -249,7 +293,6 @@ def _steps(stream: int, span: Span, resolution: int) -> Select[Any]:
             _mean(c.lo),
             _mean(c.hi),
             func.max(c.state),
-            *unknown,
         )
         .where(*within)
         .group_by(step, c.track, c.model)
@@ -265,10 +308,8 @@ def _mean(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return weighed / func.nullif(weight, 0)
 
 
-def _pulses(
-    connection: Connection, stream: int, span: Span, resolution: int | None, limit: int
-) -> PulseColumns:
-    c = pulses.c
+def _pulses(connection: Connection, stream: int, bounds: _Bounds) -> PulseColumns:
+    c, span, resolution = pulses.c, bounds.span, bounds.resolution
     within = (c.stream == stream, c.at >= span.begin, c.at < span.end)
     if resolution is None:
         query = select(c.at, c.epoch, c.fps, c.loss, c.tracks).where(*within).order_by(c.at)
@@ -280,10 +321,8 @@ def _pulses(
             .group_by(step)
             .order_by(step)
         )
-    t, epoch, fps, loss, tracks = _columns(connection, query, span, resolution, limit)
-    return PulseColumns(
-        _seconds(t), _integers(epoch), _floats(fps), _floats(loss), _integers(tracks)
-    )
+    t, epoch, fps, loss, tracks = _columns(connection, query, bounds, "iiffi")
+    return PulseColumns((t / _US).round(3), epoch, fps.round(4), loss.round(4), tracks)
 
 
 def _events(connection: Connection, stream: int, span: Span, count: int) -> tuple[str, ...]:
@@ -295,17 +334,3 @@ def _events(connection: Connection, stream: int, span: Span, count: int) -> tupl
         .limit(count)
     )
     return tuple(reversed(connection.execute(query).scalars().all()))
-
-
-def _seconds(values: Sequence[Any], unit: int = 1) -> Floats:
-    """Return seconds, to the millisecond, of units of microseconds."""
-    return (np.array(values, dtype=np.float64) * (unit / _US)).round(3)
-
-
-def _floats(values: Sequence[Any]) -> Floats:
-    """Return numbers to four places; None becomes NaN."""
-    return np.array(values, dtype=np.float64).round(4)
-
-
-def _integers(values: Sequence[Any]) -> Integers:
-    return np.array(values, dtype=np.int64)

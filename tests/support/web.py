@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import Health, StreamEditor, StreamSpec, StreamStatus
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
@@ -266,6 +267,7 @@ class WebRig:
         ice_servers: Sequence[IceServer] = (),
         editor: Callable[[StreamEditor], StreamEditor] | None = None,
         store: StoreAccess | None = None,
+        alerts: Alerts | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -290,8 +292,9 @@ class WebRig:
             resolve=resolve or resolver(()),
             ice_servers=ice_servers,
             editor=editor(self.control) if editor else None,
-            incidents=self.incidents,
             store=store,
+            incidents=self.incidents,
+            alerting=alerts,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
