@@ -39,6 +39,7 @@ from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
 from web.store_reads import StoreReads
+from web.stored_past import StoredPast
 from web.waiting_room import WaitingRoom
 
 
@@ -83,6 +84,7 @@ def create_app(
     """
     editor = editor or control
     reads = StoreReads(store)
+    past = StoredPast(store, StoreReads(store, at_once=1, waiting=1024)) if store else None
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
@@ -119,6 +121,7 @@ def create_app(
             settings.sockets,
             clock,
             strangers,
+            past,
         ),
         pages.routes(root_path=settings.root_path),
     ):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, WebSocket
 from stream.clock import Clock
 from stream.problems import Problem
 from stream.publish.hub import Hub
+from stream.publish.past_events import PastEvents
 from stream.publish.schema import SUBPROTOCOL
 from web.errors import UnknownSubprotocol
 from web.problem_responses import problem_response
@@ -22,6 +23,7 @@ def routes(
     settings: SocketSettings,
     clock: Clock,
     strangers: WaitingRoom,
+    past: PastEvents | None = None,
 ) -> APIRouter:
     """Return the route.
 
@@ -31,6 +33,7 @@ def routes(
         settings: limits of a connection.
         clock: where time comes from.
         strangers: places for connections that have not said hello.
+        past: events that the hub has no longer; None when nothing is stored.
     """
     router = APIRouter()
 
@@ -42,6 +45,6 @@ def routes(
             refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
             await socket.send_denial_response(problem_response(Problem.of(refusal)))
             return
-        await ScoreSocket(socket, hub, authenticator, settings, clock, strangers).run()
+        await ScoreSocket(socket, hub, authenticator, settings, clock, strangers, past).run()
 
     return router
