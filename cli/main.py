@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -465,6 +466,13 @@ def train(
             "weights/, whose opinion of the videos is learned beside their labels."
         ),
     ] = None,
+    autoencoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="styleflow-live: folder with taef2_encoder.safetensors and taef2_decoder."
+            "safetensors (MIT, madebyollin/taesd); its drawings of real faces are pseudo-fakes."
+        ),
+    ] = None,
 ) -> None:
     """Train a detector from data sets and a recipe; takes hours, and may be interrupted.
 
@@ -479,7 +487,8 @@ def train(
     """
     from cli.train import Wanted, run
 
-    run(Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher))
+    wanted = Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher)
+    run(replace(wanted, autoencoder=autoencoder))
 
 
 @app.command()

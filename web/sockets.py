@@ -21,8 +21,17 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
-from stream.errors import HubFull
-from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, parse_client
+from stream.errors import HubFull, IncidentUnknown
+from stream.incidents.service import Change, Incidents
+from stream.problems import Problem
+from stream.publish.client_messages import (
+    AnyClientMessage,
+    ChangeIncident,
+    Hello,
+    Subscribe,
+    Unsubscribe,
+    parse_client,
+)
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
 from stream.publish.hub import Filter, Hub, Subscription
 from stream.publish.past_events import PastEvents
@@ -75,6 +84,7 @@ class ScoreSocket:
         clock: where time comes from.
         strangers: places for connections that have not said hello.
         past: events that the hub has no longer; None when nothing is stored.
+        incidents: what clients may say something of; None when there are none.
     """
 
     def __init__(
@@ -86,6 +96,7 @@ class ScoreSocket:
         clock: Clock,
         strangers: WaitingRoom,
         past: PastEvents | None = None,
+        incidents: Incidents | None = None,
     ) -> None:
         self._socket = socket
         self._hub = hub
@@ -95,6 +106,7 @@ class ScoreSocket:
         self._strangers = strangers
         self._past = past
         self._past_wanted = asyncio.Event()
+        self._incidents = incidents
         self._entered = False
         self._wake = asyncio.Event()
         self._woken = self._wake.set  # one object: the hub recognises us by it
@@ -167,7 +179,7 @@ class ScoreSocket:
             raise _Closing(CloseCode.TOO_SLOW, str(error)) from None
         self._entered = True
 
-    async def _hello(self) -> Hello | Subscribe | Unsubscribe:
+    async def _hello(self) -> AnyClientMessage:
         """Return the first message. Until it is there, the connection is a stranger's."""
         limit_s = self._settings.hello_s
         turned_out = False
@@ -199,7 +211,7 @@ class ScoreSocket:
 
     # --- reading ----------------------------------------------------------------------------
 
-    async def _receive(self) -> Hello | Subscribe | Unsubscribe:
+    async def _receive(self) -> AnyClientMessage:
         frame = await self._socket.receive()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame.get("code") or 1005)
@@ -220,6 +232,8 @@ class ScoreSocket:
                     await self._subscribe(message)
                 case Unsubscribe(id=name):
                     self._unsubscribe(name)
+                case ChangeIncident():
+                    await self._change_incident(message)
                 case Hello():
                     raise _Closing(CloseCode.BAD_MESSAGE, "hello was said already")
 
@@ -263,6 +277,25 @@ class ScoreSocket:
         if subscription is not None:
             subscription.close()
         self._reply(encode_unsubscribed(name, self._clock.utc()))
+
+    async def _change_incident(self, message: ChangeIncident) -> None:
+        """Do what an operator says; everybody hears of it as an event, the operator too."""
+        assert self._caller is not None
+        try:
+            self._caller.check(Scope.CONTROL)
+            if self._incidents is None:
+                raise IncidentUnknown(message.id)
+            change = Change.of(message.model_dump(include=message.model_fields_set))
+            await self._incidents.change(message.id, change, self._caller.name)
+        except StyleFlowError as error:
+            problem = Problem.of(error)
+            data = ErrorData(
+                code=problem.status,
+                title=problem.title,
+                detail=problem.detail,
+                hint=problem.hint,
+            )
+            self._reply(encode_error(data, self._clock.utc()))
 
     def _reply(self, text: str) -> None:
         if len(self._replies) >= MAX_REPLIES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table, select
@@ -72,7 +73,7 @@ class Numbers:
 def _number(connection: Connection, table: Table, where: Any, row: Row) -> int:
     found = connection.execute(where).scalar_one_or_none()
     if found is None:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), [row])
+        connection.execute(_adding(connection.dialect.name, table), [row])
         found = connection.execute(where).scalar_one()
     return int(found)
 
@@ -121,7 +122,8 @@ class BatchWriter:
     def _parts(
         self, connection: Connection, batch: Batch
     ) -> Iterable[tuple[str, Executable, Sequence[Row]]]:
-        yield "streams", _announcing(connection), _rows(batch.streams.values(), _stream_row)
+        dialect = connection.dialect.name
+        yield "streams", _announcing(dialect), _rows(batch.streams.values(), _stream_row)
         stream = {id: self._numbers.stream(connection, id) for id in _named(batch)}
         model = {key: self._numbers.model(connection, key) for key in _models(batch)}
 
@@ -137,10 +139,10 @@ class BatchWriter:
 
             return row
 
-        yield "scores", _adding(connection, scores), _rows(batch.scores, named(scores))
-        yield "pulses", _adding(connection, pulses), _rows(batch.pulses, named(pulses))
-        yield "events", _adding(connection, events), _rows(batch.events, named(events))
-        yield "score_seconds", _joining(connection), _rows(batch.seconds, named(score_seconds))
+        yield "scores", _adding(dialect, scores), _rows(batch.scores, named(scores))
+        yield "pulses", _adding(dialect, pulses), _rows(batch.pulses, named(pulses))
+        yield "events", _adding(dialect, events), _rows(batch.events, named(events))
+        yield "score_seconds", _joining(dialect), _rows(batch.seconds, named(score_seconds))
 
 
 def _rows(rows: Iterable[Any], make: Callable[[Any], Row]) -> list[Row]:
@@ -160,25 +162,27 @@ def _stream_row(row: StreamRow) -> Row:
     return {"wanted": False, **dict(zip(_OF_STREAM, row, strict=True))}
 
 
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an insert that can say what happens to a row that is there already."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)
-    return postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
-def _adding(connection: Connection, table: Table) -> Executable:
-    return _insert(connection, table).on_conflict_do_nothing()
+@cache
+def _adding(dialect: str, table: Table) -> Executable:
+    return _insert(dialect, table).on_conflict_do_nothing()
 
 
-def _announcing(connection: Connection) -> Executable:
+@cache
+def _announcing(dialect: str) -> Executable:
     """Return what tells a stream's name and source; whether it is wanted is not touched."""
-    insert = _insert(connection, streams)
+    insert = _insert(dialect, streams)
     new: Mapping[str, Any] = {name: insert.excluded[name] for name in ("name", "source", "changed")}
     return insert.on_conflict_do_update(index_elements=[streams.c.id], set_=new)
 
 
-def _joining(connection: Connection) -> Executable:
-    insert = _insert(connection, score_seconds)
+@cache
+def _joining(dialect: str) -> Executable:
+    """Return what joins a second to the same one; made once, because making it takes long."""
+    insert = _insert(dialect, score_seconds)
     keys = list(score_seconds.primary_key.columns)
     return insert.on_conflict_do_update(index_elements=keys, set_=merged(dict(insert.excluded)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from stream.clock import Clock
+from stream.incidents.service import Incidents
 from stream.problems import Problem
 from stream.publish.hub import Hub
 from stream.publish.past_events import PastEvents
@@ -24,6 +25,7 @@ def routes(
     clock: Clock,
     strangers: WaitingRoom,
     past: PastEvents | None = None,
+    incidents: Incidents | None = None,
 ) -> APIRouter:
     """Return the route.
 
@@ -34,6 +36,7 @@ def routes(
         clock: where time comes from.
         strangers: places for connections that have not said hello.
         past: events that the hub has no longer; None when nothing is stored.
+        incidents: what clients may say something of.
     """
     router = APIRouter()
 
@@ -45,6 +48,7 @@ def routes(
             refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
             await socket.send_denial_response(problem_response(Problem.of(refusal)))
             return
-        await ScoreSocket(socket, hub, authenticator, settings, clock, strangers, past).run()
+        held = ScoreSocket(socket, hub, authenticator, settings, clock, strangers, past, incidents)
+        await held.run()
 
     return router
