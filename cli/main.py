@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
+from cli.incidents_app import incidents_app
 from styleflow.clips import PspInput
 from styleflow.runtime_settings import Precision
 
@@ -35,6 +37,7 @@ checkpoints_app = typer.Typer(
 ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
+app.add_typer(incidents_app, name="incidents")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
@@ -465,6 +468,13 @@ def train(
             "weights/, whose opinion of the videos is learned beside their labels."
         ),
     ] = None,
+    autoencoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="styleflow-live: folder with taef2_encoder.safetensors and taef2_decoder."
+            "safetensors (MIT, madebyollin/taesd); its drawings of real faces are pseudo-fakes."
+        ),
+    ] = None,
 ) -> None:
     """Train a detector from data sets and a recipe; takes hours, and may be interrupted.
 
@@ -479,7 +489,8 @@ def train(
     """
     from cli.train import Wanted, run
 
-    run(Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher))
+    wanted = Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher)
+    run(replace(wanted, autoencoder=autoencoder))
 
 
 @app.command()

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.log_sink import QuietStream
-from cli.memory import Memory
+from cli.memory import Memory, tended
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -28,6 +28,7 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
+from stream.monitoring.figures import incident_figures
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
@@ -154,6 +155,7 @@ async def _serve(
     events.attach(histories)
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
     memory.attach(events)
+    incidents = memory.incidents(events, clock, settings.incidents)
     with console.status("loading the models"):
         pipeline = await asyncio.to_thread(
             wiring.pipeline,
@@ -180,7 +182,8 @@ async def _serve(
     )
     analyzer.remark(memory.health)
     metrics.scraped.attach(memory.figures)
-    async with memory, analyzer:
+    metrics.scraped.attach(lambda: incident_figures(incidents))
+    async with memory, analyzer, tended(incidents):
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
         editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
@@ -197,6 +200,7 @@ async def _serve(
             strangers=strangers,
             editor=editor,
             store=memory.store,
+            incidents=incidents,
         )
         server = _Server(
             uvicorn.Config(

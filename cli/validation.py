@@ -11,11 +11,13 @@ from ipaddress import ip_address
 
 from cli.errors import ConfigInvalid
 from cli.settings import Settings
+from stream.alerts.settings import faults as alert_faults
 from stream.errors import SourceUrlInvalid, StoreUrlInvalid
 from stream.ingest.check import check as check_source
 from stream.store.settings import StoreSettings
 from styleflow.detectors.gend.entry import NAMES as ON_THE_HUB
 from styleflow.detectors.registry import BUILT_IN
+from styleflow.ensemble import NAME as ENSEMBLE
 from styleflow.weights.places import fetched
 from web.errors import AuthError
 from web.security.auth import check_binding
@@ -34,7 +36,9 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_absent_device(settings.model.device),
         *_bad_streams(settings),
         *_bad_store(settings.store),
+        *alert_faults(settings.alerts),
         *_absent_files(settings, untrained=untrained),
+        *_unknown_detectors(settings),
     )
     if faults:
         raise ConfigInvalid(origin, faults)
@@ -114,6 +118,16 @@ def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:
             yield f"{at}: {path} is not here; {_remedy(detector.name)}"
     if settings.ensemble is not None and not settings.ensemble.is_file():
         yield f"ensemble: {settings.ensemble} is not here; fit one with `styleflow ensemble fit`"
+
+
+def _unknown_detectors(settings: Settings) -> Iterator[str]:
+    """Yield whose verdicts should open incidents but cannot, because nobody here is called so."""
+    here = [detector.name for detector in settings.detectors] or [BUILT_IN]
+    if settings.ensemble is not None:
+        here.append(ENSEMBLE)
+    for index, name in enumerate(settings.incidents.detectors):
+        if name not in here:
+            yield f"incidents.detectors[{index}]: {name} is not here; there is {', '.join(here)}"
 
 
 def _remedy(name: str) -> str:

@@ -21,6 +21,10 @@ StreamError
 ├── OverlayUnavailable     an explanation asked of a detector that has none
 ├── OverlaysBusy           the limit of explanations at a time is reached
 ├── SecretLost             stored credentials that cannot be read
+├── IncidentUnknown        an incident id that nobody has
+├── IncidentFull           an incident has as many comments as it takes
+├── TooManySnoozes         as many streams as may be are snoozed
+├── CursorInvalid          a cursor that no list has given
 ├── StoreError             the store cannot be used
 │   ├── StoreUrlInvalid    a URL that names no database that is known
 │   ├── StoreDriverMissing the package that speaks with the database is not installed
@@ -358,6 +362,66 @@ class OverlaysBusy(StreamError):
 
     def __str__(self) -> str:
         return f"{self.limit} views of what detectors point at are watched already"
+
+
+@dataclass(eq=False)
+class IncidentUnknown(StreamError):
+    """There is no incident with this id: it never was, or has been deleted."""
+
+    code = "incident_unknown"
+    title = "There is no such incident"
+    hint = "GET /api/v1/incidents lists those that are kept"
+    status = 404
+
+    incident: str
+
+    def __str__(self) -> str:
+        return f"there is no incident {self.incident!r}"
+
+
+@dataclass(eq=False)
+class IncidentFull(StreamError):
+    """An incident has as many comments as it takes."""
+
+    code = "incident_full"
+    title = "This incident takes no further comment"
+    hint = "Raise incidents.max_notes"
+    status = 409
+
+    incident: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"incident {self.incident!r} has {self.limit} comments, which is all that it takes"
+
+
+@dataclass(eq=False)
+class TooManySnoozes(StreamError):
+    """As many streams as may be are snoozed."""
+
+    code = "too_many_snoozes"
+    title = "No further stream can be snoozed"
+    hint = "Wake one, or wait until a snooze ends"
+    status = 429
+    retry = True
+    retry_after_s = _FULL_S
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.limit} streams are snoozed, which is all that may be"
+
+
+class CursorInvalid(StreamError):
+    """A cursor is none that a list has given."""
+
+    code = "cursor"
+    title = "This is no place in the list"
+    hint = "Send `next` of the answer before, unchanged, or leave the cursor out"
+    status = 422
+
+    def __str__(self) -> str:
+        return "the cursor is none of ours"
 
 
 class StoreError(StreamError):

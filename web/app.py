@@ -10,9 +10,12 @@ from typing import Protocol
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
+from stream.outbound import Resolver, system_resolver
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from stream.store.access import StoreAccess
@@ -20,6 +23,7 @@ from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
 from web.routes import (
+    alerts,
     asyncapi,
     health,
     history,
@@ -33,8 +37,9 @@ from web.routes import (
     thresholds,
     whip,
 )
+from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
-from web.security.fetch import Fetcher, Resolver, system_resolver
+from web.security.fetch import Fetcher
 from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
@@ -63,6 +68,8 @@ def create_app(
     strangers: WaitingRoom | None = None,
     editor: StreamEditor | None = None,
     store: StoreAccess | None = None,
+    incidents: Incidents | None = None,
+    alerting: Alerts | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -80,6 +87,8 @@ def create_app(
         strangers: places for WebSockets that have not said hello; some of its own if None.
         editor: through what the API adds, changes and removes streams; `control` if None.
         store: what is kept beyond a restart; None when nothing is.
+        incidents: what operators judge; without them there are no such routes.
+        alerting: rules and channels; without them there are no routes for them.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -119,10 +128,14 @@ def create_app(
             settings.sockets,
             clock,
             strangers,
+            incidents,
         ),
+        *((incident_routes(control, incidents, scopes),) if incidents is not None else ()),
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)
+    if alerting is not None:
+        app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)

@@ -20,8 +20,17 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
-from stream.errors import HubFull
-from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, parse_client
+from stream.errors import HubFull, IncidentUnknown
+from stream.incidents.service import Change, Incidents
+from stream.problems import Problem
+from stream.publish.client_messages import (
+    AnyClientMessage,
+    ChangeIncident,
+    Hello,
+    Subscribe,
+    Unsubscribe,
+    parse_client,
+)
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
 from stream.publish.hub import Filter, Hub, Subscription
 from stream.publish.patterns import is_pattern
@@ -72,6 +81,7 @@ class ScoreSocket:
         settings: time limits and subscriptions.
         clock: where time comes from.
         strangers: places for connections that have not said hello.
+        incidents: what clients may say something of; None when there are none.
     """
 
     def __init__(
@@ -82,6 +92,7 @@ class ScoreSocket:
         settings: SocketSettings,
         clock: Clock,
         strangers: WaitingRoom,
+        incidents: Incidents | None = None,
     ) -> None:
         self._socket = socket
         self._hub = hub
@@ -89,6 +100,7 @@ class ScoreSocket:
         self._settings = settings
         self._clock = clock
         self._strangers = strangers
+        self._incidents = incidents
         self._entered = False
         self._wake = asyncio.Event()
         self._woken = self._wake.set  # one object: the hub recognises us by it
@@ -159,7 +171,7 @@ class ScoreSocket:
             raise _Closing(CloseCode.TOO_SLOW, str(error)) from None
         self._entered = True
 
-    async def _hello(self) -> Hello | Subscribe | Unsubscribe:
+    async def _hello(self) -> AnyClientMessage:
         """Return the first message. Until it is there, the connection is a stranger's."""
         limit_s = self._settings.hello_s
         turned_out = False
@@ -191,7 +203,7 @@ class ScoreSocket:
 
     # --- reading ----------------------------------------------------------------------------
 
-    async def _receive(self) -> Hello | Subscribe | Unsubscribe:
+    async def _receive(self) -> AnyClientMessage:
         frame = await self._socket.receive()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame.get("code") or 1005)
@@ -212,6 +224,8 @@ class ScoreSocket:
                     self._subscribe(message)
                 case Unsubscribe(id=name):
                     self._unsubscribe(name)
+                case ChangeIncident():
+                    await self._change_incident(message)
                 case Hello():
                     raise _Closing(CloseCode.BAD_MESSAGE, "hello was said already")
 
@@ -243,6 +257,25 @@ class ScoreSocket:
         if subscription is not None:
             subscription.close()
         self._reply(encode_unsubscribed(name, self._clock.utc()))
+
+    async def _change_incident(self, message: ChangeIncident) -> None:
+        """Do what an operator says; everybody hears of it as an event, the operator too."""
+        assert self._caller is not None
+        try:
+            self._caller.check(Scope.CONTROL)
+            if self._incidents is None:
+                raise IncidentUnknown(message.id)
+            change = Change.of(message.model_dump(include=message.model_fields_set))
+            await self._incidents.change(message.id, change, self._caller.name)
+        except StyleFlowError as error:
+            problem = Problem.of(error)
+            data = ErrorData(
+                code=problem.status,
+                title=problem.title,
+                detail=problem.detail,
+                hint=problem.hint,
+            )
+            self._reply(encode_error(data, self._clock.utc()))
 
     def _reply(self, text: str) -> None:
         if len(self._replies) >= MAX_REPLIES:

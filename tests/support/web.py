@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import Health, StreamEditor, StreamSpec, StreamStatus
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
@@ -38,6 +39,7 @@ from stream.events import (
 )
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
+from stream.incidents.service import Incidents
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
@@ -265,6 +267,7 @@ class WebRig:
         ice_servers: Sequence[IceServer] = (),
         editor: Callable[[StreamEditor], StreamEditor] | None = None,
         store: StoreAccess | None = None,
+        alerts: Alerts | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -273,6 +276,8 @@ class WebRig:
         self.log = EventLog(self.stamps)
         self.log.attach(self.hub)
         self.log.attach(self.histories)
+        self.incidents = Incidents(self.log, self.stamps, store=store)
+        self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
@@ -288,6 +293,8 @@ class WebRig:
             ice_servers=ice_servers,
             editor=editor(self.control) if editor else None,
             store=store,
+            incidents=self.incidents,
+            alerting=alerts,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -103,6 +103,7 @@ ARROWS = {
     "stream.problems": "errors events",
     "stream.stream_state": "events",
     "stream.event_log": "clock events scheduling",
+    "stream.outbound": "",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",
@@ -112,11 +113,14 @@ ARROWS = {
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
+    "stream.incidents": "clock errors event_log events incident problems publish store",
+    "stream.alerts": "clock errors event_log events incident outbound publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.monitoring": "alerts device event_log events explain incidents ingest publish "
+    "scheduling webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
     "offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
@@ -282,7 +286,9 @@ STARTS = (
 )
 MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
+    "stream.alerts": "one task per channel, so that a dead one delays only itself",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
+    "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",

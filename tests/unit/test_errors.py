@@ -15,6 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from cli.errors import AnalyzerAway, ConfigInvalid, Exit, FolderNeeded, problem_of
 from docs.errors import FAMILIES, PACKAGES, PAGE, classes, page
+from stream.alerts.errors import (
+    AlertChannelMissing,
+    AlertRuleFixed,
+    AlertRulesFull,
+    AlertRuleUnknown,
+    AlertUndelivered,
+)
 from stream.errors import (
     CallUnknown,
     DetectorUnknown,
@@ -136,6 +143,17 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
         False,
     ),
     (CallUnknown(), "call_unknown", "There is no such call", 404, False),
+    (AlertUndelivered("r"), "alert_undelivered", "The message was not delivered", 502, True),
+    (AlertRuleUnknown("r"), "alert_rule_unknown", "There is no such rule", 404, False),
+    (AlertRuleFixed("r"), "alert_rule_fixed", "This rule is in the configuration", 409, False),
+    (AlertRulesFull(1), "alert_rules_full", "No further rule is accepted", 429, False),
+    (
+        AlertChannelMissing("c", "r"),
+        "alert_channel_missing",
+        "This channel cannot be used",
+        422,
+        False,
+    ),
     (
         errors.WeightsMissing("m", P, "c"),
         "weights_missing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from stream.clock import Clock
+from stream.incidents.service import Incidents
 from stream.problems import Problem
 from stream.publish.hub import Hub
 from stream.publish.schema import SUBPROTOCOL
@@ -22,6 +23,7 @@ def routes(
     settings: SocketSettings,
     clock: Clock,
     strangers: WaitingRoom,
+    incidents: Incidents | None = None,
 ) -> APIRouter:
     """Return the route.
 
@@ -31,6 +33,7 @@ def routes(
         settings: limits of a connection.
         clock: where time comes from.
         strangers: places for connections that have not said hello.
+        incidents: what clients may say something of.
     """
     router = APIRouter()
 
@@ -42,6 +45,7 @@ def routes(
             refusal = UnknownSubprotocol("none of the offered subprotocols is known", SUBPROTOCOL)
             await socket.send_denial_response(problem_response(Problem.of(refusal)))
             return
-        await ScoreSocket(socket, hub, authenticator, settings, clock, strangers).run()
+        held = ScoreSocket(socket, hub, authenticator, settings, clock, strangers, incidents)
+        await held.run()
 
     return router

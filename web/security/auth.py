@@ -150,6 +150,14 @@ class Caller:
         """Return whether the caller may do this."""
         return self.token is None or scope in self.token.role.scopes
 
+    def check(self, scope: Scope) -> None:
+        """Make sure that the caller may do this. Raises NotAllowed."""
+        if self.token is not None and not self.may(scope):
+            raise NotAllowed(
+                f"{scope.value} is not allowed to a {self.token.role.value}",
+                " or ".join(role.value for role in Role if scope in role.scopes),
+            )
+
     def valid_at(self, now: datetime) -> bool:
         """Return whether the caller's credential still works."""
         return self.token is None or self.token.valid_at(now)
@@ -200,13 +208,7 @@ class Authenticator:
                 "no token" if not authorization else "this token is unknown or has expired",
                 headers={"WWW-Authenticate": 'Bearer realm="styleflow"'},
             )
-        if not caller.may(scope):
-            raise NotAllowed(
-                f"{scope.value} is not allowed to a {caller.token.role.value}"
-                if caller.token
-                else scope.value,
-                " or ".join(role.value for role in Role if scope in role.scopes),
-            )
+        caller.check(scope)
         return caller
 
 

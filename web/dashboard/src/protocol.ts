@@ -39,6 +39,17 @@ export interface CapacityReachedData {
   faces_waiting: number;
 }
 
+/** Say something of an incident; the answer is its `incident_changed`, or an `error`. */
+export interface ChangeIncident {
+  type: "incident";
+  id: string;
+  /** false takes it back */
+  acknowledged?: boolean | null;
+  /** null takes an earlier one back */
+  label?: Label | null;
+  note?: string | null;
+}
+
 /** Where a stream's connection stands. */
 export type ConnectionState =
   | "connecting"
@@ -64,8 +75,9 @@ export interface EpochStartedData {
   cause: EpochCause;
 }
 
-/** Something the client asked for was not possible; with 4409 the connection stays open. */
+/** Something the client asked for was not possible; the connection stays open. */
 export interface ErrorData {
+  /** 4409: a resume point is too old; below 1000: an HTTP status */
   code: number;
   title: string;
   detail: string;
@@ -781,4 +793,4 @@ export type ServerMessage =
   | LaggedMessage
   | ErrorMessage;
 
-export type ClientMessage = Hello | Subscribe | Unsubscribe;
+export type ClientMessage = Hello | Subscribe | Unsubscribe | ChangeIncident;
