@@ -185,7 +185,7 @@ async def _serve(
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
-    async with memory, analyzer, tended(incidents), watched as alerts:
+    async with memory, analyzer, watched as alerts, tended(incidents):
         metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
