@@ -8,8 +8,8 @@ Three parts, each in this process:
   writer's thread and of handing events over, as a share of one core; milliseconds from the logging
   of an event until it is committed.
 - flood: rows per second of the writer when it is given as many as it takes.
-- alternate: an analyzer with a real camera. Its events and those of 64 made-up streams, as above, go
-  to the store in every second part of the time; latency of the camera's scores, from packet to
+- alternate: an analyzer with a real camera. Its events and those of 64 made-up streams, as above,
+  go to the store in every second part of the time; latency of the camera's scores, from packet to
   published, with and without, and their ratio. Left out when 0 s.
 """
 
