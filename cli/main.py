@@ -35,6 +35,8 @@ checkpoints_app = typer.Typer(
     no_args_is_help=True, help="Bring the published detectors' weights in, and look at files."
 )
 ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
+alerts_app = typer.Typer(no_args_is_help=True, help="Try the rules and channels of alerts.")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
 app.add_typer(incidents_app, name="incidents")
@@ -204,6 +206,39 @@ def publish(
     from cli.publish import run
 
     run(file, whip, token, codec, Console(stderr=True), loop=loop)
+
+
+@alerts_app.command("test")
+@readable
+def alerts_test(
+    rule: Annotated[str, typer.Argument(help="Name of the rule.")],
+    config: ConfigOption = None,
+    analyzer: Annotated[
+        str | None,
+        typer.Option(help="Have a running analyzer send it, as http://127.0.0.1:8000."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="STYLEFLOW_TOKEN", help="Bearer token of the analyzer.")
+    ] = None,
+) -> None:
+    """Send a message that is marked as a test through every channel of a rule.
+
+    Says for every channel what came back. Rules that were made on the page are known to the
+    running analyzer only: name it with --analyzer.
+    """
+    from cli.alerts import try_rule
+    from cli.settings import environment, load
+
+    raise typer.Exit(
+        try_rule(
+            load(config, environment()),
+            rule,
+            Console(),
+            origin=str(config or "configuration"),
+            analyzer=analyzer,
+            token=token,
+        )
+    )
 
 
 @config_app.command("check")

@@ -25,6 +25,7 @@ from web.root_path import RootPath
 from web.routes import (
     alerts,
     asyncapi,
+    caller,
     health,
     history,
     metrics,
@@ -44,6 +45,7 @@ from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
 from web.store_reads import StoreReads
+from web.stored_past import StoredPast
 from web.waiting_room import WaitingRoom
 
 
@@ -92,6 +94,7 @@ def create_app(
     """
     editor = editor or control
     reads = StoreReads(store)
+    past = StoredPast(store, StoreReads(store, at_once=1, waiting=1024)) if store else None
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
@@ -118,6 +121,7 @@ def create_app(
         history.routes(hub, histories, reads, scopes, clock),
         stored.routes(reads, scopes),
         thresholds.routes(editor, scopes),
+        caller.routes(scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),
@@ -128,6 +132,7 @@ def create_app(
             settings.sockets,
             clock,
             strangers,
+            past,
             incidents,
         ),
         *((incident_routes(control, incidents, scopes),) if incidents is not None else ()),

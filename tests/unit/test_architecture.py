@@ -114,7 +114,7 @@ ARROWS = {
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
     "stream.incidents": "clock errors event_log events incident problems publish store",
-    "stream.alerts": "clock errors event_log events incident outbound publish store",
+    "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
@@ -135,12 +135,14 @@ ARROWS = {
     "web.settings": "root_path security",
     "web.store_reads": "errors",
     "web.past_queries": "errors",
+    "web.stored_past": "store_reads",
     "web.history_formats": "errors",
     "web.sockets": "security settings waiting_room",
     "web.routes": "errors history_formats past_queries problem_responses root_path security "
     "settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "problem_responses root_path routes security settings store_reads waiting_room",
+    "web.app": "problem_responses root_path routes security settings store_reads "
+    "stored_past waiting_room",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
