@@ -25,7 +25,7 @@ from stream.incidents.service import Incidents
 from stream.incidents.settings import IncidentSettings
 from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
-from stream.store.database import connect, prepare
+from stream.store.database import connect, newest_event, prepare
 from stream.store.desired import DesiredStreams
 from stream.store.secret_box import KEY_FILE, SecretBox
 from stream.store.settings import StoreSettings
@@ -45,6 +45,7 @@ class Memory:
         off: why there is no store.
         start_thread: runs the writer.
         key: file of the key of stored credentials.
+        newest: number of the newest event that is stored; 0 without one.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Memory:
         off: str = "",
         start_thread: StartThread = start_daemon,
         key: Path | None = None,
+        newest: int = 0,
     ) -> None:
         self.writer = writer
+        self.newest = newest
         self._key = key or user_data_path("styleflow") / KEY_FILE
         self._off = off
         self._start_thread = start_thread
@@ -85,9 +88,10 @@ class Memory:
             return cls(None, "turned off")
         folder = folder or user_data_path("styleflow")
         database = connect(settings.url.get_secret_value(), folder)
-        prepared = False
+        prepared, newest = False, 0
         try:
             prepare(database)
+            newest = newest_event(database)
             prepared = True
         except StoreNotWritable as error:
             database.close()
@@ -105,7 +109,7 @@ class Memory:
             raise
         writer = StoreWriter(database, settings, clock, prepared=prepared)
         beside = database.file.parent if database.file else folder
-        return cls(writer, "", start_thread, beside / KEY_FILE)
+        return cls(writer, "", start_thread, beside / KEY_FILE, newest)
 
     @property
     def store(self) -> StoreAccess | None:

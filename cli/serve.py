@@ -151,10 +151,10 @@ async def _serve(
     clock = SystemClock()
     metrics = Metrics(CollectorRegistry())
     hub, histories = Hub(clock), StreamHistories()
-    epochs = user_data_path("styleflow") / EPOCH_FILE
-    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock)))
-    events.attach(histories)
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
+    epochs = user_data_path("styleflow") / EPOCH_FILE
+    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock, memory.newest)))
+    events.attach(histories)
     memory.attach(events)
     incidents = memory.incidents(events, clock, settings.incidents)
     with console.status("loading the models"):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -38,7 +38,9 @@ from stream.errors import (
     StoreUnavailable,
     StoreUrlInvalid,
 )
+from stream.event_log.ids import CLOCK_BLOCKS
 from stream.store.access import WRITING
+from stream.store.tables import events
 
 FILE = "styleflow.db"
 """Name of the SQLite file in the user's data directory."""
@@ -225,6 +227,17 @@ def prepare(database: Database) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         kind = StoreUnavailable if full else StoreNotWritable
         raise kind(database.shown, why) from None
+
+
+def newest_event(database: Database) -> int:
+    """Return the greatest number of a stored event that was counted; 0 without one.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    counted = select(func.max(events.c.seq)).where(events.c.seq < CLOCK_BLOCKS)
+    with database.reading() as connection:
+        return int(connection.execute(counted).scalar_one() or 0)
 
 
 def revision(connection: Connection) -> str | None:

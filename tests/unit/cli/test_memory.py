@@ -21,12 +21,13 @@ from stream.clock import SystemClock
 from stream.errors import StoreUrlInvalid
 from stream.event_log.event_log import EventLog
 from stream.monitoring.metrics import Metrics
-from stream.store.database import FILE, open_database
+from stream.store.database import FILE, Database, open_database
 from stream.store.settings import StoreSettings
 from stream.store.tables import events, scores
 from tests.support.databases import EmptyDatabase, Postgres
+from tests.support.store import StoreRig
 from tests.support.threads import SteppedThreads
-from tests.support.wire import added, score
+from tests.support.wire import added, score, track_started
 
 
 async def test_what_is_queued_at_the_end_is_stored(empty_database: EmptyDatabase) -> None:
@@ -41,6 +42,16 @@ async def test_what_is_queued_at_the_end_is_stored(empty_database: EmptyDatabase
     with empty_database.open().reading() as connection:
         assert len(connection.execute(select(scores)).all()) == 2
         assert len(connection.execute(select(events)).all()) == 1
+
+
+def test_the_newest_number_is_known_from_the_start(database: Database, tmp_path: Path) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    settings = StoreSettings(url=SecretStr(url))
+    assert Memory.open(settings, SystemClock(), tmp_path).newest == 0
+    rig = StoreRig(database)
+    numbers = rig.publish(added(), track_started())
+    rig.turn()
+    assert Memory.open(settings, SystemClock(), tmp_path).newest == numbers[-1]
 
 
 async def test_it_can_be_turned_off(tmp_path: Path) -> None:
