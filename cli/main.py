@@ -17,6 +17,7 @@ from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
+from cli.store_app import store_app
 from styleflow.clips import PspInput
 from styleflow.runtime_settings import Precision
 
@@ -39,6 +40,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
+app.add_typer(store_app, name="store")
 
 
 def _show_version(wanted: bool) -> None:

@@ -24,6 +24,7 @@ from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
 from stream.store.database import connect, prepare
 from stream.store.desired import DesiredStreams
+from stream.store.figures import StoreState
 from stream.store.secret_box import KEY_FILE, SecretBox
 from stream.store.settings import StoreSettings
 from stream.store.writer import StoreWriter
@@ -156,6 +157,14 @@ class Memory:
     def health(self) -> Mapping[str, str]:
         """Return how the store is doing, in words, for `/readyz`."""
         return {"store": self.writer.detail if self.writer else f"off: {self._off}"}
+
+    def state(self) -> StoreState:
+        """Return how the store is doing, for the API."""
+        if self.writer is None:
+            return StoreState("", "off", self._off, 0)
+        writer = self.writer
+        state = "failing" if writer.failing else "ok"
+        return StoreState(writer.database.shown, state, writer.detail, writer.lost)
 
     def figures(self) -> Iterator[Figure]:
         """Yield what the store counts; read at every scrape."""

@@ -197,6 +197,7 @@ async def _serve(
             strangers=strangers,
             editor=editor,
             store=memory.store,
+            store_state=memory.state,
         )
         server = _Server(
             uvicorn.Config(

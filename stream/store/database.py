@@ -37,6 +37,7 @@ from stream.errors import (
     StoreUnavailable,
     StoreUrlInvalid,
 )
+from stream.store import figures
 from stream.store.access import WRITING
 
 FILE = "styleflow.db"
@@ -111,14 +112,7 @@ class Database:
     def size(self) -> int:
         """Return how many bytes hold something: free pages of a file do not count."""
         with self.reading() as connection:
-            if self.file is None:
-                name = text("SELECT pg_database_size(current_database())")
-                return int(connection.execute(name).scalar_one())
-            pages, free, size = (
-                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-            return (pages - free) * size
+            return figures.size(connection)
 
     def close(self) -> None:
         """Give back every connection."""
