@@ -17,6 +17,7 @@ from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
+from cli.incidents_app import incidents_app
 from cli.store_app import store_app
 from styleflow.clips import PspInput
 from styleflow.runtime_settings import Precision
@@ -35,8 +36,11 @@ checkpoints_app = typer.Typer(
     no_args_is_help=True, help="Bring the published detectors' weights in, and look at files."
 )
 ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
+alerts_app = typer.Typer(no_args_is_help=True, help="Try the rules and channels of alerts.")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
+app.add_typer(incidents_app, name="incidents")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
@@ -112,7 +116,7 @@ def demo(
         {"id": "demo-tampered", "name": "Demo, tampered", "source": {"url": "demo://tampered"}},
     ]
     overrides: dict[str, Any] = {"web": {"host": host, "port": port}, "streams": streams}
-    run(load(None, environment(), overrides), Console(stderr=True))
+    run(load(None, environment(), overrides), Console(stderr=True), remember=False)
 
 
 @app.command()
@@ -204,6 +208,39 @@ def publish(
     from cli.publish import run
 
     run(file, whip, token, codec, Console(stderr=True), loop=loop)
+
+
+@alerts_app.command("test")
+@readable
+def alerts_test(
+    rule: Annotated[str, typer.Argument(help="Name of the rule.")],
+    config: ConfigOption = None,
+    analyzer: Annotated[
+        str | None,
+        typer.Option(help="Have a running analyzer send it, as http://127.0.0.1:8000."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="STYLEFLOW_TOKEN", help="Bearer token of the analyzer.")
+    ] = None,
+) -> None:
+    """Send a message that is marked as a test through every channel of a rule.
+
+    Says for every channel what came back. Rules that were made on the page are known to the
+    running analyzer only: name it with --analyzer.
+    """
+    from cli.alerts import try_rule
+    from cli.settings import environment, load
+
+    raise typer.Exit(
+        try_rule(
+            load(config, environment()),
+            rule,
+            Console(),
+            origin=str(config or "configuration"),
+            analyzer=analyzer,
+            token=token,
+        )
+    )
 
 
 @config_app.command("check")

@@ -7,7 +7,8 @@ can be neither made nor opened. A server that is away is waited for, see `stream
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,8 @@ from stream.analyzer.threads import StartThread, Thread, start_daemon
 from stream.clock import Clock
 from stream.errors import StoreNotWritable, StoreUnavailable
 from stream.event_log.event_log import EventLog
+from stream.incidents.service import Incidents
+from stream.incidents.settings import IncidentSettings
 from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
 from stream.store.database import connect, prepare
@@ -130,6 +133,12 @@ class Memory:
         if self.writer is not None:
             events.attach(self.writer)
 
+    def incidents(self, events: EventLog, clock: Clock, settings: IncidentSettings) -> Incidents:
+        """Return the incidents of an analyzer, which listen from now on; see `tended`."""
+        incidents = Incidents(events, clock, settings, self.store)
+        incidents.attach()
+        return incidents
+
     async def __aenter__(self) -> Memory:
         if self.writer is not None:
             self._thread = self._start_thread(self.writer.run, "store")
@@ -170,6 +179,18 @@ class Memory:
         """Yield what the store counts; read at every scrape."""
         if self.writer is not None:
             yield from store_figures(self.writer)
+
+
+@asynccontextmanager
+async def tended(incidents: Incidents) -> AsyncIterator[None]:
+    """Have incidents looked after, from the first stream to the last."""
+    await incidents.start()
+    task = asyncio.create_task(incidents.run(), name="incidents")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def store_figures(writer: StoreWriter) -> Iterator[Figure]:

@@ -19,8 +19,9 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from rich.console import Console
 
 from cli import logs, wiring
+from cli.alerting import alerting
 from cli.log_sink import QuietStream
-from cli.memory import Memory
+from cli.memory import Memory, tended
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -28,6 +29,7 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
+from stream.monitoring.figures import alert_figures, incident_figures
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
@@ -52,6 +54,7 @@ def run(
     *,
     untrained: bool = False,
     origin: str = "configuration",
+    remember: bool = True,
 ) -> None:
     """Serve until interrupted.
 
@@ -60,6 +63,7 @@ def run(
         console: where the address is told.
         untrained: give detectors without weights random ones.
         origin: file that the settings come from.
+        remember: start stored streams again, and store those that are added.
 
     Raises:
         ConfigInvalid: what `config check` refuses, too.
@@ -73,7 +77,9 @@ def run(
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         _raise_descriptor_limit()
-        asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
+        asyncio.run(
+            _serve(settings, specs, listener, console, untrained=untrained, remember=remember)
+        )
 
 
 def _raise_descriptor_limit() -> None:
@@ -145,6 +151,7 @@ async def _serve(
     console: Console,
     *,
     untrained: bool,
+    remember: bool,
 ) -> None:
     clock = SystemClock()
     metrics = Metrics(CollectorRegistry())
@@ -154,6 +161,7 @@ async def _serve(
     events.attach(histories)
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
     memory.attach(events)
+    incidents = memory.incidents(events, clock, settings.incidents)
     with console.status("loading the models"):
         pipeline = await asyncio.to_thread(
             wiring.pipeline,
@@ -180,10 +188,14 @@ async def _serve(
     )
     analyzer.remark(memory.health)
     metrics.scraped.attach(memory.figures)
-    async with memory, analyzer:
+    metrics.scraped.attach(lambda: incident_figures(incidents))
+    watched = alerting(settings.alerts, events, clock, memory.store, incidents)
+    async with memory, analyzer, tended(incidents), watched as alerts:
+        metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
-        editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
+        configured = [spec.id for spec in specs]
+        editor = memory.editor(analyzer, clock, configured) if remember else None
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
@@ -198,6 +210,8 @@ async def _serve(
             editor=editor,
             store=memory.store,
             store_state=memory.state,
+            incidents=incidents,
+            alerting=alerts,
         )
         server = _Server(
             uvicorn.Config(

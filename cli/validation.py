@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from ipaddress import ip_address
 
 from cli.errors import ConfigInvalid
@@ -37,6 +38,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_bad_streams(settings),
         *_bad_store(settings.store),
         *alert_faults(settings.alerts),
+        *_absent_apprise(settings),
         *_absent_files(settings, untrained=untrained),
         *_unknown_detectors(settings),
     )
@@ -89,6 +91,11 @@ def _bad_streams(settings: Settings) -> Iterator[str]:
             check_source(stream.spec().source)
         except SourceUrlInvalid as error:
             yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
+
+
+def _absent_apprise(settings: Settings) -> Iterator[str]:
+    if settings.alerts.channels.apprise and find_spec("apprise") is None:
+        yield "alerts.channels.apprise: needs a library; pip install 'styleflow-live[notify]'"
 
 
 def _bad_store(store: StoreSettings) -> Iterator[str]:

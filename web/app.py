@@ -26,6 +26,7 @@ from web.root_path import RootPath
 from web.routes import (
     alerts,
     asyncapi,
+    caller,
     health,
     history,
     metrics,
@@ -123,6 +124,7 @@ def create_app(
         history.routes(hub, histories, reads, scopes, clock),
         stored.routes(reads, scopes, clock, store_state),
         thresholds.routes(editor, scopes),
+        caller.routes(scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),

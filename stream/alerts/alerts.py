@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from stream.alerts import records
-from stream.alerts.channels.channel import Channel, LiveChannel
+from stream.alerts.channels.channel import Channel, LiveChannel, heed_cancellation
 from stream.alerts.errors import (
     AlertChannelMissing,
     AlertRuleFixed,
@@ -26,14 +27,16 @@ from stream.alerts.errors import (
     AlertRuleUnknown,
     AlertUndelivered,
 )
-from stream.alerts.messages import Message, messages_of, test_message
+from stream.alerts.messages import Message, messages_of, trial_message
 from stream.alerts.outbox import ChannelCounts, Outbox
 from stream.alerts.rules import Alert, HeldBack, RuleEngine
 from stream.alerts.settings import AlertsSettings, Rule
 from stream.clock import Clock
 from stream.event_log.event_log import StampedEvent
-from stream.store.access import StoreAccess
+from stream.store.access import StoreAccess, Write
 from stream.store.audit import append
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +79,8 @@ class ChannelStatus:
         kind: webhook, mqtt, email or apprise.
         waiting: messages on their way.
         counts: what became of the others since the start.
-        last_error: why the last attempt failed; empty when it did not.
+        last_error: why the last attempt failed, or why there is no connection; empty when all is
+            well.
         last_at: when the last attempt was; None before the first.
     """
 
@@ -90,16 +94,14 @@ class ChannelStatus:
     @property
     def state(self) -> str:
         """`idle` before the first attempt, else `ok` or `failing`."""
-        if self.last_at is None:
-            return "idle"
-        return "failing" if self.last_error else "ok"
+        if self.last_error:
+            return "failing"
+        return "idle" if self.last_at is None else "ok"
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class TrialResult:
     """What came back when a test message was sent through a channel."""
-
-    __test__ = False  # no test of pytest's
 
     channel: str
     ok: bool
@@ -112,7 +114,7 @@ class Alerts:
     Args:
         channels: all that are configured.
         settings: rules of the configuration, and bounds.
-        store: where messages and the page's rules outlive the process.
+        store: where messages and the page's rules outlive the process; without one they do not.
         clock: where time comes from.
         rng: draws the waits between attempts.
 
@@ -125,7 +127,7 @@ class Alerts:
         self,
         channels: Sequence[Channel],
         settings: AlertsSettings,
-        store: StoreAccess,
+        store: StoreAccess | None,
         clock: Clock,
         rng: random.Random | None = None,
     ) -> None:
@@ -143,13 +145,14 @@ class Alerts:
     async def load(self) -> None:
         """Go on where the last process stopped. What cannot be read is logged and left behind."""
         try:
-            await asyncio.to_thread(self._read)
+            if self._store is not None:
+                await asyncio.to_thread(self._read, self._store)
         except Exception:
             log.exception("alerts of before cannot be read from the store")
         self._engine.replace(self._rules())
 
-    def _read(self) -> None:
-        with self._store.reading() as connection:
+    def _read(self, store: StoreAccess) -> None:
+        with store.reading() as connection:
             for rule in records.read_rules(connection):
                 if rule.name not in self._configured:
                     self._made[rule.name] = rule
@@ -199,7 +202,7 @@ class Alerts:
                     tasks.create_task(self._lasting(channel.run), name=f"alerts {name} live")
             tasks.create_task(self._lasting(self._keep_time), name="alerts time")
 
-    async def test(self, name: str) -> list[TestResult]:
+    async def test(self, name: str) -> list[TrialResult]:
         """Send a test message through every channel of a rule, once, and say what came back.
 
         Raises:
@@ -248,7 +251,7 @@ class Alerts:
                 channel.kind,
                 box.waiting(name),
                 box.counts[name],
-                box.errors[name],
+                box.errors[name] or _trouble(channel),
                 box.tried.get(name),
             )
             for name, channel in self._channels.items()
@@ -271,7 +274,7 @@ class Alerts:
             detail = records.plain(rule)
             append(connection, now, by, "alert_rule.set", f"rule/{rule.name}", detail)
 
-        await asyncio.wrap_future(self._store.submit(write))
+        await self._write(write)
         self._made[rule.name] = rule
         self._engine.replace(self._rules())
         return self.rule(rule.name)
@@ -292,9 +295,15 @@ class Alerts:
             records.remove_rule(connection, name)
             append(connection, now, by, "alert_rule.removed", f"rule/{name}", {})
 
-        await asyncio.wrap_future(self._store.submit(write))
+        await self._write(write)
         self._made.pop(name, None)
         self._engine.replace(self._rules())
+
+    async def _write(self, write: Write[T]) -> T | None:
+        """Have the store do something, and wait for it; without a store nothing is done."""
+        if self._store is None:
+            return None
+        return await asyncio.wrap_future(self._store.submit(write))
 
     def _check(self, rule: Rule) -> None:
         if rule.name in self._configured:
@@ -329,15 +338,15 @@ class Alerts:
             log.warning("a channel failed", channel=channel.name, error=type(error).__name__)
             raise AlertUndelivered(f"unexpected: {type(error).__name__}") from None
 
-    async def _try(self, rule: str, name: str) -> TestResult:
+    async def _try(self, rule: str, name: str) -> TrialResult:
         channel = self._channels.get(name)
         if channel is None:
-            return TestResult(name, ok=False, detail="it is not configured")
+            return TrialResult(name, ok=False, detail="it is not configured")
         try:
-            detail = await self._deliver(channel, test_message(rule, name, self._clock.utc()))
+            detail = await self._deliver(channel, trial_message(rule, name, self._clock.utc()))
         except AlertUndelivered as error:
-            return TestResult(name, ok=False, detail=str(error))
-        return TestResult(name, ok=True, detail=detail)
+            return TrialResult(name, ok=False, detail=str(error))
+        return TrialResult(name, ok=True, detail=detail)
 
     async def _lasting(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have a fault of one part end neither itself for good nor the others."""
@@ -354,7 +363,9 @@ class Alerts:
         wake = self._wake[name]
         while True:
             wake.clear()
-            if await self.step(name):
+            tried = await self.step(name)
+            heed_cancellation()
+            if tried:
                 continue
             due = self.outbox.next_due(name)
             wait = (due - self._clock.utc()).total_seconds() if due is not None else None
@@ -379,9 +390,11 @@ class Alerts:
         before = now - timedelta(days=box.keep_days)
         gone = now - timedelta(seconds=2 * box.try_s)
         try:
-            while await asyncio.wrap_future(
-                self._store.submit(lambda connection: records.prune(connection, before, gone))
-            ):
+            while await self._write(lambda c: records.prune(c, before, gone)):
                 await self._clock.sleep(TICK_S)
         except Exception as error:
             log.warning("old alerts stay in the store", error=type(error).__name__)
+
+
+def _trouble(channel: Channel) -> str:
+    return channel.trouble if isinstance(channel, LiveChannel) else ""

@@ -95,7 +95,7 @@ def messages_of(alert: Alert, page: str) -> list[Message]:
     return found
 
 
-def test_message(rule: str, channel: str, now: datetime) -> Message:
+def trial_message(rule: str, channel: str, now: datetime) -> Message:
     """Return a message that says of itself that it is a test."""
     id = message_id(rule, channel, f"test {now.isoformat()}", AlertKind.TEST)
     body = {

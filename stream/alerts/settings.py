@@ -178,7 +178,7 @@ class MqttSettings:
     discovery: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/-]{0,64}$")] = "homeassistant"
     streams: tuple[Glob, ...] = ("*",)
     severity: SeverityName = "low"
-    score_s: Annotated[float, Field(ge=0.2, le=3600, allow_inf_nan=False)] = 5.0
+    score_s: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 5.0
     expire_s: Annotated[int, Field(ge=0, le=86400)] = 60
     snooze_min: Annotated[int, Field(ge=1, le=10_080)] = 60
     timeout_s: Timeout = 10.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -44,7 +44,10 @@ class Manifest:
 
 
 def manifest(
-    connection: Connection, split: str = "", place: Callable[[str], str] = str
+    connection: Connection,
+    split: str = "",
+    place: Callable[[str], str] = str,
+    streams: Collection[str] = (),
 ) -> Manifest:
     """Return every labelled incident with a clip, oldest first.
 
@@ -52,12 +55,14 @@ def manifest(
         connection: to read with.
         split: what each row says; empty is trained on, with a tenth of the groups held out.
         place: from a clip's path below the evidence folder to what the row says.
+        streams: only theirs; all of them when empty.
     """
     lines = io.StringIO()
     table = csv.DictWriter(lines, COLUMNS, lineterminator="\n", restval="")
     table.writeheader()
     clips, left_out = Counter(real=0, fake=0), Counter(unclear=0, no_clip=0)
-    for row in connection.execute(_LABELLED):
+    query = _LABELLED.where(incidents.c.stream.in_(streams)) if streams else _LABELLED
+    for row in connection.execute(query):
         label = _MANIFEST_LABEL.get(row.label)
         if label is None:
             left_out["unclear"] += 1

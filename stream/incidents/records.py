@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,9 @@ from stream.publish.incidents import incident_data, incident_of
 from stream.publish.schema import IncidentData
 from stream.store.access import from_us, to_us
 from stream.store.tables import incident_notes, incidents, snoozes
+
+_PLACE = re.compile(r"(?P<opened>[0-9]{1,18}):(?P<id>[A-Za-z0-9-]{1,64})", re.ASCII)
+"""A cursor's text, decoded; its number fits whatever a database counts with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,13 @@ class Cursor:
     def parse(cls, text: str) -> Cursor:
         """Return the cursor of a text. Raises CursorInvalid."""
         try:
-            opened, _, name = base64.urlsafe_b64decode(text.encode()).decode().partition(":")
-            return cls(int(opened), name)
-        except (ValueError, binascii.Error):
+            place = base64.urlsafe_b64decode(text.encode()).decode("ascii")
+        except ValueError:
             raise CursorInvalid from None
+        parts = _PLACE.fullmatch(place)
+        if parts is None:
+            raise CursorInvalid
+        return cls(int(parts["opened"]), parts["id"])
 
     @property
     def text(self) -> str:

@@ -25,7 +25,7 @@ from stream.errors import (
     IncidentFull,
     IncidentUnknown,
     StoreError,
-    StoreUnavailable,
+    StoreOff,
     StreamError,
     TooManySnoozes,
 )
@@ -197,7 +197,10 @@ class Incidents:
     async def run(self) -> None:
         """Look after them until cancelled."""
         while True:
-            await self.tend()
+            try:
+                await self.tend()
+            except Exception:
+                log.exception("incidents are not looked after")  # and are again at the next turn
             await self._clock.sleep(TICK_S)
 
     async def tend(self) -> None:
@@ -274,10 +277,11 @@ class Incidents:
         """Return what operators found, as a manifest.
 
         Raises:
-            StoreUnavailable: the store cannot be read, or there is none.
+            StoreOff: there is none.
+            StoreUnavailable: it cannot be read.
         """
         if self._store is None:
-            raise StoreUnavailable("store", "there is none, and labels need one")
+            raise StoreOff
         return await asyncio.to_thread(self._read, partial(manifest, split=split))
 
     # --- what operators do ------------------------------------------------------------------

@@ -114,7 +114,7 @@ ARROWS = {
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
     "stream.incidents": "clock errors event_log events incident problems publish store",
-    "stream.alerts": "clock errors event_log events incident outbound publish store",
+    "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",

@@ -148,7 +148,7 @@ def routes(control: StreamControl, incidents: Incidents, scopes: ScopeCheck) -> 
     @router.get(
         "/incidents/labels.csv",
         dependencies=[read],
-        responses={200: {"content": {"text/csv": {}}}, **documented_problems(401, 503)},
+        responses={200: {"content": {"text/csv": {}}}, **documented_problems(401, 404, 503)},
         response_class=Response,
     )
     async def labels(split: Annotated[str, Query(pattern=r"^[a-z_]{0,32}$")] = "") -> Response:

@@ -295,3 +295,38 @@ async def test_a_store_that_cannot_be_read_stops_no_alert(tmp_path: Path) -> Non
     alerts.accept(stamped(changed()))
     await alerts.step("hook")
     assert len(channel.taken) == 1
+
+
+async def test_alerts_end_although_a_library_swallows_the_cancellation(kept: DirectStore) -> None:
+    """As `asyncio.wait_for` does when an answer comes in the very moment; the server then hung."""
+
+    class Swallowing(PlayedChannel):
+        async def deliver(self, message: object) -> str:
+            self.arrived.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return "taken"
+            return ""
+
+    channel = Swallowing()
+    alerts = alerts_of(kept, ManualClock(epoch=BEGAN), channel)
+    running = asyncio.create_task(alerts.run())
+    alerts.accept(stamped(changed()))
+    await channel.arrived.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, 20)
+    assert alerts.channels()[0].counts.delivered == 1
+
+
+async def test_without_a_store_alerts_are_delivered_all_the_same() -> None:
+    clock, channel = ManualClock(epoch=BEGAN), PlayedChannel(refusals=1)
+    alerts = Alerts([channel], AlertsSettings(), None, clock)
+    await alerts.load()
+    await alerts.put_rule(rule(), "anna")
+    alerts.accept(stamped(changed()))
+    await step_through(alerts, clock)
+    assert len(channel.taken) == 1
+    await alerts.remove_rule("all", "anna")
+    assert alerts.rules() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 
@@ -106,6 +107,12 @@ def test_comments_and_snoozes_are_kept_in_order(database: Database) -> None:
 def test_a_cursor_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(CursorInvalid):
         Cursor.parse(text)
+
+
+@pytest.mark.parametrize("place", ["9" * 30 + ":i-1", "-1:i-1", "1:a\0b", "1:", "1:" + "i" * 65])
+def test_a_place_that_no_database_can_hold_is_refused(place: str) -> None:
+    with pytest.raises(CursorInvalid):
+        Cursor.parse(base64.urlsafe_b64encode(place.encode()).decode())
 
 
 def test_a_cursor_comes_back_as_it_was() -> None:

@@ -33,7 +33,6 @@ from stream.incidents.settings import IncidentSettings
 from stream.store import audit
 from stream.store.access import DirectStore, StoreAccess
 from stream.store.database import Database
-from stream.store.tables import metadata
 from tests.support.incidents import NIGHT, MachineRig, watched
 
 KEPT = Evidence(EvidenceState.KEPT, NIGHT, NIGHT, 9, "ab" * 32)
@@ -108,7 +107,6 @@ class House(MachineRig):
 
 @pytest.fixture
 def store(database: Database) -> FailingStore:
-    metadata.create_all(database.engine)
     return FailingStore(DirectStore(database.engine))
 
 

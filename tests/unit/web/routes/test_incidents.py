@@ -174,7 +174,7 @@ async def test_without_a_store_they_are_in_memory_and_the_list_says_so() -> None
         refused = await http.get("/api/v1/incidents/labels.csv")
     assert listed["stored"] is False
     assert [note["text"] for note in shown["notes"]] == ["seen"]
-    problem(refused, 503)
+    assert problem(refused, 404)["code"] == "store_off"
 
 
 async def test_a_stream_is_snoozed_and_woken(store: DirectStore) -> None:
