@@ -38,6 +38,10 @@ CLOSE_S = 15.0
 """How long the writer may take for what is queued when the analyzer stops."""
 
 
+RESTORE_S = 10.0
+"""Pause between two tries to read which streams are wanted."""
+
+
 class Memory:
     """What is remembered beyond a restart; an async context manager that runs the writer.
 
@@ -191,6 +195,27 @@ async def tended(incidents: Incidents) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def restored(editor: RememberedStreams | None, clock: Clock) -> AsyncIterator[None]:
+    """Start what was wanted; while the database is away, go on trying until it is left."""
+    trying = None
+    if editor is not None and not await editor.restore():
+        trying = asyncio.create_task(_restore(editor, clock))
+    try:
+        yield
+    finally:
+        if trying is not None:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+
+
+async def _restore(editor: RememberedStreams, clock: Clock) -> None:
+    while True:
+        await clock.sleep(RESTORE_S)
+        if await editor.restore():
+            return
 
 
 def store_figures(writer: StoreWriter) -> Iterator[Figure]:

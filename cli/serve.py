@@ -21,7 +21,7 @@ from rich.console import Console
 from cli import logs, wiring
 from cli.alerting import alerting
 from cli.log_sink import QuietStream
-from cli.memory import Memory, tended
+from cli.memory import Memory, restored, tended
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -225,10 +225,9 @@ async def _serve(
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
-        if editor is not None:
-            await editor.restore()
-        _greet(console, settings, listener.getsockname()[1], _notices(cards))
-        await server.serve(sockets=[listener])
+        async with restored(editor, clock):
+            _greet(console, settings, listener.getsockname()[1], _notices(cards))
+            await server.serve(sockets=[listener])
 
 
 def _exempt_from_collection() -> None:
