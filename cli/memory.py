@@ -27,6 +27,7 @@ from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
 from stream.store.database import connect, newest_event, prepare
 from stream.store.desired import DesiredStreams
+from stream.store.figures import StoreState
 from stream.store.secret_box import KEY_FILE, SecretBox
 from stream.store.settings import StoreSettings
 from stream.store.writer import StoreWriter
@@ -35,6 +36,10 @@ log = structlog.get_logger(__name__)
 
 CLOSE_S = 15.0
 """How long the writer may take for what is queued when the analyzer stops."""
+
+
+RESTORE_S = 10.0
+"""Pause between two tries to read which streams are wanted."""
 
 
 class Memory:
@@ -170,6 +175,14 @@ class Memory:
         """Return how the store is doing, in words, for `/readyz`."""
         return {"store": self.writer.detail if self.writer else f"off: {self._off}"}
 
+    def state(self) -> StoreState:
+        """Return how the store is doing, for the API."""
+        if self.writer is None:
+            return StoreState("", "off", self._off, 0)
+        writer = self.writer
+        state = "failing" if writer.failing else "ok"
+        return StoreState(writer.database.shown, state, writer.detail, writer.lost)
+
     def figures(self) -> Iterator[Figure]:
         """Yield what the store counts; read at every scrape."""
         if self.writer is not None:
@@ -186,6 +199,27 @@ async def tended(incidents: Incidents) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def restored(editor: RememberedStreams | None, clock: Clock) -> AsyncIterator[None]:
+    """Start what was wanted; while the database is away, go on trying until it is left."""
+    trying = None
+    if editor is not None and not await editor.restore():
+        trying = asyncio.create_task(_restore(editor, clock))
+    try:
+        yield
+    finally:
+        if trying is not None:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+
+
+async def _restore(editor: RememberedStreams, clock: Clock) -> None:
+    while True:
+        await clock.sleep(RESTORE_S)
+        if await editor.restore():
+            return
 
 
 def store_figures(writer: StoreWriter) -> Iterator[Figure]:

@@ -21,7 +21,7 @@ from rich.console import Console
 from cli import logs, wiring
 from cli.alerting import alerting
 from cli.log_sink import QuietStream
-from cli.memory import Memory, tended
+from cli.memory import Memory, restored, tended
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -54,6 +54,7 @@ def run(
     *,
     untrained: bool = False,
     origin: str = "configuration",
+    remember: bool = True,
 ) -> None:
     """Serve until interrupted.
 
@@ -62,6 +63,7 @@ def run(
         console: where the address is told.
         untrained: give detectors without weights random ones.
         origin: file that the settings come from.
+        remember: start stored streams again, and store those that are added.
 
     Raises:
         ConfigInvalid: what `config check` refuses, too.
@@ -75,7 +77,9 @@ def run(
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         _raise_descriptor_limit()
-        asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
+        asyncio.run(
+            _serve(settings, specs, listener, console, untrained=untrained, remember=remember)
+        )
 
 
 def _raise_descriptor_limit() -> None:
@@ -147,6 +151,7 @@ async def _serve(
     console: Console,
     *,
     untrained: bool,
+    remember: bool,
 ) -> None:
     clock = SystemClock()
     metrics = Metrics(CollectorRegistry())
@@ -189,7 +194,8 @@ async def _serve(
         metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
-        editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
+        configured = [spec.id for spec in specs]
+        editor = memory.editor(analyzer, clock, configured) if remember else None
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
@@ -203,6 +209,7 @@ async def _serve(
             strangers=strangers,
             editor=editor,
             store=memory.store,
+            store_state=memory.state,
             incidents=incidents,
             alerting=alerts,
         )
@@ -218,10 +225,9 @@ async def _serve(
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
-        if editor is not None:
-            await editor.restore()
-        _greet(console, settings, listener.getsockname()[1], _notices(cards))
-        await server.serve(sockets=[listener])
+        async with restored(editor, clock):
+            _greet(console, settings, listener.getsockname()[1], _notices(cards))
+            await server.serve(sockets=[listener])
 
 
 def _exempt_from_collection() -> None:

@@ -39,6 +39,7 @@ from stream.errors import (
     StoreUrlInvalid,
 )
 from stream.event_log.ids import CLOCK_BLOCKS
+from stream.store import figures
 from stream.store.access import WRITING
 from stream.store.tables import events
 
@@ -132,14 +133,7 @@ class Database:
     def size(self) -> int:
         """Return how many bytes hold something: free pages of a file do not count."""
         with self.reading() as connection:
-            if self.file is None:
-                name = text("SELECT pg_database_size(current_database())")
-                return int(connection.execute(name).scalar_one())
-            pages, free, size = (
-                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-            return (pages - free) * size
+            return figures.size(connection)
 
     def relieve(self) -> None:
         """Give back the room that SQLite's journal takes, as far as a full disk lets us.
