@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import httpx
 from rich.console import Console
-from sqlalchemy import StaticPool, create_engine
 
 from cli.errors import AnalyzerAway, Exit, no_answer
 from cli.settings import Settings
@@ -19,7 +18,6 @@ from stream.alerts.channels.build import build_channels
 from stream.alerts.errors import AlertRuleUnknown
 from stream.clock import SystemClock
 from stream.ingest.source import redact
-from stream.store.access import DirectStore
 
 _ASK_S = 150.0
 """Longest that an analyzer may take: its channels' time limits reach to two minutes."""
@@ -68,8 +66,7 @@ async def _sent(settings: Settings, rule: str) -> Sequence[TrialResult]:
     channels = build_channels(
         settings.alerts.channels, clock, version("styleflow-live"), brief=True
     )
-    nowhere = DirectStore(create_engine("sqlite://", poolclass=StaticPool))  # nothing is kept
-    return await Alerts(channels, settings.alerts, nowhere, clock).test(rule)
+    return await Alerts(channels, settings.alerts, None, clock).test(rule)
 
 
 async def _asked(analyzer: str, token: str | None, rule: str) -> Sequence[TrialResult]:

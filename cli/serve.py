@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -19,8 +20,10 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from rich.console import Console
 
 from cli import logs, wiring
+from cli.alerting import alerting
 from cli.log_sink import QuietStream
 from cli.memory import Memory, tended
+from cli.recording import recording
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -28,7 +31,7 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
-from stream.monitoring.figures import incident_figures
+from stream.monitoring.figures import alert_figures, evidence_figures, incident_figures
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
@@ -183,7 +186,12 @@ async def _serve(
     analyzer.remark(memory.health)
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
-    async with memory, analyzer, tended(incidents):
+    watched = alerting(settings.alerts, events, clock, memory.store, incidents)
+    recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
+    async with memory, analyzer, tended(incidents), recorded as evidence, watched as alerts:
+        if evidence is not None:
+            metrics.scraped.attach(partial(evidence_figures, evidence))
+        metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
         editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
@@ -201,6 +209,8 @@ async def _serve(
             editor=editor,
             store=memory.store,
             incidents=incidents,
+            evidence=evidence,
+            alerting=alerts,
         )
         server = _Server(
             uvicorn.Config(

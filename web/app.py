@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.evidence.recorder import EvidenceRecorder
 from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
 from stream.outbound import Resolver, system_resolver
@@ -25,6 +26,7 @@ from web.root_path import RootPath
 from web.routes import (
     alerts,
     asyncapi,
+    caller,
     health,
     history,
     metrics,
@@ -37,6 +39,7 @@ from web.routes import (
     thresholds,
     whip,
 )
+from web.routes.evidence import routes as evidence_routes
 from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
 from web.security.fetch import Fetcher
@@ -44,6 +47,7 @@ from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
 from web.store_reads import StoreReads
+from web.stored_past import StoredPast
 from web.waiting_room import WaitingRoom
 
 
@@ -70,6 +74,7 @@ def create_app(
     store: StoreAccess | None = None,
     incidents: Incidents | None = None,
     alerting: Alerts | None = None,
+    evidence: EvidenceRecorder | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -88,10 +93,12 @@ def create_app(
         editor: through what the API adds, changes and removes streams; `control` if None.
         store: what is kept beyond a restart; None when nothing is.
         incidents: what operators judge; without them there are no such routes.
+        evidence: video of incidents; without it there are no routes for it.
         alerting: rules and channels; without them there are no routes for them.
     """
     editor = editor or control
     reads = StoreReads(store)
+    past = StoredPast(store, StoreReads(store, at_once=1, waiting=1024)) if store else None
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
@@ -118,6 +125,7 @@ def create_app(
         history.routes(hub, histories, reads, scopes, clock),
         stored.routes(reads, scopes),
         thresholds.routes(editor, scopes),
+        caller.routes(scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),
@@ -128,12 +136,15 @@ def create_app(
             settings.sockets,
             clock,
             strangers,
+            past,
             incidents,
         ),
         *((incident_routes(control, incidents, scopes),) if incidents is not None else ()),
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)
+    if evidence is not None:
+        app.include_router(evidence_routes(evidence, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)

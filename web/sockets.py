@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +34,7 @@ from stream.publish.client_messages import (
 )
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
 from stream.publish.hub import Filter, Hub, Subscription
+from stream.publish.past_events import PastEvents
 from stream.publish.patterns import is_pattern
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
 from styleflow.errors import StyleFlowError
@@ -81,6 +83,7 @@ class ScoreSocket:
         settings: time limits and subscriptions.
         clock: where time comes from.
         strangers: places for connections that have not said hello.
+        past: events that the hub has no longer; None when nothing is stored.
         incidents: what clients may say something of; None when there are none.
     """
 
@@ -92,6 +95,7 @@ class ScoreSocket:
         settings: SocketSettings,
         clock: Clock,
         strangers: WaitingRoom,
+        past: PastEvents | None = None,
         incidents: Incidents | None = None,
     ) -> None:
         self._socket = socket
@@ -100,6 +104,8 @@ class ScoreSocket:
         self._settings = settings
         self._clock = clock
         self._strangers = strangers
+        self._past = past
+        self._past_wanted = asyncio.Event()
         self._incidents = incidents
         self._entered = False
         self._wake = asyncio.Event()
@@ -135,6 +141,8 @@ class ScoreSocket:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read())
                 tasks.create_task(self._write())
+                if self._past is not None:
+                    tasks.create_task(self._read_past(self._past))
         except* _Closing as group:
             closing = next(e for e in group.exceptions if isinstance(e, _Closing))
         except* WebSocketDisconnect as group:
@@ -221,7 +229,7 @@ class ScoreSocket:
             await asyncio.sleep(0)  # messages that wait already do not suspend
             match message:
                 case Subscribe():
-                    self._subscribe(message)
+                    await self._subscribe(message)
                 case Unsubscribe(id=name):
                     self._unsubscribe(name)
                 case ChangeIncident():
@@ -229,7 +237,7 @@ class ScoreSocket:
                 case Hello():
                     raise _Closing(CloseCode.BAD_MESSAGE, "hello was said already")
 
-    def _subscribe(self, message: Subscribe) -> None:
+    async def _subscribe(self, message: Subscribe) -> None:
         if message.id in self._subscriptions:
             raise _Closing(CloseCode.BAD_MESSAGE, f"subscription {message.id!r} exists already")
         if len(self._subscriptions) >= self._settings.max_subscriptions:
@@ -244,13 +252,25 @@ class ScoreSocket:
         wanted = Filter(
             message.streams, frozenset(message.types), message.max_hz, message.min_state
         )
+        points = message.resume_points
+        stored = await self._reachable(self._hub.beyond_memory(wanted, points))
         subscription = self._hub.subscribe(
-            wanted, self._wake.set, name=message.id, resume=message.resume_points
+            wanted, self._wake.set, name=message.id, resume=points, stored=stored
         )
         self._subscriptions[message.id] = subscription
         utc = self._clock.utc()
         self._reply(encode_subscribed(_subscribed(subscription), utc))
         self._replies.extend(_gap(stream, utc) for stream in subscription.gaps)
+
+    async def _reachable(self, points: Mapping[str, int]) -> frozenset[str]:
+        """Return the streams whose events above these numbers can be read from the store."""
+        if self._past is None or not points:
+            return frozenset()
+        try:
+            return await self._past.reachable(points)
+        except StyleFlowError as error:
+            log.debug("past events cannot be read", reason=str(error))
+            return frozenset()
 
     def _unsubscribe(self, name: str) -> None:
         subscription = self._subscriptions.pop(name, None)
@@ -292,12 +312,32 @@ class ScoreSocket:
             self._check()
             text = self._next()
             if text is None:
+                if any(each.wanted_past for each in self._subscriptions.values()):
+                    self._past_wanted.set()
                 await self._sleep()
                 continue
             await self._send(text)
             sent += 1
             if sent % MAX_BURST == 0:
                 await asyncio.sleep(0)  # a send into an empty buffer does not suspend
+
+    async def _read_past(self, past: PastEvents) -> None:
+        """Read stored events, a page at a time, whenever the writer has nothing else to send."""
+        while True:
+            await self._past_wanted.wait()
+            self._past_wanted.clear()
+            for subscription in list(self._subscriptions.values()):
+                wanted = subscription.wanted_past
+                if wanted is None:
+                    continue
+                try:
+                    subscription.supply(wanted.stream, await past.after(wanted.stream, wanted.seq))
+                except StyleFlowError as error:
+                    log.debug("past events cannot be read", reason=str(error))
+                    subscription.give_up(wanted.stream)
+                utc = self._clock.utc()
+                for stream in subscription.take_gaps():
+                    self._reply(_gap(stream, utc))
 
     def _check(self) -> None:
         stopped = self._hub.stopped

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -32,8 +33,10 @@ from stream.alerts.rules import Alert, HeldBack, RuleEngine
 from stream.alerts.settings import AlertsSettings, Rule
 from stream.clock import Clock
 from stream.event_log.event_log import StampedEvent
-from stream.store.access import StoreAccess
+from stream.store.access import StoreAccess, Write
 from stream.store.audit import append
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +114,7 @@ class Alerts:
     Args:
         channels: all that are configured.
         settings: rules of the configuration, and bounds.
-        store: where messages and the page's rules outlive the process.
+        store: where messages and the page's rules outlive the process; without one they do not.
         clock: where time comes from.
         rng: draws the waits between attempts.
 
@@ -124,7 +127,7 @@ class Alerts:
         self,
         channels: Sequence[Channel],
         settings: AlertsSettings,
-        store: StoreAccess,
+        store: StoreAccess | None,
         clock: Clock,
         rng: random.Random | None = None,
     ) -> None:
@@ -142,13 +145,14 @@ class Alerts:
     async def load(self) -> None:
         """Go on where the last process stopped. What cannot be read is logged and left behind."""
         try:
-            await asyncio.to_thread(self._read)
+            if self._store is not None:
+                await asyncio.to_thread(self._read, self._store)
         except Exception:
             log.exception("alerts of before cannot be read from the store")
         self._engine.replace(self._rules())
 
-    def _read(self) -> None:
-        with self._store.reading() as connection:
+    def _read(self, store: StoreAccess) -> None:
+        with store.reading() as connection:
             for rule in records.read_rules(connection):
                 if rule.name not in self._configured:
                     self._made[rule.name] = rule
@@ -270,7 +274,7 @@ class Alerts:
             detail = records.plain(rule)
             append(connection, now, by, "alert_rule.set", f"rule/{rule.name}", detail)
 
-        await asyncio.wrap_future(self._store.submit(write))
+        await self._write(write)
         self._made[rule.name] = rule
         self._engine.replace(self._rules())
         return self.rule(rule.name)
@@ -291,9 +295,15 @@ class Alerts:
             records.remove_rule(connection, name)
             append(connection, now, by, "alert_rule.removed", f"rule/{name}", {})
 
-        await asyncio.wrap_future(self._store.submit(write))
+        await self._write(write)
         self._made.pop(name, None)
         self._engine.replace(self._rules())
+
+    async def _write(self, write: Write[T]) -> T | None:
+        """Have the store do something, and wait for it; without a store nothing is done."""
+        if self._store is None:
+            return None
+        return await asyncio.wrap_future(self._store.submit(write))
 
     def _check(self, rule: Rule) -> None:
         if rule.name in self._configured:
@@ -380,9 +390,7 @@ class Alerts:
         before = now - timedelta(days=box.keep_days)
         gone = now - timedelta(seconds=2 * box.try_s)
         try:
-            while await asyncio.wrap_future(
-                self._store.submit(lambda connection: records.prune(connection, before, gone))
-            ):
+            while await self._write(lambda c: records.prune(c, before, gone)):
                 await self._clock.sleep(TICK_S)
         except Exception as error:
             log.warning("old alerts stay in the store", error=type(error).__name__)

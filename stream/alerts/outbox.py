@@ -22,7 +22,7 @@ from functools import partial
 from stream.alerts.messages import Message
 from stream.alerts.records import Parcel, ParcelState, add_parcel, write_parcel
 from stream.alerts.settings import OutboxSettings
-from stream.store.access import StoreAccess
+from stream.store.access import StoreAccess, Write
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Outbox:
 
     Args:
         channels: names of all channels.
-        store: where messages outlive the process.
+        store: where messages outlive the process; without one they do not.
         settings: bounds, and how often a message is tried.
         rng: draws the waits.
 
@@ -61,7 +61,7 @@ class Outbox:
     def __init__(
         self,
         channels: Iterable[str],
-        store: StoreAccess,
+        store: StoreAccess | None,
         settings: OutboxSettings,
         rng: random.Random,
     ) -> None:
@@ -85,7 +85,7 @@ class Outbox:
         if queue is None or message.id in queue:
             return
         parcel = Parcel(message, now)
-        self._watch(self._store.submit(partial(add_parcel, parcel=parcel)))
+        self._write(partial(add_parcel, parcel=parcel))
         self._keep(parcel)
 
     def take(self, channel: str, now: datetime) -> Parcel | None:
@@ -128,9 +128,7 @@ class Outbox:
         if parcel.message.id not in self._queues[channel]:
             return  # it gave way meanwhile
         self._queues[channel][parcel.message.id] = later
-        self._watch(
-            self._store.submit(partial(write_parcel, parcel=later, state=ParcelState.WAITING))
-        )
+        self._write(partial(write_parcel, parcel=later, state=ParcelState.WAITING))
         self._give_up_old(channel, now)
 
     def wait_s(self, attempts: int) -> float:
@@ -164,10 +162,11 @@ class Outbox:
 
     def _finish(self, parcel: Parcel, state: ParcelState) -> None:
         self._queues[parcel.message.channel].pop(parcel.message.id, None)
-        self._watch(self._store.submit(partial(write_parcel, parcel=parcel, state=state)))
+        self._write(partial(write_parcel, parcel=parcel, state=state))
 
-    def _watch(self, future: Future[None]) -> None:
-        future.add_done_callback(self._stored)
+    def _write(self, write: Write[None]) -> None:
+        if self._store is not None:
+            self._store.submit(write).add_done_callback(self._stored)
 
     def _stored(self, future: Future[None]) -> None:
         if future.cancelled() or future.exception() is not None:

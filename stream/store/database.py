@@ -29,6 +29,7 @@ from sqlalchemy.exc import (
     NotSupportedError,
     ProgrammingError,
 )
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from stream.errors import (
     StoreDriverMissing,
@@ -57,6 +58,22 @@ OF_A_ROW = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 BUSY_MS = 5000
 CONNECT_S = 5
 LOCK_S = 30.0
+
+POOL_S = 10.0
+"""How long somebody waits for a connection."""
+
+JOURNAL_BYTES = 64 * 2**20
+"""To what size SQLite cuts its journal after it has grown beyond."""
+
+_PATIENCE = {
+    "connect_timeout": str(CONNECT_S),
+    "tcp_user_timeout": "15000",  # milliseconds without an answer: the server is gone
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "options": "-c lock_timeout=30s",
+}
+"""What libpq is told, unless the URL tells it otherwise."""
 
 _VERSION = "alembic_version"
 _MIGRATING = 0x5374_796C  # any number that nobody else locks with
@@ -107,6 +124,8 @@ class Database:
             raise
         except DBAPIError as error:
             raise StoreUnavailable(self.shown, reason_of(error)) from error
+        except NoConnection:
+            raise StoreUnavailable(self.shown, "all connections are in use") from None
 
     def size(self) -> int:
         """Return how many bytes hold something: free pages of a file do not count."""
@@ -119,6 +138,18 @@ class Database:
                 for name in ("page_count", "freelist_count", "page_size")
             )
             return (pages - free) * size
+
+    def relieve(self) -> None:
+        """Give back the room that SQLite's journal takes, as far as a full disk lets us.
+
+        Raises:
+            StoreUnavailable: not even that can be done.
+        """
+        if self.file is None:
+            return
+        bare = self.engine.execution_options(**{_BARE: True})
+        with self.telling(), bare.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Give back every connection."""
@@ -152,12 +183,15 @@ def connect(url: str, folder: Path) -> Database:
     parsed = _parsed(url or f"sqlite:///{folder / FILE}")
     shown = parsed.render_as_string(hide_password=True)
     if parsed.drivername == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000})
+        patience = {"timeout": BUSY_MS / 1000}
+        engine = create_engine(parsed, pool_timeout=POOL_S, connect_args=patience)
         _tune(engine)
         return Database(engine, shown, Path(str(parsed.database)))
-    arguments = {"connect_timeout": CONNECT_S, "application_name": "styleflow"}
+    arguments = {**_PATIENCE, "application_name": "styleflow", **parsed.query}
     try:
-        engine = create_engine(parsed, pool_pre_ping=True, connect_args=arguments)
+        engine = create_engine(
+            parsed, pool_pre_ping=True, pool_timeout=POOL_S, connect_args=arguments
+        )
     except ImportError:
         raise StoreDriverMissing(shown) from None
     return Database(engine, shown, None)
@@ -267,6 +301,7 @@ def _tune(engine: Engine) -> None:
         driver.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         driver.execute("PRAGMA synchronous=NORMAL")
         driver.execute("PRAGMA foreign_keys=ON")
+        driver.execute(f"PRAGMA journal_size_limit={JOURNAL_BYTES}")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:

@@ -215,6 +215,9 @@ class StoreWriter:
             self._failed(error, now)
 
     def _step(self, until: float) -> None:
+        if self.failing:
+            with suppress(StoreUnavailable):
+                self._database.relieve()
         self._make_ready()
         while self._take(until) or self._writes.peek() is not None:
             self._commit()

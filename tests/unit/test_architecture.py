@@ -115,12 +115,12 @@ ARROWS = {
     "stream.store": "clock errors event_log events ingest publish scheduling",
     "stream.incidents": "clock errors event_log events incident problems publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.evidence": "errors explain ingest",
+    "stream.evidence": "clock errors event_log events explain incident ingest store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "alerts device event_log events explain incidents ingest publish "
+    "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
     "scheduling webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
     "offline pipeline problems publish scheduling store stream_state webrtc",
@@ -136,12 +136,14 @@ ARROWS = {
     "web.settings": "root_path security",
     "web.store_reads": "errors",
     "web.past_queries": "errors",
+    "web.stored_past": "store_reads",
     "web.history_formats": "errors",
     "web.sockets": "security settings waiting_room",
     "web.routes": "errors history_formats past_queries problem_responses root_path security "
     "settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "problem_responses root_path routes security settings store_reads waiting_room",
+    "web.app": "problem_responses root_path routes security settings store_reads "
+    "stored_past waiting_room",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
@@ -295,6 +297,7 @@ MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.alerts": "one task per channel, so that a dead one delays only itself",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
+    "stream.evidence.recorder": "writes one video at a time in a worker thread",
     "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",

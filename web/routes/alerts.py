@@ -133,14 +133,14 @@ def routes(alerts: Alerts, scopes: ScopeCheck) -> APIRouter:
     @router.put("/rules/{name}", responses=documented_problems(401, 403, 409, 422, 429))
     async def put_rule(name: RuleName, body: RuleBody, caller: Caller = steer) -> RuleView:
         """Make or replace a rule. It holds at once, and after a restart."""
-        return _rule(await alerts.put_rule(body.rule(name), _name_of(caller)))
+        return _rule(await alerts.put_rule(body.rule(name), caller.name))
 
     @router.delete(
         "/rules/{name}", status_code=204, responses=documented_problems(401, 403, 404, 409)
     )
     async def remove_rule(name: RuleName, caller: Caller = steer) -> None:
         """Remove a rule that was made on the page."""
-        await alerts.remove_rule(name, _name_of(caller))
+        await alerts.remove_rule(name, caller.name)
 
     @router.post(
         "/rules/{name}/test", dependencies=[steer], responses=documented_problems(401, 403, 404)
@@ -151,11 +151,6 @@ def routes(alerts: Alerts, scopes: ScopeCheck) -> APIRouter:
         return TrialView(rule=name, results=tuple(TrialResultView(**asdict(r)) for r in results))
 
     return router
-
-
-def _name_of(caller: Caller) -> str:
-    """Return whose doing it is; `local` where no tokens are configured."""
-    return (caller.token.name or caller.token.role.value) if caller.token else "local"
 
 
 def _rule(status: RuleStatus) -> RuleView:

@@ -158,7 +158,12 @@ def upgrade() -> None:
         sa.Column("hi", sa.Float(), nullable=True, comment="mean"),
         sa.Column("state", sa.SmallInteger(), nullable=False, comment="highest rank"),
         sa.PrimaryKeyConstraint(
-            "stream", "second", "track", "model", name=op.f("pk_score_seconds")
+            "stream",
+            "second",
+            "track",
+            "model",
+            name=op.f("pk_score_seconds"),
+            postgresql_include=["epoch", "count", "p_min", "p_mean", "p_max", "lo", "hi", "state"],
         ),
         sqlite_with_rowid=False,
     )

@@ -10,8 +10,10 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
 from sqlalchemy import select
+from typer.testing import CliRunner
 
 from cli.errors import ConfigInvalid
+from cli.main import app
 from cli.memory import Memory
 from cli.settings import Settings, load
 from cli.validation import validate
@@ -114,3 +116,13 @@ def test_an_address_that_is_no_database_is_refused_by_its_key(tmp_path: Path) ->
         Memory.open(settings.store, SystemClock(), tmp_path)
     assert "hunter2" not in repr(settings)
     assert Settings().store.url.get_secret_value() == ""
+
+
+@pytest.mark.parametrize(("options", "enabled"), [([], True), (["--no-store"], False)])
+def test_an_option_turns_it_off(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], enabled: bool
+) -> None:
+    seen: list[Settings] = []
+    monkeypatch.setattr("cli.serve.run", lambda settings, *_, **__: seen.append(settings))
+    assert CliRunner().invoke(app, ["serve", *options]).exit_code == 0
+    assert seen[0].store.enabled is enabled

@@ -318,3 +318,15 @@ async def test_alerts_end_although_a_library_swallows_the_cancellation(kept: Dir
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, 20)
     assert alerts.channels()[0].counts.delivered == 1
+
+
+async def test_without_a_store_alerts_are_delivered_all_the_same() -> None:
+    clock, channel = ManualClock(epoch=BEGAN), PlayedChannel(refusals=1)
+    alerts = Alerts([channel], AlertsSettings(), None, clock)
+    await alerts.load()
+    await alerts.put_rule(rule(), "anna")
+    alerts.accept(stamped(changed()))
+    await step_through(alerts, clock)
+    assert len(channel.taken) == 1
+    await alerts.remove_rule("all", "anna")
+    assert alerts.rules() == []

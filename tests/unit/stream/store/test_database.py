@@ -6,11 +6,13 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import QueuePool
 
 from stream.errors import StoreTooNew, StoreUnavailable, StoreUrlInvalid
 from stream.store.database import (
@@ -24,7 +26,7 @@ from stream.store.database import (
     shown_url,
 )
 from stream.store.tables import streams
-from tests.support.databases import EmptyDatabase
+from tests.support.databases import EmptyDatabase, Postgres
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -151,6 +153,27 @@ def test_urls_are_shown_without_a_password() -> None:
     assert "hunter2" not in shown_url("nothing://u:hunter2@h/n")
 
 
+def test_a_url_may_say_how_it_is_spoken_with(postgres: Postgres, tmp_path: Path) -> None:
+    """What it does not say has defaults: nobody waits for ever for a server that is gone."""
+    url = f"{postgres.migrated()}?application_name=other&connect_timeout=2"
+    with open_database(url, tmp_path).reading() as connection:
+        show = (text(f"SHOW {name}") for name in ("application_name", "lock_timeout"))
+        assert [connection.execute(one).scalar() for one in show] == ["other", "30s"]
+
+
+def test_a_reader_that_gets_no_connection_is_told_so(
+    database: Database,
+) -> None:
+    pool = create_engine(
+        database.engine.url, pool_size=1, max_overflow=0, pool_timeout=0.05, poolclass=QueuePool
+    )
+    narrow = replace(database, engine=pool)
+    with narrow.reading(), pytest.raises(StoreUnavailable, match="all connections are in use"):
+        with narrow.reading():
+            pass
+    pool.dispose()
+
+
 def test_the_newest_revision_is_known() -> None:
     assert REVISIONS[-1] == HEAD
 
@@ -160,3 +183,17 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreUnavailable, match="Permission denied"):
         open_database("", tmp_path)
+
+
+def test_the_journal_of_sqlite_gives_its_room_back(tmp_path: Path) -> None:
+    """On a full disk that may be what the next commit needs."""
+    database = open_database("", tmp_path)
+    with database.writing() as connection:
+        connection.execute(insert(streams).values(id="lobby", wanted=True, changed=0))
+    journal = tmp_path / f"{FILE}-wal"
+    assert journal.stat().st_size > 0
+    database.relieve()
+    assert journal.stat().st_size == 0
+    with database.reading() as connection:
+        assert connection.execute(select(streams.c.id)).scalars().all() == ["lobby"]
+    database.close()

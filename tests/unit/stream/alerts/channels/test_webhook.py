@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from stream.clock import ManualClock
 from stream.outbound import system_resolver
 from tests.support.alerts import BEGAN, SECRET, Receiver, incident, receiver, rule
 
+ROOT = Path(__file__).resolve().parents[5]
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
@@ -126,3 +130,26 @@ async def test_nobody_there_is_a_failure_that_tells_no_address() -> None:
     with pytest.raises(AlertUndelivered) as caught:
         await webhook(f"{url}?key=very-secret").deliver(message())
     assert str(caught.value) == "the receiver cannot be connected to"
+
+
+def documented_check() -> tuple[Callable[[str, str, bytes], bool], SimpleNamespace]:
+    """Return the ten lines of docs/alerts.md, and the clock that they look at."""
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(code.strip().splitlines()) <= 10
+    names: dict[str, Any] = {}
+    exec(code, names)  # ours
+    names["time"] = SimpleNamespace(time=lambda: BEGAN.timestamp())
+    return names["is_genuine"], names["time"]
+
+
+async def test_the_documented_lines_verify_what_is_sent(hook: Receiver) -> None:
+    await webhook(hook.url).deliver(message())
+    header, body = hook.got[0].headers["StyleFlow-Signature"], hook.got[0].body
+    is_genuine, clock = documented_check()
+    assert is_genuine(SECRET, header, body)
+    assert not is_genuine(f"{SECRET}x", header, body)
+    assert not is_genuine(SECRET, header, body + b" ")
+    assert not is_genuine(SECRET, header.replace("t=1", "t=2"), body)
+    clock.time = lambda: BEGAN.timestamp() + 301
+    assert not is_genuine(SECRET, header, body), "an old message played again"
