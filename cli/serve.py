@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -22,6 +23,7 @@ from cli import logs, wiring
 from cli.alerting import alerting
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
+from cli.recording import recording
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -29,7 +31,7 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
-from stream.monitoring.figures import alert_figures, incident_figures
+from stream.monitoring.figures import alert_figures, evidence_figures, incident_figures
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
@@ -190,7 +192,10 @@ async def _serve(
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
-    async with memory, analyzer, watched as alerts, tended(incidents):
+    recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
+    async with memory, analyzer, watched as alerts, recorded as evidence, tended(incidents):
+        if evidence is not None:
+            metrics.scraped.attach(partial(evidence_figures, evidence))
         metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
@@ -211,6 +216,7 @@ async def _serve(
             store=memory.store,
             store_state=memory.state,
             incidents=incidents,
+            evidence=evidence,
             alerting=alerts,
         )
         server = _Server(

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.evidence.recorder import EvidenceRecorder
 from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
 from stream.outbound import Resolver, system_resolver
@@ -39,6 +40,7 @@ from web.routes import (
     thresholds,
     whip,
 )
+from web.routes.evidence import routes as evidence_routes
 from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
 from web.security.fetch import Fetcher
@@ -74,6 +76,7 @@ def create_app(
     store_state: Callable[[], StoreState] = lambda: StoreState("", "off", "off", 0),
     incidents: Incidents | None = None,
     alerting: Alerts | None = None,
+    evidence: EvidenceRecorder | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -93,6 +96,7 @@ def create_app(
         store: what is kept beyond a restart; None when nothing is.
         store_state: says how it is doing.
         incidents: what operators judge; without them there are no such routes.
+        evidence: video of incidents; without it there are no routes for it.
         alerting: rules and channels; without them there are no routes for them.
     """
     editor = editor or control
@@ -142,6 +146,8 @@ def create_app(
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)
+    if evidence is not None:
+        app.include_router(evidence_routes(evidence, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)

@@ -115,11 +115,12 @@ ARROWS = {
     "stream.store": "clock errors event_log events ingest publish scheduling",
     "stream.incidents": "clock errors event_log events incident problems publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
+    "stream.evidence": "clock errors event_log events explain incident ingest store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "alerts device event_log events explain incidents ingest publish "
+    "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
     "scheduling webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
     "offline pipeline problems publish scheduling store stream_state webrtc",
@@ -264,8 +265,14 @@ def test_torch_in_stream_lives_in_the_device() -> None:
 
 
 def test_media_libraries_live_in_ingest() -> None:
-    """PyAV is spoken in ingest and nowhere else in `stream`; `styleflow publish` is a peer."""
-    allowed = ("stream.ingest", "stream.webrtc.peer", "stream.webrtc.aiortc_compat", "cli.publish")
+    """PyAV is spoken in ingest and where clips are written; `styleflow publish` is a peer."""
+    allowed = (
+        "stream.ingest",
+        "stream.evidence.clip",
+        "stream.webrtc.peer",
+        "stream.webrtc.aiortc_compat",
+        "cli.publish",
+    )
     assert offenders(("stream", "web", "cli"), ("av", "aiortc"), allowed=allowed) == []
 
 
@@ -290,6 +297,7 @@ MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.alerts": "one task per channel, so that a dead one delays only itself",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
+    "stream.evidence.recorder": "writes one video at a time in a worker thread",
     "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",
