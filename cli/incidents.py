@@ -14,6 +14,7 @@ from rich.console import Console
 from sqlalchemy import Connection
 
 from stream.errors import IncidentUnknown, StoreOff
+from stream.evidence.settings import EvidenceSettings
 from stream.incident import Incident
 from stream.incidents import records
 from stream.incidents.labels import manifest
@@ -25,6 +26,11 @@ from stream.store.settings import StoreSettings
 
 EVIDENCE = "evidence"
 """Name of the evidence folder in the user's data directory."""
+
+
+def evidence_folder(settings: EvidenceSettings) -> Path:
+    """Return where the video of incidents is kept."""
+    return (settings.folder or user_data_path("styleflow") / EVIDENCE).expanduser().resolve()
 
 
 @contextmanager
@@ -102,7 +108,7 @@ def show(settings: StoreSettings, name: str, out: Console, *, as_json: bool) -> 
 def export(
     settings: StoreSettings,
     file: Path,
-    evidence: Path | None,
+    evidence: Path,
     split: str,
     streams: Sequence[str],
     out: Console,
@@ -112,12 +118,12 @@ def export(
     Args:
         settings: where the store is.
         file: the manifest.
-        evidence: folder of the clips; the user's own when None.
+        evidence: folder of the clips.
         split: what each row says.
         streams: only theirs; all of them when empty.
         out: where to say how many.
     """
-    folder = (evidence or user_data_path("styleflow") / EVIDENCE).resolve()
+    folder = evidence.resolve()
 
     def place(clip: str) -> str:
         return Path(os.path.relpath(folder / clip, file.resolve().parent)).as_posix()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import structlog
-from platformdirs import user_data_path
 
+from cli.incidents import evidence_folder
 from stream.analyzer.analyzer import Analyzer
 from stream.clock import Clock
 from stream.event_log.event_log import EventLog
@@ -21,14 +20,6 @@ from stream.ingest.source import Packet
 from stream.store.access import StoreAccess
 
 log = structlog.get_logger(__name__)
-
-FOLDER = "evidence"
-"""Name of the evidence folder in the user's data directory."""
-
-
-def evidence_folder(settings: EvidenceSettings) -> Path:
-    """Return where the video of incidents is kept."""
-    return (settings.folder or user_data_path("styleflow") / FOLDER).expanduser().resolve()
 
 
 @asynccontextmanager

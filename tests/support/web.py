@@ -37,6 +37,7 @@ from stream.events import (
     TrackEnd,
     Verdict,
 )
+from stream.evidence.recorder import EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
 from stream.incidents.service import Incidents
@@ -269,6 +270,7 @@ class WebRig:
         editor: Callable[[StreamEditor], StreamEditor] | None = None,
         store: StoreAccess | None = None,
         alerts: Alerts | None = None,
+        evidence: EvidenceRecorder | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -298,6 +300,7 @@ class WebRig:
             store_state=lambda: self.store_state,
             incidents=self.incidents,
             alerting=alerts,
+            evidence=evidence,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
