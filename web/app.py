@@ -20,6 +20,7 @@ from web.problem_responses import install_handlers
 from web.root_path import RootPath
 from web.routes import (
     asyncapi,
+    caller,
     health,
     history,
     metrics,
@@ -99,6 +100,7 @@ def create_app(
         pictures.routes(control, scopes, clock),
         history.routes(hub, histories, scopes, clock),
         thresholds.routes(control, scopes),
+        caller.routes(scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),

@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 from stream.publish.asyncapi import CLIENT_MESSAGES, SERVER_MESSAGES
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
+from web.routes.caller import CallerView
 from web.routes.history import HistoryView
 from web.routes.pictures import OverlayList, PictureFaces, PictureOverlay
 from web.routes.streams import StreamBody
@@ -31,6 +32,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     OverlayList,
     HistoryView,
     ThresholdsView,
+    CallerView,
     ProblemBody,
 )
 """Bodies and headers of HTTP responses that the page reads."""

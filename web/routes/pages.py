@@ -1,4 +1,4 @@
-"""The pages for people: the dashboard at `/`, one stream's page, and the operations at `/docs`.
+"""The pages for people: the dashboard's views, and the operations at `/docs`.
 
 They are files of this package and load nothing from anywhere else. The dashboard is built from
 `web/dashboard` into `web/static/dashboard`; without a build the server runs all the same, and the
@@ -26,7 +26,8 @@ _TYPES = {
     "woff2": "font/woff2",
     "txt": "text/plain; charset=utf-8",
 }
-_DOCS = ("docs.js", "style.css", "icon.svg")
+_DOCS = ("docs.js", "style.css", "icon.svg", "icon-alarm.svg")
+_VIEWS = ("/", "/streams/{id}", "/incidents", "/incidents/{id}")
 _REVALIDATE = "no-cache"
 _FOREVER = "public, max-age=31536000, immutable"  # built files carry a digest in their name
 
@@ -57,15 +58,14 @@ def is_built(build: Traversable | None = None) -> bool:
 
 
 def _dashboard(router: APIRouter, build: Traversable, root_path: str) -> None:
-    pages = ("/", "/streams/{id}")
     if not is_built(build):
-        for path in pages:
+        for path in _VIEWS:
             _route(router, path, NOT_BUILT.encode() + b"\n", "txt", _REVALIDATE, status=503)
         return
     # Relative links would change their meaning when the page goes from one view to another.
     root = f'="{escape(root_path)}/'.encode()
     index = build.joinpath("index.html").read_bytes().replace(b'="./', root)
-    for path in pages:
+    for path in _VIEWS:
         _route(router, path, index, "html", _REVALIDATE)
     for asset in build.joinpath("assets").iterdir():
         if asset.name.rpartition(".")[2] in _TYPES:

@@ -1,7 +1,17 @@
 // HTTP: one door for the token and for problems.
 
 import type {
+  EvidenceKey,
+  IncidentChange,
+  IncidentPage,
+  IncidentView,
+  SnoozeBody,
+  SnoozeData,
+} from "./incidents/wire";
+import type {
+  CallerView,
   HistoryView,
+  IncidentData,
   OverlayList,
   OverlayView,
   ProblemBody,
@@ -9,6 +19,7 @@ import type {
   ThresholdsChange,
   ThresholdsView,
 } from "./protocol";
+import type { StoredHistory } from "./past";
 import { ROOT } from "./root";
 
 /** What went wrong, in the server's words or, where it does not answer, in the page's own. */
@@ -63,9 +74,73 @@ export class Api {
   }
 
   async history(id: string, seconds: number, signal?: AbortSignal): Promise<HistoryView> {
-    const path = `api/v1/streams/${encodeURIComponent(id)}/history?seconds=${seconds}`;
+    return this.read(`api/v1/streams/${encodeURIComponent(id)}/history?seconds=${seconds}`, signal);
+  }
+
+  /** What is stored of a stretch, in seconds since 1970; a resolution of 0 is every score. */
+  async stored(
+    id: string,
+    from: number,
+    to: number,
+    resolution: number,
+    signal?: AbortSignal,
+  ): Promise<StoredHistory> {
+    const wanted = `from=${from}&to=${to}&resolution=${resolution === 0 ? "full" : resolution}`;
+    return this.read(`api/v1/streams/${encodeURIComponent(id)}/history?${wanted}`, signal);
+  }
+
+  /** Who the token belongs to, and what it may do. */
+  async caller(): Promise<CallerView> {
+    return this.read("api/v1/caller");
+  }
+
+  /** One page of incidents, newest first. */
+  async incidents(
+    query: URLSearchParams,
+    limit: number,
+    cursor: string | null = null,
+    signal?: AbortSignal,
+  ): Promise<IncidentPage> {
+    const params = new URLSearchParams(query);
+    params.set("limit", String(limit));
+    if (cursor !== null) params.set("cursor", cursor);
+    return this.read(`api/v1/incidents?${params}`, signal);
+  }
+
+  async incident(id: string): Promise<IncidentView> {
+    return this.read(`api/v1/incidents/${encodeURIComponent(id)}`);
+  }
+
+  async changeIncident(id: string, change: IncidentChange): Promise<IncidentData> {
+    const answer = await this.ask(`api/v1/incidents/${encodeURIComponent(id)}`, json("PATCH", change));
+    return (await answer.json()) as IncidentData;
+  }
+
+  async snoozes(): Promise<SnoozeData[]> {
+    return (await this.read<{ snoozes: SnoozeData[] }>("api/v1/snoozes")).snoozes;
+  }
+
+  async snooze(stream: string, body: SnoozeBody): Promise<void> {
+    await this.ask(`api/v1/streams/${encodeURIComponent(stream)}/snooze`, json("PUT", body));
+  }
+
+  async endSnooze(stream: string): Promise<void> {
+    await this.ask(`api/v1/streams/${encodeURIComponent(stream)}/snooze`, { method: "DELETE" });
+  }
+
+  /** The key that evidence is signed with. */
+  async evidenceKey(): Promise<EvidenceKey> {
+    return this.read("api/v1/evidence/key");
+  }
+
+  /** Where a browser may load a file by itself; null when that needs the token. */
+  open(path: string): string | null {
+    return this.token() ? null : new URL(path, this.root).href;
+  }
+
+  private async read<T>(path: string, signal?: AbortSignal): Promise<T> {
     const answer = await this.ask(path, signal ? { signal } : {});
-    return (await answer.json()) as HistoryView;
+    return (await answer.json()) as T;
   }
 
   /** Which detectors can explain their scores, the first one first. */

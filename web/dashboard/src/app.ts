@@ -3,12 +3,16 @@
 
 import { useEffect, useReducer, useState } from "preact/hooks";
 import { Api } from "./api";
+import { IncidentDesk } from "./incidents/desk";
+import { Notifier, realHerald } from "./incidents/notify";
 import { Live, type Socket } from "./live";
+import { PastDesk } from "./past";
 import { PictureDesk } from "./pictures";
 import { MINUTE_MS, Streams } from "./streams";
 import { type Kind, Publisher, realBrowser } from "./whip";
 import { ROOT } from "./root";
 import { address, parse, type Route } from "./route";
+import { noticeWords } from "./words";
 
 const TOKEN_KEY = `token ${ROOT.pathname}`; // the host may serve other things than this
 const PAST_S = 600;
@@ -21,6 +25,14 @@ export class App {
     this.api,
     () => !document.hidden && this.live.link.phase === "live",
   );
+  readonly incidents = new IncidentDesk(this.api, () => this.notify());
+  readonly past = new PastDesk((...wanted) => this.api.stored(...wanted), () => this.notify());
+  readonly notifier = new Notifier(
+    realHerald(new URL("static/icon-alarm.svg", ROOT).href),
+    noticeWords,
+    (id) => this.go({ page: "incident", id }),
+    () => this.notify(),
+  );
   readonly live: Live;
   publisher: Publisher | null = null;
   route: Route = parse(location.pathname, location.search);
@@ -28,11 +40,18 @@ export class App {
   /** Whether the streams were known once; from then on, what is shown stays while it is lost. */
   begun = false;
 
+  /** The list of incidents as it was last looked at, to go back to. */
+  listed: Route | null = null;
+
+  /** Whether this token may change things; until that is known, the server is left to refuse. */
+  mayControl = true;
+
   private token: string | null = sessionStorage.getItem(TOKEN_KEY);
   private listeners = new Set<() => void>();
   private frame: number | null = null;
   private seeding: Promise<void> = Promise.resolve();
   private asked = new Map<string, number>();
+  private greeted = false;
 
   constructor() {
     this.live = new Live(
@@ -52,10 +71,17 @@ export class App {
           this.asked.delete(id);
         }
         this.begun ||= this.streams.known;
+        if (message.type === "event" && message.data.kind === "incident_changed") {
+          this.incidents.take(message.data);
+          this.notifier.take(message.data);
+        }
         if (message.type === "snapshot") this.wantPast(message.stream, WALL_PAST_S);
         this.notify();
       },
-      () => this.notify(),
+      () => {
+        this.greet();
+        this.notify();
+      },
     );
     addEventListener("popstate", () => this.show(parse(location.pathname, location.search)));
     addEventListener("online", () => this.live.retry());
@@ -64,6 +90,23 @@ export class App {
       if (!document.hidden) this.live.retry();
     });
     this.live.start();
+  }
+
+  /** After every connection that was made: what may be done here, and what waits for somebody. */
+  private greet(): void {
+    const live = this.live.link.phase === "live";
+    if (live && !this.greeted) {
+      void this.incidents.recount();
+      if (this.route.page === "incidents") void this.incidents.show(this.route.filter);
+      this.api.caller().then(
+        ({ scopes }) => {
+          this.mayControl = scopes.includes("control");
+          this.notify();
+        },
+        () => {},
+      );
+    }
+    this.greeted = live;
   }
 
   /** What the server's clock shows now. */
@@ -131,6 +174,8 @@ export class App {
 
   private show(route: Route): void {
     const moved = route.page !== this.route.page;
+    if (route.page === "incidents") this.listed = route;
+    if (route.page !== "stream" && route.page !== "incident") this.past.leave();
     this.route = route;
     this.notify();
     if (moved) scrollTo(0, 0);

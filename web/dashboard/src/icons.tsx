@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { Condition } from "./attention";
 
-function Shape({ children, label }: { children: ComponentChildren; label?: string }) {
+export function Shape({ children, label }: { children: ComponentChildren; label?: string }) {
   return (
     <svg
       class="icon"
@@ -163,6 +163,30 @@ export function BinIcon() {
   return (
     <Shape>
       <path d="M2.6 4.2h10.8M6.2 4V2.4h3.6V4M4 4.4l.6 9.2h6.8l.6-9.2M6.8 7v4M9.2 7v4" />
+    </Shape>
+  );
+}
+
+export function BellIcon() {
+  return (
+    <Shape>
+      <path d="M3 11.6c1.2-1.2 1.4-2.4 1.4-4.6a3.6 3.6 0 0 1 7.2 0c0 2.2.2 3.4 1.4 4.6ZM6.6 13.8a1.5 1.5 0 0 0 2.8 0" />
+    </Shape>
+  );
+}
+
+export function CheckIcon() {
+  return (
+    <Shape>
+      <path d="m2.8 8.6 3.4 3.4 7-7.6" />
+    </Shape>
+  );
+}
+
+export function FileIcon() {
+  return (
+    <Shape>
+      <path d="M8 2v7.6M4.8 6.8 8 10l3.2-3.2M2.8 13.4h10.4" />
     </Shape>
   );
 }

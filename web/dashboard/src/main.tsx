@@ -7,9 +7,13 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { App, useApp, useNow } from "./app";
 import { MoonIcon } from "./icons";
 import { ProblemText } from "./problem";
-import { address } from "./route";
+import { IncidentList } from "./incidents/list";
+import { IncidentPage } from "./incidents/page";
+import { Link } from "./link";
+import { INCIDENTS } from "./route";
 import { AddCamera, Starters } from "./start";
 import { StreamPage } from "./stream/page";
+import { useIcon } from "./title";
 import { Wall } from "./wall";
 import { clock, seconds, sentence } from "./words";
 import "./dialog.css";
@@ -17,26 +21,20 @@ import "./main.css";
 
 function Page({ app }: { app: App }) {
   useApp(app);
+  useIcon(app);
   const [adding, setAdding] = useState(false);
   const { route } = app;
   const empty = app.streams.known && app.streams.all.size === 0 && route.page === "wall";
   return (
     <>
       <a class="skip" href="#main">
-        Skip to the streams
+        {route.page === "wall" ? "Skip to the streams" : "Skip to the content"}
       </a>
       <header class="top">
-        <a
-          class="brand"
-          href={address({ page: "wall" })}
-          onClick={(click) => {
-            if (click.metaKey || click.ctrlKey || click.shiftKey) return;
-            click.preventDefault();
-            app.go({ page: "wall" });
-          }}
-        >
+        <Link app={app} to={{ page: "wall" }} class="brand">
           StyleFlow <b>Live</b>
-        </a>
+        </Link>
+        <Views app={app} />
         <LinkState app={app} />
         {!empty && <Starters app={app} onAdd={() => setAdding(true)} />}
         <Theme />
@@ -46,15 +44,48 @@ function Page({ app }: { app: App }) {
       <OwnMedia app={app} />
       {/* Made anew once there is something to show, rather than pushed down by the notices. */}
       <main id="main" key={String(app.begun)} tabIndex={-1}>
-        {route.page === "wall" ? (
-          <Wall app={app} onAdd={() => setAdding(true)} />
-        ) : (
-          <StreamPage app={app} route={route} />
-        )}
+        <View app={app} onAdd={() => setAdding(true)} />
       </main>
       {adding && <AddCamera app={app} onClose={() => setAdding(false)} />}
       {app.live.link.phase === "token" && <TokenDialog app={app} />}
     </>
+  );
+}
+
+function View({ app, onAdd }: { app: App; onAdd: () => void }) {
+  const { route } = app;
+  switch (route.page) {
+    case "wall":
+      return <Wall app={app} onAdd={onAdd} />;
+    case "stream":
+      return <StreamPage app={app} route={route} />;
+    case "incidents":
+      return <IncidentList app={app} filter={route.filter} />;
+    case "incident":
+      return <IncidentPage app={app} id={route.id} />;
+  }
+}
+
+/** The two views, and how many incidents wait for somebody. */
+function Views({ app }: { app: App }) {
+  const { page } = app.route;
+  const { count, alarms, more } = app.incidents.open;
+  const waiting = `${count}${more ? "+" : ""}`;
+  return (
+    <nav class="views" aria-label="Views">
+      <Link app={app} to={{ page: "wall" }} current={page === "wall"}>
+        Streams
+      </Link>
+      <Link
+        app={app}
+        to={app.listed ?? INCIDENTS}
+        current={page === "incidents"}
+        {...(count > 0 ? { label: `Incidents, ${waiting} open and unacknowledged` } : {})}
+      >
+        Incidents
+        {count > 0 && <b class={alarms > 0 ? "badge alarms" : "badge"}>{waiting}</b>}
+      </Link>
+    </nav>
   );
 }
 
@@ -110,6 +141,7 @@ function Notices({ app }: { app: App }) {
   const said = new Map<string, string[]>();
   const { route } = app;
   const all = [...app.streams.all.values()];
+  if (route.page === "incidents" || route.page === "incident") return null; // an incident has its own
   const own = all.filter((stream) => route.page === "wall" || stream.id === route.id);
   const shown = own.length > 0 ? own : all; // a stream that is about to come: nothing jumps
   for (const stream of shown) {

@@ -125,7 +125,7 @@ function FaceBox({ face, unit, detailed, detector, doubtful }: BoxProps) {
 }
 
 /** Whether an element is on the screen, or nearly so. */
-function useVisible(element: { current: Element | null }): boolean {
+export function useVisible(element: { current: Element | null }): boolean {
   const [visible, set] = useState(false);
   useEffect(() => {
     const at = element.current;

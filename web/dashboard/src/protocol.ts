@@ -26,6 +26,14 @@ export interface CalibrationData {
   fitted: boolean;
 }
 
+/** Who asks, and what they may do. */
+export interface CallerView {
+  /** name of the token, `local` without tokens */
+  name: string;
+  /** what it may do, in alphabetical order */
+  scopes: Scope[];
+}
+
 /** Faces are not looked at: too many are in view, or all slots of the device are taken. */
 export interface CapacityReachedData {
   kind: "capacity_reached";
@@ -402,6 +410,9 @@ export interface ResumePoint {
   epoch: number;
   seq: number;
 }
+
+/** Permission that an operation needs. */
+export type Scope = "read" | "control" | "publish" | "metrics";
 
 /** Scores, oldest first; the n-th entries of all columns belong together. */
 export interface ScoreColumns {

@@ -1,19 +1,28 @@
 // Which view an address names. Everything that a shared link should restore is in the address.
 
+import { EVERY, type Filter, filterOf, queryOf } from "./incidents/filter";
 import { ROOT } from "./root";
 
 export type Route =
   | { page: "wall" }
-  | { page: "stream"; id: string; from: number | null; to: number | null };
+  | { page: "stream"; id: string; from: number | null; to: number | null }
+  | { page: "incidents"; filter: Filter }
+  | { page: "incident"; id: string };
 
 export type StreamRoute = Extract<Route, { page: "stream" }>;
 
 /** Return the view at a path of this host; `root` is the path of the wall. */
 export function parse(path: string, query: string, root = ROOT.pathname): Route {
   const below = path.startsWith(root) ? path.slice(root.length) : "";
+  const params = new URLSearchParams(query);
+  const incident = /^incidents(?:\/([^/]+))?\/?$/.exec(below);
+  if (incident) {
+    const [, id] = incident;
+    if (id !== undefined) return { page: "incident", id: decode(id) };
+    return { page: "incidents", filter: filterOf(params) };
+  }
   const id = /^streams\/([^/]+)\/?$/.exec(below)?.[1];
   if (id === undefined) return { page: "wall" };
-  const params = new URLSearchParams(query);
   const from = time(params.get("from"));
   const to = time(params.get("to"));
   const both = from !== null && to !== null && from < to;
@@ -22,11 +31,25 @@ export function parse(path: string, query: string, root = ROOT.pathname): Route 
 
 /** Return the path and query of a view. */
 export function address(route: Route, root = ROOT.pathname): string {
-  if (route.page === "wall") return root;
-  const path = `${root}streams/${encodeURIComponent(route.id)}`;
-  if (route.from === null || route.to === null) return path;
-  return `${path}?from=${iso(route.from)}&to=${iso(route.to)}`;
+  switch (route.page) {
+    case "wall":
+      return root;
+    case "incidents": {
+      const query = queryOf(route.filter).toString();
+      return `${root}incidents${query && `?${query}`}`;
+    }
+    case "incident":
+      return `${root}incidents/${encodeURIComponent(route.id)}`;
+    case "stream": {
+      const path = `${root}streams/${encodeURIComponent(route.id)}`;
+      if (route.from === null || route.to === null) return path;
+      return `${path}?from=${iso(route.from)}&to=${iso(route.to)}`;
+    }
+  }
 }
+
+/** The list of all incidents. */
+export const INCIDENTS: Route = { page: "incidents", filter: EVERY };
 
 function time(text: string | null): number | null {
   const t = text === null ? Number.NaN : Date.parse(text);

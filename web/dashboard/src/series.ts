@@ -15,8 +15,12 @@ export interface TrackLine {
   hi: (number | null)[];
 }
 
-/** One line per face, with an empty point wherever something is missing; the newest faces only. */
-export function trackLines(points: readonly Point[]): TrackLine[] {
+/**
+ * One line per face, with an empty point wherever something is missing; the newest faces only.
+ * Points that stand for a while each, `stepMs`, may lie that much farther apart.
+ */
+export function trackLines(points: readonly Point[], stepMs = 0): TrackLine[] {
+  const gap = Math.max(MAX_GAP_MS, 2.5 * stepMs);
   const lines = new Map<number, TrackLine>();
   const last = new Map<number, Point>();
   for (const point of points) {
@@ -27,7 +31,7 @@ export function trackLines(points: readonly Point[]): TrackLine[] {
     }
     const before = last.get(point.track);
     if (before && point.t <= before.t) continue; // a chart wants time to rise
-    if (before && (point.t - before.t > MAX_GAP_MS || point.epoch !== before.epoch)) {
+    if (before && (point.t - before.t > gap || point.epoch !== before.epoch)) {
       add(line, (before.t + point.t) / 2, null, null, null);
     }
     add(line, point.t, point.p, point.lo, point.hi);
@@ -35,6 +39,30 @@ export function trackLines(points: readonly Point[]): TrackLine[] {
   }
   const newest = [...lines.values()].sort((a, b) => (last.get(b.track)?.t ?? 0) - (last.get(a.track)?.t ?? 0));
   return newest.slice(0, MAX_TRACKS).sort((a, b) => a.track - b.track);
+}
+
+/** The number of the line that stands for all faces. */
+export const EVERYBODY = 0;
+
+/**
+ * One point for all faces of every stretch of `stepMs`: the highest score, and the band from the lowest
+ * to the highest. For views in which there are more faces than lines.
+ */
+export function together(points: readonly Point[], stepMs: number): Point[] {
+  const found = new Map<number, Point>();
+  for (const point of points) {
+    if (point.p === null) continue;
+    const slot = Math.floor(point.t / stepMs);
+    const other = found.get(slot);
+    const low = point.lo ?? point.p;
+    const high = point.hi ?? point.p;
+    const one: Point = other ?? { ...point, t: slot * stepMs, track: EVERYBODY, epoch: 0, lo: low, hi: high };
+    one.p = Math.max(one.p ?? 0, point.p);
+    one.lo = Math.min(one.lo ?? 1, low);
+    one.hi = Math.max(one.hi ?? 0, high);
+    found.set(slot, one);
+  }
+  return [...found.values()].sort((a, b) => a.t - b.t);
 }
 
 function add(line: TrackLine, t: number, ...values: [number | null, number | null, number | null]): void {
@@ -78,38 +106,6 @@ export function outages(events: readonly Happening[], now: number): [number, num
   }
   if (since !== null) found.push([since, now]);
   return found;
-}
-
-const LEAST_SPAN_MS = 5_000;
-const MOST_SPAN_MS = 600_000;
-
-/**
- * Return the stretch that a key on the timeline leads to: arrows move by a quarter, plus and minus
- * zoom about the middle, Escape and End go back to live ("live"); null for any other key.
- */
-export function keyed(key: string, from: number, to: number, now: number): [number, number] | "live" | null {
-  const span = to - from;
-  const around = (wanted: number): [number, number] => {
-    const size = Math.min(Math.max(wanted, LEAST_SPAN_MS), MOST_SPAN_MS);
-    const end = Math.min((from + to) / 2 + size / 2, now);
-    return [end - size, end];
-  };
-  switch (key) {
-    case "ArrowLeft":
-      return [from - span / 4, to - span / 4];
-    case "ArrowRight":
-      return to + span / 4 >= now ? "live" : [from + span / 4, to + span / 4];
-    case "+":
-    case "=":
-      return around(span / 2);
-    case "-":
-      return around(span * 2);
-    case "Escape":
-    case "End":
-      return "live";
-    default:
-      return null;
-  }
 }
 
 export interface Sample {

@@ -116,26 +116,8 @@ export class Streams {
   seed(history: HistoryView): void {
     const stream = this.all.get(history.stream);
     if (!stream) return;
-    const { scores, pulses } = history;
-    const points = scores.t.map((t, n) => ({
-      t: t * 1000,
-      epoch: scores.epoch[n] ?? 0,
-      track: scores.track[n] ?? 0,
-      detector: scores.detector[n] ?? "",
-      p: scores.p[n] ?? null,
-      lo: scores.lo[n] ?? null,
-      hi: scores.hi[n] ?? null,
-      state: scores.state[n] ?? "warming",
-      facePx: scores.face_px[n] ?? null,
-      sharpness: scores.sharpness[n] ?? null,
-    }));
-    const beats = pulses.t.map((t, n) => ({
-      t: t * 1000,
-      fps: pulses.fps[n] ?? null,
-      loss: pulses.loss[n] ?? null,
-    }));
-    stream.points = before(points, stream.points);
-    stream.pulses = before(beats, stream.pulses);
+    stream.points = before(pointsOf(history), stream.points);
+    stream.pulses = before(pulsesOf(history), stream.pulses);
     const seen = new Set(history.events.map((event) => event.data.id));
     const older = history.events.map(happening);
     const newer = stream.events.filter((event) => !seen.has(event.id));
@@ -263,7 +245,39 @@ export class Streams {
   }
 }
 
-function happening(message: EventMessage): Happening {
+/** Columns that stored scores have where a point stands for a while. */
+export interface Extremes {
+  p_min?: readonly (number | null)[];
+  p_max?: readonly (number | null)[];
+}
+
+/** The scores of a history, oldest first. Where a point stands for a while, its band is what was there. */
+export function pointsOf({ scores }: { scores: HistoryView["scores"] & Extremes }): Point[] {
+  const { p_min: lowest, p_max: highest } = scores;
+  return scores.t.map((t, n) => ({
+    t: t * 1000,
+    epoch: scores.epoch[n] ?? 0,
+    track: scores.track[n] ?? 0,
+    detector: scores.detector[n] ?? "",
+    p: scores.p[n] ?? null,
+    lo: lowest?.[n] ?? scores.lo[n] ?? null,
+    hi: highest?.[n] ?? scores.hi[n] ?? null,
+    state: scores.state[n] ?? "warming",
+    facePx: scores.face_px[n] ?? null,
+    sharpness: scores.sharpness[n] ?? null,
+  }));
+}
+
+/** How the stream was doing, oldest first. */
+export function pulsesOf({ pulses }: HistoryView): Pulse[] {
+  return pulses.t.map((t, n) => ({
+    t: t * 1000,
+    fps: pulses.fps[n] ?? null,
+    loss: pulses.loss[n] ?? null,
+  }));
+}
+
+export function happening(message: EventMessage): Happening {
   const { data, epoch, ts_emit } = message;
   return { id: data.id, t: Date.parse(ts_emit), epoch, data };
 }

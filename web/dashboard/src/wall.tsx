@@ -1,11 +1,12 @@
 // All streams at a glance, what needs eyes first.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
 import { type Condition, condition, Order } from "./attention";
 import { ConditionIcon } from "./icons";
 import { Tile } from "./tile";
 import { Starters } from "./start";
+import { useTitle } from "./title";
 import "./wall.css";
 
 const GROUPS: { of: Condition[]; one: string; many: string }[] = [
@@ -33,7 +34,8 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   }));
   const conditions = new Map(tiles.map((tile) => [tile.id, tile.condition]));
   const ids = order.arrange(tiles, clock, held || (stale && app.streams.known));
-  useTitle(tiles.filter((tile) => tile.condition === "suspect").length);
+  const suspects = tiles.filter((tile) => tile.condition === "suspect").length;
+  useTitle(app, suspects > 0 ? `(${suspects}) suspect` : "", suspects > 0);
 
   if (!app.begun) return <p class="waiting">Connecting</p>;
   if (tiles.length === 0) return <Empty app={app} onAdd={onAdd} />;
@@ -121,15 +123,4 @@ function useHold() {
       setFocused(at.target instanceof Element && at.target.matches(":focus-visible")),
     onFocusOut: () => setFocused(false),
   };
-}
-
-/** A tab in the background tells by its title that a stream has turned suspect. */
-function useTitle(suspects: number): void {
-  const before = useRef("StyleFlow Live");
-  useEffect(() => {
-    document.title = suspects > 0 ? `(${suspects}) suspect · StyleFlow Live` : before.current;
-    return () => {
-      document.title = before.current;
-    };
-  }, [suspects]);
 }

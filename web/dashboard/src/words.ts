@@ -1,7 +1,8 @@
 // Plain words for what the wire says. What the server words itself (summaries, hints) is not here.
 
 import type { Condition } from "./attention";
-import type { Model, StatusData } from "./protocol";
+import type { EvidenceState, IncidentData, Label, Model, StatusData } from "./protocol";
+import type { Past } from "./past";
 import type { Happening, Stream } from "./streams";
 import { leading } from "./streams";
 
@@ -210,4 +211,93 @@ const CLOCK = new Intl.DateTimeFormat(undefined, {
 
 export function clock(t: number): string {
   return CLOCK.format(t);
+}
+
+const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+
+/** A day: `Mon, 30 Nov`. */
+export function day(t: number): string {
+  return DAY.format(t);
+}
+
+/** A moment of any day: the clock alone today, with its day otherwise. */
+export function moment(t: number, now: number): string {
+  return day(t) === day(now) ? clock(t) : `${day(t)}, ${clock(t)}`;
+}
+
+/** A long duration: `2 days`, `5 h`. */
+export function long(ms: number): string {
+  return ms >= 2 * 86_400_000 ? `${Math.round(ms / 86_400_000)} days` : seconds(ms);
+}
+
+/** A number of bytes: `3.2 MB`. */
+export function bytes(count: number): string {
+  if (count < 1e6) return `${Math.max(Math.round(count / 1e3), 1)} kB`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(1)} GB`;
+}
+
+/** What to know of a stretch of the past, in one line. */
+export function pastWords({ loading, problem, stepMs, points }: Past, spanMs: number): string {
+  if (loading) return "Loading what is stored";
+  if (problem) return `What is stored cannot be shown: ${problem.detail}`;
+  const shown = `${long(spanMs)} shown`;
+  if (points.length === 0) return `${shown}. Nothing was scored then, or it is no longer kept`;
+  return stepMs > 0 ? `${shown}. Each point stands for ${long(stepMs)}` : shown;
+}
+
+export const SEVERITY_WORDS: Record<IncidentData["severity"], string> = {
+  high: "High",
+  medium: "Medium",
+  low: "Low",
+  hint: "Hint",
+};
+
+export const LABEL_WORDS: Record<Label, string> = {
+  true: "True",
+  false: "False alarm",
+  unclear: "Unclear",
+};
+
+export const EVIDENCE_WORDS: Record<EvidenceState, string> = {
+  none: "No video is kept of it",
+  pending: "The video is being kept until shortly after it",
+  kept: "The original video is kept",
+  pruned: "The video gave way to newer evidence",
+};
+
+/** What an incident is, as firmly as its model may say it. */
+export function incidentWords({ model }: IncidentData): string {
+  return stateWords("suspect", model);
+}
+
+/** How long a face looked synthesised, all together. */
+export function suspectFor({ suspect_s }: IncidentData): string {
+  return suspect_s === null ? "" : seconds(suspect_s * 1000);
+}
+
+/** A score with its interval: `0.93 (0.88 to 0.97)`. */
+export function scoreWords({ p, lo, hi }: { p: number | null; lo: number | null; hi: number | null }): string {
+  return lo === null || hi === null ? number(p) : `${number(p)} (${number(lo)} to ${number(hi)})`;
+}
+
+/** A notification of a new incident. */
+export function noticeWords(incident: IncidentData): { title: string; body: string } {
+  const severity = SEVERITY_WORDS[incident.severity].toLowerCase();
+  return {
+    title: `${incident.name}: ${incidentWords(incident).toLowerCase()}`,
+    body: `Severity ${severity}, score ${scoreWords(incident.peak)}, since ${clock(Date.parse(incident.opened))}`,
+  };
+}
+
+const LIMITS: Record<Model["status"], string> = {
+  untrained: "The model is untrained: its numbers mean nothing.",
+  uncalibrated: "The model's scores are not calibrated: they order faces, but are no probabilities.",
+  experimental:
+    "The model is experimental: what it finds is a hint to look, and it may miss what is there.",
+  trained: "A model errs. Lighting, make-up, filters and poor video can raise a score.",
+};
+
+/** What a score can and cannot say, in plain words. */
+export function limits(model: Model): string {
+  return `${LIMITS[model.status]} A score is evidence, not proof: 0 leans authentic, 1 leans synthesised.`;
 }

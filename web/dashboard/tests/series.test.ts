@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { keyed, marks, outages, path, trackLines } from "../src/series";
+import { EVERYBODY, marks, outages, path, together, trackLines } from "../src/series";
 import type { Happening, Point } from "../src/streams";
 import { line } from "../src/meter";
 import type { Verdict } from "../src/protocol";
@@ -116,19 +116,23 @@ test("a sparkline is broken by missing numbers, time and epochs", () => {
   expect(drawn.match(/L/g)).toHaveLength(1);
 });
 
-test.each([
-  ["ArrowLeft", [75_000, 115_000]],
-  ["ArrowRight", [95_000, 135_000]],
-  ["+", [95_000, 115_000]],
-  ["-", [65_000, 145_000]],
-  ["Escape", "live"],
-  ["a", null],
-])("%s on the timeline leads to %j", (key, expected) => {
-  expect(keyed(key, 85_000, 125_000, 200_000)).toEqual(expected);
+test("points that stand for a minute each are one line, not a row of dots", () => {
+  const [one] = trackLines([point(0), point(60_000), point(300_000)], 60_000);
+  expect(one?.p).toEqual([0.5, 0.5, null, 0.5]);
 });
 
-test("the timeline does not run ahead of now, nor shrink to nothing", () => {
-  expect(keyed("ArrowRight", 85_000, 125_000, 130_000)).toBe("live");
-  expect(keyed("-", 85_000, 125_000, 130_000)).toEqual([50_000, 130_000]);
-  expect(keyed("+", 100_000, 106_000, 130_000)).toEqual([100_500, 105_500]);
+test("where there are more faces than lines, one line tells the highest score of all", () => {
+  const all = together(
+    [
+      point(100, { track: 1, p: 0.2, lo: 0.1, hi: 0.3 }),
+      point(700, { track: 2, p: 0.9, lo: 0.8, hi: 0.95 }),
+      point(1_200, { track: 3, p: null, lo: null, hi: null }),
+      point(2_100, { track: 4, p: 0.4, lo: null, hi: null }),
+    ],
+    1_000,
+  );
+  expect(all.map(({ t, track, p, lo, hi }) => [t, track, p, lo, hi])).toEqual([
+    [0, EVERYBODY, 0.9, 0.1, 0.95],
+    [2_000, EVERYBODY, 0.4, 0.4, 0.4],
+  ]);
 });

@@ -1,6 +1,6 @@
 // Messages as the server would send them.
 
-import type { Model, ScoreData, ServerMessage, SnapshotData, StatusData } from "../src/protocol";
+import type { IncidentChangedData, IncidentData, Model, ScoreData, ServerMessage, SnapshotData, StatusData } from "../src/protocol";
 import type { EventData } from "../src/streams";
 
 export const TRAINED: Model = {
@@ -114,3 +114,36 @@ export const say = {
     data,
   }),
 };
+
+export function incident(more: Partial<IncidentData> = {}): IncidentData {
+  return {
+    id: "n-1",
+    stream: "lobby",
+    name: "Lobby",
+    epoch: 1,
+    tracks: [4],
+    model: TRAINED,
+    severity: "high",
+    status: "open",
+    opened: new Date(T0).toISOString(),
+    last_at: new Date(T0 + 12_000).toISOString(),
+    closed: null,
+    suspect_s: 11.5,
+    peak: { p: 0.93, lo: 0.88, hi: 0.97, at: new Date(T0 + 4_000).toISOString() },
+    acknowledged: null,
+    label: null,
+    labelled: null,
+    notes: 0,
+    evidence: { state: "pending", start: null, end: null, bytes: 0, sha256: "" },
+    summary: "face 4 looked synthesised for 12 s, score 0.93",
+    notice: "",
+    ...more,
+  };
+}
+
+export function changed(
+  step: IncidentChangedData["step"],
+  more: Partial<IncidentData> = {},
+): IncidentChangedData {
+  return { kind: "incident_changed", id: "1-1", step, by: "", text: "", incident: incident(more) };
+}

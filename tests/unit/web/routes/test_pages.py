@@ -29,7 +29,7 @@ def build(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", ["/", "/streams/lobby"])
+@pytest.mark.parametrize("path", ["/", "/streams/lobby", "/incidents", "/incidents/night-1"])
 async def test_every_view_is_the_same_page(build: Path, path: str) -> None:
     async with client(build) as http:
         page = await http.get(path)
@@ -39,7 +39,7 @@ async def test_every_view_is_the_same_page(build: Path, path: str) -> None:
     assert "wall" in page.text
 
 
-@pytest.mark.parametrize("path", ["/", "/streams/lobby"])
+@pytest.mark.parametrize("path", ["/", "/streams/lobby", "/incidents", "/incidents/night-1"])
 @pytest.mark.parametrize("prefix", ["", "/styleflow"])
 async def test_every_view_finds_the_files_of_the_page(build: Path, path: str, prefix: str) -> None:
     """Also after the page has gone on to another view, at another depth."""

@@ -1,6 +1,6 @@
 // One stream from close by.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Problem } from "../api";
 import { type App, useApp, useNow } from "../app";
 import { condition } from "../attention";
@@ -11,6 +11,7 @@ import type { OverlayView, ThresholdsView } from "../protocol";
 import type { StreamRoute } from "../route";
 import { doubt, frameAge, leading, primary, type Stream } from "../streams";
 import { Tags } from "../tags";
+import { useTitle } from "../title";
 import { because, sentence, stateWords } from "../words";
 import { Back, Remove, Share } from "./actions";
 import { ExplanationSwitch, useExplanation } from "./explanation";
@@ -25,9 +26,7 @@ import "./page.css";
 export function StreamPage({ app, route }: { app: App; route: StreamRoute }) {
   useApp(app);
   const stream = app.streams.all.get(route.id);
-  useEffect(() => {
-    document.title = `${stream?.name ?? route.id} · StyleFlow Live`;
-  }, [stream?.name, route.id]);
+  useTitle(app, stream?.name ?? route.id);
   if (!stream) return <Missing app={app} id={route.id} />;
   return <Known app={app} stream={stream} route={route} key={route.id} />;
 }
@@ -53,10 +52,6 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   const [overlays, setOverlays] = useState<OverlayView[]>([]);
   const detector = chosen ?? primary(stream);
   const model = stream.models.find(({ name }) => name === detector) ?? null;
-  const shown = useMemo(
-    () => stream.points.filter((point) => point.detector === detector),
-    [stream, stream.version, detector],
-  );
   const stale = app.live.link.phase !== "live";
   const several = stream.models.length > 1;
   const doubted = doubt(stream, model);
@@ -126,7 +121,6 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         app={app}
         stream={stream}
         route={route}
-        points={shown}
         detector={detector}
         doubtful={doubted !== null}
         now={now}

@@ -1,12 +1,14 @@
 // The score of every face over time: uPlot, with gaps as gaps, epochs and verdicts marked, and
-// stretches without connection shaded. Drag to zoom, or use the keyboard.
+// stretches without connection shaded. Drag to zoom; wheel, fingers and keys move and zoom it too.
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { keyed, MAX_TRACKS, marks, outages, type TrackLine, trackLines } from "../series";
+import { EVERYBODY, MAX_TRACKS, marks, outages, type TrackLine, together, trackLines } from "../series";
 import type { Happening, Point } from "../streams";
-import { clock } from "../words";
+import { keyed, type Stretch } from "../stretch";
+import { clock, day } from "../words";
+import { LEFT, RIGHT, useGestures } from "./gestures";
 import "./timeline.css";
 
 interface Props {
@@ -20,14 +22,25 @@ interface Props {
   enter: number | null;
   leave: number | null;
   doubtful: boolean;
-  onZoom: (from: number, to: number) => void;
+  /** How long a point stands for; 0 where every score is there. */
+  stepMs: number;
+  /** A stretch to shade: an incident. */
+  shaded?: Stretch | null;
+  /** A moment to mark: what a video shows. */
+  seen?: number | null;
+  onMove: (stretch: Stretch) => void;
   onLive: () => void;
 }
 
 const HEIGHT = 210;
 const TRACK_COLOURS = 6;
+/** In a longer view, more faces than there are lines are one line. */
+const LONG_MS = 600_000;
+const POINTS = 900;
+const DAY_S = 86_400;
 
 export function trackColour(track: number): string {
+  if (track === EVERYBODY) return "--accent";
   return `--track-${((track - 1) % TRACK_COLOURS) + 1}`;
 }
 
@@ -41,7 +54,7 @@ export function Timeline(props: Props) {
   useEffect(() => {
     const at = host.current;
     if (!at) return;
-    const lines = trackLines(props.points);
+    const lines = linesOf(props);
     tracks.current = lines.map((line) => line.track);
     chart.current ??= build(at, tracks, latest);
     chart.current.batch(() => {
@@ -49,6 +62,8 @@ export function Timeline(props: Props) {
       chart.current?.setScale("x", { min: props.from / 1000, max: props.to / 1000 });
     });
   });
+
+  useGestures(host, latest);
 
   useEffect(() => {
     const at = host.current;
@@ -70,7 +85,7 @@ export function Timeline(props: Props) {
     if (to === null) return;
     event.preventDefault();
     if (to === "live") props.onLive();
-    else props.onZoom(...to);
+    else props.onMove(to);
   }
 
   return (
@@ -83,6 +98,17 @@ export function Timeline(props: Props) {
       onKeyDown={press}
     />
   );
+}
+
+/** A line for every face that is in view; one for all of them where there are too many. */
+function linesOf({ points, from, to, stepMs }: Props): TrackLine[] {
+  const span = to - from;
+  const seen = points.filter(({ t }) => t >= from - span && t <= to + span);
+  if (span > LONG_MS && new Set(seen.map(({ track }) => track)).size > MAX_TRACKS) {
+    const step = Math.max(stepMs, span / POINTS);
+    return trackLines(together(seen, step), step);
+  }
+  return trackLines(points, stepMs);
 }
 
 /** One table for all lines, with empty columns for the places that no face takes. */
@@ -115,9 +141,10 @@ function build(at: HTMLElement, tracks: { current: number[] }, latest: { current
       series,
       bands,
       legend: { show: false },
+      padding: [8, RIGHT, 0, 0],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: { x: { time: true }, y: { range: [0, 1] } },
-      axes: [axis(at, { values: (_, splits) => times(splits), space: 76, size: 30 }), axis(at, { size: 44, splits: () => [0, 0.25, 0.5, 0.75, 1] })],
+      axes: [axis(at, { values: (_, splits) => times(splits), space: 76, size: 30 }), axis(at, { size: LEFT, splits: () => [0, 0.25, 0.5, 0.75, 1] })],
       hooks: {
         drawClear: [(u) => shade(u, at, latest.current)],
         draw: [(u) => annotate(u, at, latest.current)],
@@ -127,7 +154,7 @@ function build(at: HTMLElement, tracks: { current: number[] }, latest: { current
             const from = u.posToVal(u.select.left, "x") * 1000;
             const to = u.posToVal(u.select.left + u.select.width, "x") * 1000;
             u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-            latest.current.onZoom(from, to);
+            latest.current.onMove([from, to]);
           },
         ],
       },
@@ -147,15 +174,20 @@ function axis(at: HTMLElement, more: uPlot.Axis): uPlot.Axis {
   };
 }
 
-/** Seconds only where the scale is that fine. */
+/** Seconds only where the scale is that fine; the day where one begins. */
 function times(splits: number[]): string[] {
   const [first = 0, second = first + 60] = splits;
-  const digits = second - first < 60 ? 8 : 5;
-  return splits.map((t) => clock(t * 1000).slice(0, digits));
+  const step = second - first;
+  return splits.map((t, n) => {
+    const ms = t * 1000;
+    const before = n === 0 ? ms - step * 1000 : (splits[n - 1] ?? t) * 1000;
+    const fresh = step >= DAY_S || (step >= 600 && day(ms) !== day(before));
+    return fresh ? day(ms) : clock(ms).slice(0, step < 60 ? 8 : 5);
+  });
 }
 
 /** Shade what was not connected, behind everything else. */
-function shade(u: uPlot, at: HTMLElement, { events, now }: Props): void {
+function shade(u: uPlot, at: HTMLElement, { events, now, shaded }: Props): void {
   const { ctx } = u;
   const { left, top, width, height } = u.bbox;
   ctx.save();
@@ -166,6 +198,11 @@ function shade(u: uPlot, at: HTMLElement, { events, now }: Props): void {
   for (const [from, to] of outages(events, now)) {
     const x = u.valToPos(from / 1000, "x", true);
     ctx.fillRect(x, top, Math.max(u.valToPos(to / 1000, "x", true) - x, 1), height);
+  }
+  if (shaded) {
+    ctx.fillStyle = fade(ink(at, "--alarm"), 0.12);
+    const x = u.valToPos(shaded[0] / 1000, "x", true);
+    ctx.fillRect(x, top, Math.max(u.valToPos(shaded[1] / 1000, "x", true) - x, 2), height);
   }
   ctx.restore();
 }
@@ -197,6 +234,13 @@ function annotate(u: uPlot, at: HTMLElement, props: Props): void {
       ctx.fillStyle = ink(at, props.doubtful ? "--doubtful" : mark.kind === "suspect" ? "--alarm" : "--good");
       triangle(ctx, x, top + 1, 5 * unit, mark.kind === "suspect");
     }
+  }
+  if (props.seen) {
+    const x = Math.round(u.valToPos(props.seen / 1000, "x", true));
+    ctx.strokeStyle = ink(at, "--accent");
+    ctx.lineWidth = 2 * unit;
+    ctx.setLineDash([]);
+    stroke(ctx, x, top, x, top + height);
   }
   ctx.restore();
 }
