@@ -91,9 +91,11 @@ bench: models ## measure latency, the causal step and the published detectors; r
 	$(BIN)/python -m benchmarks.startup
 
 CLIPS ?= ../shared/clips
+# TAEF2's two files; without the folder training says that it does without.
+AUTOENCODER ?= $(wildcard ../shared/weights)
 .PHONY: train-default
-train-default: models ## train styleflow-live from CLIPS (an hour); writes out/styleflow-live.safetensors
-	$(BIN)/styleflow train $(CLIPS)
+train-default: models ## train styleflow-live from CLIPS and AUTOENCODER (10 minutes to an hour); writes out/styleflow-live.safetensors
+	$(BIN)/styleflow train $(CLIPS) $(if $(AUTOENCODER),--autoencoder $(AUTOENCODER))
 
 .PHONY: errors-page
 errors-page: $(STAMP) ## write docs/errors.md from the classes of errors

@@ -21,6 +21,14 @@ from cli.settings import (
     load,
 )
 from cli.validation import validate
+from stream.alerts.settings import (
+    AppriseSettings,
+    EmailSettings,
+    MqttSettings,
+    QuietHours,
+    Rule,
+    WebhookSettings,
+)
 from stream.ingest.source import SourceUrl
 from styleflow import ensemble
 from styleflow.detectors.registry import BUILT_IN
@@ -38,6 +46,37 @@ HEADER = """\
 """
 
 DETECTOR_HEADER = "# One of `detectors`; configs/side-by-side.yaml has an example."
+
+ALERTS = (
+    ("alerts.channels.webhook", WebhookSettings),
+    ("alerts.channels.mqtt", MqttSettings),
+    ("alerts.channels.email", EmailSettings),
+    ("alerts.channels.apprise", AppriseSettings),
+    ("alerts.rules", Rule),
+    ("alerts.rules[].quiet", QuietHours),
+)
+"""Lists of the alerts, and what one item of each is."""
+
+ALERTS_EXAMPLE = """\
+# alerts:
+#   channels:
+#     webhook:
+#       - name: control-room
+#         url: https://control.example/alerts
+#         secret: ${file:/run/secrets/webhook}
+#     mqtt:
+#       - name: home
+#         host: homeassistant.local
+#         username: styleflow
+#         password: ${MQTT_PASSWORD}
+#   rules:
+#     - name: doors
+#       channels: [control-room, home]
+#       streams: [door-*]
+#       severity: medium
+#       min_s: 3
+#       quiet: [{start: "22:00", end: "06:00", zone: Europe/Berlin}]
+"""
 
 EXAMPLE = """\
 # - id: lobby
@@ -94,6 +133,9 @@ def shown(settings: Settings) -> dict[str, Any]:
     values = settings.model_dump(mode="json")
     for stream in values["streams"]:
         stream["source"]["url"] = SourceUrl.parse(stream["source"]["url"]).redacted
+    from stream.store.database import shown_url  # here: it loads a database's library
+
+    values["store"]["url"] = shown_url(settings.store.url.get_secret_value())
     return values
 
 
@@ -103,7 +145,16 @@ def annotated_defaults() -> str:
     lines = [HEADER, *_section(Settings, values, 0)]
     streams = ["", *(f"# {line}" for line in _described(StreamConfig, 0)), EXAMPLE]
     detectors = ["", DETECTOR_HEADER, *(f"# {line}" for line in _described(DetectorConfig, 0))]
-    return "\n".join(lines + streams + detectors) + "\n"
+    alerts = [line for at, kind in ALERTS for line in _item(at, kind)]
+    return "\n".join(lines + streams + detectors + ["", *alerts, ALERTS_EXAMPLE.rstrip()]) + "\n"
+
+
+def _item(at: str, kind: Any) -> Iterator[str]:
+    """Yield the lines about one item of a list: what its keys mean."""
+    yield f"# One of `{at}`; docs/alerts.md says how to set it up."
+    for key, meaning in _meanings(kind).items():
+        yield f"# {key}: {meaning}"
+    yield ""
 
 
 def _section(kind: Any, values: Mapping[str, Any], depth: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
+from cli.incidents_app import incidents_app
 from styleflow.clips import PspInput
 from styleflow.runtime_settings import Precision
 
@@ -33,8 +35,11 @@ checkpoints_app = typer.Typer(
     no_args_is_help=True, help="Bring the published detectors' weights in, and look at files."
 )
 ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
+alerts_app = typer.Typer(no_args_is_help=True, help="Try the rules and channels of alerts.")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
+app.add_typer(incidents_app, name="incidents")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
@@ -71,6 +76,9 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let everybody do everything, without a token.")
     ] = False,
+    no_store: Annotated[
+        bool, typer.Option("--no-store", help="Remember nothing beyond a restart.")
+    ] = False,
     untrained: UntrainedOption = False,
 ) -> None:
     """Run the analyzer until it is interrupted.
@@ -82,7 +90,8 @@ def serve(
     from cli.settings import environment, load
 
     web = {"host": host, "port": port, "insecure": insecure or None}
-    settings = load(config, environment(), {"web": web})
+    store = {"enabled": False if no_store else None}
+    settings = load(config, environment(), {"web": web, "store": store})
     origin = str(config or "configuration")
     run(settings, Console(stderr=True), untrained=untrained, origin=origin)
 
@@ -197,6 +206,39 @@ def publish(
     from cli.publish import run
 
     run(file, whip, token, codec, Console(stderr=True), loop=loop)
+
+
+@alerts_app.command("test")
+@readable
+def alerts_test(
+    rule: Annotated[str, typer.Argument(help="Name of the rule.")],
+    config: ConfigOption = None,
+    analyzer: Annotated[
+        str | None,
+        typer.Option(help="Have a running analyzer send it, as http://127.0.0.1:8000."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="STYLEFLOW_TOKEN", help="Bearer token of the analyzer.")
+    ] = None,
+) -> None:
+    """Send a message that is marked as a test through every channel of a rule.
+
+    Says for every channel what came back. Rules that were made on the page are known to the
+    running analyzer only: name it with --analyzer.
+    """
+    from cli.alerts import try_rule
+    from cli.settings import environment, load
+
+    raise typer.Exit(
+        try_rule(
+            load(config, environment()),
+            rule,
+            Console(),
+            origin=str(config or "configuration"),
+            analyzer=analyzer,
+            token=token,
+        )
+    )
 
 
 @config_app.command("check")
@@ -461,6 +503,13 @@ def train(
             "weights/, whose opinion of the videos is learned beside their labels."
         ),
     ] = None,
+    autoencoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="styleflow-live: folder with taef2_encoder.safetensors and taef2_decoder."
+            "safetensors (MIT, madebyollin/taesd); its drawings of real faces are pseudo-fakes."
+        ),
+    ] = None,
 ) -> None:
     """Train a detector from data sets and a recipe; takes hours, and may be interrupted.
 
@@ -475,7 +524,8 @@ def train(
     """
     from cli.train import Wanted, run
 
-    run(Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher))
+    wanted = Wanted(datasets, recipe, work, out, version, steps, processes, device, teacher)
+    run(replace(wanted, autoencoder=autoencoder))
 
 
 @app.command()

@@ -19,7 +19,9 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from rich.console import Console
 
 from cli import logs, wiring
+from cli.alerting import alerting
 from cli.log_sink import QuietStream
+from cli.memory import Memory, tended
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -27,6 +29,7 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
+from stream.monitoring.figures import alert_figures, incident_figures
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
@@ -151,6 +154,9 @@ async def _serve(
     epochs = user_data_path("styleflow") / EPOCH_FILE
     events = EventLog(clock, EventIds(BlocksInFile(epochs, clock)))
     events.attach(histories)
+    memory = await asyncio.to_thread(Memory.open, settings.store, clock)
+    memory.attach(events)
+    incidents = memory.incidents(events, clock, settings.incidents)
     with console.status("loading the models"):
         pipeline = await asyncio.to_thread(
             wiring.pipeline,
@@ -175,9 +181,15 @@ async def _serve(
         overload=settings.overload,
         events=events,
     )
-    async with analyzer:
+    analyzer.remark(memory.health)
+    metrics.scraped.attach(memory.figures)
+    metrics.scraped.attach(lambda: incident_figures(incidents))
+    watched = alerting(settings.alerts, events, clock, memory.store, incidents)
+    async with memory, analyzer, tended(incidents), watched as alerts:
+        metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
+        editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
@@ -189,6 +201,10 @@ async def _serve(
             registry=metrics.registry,
             ice_servers=settings.webrtc.ice_servers,
             strangers=strangers,
+            editor=editor,
+            store=memory.store,
+            incidents=incidents,
+            alerting=alerts,
         )
         server = _Server(
             uvicorn.Config(
@@ -202,6 +218,8 @@ async def _serve(
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
+        if editor is not None:
+            await editor.restore()
         _greet(console, settings, listener.getsockname()[1], _notices(cards))
         await server.serve(sockets=[listener])
 

@@ -26,13 +26,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from cli import yaml_text
 from cli.errors import ConfigInvalid as ConfigInvalid
+from stream.alerts.settings import AlertsSettings
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID, Priority, StreamSpec
 from stream.engine.settings import EngineSettings
+from stream.incidents.settings import IncidentSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception.settings import PerceptionSettings
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import OverloadSettings
+from stream.store.settings import StoreSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
 from styleflow.clips import PspInput
@@ -238,6 +241,9 @@ class Settings(_Section):
         overload: what is left out when there is more work than the machine can do.
         perception: how closely pictures are looked at.
         engine: when scores become verdicts, and when no verdict is given.
+        incidents: when suspect verdicts become an incident, and how severe it is.
+        store: what is remembered beyond a restart, and where.
+        alerts: who is told of which incidents, and how.
         log: what is logged and how it looks.
         streams: streams that are there from the start; more can be added while running.
     """
@@ -252,6 +258,9 @@ class Settings(_Section):
     overload: OverloadSettings = OverloadSettings()
     perception: PerceptionSettings = PerceptionSettings()
     engine: EngineSettings = EngineSettings()
+    incidents: IncidentSettings = IncidentSettings()
+    store: StoreSettings = StoreSettings()
+    alerts: AlertsSettings = AlertsSettings()
     log: LogConfig = LogConfig()
     streams: tuple[StreamConfig, ...] = ()
 

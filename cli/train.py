@@ -17,7 +17,14 @@ from cli.prepare import prepare_videos
 from cli.progress import ProgressBoard
 from styleflow.errors import RecipeInvalid
 from styleflow.training.loop import read_log
-from styleflow.training.methods import Method, method_of, read_recipe, taught_by, versioned
+from styleflow.training.methods import (
+    Method,
+    method_of,
+    read_recipe,
+    taught_by,
+    versioned,
+    with_autoencoder,
+)
 from styleflow.training.recipe import shortened
 from styleflow.training.styleflow_live.teacher import weights_of
 from styleflow.weights.importing import missing_weights
@@ -38,6 +45,8 @@ class Wanted:
         device: what trains: cpu, cuda or cuda:N.
         teacher: a published detector that a styleflow-live learns from; as its recipe says when
             None.
+        autoencoder: folder with the auto-encoder whose round trips a styleflow-live learns from; as
+            its recipe says when None.
     """
 
     places: Sequence[str]
@@ -49,6 +58,7 @@ class Wanted:
     processes: int | None = None
     device: str = "cpu"
     teacher: str | None = None
+    autoencoder: Path | None = None
 
 
 def run(wanted: Wanted) -> None:
@@ -64,6 +74,8 @@ def run(wanted: Wanted) -> None:
     recipe = versioned(read_recipe(wanted.recipe), wanted.version)
     if wanted.teacher is not None:
         recipe = taught_by(recipe, wanted.teacher, wanted.recipe)
+    if wanted.autoencoder is not None:
+        recipe = with_autoencoder(recipe, wanted.autoencoder, wanted.recipe)
     check_teacher(recipe)
     method, work = method_of(recipe), wanted.work
     check_device(wanted, method)

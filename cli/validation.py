@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from ipaddress import ip_address
 
 from cli.errors import ConfigInvalid
 from cli.settings import Settings
-from stream.errors import SourceUrlInvalid
+from stream.alerts.settings import faults as alert_faults
+from stream.errors import SourceUrlInvalid, StoreUrlInvalid
 from stream.ingest.check import check as check_source
+from stream.store.settings import StoreSettings
 from styleflow.detectors.gend.entry import NAMES as ON_THE_HUB
 from styleflow.detectors.registry import BUILT_IN
+from styleflow.ensemble import NAME as ENSEMBLE
 from styleflow.weights.places import fetched
 from web.errors import AuthError
 from web.security.auth import check_binding
@@ -32,7 +36,11 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_bad_address(settings),
         *_absent_device(settings.model.device),
         *_bad_streams(settings),
+        *_bad_store(settings.store),
+        *alert_faults(settings.alerts),
+        *_absent_apprise(settings),
         *_absent_files(settings, untrained=untrained),
+        *_unknown_detectors(settings),
     )
     if faults:
         raise ConfigInvalid(origin, faults)
@@ -85,6 +93,23 @@ def _bad_streams(settings: Settings) -> Iterator[str]:
             yield f"streams[{index}].source.url: {error.reason} ({error.shown})"
 
 
+def _absent_apprise(settings: Settings) -> Iterator[str]:
+    if settings.alerts.channels.apprise and find_spec("apprise") is None:
+        yield "alerts.channels.apprise: needs a library; pip install 'styleflow-live[notify]'"
+
+
+def _bad_store(store: StoreSettings) -> Iterator[str]:
+    url = store.url.get_secret_value()
+    if not url or not store.enabled:
+        return
+    from stream.store.database import check_url  # here: it loads a database's library
+
+    try:
+        check_url(url)
+    except StoreUrlInvalid as error:
+        yield f"store.url: {error.reason} ({error.shown})"
+
+
 def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:
     """Yield which files of weights are missing."""
     own = settings.model.checkpoint
@@ -100,6 +125,16 @@ def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:
             yield f"{at}: {path} is not here; {_remedy(detector.name)}"
     if settings.ensemble is not None and not settings.ensemble.is_file():
         yield f"ensemble: {settings.ensemble} is not here; fit one with `styleflow ensemble fit`"
+
+
+def _unknown_detectors(settings: Settings) -> Iterator[str]:
+    """Yield whose verdicts should open incidents but cannot, because nobody here is called so."""
+    here = [detector.name for detector in settings.detectors] or [BUILT_IN]
+    if settings.ensemble is not None:
+        here.append(ENSEMBLE)
+    for index, name in enumerate(settings.incidents.detectors):
+        if name not in here:
+            yield f"incidents.detectors[{index}]: {name} is not here; there is {', '.join(here)}"
 
 
 def _remedy(name: str) -> str:

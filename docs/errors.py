@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.errors import ADDRESS_UNKNOWN, NETWORK_PROBLEMS
-from stream.errors import SOURCE_HINTS, SourceError, StreamError
+from stream.errors import SOURCE_HINTS, SourceError, StoreError, StreamError
 from stream.problems import FOREIGN_PROBLEMS, INTERNAL, SYSTEM_PROBLEMS, Problem
 from styleflow.errors import DatasetInvalid, StyleFlowError, TrainingImpossible
 from web.errors import Refusal
@@ -21,7 +21,14 @@ from web.errors import Refusal
 PACKAGES = ("styleflow", "stream", "web", "cli")
 PAGE = Path(__file__).with_name("errors.md")
 
-FAMILIES = (StyleFlowError, StreamError, Refusal, DatasetInvalid, TrainingImpossible)
+FAMILIES = (
+    StyleFlowError,
+    StreamError,
+    StoreError,
+    Refusal,
+    DatasetInvalid,
+    TrainingImpossible,
+)
 """Classes that only gather others; nobody raises them."""
 
 INTRO = """\

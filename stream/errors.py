@@ -20,6 +20,19 @@ StreamError
 ├── DetectorUnknown        a name that no running detector has
 ├── OverlayUnavailable     an explanation asked of a detector that has none
 ├── OverlaysBusy           the limit of explanations at a time is reached
+├── SecretLost             stored credentials that cannot be read
+├── IncidentUnknown        an incident id that nobody has
+├── IncidentFull           an incident has as many comments as it takes
+├── TooManySnoozes         as many streams as may be are snoozed
+├── CursorInvalid          a cursor that no list has given
+├── StoreError             the store cannot be used
+│   ├── StoreUrlInvalid    a URL that names no database that is known
+│   ├── StoreDriverMissing the package that speaks with the database is not installed
+│   ├── StoreUnavailable   the database cannot be reached, read or written now
+│   │   └── StoreNotWritable   its file can be neither made nor opened
+│   ├── StoreTooNew        a newer version has written the database
+│   ├── StoreOff           there is none
+│   └── TooManyPoints      more of the past is asked for than one answer holds
 └── SettingInvalid         a setting that makes no sense; names its key
 """
 
@@ -349,6 +362,193 @@ class OverlaysBusy(StreamError):
 
     def __str__(self) -> str:
         return f"{self.limit} views of what detectors point at are watched already"
+
+
+@dataclass(eq=False)
+class IncidentUnknown(StreamError):
+    """There is no incident with this id: it never was, or has been deleted."""
+
+    code = "incident_unknown"
+    title = "There is no such incident"
+    hint = "GET /api/v1/incidents lists those that are kept"
+    status = 404
+
+    incident: str
+
+    def __str__(self) -> str:
+        return f"there is no incident {self.incident!r}"
+
+
+@dataclass(eq=False)
+class IncidentFull(StreamError):
+    """An incident has as many comments as it takes."""
+
+    code = "incident_full"
+    title = "This incident takes no further comment"
+    hint = "Raise incidents.max_notes"
+    status = 409
+
+    incident: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"incident {self.incident!r} has {self.limit} comments, which is all that it takes"
+
+
+@dataclass(eq=False)
+class TooManySnoozes(StreamError):
+    """As many streams as may be are snoozed."""
+
+    code = "too_many_snoozes"
+    title = "No further stream can be snoozed"
+    hint = "Wake one, or wait until a snooze ends"
+    status = 429
+    retry = True
+    retry_after_s = _FULL_S
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.limit} streams are snoozed, which is all that may be"
+
+
+class CursorInvalid(StreamError):
+    """A cursor is none that a list has given."""
+
+    code = "cursor"
+    title = "This is no place in the list"
+    hint = "Send `next` of the answer before, unchanged, or leave the cursor out"
+    status = 422
+
+    def __str__(self) -> str:
+        return "the cursor is none of ours"
+
+
+class StoreError(StreamError):
+    """The store cannot be used; `shown` is its URL without a password."""
+
+
+@dataclass(eq=False)
+class StoreUrlInvalid(StoreError):
+    """A URL names no database that is known."""
+
+    code = "store_url"
+    title = "This is no database that can be used"
+    hint = "Set store.url to sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+    status = 422
+    exit_code = 2
+
+    shown: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"store.url {self.shown!r}: {self.reason}"
+
+
+@dataclass(eq=False)
+class StoreDriverMissing(StoreError):
+    """The package that speaks with a database is not installed."""
+
+    code = "store_driver"
+    title = "This database needs a package that is not installed"
+    hint = "Install it: pip install 'styleflow-live[postgres]'"
+    status = 503
+    exit_code = 2
+
+    shown: str
+
+    def __str__(self) -> str:
+        return f"store.url {self.shown!r} needs psycopg"
+
+
+@dataclass(eq=False)
+class StoreUnavailable(StoreError):
+    """The database cannot be reached, read or written now."""
+
+    code = "store_unavailable"
+    title = "The store cannot be used now"
+    hint = "Look at the database and the space on its disk; scoring goes on meanwhile"
+    status = 503
+    retry = True
+
+    shown: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.shown}: {self.reason}"
+
+
+@dataclass(eq=False)
+class StoreNotWritable(StoreUnavailable):
+    """The store's file can be neither made nor opened."""
+
+    code = "store_not_writable"
+    title = "The store's file cannot be made or opened"
+    hint = "Name a file that can be written with store.url, or go without: --no-store"
+    retry = False
+
+
+@dataclass(eq=False)
+class StoreTooNew(StoreError):
+    """A newer version of this program has written the database; `revision` is its tables'."""
+
+    code = "store_too_new"
+    title = "The store was written by a newer version"
+    hint = "Update this program, or name another database with store.url"
+    status = 503
+    exit_code = 2
+
+    shown: str
+    revision: str
+
+    def __str__(self) -> str:
+        return f"{self.shown}: its tables are of revision {self.revision}, which is not known here"
+
+
+class StoreOff(StoreError):
+    """Something is asked of the store, and this analyzer keeps none."""
+
+    code = "store_off"
+    title = "This analyzer keeps no store"
+    hint = "Set store.enabled: true, and do not serve with --no-store"
+    status = 404
+
+    def __str__(self) -> str:
+        return "nothing is stored here; GET /api/v1/streams/{id}/history?seconds= has what is new"
+
+
+@dataclass(eq=False)
+class TooManyPoints(StoreError):
+    """A question about the past has more points for an answer than are given at once."""
+
+    code = "too_many_points"
+    title = "That is more of the past than one answer holds"
+    hint = "Ask for a shorter time, or a coarser resolution"
+    status = 422
+
+    limit: int
+    resolution: int
+
+    def __post_init__(self) -> None:
+        self.hint = f"Ask with resolution={self.resolution} or coarser, or for a shorter time"
+
+    def __str__(self) -> str:
+        return f"one answer holds at most {self.limit} points"
+
+
+@dataclass(eq=False)
+class SecretLost(StreamError):
+    """Stored credentials cannot be read: their key is gone, or another one."""
+
+    code = "secret_lost"
+    title = "Stored credentials cannot be read"
+    hint = "Give the stream's URL again, or bring back the key file that lay beside the database"
+    status = 500
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)

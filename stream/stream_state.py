@@ -12,6 +12,7 @@ from stream.events import (
     ConnectionState,
     EpochStarted,
     Event,
+    IncidentChanged,
     Score,
     StreamAdded,
     StreamChanged,
@@ -60,6 +61,8 @@ class StreamState:
     def apply(self, event: Event, now: float) -> tuple[int, ...]:
         """Take in the next event of this stream; a late score changes nothing.
 
+        An incident may be of an earlier run of the stream, so its epoch says nothing of this one.
+
         Args:
             event: what happened.
             now: monotonic seconds at which it was logged.
@@ -69,7 +72,7 @@ class StreamState:
         """
         if self.is_late(event):
             return ()
-        if event.epoch > self.epoch:
+        if event.epoch > self.epoch and not isinstance(event, IncidentChanged):
             self.epoch = event.epoch
             self.report = replace(self.report, epoch=self.epoch)
         match event:

@@ -10,15 +10,20 @@ from typing import Protocol
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from stream.analyzer.streams import StreamControl
+from stream.alerts.alerts import Alerts
+from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
+from stream.outbound import Resolver, system_resolver
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
+from stream.store.access import StoreAccess
 from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
 from web.routes import (
+    alerts,
     asyncapi,
     caller,
     health,
@@ -28,15 +33,19 @@ from web.routes import (
     pictures,
     predict,
     scores,
+    stored,
     streams,
     thresholds,
     whip,
 )
+from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
-from web.security.fetch import Fetcher, Resolver, system_resolver
+from web.security.fetch import Fetcher
 from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
 from web.settings import WebSettings
+from web.store_reads import StoreReads
+from web.stored_past import StoredPast
 from web.waiting_room import WaitingRoom
 
 
@@ -59,6 +68,10 @@ def create_app(
     resolve: Resolver = system_resolver,
     ice_servers: Sequence[IceServer] = (),
     strangers: WaitingRoom | None = None,
+    editor: StreamEditor | None = None,
+    store: StoreAccess | None = None,
+    incidents: Incidents | None = None,
+    alerting: Alerts | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -74,7 +87,14 @@ def create_app(
         resolve: finds the addresses of hosts that requests name.
         ice_servers: STUN and TURN servers that WebRTC peers are told about.
         strangers: places for WebSockets that have not said hello; some of its own if None.
+        editor: through what the API adds, changes and removes streams; `control` if None.
+        store: what is kept beyond a restart; None when nothing is.
+        incidents: what operators judge; without them there are no such routes.
+        alerting: rules and channels; without them there are no routes for them.
     """
+    editor = editor or control
+    reads = StoreReads(store)
+    past = StoredPast(store, StoreReads(store, at_once=1, waiting=1024)) if store else None
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
@@ -96,10 +116,11 @@ def create_app(
     )
     for router in (
         health.routes(control),
-        streams.routes(control, hub, scopes, clock, settings.source_roots, resolve),
+        streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
         pictures.routes(control, scopes, clock),
-        history.routes(hub, histories, scopes, clock),
-        thresholds.routes(control, scopes),
+        history.routes(hub, histories, reads, scopes, clock),
+        stored.routes(reads, scopes),
+        thresholds.routes(editor, scopes),
         caller.routes(scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
@@ -111,10 +132,15 @@ def create_app(
             settings.sockets,
             clock,
             strangers,
+            past,
+            incidents,
         ),
+        *((incident_routes(control, incidents, scopes),) if incidents is not None else ()),
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)
+    if alerting is not None:
+        app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)

@@ -11,6 +11,7 @@
     ├── AddressInvalid, AddressUnresolved, TooManyRedirects  a video that is fetched
     ├── VideoUndelivered, VideoEncoded, VideoTooLarge, FetchTooSlow
     ├── TemporaryFolderFull
+    ├── StoreBusy, FormatRefused, ParquetMissing             the past
     ├── DetectorTwice, TooManyVideos, NotAVideo, NoFace      a video that is analysed
     ├── ClientLeft
     ├── ReadingTooSlow, AnalysisTooSlow
@@ -411,3 +412,31 @@ class NotLive(Refusal):
     hint = "See /livez for what is wrong, and restart it"
     status = 503
     retry = True
+
+
+class StoreBusy(Refusal):
+    """As many questions about the past as are answered at a time are being answered, or wait."""
+
+    code = "store_busy"
+    title = "Too many ask about the past"
+    hint = "Try again in a second"
+    status = 503
+    retry = True
+    retry_after_s = 1.0
+
+
+class FormatRefused(Refusal):
+    """None of the media types that a request accepts is given here."""
+
+    code = "not_acceptable"
+    title = "This is not given in that form"
+    hint = "Accept application/json, text/csv or application/vnd.apache.parquet"
+    status = 406
+
+
+class ParquetMissing(FormatRefused):
+    """Parquet is asked for, and the package that writes it is not installed."""
+
+    code = "parquet_missing"
+    title = "Parquet needs a package that is not installed"
+    hint = "Install it: pip install 'styleflow-live[parquet]'; or accept text/csv"

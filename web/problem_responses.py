@@ -90,6 +90,7 @@ _DESCRIPTIONS = {
     403: "Not allowed",
     404: "There is no such thing",
     405: "Not done here",
+    406: "Not given in that form",
     409: "There is one already",
     412: "Of another ICE session",
     413: "Too large",

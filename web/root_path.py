@@ -25,6 +25,7 @@ OWN_SEGMENTS = frozenset(
         "predict",
         "readyz",
         "static",
+        "incidents",
         "streams",
         "whip",
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,10 +21,20 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
-from stream.errors import HubFull
-from stream.publish.client_messages import Hello, Subscribe, Unsubscribe, parse_client
+from stream.errors import HubFull, IncidentUnknown
+from stream.incidents.service import Change, Incidents
+from stream.problems import Problem
+from stream.publish.client_messages import (
+    AnyClientMessage,
+    ChangeIncident,
+    Hello,
+    Subscribe,
+    Unsubscribe,
+    parse_client,
+)
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
 from stream.publish.hub import Filter, Hub, Subscription
+from stream.publish.past_events import PastEvents
 from stream.publish.patterns import is_pattern
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
 from styleflow.errors import StyleFlowError
@@ -72,6 +83,8 @@ class ScoreSocket:
         settings: time limits and subscriptions.
         clock: where time comes from.
         strangers: places for connections that have not said hello.
+        past: events that the hub has no longer; None when nothing is stored.
+        incidents: what clients may say something of; None when there are none.
     """
 
     def __init__(
@@ -82,6 +95,8 @@ class ScoreSocket:
         settings: SocketSettings,
         clock: Clock,
         strangers: WaitingRoom,
+        past: PastEvents | None = None,
+        incidents: Incidents | None = None,
     ) -> None:
         self._socket = socket
         self._hub = hub
@@ -89,6 +104,9 @@ class ScoreSocket:
         self._settings = settings
         self._clock = clock
         self._strangers = strangers
+        self._past = past
+        self._past_wanted = asyncio.Event()
+        self._incidents = incidents
         self._entered = False
         self._wake = asyncio.Event()
         self._woken = self._wake.set  # one object: the hub recognises us by it
@@ -123,6 +141,8 @@ class ScoreSocket:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read())
                 tasks.create_task(self._write())
+                if self._past is not None:
+                    tasks.create_task(self._read_past(self._past))
         except* _Closing as group:
             closing = next(e for e in group.exceptions if isinstance(e, _Closing))
         except* WebSocketDisconnect as group:
@@ -159,7 +179,7 @@ class ScoreSocket:
             raise _Closing(CloseCode.TOO_SLOW, str(error)) from None
         self._entered = True
 
-    async def _hello(self) -> Hello | Subscribe | Unsubscribe:
+    async def _hello(self) -> AnyClientMessage:
         """Return the first message. Until it is there, the connection is a stranger's."""
         limit_s = self._settings.hello_s
         turned_out = False
@@ -191,7 +211,7 @@ class ScoreSocket:
 
     # --- reading ----------------------------------------------------------------------------
 
-    async def _receive(self) -> Hello | Subscribe | Unsubscribe:
+    async def _receive(self) -> AnyClientMessage:
         frame = await self._socket.receive()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame.get("code") or 1005)
@@ -209,13 +229,15 @@ class ScoreSocket:
             await asyncio.sleep(0)  # messages that wait already do not suspend
             match message:
                 case Subscribe():
-                    self._subscribe(message)
+                    await self._subscribe(message)
                 case Unsubscribe(id=name):
                     self._unsubscribe(name)
+                case ChangeIncident():
+                    await self._change_incident(message)
                 case Hello():
                     raise _Closing(CloseCode.BAD_MESSAGE, "hello was said already")
 
-    def _subscribe(self, message: Subscribe) -> None:
+    async def _subscribe(self, message: Subscribe) -> None:
         if message.id in self._subscriptions:
             raise _Closing(CloseCode.BAD_MESSAGE, f"subscription {message.id!r} exists already")
         if len(self._subscriptions) >= self._settings.max_subscriptions:
@@ -230,19 +252,50 @@ class ScoreSocket:
         wanted = Filter(
             message.streams, frozenset(message.types), message.max_hz, message.min_state
         )
+        points = message.resume_points
+        stored = await self._reachable(self._hub.beyond_memory(wanted, points))
         subscription = self._hub.subscribe(
-            wanted, self._wake.set, name=message.id, resume=message.resume_points
+            wanted, self._wake.set, name=message.id, resume=points, stored=stored
         )
         self._subscriptions[message.id] = subscription
         utc = self._clock.utc()
         self._reply(encode_subscribed(_subscribed(subscription), utc))
         self._replies.extend(_gap(stream, utc) for stream in subscription.gaps)
 
+    async def _reachable(self, points: Mapping[str, int]) -> frozenset[str]:
+        """Return the streams whose events above these numbers can be read from the store."""
+        if self._past is None or not points:
+            return frozenset()
+        try:
+            return await self._past.reachable(points)
+        except StyleFlowError as error:
+            log.debug("past events cannot be read", reason=str(error))
+            return frozenset()
+
     def _unsubscribe(self, name: str) -> None:
         subscription = self._subscriptions.pop(name, None)
         if subscription is not None:
             subscription.close()
         self._reply(encode_unsubscribed(name, self._clock.utc()))
+
+    async def _change_incident(self, message: ChangeIncident) -> None:
+        """Do what an operator says; everybody hears of it as an event, the operator too."""
+        assert self._caller is not None
+        try:
+            self._caller.check(Scope.CONTROL)
+            if self._incidents is None:
+                raise IncidentUnknown(message.id)
+            change = Change.of(message.model_dump(include=message.model_fields_set))
+            await self._incidents.change(message.id, change, self._caller.name)
+        except StyleFlowError as error:
+            problem = Problem.of(error)
+            data = ErrorData(
+                code=problem.status,
+                title=problem.title,
+                detail=problem.detail,
+                hint=problem.hint,
+            )
+            self._reply(encode_error(data, self._clock.utc()))
 
     def _reply(self, text: str) -> None:
         if len(self._replies) >= MAX_REPLIES:
@@ -259,12 +312,32 @@ class ScoreSocket:
             self._check()
             text = self._next()
             if text is None:
+                if any(each.wanted_past for each in self._subscriptions.values()):
+                    self._past_wanted.set()
                 await self._sleep()
                 continue
             await self._send(text)
             sent += 1
             if sent % MAX_BURST == 0:
                 await asyncio.sleep(0)  # a send into an empty buffer does not suspend
+
+    async def _read_past(self, past: PastEvents) -> None:
+        """Read stored events, a page at a time, whenever the writer has nothing else to send."""
+        while True:
+            await self._past_wanted.wait()
+            self._past_wanted.clear()
+            for subscription in list(self._subscriptions.values()):
+                wanted = subscription.wanted_past
+                if wanted is None:
+                    continue
+                try:
+                    subscription.supply(wanted.stream, await past.after(wanted.stream, wanted.seq))
+                except StyleFlowError as error:
+                    log.debug("past events cannot be read", reason=str(error))
+                    subscription.give_up(wanted.stream)
+                utc = self._clock.utc()
+                for stream in subscription.take_gaps():
+                    self._reply(_gap(stream, utc))
 
     def _check(self) -> None:
         stopped = self._hub.stopped

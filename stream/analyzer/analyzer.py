@@ -421,6 +421,10 @@ class Analyzer:
         """Return whether the process is live and ready."""
         return self._vitals.health(self._clock.monotonic())
 
+    def remark(self, read: Callable[[], Mapping[str, str]]) -> None:
+        """Have a part beside the analyzer say how it is doing in the details of its health."""
+        self._vitals.remarks.append(read)
+
     # --- figures ------------------------------------------------------------------------------
 
     @property

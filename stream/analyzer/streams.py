@@ -99,8 +99,8 @@ class Health:
     details: Mapping[str, str]
 
 
-class StreamControl(Protocol):
-    """What the web may ask of the analyzer."""
+class StreamEditor(Protocol):
+    """Streams, as they are added, changed and removed while everything runs."""
 
     def add(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
         """Start a stream. Raises StreamExists, TooManyStreams or Overloaded."""
@@ -136,6 +136,10 @@ class StreamControl(Protocol):
     def retune(self, settings: EngineSettings, stream: str | None = None) -> Awaitable[None]:
         """Judge one stream, or all, by other thresholds from now on. Raises StreamUnknown."""
         ...
+
+
+class StreamControl(StreamEditor, Protocol):
+    """What the web may ask of the analyzer."""
 
     def picture(
         self, stream: str, width: int, overlay: str | None = None, *, drawn: bool = False

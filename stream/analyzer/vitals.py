@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from stream.analyzer.device_worker import DeviceWorker
 from stream.analyzer.outbox import Outbox
@@ -36,6 +36,7 @@ class Vitals:
         pictures: kept for people.
         clock: where time comes from.
         abandoned: threads of removed streams that were given up.
+        remarks: return how parts beside the analyzer are doing, a short sentence each.
     """
 
     streams: Mapping[str, RunningStream]
@@ -48,6 +49,7 @@ class Vitals:
     pictures: Pictures
     clock: Clock
     abandoned: int = 0
+    remarks: list[Callable[[], Mapping[str, str]]] = field(default_factory=list)
 
     def health(self, now: float) -> Health:
         """Return whether the process is live and ready at monotonic time `now`."""
@@ -71,6 +73,7 @@ class Vitals:
                 "calls": f"{len(self.sessions)} of {self.sessions.settings.max_peers}",
                 "events_dropped": str(self.outbox.dropped),
                 "threads_abandoned": str(abandoned),
+                **{name: said for remark in self.remarks for name, said in remark().items()},
             },
         )
 

@@ -94,7 +94,7 @@ class BlocksInFile:
             return _block_of_clock(self._clock)
 
     def _take(self) -> int:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(f"{self.path}.lock", timeout=_LOCK_S):
             epoch = self._read()
             _replace(self.path, f"{epoch + 1}\n")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stream.clock import Clock
-from stream.errors import SourceUrlInvalid
+from stream.errors import SourceError, SourceUrlInvalid
+from stream.events import ReasonCode
 from stream.ingest.demo import DemoSource
 from stream.ingest.file import FileSource
 from stream.ingest.rtsp import RtspSource
-from stream.ingest.source import Source, SourceSettings, SourceUrl
+from stream.ingest.source import Packet, Source, SourceSettings, SourceTraits, SourceUrl
 from stream.ingest.trace import SUFFIX, TraceSource, comes_from_demo
 
 Wait = Callable[[float], bool]
@@ -18,6 +19,29 @@ Wait = Callable[[float], bool]
 
 OpenSource = Callable[[SourceSettings, Clock, Wait], Source]
 """How `Ingest` obtains a source; tests hand in their own."""
+
+
+class LockedSource:
+    """A source whose credentials cannot be read: it fails with the reason, and touches nothing.
+
+    Args:
+        url: of which only the redacted form is known.
+    """
+
+    def __init__(self, url: SourceUrl) -> None:
+        self._url = url
+
+    @property
+    def traits(self) -> SourceTraits:
+        """What is known of the URL."""
+        return self._url.traits
+
+    def packets(self) -> Iterator[Packet]:
+        """Raise SourceError."""
+        raise SourceError(ReasonCode.AUTH, self._url.fault)
+
+    def close(self) -> None:
+        """Release nothing."""
 
 
 def open_source(settings: SourceSettings, clock: Clock, wait: Wait) -> Source:
@@ -31,6 +55,8 @@ def open_source(settings: SourceSettings, clock: Clock, wait: Wait) -> Source:
     Raises:
         SourceUrlInvalid: it cannot be opened: peers come to it by themselves.
     """
+    if settings.url.fault:
+        return LockedSource(settings.url)
     if settings.url.is_demo:
         return DemoSource(settings.url, clock, wait)
     if settings.url.is_call:

@@ -40,20 +40,33 @@ class SourceUrl:
     Attributes:
         scheme: `rtsp`, `rtsps`, `whip`, `demo` or `file`.
         redacted: what may be shown to anybody.
+        fault: why it cannot be opened although it is right; empty when it can.
     """
 
-    __slots__ = ("_secret", "_secrets", "redacted", "scheme")
+    __slots__ = ("_secret", "_secrets", "fault", "redacted", "scheme")
 
     scheme: str
     redacted: str
+    fault: str
 
     def __init__(
-        self, scheme: str, redacted: str, secret: str, secrets: tuple[str, ...] = ()
+        self,
+        scheme: str,
+        redacted: str,
+        secret: str,
+        secrets: tuple[str, ...] = (),
+        fault: str = "",
     ) -> None:
         self.scheme = scheme
         self.redacted = redacted
+        self.fault = fault
         self._secret = secret
         self._secrets = secrets
+
+    @classmethod
+    def locked(cls, redacted: str, fault: str) -> SourceUrl:
+        """Return a URL of which only the redacted form is known; `fault` says why."""
+        return cls(redacted.partition(":")[0].lower(), redacted, redacted, fault=fault)
 
     @classmethod
     def parse(cls, text: str) -> SourceUrl:
@@ -194,9 +207,9 @@ class SourceUrl:
     def __hash__(self) -> int:
         return hash(self._secret)
 
-    def __reduce__(self) -> tuple[type[SourceUrl], tuple[str, str, str, tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[SourceUrl], tuple[str, str, str, tuple[str, ...], str]]:
         # A URL may travel to a worker process and still work there; it stays hidden on arrival.
-        return SourceUrl, (self.scheme, self.redacted, self._secret, self._secrets)
+        return SourceUrl, (self.scheme, self.redacted, self._secret, self._secrets, self.fault)
 
 
 def redact(text: str) -> str:

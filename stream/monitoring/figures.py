@@ -6,10 +6,13 @@ Each function reads one part and decides nothing. They are called at scrape time
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
+from stream.alerts.alerts import Alerts
 from stream.device.device import Device
 from stream.explain.pictures import Pictures
+from stream.incidents.service import Incidents
 from stream.ingest.counters import IngestCounters
 from stream.ingest.sockets import SocketEnd
 from stream.monitoring.metrics import Figure
@@ -85,6 +88,30 @@ def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:
     yield Figure("ws_lagged_total", hub.lagged)
     for code, count in hub.disconnects.items():
         yield Figure("ws_disconnects_total", count, (str(int(code)),))
+
+
+def incident_figures(incidents: Incidents) -> Iterator[Figure]:
+    """Yield how many incidents there are and were, and what became of them on the way to disk."""
+    machine, recorder = incidents.machine, incidents.recorder
+    for severity, count in machine.reached.items():
+        yield Figure("incidents_total", count, (severity.word,))
+    yield Figure("incidents_open", len(machine))
+    for reason, count in machine.refused.items():
+        yield Figure("incidents_refused_total", count, (reason.value,))
+    yield Figure("incidents_unsaved", len(recorder.unsaved) if recorder is not None else 0)
+    lost = recorder.lost if recorder is not None else 0
+    yield Figure("incidents_lost_total", lost + incidents.forgotten)
+
+
+def alert_figures(alerts: Alerts) -> Iterator[Figure]:
+    """Yield what became of alerts, channel by channel."""
+    for channel in alerts.channels():
+        for outcome, count in asdict(channel.counts).items():
+            yield Figure("alerts_total", count, (channel.name, outcome))
+        yield Figure("alerts_waiting", channel.waiting, (channel.name,))
+    for why, count in alerts.held_back().items():
+        yield Figure("alerts_held_back_total", count, (why.value,))
+    yield Figure("alerts_unstored_total", alerts.outbox.unstored)
 
 
 def session_figures(sessions: Sessions) -> Iterator[Figure]:

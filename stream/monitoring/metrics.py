@@ -1,9 +1,9 @@
 """Every Prometheus name of the analyzer, in one list.
 
-Labels are limited to stream id, detector, stage, reason, state, verdict and code: never URLs, track
-ids, clients or addresses. Detectors are those of the configuration, and the ensemble; where a
-figure is no single detector's, the label is empty. The series of a removed stream are removed with
-it.
+Labels are limited to stream id, detector, stage, reason, state, verdict, severity, code, and
+channel and outcome of alerts: never URLs, track ids, clients or addresses. Detectors are those of
+the configuration, and the ensemble; where a figure is no single detector's, the label is empty. The
+series of a removed stream are removed with it.
 """
 
 from __future__ import annotations
@@ -111,6 +111,33 @@ SCRAPED = (
     ),
     Family("gauge", "link_jitter_seconds", "How unevenly a call's packets arrive.", ("stream",)),
     Family("gauge", "link_rtt_seconds", "Time to a WebRTC peer and back.", ("stream",)),
+    Family("gauge", "store_up", "1 while the store can be written."),
+    Family("counter", "store_rows_total", "Rows that were written into the store."),
+    Family("counter", "store_rows_deleted_total", "Rows of the store that were too old."),
+    Family("counter", "store_events_lost_total", "Events that were never stored."),
+    Family("counter", "store_writes_refused_total", "Other writes that the store did not take."),
+    Family("counter", "store_failures_total", "Commits of the store that failed."),
+    Family("gauge", "store_waiting", "Events that wait to be stored."),
+    Family("gauge", "store_commit_seconds", "Time that the last commit of the store took."),
+    Family(
+        "counter",
+        "incidents_total",
+        "Incidents that have reached a severity, each counted once for each.",
+        ("severity",),
+    ),
+    Family("gauge", "incidents_open", "Incidents that go on."),
+    Family(
+        "counter",
+        "incidents_refused_total",
+        "Suspect faces that got no incident, by reason.",
+        ("reason",),
+    ),
+    Family("gauge", "incidents_unsaved", "Incidents whose newest state is not on disk."),
+    Family(
+        "counter",
+        "incidents_lost_total",
+        "States, comments and entries about incidents that were given up.",
+    ),
     Family("gauge", "connections", "Connections open now, WebSockets included."),
     Family("gauge", "connections_waiting", "Open connections whose client has still to send."),
     Family("gauge", "ws_before_hello", "WebSockets that have not said hello yet."),
@@ -132,6 +159,20 @@ SCRAPED = (
     Family(
         "counter", "ws_disconnects_total", "WebSocket subscribers gone, by close code.", ("code",)
     ),
+    Family(
+        "counter",
+        "alerts_total",
+        "Alerts by channel and outcome; a failed attempt is repeated.",
+        ("channel", "outcome"),
+    ),
+    Family("gauge", "alerts_waiting", "Alerts that wait for their channel.", ("channel",)),
+    Family(
+        "counter",
+        "alerts_held_back_total",
+        "Incidents that a rule did not tell at once, by reason.",
+        ("reason",),
+    ),
+    Family("counter", "alerts_unstored_total", "Changes of alerts that the store did not take."),
 )
 """Every metric that parts of the analyzer count for themselves."""
 

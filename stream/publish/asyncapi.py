@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from stream.publish.client_messages import Hello, Subscribe, Unsubscribe
+from stream.publish.client_messages import ChangeIncident, Hello, Subscribe, Unsubscribe
 from stream.publish.schema import (
     RESUME_GAP,
     SUBPROTOCOL,
@@ -42,6 +42,7 @@ CLIENT_MESSAGES: dict[str, type[BaseModel]] = {
     "hello": Hello,
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
+    "incident": ChangeIncident,
 }
 """What a client sends, by `type`."""
 
@@ -109,7 +110,8 @@ def _description() -> str:
         "The client says hello within five seconds, then subscribes. A score is evidence, not "
         "proof; read `notice` before the number.\n\nClose codes:\n"
         f"{codes}\n\nAn `error` message with code {RESUME_GAP} says that a resume point is too "
-        "old; the connection stays open and a full snapshot follows."
+        "old; the connection stays open and a full snapshot follows. One with a code below 1000, "
+        "an HTTP status, refuses an `incident` message; the connection stays open."
     )
 
 

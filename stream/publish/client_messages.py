@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
+from stream.incident import Label
 from stream.publish.patterns import MAX_WILDCARDS, is_pattern, wildcards
 from stream.publish.schema import State
 
@@ -13,6 +14,9 @@ DEFAULT_HZ = 4.0
 MAX_HZ = 60.0
 MAX_STREAMS = 64
 """Most ids and globs in one subscription."""
+
+MAX_WORDS = 4000
+"""Longest comment, characters."""
 
 
 class _FromClient(BaseModel):
@@ -87,13 +91,31 @@ class Unsubscribe(_FromClient):
     id: str
 
 
-ClientMessage = Annotated[Hello | Subscribe | Unsubscribe, Field(discriminator="type")]
+IncidentId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$", max_length=64)]
+
+Words = Annotated[str, Field(min_length=1, max_length=MAX_WORDS, pattern=r"^[^\x00]*$")]
+"""What a person writes."""
+
+
+class ChangeIncident(_FromClient):
+    """Say something of an incident; the answer is its `incident_changed`, or an `error`."""
+
+    type: Literal["incident"]
+    id: IncidentId
+    acknowledged: bool | None = Field(default=None, description="false takes it back")
+    label: Label | None = Field(default=None, description="null takes an earlier one back")
+    note: Words | None = None
+
+
+AnyClientMessage = Hello | Subscribe | Unsubscribe | ChangeIncident
+
+ClientMessage = Annotated[AnyClientMessage, Field(discriminator="type")]
 """Everything that a client sends."""
 
-_CLIENT: TypeAdapter[Hello | Subscribe | Unsubscribe] = TypeAdapter(ClientMessage)
+_CLIENT: TypeAdapter[AnyClientMessage] = TypeAdapter(ClientMessage)
 
 
-def parse_client(text: str | bytes) -> Hello | Subscribe | Unsubscribe:
+def parse_client(text: str | bytes) -> AnyClientMessage:
     """Return the client message in a text frame.
 
     Raises:

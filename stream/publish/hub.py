@@ -13,7 +13,7 @@ only rise. Between streams there is no order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -172,6 +172,7 @@ class Hub:
         *,
         name: str = "",
         resume: Mapping[str, ResumePoint] | None = None,
+        stored: Collection[str] = (),
     ) -> Subscription:
         """Start a subscription.
 
@@ -180,6 +181,8 @@ class Hub:
             wake: called whenever there may be something to take, on the hub's thread.
             name: what the subscriber calls it.
             resume: where to go on, by stream; streams that are not named begin with a snapshot.
+            stored: streams of which the subscriber reads from the store what memory has lost; see
+                `beyond_memory`.
         """
         now, utc = self._clock.monotonic(), self._clock.utc()
         points = dict(resume or {})
@@ -190,13 +193,37 @@ class Hub:
         subscription.gaps = tuple(
             id
             for id, followed in matching.items()
-            if not self._follow(subscription, followed, points.get(id), now, utc)
+            if not self._follow(
+                subscription, followed, points.get(id), now, utc, stored=id in stored
+            )
         )
         subscription.resumed = tuple(
             id for id in matching if id in points and id not in subscription.gaps
         )
         wake()
         return subscription
+
+    def beyond_memory(self, wanted: Filter, resume: Mapping[str, ResumePoint]) -> dict[str, int]:
+        """Return the numbers to go on from that memory has lost, by stream.
+
+        A number that is still to come is of another server, and not among them.
+        """
+        if "event" not in wanted.types:
+            return {}
+        return {
+            id: point.seq
+            for id, point in resume.items()
+            if (followed := self._streams.get(id)) is not None
+            if wanted.matches(id) and point.seq < followed.stream.seq
+            if followed.stream.place_of(point) is None
+        }
+
+    def snapshot(self, stream: str) -> Message | None:
+        """Return where a stream stands; None when it is gone."""
+        known = self._streams.get(stream)
+        if known is None:
+            return None
+        return known.stream.snapshot(self._clock.monotonic(), self._clock.utc())
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; one that has ended is fine."""
@@ -240,9 +267,11 @@ class Hub:
         resume: ResumePoint | None,
         now: float,
         utc: datetime,
+        *,
+        stored: bool = False,
     ) -> bool:
         followed.subscriptions[subscription] = None
-        return subscription.join(followed.stream, resume, now, utc)
+        return subscription.join(followed.stream, resume, now, utc, stored=stored)
 
     def _offer(self, followed: _Followed, message: Message, now: float) -> None:
         self.published[message.kind] += 1

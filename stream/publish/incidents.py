@@ -41,6 +41,43 @@ def incident_data(incident: Incident) -> IncidentData:
     )
 
 
+def incident_of(data: IncidentData) -> Incident:
+    """Return the incident that the wire's form tells of; its numbers are finite."""
+    return Incident(
+        id=data.id,
+        stream=data.stream,
+        name=data.name,
+        epoch=data.epoch,
+        tracks=data.tracks,
+        scored_by=ScoredBy(
+            data.model.name,
+            data.model.version,
+            data.model.mode.value,
+            data.model.status.value,
+            data.model.sha256,
+        ),
+        severity=Severity[data.severity.upper()],
+        status=data.status,
+        opened=data.opened,
+        last_at=data.last_at,
+        closed=data.closed,
+        suspect_s=data.suspect_s or 0.0,
+        peak=Peak(data.peak.p or 0.0, data.peak.lo or 0.0, data.peak.hi or 0.0, data.peak.at),
+        acknowledged=_mark_of(data.acknowledged),
+        label=data.label,
+        labelled=_mark_of(data.labelled),
+        notes=data.notes,
+        evidence=Evidence(
+            data.evidence.state,
+            data.evidence.start,
+            data.evidence.end,
+            data.evidence.bytes,
+            data.evidence.sha256,
+        ),
+        notice=data.notice,
+    )
+
+
 def incident_changed_data(name: str, event: IncidentChanged) -> IncidentChangedData:
     """Return the wire's form of a change of an incident.
 
@@ -81,6 +118,10 @@ def _peak(peak: Peak) -> PeakData:
 
 def _mark(mark: Mark | None) -> MarkData | None:
     return None if mark is None else MarkData(by=mark.by, at=mark.at)
+
+
+def _mark_of(data: MarkData | None) -> Mark | None:
+    return None if data is None else Mark(data.by, data.at)
 
 
 def _evidence(evidence: Evidence) -> EvidenceData:

@@ -401,9 +401,9 @@ class LaggedData(_Model):
 
 
 class ErrorData(_Model):
-    """Something the client asked for was not possible; with 4409 the connection stays open."""
+    """Something the client asked for was not possible; the connection stays open."""
 
-    code: int
+    code: int = Field(description="4409: a resume point is too old; below 1000: an HTTP status")
     title: str
     detail: str
     hint: str

@@ -167,6 +167,12 @@ class Reading:
         self.next = self.backlog.first
         self.sent_seq = self.backlog.evicted_seq
 
+    def skip_to(self, seq: int) -> None:
+        """Take what is up to this number for sent."""
+        place = self.backlog.after(seq)
+        if place is not None and place >= self.next:
+            self.next, self.sent_seq = place, max(seq, self.sent_seq)
+
     def peek(self) -> Message:
         """Return the next event."""
         return self.backlog[self.next]

@@ -6,13 +6,14 @@ hub's side, and for nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from stream.publish.client_messages import DEFAULT_HZ, ResumePoint, StreamType
 from stream.publish.encode import encode_lagged
+from stream.publish.past_events import CatchUp, Wanted
 from stream.publish.patterns import PatternSet
 from stream.publish.published_stream import PublishedStream
 from stream.publish.schema import STATE_RANK, CloseCode, LaggedData, State
@@ -75,6 +76,10 @@ class Publisher(Protocol):
         """Return the wall clock's time."""
         ...
 
+    def snapshot(self, stream: str) -> Message | None:
+        """Return where a stream stands; None when it is gone."""
+        ...
+
 
 class Subscription:
     """Messages that one subscriber still has to get. Made by `Hub.subscribe`; read with `take`.
@@ -109,6 +114,8 @@ class Subscription:
         self._readings: dict[str, Reading] = {}
         self._closed: list[tuple[str, Reading]] = []
         self._behind: dict[str, None] = {}
+        self._catching = CatchUp()
+        self._late_gaps: list[str] = []
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -116,17 +123,25 @@ class Subscription:
         """Return the next message to send, or None when there is none now.
 
         The last events of removed streams go first, then snapshots, then events, then states; but
-        about one face, what is older goes first. When the subscriber was too slow for what must
-        not be lost, `cut` is set and nothing more comes.
+        about one face, what is older goes first. While stored events are still to come, nothing
+        newer of their stream goes, and no state of any. When the subscriber was too slow for what
+        must not be lost, `cut` is set and nothing more comes.
         """
         if self.cut is not None:
             return None
-        if self._closed:
-            return self._take_closed(now)
-        if self._snapshots:
-            return self._snapshots.pop(next(iter(self._snapshots))).text
+        for place, (stream, _) in enumerate(self._closed):
+            if stream not in self._catching:
+                return self._take_closed(place, now)
+        for stream in self._snapshots:
+            if stream not in self._catching:
+                return self._snapshots.pop(stream).text
+        past = self._take_past()
+        if past is not None:
+            return past
         if self._behind:
             return self._take_behind(now)
+        if self._catching:
+            return None  # a state would be newer than events that are still to come
         state = self._states.pop(now)
         return state.text if state is not None else None
 
@@ -137,6 +152,37 @@ class Subscription:
     def close(self) -> None:
         """Stop wanting anything; safe to call more than once."""
         self._publisher.unsubscribe(self)
+
+    @property
+    def wanted_past(self) -> Wanted | None:
+        """The page of stored events to read next, for `supply`; None when none is needed."""
+        return self._catching.wanted
+
+    def supply(self, stream: str, page: Sequence[tuple[int, str]]) -> None:
+        """Take a page of stored events that was wanted; an empty one: there are no more."""
+        self._catching.supply(stream, page)
+        if stream in self._catching:
+            self._catch_up(stream)
+        self._wake()
+
+    def give_up(self, stream: str) -> None:
+        """Go on with a snapshot, because stored events of a stream cannot be had."""
+        if stream not in self._catching:
+            return
+        self._catching.end(stream)
+        self._closed = [entry for entry in self._closed if entry[0] != stream]
+        self._late_gaps.append(stream)
+        reading = self._readings.get(stream)
+        snapshot = self._publisher.snapshot(stream)
+        if reading is not None and snapshot is not None:
+            reading.next, reading.sent_seq = reading.backlog.end, snapshot.seq
+            self._snapshots[stream] = snapshot
+        self._wake()
+
+    def take_gaps(self) -> tuple[str, ...]:
+        """Return the streams that were given up since this was asked last."""
+        gaps, self._late_gaps = tuple(self._late_gaps), []
+        return gaps
 
     @property
     def waiting(self) -> int:
@@ -161,12 +207,42 @@ class Subscription:
             self._behind[stream] = None  # to the end of the line: streams take turns
         return text
 
-    def _take_closed(self, now: float) -> str | None:
-        stream, reading = self._closed[0]
+    def _take_closed(self, place: int, now: float) -> str | None:
+        stream, reading = self._closed[place]
         text = self._take_event(stream, reading, now)
         if not reading.behind and self.cut is None:
-            self._closed.pop(0)
+            self._closed.pop(place)
         return text
+
+    def _take_past(self) -> str | None:
+        past = self._catching.take()
+        if past is None:
+            return None
+        stream, text = past
+        self._catch_up(stream)
+        return text
+
+    def _catch_up(self, stream: str) -> None:
+        """Go on with what is in memory, if it has all that follows what was sent."""
+        readings = [reading for whose, reading in self._closed if whose == stream]
+        readings += [self._readings[stream]] if stream in self._readings else []
+        try:
+            place = self._catching.place_in(stream, readings[0].backlog)
+        except LookupError:
+            self.give_up(stream)
+            return
+        if place is None:
+            return
+        seq = self._catching.sent(stream)
+        self._catching.end(stream)
+        readings[0].next = place
+        for reading in readings:  # the stream may be gone and there anew, and all of it is stored
+            reading.skip_to(seq)
+        self._closed = [e for e in self._closed if e[0] != stream or e[1].behind]
+        if stream in self._snapshots and self._snapshots[stream].seq < seq:
+            del self._snapshots[stream]
+        if stream in self._readings and self._readings[stream].behind:
+            self._behind[stream] = None
 
     def _lag(self, stream: str, reading: Reading) -> str | None:
         if reading.lost_critical:
@@ -186,6 +262,7 @@ class Subscription:
         self.cut = Cut(CloseCode.TOO_SLOW, reason.encode()[:123].decode(errors="ignore"))
         self._snapshots.clear()
         self._closed.clear()
+        self._catching.clear()
         self._behind.clear()
         self._states = StateQueue(1.0)
         self._wake()
@@ -193,10 +270,29 @@ class Subscription:
     # --- the hub's side ---------------------------------------------------------------------
 
     def join(
-        self, stream: PublishedStream, resume: ResumePoint | None, now: float, utc: datetime
+        self,
+        stream: PublishedStream,
+        resume: ResumePoint | None,
+        now: float,
+        utc: datetime,
+        *,
+        stored: bool = False,
     ) -> bool:
-        """Start following a stream; return False when it could not resume where it was asked to."""
+        """Start following a stream; return False when it could not resume where it was asked to.
+
+        Args:
+            stream: which one.
+            resume: where to go on; None begins with a snapshot.
+            now: monotonic seconds.
+            utc: wall clock.
+            stored: what memory has lost after that point can be read from the store.
+        """
         place = stream.place_of(resume)
+        if resume is not None and place is None and stored:
+            self._readings[stream.id] = Reading(stream.backlog, stream.backlog.first, resume.seq)
+            self._catching.begin(stream.id, resume.seq)
+            self._refill(stream, now)
+            return True
         begin = stream.backlog.end if place is None else place
         sent = stream.seq if resume is None or place is None else resume.seq
         self._readings[stream.id] = Reading(stream.backlog, begin, sent)
@@ -214,7 +310,8 @@ class Subscription:
         self._behind.pop(stream, None)
         self._snapshots.pop(stream, None)
         self._states.forget_stream(stream)
-        if self.cut is not None or not reading.behind or "event" not in self.wanted.types:
+        behind = reading.behind or stream in self._catching
+        if self.cut is not None or not behind or "event" not in self.wanted.types:
             return
         if len(self._closed) >= self._closed_logs:
             self._cut_off("too slow: the last events of removed streams were lost")
@@ -224,7 +321,7 @@ class Subscription:
 
     def tell(self, stream: str) -> None:
         """Take note that a stream has a further event in its backlog."""
-        if self.cut is None and "event" in self.wanted.types:
+        if self.cut is None and "event" in self.wanted.types and stream not in self._catching:
             self._behind[stream] = None
             self._wake()
 

@@ -24,6 +24,10 @@ Write = Callable[[Connection], T]
 anything else."""
 
 
+WRITING = "styleflow_writing"
+"""Execution option of connections that write: SQLite's then take their turn at once."""
+
+
 class StoreAccess(Protocol):
     """Everything that other rooms may do with the database."""
 
@@ -57,7 +61,8 @@ class DirectStore:
         """Write now; an error is the future's."""
         future: Future[T] = Future()
         try:
-            with self.engine.begin() as connection:
+            engine = self.engine.execution_options(**{WRITING: True})
+            with engine.begin() as connection:
                 future.set_result(write(connection))
         except Exception as error:
             future.set_exception(error)

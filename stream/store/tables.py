@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     String,
     Table,
@@ -85,10 +86,10 @@ scores = Table(
 score_seconds = Table(
     "score_seconds",
     metadata,
-    Column("stream", Integer, primary_key=True, autoincrement=False),
-    Column("second", BigInteger, primary_key=True, autoincrement=False, comment="since 1970"),
-    Column("track", Integer, primary_key=True, autoincrement=False),
-    Column("model", Integer, primary_key=True, autoincrement=False),
+    Column("stream", Integer, autoincrement=False),
+    Column("second", BigInteger, autoincrement=False, comment="since 1970"),
+    Column("track", Integer, autoincrement=False),
+    Column("model", Integer, autoincrement=False),
     Column("epoch", Integer, nullable=False),
     Column("count", Integer, nullable=False),
     Column("p_min", Float),
@@ -97,6 +98,12 @@ score_seconds = Table(
     Column("lo", Float, comment="mean"),
     Column("hi", Float, comment="mean"),
     Column("state", SmallInteger, nullable=False, comment="highest rank"),
+    # Everything stands in the key's index, so that a stream's day is read in one piece: SQLite
+    # keeps rows there anyhow, PostgreSQL would otherwise fetch each from among all streams'.
+    PrimaryKeyConstraint(
+        *("stream", "second", "track", "model"),
+        postgresql_include=["epoch", "count", "p_min", "p_mean", "p_max", "lo", "hi", "state"],
+    ),
     sqlite_with_rowid=False,
 )
 """Scores per second, for `store.seconds_days`."""
@@ -196,6 +203,15 @@ audit = Table(
     Column("hash", String(64), nullable=False, comment="SHA-256 of this entry and `previous`"),
 )
 """Who changed what; entries are only added, each carries the hash of the one before."""
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("one", SmallInteger, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("number", BigInteger, nullable=False, comment="of the newest entry"),
+    Column("hash", String(64), nullable=False, comment="of the newest entry"),
+)
+"""Where the audit log ends, so that it is seen when its last entries are missing."""
 
 outbox = Table(
     "outbox",

@@ -49,6 +49,7 @@ TEMPLATE_PX = 256
 _TEMPLATE = np.array(
     [[96.5, 120.0], [159.5, 120.0], [128.0, 157.0], [100.5, 185.5], [155.5, 185.5]]
 )
+_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) * TEMPLATE_PX
 _MIN_SPREAD_PX = 1.0  # five points closer together than this name no direction
 _NOSE_OVER_EYES = 0.55  # how far the nose stands out; 0.551 fitted to FaceMesh's depth
 # What quality is measured on: brows to chin, so that neither hair nor background counts.
@@ -158,8 +159,9 @@ class Aligner:
     ) -> tuple[AlignedFace, Anchoring] | None:
         """Return a face aligned, and its track's anchoring for the next frame.
 
-        What of the crop lies outside the picture is black. Tiny faces are enlarged: `face_px` of
-        the quality says so, and it is the reader who decides what is too small.
+        What lies outside the picture is as the cut makes it; quality is measured with it black,
+        whatever the cut, so that its limits mean the same for all. Tiny faces are enlarged:
+        `face_px` of the quality says so, and it is the reader who decides what is too small.
 
         Args:
             image: the picture that the face was found in, `(H, W, 3)` RGB uint8.
@@ -180,7 +182,11 @@ class Aligner:
             now = before.advance(at, points, self.settings)
         crop = self._cut(image, now.anchor, self.size_px)
         moved = None if now.moved is None else self._cut(image, now.moved, self.size_px)
-        quality = measure_quality(crop if moved is None else moved, tracked.face)
+        newest = crop if moved is None else moved
+        anchor = now.anchor if now.moved is None else now.moved
+        if self._cut is not warp and leaves(anchor, image):
+            newest = warp(image, anchor, self.size_px)
+        quality = measure_quality(newest, tracked.face)
         return AlignedFace(tracked.track, tracked.face, crop, moved, quality, now.anchor), now
 
 
@@ -235,23 +241,45 @@ def apply(transform: Transform, points: Points) -> Points:
     return np.asarray(points @ transform[:, :2].T + transform[:, 2])
 
 
-def warp(image: Image, anchor: Transform, size_px: int) -> Image:
+def warp(
+    image: Image, anchor: Transform, size_px: int, *, border: int = cv2.BORDER_CONSTANT
+) -> Image:
     """Return the square crop that an anchor cuts out of a picture.
 
     Args:
         image: `(H, W, 3)` uint8.
         anchor: image to 256-pixel template space.
         size_px: side of the crop.
+        border: what lies beyond the picture, one of OpenCV's; black unless told otherwise.
 
     Returns:
-        `(size_px, size_px, 3)` uint8; black where the crop leaves the picture.
+        `(size_px, size_px, 3)` uint8.
     """
     transform = anchor * (size_px / TEMPLATE_PX)
     shrink = int(1.0 / max(math.hypot(transform[0, 0], transform[1, 0]), 1e-6))
     if shrink >= 2:
         image, transform = _shrink(image, transform, size_px, shrink)
-    crop = cv2.warpAffine(image, transform, (size_px, size_px), flags=cv2.INTER_LINEAR)
+    crop = cv2.warpAffine(
+        image, transform, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=border
+    )
     return np.asarray(crop, np.uint8)
+
+
+def mirrored_warp(image: Image, anchor: Transform, size_px: int) -> Image:
+    """Return the crop that an anchor cuts out, the picture mirrored where the crop leaves it.
+
+    Inside the picture it is `warp`'s, pixel for pixel. A black border is an edge that no face has,
+    and networks that pool over the whole crop see it.
+    """
+    return warp(image, anchor, size_px, border=cv2.BORDER_REFLECT_101)
+
+
+def leaves(anchor: Transform, image: Image) -> bool:
+    """Say whether the crop that an anchor cuts out shows anything beyond the picture."""
+    back = np.asarray(cv2.invertAffineTransform(anchor), np.float64)
+    corners = apply(back, _CORNERS)
+    height, width = image.shape[:2]
+    return bool((corners < 1).any() or (corners > (width - 2, height - 2)).any())
 
 
 def measure_quality(crop: Image, face: Face) -> FaceQuality:
@@ -351,7 +379,9 @@ __all__ = [
     "apply",
     "fit",
     "is_alignable",
+    "leaves",
     "measure_quality",
+    "mirrored_warp",
     "template",
     "warp",
     "yaw_deg",

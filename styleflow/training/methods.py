@@ -28,6 +28,7 @@ from styleflow.training.styleflow import stage2 as styleflow_stage2
 from styleflow.training.styleflow.stage1 import StyleGruRecipe
 from styleflow.training.styleflow.stage2 import StyleFlowRecipe
 from styleflow.training.styleflow_live import train as styleflow_live
+from styleflow.training.styleflow_live.autoencoder import DECODER, ENCODER
 from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
 
 Run = Callable[[Any, Sequence[Any], Sequence[Any], Path, Tell, str], Path]
@@ -129,6 +130,25 @@ def method_of(recipe: object, methods: Mapping[str, Method] = METHODS) -> Method
         KeyError: the recipe is of a type that no method has.
     """
     return {method.recipe: method for method in methods.values()}[type(recipe)]
+
+
+def with_autoencoder(recipe: Any, folder: Path, path: Path) -> Any:
+    """Return a recipe with an auto-encoder, whose round trips it learns from.
+
+    Args:
+        recipe: any.
+        folder: has the auto-encoder's weights.
+        path: the recipe's file, for errors.
+
+    Raises:
+        RecipeInvalid: this method has no use for one, or the folder has none.
+    """
+    if not hasattr(recipe, "autoencoder"):
+        raise RecipeInvalid(path, "its method makes no round trips; leave out --autoencoder")
+    for name in (ENCODER, DECODER):
+        if not (folder / name).is_file():
+            raise RecipeInvalid(path, f"--autoencoder: there is no {folder / name}")
+    return replace(recipe, autoencoder=folder)
 
 
 def taught_by(recipe: Any, teacher: str, path: Path) -> Any:

@@ -16,40 +16,12 @@ import pytest
 import websockets.sync.client
 from websockets.typing import Subprotocol
 
-from stream.clock import ManualClock
-from stream.errors import SourceError
-from stream.ingest.decode import Decoder
-from stream.ingest.open import open_source
-from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.publish.schema import SUBPROTOCOL
-from tests.support.media import Picture, encode
+from tests.support.media import encode, face_pictures
 from tests.support.rtsp import Media, RtspServer
 from tests.support.server import Server, score_of, state_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
-
-REAL_CLIP = Path(__file__).resolve().parents[3] / "shared/clips/dev/real/dv_r001.mp4"
-
-
-def face_pictures(count: int) -> list[Picture]:
-    """Return decoded pictures of a face: a real clip's, or the demo's."""
-    url = str(REAL_CLIP) if REAL_CLIP.exists() else "demo://authentic?seconds=8&size=320x240"
-    source = open_source(
-        SourceSettings(SourceUrl.parse(url), pace=Pace.FAST), ManualClock(), lambda s: False
-    )
-    pictures: list[Picture] = []
-    decoder: Decoder | None = None
-    try:
-        for packet in source.packets():
-            decoder = decoder or Decoder(packet.format)
-            pictures += [picture.rgb() for picture in decoder.decode(packet)]
-            if len(pictures) >= count:
-                break
-    except SourceError:
-        assert pictures
-    finally:
-        source.close()
-    return pictures
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,9 @@ from stream.events import ConnectionState, StreamChanged
 from stream.publish.asyncapi import schemas
 from stream.publish.hub import HubSettings
 from stream.publish.schema import SUBPROTOCOL, CloseCode
+from stream.store.database import open_database
+from stream.store.settings import StoreSettings
+from stream.store.writer import StoreWriter
 from tests.support.web import WebRig, resolver, served
 from tests.support.wire import (
     INFO,
@@ -272,6 +277,36 @@ async def test_after_a_reconnection_exactly_the_missed_events_come() -> None:
             assert answer["data"]["resumed"] == ["lobby"]
             web.publish(track_started(track=5))
             assert [(await me.get("event"))["data"]["track"] for _ in range(4)] == [2, 3, 4, 5]
+
+
+async def test_events_from_before_what_is_in_memory_come_from_the_store(tmp_path: Path) -> None:
+    """All 500 that were missed, in order, and then those that happen while they are read."""
+    database = open_database(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    writer = StoreWriter(database, StoreSettings(), SystemClock())
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    web = WebRig(hub=HubSettings(log_events=64), clock=SystemClock(), store=writer)
+    web.log.attach(writer)
+    web.publish(added("lobby", INFO))
+    try:
+        async with served(web.app) as port:
+            async with client(port) as me:
+                await me.subscribe(streams=["lobby"], types=["event"])
+                await me.get("snapshot")
+                web.publish(track_started(track=1))
+                await me.get("event")
+                point = me.last["lobby"]
+            web.publish(*(track_started(track=t) for t in range(2, 502)))
+            async with client(port) as me:
+                answer = await me.subscribe(streams=["lobby"], types=["event"], resume=point)
+                assert answer["data"]["resumed"] == ["lobby"]
+                web.publish(*(track_started(track=t) for t in range(502, 602)))
+                tracks = [(await me.get("event"))["data"]["track"] for _ in range(600)]
+        assert tracks == list(range(2, 602))
+    finally:
+        writer.stop()
+        thread.join()
+        database.close()
 
 
 async def test_a_resume_point_that_is_gone_gives_an_error_and_a_snapshot() -> None:

@@ -10,6 +10,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from stream.clock import ManualClock
+from stream.errors import SourceError
+from stream.ingest.decode import Decoder
+from stream.ingest.open import open_source
+from stream.ingest.source import Pace, SourceSettings, SourceUrl
+
 Picture = npt.NDArray[np.uint8]
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp8": "libvpx"}
@@ -92,3 +98,27 @@ def _counting() -> Iterator[int]:
     while True:
         yield n
         n += 1
+
+
+REAL_CLIP = Path(__file__).resolve().parents[3] / "shared/clips/dev/real/dv_r001.mp4"
+
+
+def face_pictures(count: int) -> list[Picture]:
+    """Return decoded pictures of a face: a real clip's, or the demo's."""
+    url = str(REAL_CLIP) if REAL_CLIP.exists() else "demo://authentic?seconds=8&size=320x240"
+    source = open_source(
+        SourceSettings(SourceUrl.parse(url), pace=Pace.FAST), ManualClock(), lambda s: False
+    )
+    pictures: list[Picture] = []
+    decoder: Decoder | None = None
+    try:
+        for packet in source.packets():
+            decoder = decoder or Decoder(packet.format)
+            pictures += [picture.rgb() for picture in decoder.decode(packet)]
+            if len(pictures) >= count:
+                break
+    except SourceError:
+        assert pictures
+    finally:
+        source.close()
+    return pictures

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class Server:
     """`styleflow serve` as a process of its own; a context manager.
 
+    What it stores is its own and goes with it, unless `config` says where.
+
     Args:
         config: a YAML file, or None for the built-in defaults.
         env: environment variables besides the test's own.
@@ -42,7 +45,11 @@ class Server:
     ) -> None:
         command = [*under, sys.executable, "-m", "cli.main", "serve", "--port", "0"]
         self._command = command + (["--config", str(config)] if config else [])
-        self._env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **(env or {})}
+        self._stored = tempfile.TemporaryDirectory(prefix="styleflow-store-")
+        self._env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        if config is None or "\nstore:" not in f"\n{config.read_text()}":
+            self._env["STYLEFLOW_STORE__URL"] = f"sqlite:///{self._stored.name}/styleflow.db"
+        self._env |= env or {}
         self.log: list[str] = []
         self.port = 0
 
@@ -65,6 +72,7 @@ class Server:
         finally:
             self._process.kill()
             self._reader.join(5)
+            self._stored.cleanup()
 
     def _read(self, ready: threading.Event) -> None:
         assert self._process.stderr is not None

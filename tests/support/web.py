@@ -16,7 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from stream.analyzer.streams import Health, StreamSpec, StreamStatus
+from stream.alerts.alerts import Alerts
+from stream.analyzer.streams import Health, StreamEditor, StreamSpec, StreamStatus
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
 from stream.errors import (
@@ -38,10 +39,12 @@ from stream.events import (
 )
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
+from stream.incidents.service import Incidents
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
+from stream.store.access import StoreAccess
 from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
@@ -262,6 +265,9 @@ class WebRig:
         resolve: Callable[[str, int], Any] | None = None,
         predictor: Predictor | None = None,
         ice_servers: Sequence[IceServer] = (),
+        editor: Callable[[StreamEditor], StreamEditor] | None = None,
+        store: StoreAccess | None = None,
+        alerts: Alerts | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -270,6 +276,8 @@ class WebRig:
         self.log = EventLog(self.stamps)
         self.log.attach(self.hub)
         self.log.attach(self.histories)
+        self.incidents = Incidents(self.log, self.stamps, store=store)
+        self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
@@ -283,6 +291,10 @@ class WebRig:
             self.registry,
             resolve=resolve or resolver(()),
             ice_servers=ice_servers,
+            editor=editor(self.control) if editor else None,
+            store=store,
+            incidents=self.incidents,
+            alerting=alerts,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

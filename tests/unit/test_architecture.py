@@ -103,6 +103,7 @@ ARROWS = {
     "stream.problems": "errors events",
     "stream.stream_state": "events",
     "stream.event_log": "clock events scheduling",
+    "stream.outbound": "",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "errors events",
@@ -111,14 +112,17 @@ ARROWS = {
     "stream.publish": "clock errors event_log events incident problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
-    "stream.store": "",
+    "stream.store": "clock errors event_log events ingest publish scheduling",
+    "stream.incidents": "clock errors event_log events incident problems publish store",
+    "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "device event_log events explain ingest publish scheduling webrtc",
+    "stream.monitoring": "alerts device event_log events explain incidents ingest publish "
+    "scheduling webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
-    "offline pipeline problems publish scheduling stream_state webrtc",
+    "offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
     "web.transport": "connection_limits waiting_room",
@@ -129,10 +133,16 @@ ARROWS = {
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",
     "web.settings": "root_path security",
+    "web.store_reads": "errors",
+    "web.past_queries": "errors",
+    "web.stored_past": "store_reads",
+    "web.history_formats": "errors",
     "web.sockets": "security settings waiting_room",
-    "web.routes": "errors problem_responses root_path security settings sockets waiting_room",
+    "web.routes": "errors history_formats past_queries problem_responses root_path security "
+    "settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "problem_responses root_path routes security settings waiting_room",
+    "web.app": "problem_responses root_path routes security settings store_reads "
+    "stored_past waiting_room",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
 
@@ -278,8 +288,11 @@ STARTS = (
 )
 MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
+    "stream.alerts": "one task per channel, so that a dead one delays only itself",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
+    "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
+    "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
     "styleflow.runtime": "one thread that loads OpenVINO, and has ended before its caller goes on",
     "styleflow.data.parallel": "processes that prepare videos, for as long as a command runs",
@@ -337,9 +350,9 @@ def test_metric_names_have_one_place() -> None:
     )
 
 
-def test_secrets_are_revealed_only_where_a_source_is_opened() -> None:
-    """SourceUrl.reveal is called by the modules that open sources and by nobody else."""
-    allowed = ("stream.ingest", "stream.webrtc.picture_queue")
+def test_secrets_are_revealed_only_where_a_source_is_opened_or_encrypted() -> None:
+    """SourceUrl.reveal is called by what opens sources, by what encrypts them, and nowhere else."""
+    allowed = ("stream.ingest", "stream.webrtc.picture_queue", "stream.store.desired")
     found = [
         name
         for name in MODULES

@@ -15,6 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from cli.errors import AnalyzerAway, ConfigInvalid, Exit, FolderNeeded, problem_of
 from docs.errors import FAMILIES, PACKAGES, PAGE, classes, page
+from stream.alerts.errors import (
+    AlertChannelMissing,
+    AlertRuleFixed,
+    AlertRulesFull,
+    AlertRuleUnknown,
+    AlertUndelivered,
+)
 from stream.errors import (
     CallUnknown,
     DetectorUnknown,
@@ -25,9 +32,15 @@ from stream.errors import (
     OverlaysBusy,
     OverlayUnavailable,
     Overloaded,
+    SecretLost,
     SettingInvalid,
     SourceError,
     SourceUrlInvalid,
+    StoreDriverMissing,
+    StoreNotWritable,
+    StoreTooNew,
+    StoreUnavailable,
+    StoreUrlInvalid,
     StreamBusy,
     StreamExists,
     StreamUnknown,
@@ -87,6 +100,7 @@ UNDELIVERED = "The video was not delivered"
 TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     # error, code, title, HTTP status, whether to try again
     (SourceUrlInvalid("ftp://x", "r"), "source_url", "This source cannot be used", 400, False),
+    (SecretLost("no key"), "secret_lost", "Stored credentials cannot be read", 500, False),
     (SettingInvalid("k", 1, "must"), "setting", "A setting makes no sense", 422, False),
     (DetectorUnknown("x", ["a"]), "detector_unknown", "There is no such detector", 422, False),
     (
@@ -120,7 +134,26 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     (NotACall("l"), "not_a_call", "This stream cannot be called", 409, False),
     (StreamBusy("l"), "stream_busy", "Somebody is sending this stream", 409, True),
     (TooManyPeers(1), "too_many_peers", "No further call is answered", 503, True),
+    (StoreUnavailable("u", "r"), "store_unavailable", "The store cannot be used now", 503, True),
+    (
+        StoreNotWritable("u", "r"),
+        "store_not_writable",
+        "The store's file cannot be made or opened",
+        503,
+        False,
+    ),
     (CallUnknown(), "call_unknown", "There is no such call", 404, False),
+    (AlertUndelivered("r"), "alert_undelivered", "The message was not delivered", 502, True),
+    (AlertRuleUnknown("r"), "alert_rule_unknown", "There is no such rule", 404, False),
+    (AlertRuleFixed("r"), "alert_rule_fixed", "This rule is in the configuration", 409, False),
+    (AlertRulesFull(1), "alert_rules_full", "No further rule is accepted", 429, False),
+    (
+        AlertChannelMissing("c", "r"),
+        "alert_channel_missing",
+        "This channel cannot be used",
+        422,
+        False,
+    ),
     (
         errors.WeightsMissing("m", P, "c"),
         "weights_missing",
@@ -255,6 +288,8 @@ def test_codes_and_titles_stay(
 
 def test_exit_codes_stay() -> None:
     assert Problem.of(ConfigInvalid("file", ("key: wrong",))).exit_code == Exit.USAGE
+    for error in (StoreUrlInvalid("u", "r"), StoreDriverMissing("u"), StoreTooNew("u", "9")):
+        assert Problem.of(error).exit_code == Exit.USAGE
 
 
 def test_waiting_times_stay() -> None:

@@ -13,6 +13,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "cli/test_training.py": "prepare, train and preview, one after the other",
     "cli/test_training_methods.py": "every training method through the command line",
     "stream/device/test_published_detectors.py": "the device with each published detector",
+    "stream/store/test_killed.py": "what a killed process leaves behind",
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
     "test_architecture.py": "imports of all packages",

@@ -14,13 +14,14 @@ from stream.analyzer.streams import (
     MAX_STREAM_ID,
     STREAM_ID,
     Priority,
-    StreamControl,
+    StreamEditor,
     StreamSpec,
     StreamStatus,
 )
 from stream.clock import Clock
 from stream.events import AbstainReason, ConnectionState, ReasonCode
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
+from stream.outbound import Resolver
 from stream.problems import STATE_WORDS
 from stream.publish.encode import StreamInfo, link_data, model_data, score_data
 from stream.publish.hub import Hub
@@ -29,7 +30,6 @@ from web.problem_responses import documented_problems
 from web.root_path import public_path
 from web.security.access_policy import check_camera, permitted_file
 from web.security.auth import Scope
-from web.security.fetch import Resolver
 from web.security.scopes import ScopeCheck
 
 StreamId = Annotated[str, Field(pattern=STREAM_ID, max_length=MAX_STREAM_ID)]
@@ -134,7 +134,7 @@ class StreamList(BaseModel):
 
 
 def routes(
-    control: StreamControl,
+    control: StreamEditor,
     hub: Hub,
     scopes: ScopeCheck,
     clock: Clock,

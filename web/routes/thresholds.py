@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream.analyzer.streams import StreamControl
+from stream.analyzer.streams import StreamEditor
 from stream.engine.settings import EngineSettings
 from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
@@ -62,7 +62,7 @@ class ThresholdsChange(BaseModel):
     max_yaw_deg: Annotated[float, Field(ge=0, le=180)] | None = None
 
 
-def routes(control: StreamControl, scopes: ScopeCheck) -> APIRouter:
+def routes(control: StreamEditor, scopes: ScopeCheck) -> APIRouter:
     """Return the routes.
 
     Args:
@@ -100,7 +100,7 @@ def routes(control: StreamControl, scopes: ScopeCheck) -> APIRouter:
     return router
 
 
-def _view(control: StreamControl, stream: str) -> ThresholdsView:
+def _view(control: StreamEditor, stream: str) -> ThresholdsView:
     return ThresholdsView(
         current=_thresholds(control.thresholds(stream)),
         configured=_thresholds(control.thresholds()),

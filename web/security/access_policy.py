@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stream.ingest.camera_hosts import REFUSAL, is_refused
+from stream.outbound import Resolver
 from web.errors import CameraRefused, NotAFile, PathMissing, PathRefused
-from web.security.fetch import Resolver
 
 
 def permitted_file(text: str, roots: Sequence[Path], setting: str) -> Path:

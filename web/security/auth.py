@@ -139,9 +139,24 @@ class Caller:
 
     token: Token | None
 
+    @property
+    def name(self) -> str:
+        """Whose credential it is: the token's name, or its role; `local` where none is needed."""
+        if self.token is None:
+            return "local"
+        return self.token.name or self.token.role.value
+
     def may(self, scope: Scope) -> bool:
         """Return whether the caller may do this."""
         return self.token is None or scope in self.token.role.scopes
+
+    def check(self, scope: Scope) -> None:
+        """Make sure that the caller may do this. Raises NotAllowed."""
+        if self.token is not None and not self.may(scope):
+            raise NotAllowed(
+                f"{scope.value} is not allowed to a {self.token.role.value}",
+                " or ".join(role.value for role in Role if scope in role.scopes),
+            )
 
     def valid_at(self, now: datetime) -> bool:
         """Return whether the caller's credential still works."""
@@ -193,13 +208,7 @@ class Authenticator:
                 "no token" if not authorization else "this token is unknown or has expired",
                 headers={"WWW-Authenticate": 'Bearer realm="styleflow"'},
             )
-        if not caller.may(scope):
-            raise NotAllowed(
-                f"{scope.value} is not allowed to a {caller.token.role.value}"
-                if caller.token
-                else scope.value,
-                " or ".join(role.value for role in Role if scope in role.scopes),
-            )
+        caller.check(scope)
         return caller
 
 

@@ -1,31 +1,29 @@
 """Fetching of videos by URL, guarded against server-side request forgery.
 
-Every hop is treated alike: the URL is checked, its host resolved once, every address judged, and
-the connection made to the judged address itself, so that a second answer of the name server
-cannot lead elsewhere. TLS still verifies the host's name.
+Every hop is treated alike: the URL is checked, and its addresses judged and connected to as
+`stream.outbound` does it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
 
+from stream.outbound import (
+    Address,
+    Resolver,
+    addresses_of,
+    is_permitted,
+    pinned_request,
+    system_resolver,
+)
 from web.errors import (
     AddressInvalid,
     AddressRefused,
@@ -40,53 +38,7 @@ from web.errors import (
 )
 from web.security.fetch_settings import FetchSettings
 
-Address = IPv4Address | IPv6Address
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Host and port in, addresses out; raises OSError when there is none."""
-
 CHUNK = 64 * 1024
-
-_NAT64 = ip_network("64:ff9b::/96")
-_REFUSED = tuple(
-    ip_network(net)
-    for net in (
-        "192.0.0.0/24",  # protocol assignments
-        "192.88.99.0/24",  # 6to4 relays
-        "::/96",  # IPv4-compatible addresses
-        "2001::/23",  # Teredo and other protocol assignments
-        "fec0::/10",  # the old site-local addresses
-    )
-)
-
-
-async def system_resolver(host: str, port: int) -> Sequence[str]:
-    """Ask the operating system."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(address: Address) -> bool:
-    """Return whether an address belongs to the open internet, however it is dressed up."""
-    inner = _embedded(address)
-    if inner is not None:
-        return is_public(inner)
-    if any(address in net for net in _REFUSED if net.version == address.version):
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def _embedded(address: Address) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
-    if isinstance(address, IPv4Address):
-        return None
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +105,12 @@ class Fetcher:
         raise TooManyRedirects(f"more than {self._settings.max_redirects} redirects")
 
     async def _judge(self, url: httpx.URL) -> _Target:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            found = await self._resolve(url.host, port)
-            addresses = tuple(ip_address(text.partition("%")[0]) for text in found)
-        except (OSError, ValueError, UnicodeError):
-            addresses = ()
+        addresses = await addresses_of(url, self._resolve)
         if not addresses:
             raise AddressUnresolved("the host name has no address")
-        for address in addresses:
-            if not is_public(address) and not self._allowed(address):
-                raise AddressRefused("the host is not on the public internet")
+        if not all(is_permitted(one, self._settings.allow_networks) for one in addresses):
+            raise AddressRefused("the host is not on the public internet")
         return _Target(url, addresses)
-
-    def _allowed(self, address: Address) -> bool:
-        nets: tuple[IPv4Network | IPv6Network, ...] = self._settings.allow_networks
-        return any(net.version == address.version and address in net for net in nets)
 
     async def _get(
         self, client: httpx.AsyncClient, target: _Target, path: Path
@@ -176,7 +118,7 @@ class Fetcher:
         """Write the answer to a file, or return where it redirects to."""
         failure: httpx.ConnectError | httpx.ConnectTimeout | None = None
         for address in target.addresses:
-            request = _request(client, target.url, address)
+            request = pinned_request(client, "GET", target.url, address, {})
             try:
                 response = await client.send(request, stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -236,17 +178,6 @@ def _join(url: httpx.URL, location: str) -> str:
         return str(url.join(location))
     except (httpx.InvalidURL, ValueError):
         raise AddressInvalid("it redirects to a malformed address") from None
-
-
-def _request(client: httpx.AsyncClient, url: httpx.URL, address: Address) -> httpx.Request:
-    """Return a request to one address that says and verifies the host's own name."""
-    host = url.netloc.decode("ascii")
-    return client.build_request(
-        "GET",
-        url.copy_with(host=str(address), fragment=None),
-        headers={"Host": host, "Accept-Encoding": "identity", "User-Agent": "styleflow-live"},
-        extensions={"sni_hostname": url.raw_host.decode("ascii")},
-    )
 
 
 @contextmanager

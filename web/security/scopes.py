@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from stream.clock import Clock
+from stream.store.audit import asked_by
 from web.security.auth import Authenticator, Caller, Scope
 
 _SCHEME = HTTPBearer(auto_error=False, description="a token of web.tokens; none on loopback")
@@ -40,6 +41,8 @@ class ScopeCheck:
         ) -> Caller:
             del shown  # only there so that /docs says that a token is used
             header = request.headers.get("authorization")
-            return self._authenticator.admit(header, scope, self._clock.utc())
+            caller = self._authenticator.admit(header, scope, self._clock.utc())
+            asked_by.set(caller.name)
+            return caller
 
         return admit

@@ -27,6 +27,7 @@ from styleflow.faces.align import (
     fit,
     is_alignable,
     measure_quality,
+    mirrored_warp,
     warp,
 )
 from styleflow.faces.crops.box import fakestormer_crop, shown_box
@@ -76,7 +77,7 @@ def framer(clip: ClipSpec, settings: AnchorSettings | None = None) -> Framer:
     """
     match clip.framing:
         case Framing.ANCHORED:
-            return Aligner(clip.size_px, settings)
+            return Aligner(clip.size_px, settings, cut=mirrored_warp)
         case Framing.STYLEFLOW:
             return StyleFlowFramer(clip.size_px, settings)
         case Framing.STYLEFLOW_WIDE:

@@ -27,12 +27,18 @@ Degrade = Callable[[Frames, int], Image]
 """Takes consecutive pictures, `(T, H, W, 3)` RGB uint8, and a seed; returns the last, degraded."""
 
 
-def rescaled(image: Image, factor: float) -> Image:
-    """Return a picture made smaller by a factor and brought back to its size."""
+def rescaled(image: Image, factor: float, enlarge: int = cv2.INTER_CUBIC) -> Image:
+    """Return a picture made smaller by a factor and brought back to its size.
+
+    Args:
+        image: RGB uint8.
+        factor: below 1.
+        enlarge: OpenCV's interpolation on the way back.
+    """
     height, width = image.shape[:2]
     small = (max(8, int(width * factor)), max(8, int(height * factor)))
     reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(cv2.resize(reduced, (width, height), interpolation=enlarge), np.uint8)
 
 
 def sharpened(image: Image, sigma: float, strength: float) -> Image:
@@ -80,6 +86,7 @@ DEGRADATIONS: Mapping[str, Degrade] = MappingProxyType(
         "gamma 0.75": lambda frames, _: _gamma(frames[-1], 0.75),
         "gamma 1.35": lambda frames, _: _gamma(frames[-1], 1.35),
         "limited range": _limited,
+        "half size, bilinear": lambda frames, _: rescaled(frames[-1], 1 / 2, cv2.INTER_LINEAR),
     }
 )
 """Every degradation by name, in the order in which features are kept."""

@@ -114,7 +114,7 @@ def encode_all(
     for number, clip in enumerate(clips, start=1):
         path = folder / clip.path.name
         if not path.is_file():
-            encoder = encoder or _encoder(dims, processes)
+            encoder = encoder or feature_encoder(dims, processes)
             _keep(clip, runs, encoder, path)
         with np.load(path) as kept:
             features = (kept[name] for name in ("slots", "looks", "clean", "degraded"))
@@ -124,7 +124,12 @@ def encode_all(
     return tuple(made)
 
 
-def _encoder(dims: StyleFlowLiveDims, processes: int) -> nn.Module:
+def feature_encoder(dims: StyleFlowLiveDims, processes: int) -> nn.Module:
+    """Return the frozen encoder in live video's runtime and precision; see `FaceEncoder`.
+
+    Raises:
+        WeightsMissing: the published weights are not on this machine.
+    """
     shape = (dims.backbone, dims.blocks, dims.size_px)
     encoder = FaceEncoder.of(*shape, published.dinov2()).eval().requires_grad_(requires_grad=False)
     settings = RuntimeSettings(workers=processes, cache=graphs_dir())

@@ -38,11 +38,13 @@ class HeadSpec:
     Attributes:
         statistics: names of `STATISTICS` that it sees.
         penalty: weight of the penalty on what degradations do to reals.
+        round_trips: share of the fakes' weight that pseudo-fakes have, where there are any.
         ridge: stiffness.
     """
 
     statistics: tuple[str, ...] = ("mean", "spread")
     penalty: float = 0.1
+    round_trips: float = 0.0
     ridge: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -52,6 +54,8 @@ class HeadSpec:
             raise ValueError(f"statistics are of {', '.join(STATISTICS)}, not {self.statistics}")
         if self.penalty < 0 or not self.ridge > 0:
             raise ValueError("penalty is 0 or more, and ridge above 0")
+        if not 0 <= self.round_trips < 1:
+            raise ValueError(f"round_trips lies between 0 and 1, not {self.round_trips}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +126,8 @@ def fit_heads(
     specs: Sequence[HeadSpec],
     penalty_rank: int,
     opinions: Opinions | None = None,
+    penalised: Sequence[int] | None = None,
+    pseudo: Sequence[Array] = (),
 ) -> Head:
     """Return the mean of heads, each at the size at which training clips spread by 1.
 
@@ -130,6 +136,8 @@ def fit_heads(
         specs: the heads.
         penalty_rank: directions into which all that degradations do is compressed.
         opinions: what a teacher thinks of the clips; the heads are fitted to that, too.
+        penalised: rows of the clips' degraded looks that the penalty sees; all when None.
+        pseudo: vectors of pseudo-fakes, `(blocks, 4, D)` each, for the heads that want them.
     """
     labels = np.array([float(clip.entry.label) for clip in clips])
     weights = source_weights([clip.entry for clip in clips])
@@ -139,8 +147,7 @@ def fit_heads(
         labels, weights = (np.pad(values, (0, len(others))) for values in (labels, weights))
         targets, counted = heard(labels, weights, opinions)
     x = np.stack([clip.mean for clip in clips] + others)  # (n, blocks, 4, D)
-    moved = [clip.degraded.astype(np.float64) - clip.clean for clip in clips if len(clip.degraded)]
-    shifts = np.concatenate(moved) if moved else x[:0]
+    shifts = _shifts(clips, penalised)
     total, biases = np.zeros(x.shape[1:]), np.zeros(len(STATISTICS))
     for spec in specs:
         seen = [STATISTICS.index(name) for name in spec.statistics]
@@ -149,13 +156,40 @@ def fit_heads(
             x[:, :, seen].reshape(len(x), -1),
             shifts[:, :, seen].reshape(len(shifts), -1),
         )
-        direction = fit_direction(flat, targets, counted, shifted, spec, penalty_rank)
+        rows = _with_pseudo(flat, targets, counted, [p[:, seen].ravel() for p in pseudo], spec)
+        direction = fit_direction(*rows, shifted, spec, penalty_rank)
         scored = flat @ direction
         direction = (direction / (scored.std() * len(specs))).reshape(shape)
         total[:, seen] += direction
         middle = np.average(x[:, :, seen], axis=0, weights=weights)
         biases[seen] -= np.einsum("bsd,bsd->s", middle, direction)
     return Head(total, biases)
+
+
+def _with_pseudo(
+    x: Array, targets: Array, counted: Array, pseudo: Sequence[Array], spec: HeadSpec
+) -> tuple[Array, Array, Array]:
+    """Return vectors, targets and weights with pseudo-fakes among the fakes, as a head wants."""
+    if not pseudo or spec.round_trips == 0:
+        return x, targets, counted
+    fake = counted * targets
+    each = spec.round_trips * fake.sum() / len(pseudo)
+    left = counted - spec.round_trips * fake
+    kept = np.where(left > 0, (1 - spec.round_trips) * fake / np.where(left > 0, left, 1), 0)
+    return (
+        np.concatenate([x, np.stack(pseudo)]),
+        np.concatenate([kept, np.ones(len(pseudo))]),
+        np.concatenate([left, np.full(len(pseudo), each)]),
+    )
+
+
+def _shifts(clips: Sequence[ClipFeatures], penalised: Sequence[int] | None) -> Array:
+    """Return what degradations added to looks at reals, `(m, blocks, 4, D)`."""
+    rows = slice(None) if penalised is None else list(penalised)
+    moved = [
+        clip.degraded[rows].astype(np.float64) - clip.clean for clip in clips if len(clip.degraded)
+    ]
+    return np.concatenate(moved) if moved else np.zeros((0, *clips[0].clean.shape))
 
 
 def fit_direction(

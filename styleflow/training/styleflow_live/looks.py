@@ -41,13 +41,13 @@ from styleflow.data.video import (
 )
 from styleflow.detectors.styleflow_live.network import look_places
 from styleflow.errors import VideoUnusable
-from styleflow.faces.align import warp
+from styleflow.faces.align import mirrored_warp
 from styleflow.faces.face import Image
 from styleflow.faces.finder import FaceFinder
 from styleflow.sampling import GridSampler, Sampled
 from styleflow.training.styleflow_live.degradations import DEGRADATIONS, HISTORY
 
-_VERSION = 1  # counts up when the same clip would be kept differently
+_VERSION = 2  # counts up when the same clip would be kept differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +153,13 @@ def look_at(entry: Entry, spec: LookSpec, finder: FaceFinder) -> Looks | None:
     chosen = look_places(slots, spec.every)
     pictures = [sampled[plan.frames[place]].item for place in chosen]
     anchors = [plan.arriving[place] for place in chosen]
-    crops = [warp(p[-1], a, spec.size_px) for p, a in zip(pictures, anchors, strict=True)]
+    crops = [mirrored_warp(p[-1], a, spec.size_px) for p, a in zip(pictures, anchors, strict=True)]
     middle = len(chosen) // 2
     degraded: list[Image] = []
     if entry.label == REAL:
         history = _even(np.stack(pictures[middle]))
         for seed, degrade in enumerate(DEGRADATIONS.values()):
-            degraded.append(warp(degrade(history, seed), anchors[middle], spec.size_px))
+            degraded.append(mirrored_warp(degrade(history, seed), anchors[middle], spec.size_px))
     blank = np.zeros((0, spec.size_px, spec.size_px, 3), np.uint8)
     first = slots[chosen[0]]
     return Looks(

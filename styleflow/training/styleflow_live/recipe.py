@@ -11,10 +11,14 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.training.loop import LoopSettings
+from styleflow.training.styleflow_live.degradations import DEGRADATIONS
 from styleflow.training.styleflow_live.features import Runs
 from styleflow.training.styleflow_live.heads import HeadSpec
 from styleflow.training.styleflow_live.looks import LookSpec
 from styleflow.training.styleflow_live.teacher import TEACHERS, LessonSettings
+
+PENALISED = tuple(kind for kind in DEGRADATIONS if kind not in ("gamma 1.35", "limited range"))
+"""Degradations that heads are held still under. With the other two among them validation fell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,11 @@ class StyleFlowLiveRecipe:
         runs: which looks of a clip that is trained on are encoded; of one that validates all are.
         heads: linear heads; their mean is what looks say by themselves.
         penalty_rank: directions into which what degradations do is compressed.
+        penalised: names of `DEGRADATIONS` whose effect on reals is penalised; what the others do
+            is measured only.
+        autoencoder: folder with the weights of a tiny auto-encoder (`autoencoder.py`), whose round
+            trips of real faces are pseudo-fakes for the heads that want them (`round_trips`). None
+            trains without, and the checkpoint says so.
         flow: how the causal StyleGRU is trained.
         flow_batches: what its steps see.
         teacher: a published detector that judges every frame alone, such as gend-clip-l14; the
@@ -63,6 +72,8 @@ class StyleFlowLiveRecipe:
     runs: Runs = field(default_factory=Runs)
     heads: tuple[HeadSpec, ...] = (HeadSpec(),)
     penalty_rank: int = 350
+    penalised: tuple[str, ...] = PENALISED
+    autoencoder: Path | None = None
     flow: LoopSettings = field(default_factory=lambda: LoopSettings(600))
     flow_batches: FlowBatches = field(default_factory=FlowBatches)
     teacher: str | None = None
@@ -77,6 +88,10 @@ class StyleFlowLiveRecipe:
         """Refuse what cannot be trained."""
         if not self.heads:
             raise ValueError("heads are one at least")
+        unknown = sorted(set(self.penalised) - set(DEGRADATIONS))
+        if unknown or not self.penalised:
+            known = ", ".join(DEGRADATIONS)
+            raise ValueError(f"penalised names one or more of {known}, not {self.penalised}")
         if not self.dimensions.published:
             raise ValueError("dimensions.published is true: only heads are trained here")
         if self.teacher is not None and self.teacher not in TEACHERS:
@@ -85,6 +100,11 @@ class StyleFlowLiveRecipe:
             raise ValueError("unlabelled sources teach nothing without a teacher")
         if not 0 < self.prior < 1:
             raise ValueError(f"prior lies between 0 and 1, not {self.prior}")
+
+    @property
+    def wants_round_trips(self) -> bool:
+        """Whether a head learns from pseudo-fakes."""
+        return any(head.round_trips > 0 for head in self.heads)
 
     @property
     def looks(self) -> LookSpec:

@@ -7,6 +7,7 @@ style flow and calibration, which take seconds to minutes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -38,8 +39,9 @@ from styleflow.training.styleflow_live.flow import FlowTask, fit_projection, wei
 from styleflow.training.styleflow_live.heads import Head, Opinions, fit_heads
 from styleflow.training.styleflow_live.looks import LookedAt, look_at_all
 from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
+from styleflow.training.styleflow_live.round_trips import Shift, round_trips
 from styleflow.training.styleflow_live.teacher import Lessons, Teacher, agreement
-from styleflow.weights.checkpoint import Checkpoint, save
+from styleflow.weights.checkpoint import Checkpoint, digest, save
 
 FILE = "styleflow-live.safetensors"
 """What a run writes."""
@@ -85,6 +87,7 @@ def run(
     Raises:
         DetectorWeightsMissing: the recipe's teacher has no weights here.
         LabelsMissing: a label is missing among those that are trained on or those that validate.
+        WeightsUnusable: the folder that the recipe names has no auto-encoder.
         VideosMissing: the teacher sees a face in none of the clips.
         WeightsMissing: the published weights are not on this machine.
     """
@@ -108,18 +111,40 @@ def run(
         lessons = Teacher(*asked, work).lessons(
             [*training, *unlabelled], validation, recipe.seed, tell
         )
+    shifts = _round_trips(recipe, training, work, tell, processes)
     # What validates is rated as live video rates it: by every look.
     made = _train(
         recipe,
         encoded(training, recipe.runs, "features"),
         encoded(validation, EVERY_LOOK, "validation"),
         encoded(unlabelled, recipe.runs, "unlabelled") if unlabelled else (),
+        shifts,
         lessons,
         work,
         tell,
     )
     save(made, work / FILE)
     return work / FILE
+
+
+def _round_trips(
+    recipe: StyleFlowLiveRecipe,
+    clips: Sequence[LookedAt],
+    work: Path,
+    tell: Tell,
+    processes: int,
+) -> list[Shift | None]:
+    """Return what round trips add to clips; None of all where none are wanted or can be made."""
+    if not recipe.wants_round_trips:
+        return [None] * len(clips)
+    if recipe.autoencoder is None:
+        tell("no auto-encoder was named (--autoencoder FOLDER): training without round trips")
+        return [None] * len(clips)
+
+    def observe(done: int, of: int) -> None:
+        tell(StepText(f"round trips {done}/{of}", "round trips", done, of))
+
+    return round_trips(clips, recipe.dimensions, recipe.autoencoder, work, processes, observe)
 
 
 def _apart(
@@ -135,6 +160,7 @@ def _train(
     training: Sequence[ClipFeatures],
     validation: Sequence[ClipFeatures],
     unlabelled: Sequence[ClipFeatures],
+    shifts: Sequence[Shift | None],
     lessons: Lessons | None,
     work: Path,
     tell: Tell,
@@ -145,14 +171,20 @@ def _train(
     opinions = None
     if lessons is not None:
         opinions = Opinions(lessons.training, recipe.distil, unlabelled)
-    head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions)
+    penalised = [place for place, kind in enumerate(DEGRADATIONS) if kind in recipe.penalised]
+    pseudo = [
+        clip.mean + shift for clip, shift in zip(training, shifts, strict=True) if shift is not None
+    ]
+    head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions, penalised, pseudo)
     _give(network, head)
     with torch.no_grad():
         network.projection.copy_(fit_projection(training, recipe.dimensions))
     batches = recipe.flow_batches
     task = FlowTask(network, training, validation, batches.clips, batches.looks)
     observer = telling(tell, "flow", recipe.flow)
-    trained = train(task, recipe.flow, recipe.seed, work / "flow", observer)
+    # A finished state holds the whole network: one of other heads must never be taken for this.
+    folder = work / f"flow-{_key(recipe, network)}"
+    trained = train(task, recipe.flow, recipe.seed, folder, observer)
     assert isinstance(trained, StyleFlowLive)
     said = head.logits(np.stack([clip.mean for clip in validation]))
     share = weigh_flow(trained, training, validation, said)
@@ -172,19 +204,32 @@ def _train(
         tensors=trained.state_dict(),
         calibration=calibration,
         status=TrainingStatus.EXPERIMENTAL if calibration.fitted else TrainingStatus.UNCALIBRATED,
-        provenance=_provenance(recipe, training, lessons),
+        provenance=_provenance(recipe, training, len(pseudo), lessons),
     )
 
 
+def _key(recipe: StyleFlowLiveRecipe, network: StyleFlowLive) -> str:
+    """Return a short name for all that the training of the style flow begins with."""
+    said = f"{recipe.seed} {recipe.flow} {recipe.flow_batches} {digest(network.state_dict())}"
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
 def _provenance(
-    recipe: StyleFlowLiveRecipe, training: Sequence[ClipFeatures], lessons: Lessons | None
+    recipe: StyleFlowLiveRecipe,
+    training: Sequence[ClipFeatures],
+    pseudo: int,
+    lessons: Lessons | None,
 ) -> str:
     """Return what a checkpoint says of how it was made."""
     reals = [clip for clip in training if clip.entry.label == REAL]
     fakes = [clip for clip in training if clip.entry.label == FAKE]
     taught = ""
+    if pseudo:
+        taught = f"Pseudo-fakes: {pseudo} round trips of real faces through TAEF2. "
+    elif recipe.wants_round_trips:
+        taught = "Without the round trips of its recipe, for want of an auto-encoder. "
     if lessons is not None:
-        taught = (
+        taught += (
             f"Taught as well by {recipe.teacher} on {np.isfinite(lessons.training).sum()} "
             "clips, whose labels were not looked at for that. "
         )

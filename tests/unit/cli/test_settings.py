@@ -137,6 +137,72 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
     assert "***@cam" in text
 
 
+SECRETS = """
+alerts:
+  channels:
+    webhook: [{name: hook, url: 'https://hook.example/hunter2', secret: hunter2-hunter2-hunter2}]
+    mqtt: [{name: home, host: broker.example, username: u, password: hunter2}]
+    email: [{name: post, host: h.example, sender: a@b.example, to: [c@d.example],
+             username: u, password: hunter2}]
+    apprise: [{name: rest, url: 'json://u:hunter2@hook.example'}]
+  rules: [{name: all, channels: [hook, home, post, rest]}]
+"""
+
+
+def test_secrets_of_alerts_are_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path, SECRETS)
+    settings = load(path, {})
+    check(path, {}, show=True)
+    for text in (repr(settings), str(shown(settings)), capsys.readouterr().out):
+        assert "hunter2" not in text
+    assert settings.alerts.channels.mqtt[0].password.get_secret_value() == "hunter2"
+
+
+@pytest.mark.parametrize("change", ["name: 'a b'", "url: 'ftp://hunter2'", "secret: hunter2"])
+def test_a_fault_beside_a_secret_does_not_tell_it(tmp_path: Path, change: str) -> None:
+    hook = {"name": "name: hook", "url": "url: 'https://h.example/hunter2'", "secret": ""}
+    hook[change.partition(":")[0]] = change
+    keys = ", ".join(filter(None, hook.values()))
+    said = faults(write(tmp_path, f"alerts: {{channels: {{webhook: [{{{keys}}}]}}}}"))
+    assert "hunter2" not in said
+    assert "alerts.channels.webhook[0]" in said
+
+
+def test_times_of_day_need_no_quotes(tmp_path: Path) -> None:
+    """YAML takes 22:00 for a number."""
+    rule = "{name: a, channels: [a], quiet: [{start: 22:00, end: 06:00, zone: Europe/Berlin}]}"
+    hook = "channels: {webhook: [{name: a, url: 'https://h.example'}]}"
+    (read,) = load(write(tmp_path, f"alerts: {{{hook}, rules: [{rule}]}}"), {}).alerts.rules
+    assert (read.quiet[0].start, read.quiet[0].end) == ("22:00", "06:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alerts: {rules: [{name: a, channels: [b]}]}", "there is no channel 'b'"),
+        ("alerts: {rules: [{name: a, channels: []}]}", "channels must name one to 64, not 0"),
+        (
+            "alerts: {rules: [{name: a, channels: [b], quiet: [{start: 1:00, end: 1:00}]}]}",
+            "end must differ from start",
+        ),
+        (
+            "alerts: {rules: [{name: a, channels: [b], quiet: "
+            "[{start: 1:00, end: 2:00, zone: Mars/Olympus}]}]}",
+            "zone must be like Europe/Berlin",
+        ),
+        (
+            "alerts: {channels: {apprise: [{name: a, url: 'json://h'}], "
+            "webhook: [{name: a, url: 'https://h'}]}}",
+            "'a' is named twice",
+        ),
+        ("alerts: {channels: {webhoook: []}}", "webhoook: unknown key; did you mean 'webhook'?"),
+    ],
+)
+def test_a_fault_of_alerts_names_what_to_change(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigInvalid, match=re.escape(said)):
+        check(write(tmp_path, text), {}, show=False)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -252,6 +318,11 @@ NEEDED: dict[str | int, dict[str, Any]] = {
     "source": {"url": "demo://authentic"},
     "detectors": {"name": "styleflow-live"},
     "tokens": {"token": "sixteen characters and more"},
+    "webhook": {"name": "a", "url": "https://hook.example"},
+    "mqtt": {"name": "a", "host": "broker.example"},
+    "email": {"name": "a", "host": "h.example", "sender": "a@b.example", "to": ["c@d.example"]},
+    "apprise": {"name": "a", "url": "json://hook.example"},
+    "rules": {"name": "a", "channels": ["a"]},
 }
 """What a section needs besides the key that is tried."""
 

@@ -206,7 +206,8 @@ def test_the_default_is_trained_like_any_other(live: Any, openings: Counter[str]
     assert len(list(Path("work/looks").iterdir())) == 8
     said = _invoke("train", str(clips), *options, "--steps", "1", "--version", "mine")
     assert "flow ━" in said
-    assert "1,loss," in Path("work/trial-1/flow/log.csv").read_text()
+    (log,) = Path("work/trial-1").glob("flow-*/log.csv")
+    assert "1,loss," in log.read_text()
     assert load(Path("out/styleflow-live.safetensors")).version == "mine"
     assert openings == once
 
@@ -301,3 +302,18 @@ def test_a_teacher_without_weights_is_noticed_before_anything_is_prepared(
     assert not (tmp_path / "work").exists()
     refused = RUNNER.invoke(app, [*arguments, "--teacher", "styleflow"])
     assert "teacher is one of" in " ".join(refused.output.split())
+
+
+def test_an_autoencoder_that_is_not_there_is_noticed_before_anything_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = Path("configs/train").resolve()
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "nowhere", "--autoencoder", "folder", "--work", str(tmp_path / "work")]
+    refused = RUNNER.invoke(app, [*arguments, "--recipe", str(recipes / "styleflow-live.yaml")])
+    assert refused.exit_code != 0
+    said = " ".join(refused.output.split())
+    assert "there is no folder/taef2_encoder.safetensors" in said
+    assert not (tmp_path / "work").exists()
+    refused = RUNNER.invoke(app, [*arguments, "--recipe", str(recipes / "caddm.yaml")])
+    assert "makes no round trips" in " ".join(refused.output.split())

@@ -11,10 +11,13 @@ from stream.events import (
     EpochCause,
     EpochStarted,
     Event,
+    IncidentChanged,
     StreamChanged,
     StreamReport,
 )
+from stream.incident import IncidentStep
 from stream.stream_state import StreamState
+from tests.support.incidents import incident
 from tests.support.wire import added, report, score, track_ended
 
 LIVE, LOST = ConnectionState.LIVE, ConnectionState.BACKING_OFF
@@ -81,3 +84,11 @@ def test_a_report_of_an_older_epoch_is_shown_with_the_newest() -> None:
 
 def test_a_stream_that_has_said_nothing_has_an_empty_report() -> None:
     assert StreamState("lobby").report == StreamReport("lobby", 0, 0.0, 0.0, 0, (), None)
+
+
+def test_what_is_said_of_an_incident_of_an_earlier_run_begins_no_epoch() -> None:
+    """Labelling last week's incident must not make today's scores late."""
+    state = folded(score())
+    state.apply(IncidentChanged("lobby", 500, incident(epoch=500), IncidentStep.LABELLED), 1.0)
+    assert state.epoch == 1
+    assert not state.is_late(score())

@@ -19,7 +19,6 @@ import type {
   ThresholdsChange,
   ThresholdsView,
 } from "./protocol";
-import type { StoredHistory } from "./past";
 import { ROOT } from "./root";
 
 /** What went wrong, in the server's words or, where it does not answer, in the page's own. */
@@ -84,7 +83,7 @@ export class Api {
     to: number,
     resolution: number,
     signal?: AbortSignal,
-  ): Promise<StoredHistory> {
+  ): Promise<HistoryView> {
     const wanted = `from=${from}&to=${to}&resolution=${resolution === 0 ? "full" : resolution}`;
     return this.read(`api/v1/streams/${encodeURIComponent(id)}/history?${wanted}`, signal);
   }

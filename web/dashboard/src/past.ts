@@ -3,14 +3,7 @@
 
 import { asProblem, type Problem } from "./api";
 import type { HistoryView } from "./protocol";
-import { type Extremes, happening, type Happening, pointsOf, type Point, type Pulse, pulsesOf } from "./streams";
-
-/** A stretch of the stored past; where points stand for a while each, `p` is its mean. */
-export interface StoredHistory extends HistoryView {
-  scores: HistoryView["scores"] & Extremes;
-  /** Seconds that a point stands for; null or "full" for every score. */
-  resolution?: number | string | null;
-}
+import { happening, type Happening, pointsOf, type Point, type Pulse, pulsesOf } from "./streams";
 
 export interface Past {
   points: Point[];
@@ -28,7 +21,7 @@ type Fetch = (
   to: number,
   resolution: number,
   signal: AbortSignal,
-) => Promise<StoredHistory>;
+) => Promise<HistoryView>;
 
 interface Block {
   key: string;
@@ -209,7 +202,7 @@ export class PastDesk {
   }
 }
 
-function loaded(history: StoredHistory, block: Block, until: number): Loaded {
+function loaded(history: HistoryView, block: Block, until: number): Loaded {
   const said = Number(history.resolution ?? block.resolution);
   const stepMs = (Number.isFinite(said) ? said : 0) * 1000;
   return {

@@ -47,6 +47,17 @@ export interface CapacityReachedData {
   faces_waiting: number;
 }
 
+/** Say something of an incident; the answer is its `incident_changed`, or an `error`. */
+export interface ChangeIncident {
+  type: "incident";
+  id: string;
+  /** false takes it back */
+  acknowledged?: boolean | null;
+  /** null takes an earlier one back */
+  label?: Label | null;
+  note?: string | null;
+}
+
 /** Where a stream's connection stands. */
 export type ConnectionState =
   | "connecting"
@@ -72,8 +83,9 @@ export interface EpochStartedData {
   cause: EpochCause;
 }
 
-/** Something the client asked for was not possible; with 4409 the connection stays open. */
+/** Something the client asked for was not possible; the connection stays open. */
 export interface ErrorData {
+  /** 4409: a resume point is too old; below 1000: an HTTP status */
   code: number;
   title: string;
   detail: string;
@@ -173,11 +185,13 @@ export interface Hello {
   client?: string;
 }
 
-/** The last minutes of one stream. */
+/** The past of one stream. */
 export interface HistoryView {
   stream: string;
   /** wall-clock seconds since 1970 at which this was made */
   now: number;
+  /** seconds of a step, or full; null for thinned scores of the last minutes */
+  resolution?: "full" | number | null;
   scores: ScoreColumns;
   pulses: PulseColumns;
   /** as on the WebSocket, oldest first */
@@ -421,9 +435,15 @@ export interface ScoreColumns {
   epoch: number[];
   track: number[];
   detector: string[];
+  /** with a resolution in seconds: the mean of a step */
   p: (number | null)[];
+  /** least of each step; null where nothing is stored */
+  p_min?: (number | null)[] | null;
+  /** greatest of each step, likewise */
+  p_max?: (number | null)[] | null;
   lo: (number | null)[];
   hi: (number | null)[];
+  /** of a step: the highest */
   state: ("warming" | "abstain" | "ok" | "suspect")[];
   face_px: (number | null)[];
   sharpness: (number | null)[];
@@ -784,4 +804,4 @@ export type ServerMessage =
   | LaggedMessage
   | ErrorMessage;
 
-export type ClientMessage = Hello | Subscribe | Unsubscribe;
+export type ClientMessage = Hello | Subscribe | Unsubscribe | ChangeIncident;

@@ -245,14 +245,8 @@ export class Streams {
   }
 }
 
-/** Columns that stored scores have where a point stands for a while. */
-export interface Extremes {
-  p_min?: readonly (number | null)[];
-  p_max?: readonly (number | null)[];
-}
-
 /** The scores of a history, oldest first. Where a point stands for a while, its band is what was there. */
-export function pointsOf({ scores }: { scores: HistoryView["scores"] & Extremes }): Point[] {
+export function pointsOf({ scores }: Pick<HistoryView, "scores">): Point[] {
   const { p_min: lowest, p_max: highest } = scores;
   return scores.t.map((t, n) => ({
     t: t * 1000,

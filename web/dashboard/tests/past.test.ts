@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Refused } from "../src/api";
-import { blocksOf, MOST_BLOCKS, PastDesk, resolutionFor, type StoredHistory } from "../src/past";
+import { blocksOf, MOST_BLOCKS, PastDesk, resolutionFor } from "../src/past";
+import type { HistoryView } from "../src/protocol";
 import { knownSince, merged } from "../src/stream/merged";
 import { Streams } from "../src/streams";
 import { say, T0 } from "./support";
@@ -10,7 +11,7 @@ const DAY = 24 * HOUR;
 const NOW = T0 + 100_000; // within a block
 
 /** A stored stretch as the server sends it: a point at its beginning. */
-function stored(from: number, resolution: number): StoredHistory {
+function stored(from: number, resolution: number): HistoryView {
   const means = resolution > 0 ? { p_min: [0.2], p_max: [0.9] } : {};
   return {
     stream: "lobby",

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import create_engine
 
+from cli.memory import store_figures
+from stream.alerts.alerts import Alerts
+from stream.alerts.settings import AlertsSettings
 from stream.clock import ManualClock
+from stream.event_log.event_log import EventLog
 from stream.events import LinkQuality, ReasonCode
 from stream.explain.pictures import Pictures
+from stream.incidents.service import Incidents
 from stream.ingest.counters import IngestCounters
 from stream.ingest.packets import PacketLogCounters
 from stream.ingest.sockets import SocketEnd
@@ -20,9 +27,14 @@ from stream.monitoring.metrics import SCRAPED, Figure, Metrics
 from stream.publish.hub import Hub
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
+from stream.store.access import DirectStore
+from stream.store.database import connect
+from stream.store.settings import StoreSettings
+from stream.store.writer import StoreWriter
 from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
+from tests.support.alerts import PlayedChannel, rule
 from tests.support.path import toy_pipeline
 from web.connection_figures import connection_figures
 from web.connection_limits import ConnectionLimits
@@ -34,6 +46,7 @@ DONE = IngestCounters(
     attempts=3, discarded={next(iter(Discard)): 4}, contaminated={next(iter(Damage)): 5},
     ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0), newest=99.0,
 )  # fmt: skip
+NOWHERE = connect("sqlite:////nowhere/file.db", Path("/nowhere"))
 UTC_NOW = datetime.fromtimestamp(5000.0, UTC)
 REFUSED = Counter({DatagramRefusal.STRANGER: 9})
 LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
@@ -55,9 +68,27 @@ def everything() -> list[Figure]:
         *figures.degradation_figures(Degradation()),
         *figures.viewer_figures(hub, Pictures()),
         *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
+        *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
+        *figures.incident_figures(Incidents(EventLog(clock), clock)),
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
+        *figures.alert_figures(alerts(clock)),
     ]
+
+
+def alerts(clock: ManualClock) -> Alerts:
+    """Return alerts with one channel, through which nothing was sent."""
+    settings = AlertsSettings(rules=(rule(),))
+    return Alerts([PlayedChannel()], settings, DirectStore(create_engine("sqlite://")), clock)
+
+
+def test_what_becomes_of_alerts_is_counted_from_the_start() -> None:
+    """A series that appears with the first failure has no rise that could be alarmed on."""
+    found = {(f.name, f.labels): f.value for f in figures.alert_figures(alerts(ManualClock()))}
+    outcomes = ("delivered", "failed", "given_up", "dropped")
+    assert all(found["alerts_total", ("hook", outcome)] == 0 for outcome in outcomes)
+    assert found["alerts_waiting", ("hook",)] == 0
+    assert found["alerts_held_back_total", ("quiet",)] == 0
 
 
 def test_every_scraped_family_is_fed_with_its_labels() -> None:
@@ -82,6 +113,8 @@ def test_every_scraped_family_is_fed_with_its_labels() -> None:
         ("slots", {"detector": "styleflow-live"}, 4),
         ("ws_disconnects_total", {"code": "1013"}, 1),
         ("overload_rung", {}, 0),
+        ("incidents_total", {"severity": "high"}, 0),
+        ("incidents_refused_total", {"reason": "stream_full"}, 0),
     ],
 )
 def test_what_is_counted_is_scraped(name: str, labels: dict[str, str], value: float) -> None:

@@ -22,7 +22,8 @@ def test_names_and_labels_follow_the_conventions(metrics: Metrics) -> None:
     """Prefix, base units, `_total` for counters, and labels from the short closed list."""
     allowed = {
         "stream", "stage", "reason", "state", "verdict", "cause", "code", "segment",
-        "version", "model", "status", "le", "detector",
+        "version", "model", "status", "le", "detector", "severity",
+        "channel", "outcome",
     }  # fmt: skip
     for family in metrics.registry.collect():
         assert re.fullmatch(r"styleflow_[a-z_]+", family.name)

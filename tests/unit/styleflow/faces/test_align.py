@@ -12,7 +12,9 @@ from styleflow.faces.align import (
     apply,
     fit,
     is_alignable,
+    leaves,
     measure_quality,
+    mirrored_warp,
     template,
     warp,
     yaw_deg,
@@ -195,6 +197,44 @@ def test_beyond_the_picture_the_crop_is_black() -> None:
     assert (crop[:, :8] == 0).all()
     assert (crop[60:70, 100:110] == 255).all()
     assert not warp(white, fit(points_at(5000, 5000, 60)), 128).any()
+
+
+EDGES = [(250, 180, 120), (10, 150, 120), (470, 350, 160), (240, 8, 90), (30, 200, 700)]
+
+
+def picture() -> Image:
+    """Return a picture in which no two places are alike."""
+    return np.random.default_rng(5).integers(1, 255, (360, 480, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("x", "y", "side"), EDGES)
+def test_mirroring_changes_nothing_inside_the_picture(x: int, y: int, side: int) -> None:
+    image, anchor = picture(), fit(points_at(x, y, side))
+    mirrored, black = mirrored_warp(image, anchor, 224), warp(image, anchor, 224)
+    inside = warp(np.full_like(image, 255), anchor, 224) == 255  # nothing of the border in it
+    np.testing.assert_array_equal(mirrored[inside], black[inside])
+    assert leaves(anchor, image) == (not inside.all())
+
+
+def test_beyond_the_picture_a_mirrored_crop_shows_the_picture_mirrored() -> None:
+    image, anchor = picture(), np.array([[1.0, 0.0, 100.0], [0.0, 1.0, 40.0]])
+    crop = mirrored_warp(image, anchor, 256)
+    np.testing.assert_array_equal(crop[40:, 100:], image[:216, :156])
+    np.testing.assert_array_equal(crop[40:, 99:0:-1], crop[40:, 101:200])
+    np.testing.assert_array_equal(crop[39::-1, 100:], crop[41:81, 100:])
+
+
+@pytest.mark.parametrize(("x", "y", "side"), EDGES)
+def test_quality_is_measured_on_black_borders_however_the_crop_is_cut(
+    x: int, y: int, side: int
+) -> None:
+    """Limits of blur and darkness were found so, and a mirrored half of a face is no face."""
+    image, face = picture(), TrackedFace(1, face_at(x, y, side))
+    black = Aligner(224).align(image, face, 0.0, None)
+    mirrored = Aligner(224, cut=mirrored_warp).align(image, face, 0.0, None)
+    assert black is not None
+    assert mirrored is not None
+    assert mirrored[0].quality == black[0].quality
 
 
 @pytest.mark.parametrize("side", [12, 64, 300, 1500])

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.outbound import is_public, system_resolver
 from tests.support.web import resolver
 from web.errors import Refusal, TemporaryFolderFull
-from web.security.fetch import Fetcher, is_public, system_resolver
+from web.security.fetch import Fetcher
 from web.security.fetch_settings import FetchSettings
 
 PUBLIC = "93.184.216.34"

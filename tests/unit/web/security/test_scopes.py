@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from sqlalchemy import create_engine
+
+from stream.analyzer.remembered_streams import RememberedStreams
+from stream.clock import ManualClock
+from stream.store import audit
+from stream.store.access import DirectStore
+from stream.store.desired import DesiredStreams
+from stream.store.secret_box import SecretBox
+from stream.store.tables import metadata
 from tests.support.web import CAMERA, WebRig, problem
 from web.security.auth import Role, Token, TokenDigest
 from web.settings import WebSettings
@@ -72,3 +82,41 @@ async def test_a_token_for_metrics_neither_calls_nor_predicts_nor_shows_pictures
             await http.get("/api/v1/streams/lobby/history"),
         ]
     assert [answer.status_code for answer in answers] == [403] * 4
+
+
+@pytest.mark.parametrize(
+    ("tokens", "name"),
+    [
+        ((), "local"),
+        ((Token(TokenDigest(OPERATOR), Role.OPERATOR, "night shift"),), "night shift"),
+        ((Token(TokenDigest(OPERATOR), Role.OPERATOR),), "operator"),
+    ],
+)
+async def test_who_changed_a_stream_is_in_the_audit_log(
+    tokens: tuple[Token, ...], name: str, tmp_path: Path
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
+    metadata.create_all(engine)
+    desired = DesiredStreams(SecretBox(tmp_path / "store.key"))
+    rig = WebRig(
+        WebSettings(tokens=tokens),
+        editor=lambda control: RememberedStreams(
+            control, DirectStore(engine), desired, ManualClock()
+        ),
+    )
+    async with rig.client(OPERATOR) as http:
+        assert (await http.post("/api/v1/streams", json=CAMERA)).status_code == 201
+        assert (await http.patch("/api/v1/streams/lobby", json={"name": "L"})).status_code == 200
+        change = {"enter": 0.9}
+        answer = await http.patch("/api/v1/streams/lobby/thresholds", json=change)
+        assert answer.status_code == 200
+        assert (await http.delete("/api/v1/streams/lobby")).status_code == 204
+    with engine.connect() as connection:
+        found = audit.entries(connection)
+    assert [(entry.action, entry.by) for entry in found] == [
+        ("stream.removed", name),
+        ("stream.changed", name),
+        ("stream.changed", name),
+        ("stream.added", name),
+    ]
+    assert found[1].detail == {"thresholds": {"enter": 0.9}}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from styleflow.clips import ClipSpec, Framing, WideCrop
-from styleflow.faces.align import Aligner, apply, fit, warp
+from styleflow.faces.align import Aligner, apply, fit, mirrored_warp, warp
 from styleflow.faces.crops.box import fakestormer_crop
 from styleflow.faces.crops.caddm import caddm_crop
 from styleflow.faces.crops.clip_alignment import TEMPLATE_256, align_clip
@@ -36,6 +36,16 @@ def test_ours_is_the_aligner() -> None:
     made = framer(clip(Framing.ANCHORED, 128))
     assert isinstance(made, Aligner)
     assert np.array_equal(first(made), warp(IMAGE, fit(FACE.face.points), 128))
+
+
+def test_ours_alone_is_mirrored_where_it_leaves_the_picture() -> None:
+    face = TrackedFace(1, face_at(20.0, 180.0, 120.0))
+    anchor = fit(face.face.points)
+    ours = first(framer(clip(Framing.ANCHORED)), face)
+    np.testing.assert_array_equal(ours, mirrored_warp(IMAGE, anchor, 224))
+    assert (ours[:, :8] > 0).any()
+    for framing in (Framing.STYLEFLOW, Framing.CADDM, Framing.GEND):
+        assert not first(framer(clip(framing)), face)[100:140, :2].any(), framing
 
 
 def test_caddm_sees_its_own_crop() -> None:

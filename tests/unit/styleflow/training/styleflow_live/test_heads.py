@@ -88,6 +88,32 @@ def test_a_penalty_on_degradations_takes_the_weight_off_what_they_move():
     assert moved(10.0) < 0.1 * moved(0.0)
 
 
+def test_pseudo_fakes_teach_the_heads_that_want_them_and_no_others():
+    """They differ from their reals in feature 2, where clips of either label are alike."""
+    data = clips(60, quality=0.0)
+    pseudo = []
+    for clip in data[::2]:
+        shift = np.zeros((BLOCKS, 4, WIDTH))
+        shift[..., 2] = 3.0
+        pseudo.append(clip.mean + shift)
+    deaf, keen = HeadSpec(penalty=0.0), HeadSpec(penalty=0.0, round_trips=0.3)
+    alone = fit_heads(data, [deaf], 50).weights
+    np.testing.assert_array_equal(fit_heads(data, [deaf], 50, pseudo=pseudo).weights, alone)
+    np.testing.assert_array_equal(fit_heads(data, [keen], 50).weights, alone)
+    taught = fit_heads(data, [keen], 50, pseudo=pseudo)
+    assert taught.weights[..., 2].sum() > alone[..., 2].sum() + 0.1
+    labels = [clip.entry.label for clip in data]
+    assert auc(labels, taught.logits(np.stack([clip.mean for clip in data]))) > 0.8
+
+
+def test_a_degradation_that_is_only_measured_leaves_the_heads_alone():
+    data, specs = clips(60), [HeadSpec(penalty=10.0)]
+    first = fit_heads(data, specs, 50, penalised=[0]).weights
+    more = [replace(c, degraded=np.concatenate([c.degraded, -c.degraded])) for c in data]
+    np.testing.assert_array_equal(fit_heads(more, specs, 50, penalised=[0]).weights, first)
+    assert np.abs(fit_heads(more, specs, 50).weights - first).max() > 1e-3
+
+
 def test_with_it_clips_of_swapped_quality_are_still_told_apart():
     """Outside, fakes may be worse pictures than reals, as they were not in training."""
     outside = clips(60, seed=1, quality=-3.0)

@@ -7,12 +7,18 @@ import pytest
 import torch
 
 from styleflow.data.index import FAKE, REAL, Entry
-from styleflow.data.video import read_frames
 from styleflow.detectors.styleflow_live.network import look_places
-from styleflow.faces.align import fit, warp
+from styleflow.faces.crops.framing import framer
+from styleflow.faces.face import TrackedFace
+from styleflow.faces.mesh import five_points
 from styleflow.training.styleflow_live import looks as looks_module
 from styleflow.training.styleflow_live.degradations import DEGRADATIONS
-from styleflow.training.styleflow_live.looks import LookSpec, look_at, look_at_all
+from styleflow.training.styleflow_live.looks import (
+    LookSpec,
+    look_at,
+    look_at_all,
+    sampled_pictures,
+)
 from tests.support.clips import MiddleFinder, face_clip, write_video
 from tests.support.models import TOY, crops, toy_network
 
@@ -70,14 +76,36 @@ def test_fakes_are_not_degraded(entry):
     assert len(looks.degraded) == 0
 
 
-def test_a_crop_is_the_one_that_live_video_cuts(entry):
-    looks = look_at(entry, SPEC, MiddleFinder())
+class _SideFinder(MiddleFinder):
+    """The same face, half of it outside the picture."""
+
+    def find(self, image):
+        (face,) = super().find(image)
+        away = np.array([image.shape[1] / 2, 0.0])
+        return (replace(face, points=face.points - away, mesh=face.mesh - away),)
+
+    def follow(self, image, faces):
+        return self.find(image)
+
+
+@pytest.mark.parametrize("finder", [MiddleFinder(), _SideFinder()])
+def test_crops_are_those_that_live_video_cuts_also_beyond_the_picture(entry, finder):
+    """Every one of them, to the bit."""
+    looks = look_at(entry, SPEC, finder)
     assert looks is not None
-    frame = read_frames(entry.path)[0]
-    (face,) = MiddleFinder().find(frame)
-    np.testing.assert_allclose(
-        looks.crops[0].astype(int), warp(frame, fit(face.points), 32).astype(int), atol=1
-    )
+    live = framer(replace(TOY, size_px=SPEC.size_px).clip)
+    before, crops = None, {}
+    for sampled in sampled_pictures(entry.path, SPEC):
+        image = sampled.item[-1]
+        (face,) = finder.find(image)
+        face = replace(face, points=five_points(face.mesh.astype(np.float32).astype(np.float64)))
+        done = live.align(image, TrackedFace(1, face), sampled.at, before)
+        assert done is not None
+        aligned, before = done
+        crops[sampled.slot] = aligned.image
+    for slot, crop in zip(looks.slots, looks.crops, strict=True):
+        np.testing.assert_array_equal(crop, crops[slot])
+    assert looks.crops[:, :, 0].any()  # nothing is black
 
 
 def test_what_cannot_be_looked_at_is_named(tmp_path, entry):

@@ -26,6 +26,7 @@ from styleflow.training.styleflow_live.teacher import LessonSettings
 from styleflow.training.styleflow_live.train import FIGURES, read, run
 from styleflow.weights.cache import dinov2_path, store
 from styleflow.weights.checkpoint import build, load
+from tests.support.autoencoder import write_autoencoder
 from tests.support.clips import MiddleFinder, face_clip, write_video
 from tests.support.models import TOY, crops
 
@@ -108,6 +109,40 @@ def test_clips_become_a_checkpoint_and_an_interruption_changes_no_bit_of_it(prep
     assert detector.card.version == "local"
     assert detector.calibration.fitted
     assert torch.isfinite(detector.score_clip(crops(0, 1, 4))).all()
+
+
+def test_round_trips_are_learned_from_where_there_is_an_autoencoder(prepared):
+    """Without one the run goes on, and both the run and the checkpoint say so."""
+    heads = (HeadSpec(round_trips=0.1), HeadSpec(("mouth", "eyes"), penalty=0.0))
+    recipe, videos = replace(RECIPE, heads=heads), prepared.read()
+    without = load(run(recipe, *videos, prepared.work, prepared.said.append))
+    assert any("no auto-encoder" in str(line) for line in prepared.said)
+    assert "Without the round trips" in without.provenance
+    plain = load(prepared.train())
+    assert torch.equal(plain.tensors["face.weight"], without.tensors["face.weight"])
+    folder = write_autoencoder(prepared.work.with_name("weights"))
+    recipe = replace(recipe, autoencoder=folder)
+    taught = load(run(recipe, *videos, prepared.work, prepared.said.append))
+    assert "2 round trips of real faces" in taught.provenance
+    assert not torch.equal(taught.tensors["face.weight"], plain.tensors["face.weight"])
+    assert torch.equal(taught.tensors["regions.weight"], plain.tensors["regions.weight"])
+
+
+def test_other_heads_in_the_same_folder_are_not_those_of_the_run_before(prepared):
+    """The style flow's finished state holds a whole network, heads included."""
+    videos = prepared.read()
+    first = load(prepared.train()).tensors["face.weight"]
+    other = replace(RECIPE, heads=(HeadSpec(("mean",)),))
+    again = load(run(other, *videos, prepared.work, prepared.said.append)).tensors["face.weight"]
+    assert not torch.equal(again, first)
+    blocks = len(RECIPE.dimensions.blocks)
+    assert not again.view(blocks, 2, -1)[:, 1].any()  # spreads have no say
+    assert torch.equal(load(prepared.train()).tensors["face.weight"], first)
+
+
+def test_a_recipe_names_degradations_that_there_are():
+    with pytest.raises(ValueError, match="penalised names one or more of half size"):
+        replace(RECIPE, penalised=("rain",))
 
 
 def test_a_teacher_has_its_say_in_the_heads_and_the_checkpoint_says_so(prepared, monkeypatch):

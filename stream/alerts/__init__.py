@@ -1,0 +1,1 @@
+"""Alerts: rules decide which incidents people are told of; channels tell them."""

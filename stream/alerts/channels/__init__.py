@@ -1,0 +1,1 @@
+"""Channels: ways in which an alert reaches people and programs."""

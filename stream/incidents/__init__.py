@@ -1,0 +1,1 @@
+"""Incidents: what suspect verdicts amount to, and what operators make of them."""

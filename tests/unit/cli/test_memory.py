@@ -1,0 +1,128 @@
+"""The analyzer's memory: it opens, says how it is doing, and is done without where it must be."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import SecretStr
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+from cli.errors import ConfigInvalid
+from cli.main import app
+from cli.memory import Memory
+from cli.settings import Settings, load
+from cli.validation import validate
+from stream.clock import SystemClock
+from stream.errors import StoreUrlInvalid
+from stream.event_log.event_log import EventLog
+from stream.monitoring.metrics import Metrics
+from stream.store.database import FILE, open_database
+from stream.store.settings import StoreSettings
+from stream.store.tables import events, scores
+from tests.support.databases import EmptyDatabase, Postgres
+from tests.support.threads import SteppedThreads
+from tests.support.wire import added, score
+
+
+async def test_what_is_queued_at_the_end_is_stored(empty_database: EmptyDatabase) -> None:
+    settings = StoreSettings(url=SecretStr(empty_database.url))
+    memory = Memory.open(settings, SystemClock(), empty_database.folder)
+    log = EventLog(SystemClock())
+    memory.attach(log)
+    async with memory:
+        for event in (added(), score(), score()):
+            log.append(event)
+    assert memory.health() == {"store": "ok"}
+    with empty_database.open().reading() as connection:
+        assert len(connection.execute(select(scores)).all()) == 2
+        assert len(connection.execute(select(events)).all()) == 1
+
+
+async def test_it_can_be_turned_off(tmp_path: Path) -> None:
+    memory = Memory.open(StoreSettings(enabled=False), SystemClock(), tmp_path)
+    memory.attach(EventLog(SystemClock()))
+    async with memory:
+        assert memory.store is None
+        assert memory.health() == {"store": "off: turned off"}
+        assert list(memory.figures()) == []
+    assert not (tmp_path / FILE).exists()
+
+
+async def test_without_a_folder_to_write_in_nothing_is_stored_and_it_is_said(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "styleflow"
+    with structlog.testing.capture_logs() as logs:
+        memory = Memory.open(StoreSettings(), SystemClock(), folder)
+    async with memory:
+        said = memory.health()["store"]
+    assert said.startswith("off: ")
+    assert "Not a directory" in said
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert "--no-store" in logs[0]["hint"]
+
+
+def test_a_server_that_is_away_is_waited_for(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.empty()
+    threads = SteppedThreads()
+    postgres.stop()
+    try:
+        settings = StoreSettings(url=SecretStr(url))
+        memory = Memory.open(settings, SystemClock(), tmp_path, threads)
+        log = EventLog(SystemClock())
+        memory.attach(log)
+        log.append(added())
+        assert memory.writer is not None
+        memory.writer.turn()
+        assert memory.health()["store"].startswith("failing: ")
+        assert "hunter2" not in memory.health()["store"]
+    finally:
+        postgres.start()
+
+    async def run() -> None:
+        async with memory:
+            assert memory.writer is not None
+            memory.writer.stop()
+            threads.named("store").run()
+
+    asyncio.run(run())
+    assert memory.health() == {"store": "ok"}
+    with open_database(url, tmp_path).reading() as connection:
+        assert len(connection.execute(select(events)).all()) == 1
+
+
+def test_the_figures_are_metrics(tmp_path: Path) -> None:
+    memory = Memory.open(StoreSettings(), SystemClock(), tmp_path)
+    metrics = Metrics(CollectorRegistry())
+    metrics.scraped.attach(memory.figures)
+    text = generate_latest(metrics.registry).decode()
+    assert "styleflow_store_up 1.0" in text
+    assert "styleflow_store_events_lost_total 0.0" in text
+    assert (tmp_path / FILE).exists()
+
+
+def test_an_address_that_is_no_database_is_refused_by_its_key(tmp_path: Path) -> None:
+    settings = load(None, {"STYLEFLOW__STORE__URL": "mysql://user:hunter2@host/name"})
+    with pytest.raises(ConfigInvalid, match=r"store\.url: it begins with") as caught:
+        validate(settings, "file")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(StoreUrlInvalid):
+        Memory.open(settings.store, SystemClock(), tmp_path)
+    assert "hunter2" not in repr(settings)
+    assert Settings().store.url.get_secret_value() == ""
+
+
+@pytest.mark.parametrize(("options", "enabled"), [([], True), (["--no-store"], False)])
+def test_an_option_turns_it_off(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], enabled: bool
+) -> None:
+    seen: list[Settings] = []
+    monkeypatch.setattr("cli.serve.run", lambda settings, *_, **__: seen.append(settings))
+    assert CliRunner().invoke(app, ["serve", *options]).exit_code == 0
+    assert seen[0].store.enabled is enabled
