@@ -22,7 +22,7 @@ from rich.console import Console
 from cli import logs, wiring
 from cli.alerting import alerting
 from cli.log_sink import QuietStream
-from cli.memory import Memory, tended
+from cli.memory import Memory, restored, tended
 from cli.recording import recording
 from cli.settings import Settings
 from cli.validation import validate
@@ -56,6 +56,7 @@ def run(
     *,
     untrained: bool = False,
     origin: str = "configuration",
+    remember: bool = True,
 ) -> None:
     """Serve until interrupted.
 
@@ -64,6 +65,7 @@ def run(
         console: where the address is told.
         untrained: give detectors without weights random ones.
         origin: file that the settings come from.
+        remember: start stored streams again, and store those that are added.
 
     Raises:
         ConfigInvalid: what `config check` refuses, too.
@@ -77,7 +79,9 @@ def run(
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         _raise_descriptor_limit()
-        asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
+        asyncio.run(
+            _serve(settings, specs, listener, console, untrained=untrained, remember=remember)
+        )
 
 
 def _raise_descriptor_limit() -> None:
@@ -149,14 +153,15 @@ async def _serve(
     console: Console,
     *,
     untrained: bool,
+    remember: bool,
 ) -> None:
     clock = SystemClock()
     metrics = Metrics(CollectorRegistry())
     hub, histories = Hub(clock), StreamHistories()
-    epochs = user_data_path("styleflow") / EPOCH_FILE
-    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock)))
-    events.attach(histories)
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
+    epochs = user_data_path("styleflow") / EPOCH_FILE
+    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock, memory.newest)))
+    events.attach(histories)
     memory.attach(events)
     incidents = memory.incidents(events, clock, settings.incidents)
     with console.status("loading the models"):
@@ -188,13 +193,14 @@ async def _serve(
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
-    async with memory, analyzer, tended(incidents), recorded as evidence, watched as alerts:
+    async with memory, analyzer, watched as alerts, recorded as evidence, tended(incidents):
         if evidence is not None:
             metrics.scraped.attach(partial(evidence_figures, evidence))
         metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
-        editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
+        configured = [spec.id for spec in specs]
+        editor = memory.editor(analyzer, clock, configured) if remember else None
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
@@ -208,6 +214,7 @@ async def _serve(
             strangers=strangers,
             editor=editor,
             store=memory.store,
+            store_state=memory.state,
             incidents=incidents,
             evidence=evidence,
             alerting=alerts,
@@ -224,10 +231,9 @@ async def _serve(
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
-        if editor is not None:
-            await editor.restore()
-        _greet(console, settings, listener.getsockname()[1], _notices(cards))
-        await server.serve(sockets=[listener])
+        async with restored(editor, clock):
+            _greet(console, settings, listener.getsockname()[1], _notices(cards))
+            await server.serve(sockets=[listener])
 
 
 def _exempt_from_collection() -> None:

@@ -34,6 +34,8 @@ StreamError
 │   │   └── StoreNotWritable   its file can be neither made nor opened
 │   ├── StoreTooNew        a newer version has written the database
 │   ├── StoreOff           there is none
+│   ├── NothingStored      an incident or stream that the store does not have
+│   ├── BackupFailed       a backup that cannot be written or used
 │   └── TooManyPoints      more of the past is asked for than one answer holds
 └── SettingInvalid         a setting that makes no sense; names its key
 """
@@ -517,6 +519,36 @@ class StoreOff(StoreError):
 
     def __str__(self) -> str:
         return "nothing is stored here; GET /api/v1/streams/{id}/history?seconds= has what is new"
+
+
+@dataclass(eq=False)
+class NothingStored(StoreError):
+    """The store has nothing of what is named."""
+
+    code = "nothing_stored"
+    title = "The store has nothing of that"
+    hint = "Check the id; styleflow store info says what there is"
+    status = 404
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"the store has no {self.what}"
+
+
+@dataclass(eq=False)
+class BackupFailed(StoreError):
+    """A backup cannot be written, or not be used."""
+
+    code = "backup"
+    title = "The backup cannot be made or used"
+    hint = "See docs/operations.md, backup and restore"
+    status = 500
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(eq=False)

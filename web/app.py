@@ -20,6 +20,7 @@ from stream.outbound import Resolver, system_resolver
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from stream.store.access import StoreAccess
+from stream.store.figures import StoreState
 from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
@@ -72,6 +73,7 @@ def create_app(
     strangers: WaitingRoom | None = None,
     editor: StreamEditor | None = None,
     store: StoreAccess | None = None,
+    store_state: Callable[[], StoreState] = lambda: StoreState("", "off", "off", 0),
     incidents: Incidents | None = None,
     alerting: Alerts | None = None,
     evidence: EvidenceRecorder | None = None,
@@ -92,6 +94,7 @@ def create_app(
         strangers: places for WebSockets that have not said hello; some of its own if None.
         editor: through what the API adds, changes and removes streams; `control` if None.
         store: what is kept beyond a restart; None when nothing is.
+        store_state: says how it is doing.
         incidents: what operators judge; without them there are no such routes.
         evidence: video of incidents; without it there are no routes for it.
         alerting: rules and channels; without them there are no routes for them.
@@ -123,7 +126,7 @@ def create_app(
         streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
         pictures.routes(control, scopes, clock),
         history.routes(hub, histories, reads, scopes, clock),
-        stored.routes(reads, scopes),
+        stored.routes(reads, scopes, clock, store_state),
         thresholds.routes(editor, scopes),
         caller.routes(scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),

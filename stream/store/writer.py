@@ -289,6 +289,12 @@ class StoreWriter:
         self._lost += written.refused
         if written.refused:
             log.warning("rows are lost: the database refuses them", count=written.refused)
+        if written.there and not self.failing:  # after a failure they may be this very batch
+            self._lost += written.there
+            log.warning(
+                "events are lost: their numbers are taken; does another machine write here?",
+                count=written.there,
+            )
 
     def _claimed(self) -> list[_Waiting]:
         """Return the writes that wait and that nobody has called off."""

@@ -46,6 +46,7 @@ from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
 from stream.store.access import StoreAccess
+from stream.store.figures import StoreState
 from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
@@ -283,6 +284,7 @@ class WebRig:
         self.control = PlayedAnalyzer(self.log)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
+        self.store_state = StoreState("", "off", "turned off", 0)
         self.app: FastAPI = create_app(
             self.control,
             self.hub,
@@ -295,6 +297,7 @@ class WebRig:
             ice_servers=ice_servers,
             editor=editor(self.control) if editor else None,
             store=store,
+            store_state=lambda: self.store_state,
             incidents=self.incidents,
             alerting=alerts,
             evidence=evidence,

@@ -344,6 +344,19 @@ def test_a_batch_whose_commit_was_cut_off_is_not_doubled(database: Database) -> 
     assert [len(rig.rows(table)) for table in (scores, pulses, events)] == [1, 1, 2]
 
 
+def test_events_whose_numbers_are_taken_are_counted(database: Database) -> None:
+    """Two machines that write into one database count alike; that must not pass in silence."""
+    rig, other = StoreRig(database), StoreRig(database)
+    rig.publish(added(), track_started())
+    rig.turn()
+    other.publish(added("door"), track_started("door"), track_started("door"))
+    with structlog.testing.capture_logs() as logs:
+        other.turn()
+    assert other.writer.lost == 2
+    assert [entry["count"] for entry in logs] == [2]
+    assert len(rig.rows(events)) == 3
+
+
 def test_numbers_are_asked_for_again_when_rows_were_deleted(database: Database) -> None:
     """Another process may delete a stream's rows; the next sweep notices."""
     rig = StoreRig(database)
