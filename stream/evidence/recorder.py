@@ -41,6 +41,9 @@ TICK_S = 1.0
 PRUNE_S = 60.0
 """How often clips are looked through for those that are too old."""
 
+SAVED_S = 30.0
+"""How long it may take to store that clips give way; their files stay until then."""
+
 MAX_UNSAVED = 1024
 """Rows that may await their being stored; the oldest gives way."""
 
@@ -315,7 +318,8 @@ class EvidenceRecorder:
         gone = self._victims(shelved)
         names = {each.row.incident for each in gone}
         if gone:
-            self._store.submit(lambda connection: records.mark_pruned(connection, names)).result()
+            pruned = self._store.submit(lambda connection: records.mark_pruned(connection, names))
+            pruned.result(SAVED_S)
         for name in names:
             self._shelf.delete(name)
         self.shelved = len(shelved) - len(gone)
