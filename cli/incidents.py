@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 from rich.console import Console
 from sqlalchemy import Connection
 
-from stream.errors import IncidentUnknown, StoreOff
+from stream.errors import IncidentUnknown
 from stream.evidence.settings import EvidenceSettings
 from stream.incident import Incident
 from stream.incidents import records
@@ -22,6 +22,7 @@ from stream.incidents.records import Wanted
 from stream.publish.incidents import incident_data, incident_summary
 from stream.store import audit
 from stream.store.database import connect
+from stream.store.errors import StoreOff
 from stream.store.settings import StoreSettings
 
 EVIDENCE = "evidence"

@@ -19,7 +19,6 @@ from stream.analyzer.remembered_streams import RememberedStreams
 from stream.analyzer.streams import StreamEditor
 from stream.analyzer.threads import StartThread, Thread, start_daemon
 from stream.clock import Clock
-from stream.errors import StoreNotWritable, StoreUnavailable
 from stream.event_log.event_log import EventLog
 from stream.incidents.service import Incidents
 from stream.incidents.settings import IncidentSettings
@@ -27,6 +26,7 @@ from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
 from stream.store.database import connect, newest_event, prepare
 from stream.store.desired import DesiredStreams
+from stream.store.errors import StoreNotWritable, StoreUnavailable
 from stream.store.figures import StoreState
 from stream.store.secret_box import KEY_FILE, SecretBox
 from stream.store.settings import StoreSettings

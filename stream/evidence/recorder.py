@@ -22,7 +22,7 @@ from typing import Any, Literal
 import structlog
 
 from stream.clock import Clock
-from stream.errors import ClipUnmade, EvidenceMissing, StoreError, StreamError
+from stream.errors import ClipUnmade, EvidenceMissing, StreamError
 from stream.event_log.event_log import StampedEvent
 from stream.events import IncidentChanged
 from stream.evidence import records
@@ -33,6 +33,7 @@ from stream.evidence.shelf import Moment, Shelf
 from stream.incident import Evidence, EvidenceState, Incident, IncidentStep
 from stream.ingest.source import Packet
 from stream.store.access import StoreAccess
+from stream.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
 

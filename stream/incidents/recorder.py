@@ -17,7 +17,6 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from stream.errors import StoreError
 from stream.event_log.event_log import StampedEvent
 from stream.events import IncidentChanged
 from stream.incident import Incident, IncidentStep
@@ -25,6 +24,7 @@ from stream.incidents import records
 from stream.incidents.records import Note
 from stream.store import audit
 from stream.store.access import StoreAccess, Write
+from stream.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
 

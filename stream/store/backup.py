@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from stream.errors import BackupFailed
 from stream.store.database import REVISIONS, Database, prepare
+from stream.store.errors import BackupFailed
 
 
 def backup(database: Database, target: Path, env: Mapping[str, str]) -> None:

@@ -31,16 +31,16 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from stream.errors import (
+from stream.event_log.ids import CLOCK_BLOCKS
+from stream.store import figures
+from stream.store.access import WRITING
+from stream.store.errors import (
     StoreDriverMissing,
     StoreNotWritable,
     StoreTooNew,
     StoreUnavailable,
     StoreUrlInvalid,
 )
-from stream.event_log.ids import CLOCK_BLOCKS
-from stream.store import figures
-from stream.store.access import WRITING
 from stream.store.tables import events
 
 FILE = "styleflow.db"

@@ -18,10 +18,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, or_, select, true
 
-from stream.errors import NothingStored
 from stream.store import audit
 from stream.store.access import to_us
 from stream.store.database import BUSY_MS, Database
+from stream.store.errors import NothingStored
 from stream.store.tables import (
     events,
     evidence,

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from stream.clock import ManualClock
-from stream.errors import StoreUnavailable
 from stream.event_log.event_log import EventLog
 from stream.events import IncidentChanged
 from stream.incident import Incident, IncidentStep
 from stream.incidents import records
 from stream.incidents.recorder import Recorder
 from stream.store import audit
+from stream.store.errors import StoreUnavailable
 from stream.store.tables import metadata
 from tests.support.incidents import incident
 

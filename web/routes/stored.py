@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stream.clock import Clock
-from stream.errors import StoreUnavailable
 from stream.publish.schema import EventMessage
 from stream.store import audit
+from stream.store.errors import StoreUnavailable
 from stream.store.figures import COUNTED_TO, StoreFigures, StoreState, figures
 from stream.store.stored_events import EventFilter, Page, find
 from web.past_queries import cursor_of, moment, place_of

@@ -20,13 +20,13 @@ from cli.settings import Settings, load
 from cli.validation import validate
 from stream.analyzer.remembered_streams import RememberedStreams
 from stream.clock import SystemClock
-from stream.errors import StoreUnavailable, StoreUrlInvalid
 from stream.event_log.event_log import EventLog
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
 from stream.store.access import DirectStore
 from stream.store.database import FILE, Database, open_database
 from stream.store.desired import DesiredStreams, WantedStream
+from stream.store.errors import StoreUnavailable, StoreUrlInvalid
 from stream.store.secret_box import SecretBox
 from stream.store.settings import StoreSettings
 from stream.store.tables import events, scores

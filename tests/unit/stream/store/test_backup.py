@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, func, select
 
-from stream.errors import BackupFailed
 from stream.store.backup import backup, restore
 from stream.store.database import Database
+from stream.store.errors import BackupFailed
 from stream.store.tables import score_seconds, streams
 from tests.support import past
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from stream.errors import NothingStored
 from stream.store import audit, purge
 from stream.store.database import Database
+from stream.store.errors import NothingStored
 from stream.store.purge import PurgeWish
 from stream.store.tables import (
     events,

@@ -12,12 +12,12 @@ import structlog
 from sqlalchemy import Connection, event, insert, select, text
 
 from stream.clock import SystemClock
-from stream.errors import StoreUnavailable
 from stream.event_log.event_log import EventLog
 from stream.events import IncidentChanged
 from stream.incident import Incident, IncidentStatus, IncidentStep, Peak, ScoredBy, Severity
 from stream.store.access import DirectStore
 from stream.store.database import Database
+from stream.store.errors import StoreUnavailable
 from stream.store.settings import StoreSettings
 from stream.store.tables import (
     audit,
