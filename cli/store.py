@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import typer
 from platformdirs import user_data_path
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cli.settings import environment, load
 from stream.clock import SystemClock
+from stream.evidence.shelf import Shelf
 from stream.store import audit
 from stream.store import backup as backups
 from stream.store.database import HEAD, Database, connect, open_database, prepare, revision
@@ -109,28 +110,23 @@ def wish_of(
     return PurgeWish(incident, stream, _moment(begin, "--from"), _moment(end, "--to"))
 
 
-def purge(database: Database, wish: PurgeWish, console: Console) -> None:
-    """Delete, and say how much."""
+def purge(database: Database, wish: PurgeWish, folder: Path, console: Console) -> None:
+    """Delete, and say how much; `folder` is that of the evidence."""
     done = purge_rows(database, wish, SystemClock().utc(), _user())
     for name, count in sorted(done.rows.items()):
         if count:
             console.print(f"{count:>10,}  {name}", highlight=False)
-    _unlink(done.files, console)
+    _delete_evidence(done.files, folder, console)
     reclaim(database)
 
 
-def _unlink(files: list[str], console: Console) -> None:
-    """Delete evidence that is no longer referred to."""
-    folder = user_data_path("styleflow") / "evidence"
-    gone = 0
+def _delete_evidence(files: list[str], folder: Path, console: Console) -> None:
+    """Delete what lies beside clips that are no longer referred to, and them."""
+    shelf = Shelf(folder)
     for name in files:
-        path = (folder / name).resolve()
-        if path.is_relative_to(folder.resolve()):
-            with suppress(FileNotFoundError):
-                path.unlink()
-                gone += 1
+        shelf.delete(PurePosixPath(name).parts[0])
     if files:
-        console.print(f"{gone:>10,}  files of evidence", highlight=False)
+        console.print(f"{len(files):>10,}  videos of incidents", highlight=False)
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

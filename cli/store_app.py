@@ -81,10 +81,12 @@ def purge(
 
     `--from` and `--to` go with `--stream`, or alone for all streams.
     """
+    from cli.incidents import evidence_folder
+    from cli.settings import environment, load
     from cli.store import open_store, purge, wish_of
 
     wish = wish_of(incident, stream, begin, end)
     if not yes:
         typer.confirm("This cannot be undone. Go on?", abort=True)
     with open_store(config) as database:
-        purge(database, wish, Console())
+        purge(database, wish, evidence_folder(load(config, environment()).evidence), Console())

@@ -9,11 +9,16 @@ from sqlalchemy import func, select, update
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from stream.evidence import records as evidence_records
+from stream.evidence.records import EvidenceRow
+from stream.incident import Evidence, EvidenceState
+from stream.incidents import records as incident_records
 from stream.store import audit
 from stream.store.database import Database, open_database
 from stream.store.tables import audit as audit_table
 from stream.store.tables import score_seconds
 from tests.support import past
+from tests.support.incidents import incident
 
 
 @pytest.fixture
@@ -79,6 +84,26 @@ def test_nothing_is_deleted_or_replaced_without_a_yes(database: Database, tmp_pa
 def test_purge_deletes_a_stretch_of_time(database: Database) -> None:
     run("purge", "--from", "2026-03-01T12:01:00", "--to", "2026-03-01T13:02:00+01:00", "--yes")
     assert seconds(database) == 500 - 61
+
+
+def test_purge_leaves_no_picture_of_a_face_in_the_evidence_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    """Beside a clip lie a picture and what is known of its packets; the folder can be anywhere."""
+    folder = tmp_path / "elsewhere"
+    monkeypatch.setenv("STYLEFLOW__EVIDENCE__FOLDER", str(folder))
+    kept = Evidence(EvidenceState.KEPT, bytes=4, sha256="ab" * 32)
+    files = ("clip.mp4", "packets.json", "picture.jpg")
+    for name in ("i-1", "i-2"):
+        (folder / name).mkdir(parents=True)
+        for file in files:
+            (folder / name / file).write_bytes(b"face")
+        with database.writing() as connection:
+            incident_records.save(connection, incident(name))
+            evidence_records.save(connection, EvidenceRow(name, kept, f"{name}/clip.mp4"))
+    run("purge", "--incident", "i-1", "--yes")
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert left == {"i-2", *(f"i-2/{file}" for file in files)}
 
 
 @pytest.mark.parametrize(
