@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleflow.errors import VideoUnusable
-from styleflow.faces.align import Anchoring, Transform, warp
+from styleflow.faces.align import Anchoring
 from styleflow.faces.face import Face, Image, Points
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import five_points
@@ -257,14 +257,6 @@ def anchored(path: FacePath, sampled: Iterable[tuple[int, float]]) -> CropPlan:
         np.array(arriving) if frames else empty,
         np.array(leaving) if frames else empty,
     )
-
-
-def crop(
-    frames: Frames, indices: NDArray[np.int64], anchors: Sequence[Transform], size_px: int
-) -> Frames:
-    """Return aligned crops, `(n, size_px, size_px, 3)` uint8, one per index and anchor."""
-    crops = [warp(frames[t], anchor, size_px) for t, anchor in zip(indices, anchors, strict=True)]
-    return np.stack(crops) if crops else np.zeros((0, size_px, size_px, 3), np.uint8)
 
 
 def content_key(video: Path) -> str:

@@ -9,7 +9,6 @@ import pytest
 
 from styleflow.data.video import (
     FacePath,
-    crop,
     follow_face,
     plan_crops,
     read_frames,
@@ -17,7 +16,6 @@ from styleflow.data.video import (
     read_timed,
 )
 from styleflow.errors import VideoUnusable
-from styleflow.faces.align import fit
 from styleflow.faces.face import Box, Face
 from styleflow.faces.mesh import five_points
 from tests.support.clips import face_clip, mesh_at
@@ -119,14 +117,6 @@ def test_an_anchor_that_moves_gives_the_frame_twice():
     assert not plan.moved[0]
     later = np.flatnonzero(plan.moved)[0]
     assert np.array_equal(plan.arriving[later + 1], plan.leaving[later])
-
-
-def test_crops_are_cut_under_their_anchors():
-    clip = face_clip(4)
-    anchor = fit(five_points(clip.meshes[0].astype(np.float64)))
-    crops = crop(clip.frames, np.array([0, 2]), [anchor, anchor], 64)
-    assert crops.shape == (2, 64, 64, 3)
-    assert crop(clip.frames, np.array([], np.int64), [], 64).shape == (0, 64, 64, 3)
 
 
 def test_a_still_is_a_video_of_one_frame(tmp_path):

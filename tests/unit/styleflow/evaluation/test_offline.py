@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from styleflow.data.video import FacePath, crop, plan_crops
+from styleflow.data.video import FacePath, plan_crops
 from styleflow.evaluation.offline import rate_offline
+from styleflow.faces.align import mirrored_warp
 from tests.support.clips import face_clip
 from tests.support.models import toy_network
 
@@ -25,7 +26,9 @@ def test_the_last_rating_is_that_of_the_whole_clip(clip) -> None:
     network = toy_network()
     plan = plan_crops(path, TIMES, network.clip.cadence_hz)
     assert not plan.moved.any()
-    crops = crop(frames, plan.frames, list(plan.arriving), network.clip.size_px)
+    size = network.clip.size_px
+    anchors = zip(plan.frames, plan.arriving, strict=True)
+    crops = np.stack([mirrored_warp(frames[t], anchor, size) for t, anchor in anchors])
     with torch.no_grad():
         ratings = network.score_clip(torch.from_numpy(crops)[None])[0]
     said = rate_offline(network, frames, path, TIMES, hop=1)
