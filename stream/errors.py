@@ -25,6 +25,8 @@ StreamError
 ├── IncidentFull           an incident has as many comments as it takes
 ├── TooManySnoozes         as many streams as may be are snoozed
 ├── CursorInvalid          a cursor that no list has given
+├── ClipUnmade             packets that no container takes
+├── EvidenceMissing        an incident whose video is not there
 ├── StoreError             the store cannot be used
 │   ├── StoreUrlInvalid    a URL that names no database that is known
 │   ├── StoreDriverMissing the package that speaks with the database is not installed
@@ -549,6 +551,37 @@ class SecretLost(StreamError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass(eq=False)
+class ClipUnmade(StreamError):
+    """Packets cannot be put into a video file."""
+
+    code = "clip_unmade"
+    title = "No video can be made of the packets"
+    hint = "The source's packets are damaged, or of a codec that no container takes"
+    status = 500
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class EvidenceMissing(StreamError):
+    """There is no video of an incident: not yet, not any more, or it never had packets."""
+
+    code = "evidence_missing"
+    title = "There is no video of this incident"
+    hint = "Its evidence.state says why: pending is still to come, pruned gave way to newer ones"
+    status = 404
+
+    incident: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no video of incident {self.incident}: {self.reason}"
 
 
 @dataclass(eq=False)

@@ -115,6 +115,7 @@ ARROWS = {
     "stream.store": "clock errors event_log events ingest publish scheduling",
     "stream.incidents": "clock errors event_log events incident problems publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
+    "stream.evidence": "errors explain ingest",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",
@@ -264,8 +265,14 @@ def test_torch_in_stream_lives_in_the_device() -> None:
 
 
 def test_media_libraries_live_in_ingest() -> None:
-    """PyAV is spoken in ingest and nowhere else in `stream`; `styleflow publish` is a peer."""
-    allowed = ("stream.ingest", "stream.webrtc.peer", "stream.webrtc.aiortc_compat", "cli.publish")
+    """PyAV is spoken in ingest and where clips are written; `styleflow publish` is a peer."""
+    allowed = (
+        "stream.ingest",
+        "stream.evidence.clip",
+        "stream.webrtc.peer",
+        "stream.webrtc.aiortc_compat",
+        "cli.publish",
+    )
     assert offenders(("stream", "web", "cli"), ("av", "aiortc"), allowed=allowed) == []
 
 

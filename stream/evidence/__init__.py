@@ -1,0 +1,1 @@
+"""Evidence: the original packets of an incident, kept, exported, verified and scored again."""
