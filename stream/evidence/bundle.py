@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,7 @@ MAX_BYTES = 1_200_000_000
 ALGORITHM = "Ed25519"
 STORED_ENDINGS = ("mp4", "webm", "mkv", "jpg")
 
+_MAX_SHRINKING = 50
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # zip has no time zones; the manifest says when
 
 
@@ -130,10 +132,7 @@ def write(
         for part in parts:
             info = zipfile.ZipInfo(part.name, _LONG_AGO)
             info.external_attr = 0o600 << 16
-            stored = part.name.rpartition(".")[2] in STORED_ENDINGS
-            archive.writestr(
-                info, part.data, zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-            )
+            archive.writestr(info, part.data, _method(part))
 
 
 def save(path: Path, contents: Contents, key: SigningKey, made: datetime, program: str) -> None:
@@ -158,6 +157,14 @@ def _check(parts: Sequence[Part]) -> None:
     size = sum(len(part.data) for part in parts)
     if size > MAX_BYTES or len(parts) + 2 > MAX_PARTS:
         raise BundleUnmade(f"{len(parts)} parts of {size} bytes are more than a bundle may have")
+
+
+def _method(part: Part) -> int:
+    """Return how a part is packed: what shrinks like a zip bomb is not, nor is video."""
+    if part.name.rpartition(".")[2] in STORED_ENDINGS:
+        return zipfile.ZIP_STORED
+    shrinks = len(zlib.compress(part.data)) * _MAX_SHRINKING > len(part.data)
+    return zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED
 
 
 def _compact(value: Any) -> str:

@@ -113,7 +113,7 @@ ARROWS = {
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
-    "stream.evidence": "errors explain ingest publish",
+    "stream.evidence": "errors explain ingest publish store",
     "stream.incidents": "clock errors event_log events incident problems publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
