@@ -8,8 +8,9 @@ Three parts, each in this process:
   writer's thread and of handing events over, as a share of one core; milliseconds from the logging
   of an event until it is committed.
 - flood: rows per second of the writer when it is given as many as it takes.
-- alternate: an analyzer with real cameras whose events go to the store in every second part of the
-  time; latency from packet to published score with and without, and their ratio. Left out when 0 s.
+- alternate: an analyzer with a real camera. Its events and those of 64 made-up streams, as above,
+  go to the store in every second part of the time; latency of the camera's scores, from packet to
+  published, with and without, and their ratio. Left out when 0 s.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,7 @@ from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock, SystemClock
 from stream.event_log.event_log import EventLog, StampedEvent
+from stream.event_log.ids import FIRST_EPOCH, EventIds, block_of
 from stream.events import Score, ScoringModel, StreamAdded, StreamReport, Verdict
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
 from stream.monitoring.metrics import Metrics
@@ -51,6 +53,7 @@ RESULTS = Path(__file__).parent / "results"
 STREAMS, FACES, RATE_HZ = 64, 2, 4
 FLOOD = 100_000
 TICK_S = 0.0625
+_TICKS = round(1 / RATE_HZ / TICK_S)
 PART_S = 10.0
 WARM_UP_S = 10.0
 CAMERAS = 1
@@ -126,10 +129,10 @@ def score(stream: int, track: int, arrived: float) -> Score:
     )  # fmt: skip
 
 
-def announce(log: EventLog) -> None:
+def announce(log: EventLog, kind: str = "camera") -> None:
     """Add all streams."""
     for stream in range(STREAMS):
-        name = f"camera-{stream}"
+        name = f"{kind}-{stream}"
         log.append(StreamAdded(name, 0, name, (ScoringModel(CARD, calibrated=True),)))
 
 
@@ -168,7 +171,7 @@ def under_load(database: Database, seconds: float) -> Cost:
 
 def _feed(log: EventLog, clock: Clock, seconds: float) -> int:
     """Append scores and reports evenly; return how many scores."""
-    pause, sent, ticks = threading.Event(), 0, round(1 / RATE_HZ / TICK_S)
+    pause, sent, ticks = threading.Event(), 0, _TICKS
     began = clock.monotonic()
     for tick in range(round(seconds / TICK_S)):
         for stream in range(tick % ticks, STREAMS, ticks):
@@ -213,6 +216,21 @@ class Gate:
             self._writer.accept(stamped)
 
 
+async def feed(gate: Gate, clock: Clock) -> None:
+    """Tell what 64 streams would, until it is cancelled; made alike whether the gate is open."""
+    log, ticks = EventLog(clock, EventIds(lambda: block_of(2 * FIRST_EPOCH))), _TICKS
+    log.attach(gate)
+    announce(log, "other")
+    tick = 0
+    while True:
+        for stream in range(tick % ticks, STREAMS, ticks):
+            for track in range(FACES):
+                made = score(stream, track, clock.monotonic() - 0.2)
+                log.append(replace(made, stream=f"other-{stream}"))
+        tick += 1
+        await clock.sleep(TICK_S)
+
+
 async def alternate(
     database: Database, settings: Settings, clip: Path, seconds: float
 ) -> dict[str, Any]:
@@ -233,6 +251,7 @@ async def alternate(
                 source = SourceSettings(SourceUrl.parse(url), transport=Transport.TCP)
                 await analyzer.add(StreamSpec(f"camera-{number}", source))
             reading = asyncio.create_task(Reader(hub, clock).run())
+            feeding = asyncio.create_task(feed(gate, clock))
             await clock.sleep(WARM_UP_S)
             recorder.open = True
             for part in range(max(round(seconds / PART_S), 2)):
@@ -241,6 +260,7 @@ async def alternate(
                 await clock.sleep(PART_S)
                 found[gate.open] += recorder.found[END_TO_END]
             reading.cancel()
+            feeding.cancel()
     writer.stop()
     await asyncio.to_thread(thread.join)
     off, on = Spread.of(found[False]), Spread.of(found[True])

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cli.config import shown
 from cli.errors import Exit
-from cli.incidents import EVIDENCE, reading
+from cli.incidents import evidence_folder, reading
 from cli.settings import Settings
 from stream.clock import SystemClock
 from stream.evidence import bundle, contents, report, verify
@@ -49,7 +49,7 @@ def export(
         settings: of the analyzer.
         incident: its id.
         file: the zip file.
-        folder: of evidence; the user's own when None.
+        folder: of evidence; the configuration's when None.
         out: where to say what was written.
 
     Raises:
@@ -58,7 +58,7 @@ def export(
         BundleUnmade: there is too much of it.
     """
     with reading(settings.store) as connection:
-        told = contents.read(connection, incident, _folder(folder))
+        told = contents.read(connection, incident, folder or evidence_folder(settings.evidence))
     made_of = contents.contents(told, shown(settings), versions())
     key = signing_key()
     bundle.save(file, made_of, key, SystemClock().utc(), version("styleflow-live"))
@@ -77,7 +77,7 @@ def write_report(
         EvidenceMissing: its video should be there and is not.
     """
     with reading(settings.store) as connection:
-        told = contents.read(connection, incident, _folder(folder))
+        told = contents.read(connection, incident, folder or evidence_folder(settings.evidence))
     facts = contents.facts(
         told,
         settings.engine.enter,
@@ -146,10 +146,6 @@ def _own() -> set[str]:
     """Return the fingerprint of this user's key, if there is one; a check makes none."""
     path = user_data_path("styleflow") / KEY_FILE
     return {SigningKey.at(path).fingerprint} if path.exists() else set()
-
-
-def _folder(folder: Path | None) -> Path:
-    return folder or user_data_path("styleflow") / EVIDENCE
 
 
 def _print(out: Console, line: str) -> None:

@@ -17,9 +17,7 @@ evidence_app = typer.Typer(
 IncidentArgument = Annotated[str, typer.Argument(help="Its id, as `incidents list` prints it.")]
 FolderOption = Annotated[
     Path | None,
-    typer.Option(
-        "--folder", help="Folder of the videos; `evidence` in the user's data directory if none."
-    ),
+    typer.Option("--folder", help="Folder of the videos; that of the configuration if none."),
 ]
 
 

@@ -13,7 +13,8 @@ from platformdirs import user_data_path
 from rich.console import Console
 from sqlalchemy import Connection
 
-from stream.errors import IncidentUnknown, StoreOff
+from stream.errors import IncidentUnknown
+from stream.evidence.settings import EvidenceSettings
 from stream.incident import Incident
 from stream.incidents import records
 from stream.incidents.labels import manifest
@@ -21,10 +22,16 @@ from stream.incidents.records import Wanted
 from stream.publish.incidents import incident_data, incident_summary
 from stream.store import audit
 from stream.store.database import connect
+from stream.store.errors import StoreOff
 from stream.store.settings import StoreSettings
 
 EVIDENCE = "evidence"
 """Name of the evidence folder in the user's data directory."""
+
+
+def evidence_folder(settings: EvidenceSettings) -> Path:
+    """Return where the video of incidents is kept."""
+    return (settings.folder or user_data_path("styleflow") / EVIDENCE).expanduser().resolve()
 
 
 @contextmanager
@@ -102,7 +109,7 @@ def show(settings: StoreSettings, name: str, out: Console, *, as_json: bool) -> 
 def export(
     settings: StoreSettings,
     file: Path,
-    evidence: Path | None,
+    evidence: Path,
     split: str,
     streams: Sequence[str],
     out: Console,
@@ -112,12 +119,12 @@ def export(
     Args:
         settings: where the store is.
         file: the manifest.
-        evidence: folder of the clips; the user's own when None.
+        evidence: folder of the clips.
         split: what each row says.
         streams: only theirs; all of them when empty.
         out: where to say how many.
     """
-    folder = (evidence or user_data_path("styleflow") / EVIDENCE).resolve()
+    folder = evidence.resolve()
 
     def place(clip: str) -> str:
         return Path(os.path.relpath(folder / clip, file.resolve().parent)).as_posix()

@@ -70,7 +70,7 @@ def incidents_export(
     file: Annotated[Path, typer.Argument(help="The manifest to write, a .csv.")],
     evidence: Annotated[
         Path | None,
-        typer.Option(help="Folder of the clips; `evidence` in the user's data directory if none."),
+        typer.Option(help="Folder of the clips; the configuration's `evidence.folder` if none."),
     ] = None,
     split: Annotated[
         str, typer.Option(help="What the column says: train, val, dev, …; empty is trained on.")
@@ -85,7 +85,9 @@ def incidents_export(
     Incidents labelled true are fakes, those labelled false are real; unclear ones and those
     without a clip are left out and counted.
     """
-    from cli.incidents import export
+    from cli.incidents import evidence_folder, export
     from cli.settings import environment, load
 
-    export(load(config, environment()).store, file, evidence, split, stream or (), Console())
+    settings = load(config, environment())
+    folder = evidence or evidence_folder(settings.evidence)
+    export(settings.store, file, folder, split, stream or (), Console())

@@ -51,7 +51,7 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
         root.addHandler(handler)
         root.setLevel(level.upper())
     logging.raiseExceptions = False
-    for noisy in ("aiortc", "aioice", "httpx", "matplotlib", "libav"):
+    for noisy in ("aiortc", "aioice", "alembic", "httpx", "matplotlib", "libav", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -19,6 +19,7 @@ from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
 from cli.evidence_app import evidence_app
 from cli.incidents_app import incidents_app
+from cli.store_app import store_app
 from styleflow.clips import PspInput
 from styleflow.runtime_settings import Precision
 
@@ -45,6 +46,7 @@ app.add_typer(evidence_app, name="evidence")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
+app.add_typer(store_app, name="store")
 
 
 def _show_version(wanted: bool) -> None:
@@ -116,7 +118,7 @@ def demo(
         {"id": "demo-tampered", "name": "Demo, tampered", "source": {"url": "demo://tampered"}},
     ]
     overrides: dict[str, Any] = {"web": {"host": host, "port": port}, "streams": streams}
-    run(load(None, environment(), overrides), Console(stderr=True))
+    run(load(None, environment(), overrides), Console(stderr=True), remember=False)
 
 
 @app.command()

@@ -19,14 +19,15 @@ from stream.analyzer.remembered_streams import RememberedStreams
 from stream.analyzer.streams import StreamEditor
 from stream.analyzer.threads import StartThread, Thread, start_daemon
 from stream.clock import Clock
-from stream.errors import StoreNotWritable, StoreUnavailable
 from stream.event_log.event_log import EventLog
 from stream.incidents.service import Incidents
 from stream.incidents.settings import IncidentSettings
 from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
-from stream.store.database import connect, prepare
+from stream.store.database import connect, newest_event, prepare
 from stream.store.desired import DesiredStreams
+from stream.store.errors import StoreNotWritable, StoreUnavailable
+from stream.store.figures import StoreState
 from stream.store.secret_box import KEY_FILE, SecretBox
 from stream.store.settings import StoreSettings
 from stream.store.writer import StoreWriter
@@ -37,6 +38,10 @@ CLOSE_S = 15.0
 """How long the writer may take for what is queued when the analyzer stops."""
 
 
+RESTORE_S = 10.0
+"""Pause between two tries to read which streams are wanted."""
+
+
 class Memory:
     """What is remembered beyond a restart; an async context manager that runs the writer.
 
@@ -45,6 +50,7 @@ class Memory:
         off: why there is no store.
         start_thread: runs the writer.
         key: file of the key of stored credentials.
+        newest: number of the newest event that is stored; 0 without one.
     """
 
     def __init__(
@@ -53,8 +59,10 @@ class Memory:
         off: str = "",
         start_thread: StartThread = start_daemon,
         key: Path | None = None,
+        newest: int = 0,
     ) -> None:
         self.writer = writer
+        self.newest = newest
         self._key = key or user_data_path("styleflow") / KEY_FILE
         self._off = off
         self._start_thread = start_thread
@@ -85,9 +93,10 @@ class Memory:
             return cls(None, "turned off")
         folder = folder or user_data_path("styleflow")
         database = connect(settings.url.get_secret_value(), folder)
-        prepared = False
+        prepared, newest = False, 0
         try:
             prepare(database)
+            newest = newest_event(database)
             prepared = True
         except StoreNotWritable as error:
             database.close()
@@ -105,7 +114,7 @@ class Memory:
             raise
         writer = StoreWriter(database, settings, clock, prepared=prepared)
         beside = database.file.parent if database.file else folder
-        return cls(writer, "", start_thread, beside / KEY_FILE)
+        return cls(writer, "", start_thread, beside / KEY_FILE, newest)
 
     @property
     def store(self) -> StoreAccess | None:
@@ -166,6 +175,14 @@ class Memory:
         """Return how the store is doing, in words, for `/readyz`."""
         return {"store": self.writer.detail if self.writer else f"off: {self._off}"}
 
+    def state(self) -> StoreState:
+        """Return how the store is doing, for the API."""
+        if self.writer is None:
+            return StoreState("", "off", self._off, 0)
+        writer = self.writer
+        state = "failing" if writer.failing else "ok"
+        return StoreState(writer.database.shown, state, writer.detail, writer.lost)
+
     def figures(self) -> Iterator[Figure]:
         """Yield what the store counts; read at every scrape."""
         if self.writer is not None:
@@ -182,6 +199,27 @@ async def tended(incidents: Incidents) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def restored(editor: RememberedStreams | None, clock: Clock) -> AsyncIterator[None]:
+    """Start what was wanted; while the database is away, go on trying until it is left."""
+    trying = None
+    if editor is not None and not await editor.restore():
+        trying = asyncio.create_task(_restore(editor, clock))
+    try:
+        yield
+    finally:
+        if trying is not None:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+
+
+async def _restore(editor: RememberedStreams, clock: Clock) -> None:
+    while True:
+        await clock.sleep(RESTORE_S)
+        if await editor.restore():
+            return
 
 
 def store_figures(writer: StoreWriter) -> Iterator[Figure]:

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -21,7 +22,8 @@ from rich.console import Console
 from cli import logs, wiring
 from cli.alerting import alerting
 from cli.log_sink import QuietStream
-from cli.memory import Memory, tended
+from cli.memory import Memory, restored, tended
+from cli.recording import recording
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -29,7 +31,7 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
-from stream.monitoring.figures import alert_figures, incident_figures
+from stream.monitoring.figures import alert_figures, evidence_figures, incident_figures
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
@@ -54,6 +56,7 @@ def run(
     *,
     untrained: bool = False,
     origin: str = "configuration",
+    remember: bool = True,
 ) -> None:
     """Serve until interrupted.
 
@@ -62,6 +65,7 @@ def run(
         console: where the address is told.
         untrained: give detectors without weights random ones.
         origin: file that the settings come from.
+        remember: start stored streams again, and store those that are added.
 
     Raises:
         ConfigInvalid: what `config check` refuses, too.
@@ -75,7 +79,9 @@ def run(
     specs = [stream.spec() for stream in settings.streams]
     with _bind(settings.web.host, settings.web.port) as listener:
         _raise_descriptor_limit()
-        asyncio.run(_serve(settings, specs, listener, console, untrained=untrained))
+        asyncio.run(
+            _serve(settings, specs, listener, console, untrained=untrained, remember=remember)
+        )
 
 
 def _raise_descriptor_limit() -> None:
@@ -147,14 +153,15 @@ async def _serve(
     console: Console,
     *,
     untrained: bool,
+    remember: bool,
 ) -> None:
     clock = SystemClock()
     metrics = Metrics(CollectorRegistry())
     hub, histories = Hub(clock), StreamHistories()
-    epochs = user_data_path("styleflow") / EPOCH_FILE
-    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock)))
-    events.attach(histories)
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
+    epochs = user_data_path("styleflow") / EPOCH_FILE
+    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock, memory.newest)))
+    events.attach(histories)
     memory.attach(events)
     incidents = memory.incidents(events, clock, settings.incidents)
     with console.status("loading the models"):
@@ -185,11 +192,15 @@ async def _serve(
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
-    async with memory, analyzer, tended(incidents), watched as alerts:
+    recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
+    async with memory, analyzer, watched as alerts, recorded as evidence, tended(incidents):
+        if evidence is not None:
+            metrics.scraped.attach(partial(evidence_figures, evidence))
         metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
-        editor = memory.editor(analyzer, clock, [spec.id for spec in specs])
+        configured = [spec.id for spec in specs]
+        editor = memory.editor(analyzer, clock, configured) if remember else None
         metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
@@ -203,7 +214,9 @@ async def _serve(
             strangers=strangers,
             editor=editor,
             store=memory.store,
+            store_state=memory.state,
             incidents=incidents,
+            evidence=evidence,
             alerting=alerts,
         )
         server = _Server(
@@ -218,10 +231,9 @@ async def _serve(
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
-        if editor is not None:
-            await editor.restore()
-        _greet(console, settings, listener.getsockname()[1], _notices(cards))
-        await server.serve(sockets=[listener])
+        async with restored(editor, clock):
+            _greet(console, settings, listener.getsockname()[1], _notices(cards))
+            await server.serve(sockets=[listener])
 
 
 def _exempt_from_collection() -> None:

@@ -30,6 +30,7 @@ from stream.alerts.settings import AlertsSettings
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID, Priority, StreamSpec
 from stream.engine.settings import EngineSettings
+from stream.evidence.settings import EvidenceSettings
 from stream.incidents.settings import IncidentSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception.settings import PerceptionSettings
@@ -243,6 +244,7 @@ class Settings(_Section):
         engine: when scores become verdicts, and when no verdict is given.
         incidents: when suspect verdicts become an incident, and how severe it is.
         store: what is remembered beyond a restart, and where.
+        evidence: what is kept of an incident's video, and for how long.
         alerts: who is told of which incidents, and how.
         log: what is logged and how it looks.
         streams: streams that are there from the start; more can be added while running.
@@ -260,6 +262,7 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     incidents: IncidentSettings = IncidentSettings()
     store: StoreSettings = StoreSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     alerts: AlertsSettings = AlertsSettings()
     log: LogConfig = LogConfig()
     streams: tuple[StreamConfig, ...] = ()

@@ -13,8 +13,9 @@ from ipaddress import ip_address
 from cli.errors import ConfigInvalid
 from cli.settings import Settings
 from stream.alerts.settings import faults as alert_faults
-from stream.errors import SourceUrlInvalid, StoreUrlInvalid
+from stream.errors import SourceUrlInvalid
 from stream.ingest.check import check as check_source
+from stream.store.errors import StoreUrlInvalid
 from stream.store.settings import StoreSettings
 from styleflow.detectors.gend.entry import NAMES as ON_THE_HUB
 from styleflow.detectors.registry import BUILT_IN

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.errors import ADDRESS_UNKNOWN, NETWORK_PROBLEMS
-from stream.errors import SOURCE_HINTS, SourceError, StoreError, StreamError
+from stream.errors import SOURCE_HINTS, SourceError, StreamError
 from stream.problems import FOREIGN_PROBLEMS, INTERNAL, SYSTEM_PROBLEMS, Problem
+from stream.store.errors import StoreError
 from styleflow.errors import DatasetInvalid, StyleFlowError, TrainingImpossible
 from web.errors import Refusal
 

@@ -13,12 +13,14 @@ from prometheus_client import CollectorRegistry
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.evidence.recorder import EvidenceRecorder
 from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
 from stream.outbound import Resolver, system_resolver
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from stream.store.access import StoreAccess
+from stream.store.figures import StoreState
 from stream.webrtc.calls import CallControl, IceServer
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
@@ -38,6 +40,7 @@ from web.routes import (
     thresholds,
     whip,
 )
+from web.routes.evidence import routes as evidence_routes
 from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
 from web.security.fetch import Fetcher
@@ -70,8 +73,10 @@ def create_app(
     strangers: WaitingRoom | None = None,
     editor: StreamEditor | None = None,
     store: StoreAccess | None = None,
+    store_state: Callable[[], StoreState] = lambda: StoreState("", "off", "off", 0),
     incidents: Incidents | None = None,
     alerting: Alerts | None = None,
+    evidence: EvidenceRecorder | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -89,7 +94,9 @@ def create_app(
         strangers: places for WebSockets that have not said hello; some of its own if None.
         editor: through what the API adds, changes and removes streams; `control` if None.
         store: what is kept beyond a restart; None when nothing is.
+        store_state: says how it is doing.
         incidents: what operators judge; without them there are no such routes.
+        evidence: video of incidents; without it there are no routes for it.
         alerting: rules and channels; without them there are no routes for them.
     """
     editor = editor or control
@@ -119,7 +126,7 @@ def create_app(
         streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
         pictures.routes(control, scopes, clock),
         history.routes(hub, histories, reads, scopes, clock),
-        stored.routes(reads, scopes),
+        stored.routes(reads, scopes, clock, store_state),
         thresholds.routes(editor, scopes),
         caller.routes(scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
@@ -139,6 +146,8 @@ def create_app(
         pages.routes(root_path=settings.root_path),
     ):
         app.include_router(router)
+    if evidence is not None:
+        app.include_router(evidence_routes(evidence, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from stream.errors import StoreOff
 from stream.store.access import StoreAccess
+from stream.store.errors import StoreOff
 from web.errors import StoreBusy
 
 T = TypeVar("T")

@@ -58,16 +58,19 @@ class RememberedStreams:
         self._configured = frozenset(configured)
         self._remembered: set[str] = set()
 
-    async def restore(self) -> None:
+    async def restore(self) -> bool:
         """Start every stream that was wanted when the analyzer ended.
 
         One that cannot be started is told of in the log; it stays wanted.
+
+        Returns:
+            Whether they could be read; if not, it is worth trying again.
         """
         try:
             wanted = await asyncio.to_thread(self._wanted)
         except StyleFlowError as error:
             log.error("stored streams cannot be read", reason=str(error))
-            return
+            return False
         for stream in wanted:
             if stream.id in self._configured:
                 log.warning("the configuration names a stored stream and wins", stream=stream.id)
@@ -77,6 +80,7 @@ class RememberedStreams:
                 await self._start(stream)
             except (StreamError, ValueError, TypeError) as error:
                 log.error("a stored stream is not started", stream=stream.id, reason=str(error))
+        return True
 
     def _wanted(self) -> tuple[WantedStream, ...]:
         with self._store.reading() as connection:

@@ -38,7 +38,9 @@ FIRST_EPOCH = 1024
 LIMIT = 1 << 53
 """Numbers stay below this, so that JavaScript holds them exactly."""
 
-_CLOCK_BLOCKS = 1 << 52
+CLOCK_BLOCKS = 1 << 52
+"""Numbers from here on come from the wall clock, those below are counted."""
+
 _PER_MILLISECOND_BITS = 13
 _CLOCK_BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 _LOCK_S = 5.0
@@ -69,15 +71,18 @@ class BlocksInFile:
     Args:
         path: the file; it and its folder are made when they are missing.
         clock: makes blocks where the file cannot be used.
+        above: a number that was given away before, whatever the file says: it may be another one,
+            or a copy from a backup.
 
     Attributes:
         fallbacks: blocks that came from the wall clock, because the file could not be used.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, above: int = 0) -> None:
         self.path = path
         self.fallbacks = 0
         self._clock = clock
+        self._least = (above >> BLOCK_BITS) + 1 if above < CLOCK_BLOCKS else 0
 
     def __call__(self) -> range:
         """Take a block. Falls back to the wall clock, with a warning; never raises."""
@@ -96,7 +101,7 @@ class BlocksInFile:
     def _take(self) -> int:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(f"{self.path}.lock", timeout=_LOCK_S):
-            epoch = self._read()
+            epoch = max(self._read(), self._least)
             _replace(self.path, f"{epoch + 1}\n")
         return epoch
 
@@ -104,7 +109,7 @@ class BlocksInFile:
         if not self.path.exists():
             return FIRST_EPOCH
         epoch = int(self.path.read_text(encoding="ascii"))
-        if not FIRST_EPOCH <= epoch < _CLOCK_BLOCKS >> BLOCK_BITS:
+        if not FIRST_EPOCH <= epoch < CLOCK_BLOCKS >> BLOCK_BITS:
             raise ValueError(f"{epoch} is no start epoch")
         return epoch
 
@@ -137,7 +142,7 @@ class EventIds:
 def _block_of_clock(clock: Clock) -> range:
     """Return the numbers from this millisecond on, 2**13 for each."""
     milliseconds = round((clock.utc() - _CLOCK_BEGAN).total_seconds() * 1000)
-    return range(_CLOCK_BLOCKS + (max(milliseconds, 0) << _PER_MILLISECOND_BITS), LIMIT)
+    return range(CLOCK_BLOCKS + (max(milliseconds, 0) << _PER_MILLISECOND_BITS), LIMIT)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from stream.errors import ClipUnmade, SourceError
-from stream.evidence.sidecar import PacketRecord, recipe
+from stream.evidence.sidecar import PacketRecord, recipe, split
 from stream.explain.stills import encode_jpeg
 from stream.ingest.decode import Decoder
 from stream.ingest.source import Packet, StreamFormat
@@ -88,39 +89,50 @@ def write(packets: Sequence[Packet], path: Path) -> tuple[PacketRecord, ...]:
         OSError: the file cannot be written.
     """
     try:
-        _mux(packets, path)
-        places = _places(path, packets[0].format.codec)
+        muxed = _mux(packets, path)
+        found = _places(path, packets[0].format.codec)
     except (av.error.FFmpegError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise
         raise ClipUnmade(str(error)) from error
+    if len(found) != len(muxed):
+        raise ClipUnmade(f"{len(muxed)} packets became {len(found)} samples")
+    places = dict(zip(muxed, found, strict=True))
     media = path.read_bytes()
-    if len(places) != len(packets):
-        raise ClipUnmade(f"{len(packets)} packets became {len(places)} samples")
     formats = format_indices(packets)
-    records = []
-    for number, (packet, (offset, size)) in enumerate(zip(packets, places, strict=True)):
-        units, tail, whole = recipe(packet.data, media[offset : offset + size])
-        records.append(
-            PacketRecord(
-                number=number,
-                arrived=packet.arrived,
-                pts=packet.pts,
-                dts=packet.dts,
-                time_base=packet.time_base,
-                keyframe=packet.keyframe,
-                lossy=packet.lossy,
-                format=formats.index(packet.format),
-                bytes=len(packet.data),
-                sha256=hashlib.sha256(packet.data).hexdigest(),
-                offset=offset,
-                size=size,
-                units=units,
-                tail=tail,
-                whole=whole,
-            )
-        )
-    return tuple(records)
+    return tuple(
+        _record(number, packet, formats, media, places.get(number))
+        for number, packet in enumerate(packets)
+    )
+
+
+def _record(
+    number: int,
+    packet: Packet,
+    formats: Sequence[StreamFormat],
+    media: bytes,
+    place: tuple[int, int] | None,
+) -> PacketRecord:
+    """Return what there is to know of a packet; one without a sample is kept whole."""
+    offset, size = place or (0, 0)
+    units, tail, whole = recipe(packet.data, media[offset : offset + size])
+    return PacketRecord(
+        number=number,
+        arrived=packet.arrived,
+        pts=packet.pts,
+        dts=packet.dts,
+        time_base=packet.time_base,
+        keyframe=packet.keyframe,
+        lossy=packet.lossy,
+        format=formats.index(packet.format),
+        bytes=len(packet.data),
+        sha256=hashlib.sha256(packet.data).hexdigest(),
+        offset=offset,
+        size=size,
+        units=units,
+        tail=tail,
+        whole=whole,
+    )
 
 
 _DISK = (5, 13, 28, 30, 122)  # EIO, EACCES, ENOSPC, EROFS, EDQUOT
@@ -170,20 +182,28 @@ def _decoder_key(known: StreamFormat) -> tuple[str, bool]:
     return known.codec, (known.extradata or b"")[:1] == b"\x01"
 
 
-def _mux(packets: Sequence[Packet], path: Path) -> None:
+def _mux(packets: Sequence[Packet], path: Path) -> list[int]:
+    """Write the samples, and return which packets have one: no container takes every rubbish."""
     codec = packets[0].format.codec
     ending = container_of(codec)
     base = _TICKS if ending == "mp4" else _MS
     options = _FRAGMENTED if ending == "mp4" else {}
+    taken = []
     with av.open(str(path), "w", format=_MUXERS[ending], options=options) as out:
         stream = _add_stream(out, packets)
         stream.time_base = base
-        for packet, (pts, dts) in zip(packets, stamps(packets, base), strict=True):
-            unit = av.Packet(_for_muxer(packet))
+        times = stamps(packets, base)
+        for number, (packet, (pts, dts)) in enumerate(zip(packets, times, strict=True)):
+            data = _for_muxer(packet)
+            if not data or (codec in _UNITS and not any(unit for _, unit in split(data)[0])):
+                continue
+            unit = av.Packet(data)
             unit.pts, unit.dts, unit.time_base = pts, dts, base
             unit.is_keyframe = packet.keyframe
             unit.stream = stream
             out.mux(unit)
+            taken.append(number)
+    return taken
 
 
 def _add_stream(out: OutputContainer, packets: Sequence[Packet]) -> Any:
@@ -195,10 +215,15 @@ def _add_stream(out: OutputContainer, packets: Sequence[Packet]) -> Any:
             width, height = _size_of(packets)
         return out.add_mux_stream(known.codec, width=width, height=height)
     # FFmpeg makes the container's header of the parameter sets, which it finds by itself.
-    head = _sets_of(known) + _for_muxer(first)
-    with av.open(io.BytesIO(head), "r", format=known.codec) as probe:
-        assert isinstance(probe, InputContainer)
-        return out.add_stream_from_template(probe.streams.video[0])
+    for packet in packets:
+        if not packet.keyframe:
+            continue
+        head = _sets_of(packet.format) + _for_muxer(packet)
+        with suppress(av.error.FFmpegError), av.open(io.BytesIO(head), "r", known.codec) as probe:
+            assert isinstance(probe, InputContainer)
+            if probe.streams.video and probe.streams.video[0].codec_context.width:
+                return out.add_stream_from_template(probe.streams.video[0])
+    raise ClipUnmade("no keyframe has what a decoder must know")
 
 
 def _size_of(packets: Sequence[Packet]) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class EvidenceSettings:
     before_s: Annotated[float, Field(ge=0, le=50)] = 10.0
     after_s: Annotated[float, Field(ge=0, le=60)] = 5.0
     max_s: Annotated[float, Field(ge=1, le=600)] = 60.0
-    max_clip_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 64 << 20
+    max_clip_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 32 << 20
     max_recording: Annotated[int, Field(ge=1, le=1024)] = 16
     max_waiting: Annotated[int, Field(ge=1, le=1024)] = 8
     max_count: Annotated[int, Field(ge=1, le=1_000_000)] = 500

@@ -210,8 +210,10 @@ def split(data: bytes) -> tuple[list[tuple[int, bytes]], int]:
     Source: ITU-T H.264, annex B; H.265, annex B.
     """
     marks = list(_START.finditer(data))
+    if not marks:
+        return [], 0
     found: list[tuple[int, bytes]] = []
-    zeros = marks[0].start() if marks else 0
+    zeros = marks[0].start()
     tail = 0
     for mark, following in zip(marks, [*marks[1:], None], strict=True):
         end = len(data) if following is None else following.start()

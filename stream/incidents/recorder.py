@@ -17,7 +17,6 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from stream.errors import StoreError
 from stream.event_log.event_log import StampedEvent
 from stream.events import IncidentChanged
 from stream.incident import Incident, IncidentStep
@@ -25,6 +24,7 @@ from stream.incidents import records
 from stream.incidents.records import Note
 from stream.store import audit
 from stream.store.access import StoreAccess, Write
+from stream.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +121,9 @@ class Recorder:
             self._owed.append(sent.owed)
             return
         self.lost += 1
-        log.warning("what was said of an incident could not be stored", error=str(error))
+        # Not the error's text: a database repeats what it was given, and that is somebody's words.
+        kind = type(error).__name__
+        log.warning("what was said of an incident could not be stored", error=kind)
 
     def _keep(self, incident: Incident) -> None:
         self.unsaved.pop(incident.id, None)
@@ -147,7 +149,9 @@ def _write(sent: _Sent, connection: Connection) -> None:
 
 
 def _write_doing(event: IncidentChanged, stamped: StampedEvent, connection: Connection) -> None:
-    """Write what somebody did to an incident that is written already."""
+    """Write what somebody did to an incident, and the incident itself if it never was."""
+    if records.load(connection, event.incident.id) is None:
+        records.save(connection, event.incident)
     if event.step is IncidentStep.COMMENTED:
         note = Note(stamped.utc, event.by, event.text)
         records.add_note(connection, event.incident.id, note)

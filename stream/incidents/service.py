@@ -21,14 +21,7 @@ import structlog
 from sqlalchemy import Connection
 
 from stream.clock import Clock
-from stream.errors import (
-    IncidentFull,
-    IncidentUnknown,
-    StoreError,
-    StoreOff,
-    StreamError,
-    TooManySnoozes,
-)
+from stream.errors import IncidentFull, IncidentUnknown, StreamError, TooManySnoozes
 from stream.event_log.event_log import EventLog, StampedEvent
 from stream.events import IncidentChanged
 from stream.incident import (
@@ -50,6 +43,7 @@ from stream.incidents.settings import IncidentSettings
 from stream.store import audit
 from stream.store.access import StoreAccess, T
 from stream.store.audit import AuditEntry
+from stream.store.errors import StoreError, StoreOff
 
 log = structlog.get_logger(__name__)
 

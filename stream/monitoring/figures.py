@@ -11,6 +11,7 @@ from datetime import datetime
 
 from stream.alerts.alerts import Alerts
 from stream.device.device import Device
+from stream.evidence.recorder import EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.incidents.service import Incidents
 from stream.ingest.counters import IngestCounters
@@ -101,6 +102,20 @@ def incident_figures(incidents: Incidents) -> Iterator[Figure]:
     yield Figure("incidents_unsaved", len(recorder.unsaved) if recorder is not None else 0)
     lost = recorder.lost if recorder is not None else 0
     yield Figure("incidents_lost_total", lost + incidents.forgotten)
+
+
+def evidence_figures(evidence: EvidenceRecorder) -> Iterator[Figure]:
+    """Yield how much video is kept of incidents, and what was not."""
+    yield Figure("evidence_recording", evidence.gathering)
+    yield Figure("evidence_waiting", evidence.waiting)
+    yield Figure("evidence_clips", evidence.shelved)
+    yield Figure("evidence_bytes", evidence.shelved_bytes)
+    yield Figure("evidence_kept_total", evidence.kept)
+    yield Figure("evidence_pruned_total", evidence.pruned)
+    for reason, count in evidence.lost.items():
+        yield Figure("evidence_lost_total", count, (reason,))
+    for reason, count in evidence.left_out.items():
+        yield Figure("evidence_left_out_packets_total", count, (reason,))
 
 
 def alert_figures(alerts: Alerts) -> Iterator[Figure]:

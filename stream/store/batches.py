@@ -80,10 +80,17 @@ def _number(connection: Connection, table: Table, where: Any, row: Row) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Rows that were written, by table, and how many events were refused."""
+    """What became of a batch.
+
+    Attributes:
+        rows: written, by table.
+        refused: events that the database refuses.
+        there: events whose number was in the table already.
+    """
 
     rows: dict[str, int]
     refused: int = 0
+    there: int = 0
 
 
 class BatchWriter:
@@ -99,11 +106,14 @@ class BatchWriter:
     def write(self, connection: Connection, batch: Batch) -> Written:
         """Write all rows."""
         written: dict[str, int] = {}
+        there = 0
         for name, statement, rows in self._parts(connection, batch):
             if rows:
-                connection.execute(statement, rows)
+                done = connection.execute(statement, rows)
                 written[name] = len(rows)
-        return Written(written)
+                if name == events.name:
+                    there = len(rows) - len(done.all())
+        return Written(written, there=there)
 
     def salvage(self, connection: Connection, batch: Batch) -> Written:
         """Write rows one by one, leaving out those that the database refuses."""
@@ -141,7 +151,7 @@ class BatchWriter:
 
         yield "scores", _adding(dialect, scores), _rows(batch.scores, named(scores))
         yield "pulses", _adding(dialect, pulses), _rows(batch.pulses, named(pulses))
-        yield "events", _adding(dialect, events), _rows(batch.events, named(events))
+        yield "events", _adding_events(dialect), _rows(batch.events, named(events))
         yield "score_seconds", _joining(dialect), _rows(batch.seconds, named(score_seconds))
 
 
@@ -170,6 +180,13 @@ def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
 @cache
 def _adding(dialect: str, table: Table) -> Executable:
     return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _adding_events(dialect: str) -> Executable:
+    """Return what adds events and tells which were not there; drivers do not count all alike."""
+    insert = _insert(dialect, events)
+    return insert.on_conflict_do_nothing().returning(events.c.seq)
 
 
 @cache

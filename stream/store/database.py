@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -31,14 +31,17 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from stream.errors import (
+from stream.event_log.ids import CLOCK_BLOCKS
+from stream.store import figures
+from stream.store.access import WRITING
+from stream.store.errors import (
     StoreDriverMissing,
     StoreNotWritable,
     StoreTooNew,
     StoreUnavailable,
     StoreUrlInvalid,
 )
-from stream.store.access import WRITING
+from stream.store.tables import events
 
 FILE = "styleflow.db"
 """Name of the SQLite file in the user's data directory."""
@@ -130,14 +133,7 @@ class Database:
     def size(self) -> int:
         """Return how many bytes hold something: free pages of a file do not count."""
         with self.reading() as connection:
-            if self.file is None:
-                name = text("SELECT pg_database_size(current_database())")
-                return int(connection.execute(name).scalar_one())
-            pages, free, size = (
-                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-            return (pages - free) * size
+            return figures.size(connection)
 
     def relieve(self) -> None:
         """Give back the room that SQLite's journal takes, as far as a full disk lets us.
@@ -225,6 +221,17 @@ def prepare(database: Database) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         kind = StoreUnavailable if full else StoreNotWritable
         raise kind(database.shown, why) from None
+
+
+def newest_event(database: Database) -> int:
+    """Return the greatest number of a stored event that was counted; 0 without one.
+
+    Raises:
+        StoreUnavailable: the database cannot be read.
+    """
+    counted = select(func.max(events.c.seq)).where(events.c.seq < CLOCK_BLOCKS)
+    with database.reading() as connection:
+        return int(connection.execute(counted).scalar_one() or 0)
 
 
 def revision(connection: Connection) -> str | None:

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
-from stream.errors import StreamUnknown, TooManyPoints
+from stream.errors import StreamUnknown
 from stream.publish.schema import STATE_RANK
+from stream.store.errors import TooManyPoints
 from stream.store.tables import events, models, pulses, score_seconds, scores, streams
 
 MAX_POINTS = 200_000

@@ -25,7 +25,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from stream.clock import Clock
-from stream.errors import StoreError, StoreUnavailable
 from stream.event_log.event_log import StampedEvent
 from stream.event_log.queued_sink import QueuedSink
 from stream.events import StreamAdded
@@ -33,6 +32,7 @@ from stream.scheduling.mailbox import Mailbox, Overflow
 from stream.store.access import T, Write
 from stream.store.batches import BatchWriter, Numbers, Written
 from stream.store.database import OF_A_ROW, Database, prepare, reason_of
+from stream.store.errors import StoreError, StoreUnavailable
 from stream.store.retention import Retention, fill_seconds
 from stream.store.rows import Batch, Collector
 from stream.store.settings import StoreSettings
@@ -289,6 +289,12 @@ class StoreWriter:
         self._lost += written.refused
         if written.refused:
             log.warning("rows are lost: the database refuses them", count=written.refused)
+        if written.there and not self.failing:  # after a failure they may be this very batch
+            self._lost += written.there
+            log.warning(
+                "events are lost: their numbers are taken; does another machine write here?",
+                count=written.there,
+            )
 
     def _claimed(self) -> list[_Waiting]:
         """Return the writes that wait and that nobody has called off."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -113,3 +114,35 @@ def test_a_home_that_cannot_be_written_is_said_and_done_without(tmp_path: Path) 
         assert "Not a directory" in details(server)["store"]
         assert httpx.get(f"{server.url}/readyz", timeout=20).json()["ready"]
     assert "nothing is stored" in "\n".join(server.log)
+
+
+@pytest.mark.timeout(200)
+def test_a_stream_that_was_added_is_there_after_a_restart(tmp_path: Path) -> None:
+    """Without its password anywhere on disk; a key that is lost is said."""
+    url = f"sqlite:///{tmp_path / 'store' / 'store.db'}"
+    (tmp_path / "store").mkdir()
+    with Server(config(tmp_path, url)) as server:
+        assert server.add("gate", "rtsp://admin:hunter2@127.0.0.1:9/live").status_code == 201
+        assert server.add("gone", "demo://authentic").status_code == 201
+        assert httpx.delete(f"{server.url}/api/v1/streams/gone", timeout=20).status_code == 204
+    stored = {path: path.read_bytes() for path in (tmp_path / "store").iterdir()}
+    assert not [path for path, data in stored.items() if b"hunter2" in data]
+    key = tmp_path / "store" / "store.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    with Server(config(tmp_path, url)) as server:
+        found = httpx.get(f"{server.url}/api/v1/streams", timeout=20).json()["streams"]
+        assert [(one["id"], one["source"]) for one in found] == [
+            ("gate", "rtsp://***@127.0.0.1:9/live")
+        ]
+        audit = httpx.get(f"{server.url}/api/v1/audit", timeout=20).json()["entries"]
+        assert [entry["action"] for entry in audit] == [
+            "stream.removed",
+            "stream.added",
+            "stream.added",
+        ]
+    key.unlink()
+    with Server(config(tmp_path, url)) as server:
+        with server.watching("gate") as watcher:
+            watcher.wait(lambda message: '"auth"' in json.dumps(message), "a failure that is told")
+        told = httpx.get(f"{server.url}/api/v1/streams/gate", timeout=20).json()
+        assert "store.key, is missing" in told["detail"]

@@ -29,19 +29,19 @@ hours = st.builds(
 )
 rules = st.builds(
     rule,
-    severity=st.sampled_from(["hint", "low", "medium", "high"]),
-    min_s=st.sampled_from([0.0, 5.0, 600.0]),
+    severity=st.sampled_from(["hint", "hint", "low", "medium", "high"]),
+    min_s=st.sampled_from([0.0, 0.0, 5.0, 600.0]),
     quiet=st.lists(hours, max_size=1).map(tuple),
     most=st.integers(1, 3),
     per_s=st.sampled_from([10.0, 3600.0]),
     updates=st.booleans(),
 )
 happening = st.tuples(
-    st.floats(0, 7200),  # seconds since what happened before
-    st.sampled_from(["tick", "suspect", "clear", *STEPS]),
-    st.sampled_from(["a", "b", "c", "d"]),
-    st.sampled_from(list(Severity)),
-    st.floats(0, 700),
+    st.sampled_from([0.0, 1.0, 9.0, 60.0, 7200.0]),  # seconds since what happened before
+    st.sampled_from([*STEPS, IncidentStep.OPENED, IncidentStep.CLOSED, "tick", "suspect", "clear"]),
+    st.sampled_from(["a", "b", "c", "d", "e"]),
+    st.sampled_from([Severity.HIGH, *Severity]),
+    st.sampled_from([0.0, 5.0, 700.0]),
 )
 stories = st.lists(happening, max_size=40)
 

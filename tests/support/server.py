@@ -48,7 +48,7 @@ class Server:
         self._stored = tempfile.TemporaryDirectory(prefix="styleflow-store-")
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         if config is None or "\nstore:" not in f"\n{config.read_text()}":
-            self._env["STYLEFLOW_STORE__URL"] = f"sqlite:///{self._stored.name}/styleflow.db"
+            self._env["STYLEFLOW__STORE__URL"] = f"sqlite:///{self._stored.name}/styleflow.db"
         self._env |= env or {}
         self.log: list[str] = []
         self.port = 0

@@ -37,6 +37,7 @@ from stream.events import (
     TrackEnd,
     Verdict,
 )
+from stream.evidence.recorder import EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
 from stream.incidents.service import Incidents
@@ -45,6 +46,7 @@ from stream.offline.analysis import Analysis, Predictor, TrackTimeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
 from stream.store.access import StoreAccess
+from stream.store.figures import StoreState
 from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
@@ -268,6 +270,7 @@ class WebRig:
         editor: Callable[[StreamEditor], StreamEditor] | None = None,
         store: StoreAccess | None = None,
         alerts: Alerts | None = None,
+        evidence: EvidenceRecorder | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -281,6 +284,7 @@ class WebRig:
         self.control = PlayedAnalyzer(self.log)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
+        self.store_state = StoreState("", "off", "turned off", 0)
         self.app: FastAPI = create_app(
             self.control,
             self.hub,
@@ -293,8 +297,10 @@ class WebRig:
             ice_servers=ice_servers,
             editor=editor(self.control) if editor else None,
             store=store,
+            store_state=lambda: self.store_state,
             incidents=self.incidents,
             alerting=alerts,
+            evidence=evidence,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -36,11 +36,6 @@ from stream.errors import (
     SettingInvalid,
     SourceError,
     SourceUrlInvalid,
-    StoreDriverMissing,
-    StoreNotWritable,
-    StoreTooNew,
-    StoreUnavailable,
-    StoreUrlInvalid,
     StreamBusy,
     StreamExists,
     StreamUnknown,
@@ -51,6 +46,13 @@ from stream.errors import (
 from stream.events import ReasonCode
 from stream.evidence.errors import BundleRefused, BundleUnmade, SigningKeyLost
 from stream.problems import Problem
+from stream.store.errors import (
+    StoreDriverMissing,
+    StoreNotWritable,
+    StoreTooNew,
+    StoreUnavailable,
+    StoreUrlInvalid,
+)
 from styleflow import errors
 from styleflow.errors import StyleFlowError
 from web.errors import (

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from stream.clock import Clock
 from stream.publish.schema import EventMessage
 from stream.store import audit
+from stream.store.errors import StoreUnavailable
+from stream.store.figures import COUNTED_TO, StoreFigures, StoreState, figures
 from stream.store.stored_events import EventFilter, Page, find
 from web.past_queries import cursor_of, moment, place_of
 from web.problem_responses import documented_problems
@@ -18,6 +22,9 @@ from web.routes.streams import StreamId
 from web.security.auth import Scope
 from web.security.scopes import ScopeCheck
 from web.store_reads import StoreReads
+
+COUNT_S = 60.0
+"""How old the figures of the store may be."""
 
 Cursor = Annotated[
     str | None,
@@ -53,13 +60,31 @@ class AuditPage(BaseModel):
     next: str | None = Field(description="`cursor` of the next page; null after the last")
 
 
-def routes(reads: StoreReads, scopes: ScopeCheck) -> APIRouter:
+class StoreView(BaseModel):
+    """How the store is doing, and what it holds."""
+
+    url: str = Field(description="without a password; empty when nothing is stored")
+    state: Literal["ok", "failing", "off"]
+    detail: str
+    lost: int = Field(description="events that were never written since the analyzer started")
+    bytes: int | None = Field(description="null when the store is off or cannot be read")
+    rows: dict[str, int] = Field(description=f"by table; {COUNTED_TO} means as many or more")
+    oldest: datetime | None
+    newest: datetime | None
+
+
+def routes(
+    reads: StoreReads, scopes: ScopeCheck, clock: Clock, state: Callable[[], StoreState]
+) -> APIRouter:
     """Return the routes.
 
     Args:
         reads: the store.
         scopes: checks that the caller may read.
+        clock: tells when figures are too old.
+        state: says how the store is doing.
     """
+    counted: list[tuple[float, StoreFigures]] = []  # the newest, and when they were read
     read = Depends(scopes.require(Scope.READ))
     router = APIRouter(prefix="/api/v1", tags=["past"])
     problems = documented_problems(401, 404, 422, 503)
@@ -102,7 +127,35 @@ def routes(reads: StoreReads, scopes: ScopeCheck) -> APIRouter:
         more = cursor_of(found[limit - 1].number) if len(found) > limit else None
         return AuditPage(entries=tuple(map(_entry, found[:limit])), next=more)
 
+    @router.get("/store", dependencies=[read], responses=documented_problems(401, 503))
+    async def store() -> StoreView:
+        """Return how the store is doing, and what it holds; counted at most once a minute."""
+        now = state()
+        if now.state == "off":
+            return _store(now, None)
+        if not counted or clock.monotonic() - counted[-1][0] > COUNT_S:
+            try:
+                counted[:] = [(clock.monotonic(), await reads.read(figures))]
+            except StoreUnavailable:
+                return _store(now, None)
+        return _store(now, counted[-1][1])
+
     return router
+
+
+def _store(now: StoreState, found: StoreFigures | None) -> StoreView:
+    return StoreView.model_validate(
+        {
+            "url": now.url,
+            "state": now.state,
+            "detail": now.detail,
+            "lost": now.lost,
+            "bytes": found.bytes if found else None,
+            "rows": dict(found.rows) if found else {},
+            "oldest": found.oldest if found else None,
+            "newest": found.newest if found else None,
+        }
+    )
 
 
 def _event_page(page: Page) -> str:

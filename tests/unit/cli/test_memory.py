@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from typer.testing import CliRunner
 
 from cli.errors import ConfigInvalid
 from cli.main import app
-from cli.memory import Memory
+from cli.memory import Memory, restored
 from cli.settings import Settings, load
 from cli.validation import validate
+from stream.analyzer.remembered_streams import RememberedStreams
 from stream.clock import SystemClock
-from stream.errors import StoreUrlInvalid
 from stream.event_log.event_log import EventLog
+from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
-from stream.store.database import FILE, open_database
+from stream.store.access import DirectStore
+from stream.store.database import FILE, Database, open_database
+from stream.store.desired import DesiredStreams, WantedStream
+from stream.store.errors import StoreUnavailable, StoreUrlInvalid
+from stream.store.secret_box import SecretBox
 from stream.store.settings import StoreSettings
 from stream.store.tables import events, scores
 from tests.support.databases import EmptyDatabase, Postgres
+from tests.support.store import StoreRig
 from tests.support.threads import SteppedThreads
-from tests.support.wire import added, score
+from tests.support.web import PlayedAnalyzer
+from tests.support.wire import added, score, track_started
 
 
 async def test_what_is_queued_at_the_end_is_stored(empty_database: EmptyDatabase) -> None:
@@ -41,6 +49,16 @@ async def test_what_is_queued_at_the_end_is_stored(empty_database: EmptyDatabase
     with empty_database.open().reading() as connection:
         assert len(connection.execute(select(scores)).all()) == 2
         assert len(connection.execute(select(events)).all()) == 1
+
+
+def test_the_newest_number_is_known_from_the_start(database: Database, tmp_path: Path) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    settings = StoreSettings(url=SecretStr(url))
+    assert Memory.open(settings, SystemClock(), tmp_path).newest == 0
+    rig = StoreRig(database)
+    numbers = rig.publish(added(), track_started())
+    rig.turn()
+    assert Memory.open(settings, SystemClock(), tmp_path).newest == numbers[-1]
 
 
 async def test_it_can_be_turned_off(tmp_path: Path) -> None:
@@ -126,3 +144,46 @@ def test_an_option_turns_it_off(
     monkeypatch.setattr("cli.serve.run", lambda settings, *_, **__: seen.append(settings))
     assert CliRunner().invoke(app, ["serve", *options]).exit_code == 0
     assert seen[0].store.enabled is enabled
+
+
+class FlakyStore(DirectStore):
+    """A store that cannot be read a few times."""
+
+    away = 2
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Fail while the database is away."""
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable("postgresql://db", "it is away")
+        return super().reading()
+
+
+class QuickClock(SystemClock):
+    """A clock whose waits are over at once."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others have their turn."""
+        await asyncio.sleep(0)
+
+
+async def test_streams_come_back_when_the_database_does(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    desired = DesiredStreams(SecretBox(tmp_path / "store.key"))
+    wanted = WantedStream("lobby", SourceSettings(SourceUrl.parse("rtsp://camera/1")))
+    with database.writing() as connection:
+        desired.save(connection, wanted, SystemClock().utc(), "guard", "stream.added")
+    analyzer, clock = PlayedAnalyzer(EventLog(SystemClock())), QuickClock()
+    editor = RememberedStreams(analyzer, FlakyStore(database.engine), desired, clock)
+    async with restored(editor, clock):
+        assert analyzer.specs == {}
+        async with asyncio.timeout(30):
+            while not analyzer.specs:
+                await clock.sleep(1)
+    assert list(analyzer.specs) == ["lobby"]
+    database.close()
+
+
+async def test_without_a_store_nothing_is_restored() -> None:
+    async with restored(None, SystemClock()):
+        pass

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from stream.errors import StoreOff
 from stream.store.access import DirectStore
+from stream.store.errors import StoreOff
 from web.errors import StoreBusy
 from web.store_reads import StoreReads
 

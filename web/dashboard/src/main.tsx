@@ -80,10 +80,14 @@ function Views({ app }: { app: App }) {
         app={app}
         to={app.listed ?? INCIDENTS}
         current={page === "incidents"}
-        {...(count > 0 ? { label: `Incidents, ${waiting} open and unacknowledged` } : {})}
       >
         Incidents
-        {count > 0 && <b class={alarms > 0 ? "badge alarms" : "badge"}>{waiting}</b>}
+        {count > 0 && (
+          <>
+            <b class={alarms > 0 ? "badge alarms" : "badge"}>{waiting}</b>
+            <span class="visually-hidden">open and acknowledged by nobody</span>
+          </>
+        )}
       </Link>
     </nav>
   );

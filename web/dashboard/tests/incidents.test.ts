@@ -110,6 +110,22 @@ test("an answer that comes late does not replace what was asked for since", asyn
   expect(ids(it)).toEqual(["new"]);
 });
 
+test("what is told while the list is fetched is newer than the list", async () => {
+  const late: ((found: IncidentPage) => void)[] = [];
+  const source: Source = {
+    incidents: () => new Promise((resolve) => late.push(resolve)),
+    changeIncident: async (id) => incident({ id, acknowledged: { by: "ada", at: at(9) } }),
+  };
+  const it = new IncidentDesk(source, () => {});
+  const shown = it.show(EVERY);
+  await it.change("a", { acknowledged: true });
+  it.take(changed("opened", { id: "new", opened: at(50) }));
+  late[0]?.(page(incident({ id: "a" })));
+  await shown;
+  expect(ids(it)).toEqual(["new", "a"]);
+  expect(it.rows[1]?.acknowledged?.by).toBe("ada");
+});
+
 test("times bound the beginning of an incident", () => {
   const one = incident({ opened: at(0) });
   expect(wants({ ...EVERY, from: at(-1_000), to: at(1_000) }, one)).toBe(true);

@@ -182,7 +182,7 @@ class BrokenStore:
 
 async def test_a_broken_store_stops_no_stream(site: Site) -> None:
     analyzer, streams = site.start(store=BrokenStore())
-    await streams.restore()
+    assert not await streams.restore()
     with capture_logs() as logs:
         await streams.add(spec())
     assert list(analyzer.specs) == ["lobby"]

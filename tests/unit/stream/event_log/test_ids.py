@@ -37,6 +37,16 @@ def test_the_first_numbers_lie_above_those_that_came_from_the_wall_clock(path: P
     assert block_of(FIRST_EPOCH)[0] > milliseconds_of_2100
 
 
+def test_numbers_that_a_database_holds_are_not_given_again(path: Path) -> None:
+    """The file is another one than that of the events: a new volume, an older backup."""
+    lost = EventIds(BlocksInFile(path, ManualClock())).next() + (7 << 32)
+    after = EventIds(BlocksInFile(path, ManualClock(), above=lost)).next()
+    assert after > lost
+    assert EventIds(BlocksInFile(path, ManualClock())).next() > after
+    of_the_clock = (1 << 52) + 5  # those are unique by themselves
+    assert EventIds(BlocksInFile(path, ManualClock(), above=of_the_clock)).next() < 1 << 52
+
+
 def test_processes_at_once_get_different_blocks(path: Path) -> None:
     """Four of them, each taking blocks in a loop; the lock lets nobody read a stale epoch."""
     program = (

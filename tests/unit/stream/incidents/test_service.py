@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from stream.clock import ManualClock
-from stream.errors import IncidentFull, IncidentUnknown, StoreUnavailable, TooManySnoozes
+from stream.errors import IncidentFull, IncidentUnknown, TooManySnoozes
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EventIds
 from stream.events import IncidentChanged, StreamRemoved, Verdict
@@ -33,6 +33,7 @@ from stream.incidents.settings import IncidentSettings
 from stream.store import audit
 from stream.store.access import DirectStore, StoreAccess
 from stream.store.database import Database
+from stream.store.errors import StoreUnavailable
 from tests.support.incidents import NIGHT, MachineRig, watched
 
 KEPT = Evidence(EvidenceState.KEPT, NIGHT, NIGHT, 9, "ab" * 32)

@@ -16,6 +16,7 @@ from stream.alerts.settings import AlertsSettings
 from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog
 from stream.events import LinkQuality, ReasonCode
+from stream.evidence.recorder import EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.incidents.service import Incidents
 from stream.ingest.counters import IngestCounters
@@ -35,6 +36,7 @@ from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.alerts import PlayedChannel, rule
+from tests.support.evidence import EvidenceRig
 from tests.support.path import toy_pipeline
 from web.connection_figures import connection_figures
 from web.connection_limits import ConnectionLimits
@@ -73,7 +75,15 @@ def everything() -> list[Figure]:
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
         *figures.alert_figures(alerts(clock)),
+        *figures.evidence_figures(recorder()),
     ]
+
+
+def recorder() -> EvidenceRecorder:
+    """Return a recorder that has left out one packet."""
+    made = EvidenceRig(Path("/nowhere"), store=DirectStore(create_engine("sqlite://"))).recorder
+    made.left_out["too_large"] += 1
+    return made
 
 
 def alerts(clock: ManualClock) -> Alerts:

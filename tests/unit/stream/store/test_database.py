@@ -14,7 +14,6 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import QueuePool
 
-from stream.errors import StoreTooNew, StoreUnavailable, StoreUrlInvalid
 from stream.store.database import (
     FILE,
     HEAD,
@@ -25,6 +24,7 @@ from stream.store.database import (
     revision,
     shown_url,
 )
+from stream.store.errors import StoreTooNew, StoreUnavailable, StoreUrlInvalid
 from stream.store.tables import streams
 from tests.support.databases import EmptyDatabase, Postgres
 

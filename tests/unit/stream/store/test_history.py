@@ -7,9 +7,10 @@ import math
 import pytest
 from sqlalchemy import delete
 
-from stream.errors import StreamUnknown, TooManyPoints
+from stream.errors import StreamUnknown
 from stream.store import history
 from stream.store.database import Database
+from stream.store.errors import TooManyPoints
 from stream.store.history import Span, StoredHistory
 from stream.store.tables import streams
 from tests.support import past

@@ -12,12 +12,12 @@ import structlog
 from sqlalchemy import Connection, event, insert, select, text
 
 from stream.clock import SystemClock
-from stream.errors import StoreUnavailable
 from stream.event_log.event_log import EventLog
 from stream.events import IncidentChanged
 from stream.incident import Incident, IncidentStatus, IncidentStep, Peak, ScoredBy, Severity
 from stream.store.access import DirectStore
 from stream.store.database import Database
+from stream.store.errors import StoreUnavailable
 from stream.store.settings import StoreSettings
 from stream.store.tables import (
     audit,
@@ -342,6 +342,19 @@ def test_a_batch_whose_commit_was_cut_off_is_not_doubled(database: Database) -> 
     rig.turn(5.0)
     assert not rig.writer.failing
     assert [len(rig.rows(table)) for table in (scores, pulses, events)] == [1, 1, 2]
+
+
+def test_events_whose_numbers_are_taken_are_counted(database: Database) -> None:
+    """Two machines that write into one database count alike; that must not pass in silence."""
+    rig, other = StoreRig(database), StoreRig(database)
+    rig.publish(added(), track_started())
+    rig.turn()
+    other.publish(added("door"), track_started("door"), track_started("door"))
+    with structlog.testing.capture_logs() as logs:
+        other.turn()
+    assert other.writer.lost == 2
+    assert [entry["count"] for entry in logs] == [2]
+    assert len(rig.rows(events)) == 3
 
 
 def test_numbers_are_asked_for_again_when_rows_were_deleted(database: Database) -> None:

@@ -11,6 +11,7 @@ from stream.publish.schema import EventMessage
 from stream.store import audit
 from stream.store.access import DirectStore
 from stream.store.database import Database
+from stream.store.figures import StoreState
 from tests.support import past
 from tests.support.web import WebRig, problem
 
@@ -90,3 +91,26 @@ async def test_a_question_without_sense_is_refused(stored: Database, path: str) 
 async def test_without_a_store_nothing_is_there(path: str) -> None:
     async with WebRig().client() as http:
         assert problem(await http.get(f"/api/v1/{path}"), 404)["code"] == "store_off"
+
+
+async def test_the_store_says_how_it_is_doing_and_what_it_holds(stored: Database) -> None:
+    rig = WebRig(store=DirectStore(stored.engine))
+    rig.store_state = StoreState(stored.shown, "failing", "failing: disk full; 3 events lost", 3)
+    async with rig.client() as http:
+        found = (await http.get("/api/v1/store")).json()
+        with stored.writing() as connection:
+            past.verdicts(connection, [1000])
+        again = (await http.get("/api/v1/store")).json()
+    assert "hunter2" not in found["url"]
+    assert (found["state"], found["lost"]) == ("failing", 3)
+    assert found["bytes"] > 0
+    assert (found["rows"]["events"], found["rows"]["audit"]) == (15, 5)
+    assert datetime.fromisoformat(found["oldest"]).timestamp() == past.BEGAN
+    assert datetime.fromisoformat(found["newest"]).timestamp() == past.BEGAN + 9
+    assert again["rows"] == found["rows"]  # not counted twice within a minute
+
+
+async def test_a_store_that_is_off_says_why() -> None:
+    async with WebRig().client() as http:
+        found = (await http.get("/api/v1/store")).json()
+    assert (found["state"], found["detail"], found["bytes"]) == ("off", "turned off", None)

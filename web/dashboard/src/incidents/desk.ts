@@ -39,6 +39,8 @@ export class IncidentDesk {
   private readonly ofStream = new Map<string, number>();
   private full = false;
   private asked: AbortController | null = null;
+  /** What was told since the list was asked for: newer than its answer. */
+  private readonly fresh = new Map<string, IncidentData>();
   private counting: Set<string> | null = null;
 
   constructor(
@@ -111,6 +113,7 @@ export class IncidentDesk {
     this.asked?.abort();
     const asked = new AbortController();
     this.asked = asked;
+    this.fresh.clear();
     this.more = cursor !== null;
     this.changed();
     try {
@@ -118,8 +121,13 @@ export class IncidentDesk {
       if (this.asked !== asked) return;
       const kept = cursor === null ? [] : this.rows;
       const known = new Set(kept.map(({ id }) => id));
-      this.rows = [...kept, ...found.incidents.filter(({ id }) => !known.has(id))].slice(0, MOST_ROWS);
+      const added = found.incidents.filter(({ id }) => !known.has(id));
+      this.rows = [...kept, ...added.map((one) => this.fresh.get(one.id) ?? one)].slice(0, MOST_ROWS);
       this.next = found.next;
+      for (const one of this.fresh.values()) {
+        const shown = this.rows.some(({ id }) => id === one.id);
+        if (!shown && wants(this.filter, one)) this.insert(one);
+      }
       this.progress = "ready";
       this.problem = null;
     } catch (error) {
@@ -138,6 +146,7 @@ export class IncidentDesk {
     count(this.changes, incident.id);
     count(this.ofStream, incident.stream);
     this.mark(incident);
+    if (this.fresh.size < MOST_ROWS) this.fresh.set(incident.id, incident);
     const place = this.rows.findIndex(({ id }) => id === incident.id);
     if (place >= 0) {
       // What is shown stays where it is, even if the filter no longer asks for it.

@@ -73,7 +73,7 @@ export function Moment({ app, incident, onSeen }: Props) {
             </button>
           </div>
         )}
-        <p class="quiet">{EVIDENCE_WORDS[evidence.state]}</p>
+        {kept && <p class="quiet">{EVIDENCE_WORDS[evidence.state]}</p>}
       </figcaption>
     </figure>
   );
