@@ -17,6 +17,7 @@ from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
+from cli.evidence_app import evidence_app
 from cli.incidents_app import incidents_app
 from cli.store_app import store_app
 from styleflow.clips import PspInput
@@ -41,6 +42,7 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
 app.add_typer(incidents_app, name="incidents")
+app.add_typer(evidence_app, name="evidence")
 app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")

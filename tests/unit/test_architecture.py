@@ -113,9 +113,9 @@ ARROWS = {
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
+    "stream.evidence": "clock errors event_log events explain incident ingest publish store",
     "stream.incidents": "clock errors event_log events incident problems publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.evidence": "clock errors event_log events explain incident ingest store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline",

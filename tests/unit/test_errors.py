@@ -44,6 +44,7 @@ from stream.errors import (
     VideoBeyondLimits,
 )
 from stream.events import ReasonCode
+from stream.evidence.errors import BundleRefused, BundleUnmade, SigningKeyLost
 from stream.problems import Problem
 from stream.store.errors import (
     StoreDriverMissing,
@@ -103,6 +104,21 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     # error, code, title, HTTP status, whether to try again
     (SourceUrlInvalid("ftp://x", "r"), "source_url", "This source cannot be used", 400, False),
     (SecretLost("no key"), "secret_lost", "Stored credentials cannot be read", 500, False),
+    (
+        BundleRefused("r"),
+        "bundle_refused",
+        "This file is not taken for an evidence bundle",
+        422,
+        False,
+    ),
+    (BundleUnmade("r"), "bundle_unmade", "No bundle can be made of this incident", 422, False),
+    (
+        SigningKeyLost("r"),
+        "signing_key_lost",
+        "The key that signs evidence cannot be read",
+        500,
+        False,
+    ),
     (SettingInvalid("k", 1, "must"), "setting", "A setting makes no sense", 422, False),
     (DetectorUnknown("x", ["a"]), "detector_unknown", "There is no such detector", 422, False),
     (

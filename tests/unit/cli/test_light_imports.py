@@ -52,6 +52,7 @@ GROUPS = {
         "cli.commands",
         "cli.errors",
         "cli.evaluate_app",
+        "cli.evidence_app",
         "cli.incidents_app",
         "cli.main",
     ),
