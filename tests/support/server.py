@@ -47,7 +47,8 @@ class Server:
         self._command = command + (["--config", str(config)] if config else [])
         self._stored = tempfile.TemporaryDirectory(prefix="styleflow-store-")
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-        if config is None or "\nstore:" not in f"\n{config.read_text()}":
+        elsewhere = "XDG_DATA_HOME" in (env or {})
+        if not elsewhere and (config is None or "\nstore:" not in f"\n{config.read_text()}"):
             self._env["STYLEFLOW__STORE__URL"] = f"sqlite:///{self._stored.name}/styleflow.db"
         self._env |= env or {}
         self.log: list[str] = []
