@@ -18,6 +18,7 @@ from cli.settings import Settings
 from stream.clock import SystemClock
 from stream.evidence import bundle, contents, report, verify
 from stream.evidence.signing import KEY_FILE, SigningKey
+from web.routes.evidence_bundle import BundleSource
 
 PACKAGES = ("av", "numpy", "openvino", "torch")
 """Besides this program, what scores depend on."""
@@ -125,6 +126,17 @@ def check(file: Path, keys: Sequence[str], out: Console) -> Exit:
         return Exit.NO_VERDICT
     _print(out, "as it was signed")
     return Exit.OK
+
+
+def bundle_source(settings: Settings) -> BundleSource:
+    """Return what the analyzer makes bundles and reports of, besides its store."""
+    return BundleSource(
+        evidence_folder(settings.evidence),
+        user_data_path("styleflow") / KEY_FILE,
+        shown(settings),
+        versions(),
+        settings.engine.enter,
+    )
 
 
 def versions() -> dict[str, str]:

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.alerting import alerting
+from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
 from cli.recording import recording
@@ -217,6 +218,7 @@ async def _serve(
             store_state=memory.state,
             incidents=incidents,
             evidence=evidence,
+            bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
         )
         server = _Server(

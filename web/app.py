@@ -41,6 +41,8 @@ from web.routes import (
     whip,
 )
 from web.routes.evidence import routes as evidence_routes
+from web.routes.evidence_bundle import BundleSource
+from web.routes.evidence_bundle import routes as bundle_routes
 from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
 from web.security.fetch import Fetcher
@@ -77,6 +79,7 @@ def create_app(
     incidents: Incidents | None = None,
     alerting: Alerts | None = None,
     evidence: EvidenceRecorder | None = None,
+    bundles: BundleSource | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -97,6 +100,7 @@ def create_app(
         store_state: says how it is doing.
         incidents: what operators judge; without them there are no such routes.
         evidence: video of incidents; without it there are no routes for it.
+        bundles: what bundles and reports are made of; without it there are no routes for them.
         alerting: rules and channels; without them there are no routes for them.
     """
     editor = editor or control
@@ -148,6 +152,8 @@ def create_app(
         app.include_router(router)
     if evidence is not None:
         app.include_router(evidence_routes(evidence, scopes))
+    if bundles is not None:
+        app.include_router(bundle_routes(bundles, reads, clock, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)

@@ -229,10 +229,23 @@ def _changed(
         return
     if known.media != listed.name:
         return
+    if not _is_bounded(known):
+        yield Fault(SIDECAR, "would make more of the video than there can be; it is not looked at")
+        return
     if SIDECAR not in intact:
         yield Fault(listed.name, f"which packets cannot be said: {SIDECAR} was changed as well")
         return
     yield from _packet_faults(listed.name, known, data)
+
+
+def _is_bounded(known: Sidecar) -> bool:
+    """Say whether packets can be rebuilt without more work than a bundle is worth."""
+    filled = (
+        record.tail + sum(unit if isinstance(unit, int) else unit[0] for unit in record.units or ())
+        for record in known.packets
+    )
+    sizes = (max(record.size, record.bytes) for record in known.packets)
+    return max(sum(sizes), sum(filled)) <= bundle.MAX_BYTES
 
 
 def _packet_faults(name: str, known: Sidecar, media: bytes) -> Iterator[Fault]:

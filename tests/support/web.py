@@ -53,6 +53,7 @@ from styleflow.overlay import PointsAt
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.connection_limits import ConnectionLimits
+from web.routes.evidence_bundle import BundleSource
 from web.settings import ConnectionSettings, WebSettings
 from web.transport import server_options
 
@@ -271,6 +272,7 @@ class WebRig:
         store: StoreAccess | None = None,
         alerts: Alerts | None = None,
         evidence: EvidenceRecorder | None = None,
+        bundles: BundleSource | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -301,6 +303,7 @@ class WebRig:
             incidents=self.incidents,
             alerting=alerts,
             evidence=evidence,
+            bundles=bundles,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

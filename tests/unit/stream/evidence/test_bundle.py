@@ -251,6 +251,22 @@ def test_a_size_that_lies_unpacks_no_more_than_it_says(tmp_path: Path) -> None:
     assert [part.data for part in archive.read(path)] == [None]
 
 
+@pytest.mark.parametrize(
+    "more", [{"size": 1 << 40}, {"bytes": 1 << 40}, {"units": [[65536, ""]] * 20_000, "tail": 0}]
+)
+def test_a_sidecar_that_would_fill_the_memory_is_not_followed(
+    whole: Path, more: dict[str, object]
+) -> None:
+    files = unzipped(whole)
+    said = json.loads(dict(files)[SIDECAR])
+    said["packets"][0] |= more
+    other = forged(whole.with_name("o.zip"), with_part(files, SIDECAR, json.dumps(said).encode()))
+    files = unzipped(other)
+    broken = flipped(dict(files)["clip.mp4"], 900)
+    checked = changed(other, lambda files: with_part(files, "clip.mp4", broken))
+    assert "more of the video than there can be" in told(checked)[-1]
+
+
 @pytest.mark.parametrize("data", [b"", b"PK", b"no zip" * 100])
 def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.zip"
