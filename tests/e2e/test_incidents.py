@@ -6,13 +6,9 @@ shown is the way of an incident, not what the model sees.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +16,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import av
 import httpx
 import pytest
 import yaml
 
+from tests.support.broker import Broker, free_port
 from tests.support.media import encode, face_pictures
 from tests.support.rtsp import Media, RtspServer
 from tests.support.server import Message, Server
@@ -84,21 +82,12 @@ def receiving() -> Iterator[Receiver]:
 @contextmanager
 def mosquitto(folder: Path) -> Iterator[int]:
     """Run a real MQTT broker on a free port."""
-    program = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
-    if program is None:
-        pytest.skip("there is no mosquitto here (apt install mosquitto)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = subprocess.Popen(
-        [program, "-c", str(folder / "mosquitto.conf")], stderr=subprocess.DEVNULL
-    )
+    broker = Broker(folder, free_port())
+    asyncio.run(broker.start())
     try:
-        yield port
+        yield broker.port
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        broker.stop()
 
 
 def until(ask: Callable[[], Any], what: str, within_s: float = 60.0) -> Any:
@@ -115,9 +104,6 @@ def until(ask: Callable[[], Any], what: str, within_s: float = 60.0) -> Any:
 
 def retained(port: int, topic: str) -> dict[str, str]:
     """Return the messages that a broker holds below a topic."""
-    import asyncio
-
-    import aiomqtt
 
     async def ask() -> dict[str, str]:
         found: dict[str, str] = {}

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import pytest
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-"""Debian's broker; absent, its tests fail and say so."""
+"""Debian's broker; absent, its tests are skipped and say so."""
 
 
 def free_port() -> int:
@@ -43,7 +44,8 @@ class Broker:
 
     async def start(self) -> None:
         """Start it and wait until it listens."""
-        assert MOSQUITTO is not None, "install Debian's mosquitto"
+        if MOSQUITTO is None:
+            pytest.skip("there is no mosquitto here (apt install mosquitto)")
         config = self.folder / "mosquitto.conf"
         lines = (f"listener {self.port} 127.0.0.1", "user root", *self.options)
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -240,4 +240,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: what was remembered would be lost."""
-    raise NotImplementedError("restore a backup instead")
+    raise RuntimeError("the first tables are not taken away: restore a backup instead")

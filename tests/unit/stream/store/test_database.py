@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,11 +180,19 @@ def test_the_newest_revision_is_known() -> None:
     assert REVISIONS[-1] == HEAD
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreUnavailable, match="Permission denied"):
-        open_database("", tmp_path)
+def test_a_folder_that_may_not_be_written() -> None:
+    """Root may write everywhere, so it is somebody else for a moment."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            with pytest.raises(StoreUnavailable, match="Permission denied"):
+                open_database("", folder)
+        finally:
+            os.seteuid(was)
 
 
 def test_the_journal_of_sqlite_gives_its_room_back(tmp_path: Path) -> None:
