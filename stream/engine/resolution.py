@@ -93,6 +93,7 @@ class Resolver:
         estimate = evidence.estimate(logit, reading.frames, value, reading.quality.sharpness)
         undecided = (AbstainReason.UNDECIDED,) if evidence.undecided else ()
         track.reasons = reading.reasons + undecided
+        track.looks.answered(reading.slot, settled=evidence.shown is not Verdict.PENDING)
         self._tally.count(scores=1)
         yield Score(
             stream=self._stream,
