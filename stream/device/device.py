@@ -197,7 +197,8 @@ class Device:
         if fresh:
             self._state.clear(fresh)
         missing = [row.push.missing for row in pushes]
-        self._state.push([row.slot for row in pushes], next(crops), missing)
+        looks = [row.push.look for row in pushes]
+        self._state.push([row.slot for row in pushes], next(crops), missing, looks)
         moved = [row.slot for row in pushes if row.push.reanchored is not None]
         if moved:
             self._state.reanchor(moved, next(crops))

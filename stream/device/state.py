@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stream.device.slots import Slot, StaleSlot
-from styleflow.detectors.protocol import Detector, Explaining
+from styleflow.detectors.protocol import Detector, Explaining, Looking
 from styleflow.overlay import Patch
 
 
@@ -43,13 +43,30 @@ class State:
             self._generations[slot.row] = slot.generation
         self._detector.clear(self._tensors, self._tensor([slot.row for slot in slots]))
 
-    def push(self, slots: Sequence[Slot], images: Tensor, missing: Sequence[int]) -> None:
+    def push(
+        self,
+        slots: Sequence[Slot],
+        images: Tensor,
+        missing: Sequence[int],
+        looks: Sequence[bool] | None = None,
+    ) -> None:
         """Push one frame, `(B, S, S, 3)` uint8 on the device, to each slot; see `Detector.push`.
+
+        Args:
+            slots: where to.
+            images: one of each.
+            missing: grid slots before each.
+            looks: which are looked at, by a detector that looks at few; as it likes when None.
 
         Raises:
             StaleSlot: a slot is of another generation than its row; nothing is fed.
         """
-        self._detector.push(self._tensors, self._rows(slots), images, self._tensor(missing))
+        rows, gaps, detector = self._rows(slots), self._tensor(missing), self._detector
+        if looks is not None and isinstance(detector, Looking):
+            looked = torch.tensor(list(looks), dtype=torch.bool, device=self._device)
+            detector.push_looks(self._tensors, rows, images, gaps, looked)
+        else:
+            detector.push(self._tensors, rows, images, gaps)
 
     def reanchor(self, slots: Sequence[Slot], images: Tensor) -> None:
         """Replace the newest frame of each slot; see `Detector.reanchor`.

@@ -11,6 +11,7 @@ class EngineCounters:
 
     Attributes:
         pushes: frames handed to the device, one per track.
+        looks: those of them that are looked at, see `looks.py`.
         ratings: logits asked for.
         scores: scores published.
         contaminated: sampled frames that were no evidence.
@@ -25,6 +26,7 @@ class EngineCounters:
     """
 
     pushes: int = 0
+    looks: int = 0
     ratings: int = 0
     scores: int = 0
     contaminated: int = 0

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 
 from stream.engine import reasons
 from stream.engine.counters import EngineCounters, Tally
+from stream.engine.looks import LookPace
 from stream.engine.plan import Forget, Plan, Push, Rate, Ratings, TrackKey
 from stream.engine.records import FollowedTrack, Mark, PlanRecord, Reading, Subject
 from stream.engine.resolution import Resolver
@@ -83,6 +84,7 @@ class Engine:
         self._trace = trace
         self._tally = Tally()
         self._coverage = Coverage(settings.coverage_slots(clip))
+        self._pace = LookPace.of(settings, clip)
         self._tracks: dict[int, FollowedTrack] = {}
         self._records: dict[int, PlanRecord] = {}
         self._resolver = Resolver(self._subject, settings, self._tracks, self._tally, trace)
@@ -182,6 +184,7 @@ class Engine:
         """Change thresholds, times and limits from the next frame on; nothing is forgotten."""
         self.settings = self._resolver.settings = settings
         self._coverage.resize(settings.coverage_slots(self._subject.clip))
+        self._pace = LookPace.of(settings, self._subject.clip)
 
     # -- step: tracks ---------------------------------------------------------------------------
 
@@ -294,7 +297,8 @@ class Engine:
                 pushes.append(push)
                 marks.append(mark)
         rates = tuple(Rate(self._key(mark.track)) for mark in marks if mark.reading is not None)
-        self._tally.count(pushes=len(pushes), ratings=len(rates))
+        looks = sum(push.look for push in pushes)
+        self._tally.count(pushes=len(pushes), looks=looks, ratings=len(rates))
         plan = self._plan(forgets, tuple(pushes), rates)
         self._keep(plan, PlanRecord(seen.at, seen.arrived, seen.capture.contaminated, tuple(marks)))
         return plan
@@ -324,6 +328,7 @@ class Engine:
             face.reanchored,
             admission.missing,
             admission.fresh,
+            self._looks(track, seen.slot, fresh=admission.fresh),
         )
         reading = None
         if window.due(self.settings.hop_slots(self._subject.clip) * self.hop_factor):
@@ -345,6 +350,12 @@ class Engine:
                 capture=self._capture,
             )
         return push, Mark(track.number, pushed=True, fresh=admission.fresh, reading=reading)
+
+    def _looks(self, track: FollowedTrack, slot: int, *, fresh: bool) -> bool:
+        """Return whether the schedule of looks has a track's newest frame looked at."""
+        if fresh:
+            track.looks.restart()
+        return track.looks.looks(slot, self._pace, self.hop_factor)
 
     def _keep(self, plan: Plan, record: PlanRecord) -> None:
         self._records[plan.number] = record

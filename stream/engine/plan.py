@@ -32,6 +32,7 @@ class Push:
             delta across a gap is not fed; the hidden state decays towards its learned start.
         fresh: forget what the track has gathered before this frame (its first frame, or the
             first one after a gap that was too long).
+        look: a detector that does not use every frame uses this one.
     """
 
     key: TrackKey
@@ -39,6 +40,7 @@ class Push:
     reanchored: Image | None = None
     missing: int = 0
     fresh: bool = False
+    look: bool = True
 
 
 @dataclass(frozen=True, slots=True)

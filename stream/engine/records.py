@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from stream.engine.looks import LookClock
 from stream.engine.verdict import Evidence
 from stream.engine.window import TrackWindow
 from stream.events import AbstainReason, CaptureConditions
@@ -43,6 +44,7 @@ class FollowedTrack:
         seen_at: media time of that frame.
         window: what has been pushed.
         evidence: what the ratings say so far.
+        looks: which of its frames are looked at; both tell it something.
         reasons: why there is no verdict, as of the newest answer.
         refused: the device had no slot for it, and that has been told.
         unsettled: what the device knows of it is unknown, until it starts anew.
@@ -54,6 +56,7 @@ class FollowedTrack:
     seen_at: float
     window: TrackWindow
     evidence: Evidence
+    looks: LookClock = field(default_factory=LookClock)
     reasons: tuple[AbstainReason, ...] = (AbstainReason.WARMING,)
     refused: bool = False
     unsettled: bool = True

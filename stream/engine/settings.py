@@ -18,6 +18,11 @@ class EngineSettings:
 
     Attributes:
         hop_s: media seconds between two ratings of a track; at least one sampled frame.
+        look_early_s: media seconds for which a new track is looked at often, by a detector that
+            does not use every sampled frame (`styleflow-live`); the others ignore it.
+        look_early_every_s: media seconds between two looks until then; at least one sampled frame.
+        look_every_s: the same from then on, while there is no verdict.
+        look_settled_every_s: the same while there is one.
         max_gap_s: media seconds without a usable frame after which a track's evidence starts anew.
         warmup_s: media seconds' worth of usable frames before the first verdict; None means half
             a clip of the detector.
@@ -52,6 +57,10 @@ class EngineSettings:
     """
 
     hop_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.24
+    look_early_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 2.0
+    look_early_every_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.24
+    look_every_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.48
+    look_settled_every_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 0.96
     max_gap_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 1.0
     warmup_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] | None = None
     half_life_s: Annotated[float, Field(le=3600, allow_inf_nan=False)] = 2.0
@@ -81,12 +90,15 @@ class EngineSettings:
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise SettingInvalid(field.name, value, "must be a finite number")
-        for key in ("hop_s", "max_gap_s", "half_life_s", "coverage_s"):
+        for key in (
+            *("hop_s", "max_gap_s", "half_life_s", "coverage_s"),
+            *("look_early_every_s", "look_every_s", "look_settled_every_s"),
+        ):
             if getattr(self, key) <= 0:
                 raise SettingInvalid(key, getattr(self, key), "must be more than 0 seconds")
         for key in (
             *("warmup_s", "dwell_s", "min_face_px", "min_sharpness", "max_yaw_deg"),
-            *("min_bits_per_pixel", "max_strangeness"),
+            *("min_bits_per_pixel", "max_strangeness", "look_early_s"),
         ):
             if (getattr(self, key) or 0) < 0:
                 raise SettingInvalid(key, getattr(self, key), "must not be negative")

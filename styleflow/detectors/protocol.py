@@ -16,6 +16,7 @@ __all__ = [
     "Detector",
     "Explaining",
     "HopAware",
+    "Looking",
     "ModelCard",
     "TemporalMode",
     "TrainingStatus",
@@ -78,6 +79,20 @@ class HopAware(Protocol):
 
     def every(self, hop: int) -> Detector:
         """Return the same detector, sharing its weights, for ratings every `hop` sampled frames."""
+        ...
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """A detector that looks at few of its frames, and lets itself be told at which."""
+
+    def push_looks(
+        self, state: Any, rows: Tensor, images: Tensor, missing: Tensor, looks: Tensor
+    ) -> None:
+        """Feed one sampled frame to each row, as `push` does, and look at some of them.
+
+        `looks`, `(B,)` bool, says at which; a row's first frame is looked at in any case.
+        """
         ...
 
 

@@ -130,10 +130,26 @@ class StyleFlowLiveDetector(StyleFlowLive):
         Raises:
             ShapeMismatch: crops of another size.
         """
+        due = state.since[rows] + missing + 1 >= self.dims.look_every
+        self.push_looks(state, rows, images, missing, due)
+
+    @torch.no_grad()
+    def push_looks(
+        self,
+        state: StyleFlowLiveState,
+        rows: Tensor,
+        images: Tensor,
+        missing: Tensor,
+        looks: Tensor,
+    ) -> None:
+        """Feed one sampled frame to each row and look at some; see `Looking.push_looks`.
+
+        Raises:
+            ShapeMismatch: crops of another size.
+        """
         self._check(images)
-        since = state.since[rows] + missing + 1
-        state.since[rows] = since
-        looking = ~state.looked[rows] | (since >= self.dims.look_every)
+        state.since[rows] = state.since[rows] + missing + 1
+        looking = ~state.looked[rows] | looks
         if bool(looking.any()):
             self._look(state, rows[looking], images[looking])
 

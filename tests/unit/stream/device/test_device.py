@@ -11,7 +11,7 @@ from stream.device import device as device_module
 from stream.device.device import Device
 from stream.engine.plan import Forget, Plan, Push, Rate, TrackKey
 from styleflow.errors import ShapeMismatch
-from tests.support.models import crop, toy_network
+from tests.support.models import TOY, crop, toy_network
 
 A, B, C = (TrackKey("lobby", n) for n in range(3))
 
@@ -183,6 +183,9 @@ class _Failing:
             raise RuntimeError("out of memory")
         self._network.push(state, rows, images, missing)
 
+    def push_looks(self, state, rows, images, missing, looks):
+        self.push(state, rows, images, missing)
+
 
 def test_after_a_failed_run_its_tracks_begin_anew_and_others_go_on():
     detector = _Failing()
@@ -269,3 +272,16 @@ def test_cuda_gives_the_logits_of_the_cpu():
     for number in range(6):
         plan = _plan(number, number, number + 50)
         assert gpu.run([plan])[0].logits == pytest.approx(cpu.run([plan])[0].logits, abs=1e-3)
+
+
+def test_the_plan_says_which_frames_are_looked_at():
+    """A detector that looks at few frames leaves its own pace and takes the plan's."""
+    detector = toy_network(dims=dataclasses.replace(TOY, look_every=2))
+    logits = []
+    for look in (False, True):
+        device = Device(detector, 2, threads=1)
+        pushes = [Push(A, crop(0), fresh=True), Push(A, crop(1), look=look)]
+        plans = [Plan(n, "s", (), (push,), (Rate(A),)) for n, push in enumerate(pushes)]
+        logits.append([answer.logits[A] for answer in device.run(plans)])
+    assert logits[0][0] == logits[0][1] == logits[1][0]
+    assert logits[1][1] != logits[1][0]

@@ -1,0 +1,78 @@
+"""The schedule of looks: often at first, less often then, seldom with a verdict; alike live."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from stream.engine.engine import Engine
+from stream.engine.looks import LookClock, LookPace
+from stream.engine.plan import Plan
+from stream.engine.settings import EngineSettings
+from tests.support.engine import CLIP, FakeDevice, engine, face, seen
+
+PACE = LookPace(early=3, early_for=25, usual=6, settled=12, answered=12)
+
+
+def looked_at(clock: LookClock, slots: range, factor: int = 1) -> list[int]:
+    return [slot for slot in slots if clock.looks(slot, PACE, factor)]
+
+
+def test_a_new_track_is_looked_at_often_and_later_less_often():
+    assert looked_at(LookClock(), range(40)) == [0, 3, 6, 9, 12, 15, 18, 21, 24, 30, 36]
+
+
+def test_a_verdict_makes_looks_seldom_only_when_its_answer_is_there_for_certain():
+    clock = LookClock()
+    looked_at(clock, range(31))
+    clock.answered(30, settled=True)
+    assert looked_at(clock, range(31, 80)) == [36, 48, 60, 72]
+    clock.answered(72, settled=False)
+    assert looked_at(clock, range(80, 100)) == [84, 90, 96]
+
+
+def test_gaps_and_overload_only_stretch_the_distances():
+    clock = LookClock()
+    assert clock.looks(0, PACE)
+    assert clock.looks(20, PACE)
+    assert looked_at(clock, range(21, 60), factor=2) == [32, 44, 56]
+
+
+def test_a_fresh_start_is_looked_at_at_once():
+    clock = LookClock()
+    looked_at(clock, range(50))
+    clock.restart()
+    assert looked_at(clock, range(50, 57)) == [50, 53, 56]
+
+
+def test_the_settings_say_the_pace_on_the_detector_s_grid():
+    assert LookPace.of(EngineSettings(), CLIP) == PACE
+
+
+def test_the_schedule_does_not_depend_on_how_late_answers_come():
+    """Live video, whose answers come later, looks at the frames that a file's analysis looks at."""
+    at_once, late = _looks_in_plans(delay=0), _looks_in_plans(delay=9)
+    assert at_once == late
+    distances = {after - before for before, after in pairwise(at_once)}
+    assert distances >= {3, 6, 12}
+
+
+def _looks_in_plans(delay: int) -> list[int]:
+    """Return the slots that are looked at when answers come so many frames late."""
+    core, device = engine(), FakeDevice()
+    waiting: list[Plan] = []
+    looks = []
+    for slot in range(250):
+        # It looks synthesised, and from slot 120 on like nothing in particular.
+        shown = face(1, 3.0 if slot < 120 else 0.3)
+        plan, _ = core.step(seen(slot, shown, started=(1,) if slot == 0 else ()))
+        looks += [slot for push in plan.pushes if push.look]
+        waiting.append(plan)
+        if len(waiting) > delay:
+            _answer(core, device, waiting.pop(0))
+    assert core.counters.looks == len(looks)
+    return looks
+
+
+def _answer(core: Engine, device: FakeDevice, plan: Plan) -> None:
+    (ratings,) = device.run([plan])
+    core.resolve(plan, ratings)
