@@ -5,6 +5,8 @@ when a new version has moved one. What is public of aiortc is used in `peer.py`.
 
 | private part | why it is touched |
 |---|---|
+| certificates of a connection | a call's own one, whose context below is made for the handshake |
+| `_create_ssl_context` of a certificate | peers with RSA certificates are taken, alerts are noted |
 | decoder queue of a receiver | compressed pictures are taken, not decoded into unbounded queues |
 | `_send_rtcp_pli` of a receiver | keyframes are asked for; aiortc's own requests tell of a loss |
 | NACK generator, jitter buffer | a hole is asked for again, and given up after a second |
@@ -27,12 +29,14 @@ from typing import Any
 
 import aioice.ice
 import aioice.stun
-from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aiortc import RTCCertificate, RTCPeerConnection, RTCRtpReceiver
 from OpenSSL import SSL
 
 from stream.webrtc.datagrams import DatagramKind, DatagramRefusal, kind_of
+from stream.webrtc.handshake import CIPHERS, Handshake
 from stream.webrtc.statistics import LinkSample
 
+CERTIFICATES = "_RTCPeerConnection__certificates"
 DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
 REMOTE_STREAMS = "_RTCRtpReceiver__remote_streams"
 RETRANSMISSIONS = "_RTCRtpReceiver__rtx_ssrc"
@@ -48,6 +52,46 @@ MAX_BACKLOG = 4096
 
 MAX_FRAGMENTS = 2048
 """Fragments of unfinished data messages that one peer may leave lying about."""
+
+
+class CallCertificate(RTCCertificate):
+    """Certificate of one call, whose handshake takes RSA certificates and tells why it fails.
+
+    aiortc itself knows only suites for its own kind of certificate, ECDSA: as a client it would
+    find none in common with a server whose certificate is RSA. And it tells nobody of alerts.
+
+    Attributes:
+        handshake: how far it came.
+    """
+
+    handshake: Handshake
+
+    @classmethod
+    def of(cls, connection: RTCPeerConnection) -> CallCertificate:
+        """Give a connection one of its own, before it has a transport."""
+        certificate: CallCertificate = cls.generateCertificate()
+        certificate.handshake = Handshake()
+        getattr(connection, CERTIFICATES)
+        setattr(connection, CERTIFICATES, [certificate])
+        return certificate
+
+    def _create_ssl_context(self, srtp_profiles: Any) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS.encode())
+        context.set_info_callback(self._note)
+        return context
+
+    def _note(self, connection: SSL.Connection, where: int, code: int) -> None:
+        """Take note of a step; the code of an alert is its level, 2 when fatal, and its number."""
+        level, description = divmod(code, 1 << 8)
+        if where & SSL.SSL_CB_HANDSHAKE_DONE:
+            self.handshake.done = True
+            self.handshake.protected = bool(connection.get_selected_srtp_profile())
+        elif where & SSL.SSL_CB_ALERT and level == 2:
+            if where & SSL.SSL_CB_READ:
+                self.handshake.received = description
+            else:
+                self.handshake.sent = description
 
 
 class FrameTap(queue.Queue[Any]):

@@ -40,6 +40,7 @@ from stream.errors import OfferInvalid, OfferRefused, SourceError
 from stream.events import LinkQuality, ReasonCode
 from stream.ingest.source import Packet, StreamFormat
 from stream.webrtc.aiortc_compat import (
+    CallCertificate,
     DatagramFilter,
     FrameTap,
     MediaReceiver,
@@ -48,6 +49,7 @@ from stream.webrtc.aiortc_compat import (
     tap,
 )
 from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.handshake import failure
 from stream.webrtc.keyframes import KeyframeRequests, is_keyframe
 from stream.webrtc.picture_queue import PictureQueue
 from stream.webrtc.sdp import Fragment, Offer, complete_answer, unsupported
@@ -153,6 +155,7 @@ class Peer:
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self.receiver: MediaReceiver | None = None
+        self._handshake = CallCertificate.of(self.connection).handshake
         self._datagrams: DatagramFilter | None = None
         self.connection.on("datachannel", self._on_channel)
 
@@ -253,14 +256,17 @@ class Peer:
         if state == "closed":
             return SourceError(ReasonCode.ENDED, "the connection is closed")
         if state == "failed":
-            return SourceError(
-                ReasonCode.UNREACHABLE, "no way to the peer was found, or it is lost"
-            )
+            return self._failure()
         if self.receiver is not None and (excess := self.receiver.excess(self.connection)):
             return SourceError(ReasonCode.CORRUPT, excess)
         if limits.max_session_s and now - self._began > limits.max_session_s:
             return SourceError(ReasonCode.ENDED, f"the call lasted {limits.max_session_s:g} s")
         return self._silence(now) or self._greed(now)
+
+    def _failure(self) -> SourceError:
+        if self.receiver is not None and self.receiver.receiver.transport.state == "failed":
+            return failure(self._handshake)
+        return SourceError(ReasonCode.UNREACHABLE, "no way to the peer was found, or it is lost")
 
     def _silence(self, now: float) -> SourceError | None:
         limits = self._settings

@@ -41,7 +41,8 @@ class Offer:
     """An offer that can be answered.
 
     Attributes:
-        text: what is left of it: the same, without candidates that are of no use.
+        text: what is left of it: the same, without candidates that are of no use, and with the
+            peer as the DTLS client where it leaves the choice to us.
         codecs: names of the video codecs that it offers, in its order.
         ufrag: names its ICE session.
         tuned: whether its sender understands `x-google-*` (Chromium and its kin).
@@ -102,7 +103,7 @@ def check_offer(text: str) -> Offer:
         raise OfferRefused(unsupported(codecs))
     ufrag = (video.values("ice-ufrag") or _values(session, "ice-ufrag"))[0]
     tuned = any(value.endswith(" goog-remb") for value in video.values("rtcp-fb"))
-    return Offer(_without_names(text), codecs, ufrag, tuned, best_layer(video.lines, browser=tuned))
+    return Offer(_restated(text), codecs, ufrag, tuned, best_layer(video.lines, browser=tuned))
 
 
 def unsupported(codecs: Sequence[str]) -> str:
@@ -287,7 +288,13 @@ def _values(lines: Iterable[str], attribute: str) -> list[str]:
     return found
 
 
-def _without_names(text: str) -> str:
+def _restated(text: str) -> str:
+    """Return what the stack behind is given of an offer.
+
+    `actpass` leaves it to us who begins the DTLS handshake. We let the peer: a server is asked for
+    the suites of its own certificate, so a peer whose certificate is RSA (GStreamer's) need not
+    have one for ours.
+    """
     kept: list[str] = []
     candidates = 0
     for line in _lines(text):
@@ -295,6 +302,8 @@ def _without_names(text: str) -> str:
             candidates += 1
             if not is_useful(line) or candidates > MAX_CANDIDATES:
                 continue
+        elif line == "a=setup:actpass":
+            line = "a=setup:active"
         elif line == "a=end-of-candidates":
             continue  # a peer that is not reached may still reach us; the deadline decides
         elif line.startswith("a=group:") and not line.startswith("a=group:BUNDLE"):

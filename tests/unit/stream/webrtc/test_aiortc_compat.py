@@ -27,6 +27,9 @@ async def test_what_is_used_inside_aiortc_is_still_there() -> None:
     ):
         assert hasattr(receiver, name)
     assert getattr(connection, aiortc_compat.REMOTE_ICE) == {}
+    (certificate,) = getattr(connection, aiortc_compat.CERTIFICATES)
+    assert certificate.getFingerprints()
+    assert callable(attrgetter("_create_ssl_context")(certificate))
     buffer = getattr(receiver, aiortc_compat.JITTER_BUFFER)
     assert attrgetter("_origin")(buffer) is None
     assert getattr(receiver, aiortc_compat.NACK_GENERATOR).missing == set()

@@ -46,6 +46,15 @@ def test_a_peer_that_names_no_address_can_still_reach_us() -> None:
     assert "end-of-candidates" not in check_offer(CHROMIUM + "a=end-of-candidates\n").text
 
 
+@pytest.mark.parametrize(
+    ("offered", "kept"), [("actpass", "active"), ("active", "active"), ("passive", "passive")]
+)
+def test_a_peer_that_may_begin_the_handshake_is_let(offered: str, kept: str) -> None:
+    """A peer with an RSA certificate had no suite in common with us as the client."""
+    text = check_offer(CHROMIUM.replace("setup:actpass", f"setup:{offered}")).text
+    assert {x for x in text.splitlines() if x.startswith("a=setup:")} == {f"a=setup:{kept}"}
+
+
 def test_candidates_of_one_peer_are_bounded() -> None:
     many = "".join(f"{HOST.replace(' 39190', f' {port}')}\n" for port in range(1000, 1400))
     assert check_offer(CHROMIUM + many).text.count("a=candidate:") <= MAX_CANDIDATES
