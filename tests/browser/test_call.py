@@ -12,45 +12,13 @@ import pytest
 
 from stream.engine.settings import EngineSettings
 from stream.webrtc.calls import WebRtcSettings
-from tests.support.browser import chromium
+from tests.support.browser import CALL, chromium
 from tests.support.calls import LOCAL, CallRig, call_rig
 from tests.support.path import EAGER, toy_pipeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 BRISK = WebRtcSettings(bind=LOCAL, silence_s=1.5, keep_s=0.5)
-
-CALL = """async ([stream, codec]) => {
-  const call = (window.call = new RTCPeerConnection());
-  const camera = await navigator.mediaDevices.getUserMedia({ video: true });
-  const sound = (window.sound = new AudioContext()); // our pages may not use the microphone
-  const tone = sound.createOscillator();
-  const ear = sound.createMediaStreamDestination();
-  tone.connect(ear);
-  tone.start();
-  camera.addTrack(ear.stream.getAudioTracks()[0]);
-  camera.getTracks().forEach((track) => call.addTrack(track, camera));
-  const video = call.getTransceivers().find((t) => t.sender.track.kind === "video");
-  const known = RTCRtpSender.getCapabilities("video").codecs;
-  video.setCodecPreferences(known.filter((c) => c.mimeType === "video/" + codec));
-  window.heard = [];
-  const scores = call.createDataChannel("scores");
-  window.scored = new Promise((scored) => {
-    scores.onmessage = ({ data }) => {
-      window.heard.push(JSON.parse(data));
-      if (window.heard.at(-1).type === "score") scored(true);
-    };
-  });
-  await call.setLocalDescription();
-  const answer = await fetch("/whip/" + stream, {
-    method: "POST",
-    headers: { "Content-Type": "application/sdp" },
-    body: call.localDescription.sdp,
-  });
-  if (!answer.ok) return (await answer.json()).detail;
-  await call.setRemoteDescription({ type: "answer", sdp: await answer.text() });
-  return "";
-}"""
 
 SCORED = "window.scored"
 
