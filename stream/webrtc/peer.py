@@ -14,6 +14,9 @@ notices another loss, and waits for it until 512 packets have piled up, ten seco
 stream. So a hole is asked for again here, and given up after a second: then the jitter buffer is
 emptied and a keyframe is asked for.
 
+VP9 and AV1 are not aiortc's own: it hands on their payloads, and `depacketize` makes pictures of
+them.
+
 Everything private of aiortc and aioice is touched in `aiortc_compat.py`. The rest is told the time,
 and nothing here starts a task: `answer`, `tend` and `close` are awaited by the analyzer.
 """
@@ -46,9 +49,11 @@ from stream.webrtc.aiortc_compat import (
     MediaReceiver,
     close_quietly,
     gather_on,
+    receive_more_codecs,
     tap,
 )
 from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.depacketize import picture
 from stream.webrtc.handshake import failure
 from stream.webrtc.keyframes import KeyframeRequests, is_keyframe
 from stream.webrtc.picture_queue import PictureQueue
@@ -71,7 +76,8 @@ MEASURE_S = 1.0
 
 MAX_CHANNELS = 8
 
-FORMATS = {"VP8": StreamFormat("vp8", 0, 0, None), "H264": StreamFormat("h264", 0, 0, None)}
+DECODERS = {"VP8": "vp8", "H264": "h264", "VP9": "vp9", "AV1": "libdav1d"}
+FORMATS = {codec: StreamFormat(name, 0, 0, None) for codec, name in DECODERS.items()}
 
 
 class ScoresChannel:
@@ -151,6 +157,7 @@ class Peer:
             RTCIceServer(s.url, s.username or None, s.credential.get_secret_value() or None)
             for s in settings.ice_servers
         ]
+        receive_more_codecs()
         self.connection = RTCPeerConnection(
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
@@ -333,6 +340,7 @@ class Peer:
                 tap(receiver, FrameTap(self._take_picture, self._on_end))
                 self.receiver = MediaReceiver(receiver)
                 self.receiver.watch_losses(self._on_loss)
+                self.receiver.keep_bounds()
                 self.receiver.send_quietly()
             else:
                 tap(receiver, FrameTap(self._take_audio, _nothing))
@@ -340,6 +348,12 @@ class Peer:
     def _take_picture(self, codec: str, data: bytes, timestamp: int) -> None:
         now = self._clock.monotonic()
         self._seen = self._heard = now
+        try:
+            data = picture(codec, data)
+        except ValueError:  # a part of it is missing, and what follows refers to it
+            self._losses += 1
+            self.pictures.restart()
+            return
         self._taken += 1
         keyframe = is_keyframe(codec, data)
         if keyframe:

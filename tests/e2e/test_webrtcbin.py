@@ -26,7 +26,7 @@ for name in ("Gst", "GstRtp", "GstSdp", "GstWebRTC"):
     gi.require_version(name, "1.0")
 from gi.repository import Gst
 Gst.init(None)
-for name in "webrtcbin nicesrc dtlsenc srtpenc sctpenc x264enc vp8enc opusenc".split():
+for name in "webrtcbin nicesrc dtlsenc srtpenc sctpenc x264enc vp8enc vp9enc opusenc".split():
     assert Gst.ElementFactory.find(name), name
 """
 
@@ -98,7 +98,13 @@ async def webrtcbin(rig: CallRig, **options: object) -> AsyncIterator[Webrtcbin]
 
 @pytest.mark.parametrize(
     ("codec", "trickle", "extras"),
-    [("H264", False, False), ("H264", True, True), ("VP8", False, True), ("VP8", True, False)],
+    [
+        ("H264", False, False),
+        ("H264", True, True),
+        ("VP8", False, True),
+        ("VP8", True, False),
+        ("VP9", True, True),
+    ],
 )
 async def test_a_peer_whose_certificate_is_rsa_was_never_reached(
     codec: str, trickle: bool, extras: bool

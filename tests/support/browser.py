@@ -27,7 +27,7 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
 )
 
-CALL = """async ([stream, codec]) => {
+CALL = """async ([stream, codec, parameter = ""]) => {
   const call = (window.call = new RTCPeerConnection());
   const camera = await navigator.mediaDevices.getUserMedia({ video: true });
   const sound = (window.sound = new AudioContext()); // our pages may not use the microphone
@@ -39,7 +39,8 @@ CALL = """async ([stream, codec]) => {
   camera.getTracks().forEach((track) => call.addTrack(track, camera));
   const video = call.getTransceivers().find((t) => t.sender.track.kind === "video");
   const known = RTCRtpSender.getCapabilities("video").codecs;
-  video.setCodecPreferences(known.filter((c) => c.mimeType === "video/" + codec));
+  const meant = known.filter((c) => c.mimeType === "video/" + codec);
+  video.setCodecPreferences(meant.filter((c) => (c.sdpFmtpLine ?? "").includes(parameter)));
   window.heard = [];
   const scores = call.createDataChannel("scores");
   window.scored = new Promise((scored) => {
@@ -58,7 +59,7 @@ CALL = """async ([stream, codec]) => {
   await call.setRemoteDescription({ type: "answer", sdp: await answer.text() });
   return "";
 }"""
-"""Calls a stream with the camera, a tone and a codec; returns why not, or nothing."""
+"""Calls a stream with the camera, a tone and a codec (and its parameter); returns why not."""
 
 
 @asynccontextmanager
