@@ -48,7 +48,10 @@ SOURCE_HINTS: dict[ReasonCode, str] = {
     ReasonCode.TIMEOUT: "The other side accepts connections but sends nothing; check the path",
     ReasonCode.AUTH: "Check user name and password in the URL",
     ReasonCode.NOT_FOUND: "Check the path; a camera's is what follows the host, see its manual",
-    ReasonCode.TLS: "Give the camera's certificate with tls_ca_file, or set tls_verify: false",
+    ReasonCode.TLS: (
+        "Camera: give its certificate with tls_ca_file, or set tls_verify: false. Call: change the"
+        " caller as the detail says"
+    ),
     ReasonCode.CODEC: "Set the camera to H.264 or H.265",
     ReasonCode.ENDED: "The source has ended",
     ReasonCode.CORRUPT: "The video cannot be decoded; check that the file or stream is intact",

@@ -1,6 +1,6 @@
 """Clips: packets remuxed without re-encoding, so that every player shows them.
 
-H.264 and H.265 go into fragmented MP4; VP8 and VP9 into WebM, since few players take VP8 in MP4;
+H.264 and H.265 go into fragmented MP4; VP8, VP9 and AV1 into WebM, as few players take VP8 in MP4;
 any other codec into Matroska. The container has stamps of its own, made of the packets': they begin
 at zero and only rise, also across a reconnection. What was received stands in the sidecar.
 """
@@ -31,7 +31,7 @@ MEDIA_TYPES = {"mp4": "video/mp4", "webm": "video/webm", "mkv": "video/x-matrosk
 PICTURE_WIDTH = 1280
 PICTURE_QUALITY = 88
 
-_CONTAINERS = {"h264": "mp4", "hevc": "mp4", "vp8": "webm", "vp9": "webm"}
+_CONTAINERS = {"h264": "mp4", "hevc": "mp4", "vp8": "webm", "vp9": "webm", "libdav1d": "webm"}
 _MUXERS = {"mp4": "mp4", "webm": "webm", "mkv": "matroska"}
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _UNITS = ("h264", "hevc")

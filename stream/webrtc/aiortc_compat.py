@@ -5,6 +5,9 @@ when a new version has moved one. What is public of aiortc is used in `peer.py`.
 
 | private part | why it is touched |
 |---|---|
+| certificates of a connection | a call's own one, whose context below is made for the handshake |
+| `_create_ssl_context` of a certificate | peers with RSA certificates are taken, alerts are noted |
+| `_handle_rtp_packet`, codecs of a receiver | payloads of VP9 and AV1 keep their bounds |
 | decoder queue of a receiver | compressed pictures are taken, not decoded into unbounded queues |
 | `_send_rtcp_pli` of a receiver | keyframes are asked for; aiortc's own requests tell of a loss |
 | NACK generator, jitter buffer | a hole is asked for again, and given up after a second |
@@ -27,18 +30,33 @@ from typing import Any
 
 import aioice.ice
 import aioice.stun
-from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aiortc import (
+    RTCCertificate,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    rtp,
+)
+from aiortc.codecs import CODECS, is_rtx
+from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
 from OpenSSL import SSL
 
 from stream.webrtc.datagrams import DatagramKind, DatagramRefusal, kind_of
+from stream.webrtc.depacketize import ASSEMBLERS, framed
+from stream.webrtc.handshake import CIPHERS, Handshake
 from stream.webrtc.statistics import LinkSample
 
+CERTIFICATES = "_RTCPeerConnection__certificates"
 DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
 REMOTE_STREAMS = "_RTCRtpReceiver__remote_streams"
 RETRANSMISSIONS = "_RTCRtpReceiver__rtx_ssrc"
+RECEIVED_CODECS = "_RTCRtpReceiver__codecs"
 NACK_GENERATOR = "_RTCRtpReceiver__nack_generator"
 JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 REMOTE_ICE = "_RTCPeerConnection__remoteIce"
+
+FEEDBACK = (("nack", None), ("nack", "pli"), ("goog-remb", None))
+FREE_PAYLOAD_TYPE = 110
+"""Payload type that aiortc's own codecs leave free; only our own offers would use it."""
 
 MAX_SOURCES = 64
 """Senders (SSRC) that one peer may name; aiortc remembers each of them."""
@@ -48,6 +66,67 @@ MAX_BACKLOG = 4096
 
 MAX_FRAGMENTS = 2048
 """Fragments of unfinished data messages that one peer may leave lying about."""
+
+
+class CallCertificate(RTCCertificate):
+    """Certificate of one call, whose handshake takes RSA certificates and tells why it fails.
+
+    aiortc itself knows only suites for its own kind of certificate, ECDSA: as a client it would
+    find none in common with a server whose certificate is RSA. And it tells nobody of alerts.
+
+    Attributes:
+        handshake: how far it came.
+    """
+
+    handshake: Handshake
+
+    @classmethod
+    def of(cls, connection: RTCPeerConnection) -> CallCertificate:
+        """Give a connection one of its own, before it has a transport."""
+        certificate: CallCertificate = cls.generateCertificate()
+        certificate.handshake = Handshake()
+        getattr(connection, CERTIFICATES)
+        setattr(connection, CERTIFICATES, [certificate])
+        return certificate
+
+    def _create_ssl_context(self, srtp_profiles: Any) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS.encode())
+        context.set_info_callback(self._note)
+        return context
+
+    def _note(self, connection: SSL.Connection, where: int, code: int) -> None:
+        """Take note of a step; the code of an alert is its level, 2 when fatal, and its number."""
+        level, description = divmod(code, 1 << 8)
+        if where & SSL.SSL_CB_HANDSHAKE_DONE:
+            self.handshake.done = True
+            self.handshake.protected = bool(connection.get_selected_srtp_profile())
+        elif where & SSL.SSL_CB_ALERT and level == 2:
+            if where & SSL.SSL_CB_READ:
+                self.handshake.received = description
+            else:
+                self.handshake.sent = description
+
+
+def receive_more_codecs() -> None:
+    """Have aiortc answer offers of the codecs that are put together here, from now on.
+
+    Its list of codecs is one for the process, so this is done where calls are answered, and not
+    where they are made: aiortc cannot send what is added here. Browsers number AV1 below 64, since
+    they run out of the numbers from 96 on; aiortc would answer with a number of its own.
+    """
+    rtp.DYNAMIC_PAYLOAD_TYPES = range(35, 128)
+    known = {codec.name.upper() for codec in CODECS["video"]}
+    for number, name in enumerate(ASSEMBLERS):
+        if name not in known:
+            payload_type = FREE_PAYLOAD_TYPE + 2 * number
+            feedback = [RTCRtcpFeedback(kind, parameter) for kind, parameter in FEEDBACK]
+            CODECS["video"] += [
+                RTCRtpCodecParameters(f"video/{name}", 90_000, None, payload_type, feedback),
+                RTCRtpCodecParameters(
+                    "video/rtx", 90_000, None, payload_type + 1, [], {"apt": payload_type}
+                ),
+            ]
 
 
 class FrameTap(queue.Queue[Any]):
@@ -179,6 +258,22 @@ class MediaReceiver:
             await send(ssrc)
 
         vars(self.receiver)["_send_rtcp_pli"] = told
+
+    def keep_bounds(self) -> None:
+        """Have payloads of the codecs that are put together here say their length."""
+        take = self.receiver._handle_rtp_packet
+
+        async def bounded(packet: Any, **given: Any) -> None:
+            repairs, payload = 0, packet.payload
+            codecs = getattr(self.receiver, RECEIVED_CODECS)
+            codec = codecs.get(packet.payload_type)
+            if codec is not None and is_rtx(codec):
+                repairs, codec = 2, codecs.get(codec.parameters.get("apt"))
+            if codec is not None and codec.name in ASSEMBLERS and len(payload) > repairs:
+                packet.payload = payload[:repairs] + framed(payload[repairs:])
+            await take(packet, **given)
+
+        vars(self.receiver)["_handle_rtp_packet"] = bounded
 
     def send_quietly(self) -> None:
         """Have data for a peer that has gone lost, rather than fail a task that nobody awaits."""

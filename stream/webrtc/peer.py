@@ -14,6 +14,9 @@ notices another loss, and waits for it until 512 packets have piled up, ten seco
 stream. So a hole is asked for again here, and given up after a second: then the jitter buffer is
 emptied and a keyframe is asked for.
 
+VP9 and AV1 are not aiortc's own: it hands on their payloads, and `depacketize` makes pictures of
+them.
+
 Everything private of aiortc and aioice is touched in `aiortc_compat.py`. The rest is told the time,
 and nothing here starts a task: `answer`, `tend` and `close` are awaited by the analyzer.
 """
@@ -40,14 +43,18 @@ from stream.errors import OfferInvalid, OfferRefused, SourceError
 from stream.events import LinkQuality, ReasonCode
 from stream.ingest.source import Packet, StreamFormat
 from stream.webrtc.aiortc_compat import (
+    CallCertificate,
     DatagramFilter,
     FrameTap,
     MediaReceiver,
     close_quietly,
     gather_on,
+    receive_more_codecs,
     tap,
 )
 from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.depacketize import picture
+from stream.webrtc.handshake import failure
 from stream.webrtc.keyframes import KeyframeRequests, is_keyframe
 from stream.webrtc.picture_queue import PictureQueue
 from stream.webrtc.sdp import Fragment, Offer, complete_answer, unsupported
@@ -69,7 +76,8 @@ MEASURE_S = 1.0
 
 MAX_CHANNELS = 8
 
-FORMATS = {"VP8": StreamFormat("vp8", 0, 0, None), "H264": StreamFormat("h264", 0, 0, None)}
+DECODERS = {"VP8": "vp8", "H264": "h264", "VP9": "vp9", "AV1": "libdav1d"}
+FORMATS = {codec: StreamFormat(name, 0, 0, None) for codec, name in DECODERS.items()}
 
 
 class ScoresChannel:
@@ -149,10 +157,12 @@ class Peer:
             RTCIceServer(s.url, s.username or None, s.credential.get_secret_value() or None)
             for s in settings.ice_servers
         ]
+        receive_more_codecs()
         self.connection = RTCPeerConnection(
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self.receiver: MediaReceiver | None = None
+        self._handshake = CallCertificate.of(self.connection).handshake
         self._datagrams: DatagramFilter | None = None
         self.connection.on("datachannel", self._on_channel)
 
@@ -253,14 +263,17 @@ class Peer:
         if state == "closed":
             return SourceError(ReasonCode.ENDED, "the connection is closed")
         if state == "failed":
-            return SourceError(
-                ReasonCode.UNREACHABLE, "no way to the peer was found, or it is lost"
-            )
+            return self._failure()
         if self.receiver is not None and (excess := self.receiver.excess(self.connection)):
             return SourceError(ReasonCode.CORRUPT, excess)
         if limits.max_session_s and now - self._began > limits.max_session_s:
             return SourceError(ReasonCode.ENDED, f"the call lasted {limits.max_session_s:g} s")
         return self._silence(now) or self._greed(now)
+
+    def _failure(self) -> SourceError:
+        if self.receiver is not None and self.receiver.receiver.transport.state == "failed":
+            return failure(self._handshake)
+        return SourceError(ReasonCode.UNREACHABLE, "no way to the peer was found, or it is lost")
 
     def _silence(self, now: float) -> SourceError | None:
         limits = self._settings
@@ -327,6 +340,7 @@ class Peer:
                 tap(receiver, FrameTap(self._take_picture, self._on_end))
                 self.receiver = MediaReceiver(receiver)
                 self.receiver.watch_losses(self._on_loss)
+                self.receiver.keep_bounds()
                 self.receiver.send_quietly()
             else:
                 tap(receiver, FrameTap(self._take_audio, _nothing))
@@ -334,6 +348,12 @@ class Peer:
     def _take_picture(self, codec: str, data: bytes, timestamp: int) -> None:
         now = self._clock.monotonic()
         self._seen = self._heard = now
+        try:
+            data = picture(codec, data)
+        except ValueError:  # a part of it is missing, and what follows refers to it
+            self._losses += 1
+            self.pictures.restart()
+            return
         self._taken += 1
         keyframe = is_keyframe(codec, data)
         if keyframe:

@@ -11,7 +11,7 @@ Source: RFC 8866 (SDP), RFC 8839 and 8840 (ICE in SDP), RFC 9725 (WHIP).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -24,7 +24,7 @@ MAX_CANDIDATES = 32
 
 MAX_LINES = 2000
 
-CODECS = ("VP8", "H264")
+CODECS = ("VP8", "H264", "VP9", "AV1")
 """What can be decoded of what peers send; the rest are not asked for."""
 
 _KINDS = ("audio", "video", "application")
@@ -33,6 +33,8 @@ _SETUPS = ("actpass", "active", "passive")
 _ICE = re.compile(r"[A-Za-z0-9+/]+")
 _MEDIA = re.compile(r"m=([a-z]+) (\d{1,5}) ([A-Z/]+) (.+)")
 _RTPMAP = re.compile(r"a=rtpmap:(\d{1,3}) ([^/\s]+)/(\d+)")
+_FORMAT = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d{1,3}) ")
+_PROFILE = re.compile(r"a=fmtp:(\d{1,3}) (?:.*[; ])?profile(?:-id)?=(\d+)")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`{|}~A-Za-z0-9-]{1,64}")
 
 
@@ -41,7 +43,8 @@ class Offer:
     """An offer that can be answered.
 
     Attributes:
-        text: what is left of it: the same, without candidates that are of no use.
+        text: what is left of it: the same, without candidates that are of no use, and with the
+            peer as the DTLS client where it leaves the choice to us.
         codecs: names of the video codecs that it offers, in its order.
         ufrag: names its ICE session.
         tuned: whether its sender understands `x-google-*` (Chromium and its kin).
@@ -98,24 +101,27 @@ def check_offer(text: str) -> Offer:
     if not _sends(session, video):
         raise OfferRefused("the offer receives video but sends none")
     codecs = _codecs(video)
-    if not any(codec.upper() in CODECS for codec in codecs):
+    if not any(codec.upper() in CODECS for codec in _codecs(video, _other_profiles(video.lines))):
         raise OfferRefused(unsupported(codecs))
     ufrag = (video.values("ice-ufrag") or _values(session, "ice-ufrag"))[0]
     tuned = any(value.endswith(" goog-remb") for value in video.values("rtcp-fb"))
-    return Offer(_without_names(text), codecs, ufrag, tuned, best_layer(video.lines, browser=tuned))
+    return Offer(_restated(text), codecs, ufrag, tuned, best_layer(video.lines, browser=tuned))
 
 
 def unsupported(codecs: Sequence[str]) -> str:
     """Return in words that none of these video codecs can be received."""
     offered = ", ".join(codecs[:16]) or "none"
-    return f"video must be {' or '.join(CODECS)} (constrained baseline); offered: {offered}"
+    return (
+        "video must be VP8, H264 (constrained baseline), VP9 (profile 0) or AV1 (profile 0);"
+        f" offered: {offered}"
+    )
 
 
 def complete_answer(answer: str, offer: Offer, settings: WebRtcSettings) -> str:
     """Return an answer with our limits, the layer asked for and advertised addresses in it.
 
     The rate is asked for twice: `b=` is the standard's way, `x-google-*` is how Chromium is kept
-    from beginning with small pictures. `max-fs` and `max-fr` are VP8's own limits.
+    from beginning with small pictures. `max-fs` and `max-fr` are limits of VP8's and VP9's own.
     """
     lines = answer.splitlines()
     return "".join(f"{line}\r\n" for line in _completed(lines, offer, settings))
@@ -266,13 +272,13 @@ def _sends(session: tuple[str, ...], section: _Section) -> bool:
     return True
 
 
-def _codecs(video: _Section) -> tuple[str, ...]:
+def _codecs(video: _Section, without: Container[str] = ()) -> tuple[str, ...]:
     """Return the names of the codecs of a section, in order, without those that only repair."""
     names = {}
     for line in video.lines:
         if match := _RTPMAP.match(line):
             names[match[1]] = match[2]
-    order = [names[number] for number in video.formats if number in names]
+    order = [names[number] for number in video.formats if number in names and number not in without]
     return tuple(
         dict.fromkeys(n for n in order if n.lower() not in ("rtx", "red", "ulpfec", "flexfec-03"))
     )
@@ -287,20 +293,42 @@ def _values(lines: Iterable[str], attribute: str) -> list[str]:
     return found
 
 
-def _without_names(text: str) -> str:
+def _restated(text: str) -> str:
+    """Return what the stack behind is given of an offer.
+
+    `actpass` leaves it to us who begins the DTLS handshake. We let the peer: a server is asked for
+    the suites of its own certificate, so a peer whose certificate is RSA (GStreamer's) need not
+    have one for ours.
+    """
     kept: list[str] = []
     candidates = 0
-    for line in _lines(text):
+    lines = _lines(text)
+    others = _other_profiles(lines)
+    for line in lines:
+        if (match := _FORMAT.match(line)) and match[1] in others:
+            continue
         if line.startswith("a=candidate:"):
             candidates += 1
             if not is_useful(line) or candidates > MAX_CANDIDATES:
                 continue
+        elif line == "a=setup:actpass":
+            line = "a=setup:active"
         elif line == "a=end-of-candidates":
             continue  # a peer that is not reached may still reach us; the deadline decides
         elif line.startswith("a=group:") and not line.startswith("a=group:BUNDLE"):
             continue
         kept.append(line)
     return "".join(f"{line}\r\n" for line in kept)
+
+
+def _other_profiles(lines: Sequence[str]) -> set[str]:
+    """Return the payload types of VP9 and AV1 that are of another profile than 0.
+
+    An answer names no profile, which means 0, so nothing else may be answered.
+    """
+    codecs = {match[1]: match[2] for line in lines if (match := _RTPMAP.match(line))}
+    said = [match for line in lines if (match := _PROFILE.match(line))]
+    return {m[1] for m in said if codecs.get(m[1]) in ("VP9", "AV1") and m[2] != "0"}
 
 
 # --- answers ---------------------------------------------------------------------------------
@@ -344,7 +372,7 @@ def _has_fmtp(lines: list[str], number: str) -> bool:
 def _wishes(codec: str, offer: Offer, settings: WebRtcSettings) -> list[str]:
     """Return the parameters that tell a sender of this codec how much it may send."""
     wishes: list[str] = []
-    if codec == "VP8":
+    if codec in ("VP8", "VP9"):
         blocks = -(-settings.max_width // 16) * -(-settings.max_height // 16)
         wishes += [f"max-fs={blocks}", f"max-fr={settings.max_fps}"]
     if codec in CODECS and offer.tuned:

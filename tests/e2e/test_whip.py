@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiortc import RTCRtpSender
+from aiortc import RTCRtpSender, RTCSessionDescription
 
 from stream.clock import SystemClock
 from stream.engine.engine import EngineSettings
@@ -30,6 +30,7 @@ from tests.support.calls import (
     Caller,
     CallRig,
     MovingTrack,
+    OtherSuites,
     PacketTrack,
     call_rig,
     compressed,
@@ -135,6 +136,29 @@ async def test_a_goodbye_over_the_connection_is_heard(rig: CallRig) -> None:
         await rig.until(rig.scores, "scores")
     ended = await rig.state("ended")
     assert (ended["code"], ended["detail"]) == ("ended", "the peer has hung up")
+
+
+@pytest.mark.parametrize(
+    ("setup", "why"),
+    [
+        ("passive", "the peer refused it (handshake failure, alert 40)"),
+        ("actpass", "it was refused here (handshake failure, alert 40)"),
+    ],
+)
+async def test_a_refused_handshake_was_told_as_no_way_to_the_peer(
+    rig: CallRig, setup: str, why: str
+) -> None:
+    async with Caller(rig.url(), certificate=OtherSuites) as caller:
+        offer = await caller.offer()
+        response = await caller.post(offer.replace("a=setup:actpass", f"a=setup:{setup}"))
+        answer = RTCSessionDescription(response.text, "answer")
+        await caller.connection.setRemoteDescription(answer)
+        ended = await rig.state("ended")
+    assert ended["code"] == "tls"
+    assert ended["detail"] == (
+        f"the DTLS handshake with the peer failed: {why};"
+        " let it offer ECDHE suites with AES-GCM or ChaCha20, and P-256 or X25519"
+    )
 
 
 def _junk() -> list[bytes]:

@@ -27,6 +27,40 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
 )
 
+CALL = """async ([stream, codec, parameter = ""]) => {
+  const call = (window.call = new RTCPeerConnection());
+  const camera = await navigator.mediaDevices.getUserMedia({ video: true });
+  const sound = (window.sound = new AudioContext()); // our pages may not use the microphone
+  const tone = sound.createOscillator();
+  const ear = sound.createMediaStreamDestination();
+  tone.connect(ear);
+  tone.start();
+  camera.addTrack(ear.stream.getAudioTracks()[0]);
+  camera.getTracks().forEach((track) => call.addTrack(track, camera));
+  const video = call.getTransceivers().find((t) => t.sender.track.kind === "video");
+  const known = RTCRtpSender.getCapabilities("video").codecs;
+  const meant = known.filter((c) => c.mimeType === "video/" + codec);
+  video.setCodecPreferences(meant.filter((c) => (c.sdpFmtpLine ?? "").includes(parameter)));
+  window.heard = [];
+  const scores = call.createDataChannel("scores");
+  window.scored = new Promise((scored) => {
+    scores.onmessage = ({ data }) => {
+      window.heard.push(JSON.parse(data));
+      if (window.heard.at(-1).type === "score") scored(true);
+    };
+  });
+  await call.setLocalDescription();
+  const answer = await fetch("/whip/" + stream, {
+    method: "POST",
+    headers: { "Content-Type": "application/sdp" },
+    body: call.localDescription.sdp,
+  });
+  if (!answer.ok) return (await answer.json()).detail;
+  await call.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+  return "";
+}"""
+"""Calls a stream with the camera, a tone and a codec (and its parameter); returns why not."""
+
 
 @asynccontextmanager
 async def chromium(

@@ -17,6 +17,7 @@ import av
 import httpx
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from OpenSSL import SSL
 from prometheus_client import CollectorRegistry
 
 from stream.analyzer.analyzer import Analyzer
@@ -25,7 +26,7 @@ from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Filter, Hub
-from stream.webrtc.aiortc_compat import close_quietly, gather_on
+from stream.webrtc.aiortc_compat import CallCertificate, close_quietly, gather_on
 from stream.webrtc.calls import WebRtcSettings
 from tests.support.path import toy_pipeline
 from tests.support.web import PlayedPredictor, resolver, served
@@ -168,6 +169,16 @@ def shown(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
+class OtherSuites(CallCertificate):
+    """Certificate of a peer that speaks DTLS 1.2, and one suite that does not go with ECDSA."""
+
+    def _create_ssl_context(self, srtp_profiles: Any) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_max_proto_version(0xFEFD)
+        context.set_cipher_list(b"ECDHE-RSA-AES128-SHA")
+        return context
+
+
 class Caller:
     """A peer in the test's hands; an async context manager that is rude only when told to be.
 
@@ -175,14 +186,21 @@ class Caller:
         url: of the endpoint.
         track: what it sends.
         token: what it shows.
+        certificate: kind of its certificate; aiortc's own when None.
     """
 
     def __init__(
-        self, url: str, track: VideoStreamTrack | None = None, token: str | None = None
+        self,
+        url: str,
+        track: VideoStreamTrack | None = None,
+        token: str | None = None,
+        certificate: type[CallCertificate] | None = None,
     ) -> None:
         self.url = url
         self.token = token
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        if certificate is not None:
+            certificate.of(self.connection)
         self.scores = self.connection.createDataChannel("scores")
         self.heard: list[dict[str, Any]] = []
         self.scores.on("message", lambda text: self.heard.append(json.loads(text)))

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 
 from aioice import Candidate
 from aioice.ice import CandidatePair
 from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aiortc.codecs import CODECS, depayload
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtp import RtpPacket
 
 from stream.webrtc import aiortc_compat
-from stream.webrtc.aiortc_compat import MAX_BACKLOG, gather_on, ice_agent
+from stream.webrtc.aiortc_compat import (
+    MAX_BACKLOG,
+    MediaReceiver,
+    gather_on,
+    ice_agent,
+    receive_more_codecs,
+)
 from stream.webrtc.datagrams import DatagramRefusal
 
 
@@ -20,6 +29,7 @@ async def test_what_is_used_inside_aiortc_is_still_there() -> None:
     transceiver = connection.addTransceiver("video")
     receiver, ice = transceiver.receiver, ice_agent(transceiver.receiver)
     for name in (
+        aiortc_compat.RECEIVED_CODECS,
         aiortc_compat.DECODER_QUEUE,
         aiortc_compat.REMOTE_STREAMS,
         aiortc_compat.RETRANSMISSIONS,
@@ -27,10 +37,13 @@ async def test_what_is_used_inside_aiortc_is_still_there() -> None:
     ):
         assert hasattr(receiver, name)
     assert getattr(connection, aiortc_compat.REMOTE_ICE) == {}
+    (certificate,) = getattr(connection, aiortc_compat.CERTIFICATES)
+    assert certificate.getFingerprints()
+    assert callable(attrgetter("_create_ssl_context")(certificate))
     buffer = getattr(receiver, aiortc_compat.JITTER_BUFFER)
     assert attrgetter("_origin")(buffer) is None
     assert getattr(receiver, aiortc_compat.NACK_GENERATOR).missing == set()
-    for name in ("_send_rtcp_pli", "_send_rtcp_nack"):
+    for name in ("_handle_rtp_packet", "_send_rtcp_pli", "_send_rtcp_nack"):
         assert asyncio.iscoroutinefunction(getattr(RTCRtpReceiver, name))
     assert asyncio.iscoroutinefunction(ice.get_component_candidates)
     assert attrgetter("_nominated")(ice) == {}
@@ -74,3 +87,41 @@ async def test_what_a_call_hears_is_filtered_before_aioice_and_counted() -> None
     assert datagrams.refused[DatagramRefusal.BACKLOG] == 1
     attrgetter("_check_list")(ice).clear()
     await connection.close()
+
+
+async def test_payloads_that_aiortc_does_not_take_apart_keep_their_bounds() -> None:
+    """Also when they are sent again, which puts two bytes before them."""
+    receiver = RTCRtpReceiver(
+        "video", RTCPeerConnection().addTransceiver("video").receiver.transport
+    )
+    codecs = getattr(receiver, aiortc_compat.RECEIVED_CODECS)
+    for number, name, apt in ((96, "VP8", 0), (98, "VP9", 0), (99, "rtx", 98), (97, "rtx", 96)):
+        codecs[number] = RTCRtpCodecParameters(f"video/{name}", 90_000, None, number)
+        codecs[number].parameters = {"apt": apt} if apt else {}
+    taken: list[bytes] = []
+
+    async def take(packet: RtpPacket, **_: object) -> None:
+        taken.append(packet.payload)
+
+    vars(receiver)["_handle_rtp_packet"] = take
+    MediaReceiver(receiver).keep_bounds()
+    for number, payload in (
+        (98, b"abc"), (99, b"\0\7abc"), (99, b"\0\7"), (98, b""), (96, b"abc"), (97, b"\0\7abc"),
+        (77, b"abc"),
+    ):  # fmt: skip
+        packet = RtpPacket(payload_type=number, payload=payload)
+        await methodcaller("_handle_rtp_packet", packet, arrival_time_ms=0)(receiver)
+    assert taken[:2] == [b"\0\3abc", b"\0\7\0\3abc"]
+    assert taken[2:] == [b"\0\7", b"", b"abc", b"\0\7abc", b"abc"]
+
+
+async def test_more_codecs_are_received_and_aiortc_leaves_their_payloads_alone() -> None:
+    receive_more_codecs()
+    before = len(CODECS["video"])
+    receive_more_codecs()
+    assert len(CODECS["video"]) == before
+    known = {codec.name: codec for codec in CODECS["video"]}
+    for name in ("VP9", "AV1"):
+        assert depayload(known[name], b"as it is") == b"as it is"
+    numbers = [codec.payloadType for codec in CODECS["video"]]
+    assert len(set(numbers)) == len(numbers)

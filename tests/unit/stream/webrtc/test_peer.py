@@ -20,6 +20,7 @@ from stream.webrtc.aiortc_compat import (
     ice_agent,
 )
 from stream.webrtc.calls import WebRtcSettings
+from stream.webrtc.depacketize import framed
 from stream.webrtc.peer import Peer, ScoresChannel
 from stream.webrtc.picture_queue import PictureQueue
 from stream.webrtc.sdp import check_offer, parse_fragment
@@ -52,10 +53,10 @@ class Rig:
         assert self.peer.receiver is not None
         return self.peer.receiver.receiver
 
-    def picture(self, data: bytes, timestamp: int) -> None:
+    def picture(self, data: bytes, timestamp: int, codec: str = "VP8") -> None:
         """Let aiortc hand over a picture."""
         tap = getattr(self.receiver, DECODER_QUEUE)
-        tap.put((SimpleNamespace(name="VP8"), SimpleNamespace(data=data, timestamp=timestamp)))
+        tap.put((SimpleNamespace(name=codec), SimpleNamespace(data=data, timestamp=timestamp)))
 
     async def lose(self) -> None:
         """Let aiortc give up on a part of the video."""
@@ -86,6 +87,22 @@ async def test_audio_and_video_are_both_tapped(rig: Rig) -> None:
     assert peer.counters.audio == 500
 
 
+def numbers(sdp: str) -> set[str]:
+    """Return the payload types of the video of a description."""
+    return set(next(x for x in sdp.splitlines() if x.startswith("m=video")).split(" ")[3:])
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1"])
+async def test_each_codec_is_answered_with_its_repairs(rig: Rig, codec: str) -> None:
+    offer = only(codec, "rtx")
+    answer = await rig.peer.answer(check_offer(offer))
+    assert numbers(answer) < numbers(offer)
+    maps = [x.split(" ")[1] for x in answer.splitlines() if x.startswith("a=rtpmap:")]
+    assert set(maps) == {f"{codec}/90000", "rtx/90000"}
+    assert "a=rtpmap:100 " not in answer
+    assert ("max-fs=" in answer) is codec.startswith("VP")
+
+
 # --- pictures ----------------------------------------------------------------------------------
 
 
@@ -112,6 +129,26 @@ async def test_what_follows_a_loss_says_so_until_a_keyframe(rig: Rig) -> None:
     rig.picture(VP8_KEY, 10800)
     packets = [rig.pictures.take(0.0) for _ in range(4)]
     assert [p.lossy for p in packets if p] == [False, True, False, False]
+
+
+async def test_a_picture_of_vp9_is_put_together_and_half_a_one_is_a_loss(rig: Rig) -> None:
+    await rig.answered()
+    begin, end, inter = b"\x08\x82key", b"\x04frame", b"\x0c\x86inter"
+    rig.picture(framed(begin) + framed(end), 0, "VP9")
+    rig.picture(framed(begin), 3600, "VP9")
+    assert rig.pictures.keyframe_wanted
+    rig.picture(framed(inter), 7200, "VP9")
+    rig.picture(framed(begin) + framed(end), 10800, "VP9")
+    rig.picture(framed(inter), 14400, "VP9")
+    packets = [rig.pictures.take(0.0) for _ in range(3)]
+    assert [(p.pts, p.data) for p in packets if p] == [
+        (0, b"\x82keyframe"),
+        (10800, b"\x82keyframe"),
+        (14400, b"\x86inter"),
+    ]
+    assert [p.keyframe for p in packets if p] == [True, True, False]
+    assert (rig.peer.counters.pictures, rig.peer.counters.losses) == (4, 1)
+    assert not rig.pictures.keyframe_wanted
 
 
 # --- how a call ends ---------------------------------------------------------------------------

@@ -116,7 +116,7 @@ async def test_a_call_that_is_over_takes_no_candidates() -> None:
     ("error", "status", "retry"),
     [
         (OfferInvalid("it begins badly"), 400, False),
-        (OfferRefused("video must be VP8 or H264; offered: AV1"), 422, False),
+        (OfferRefused("video must be VP8 or H264; offered: H265"), 422, False),
         (StreamUnknown("me"), 404, False),
         (NotACall("me"), 409, False),
         (StreamBusy("me"), 409, True),
