@@ -104,7 +104,15 @@ def check(path: Path, known: Collection[str]) -> Checked:
         BundleRefused: it is no bundle, or may do harm.
         OSError: it cannot be read.
     """
-    found = archive.read(path)
+    return check_parts(archive.read(path), known)
+
+
+def check_parts(found: Sequence[Found], known: Collection[str]) -> Checked:
+    """Check a bundle that was read; see `check`.
+
+    Raises:
+        BundleRefused: it is no bundle.
+    """
     by_name = {part.name: part.data for part in found}
     raw = by_name.get(MANIFEST)
     if raw is None:
@@ -229,7 +237,7 @@ def _changed(
         return
     if known.media != listed.name:
         return
-    if not _is_bounded(known):
+    if not is_bounded(known):
         yield Fault(SIDECAR, "would make more of the video than there can be; it is not looked at")
         return
     if SIDECAR not in intact:
@@ -238,7 +246,7 @@ def _changed(
     yield from _packet_faults(listed.name, known, data)
 
 
-def _is_bounded(known: Sidecar) -> bool:
+def is_bounded(known: Sidecar) -> bool:
     """Say whether packets can be rebuilt without more work than a bundle is worth."""
     filled = (
         record.tail + sum(unit if isinstance(unit, int) else unit[0] for unit in record.units or ())
