@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from cli.config import shown
 from cli.errors import Exit
 from cli.incidents import evidence_folder, reading
+from cli.model_cards import cards
 from cli.settings import Settings
 from stream.clock import SystemClock
 from stream.evidence import bundle, contents, report, verify
@@ -60,7 +62,7 @@ def export(
     """
     with reading(settings.store) as connection:
         told = contents.read(connection, incident, folder or evidence_folder(settings.evidence))
-    made_of = contents.contents(told, shown(settings), versions())
+    made_of = contents.contents(told, shown(settings), versions(), cards(settings))
     key = signing_key()
     bundle.save(file, made_of, key, SystemClock().utc(), version("styleflow-live"))
     video = told.media or "no video, none is kept"
@@ -114,7 +116,10 @@ def check(file: Path, keys: Sequence[str], out: Console) -> Exit:
     if checked.signer:
         said = "a key that is known here" if checked.known else "an UNKNOWN key"
         print_line(out, f"signed   by {said}: {checked.signer}")
+    for words in checked.left_out:
+        print_line(out, f"left out {words}")
     if checked.audit_number:
+        print_line(out, f"audit    {checked.audit_entries} entries, each with its own hash")
         print_line(out, f"audit    log ended at entry {checked.audit_number}: {checked.audit_hash}")
     if not checked.whole:
         print_line(out, "not as it was signed")
@@ -136,6 +141,7 @@ def bundle_source(settings: Settings) -> BundleSource:
         shown(settings),
         versions(),
         settings.engine.enter,
+        partial(cards, settings),
     )
 
 

@@ -14,10 +14,12 @@ from typing import Any
 
 from stream.evidence import archive, bundle
 from stream.evidence.archive import Found
+from stream.evidence.audit_part import AUDIT, entries_and_fault
 from stream.evidence.bundle import MANIFEST, SIDECAR, SIGNATURE
 from stream.evidence.errors import BundleRefused
 from stream.evidence.sidecar import Sidecar, record_fault
 from stream.evidence.signing import KEY_BYTES, SIGNATURE_BYTES, fingerprint, fits
+from stream.store.audit import AuditHead
 
 MAX_PACKETS_TOLD = 100
 
@@ -60,6 +62,8 @@ class Checked:
         faults: everything else.
         audit_number: of the audit log's newest entry when the bundle was made.
         audit_hash: its hash.
+        audit_entries: entries about the incident whose hashes were made again and fit.
+        left_out: what the bundle's limits left out, in words.
     """
 
     incident: str
@@ -70,6 +74,8 @@ class Checked:
     faults: tuple[Fault, ...]
     audit_number: int
     audit_hash: str
+    audit_entries: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -91,6 +97,7 @@ class _Manifest:
     audit_number: int
     audit_hash: str
     parts: tuple[_Listed, ...]
+    left_out: tuple[str, ...]
 
 
 def check(path: Path, known: Collection[str]) -> Checked:
@@ -135,6 +142,11 @@ def check_parts(found: Sequence[Found], known: Collection[str]) -> Checked:
         )
     intact = tuple(part.name for part in said.parts if _is_intact(part, by_name.get(part.name)))
     faults += _part_faults(said.parts, found, intact)
+    entries = 0
+    if (log := by_name.get(AUDIT)) is not None:
+        head = AuditHead(said.audit_number, said.audit_hash)
+        entries, fault = entries_and_fault(log, head, said.incident)
+        faults += [Fault(AUDIT, fault)] if fault else []
     return Checked(
         said.incident,
         said.made,
@@ -144,6 +156,8 @@ def check_parts(found: Sequence[Found], known: Collection[str]) -> Checked:
         tuple(faults),
         said.audit_number,
         said.audit_hash,
+        entries,
+        said.left_out if signer else (),
     )
 
 
@@ -181,6 +195,7 @@ def _manifest(raw: bytes) -> _Manifest:
             int(said["audit"]["number"]),
             str(said["audit"]["hash"]),
             parts,
+            tuple(bundle.left_out_words(said.get("left_out", {}))),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as why:
         raise ValueError(f"it cannot be read ({why})") from None
