@@ -33,11 +33,15 @@ RUN set -eu; \
     esac
 COPY pyproject.toml README.md LICENSE ./
 COPY styleflow styleflow
+# Evidence carries the model card, which styleflow/weights links to.
+COPY docs/model-card.md docs/model-card.md
 COPY stream stream
 COPY web web
 COPY --from=dashboard /src/web/static/dashboard web/static/dashboard
 COPY cli cli
-RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt && pip install -c /tmp/constraints.txt .
+# PostgreSQL as the store, and the past as Parquet.
+RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt \
+    && pip install -c /tmp/constraints.txt '.[postgres,parquet]'
 RUN STYLEFLOW_CACHE=/opt/styleflow/models styleflow models fetch
 
 FROM python:3.11-slim-bookworm

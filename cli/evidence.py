@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from cli.config import shown
 from cli.errors import Exit
 from cli.incidents import evidence_folder, reading
+from cli.model_cards import cards
 from cli.settings import Settings
 from stream.clock import SystemClock
 from stream.evidence import bundle, contents, report, verify
@@ -37,8 +39,8 @@ def signing_key() -> SigningKey:
 def show_key(out: Console) -> None:
     """Print the public key and its fingerprint."""
     key = signing_key()
-    _print(out, f"public key   {key.public.hex()}")
-    _print(out, f"fingerprint  {key.fingerprint}")
+    print_line(out, f"public key   {key.public.hex()}")
+    print_line(out, f"fingerprint  {key.fingerprint}")
 
 
 def export(
@@ -60,12 +62,12 @@ def export(
     """
     with reading(settings.store) as connection:
         told = contents.read(connection, incident, folder or evidence_folder(settings.evidence))
-    made_of = contents.contents(told, shown(settings), versions())
+    made_of = contents.contents(told, shown(settings), versions(), cards(settings))
     key = signing_key()
     bundle.save(file, made_of, key, SystemClock().utc(), version("styleflow-live"))
     video = told.media or "no video, none is kept"
-    _print(out, f"{file}: {len(made_of.parts)} parts, {len(told.scores)} scores, {video}")
-    _print(out, f"signed by {key.fingerprint}")
+    print_line(out, f"{file}: {len(made_of.parts)} parts, {len(told.scores)} scores, {video}")
+    print_line(out, f"signed by {key.fingerprint}")
 
 
 def write_report(
@@ -88,7 +90,7 @@ def write_report(
     )
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
         opened.write(report.render(facts))
-    _print(out, f"{file}: {len(facts.scores)} scores, {facts.clip or 'no video'}")
+    print_line(out, f"{file}: {len(facts.scores)} scores, {facts.clip or 'no video'}")
 
 
 def check(file: Path, keys: Sequence[str], out: Console) -> Exit:
@@ -102,29 +104,32 @@ def check(file: Path, keys: Sequence[str], out: Console) -> Exit:
     Raises:
         BundleRefused: it is no bundle, or may do harm.
     """
-    known = {key.lower() for key in keys} or _own()
+    known = {key.lower() for key in keys} or own_keys()
     checked = verify.check(file, known)
-    _print(
+    print_line(
         out, f"incident {checked.incident or 'unknown'}, made {checked.made or 'at no known time'}"
     )
     for name in checked.intact:
-        _print(out, f"intact   {name}")
+        print_line(out, f"intact   {name}")
     for fault in checked.faults:
-        _print(out, f"CHANGED  {fault}")
+        print_line(out, f"CHANGED  {fault}")
     if checked.signer:
         said = "a key that is known here" if checked.known else "an UNKNOWN key"
-        _print(out, f"signed   by {said}: {checked.signer}")
+        print_line(out, f"signed   by {said}: {checked.signer}")
+    for words in checked.left_out:
+        print_line(out, f"left out {words}")
     if checked.audit_number:
-        _print(out, f"audit    log ended at entry {checked.audit_number}: {checked.audit_hash}")
+        print_line(out, f"audit    {checked.audit_entries} entries, each with its own hash")
+        print_line(out, f"audit    log ended at entry {checked.audit_number}: {checked.audit_hash}")
     if not checked.whole:
-        _print(out, "not as it was signed")
+        print_line(out, "not as it was signed")
         return Exit.ERROR
     if not checked.known:
-        _print(
+        print_line(
             out, "as it was signed, by nobody known: compare the fingerprint with the analyzer's"
         )
         return Exit.NO_VERDICT
-    _print(out, "as it was signed")
+    print_line(out, "as it was signed")
     return Exit.OK
 
 
@@ -136,6 +141,7 @@ def bundle_source(settings: Settings) -> BundleSource:
         shown(settings),
         versions(),
         settings.engine.enter,
+        partial(cards, settings),
     )
 
 
@@ -145,6 +151,7 @@ def versions() -> dict[str, str]:
         "styleflow-live": version("styleflow-live"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),
     }
     for package in PACKAGES:
         try:
@@ -154,13 +161,23 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _own() -> set[str]:
+def _cpu() -> str:
+    """Return what the processor calls itself; floating-point results may depend on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown")
+
+
+def own_keys() -> set[str]:
     """Return the fingerprint of this user's key, if there is one; a check makes none."""
     path = user_data_path("styleflow") / KEY_FILE
     return {SigningKey.at(path).fingerprint} if path.exists() else set()
 
 
-def _print(out: Console, line: str) -> None:
+def print_line(out: Console, line: str) -> None:
     """Print a line whole; it may be somebody else's, so it cannot steer the terminal."""
     line = "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
     out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -64,6 +64,34 @@ def evidence_verify(
     raise typer.Exit(check(file, key or (), Console()))
 
 
+@evidence_app.command("replay")
+@readable
+def evidence_replay(
+    file: Annotated[Path, typer.Argument(help="A bundle.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Fingerprint of a key to trust instead of this user's; repeat it."),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of weights that the scores were made with; repeat it."),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Lines of the table, at most.")] = 60,
+    config: ConfigOption = None,
+) -> None:
+    """Score the packets of a bundle again and compare with the recorded scores.
+
+    Scores can be the same to the last bit where the video holds the beginning of the connection,
+    on the same CPU and runtime; otherwise a tolerance is said. Exit codes: 0 the same within
+    tolerance, 1 not, or refused, 4 nothing could be compared.
+    """
+    from cli.evidence_replay import run
+    from cli.settings import environment, load
+
+    settings = load(config, environment())
+    raise typer.Exit(run(settings, file, key or (), weights or (), rows, Console()))
+
+
 @evidence_app.command("report")
 @readable
 def evidence_report(

@@ -49,7 +49,14 @@ async def recording(
 
     shelf = Shelf(evidence_folder(settings))
     recorder = EvidenceRecorder(
-        packets, kind, incidents.evidence_changed, store, shelf, clock, settings
+        packets,
+        kind,
+        incidents.evidence_changed,
+        store,
+        shelf,
+        clock,
+        settings,
+        analyzer.looked_at,
     )
     events.attach(recorder)
     task = asyncio.create_task(recorder.run(), name="evidence")

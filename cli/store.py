@@ -110,9 +110,11 @@ def wish_of(
     return PurgeWish(incident, stream, _moment(begin, "--from"), _moment(end, "--to"))
 
 
-def purge(database: Database, wish: PurgeWish, folder: Path, console: Console) -> None:
+def purge(
+    database: Database, wish: PurgeWish, folder: Path, console: Console, *, even_open: bool = False
+) -> None:
     """Delete, and say how much; `folder` is that of the evidence."""
-    done = purge_rows(database, wish, SystemClock().utc(), _user())
+    done = purge_rows(database, wish, SystemClock().utc(), _user(), even_open=even_open)
     for name, count in sorted(done.rows.items()):
         if count:
             console.print(f"{count:>10,}  {name}", highlight=False)

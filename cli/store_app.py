@@ -74,12 +74,17 @@ def purge(
         str | None, typer.Option("--from", help="From this time on: ISO 8601, UTC without a zone.")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Until this time.")] = None,
+    even_open: Annotated[
+        bool,
+        typer.Option("--open", help="Incidents that go on, too: only while no analyzer runs."),
+    ] = False,
     config: ConfigOption = None,
     yes: YesOption = False,
 ) -> None:
     """Delete what is remembered of somebody; the audit log says that it was done.
 
-    `--from` and `--to` go with `--stream`, or alone for all streams.
+    `--from` and `--to` go with `--stream`, or alone for all streams. An incident that is open, or
+    whose video is gathered, is refused: the analyzer would write it again.
     """
     from cli.incidents import evidence_folder
     from cli.settings import environment, load
@@ -89,4 +94,5 @@ def purge(
     if not yes:
         typer.confirm("This cannot be undone. Go on?", abort=True)
     with open_store(config) as database:
-        purge(database, wish, evidence_folder(load(config, environment()).evidence), Console())
+        folder = evidence_folder(load(config, environment()).evidence)
+        purge(database, wish, folder, Console(), even_open=even_open)

@@ -315,6 +315,11 @@ class Pipeline:
             if stream in (None, name):
                 parts.retune(settings)
 
+    @property
+    def relief(self) -> Relief:
+        """The work that is left out now."""
+        return self._relief
+
     def relieve(self, relief: Relief) -> None:
         """Leave out as much work as this says, for all streams and those to come."""
         _log.debug("relief: %s", relief)

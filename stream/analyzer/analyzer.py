@@ -61,6 +61,7 @@ from stream.explain.stills import Still
 from stream.ingest.check import check
 from stream.ingest.context import IngestContext, SourceAccess
 from stream.ingest.counters import IngestCounters
+from stream.ingest.frame_log import FrameNote
 from stream.ingest.ingest import Emit, Ingest
 from stream.ingest.open import is_demo
 from stream.ingest.packets import PacketLog
@@ -444,6 +445,10 @@ class Analyzer:
     def packets(self, stream: str) -> PacketLog:
         """Return the newest packets of a stream. Raises StreamUnknown."""
         return self._known(stream).worker.log
+
+    def looked_at(self, stream: str) -> tuple[FrameNote, ...]:
+        """Return which frames of a stream were looked at lately, oldest first."""
+        return self._device.looked_at(stream)
 
     # --- events -------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from stream.clock import Clock
 from stream.engine.settings import EngineSettings
 from stream.events import Event, Frame, Score
 from stream.explain.pictures import Pictures
+from stream.ingest.frame_log import FrameLog, FrameNote
 from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline, Processed
 from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats, Item
@@ -94,6 +95,7 @@ class DeviceWorker:
         self._thread: Thread | None = None
         self._busy_s = 0.0
         self._dropped: dict[str, Counter[str]] = {}
+        self._logs: dict[str, FrameLog] = {}
         self._beat = self._report_at = clock.monotonic()
 
     # --- life: on the event loop ----------------------------------------------------------------
@@ -147,13 +149,19 @@ class DeviceWorker:
 
     def open(self, stream: str) -> None:
         """Prepare for the frames of a stream."""
-        self._order(lambda: self._pipeline.open(stream))
+
+        def begin() -> None:
+            self._logs[stream] = FrameLog()
+            self._pipeline.open(stream)
+
+        self._order(begin)
 
     def close(self, stream: str, done: Callable[[], object]) -> None:
         """End every track of a stream and forget it; `done` is called on the device thread."""
 
         def close() -> Iterable[Event]:
             self._dropped.pop(stream, None)
+            self._logs.pop(stream, None)
             return self._pipeline.close(stream)
 
         self._order(close, done)
@@ -195,6 +203,11 @@ class DeviceWorker:
     def dropped(self, stream: str) -> Mapping[str, int]:
         """Return how many sampled frames of a stream were never scored, by reason."""
         return dict(self._dropped.get(stream, {}))
+
+    def looked_at(self, stream: str) -> tuple[FrameNote, ...]:
+        """Return which frames of a stream were looked at lately, oldest first."""
+        kept = self._logs.get(stream)
+        return () if kept is None else kept.snapshot()
 
     # --- the device thread ----------------------------------------------------------------------
 
@@ -263,6 +276,10 @@ class DeviceWorker:
     def _process(self, batch: Sequence[Item[_Offered]], now: float) -> Processed | None:
         """Return what came of a batch; None when the device failed on it."""
         frames = [(item.value.frame, item.overrun + item.withheld) for item in batch]
+        relief = self._pipeline.relief
+        for frame, left_out in frames:
+            if kept := self._logs.get(frame.stream):
+                kept.add(frame, left_out, relief.detect_factor, relief.hop_factor)
         try:
             return self._pipeline.process(frames, self._asked)
         except Exception:

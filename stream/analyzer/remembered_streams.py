@@ -16,7 +16,7 @@ import structlog
 from stream.analyzer.streams import Priority, StreamEditor, StreamSpec, StreamStatus
 from stream.clock import Clock
 from stream.engine.settings import EngineSettings
-from stream.errors import StreamError
+from stream.errors import StreamError, StreamUnknown
 from stream.store.access import StoreAccess
 from stream.store.audit import asked_by
 from stream.store.desired import DesiredStreams, WantedStream
@@ -120,12 +120,31 @@ class RememberedStreams:
             await self._remember(stream, "stream.changed")
 
     async def remove(self, stream: str) -> None:
-        """Stop a stream and remember it no longer."""
-        wanted = self._as_wanted(stream)
+        """Stop a stream and remember it no longer, one that could not be started as well.
+
+        Raises:
+            StreamUnknown: neither runs a stream of this id nor is one remembered.
+            StoreUnavailable: it does not run, and nobody knows now whether it is remembered.
+        """
+        try:
+            wanted = self._as_wanted(stream)
+        except StreamUnknown:
+            ours = stream not in self._configured
+            if not ours or not await asyncio.to_thread(self._is_wanted, stream):
+                raise
+            await self._drop(stream)
+            return
         await self._control.remove(stream)
         if stream not in self._remembered:
             await self._write(wanted, "stream.removed")
             return
+        await self._drop(stream)
+
+    def _is_wanted(self, stream: str) -> bool:
+        with self._store.reading() as connection:
+            return self._desired.is_wanted(connection, stream)
+
+    async def _drop(self, stream: str) -> None:
         at, by = self._clock.utc(), asked_by.get()
         self._remembered.discard(stream)
         await self._committed(

@@ -11,8 +11,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,6 +34,7 @@ MAX_BYTES = 1_200_000_000
 ALGORITHM = "Ed25519"
 STORED_ENDINGS = ("mp4", "webm", "mkv", "jpg")
 
+_ROWS = {"audit": "entries of the audit log"}
 _MAX_SHRINKING = 50
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # zip has no time zones; the manifest says when
 
@@ -60,12 +61,14 @@ class Contents:
         parts: in the order in which they are written.
         audit_number: number of the audit log's newest entry; 0 without any.
         audit_hash: its hash.
+        left_out: rows that a limit left out, by what they are, as `left_out_of` says it.
     """
 
     incident: str
     parts: tuple[Part, ...]
     audit_number: int
     audit_hash: str
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def as_json(value: Any) -> bytes:
@@ -91,6 +94,7 @@ def manifest(contents: Contents, made: datetime, program: str) -> bytes:
             "incident": contents.incident,
             "made": made.isoformat(),
             "program": program,
+            "left_out": contents.left_out,
             "audit": {"number": contents.audit_number, "hash": contents.audit_hash},
             "parts": [
                 {
@@ -102,6 +106,18 @@ def manifest(contents: Contents, made: datetime, program: str) -> bytes:
             ],
         }
     )
+
+
+def left_out_words(left_out: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yield what limits left out, in words; nothing when all is there.
+
+    Args:
+        left_out: by what it is (`scores`, `events`, `audit`): the `limit`, and `rows` beyond it.
+    """
+    for name, said in sorted(left_out.items()):
+        rows, limit = int(said["rows"]), int(said["limit"])
+        if rows:
+            yield f"{rows} {_ROWS.get(name, name)} beyond the limit of {limit}"
 
 
 def signature(public: bytes, signed: bytes) -> bytes:

@@ -3,6 +3,7 @@
 StreamError
 ├── BundleRefused    a file that is no bundle, or one that may do harm
 ├── BundleUnmade     an incident of which no bundle can be made
+├── ReplayImpossible  a bundle that cannot be scored again here
 └── SigningKeyLost   the key that signs bundles cannot be read
 """
 
@@ -41,6 +42,22 @@ class BundleUnmade(StreamError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass(eq=False)
+class ReplayImpossible(StreamError):
+    """A bundle cannot be scored again here, and what it would take."""
+
+    code = "replay_impossible"
+    title = "This bundle cannot be scored again here"
+    hint = "What is needed stands behind it"
+    status = 422
+
+    reason: str
+    needs: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}; needed: {self.needs}"
 
 
 @dataclass(eq=False)

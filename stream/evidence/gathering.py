@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 from stream.evidence.settings import EvidenceSettings
 from stream.incident import Incident
+from stream.ingest.frame_log import FrameNote
 from stream.ingest.source import Packet
+
+_LATE_S = 60.0  # a video begins with the keyframe before its start, however long ago that was
 
 
 @dataclass(slots=True)
@@ -25,6 +28,7 @@ class Gathering:
         packets: what was gathered; their bytes are those of the packet log while both hold them.
         bytes: of them.
         left_out: packets that were not taken, by reason.
+        notes: frames that were looked at in that time.
     """
 
     incident: Incident
@@ -36,7 +40,9 @@ class Gathering:
     packets: list[Packet] = field(default_factory=list)
     bytes: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[FrameNote] = field(default_factory=list)
     _last: Packet | None = None
+    _last_note: int = 0
     _full: bool = False
 
     @classmethod
@@ -71,6 +77,14 @@ class Gathering:
             self.packets.append(packet)
             self.bytes += len(packet.data)
 
+    def note(self, held: Sequence[FrameNote]) -> None:
+        """Take the notes of a log that were not taken yet; as many as of packets at most."""
+        for note in held:
+            if note.number > self._last_note and self.start - _LATE_S <= note.arrived <= self.until:
+                self.notes.append(note)
+        if held:
+            self._last_note = max(self._last_note, held[-1].number)
+
     def is_over(self, now: float) -> bool:
         """Return whether nothing more is to come."""
         return now >= (self.ends if self.closed else self.until)
@@ -78,6 +92,10 @@ class Gathering:
     def cut(self) -> list[Packet]:
         """Return the packets up to the end of the video."""
         return [packet for packet in self.packets if packet.arrived <= self.ends]
+
+    def cut_notes(self, first: float, last: float) -> tuple[FrameNote, ...]:
+        """Return the notes of frames that arrived between two monotonic seconds, inclusive."""
+        return tuple(note for note in self.notes if first <= note.arrived <= last)
 
     def _new(self, held: Sequence[Packet]) -> Sequence[Packet]:
         if self._last is None:

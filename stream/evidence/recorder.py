@@ -31,6 +31,7 @@ from stream.evidence.records import EvidenceRow, Shelved
 from stream.evidence.settings import EvidenceSettings
 from stream.evidence.shelf import Moment, Shelf
 from stream.incident import Evidence, EvidenceState, Incident, IncidentStep
+from stream.ingest.frame_log import FrameNote
 from stream.ingest.source import Packet
 from stream.store.access import StoreAccess
 from stream.store.errors import StoreError
@@ -54,11 +55,18 @@ that its row was never stored."""
 Packets = Callable[[str], Sequence[Packet]]
 """The newest packets of a stream, oldest first. Raises StreamError."""
 
+Frames = Callable[[str], Sequence[FrameNote]]
+"""The frames of a stream that were looked at lately, oldest first."""
+
 Kind = Callable[[str], str]
 """Kind of a stream's source: `call`, `rtsp` or `file`. Raises StreamError."""
 
 Told = Callable[[str, Evidence], None]
 """Takes note of what is kept of an incident."""
+
+
+def _none(stream: str) -> Sequence[FrameNote]:
+    return ()
 
 
 class EvidenceRecorder:
@@ -72,6 +80,7 @@ class EvidenceRecorder:
         shelf: where the files go.
         clock: where time comes from.
         settings: how much is kept, and for how long.
+        frames: see `Frames`; without it a bundle cannot be replayed.
 
     Attributes:
         kept: clips written since the start.
@@ -91,6 +100,7 @@ class EvidenceRecorder:
         shelf: Shelf,
         clock: Clock,
         settings: EvidenceSettings,
+        frames: Frames = _none,
     ) -> None:
         self.kept = 0
         self.pruned = 0
@@ -99,6 +109,7 @@ class EvidenceRecorder:
         self.shelved = 0
         self.shelved_bytes = 0
         self._packets = packets
+        self._frames = frames
         self._kind = kind
         self._told = told
         self._store = store
@@ -171,6 +182,7 @@ class EvidenceRecorder:
         except StreamError:  # removed: what was taken last is all there is
             return
         gathering.take(held, self._settings.max_clip_bytes)
+        gathering.note(self._frames(gathering.incident.stream))
 
     def _queue(self, gathering: Gathering) -> None:
         if len(self._waiting) >= self._settings.max_waiting:

@@ -98,6 +98,7 @@ class ReportFacts:
         source: where the video came from, without credentials.
         program: version of this program.
         clock: where times come from, in words.
+        left_out: what limits have left out, in words.
         fingerprint: of the key that signs bundles; empty without one.
         made: when the report was made.
     """
@@ -115,6 +116,7 @@ class ReportFacts:
     clock: str
     fingerprint: str
     made: datetime
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

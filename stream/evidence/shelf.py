@@ -107,6 +107,7 @@ class Shelf:
             now.monotonic,
             now.utc.isoformat(),
             left_out,
+            gathering.cut_notes(packets[0].arrived, packets[-1].arrived),
         )
         (part / SIDECAR).write_bytes(sidecar.to_json())
         jpeg = clip.picture(packets, now.seconds(incident.peak.at))

@@ -11,16 +11,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from stream.events import CaptureConditions, Layer
+from stream.ingest.frame_log import FrameNote
 from stream.ingest.source import Packet, StreamFormat
 
 VERSION = 1
 MAX_PACKETS = 200_000
+_NOTE = 15  # values of a frame's note
 
 _START = re.compile(b"\x00\x00\x01")
 _LENGTH_BYTES = 4
@@ -94,6 +98,7 @@ class Sidecar:
         monotonic: monotonic seconds at `utc`, which turns arrivals into wall clock.
         utc: wall clock, ISO 8601.
         left_out: packets that are not in the clip, by reason.
+        frames: which of its pictures were looked at; empty where nobody took note.
     """
 
     media: str
@@ -103,6 +108,7 @@ class Sidecar:
     monotonic: float
     utc: str
     left_out: Mapping[str, int]
+    frames: tuple[FrameNote, ...] = ()
 
     def to_json(self) -> bytes:
         """Return it as JSON, one packet a line."""
@@ -115,7 +121,9 @@ class Sidecar:
             "formats": [_format_json(each) for each in self.formats],
         }
         lines = ",\n".join(_compact(_packet_json(each)) for each in self.packets)
-        return f'{_compact(head)[:-1]},"packets":[\n{lines}\n]}}\n'.encode()
+        notes = ",\n".join(json.dumps(_note_json(each), allow_nan=False) for each in self.frames)
+        noted = f',"frames":[\n{notes}\n]' if notes else ""
+        return f'{_compact(head)[:-1]}{noted},"packets":[\n{lines}\n]}}\n'.encode()
 
     @classmethod
     def of_json(cls, text: bytes) -> Sidecar:
@@ -128,8 +136,8 @@ class Sidecar:
             raw = json.loads(text)
             if raw["version"] != VERSION:
                 raise ValueError("another version")
-            if len(raw["packets"]) > MAX_PACKETS:
-                raise ValueError(f"more than {MAX_PACKETS} packets")
+            if max(len(raw["packets"]), len(raw.get("frames", ()))) > MAX_PACKETS:
+                raise ValueError(f"more than {MAX_PACKETS} packets or frames")
             formats = tuple(_read_format(each) for each in raw["formats"])
             packets = tuple(_read_packet(n, each) for n, each in enumerate(raw["packets"]))
             if any(not 0 <= packet.format < len(formats) for packet in packets):
@@ -142,6 +150,7 @@ class Sidecar:
                 monotonic=float(raw["clock"]["monotonic"]),
                 utc=str(raw["clock"]["utc"]),
                 left_out={str(k): int(v) for k, v in raw["left_out"].items()},
+                frames=tuple(_read_note(each) for each in raw.get("frames", ())),
             )
         except (
             AttributeError,
@@ -327,6 +336,55 @@ def _read_packet(number: int, raw: Mapping[str, Any]) -> PacketRecord:
     if made.offset < 0 or made.size < 0 or made.bytes < 0:
         raise ValueError("a negative size")
     return made
+
+
+def _note_json(note: FrameNote) -> list[Any]:
+    capture, layer = note.capture, note.capture.simulcast_layer
+    return [
+        *(note.arrived, note.epoch, note.slot, note.at, note.left_out, note.begins),
+        *(note.detect_factor, note.hop_factor, capture.contaminated, capture.source_fps),
+        *(capture.link_loss, capture.bits_per_pixel, capture.camera_clock, capture.lossless),
+        None if layer is None else [layer.width, layer.height, layer.of],
+    ]
+
+
+def _read_note(raw: Sequence[Any]) -> FrameNote:
+    if len(raw) != _NOTE:
+        raise ValueError("a frame's note of another length")
+    arrived, epoch, slot, at, left_out, begins, detect, hop = raw[:8]
+    contaminated, fps, loss, bits, camera_clock, lossless, layer = raw[8:]
+    capture = CaptureConditions(
+        contaminated=bool(contaminated),
+        source_fps=_finite(fps),
+        link_loss=_finite(loss),
+        bits_per_pixel=_finite(bits),
+        camera_clock=bool(camera_clock),
+        lossless=bool(lossless),
+        simulcast_layer=None if layer is None else Layer(*(int(each) for each in layer)),
+    )
+    return FrameNote(
+        arrived=_finite(arrived),
+        epoch=int(epoch),
+        slot=int(slot),
+        at=_finite(at),
+        left_out=int(left_out),
+        begins=bool(begins),
+        detect_factor=_factor(detect),
+        hop_factor=_factor(hop),
+        capture=capture,
+    )
+
+
+def _finite(raw: Any) -> float:
+    if not math.isfinite(value := float(raw)):
+        raise ValueError("no finite number")
+    return value
+
+
+def _factor(raw: Any) -> int:
+    if not 1 <= int(raw) <= 1000:
+        raise ValueError("a factor out of range")
+    return int(raw)
 
 
 def _read_unit(raw: Any) -> Unit:

@@ -14,10 +14,12 @@ from typing import Any
 
 from stream.evidence import archive, bundle
 from stream.evidence.archive import Found
+from stream.evidence.audit_part import AUDIT, entries_and_fault
 from stream.evidence.bundle import MANIFEST, SIDECAR, SIGNATURE
 from stream.evidence.errors import BundleRefused
 from stream.evidence.sidecar import Sidecar, record_fault
 from stream.evidence.signing import KEY_BYTES, SIGNATURE_BYTES, fingerprint, fits
+from stream.store.audit import AuditHead
 
 MAX_PACKETS_TOLD = 100
 
@@ -60,6 +62,8 @@ class Checked:
         faults: everything else.
         audit_number: of the audit log's newest entry when the bundle was made.
         audit_hash: its hash.
+        audit_entries: entries about the incident whose hashes were made again and fit.
+        left_out: what the bundle's limits left out, in words.
     """
 
     incident: str
@@ -70,6 +74,8 @@ class Checked:
     faults: tuple[Fault, ...]
     audit_number: int
     audit_hash: str
+    audit_entries: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -91,6 +97,7 @@ class _Manifest:
     audit_number: int
     audit_hash: str
     parts: tuple[_Listed, ...]
+    left_out: tuple[str, ...]
 
 
 def check(path: Path, known: Collection[str]) -> Checked:
@@ -104,7 +111,15 @@ def check(path: Path, known: Collection[str]) -> Checked:
         BundleRefused: it is no bundle, or may do harm.
         OSError: it cannot be read.
     """
-    found = archive.read(path)
+    return check_parts(archive.read(path), known)
+
+
+def check_parts(found: Sequence[Found], known: Collection[str]) -> Checked:
+    """Check a bundle that was read; see `check`.
+
+    Raises:
+        BundleRefused: it is no bundle.
+    """
     by_name = {part.name: part.data for part in found}
     raw = by_name.get(MANIFEST)
     if raw is None:
@@ -127,6 +142,11 @@ def check(path: Path, known: Collection[str]) -> Checked:
         )
     intact = tuple(part.name for part in said.parts if _is_intact(part, by_name.get(part.name)))
     faults += _part_faults(said.parts, found, intact)
+    entries = 0
+    if (log := by_name.get(AUDIT)) is not None:
+        head = AuditHead(said.audit_number, said.audit_hash)
+        entries, fault = entries_and_fault(log, head, said.incident)
+        faults += [Fault(AUDIT, fault)] if fault else []
     return Checked(
         said.incident,
         said.made,
@@ -136,6 +156,8 @@ def check(path: Path, known: Collection[str]) -> Checked:
         tuple(faults),
         said.audit_number,
         said.audit_hash,
+        entries,
+        said.left_out if signer else (),
     )
 
 
@@ -173,6 +195,7 @@ def _manifest(raw: bytes) -> _Manifest:
             int(said["audit"]["number"]),
             str(said["audit"]["hash"]),
             parts,
+            tuple(bundle.left_out_words(said.get("left_out", {}))),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as why:
         raise ValueError(f"it cannot be read ({why})") from None
@@ -229,7 +252,7 @@ def _changed(
         return
     if known.media != listed.name:
         return
-    if not _is_bounded(known):
+    if not is_bounded(known):
         yield Fault(SIDECAR, "would make more of the video than there can be; it is not looked at")
         return
     if SIDECAR not in intact:
@@ -238,7 +261,7 @@ def _changed(
     yield from _packet_faults(listed.name, known, data)
 
 
-def _is_bounded(known: Sidecar) -> bool:
+def is_bounded(known: Sidecar) -> bool:
     """Say whether packets can be rebuilt without more work than a bundle is worth."""
     filled = (
         record.tail + sum(unit if isinstance(unit, int) else unit[0] for unit in record.units or ())

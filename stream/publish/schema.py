@@ -347,6 +347,16 @@ class IncidentChangedData(_Model):
     incident: IncidentData
 
 
+class EventsLostData(_Model):
+    """Events that happened and were never stored; only in what is read of the store."""
+
+    kind: Literal["events_lost"] = "events_lost"
+    id: str
+    count: int = Field(description="how many, of all streams together; of this one perhaps none")
+    since: datetime | None = Field(description="the last event before them; null when not known")
+    until: datetime = Field(description="the first event after them")
+
+
 EventData = Annotated[
     StreamAddedData
     | StreamRemovedData
@@ -356,7 +366,8 @@ EventData = Annotated[
     | TrackEndedData
     | CapacityReachedData
     | VerdictChangedData
-    | IncidentChangedData,
+    | IncidentChangedData
+    | EventsLostData,
     Field(discriminator="kind"),
 ]
 

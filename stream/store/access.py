@@ -63,6 +63,7 @@ class DirectStore:
         try:
             engine = self.engine.execution_options(**{WRITING: True})
             with engine.begin() as connection:
+                _lock(connection)
                 future.set_result(write(connection))
         except Exception as error:
             future.set_exception(error)
@@ -71,6 +72,18 @@ class DirectStore:
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection to read with."""
         return self.engine.connect()
+
+
+def _lock(connection: Connection) -> None:
+    """Have SQLite's transaction take its turn at once, also where the driver would begin it late.
+
+    Begun late, a transaction that has read fails at its first write if another one was quicker.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    driver = connection.connection.dbapi_connection
+    if not getattr(driver, "in_transaction", True):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def to_us(moment: datetime) -> int:

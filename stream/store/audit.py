@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from stream.store.access import from_us, to_us
 from stream.store.tables import audit, audit_head
@@ -196,6 +196,12 @@ def entries(
     if before is not None:
         query = query.where(audit.c.number < before)
     return tuple(_entry(row) for row in connection.execute(query))
+
+
+def count(connection: Connection, subject: str) -> int:
+    """Return how many entries there are about something."""
+    query = select(func.count()).select_from(audit).where(audit.c.subject == subject)
+    return int(connection.execute(query).scalar_one())
 
 
 def verify(connection: Connection, known: Mapping[int, str] | None = None) -> AuditCheck:

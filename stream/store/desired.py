@@ -102,6 +102,11 @@ class DesiredStreams:
         )
         audit.append(connection, at, by, "stream.removed", f"stream/{stream}")
 
+    def is_wanted(self, connection: Connection, stream: str) -> bool:
+        """Say whether a stream is wanted, even if its settings cannot be read."""
+        query = select(streams.c.number).where(streams.c.id == stream, streams.c.wanted)
+        return connection.execute(query).first() is not None
+
     def wanted(self, connection: Connection) -> tuple[WantedStream, ...]:
         """Return every wanted stream, in the order in which they were first seen.
 

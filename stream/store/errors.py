@@ -8,6 +8,7 @@ StoreError                 the store cannot be used
 ├── StoreTooNew        a newer version has written the database
 ├── StoreOff           there is none
 ├── NothingStored      an incident or stream that the store does not have
+├── StillGoingOn       an incident that a running analyzer would write again
 ├── BackupFailed       a backup that cannot be written or used
 └── TooManyPoints      more of the past is asked for than one answer holds
 """
@@ -125,6 +126,29 @@ class NothingStored(StoreError):
 
     def __str__(self) -> str:
         return f"the store has no {self.what}"
+
+
+@dataclass(eq=False)
+class StillGoingOn(StoreError):
+    """Incidents are open, or their video is gathered: a running analyzer would write them again."""
+
+    code = "still_going_on"
+    title = "This incident is still going on"
+    hint = (
+        "Remove the stream or wait until the incident is closed and its video kept, and ask again; "
+        "while no analyzer runs on this store, --open deletes it as it is"
+    )
+    status = 409
+
+    incidents: tuple[str, ...]
+
+    def __str__(self) -> str:
+        named = ", ".join(self.incidents[:5])
+        more = f" and {len(self.incidents) - 5} more" if len(self.incidents) > 5 else ""
+        return (
+            f"not deleted: {named}{more} still open or their video still gathered, "
+            "so the analyzer would write them again"
+        )
 
 
 @dataclass(eq=False)

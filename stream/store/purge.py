@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, o
 from stream.store import audit
 from stream.store.access import to_us
 from stream.store.database import BUSY_MS, Database
-from stream.store.errors import NothingStored
+from stream.store.errors import NothingStored, StillGoingOn
 from stream.store.tables import (
     events,
     evidence,
@@ -39,6 +39,7 @@ ROWS = 5000
 """Rows that one transaction deletes at most, but for those of one moment."""
 
 _US = 1_000_000
+_GATHERED = "pending"  # as `stream.incident.EvidenceState` has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ class _Scope:
         return and_(*parts)
 
 
-def purge(database: Database, wish: PurgeWish, at: datetime, by: str) -> Purged:
+def purge(
+    database: Database, wish: PurgeWish, at: datetime, by: str, *, even_open: bool = False
+) -> Purged:
     """Delete what is wished, a little at a time, and note it in the audit log.
 
     Args:
@@ -110,18 +113,24 @@ def purge(database: Database, wish: PurgeWish, at: datetime, by: str) -> Purged:
         wish: what.
         at: wall clock.
         by: who wishes it.
+        even_open: delete incidents that go on, too; only while no analyzer runs, which would
+            write them again.
 
     Raises:
+        StillGoingOn: an incident is open, or its video is gathered; nothing was deleted, or what
+            is left is deleted by asking again.
         NothingStored: there is no such incident or stream.
         StoreUnavailable: the database cannot be written.
     """
     done = Purged()
     with database.reading() as connection:
         scope = _scope_of(connection, wish)
+        _refuse_open(connection, scope, even_open=even_open)
     for table, where in _plain(scope):
         while _step(database, table, where, done):
             pass
     with _erasing(database) as connection:
+        _refuse_open(connection, scope, even_open=even_open)  # one may have begun meanwhile
         _forget_incidents(connection, scope, done)
         _forget_stream(connection, wish, done)
         detail = {**wish.shown(), "rows": dict(done.rows), "files": len(done.files)}
@@ -193,8 +202,18 @@ def _step(database: Database, table: Table, where: ColumnElement[bool], done: Pu
     return last is not None
 
 
-def _forget_incidents(connection: Connection, scope: _Scope, done: Purged) -> None:
-    """Delete incidents with everything that refers to them."""
+def _refuse_open(connection: Connection, scope: _Scope, *, even_open: bool) -> None:
+    if even_open:
+        return
+    gathered = select(evidence.c.incident).where(evidence.c.state == _GATHERED)
+    ids = _meant(scope).where(or_(incidents.c.closed.is_(None), incidents.c.id.in_(gathered)))
+    found = connection.execute(ids.order_by(incidents.c.id)).scalars().all()
+    if found:
+        raise StillGoingOn(tuple(found))
+
+
+def _meant(scope: _Scope) -> Select[Any]:
+    """Return the ids of the incidents that are meant."""
     meant: list[ColumnElement[bool]] = [true()]
     c = incidents.c
     if scope.incident is not None:
@@ -206,7 +225,12 @@ def _forget_incidents(connection: Connection, scope: _Scope, done: Purged) -> No
             meant.append(or_(c.last_at >= scope.begin, c.closed >= scope.begin))
         if scope.end is not None:
             meant.append(c.opened <= scope.end)
-    ids: Select[Any] = select(c.id).where(*meant)
+    return select(c.id).where(*meant)
+
+
+def _forget_incidents(connection: Connection, scope: _Scope, done: Purged) -> None:
+    """Delete incidents with everything that refers to them."""
+    ids = _meant(scope)
     files = select(evidence.c.file).where(evidence.c.incident.in_(ids), evidence.c.file != "")
     done.files += connection.execute(files).scalars().all()
     for table, column in (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from stream.event_log.event_log import StampedEvent
@@ -16,11 +17,14 @@ from stream.event_log.queued_sink import Gap
 from stream.events import IncidentChanged, Score, StreamAdded, StreamRemoved, StreamReport
 from stream.publish.encode import Context, StreamInfo, event_id, message, state_of
 from stream.publish.incidents import incident_changed_data
-from stream.publish.schema import STATE_RANK, EventMessage
+from stream.publish.schema import STATE_RANK, EventMessage, EventsLostData
 from stream.store.access import to_us
 from stream.store.seconds import SecondMeans, SecondRow
 
 _NAME = 128
+
+MARK_S = 1.0
+"""Seconds between two notes that events are missing, at least."""
 
 
 class ModelKey(NamedTuple):
@@ -152,6 +156,11 @@ class Collector:
         self._announced = announced
         self._known: dict[str, _Known] = {}
         self._means: SecondMeans[ModelKey] = SecondMeans()
+        self._gap: Gap | None = None  # what is missing and not yet noted
+        self._free = range(0)  # numbers of its longest run: nobody else has them
+        self._since: datetime | None = None
+        self._newest: datetime | None = None
+        self._mark_at = 0.0
 
     def accept(self, stamped: StampedEvent) -> None:
         """Add the row of an event; a score from before the newest epoch has none."""
@@ -160,6 +169,8 @@ class Collector:
         if isinstance(event, StreamAdded):
             self._add(event, to_us(stamped.utc))
         known = self._known.get(event.stream) or self._late(event.stream)
+        self._mark(stamped)
+        self._newest = stamped.utc
         match event:
             case Score():
                 if known is not None and event.epoch < known.epoch:
@@ -180,7 +191,13 @@ class Collector:
             self._known.pop(event.stream, None)
 
     def miss(self, gap: Gap) -> None:
-        """Go on after a gap; the queue counts what is missing."""
+        """Go on after a gap, which is noted with the next event; the queue counts it."""
+        if self._gap is None:
+            self._since = self._newest
+            self._free = range(0)
+        self._gap = gap if self._gap is None else self._gap.joined(gap)
+        if gap.count > len(self._free):
+            self._free = range(gap.first_id, gap.first_id + gap.count)
 
     def take(self, until: float) -> Batch:
         """Return the rows, with the means of seconds over at a UTC second, and begin anew."""
@@ -245,6 +262,24 @@ class Collector:
         told = message(event, context)
         assert isinstance(told, EventMessage)  # scores and reports are taken before
         self._append(told)
+
+    def _mark(self, stamped: StampedEvent) -> None:
+        """Say in every stream's past that events are missing, once a second at most.
+
+        The marks take the numbers of the missing events, so there are no more marks than those.
+        """
+        gap = self._gap
+        if gap is None or stamped.now < self._mark_at:
+            return
+        self._gap, self._mark_at = None, stamped.now + MARK_S
+        for seq, (stream, known) in zip(self._free, self._known.items(), strict=False):
+            data = EventsLostData(
+                id=event_id(stream, seq), count=gap.count, since=self._since, until=stamped.utc
+            )
+            told = EventMessage(
+                stream=stream, epoch=known.epoch, seq=seq, ts_emit=stamped.utc, data=data
+            )
+            self._append(told)
 
     def _incident(
         self, event: IncidentChanged, stamped: StampedEvent, known: _Known | None

@@ -49,6 +49,11 @@ HURRY_S = 0.02
 
 _ANNOUNCED = 4096
 
+COLLIDES = (
+    "another analyzer writes into this database and counts its events from the same numbers: "
+    "give each machine's analyzer a database of its own in store.url"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -99,6 +104,7 @@ class StoreWriter:
         failures: commits that failed.
         refused_writes: writes that found the mailbox full, or the database away.
         commit_s: how long the last commit took.
+        collisions: events whose numbers another analyzer had taken.
         failing: what the database says, while it cannot be written; empty otherwise.
     """
 
@@ -115,6 +121,7 @@ class StoreWriter:
         self.failures = 0
         self.refused_writes = 0
         self.commit_s = 0.0
+        self.collisions = 0
         self.failing = ""
         self._database = database
         self._settings = settings
@@ -186,6 +193,8 @@ class StoreWriter:
     def detail(self) -> str:
         """How the store is doing, in words."""
         lost = f"; {self.lost} events lost" if self.lost else ""
+        if self.collisions:
+            lost += f", {self.collisions} of them because {COLLIDES}"
         return f"failing: {self.failing}{lost}" if self.failing else f"ok{lost}"
 
     def stop(self) -> None:
@@ -291,9 +300,9 @@ class StoreWriter:
             log.warning("rows are lost: the database refuses them", count=written.refused)
         if written.there and not self.failing:  # after a failure they may be this very batch
             self._lost += written.there
+            self.collisions += written.there
             log.warning(
-                "events are lost: their numbers are taken; does another machine write here?",
-                count=written.there,
+                "events are lost: their numbers are taken", count=written.there, hint=COLLIDES
             )
 
     def _claimed(self) -> list[_Waiting]:

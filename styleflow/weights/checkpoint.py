@@ -207,6 +207,29 @@ def load(path: Path) -> Checkpoint:
     return checkpoint
 
 
+def description(path: Path) -> Mapping[str, Any]:
+    """Return what a checkpoint of ours says of itself, as plain values; its tensors stay unread.
+
+    Name, version, status, provenance, dimensions, calibration, and the digest of the tensors.
+
+    Raises:
+        CheckpointInvalid: it is no checkpoint of ours, or its manifest is damaged.
+    """
+    if not path.is_file():
+        raise CheckpointInvalid(path, "there is no such file")
+    with _invalid_as_our_error(path):
+        with safe_open(path, framework="pt", device="cpu") as file:
+            manifest = _read_manifest(path, file.metadata() or {})
+        said: dict[str, Any] = TypeAdapter(_Manifest).dump_python(manifest, mode="json")
+    return {"name": said.pop("kind"), "calibration_is_of": "the checkpoint", **said}
+
+
+def shipped_description() -> Mapping[str, Any]:
+    """Return what the default detector says of itself; see `description`."""
+    with resources.as_file(resources.files("styleflow") / "weights" / SHIPPED) as path:
+        return description(path)
+
+
 def shipped() -> Checkpoint:
     """Return the default detector that travels inside the package.
 

@@ -27,6 +27,7 @@ PAGES_SOURCES = ROOT / "web" / "dashboard"
 NEEDED = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "styleflow/weights/styleflow-live.safetensors",
+    "styleflow/weights/model-card.md",
     "styleflow/faces/face_models_check.npz",
     "styleflow/weights/dinov2_check.npz",
     "web/static/docs.html",

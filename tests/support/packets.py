@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from stream.ingest.source import Packet, StreamFormat
-from tests.support.media import encode, moving_pictures
+from tests.support.media import Picture, encode, moving_pictures
 
 _FILTERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 
@@ -26,6 +26,7 @@ def recorded(
     lengths: bool = False,
     began: float = 100.0,
     size: tuple[int, int] = (160, 120),
+    pictures: Sequence[Picture] = (),
 ) -> list[Packet]:
     """Return the packets of a small video, 25 a second.
 
@@ -39,10 +40,12 @@ def recorded(
             and sets in the packets, as a camera sends them.
         began: monotonic seconds of the first packet.
         size: of the pictures.
+        pictures: what is filmed instead of a moving disc.
     """
     ending = "webm" if codec == "vp8" else "mp4"
     path = folder / f"{codec}-{count}-{gop}-{b_frames}-{size[0]}.{ending}"
-    encode(path, moving_pictures(count, *size), codec, gop=gop, b_frames=b_frames)
+    filmed = list(pictures) or moving_pictures(count, *size)
+    encode(path, filmed, codec, gop=gop, b_frames=b_frames)
     return list(_packets(path, codec, began, lengths=lengths))
 
 

@@ -118,7 +118,7 @@ ARROWS = {
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
-    "stream.offline": "clock device engine errors events ingest perception pipeline",
+    "stream.offline": "clock device engine errors events ingest perception pipeline scheduling",
     "stream.webrtc": "clock errors events ingest publish",
     "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
     "scheduling webrtc",

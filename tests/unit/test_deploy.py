@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,19 @@ def test_dashboards_are_where_grafana_looks_for_them() -> None:
     provided = yaml.safe_load((ROOT / "deploy/grafana-dashboards.yml").read_text())
     folder = provided["providers"][0]["options"]["path"]
     assert any(f":{folder}/styleflow.json:ro" in v for v in SERVICES["grafana"]["volumes"])
+
+
+def test_the_image_has_what_the_store_and_the_past_may_need() -> None:
+    """`store.url` may name PostgreSQL, history may be asked for as Parquet, evidence has a card."""
+    image = (ROOT / "Dockerfile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    installed = re.search(r"pip install -c \S+ '\.\[([a-z,]+)\]'", image)
+    assert installed is not None
+    extras = installed[1].split(",")
+    assert {"postgres", "parquet"} <= set(extras) <= set(project["optional-dependencies"])
+    assert "COPY docs/model-card.md docs/model-card.md" in image
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert "docs" not in ignored
+    assert "!docs/model-card.md" in ignored
+    assert load(None, {"STYLEFLOW__STORE__URL": ""}).store.url.get_secret_value() == ""
+    assert "STYLEFLOW__STORE__URL" in SERVICES["styleflow"]["environment"]

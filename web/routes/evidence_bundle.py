@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ class BundleSource:
         configuration: of the analyzer, without secrets.
         versions: of the program (`styleflow-live`) and of what it runs on.
         enter: score from which a face may become suspect.
+        cards: returns the whole cards of the models that are here; waits for the disk.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class BundleSource:
     configuration: Mapping[str, Any]
     versions: Mapping[str, str]
     enter: float
+    cards: Callable[[], Sequence[Mapping[str, Any]]] = tuple
 
 
 class KeyView(BaseModel):
@@ -73,7 +75,7 @@ def routes(source: BundleSource, reads: StoreReads, clock: Clock, scopes: ScopeC
 
     def bundled(connection: Connection, incident: str) -> BinaryIO:
         told = contents.read(connection, incident, source.folder)
-        made_of = contents.contents(told, source.configuration, source.versions)
+        made_of = contents.contents(told, source.configuration, source.versions, source.cards())
         with ExitStack() as undo:  # the file has no name: it is gone when nobody reads it any more
             file = undo.enter_context(tempfile.TemporaryFile())
             bundle.write(file, made_of, SigningKey.at(source.key), clock.utc(), program)

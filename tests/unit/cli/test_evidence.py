@@ -90,6 +90,7 @@ def test_a_bundle_has_everything_that_is_known(site: Path) -> None:
     assert [each["p"] for each in said["scores.json"]["scores"]] == [0.1, 0.9, None]
     assert said["notes.json"][0]["text"] == "a mask"
     assert said["model.json"]["weights"][0]["sha256"] == "ab"
+    assert "ab" in said["model.json"]["without_card"]
     assert said["versions.json"]["styleflow-live"]
     assert said["configuration.json"]["store"]["full_rate_hours"] == 48
 
@@ -138,6 +139,7 @@ def test_a_bundle_is_verified_without_the_store(
     key = SigningKey.at(site / "data" / "styleflow" / KEY_FILE)
     result = run("verify", file, "--key", key.fingerprint.upper())
     assert f"signed   by a key that is known here: {key.fingerprint}" in result.output
+    assert "audit    1 entries, each with its own hash" in result.output
     assert "audit    log ended at entry 2" in result.output
 
 

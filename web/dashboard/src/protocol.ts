@@ -129,7 +129,20 @@ export interface EventMessage {
     | TrackEndedData
     | CapacityReachedData
     | VerdictChangedData
-    | IncidentChangedData;
+    | IncidentChangedData
+    | EventsLostData;
+}
+
+/** Events that happened and were never stored; only in what is read of the store. */
+export interface EventsLostData {
+  kind: "events_lost";
+  id: string;
+  /** how many, of all streams together; of this one perhaps none */
+  count: number;
+  /** the last event before them; null when not known */
+  since: string | null;
+  /** the first event after them */
+  until: string;
 }
 
 /** What is kept of an incident's video. */

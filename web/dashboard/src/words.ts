@@ -163,6 +163,8 @@ export function tell(entry: Happening, named = false): Told {
       const text = `${whose}: ${said}${score}${doubtful ? `, ${data.notice}` : ""}`;
       return { text, tone, connection: false };
     }
+    case "events_lost":
+      return { text: `${data.count} events were not stored`, tone: "warn", connection: false };
     case "incident_changed": {
       const { incident } = data;
       const by = data.by === "" ? "" : ` by ${data.by}`;

@@ -83,6 +83,12 @@ test("a crowd is told without the number of a face", () => {
   );
 });
 
+test("what was not stored is said where it is missing", () => {
+  const at = "2026-03-01T12:00:00Z";
+  const data = { kind: "events_lost", id: "a/1", count: 6, since: null, until: at } as const;
+  expect(tell({ id: "a/1", t: 0, epoch: 0, data }).text).toBe("6 events were not stored");
+});
+
 test("a stream with faces that nobody looks at says how many wait", () => {
   const streams = new Streams();
   const told = status({ faces_waiting: 2, reasons: ["faces_waiting"] });

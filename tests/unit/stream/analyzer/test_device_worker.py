@@ -240,3 +240,18 @@ def test_work_and_batches_are_measured() -> None:
     age = rig.registry.get_sample_value("styleflow_frame_age_seconds_count", {"stage": "perceive"})
     assert (size, age) == (4, 4)
     assert rig.worker.work.frames == 4
+
+
+def test_what_was_looked_at_is_known_until_the_stream_is_closed() -> None:
+    rig = Rig()
+    rig.worker.open("a")
+    rig.offer("a", 3)
+    notes = rig.worker.looked_at("a")
+    assert [(note.slot, note.begins, note.left_out) for note in notes] == [
+        (0, True, 0),
+        (1, False, 0),
+        (2, False, 0),
+    ]
+    rig.worker.close("a", lambda: None)
+    rig.worker.step()
+    assert rig.worker.looked_at("a") == ()

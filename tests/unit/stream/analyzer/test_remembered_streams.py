@@ -15,14 +15,13 @@ from structlog.testing import capture_logs
 from stream.analyzer.remembered_streams import RememberedStreams
 from stream.analyzer.streams import Priority, StreamSpec
 from stream.clock import ManualClock
-from stream.errors import StreamExists, StreamUnknown
+from stream.errors import StreamExists, StreamUnknown, TooManyStreams
 from stream.event_log.event_log import EventLog
 from stream.ingest.source import SourceSettings, SourceUrl
-from stream.store import audit
+from stream.store import audit, tables
 from stream.store.access import DirectStore, StoreAccess
 from stream.store.desired import DesiredStreams
 from stream.store.secret_box import SecretBox
-from stream.store.tables import metadata
 from tests.support.web import PlayedAnalyzer
 
 URL = "rtsp://admin:hunter2@camera/stream1"
@@ -39,7 +38,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.engine: Engine = create_engine(f"sqlite:///{folder / 'store.db'}")
         self.key = folder / "store.key"
-        metadata.create_all(self.engine)
+        tables.metadata.create_all(self.engine)
 
     def start(
         self, *configured: str, store: StoreAccess | None = None
@@ -188,3 +187,27 @@ async def test_a_broken_store_stops_no_stream(site: Site) -> None:
     assert list(analyzer.specs) == ["lobby"]
     assert streams.forgotten == 1
     assert logs[0]["event"] == "a change of a stream is not remembered"
+
+
+async def test_a_stored_stream_that_cannot_be_started_can_be_removed(site: Site) -> None:
+    _, streams = site.start()
+    await streams.add(spec())
+    await streams.add(spec("lift"))
+    with site.engine.begin() as connection:
+        where = tables.streams.c.id == "lift"
+        connection.execute(tables.streams.update().where(where).values(settings="no JSON"))
+    analyzer, streams = site.start()
+    analyzer.full = TooManyStreams(1)
+    await streams.restore()
+    assert analyzer.specs == {}
+    await streams.remove("lobby")
+    await streams.remove("lift")
+    with pytest.raises(StreamUnknown):
+        await streams.remove("lift")
+    analyzer, streams = site.start()
+    await streams.restore()
+    assert analyzer.specs == {}
+    assert [each for each in site.audited() if each[0] == "stream.removed"] == [
+        ("stream.removed", "stream/lobby"),
+        ("stream.removed", "stream/lift"),
+    ]

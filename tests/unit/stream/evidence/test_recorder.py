@@ -15,6 +15,8 @@ from stream.evidence.shelf import PICTURE, SIDECAR
 from stream.evidence.sidecar import Sidecar
 from stream.incident import Evidence, EvidenceState, Label
 from stream.ingest.source import Packet
+from stream.store.access import DirectStore
+from stream.store.database import Database
 from tests.support.evidence import EvidenceRig
 from tests.support.incidents import incident
 from tests.support.packets import recorded
@@ -29,8 +31,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> list[Packet]:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, video: list[Packet]) -> EvidenceRig:
-    made = EvidenceRig(tmp_path)
+def rig(tmp_path: Path, video: list[Packet], database: Database) -> EvidenceRig:
+    """A recorder with a store of either kind."""
+    made = EvidenceRig(tmp_path, store=DirectStore(database.engine))
     made.held["lobby"] = video
     return made
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 
 from stream.store import audit, purge
 from stream.store.database import Database
-from stream.store.errors import NothingStored
+from stream.store.errors import NothingStored, StillGoingOn
 from stream.store.purge import PurgeWish
 from stream.store.tables import (
     events,
@@ -172,6 +172,29 @@ def test_a_wanted_stream_stays_wanted(filled: Database) -> None:
         connection.execute(streams.update().values(wanted=True))
     purge.purge(filled, PurgeWish(stream="lobby"), AT, "guard")
     assert counts(filled)["streams"] == 2
+
+
+@pytest.mark.parametrize(
+    "wish", [PurgeWish(incident="i-lobby"), PurgeWish(stream="lobby"), PurgeWish(begin=at(0))]
+)
+@pytest.mark.parametrize("going_on", ["open", "gathered"])
+def test_an_incident_that_a_running_analyzer_would_write_again_is_refused(
+    filled: Database, wish: PurgeWish, going_on: str
+) -> None:
+    with filled.writing() as connection:
+        if going_on == "open":
+            where = incidents.c.id == "i-lobby"
+            connection.execute(incidents.update().where(where).values(closed=None))
+        else:
+            where = evidence.c.incident == "i-lobby"
+            connection.execute(evidence.update().where(where).values(state="pending"))
+    before = counts(filled)
+    with pytest.raises(StillGoingOn, match="i-lobby still open or their video"):
+        purge.purge(filled, wish, AT, "guard")
+    assert counts(filled) == before
+    purge.purge(filled, PurgeWish(incident="i-lift"), AT, "guard")
+    purge.purge(filled, wish, AT, "guard", even_open=True)
+    assert counts(filled)["incidents"] == 0
 
 
 @pytest.mark.parametrize("wish", [PurgeWish(stream="hall"), PurgeWish(incident="i-hall")])

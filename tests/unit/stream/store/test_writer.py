@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import Connection, event, insert, select, text
+from sqlalchemy import Connection, create_engine, event, insert, select, text
 
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.events import IncidentChanged
 from stream.incident import Incident, IncidentStatus, IncidentStep, Peak, ScoredBy, Severity
-from stream.store.access import DirectStore
-from stream.store.database import Database
+from stream.store import history, stored_events
+from stream.store.access import DirectStore, to_us
+from stream.store.database import Database, open_database
 from stream.store.errors import StoreUnavailable
 from stream.store.settings import StoreSettings
 from stream.store.tables import (
@@ -43,6 +47,8 @@ from tests.support.wire import (
     track_started,
     verdict_changed,
 )
+
+SPAN = history.Span(0, to_us(datetime(2100, 1, 1, tzinfo=UTC)))
 
 
 def snooze(stream: str) -> Any:
@@ -352,8 +358,10 @@ def test_events_whose_numbers_are_taken_are_counted(database: Database) -> None:
     other.publish(added("door"), track_started("door"), track_started("door"))
     with structlog.testing.capture_logs() as logs:
         other.turn()
-    assert other.writer.lost == 2
+    assert other.writer.lost == other.writer.collisions == 2
     assert [entry["count"] for entry in logs] == [2]
+    assert "a database of its own in store.url" in logs[0]["hint"]
+    assert "2 of them because another analyzer writes into this database" in other.writer.detail
     assert len(rig.rows(events)) == 3
 
 
@@ -450,3 +458,65 @@ def test_events_of_streams_that_were_never_announced_are_counted(database: Datab
     rig.turn()
     assert rig.writer.lost == 1
     assert len(rig.rows(scores)) == 1
+
+
+@pytest.mark.parametrize("tuned", [True, False])
+def test_commands_take_their_turn_before_they_read(tmp_path: Path, tuned: bool) -> None:
+    """What begins to write only after it has read fails where somebody else was quicker."""
+    opened = open_database(f"sqlite:///{tmp_path / 'store.db'}", tmp_path)
+    engine = opened.engine if tuned else create_engine(f"sqlite:///{tmp_path / 'store.db'}")
+
+    def read_then_write(connection: Connection) -> str:
+        connection.execute(select(snoozes)).all()
+        with closing(sqlite3.connect(tmp_path / "store.db", timeout=0)) as other:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        return str(snooze("lobby")(connection))
+
+    store = DirectStore(engine)
+    assert store.submit(read_then_write).result(0) == "lobby"
+    with store.reading() as connection:
+        assert connection.execute(select(snoozes.c.stream)).scalars().all() == ["lobby"]
+    engine.dispose()
+    opened.close()
+
+
+def test_events_that_the_full_queue_lost_are_marked_in_the_past(database: Database) -> None:
+    """Whoever reads the past sees that something is missing, where, and how much."""
+    rig = StoreRig(database, StoreSettings(queue=4))
+    rig.publish(added(), added("door"))
+    rig.turn()
+    rig.clock.advance(1.0)
+    stored = rig.publish(*(track_started() for _ in range(10)))
+    rig.turn()
+    marks = [row for row in rig.rows(events) if row["kind"] == "events_lost"]
+    assert [row["seq"] for row in marks] == stored[:2]
+    said = [json.loads(row["message"]) for row in marks]
+    assert {each["stream"] for each in said} == {"lobby", "door"}
+    assert {each["data"]["count"] for each in said} == {6} == {rig.writer.lost}
+    first = said[0]["data"]
+    assert first["since"] < first["until"] == said[0]["ts_emit"]
+    with database.reading() as connection:
+        wanted = stored_events.EventFilter(stream="door", kind="events_lost")
+        page = stored_events.find(connection, wanted, None, 10)
+        assert len(page.messages) == 1
+        assert stored_events.after(connection, "door", stored[0] - 1, 10)
+        past = history.read(connection, "door", SPAN, 3600, max_events=10)
+        assert "events_lost" in past.events[-1]
+
+
+def test_a_queue_that_is_full_all_the_time_is_marked_once_a_second(database: Database) -> None:
+    rig = StoreRig(database, StoreSettings(queue=2))
+    rig.publish(added())
+    rig.turn()
+    for _ in range(8):
+        rig.clock.advance(0.25)
+        rig.publish(*(track_started() for _ in range(4)))
+        rig.turn()
+    marks = [
+        json.loads(row["message"])["data"]
+        for row in rig.rows(events)
+        if row["kind"] == "events_lost"
+    ]
+    assert len(marks) == 2
+    assert sum(mark["count"] for mark in marks) <= rig.writer.lost == 16
