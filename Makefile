@@ -101,6 +101,10 @@ train-default: models ## train styleflow-live from CLIPS and AUTOENCODER (10 min
 errors-page: $(STAMP) ## write docs/errors.md from the classes of errors
 	$(BIN)/python -m docs.errors
 
+.PHONY: client-types
+client-types: $(STAMP) ## write the Python client's types anew from the models of the wire
+	$(BIN)/python -m docs.client_types
+
 # `val` chose the weights; `dev` is looked at once for each, and every look is logged in docs/experiments.md.
 SPLIT ?= val
 EVALUATED := out/evaluate-default-$(SPLIT)

@@ -95,6 +95,8 @@ ARROWS = {
     "runtime runtime_settings sampling weights",
     # what is public; it finds the live path by its name, see below
     "styleflow.api": "analysis detectors runtime runtime_settings weights",
+    # a program's way to a running analyzer: it knows the wire, and nothing of what is behind it
+    "styleflow.client": "errors",
     # values that every room of stream may read
     "stream.clock": "",
     "stream.incident": "",
