@@ -171,6 +171,23 @@ def analyze(
 
 @app.command()
 @readable
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print an object for programs.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Look at this machine: is everything here that the analyzer needs, and what to do if not.
+
+    Python, torch, GPU, codecs, models, the port, disks, the clock, the store, the page, optional
+    programs. Nothing is changed. Exit code: **0** fine (perhaps with notes), **1** something is
+    wrong.
+    """
+    from cli.doctor import run
+
+    raise typer.Exit(run(config, Console(), as_json=json))
+
+
+@app.command()
+@readable
 def watch(
     url: Annotated[
         str, typer.Argument(help="Address of a running analyzer, or an rtsp(s):// source.")

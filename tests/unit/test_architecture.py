@@ -267,13 +267,14 @@ def test_torch_in_stream_lives_in_the_device() -> None:
 
 
 def test_media_libraries_live_in_ingest() -> None:
-    """PyAV is spoken in ingest and where clips are written; `styleflow publish` is a peer."""
+    """PyAV is spoken in ingest and where clips are written; `publish` is a peer, `doctor` asks."""
     allowed = (
         "stream.ingest",
         "stream.evidence.clip",
         "stream.webrtc.peer",
         "stream.webrtc.aiortc_compat",
         "cli.publish",
+        "cli.doctor_checks",
     )
     assert offenders(("stream", "web", "cli"), ("av", "aiortc"), allowed=allowed) == []
 
