@@ -51,7 +51,11 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check dashboard-test dashboard slow e2e browser ## everything that CI runs: check, then the slower tests
+test: models check docs dashboard-test dashboard slow e2e browser ## everything that CI runs: check, then the slower tests
+
+.PHONY: docs
+docs: $(STAMP) ## build the pages in docs as a site into out/site; a warning is an error
+	$(BIN)/python -m docs.site
 
 .PHONY: parity
 parity: models ## the detectors against every stored output of the published programs; 10 GB and many minutes
