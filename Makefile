@@ -51,7 +51,11 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check dashboard-test dashboard slow e2e browser ## everything that CI runs: check, then the slower tests
+test: models check docs dashboard-test dashboard slow e2e browser ## everything that CI runs: check, then the slower tests
+
+.PHONY: docs
+docs: $(STAMP) ## build the pages in docs as a site into out/site; a warning is an error
+	$(BIN)/python -m docs.site
 
 .PHONY: parity
 parity: models ## the detectors against every stored output of the published programs; 10 GB and many minutes
@@ -100,6 +104,10 @@ train-default: models ## train styleflow-live from CLIPS and AUTOENCODER (10 min
 .PHONY: errors-page
 errors-page: $(STAMP) ## write docs/errors.md from the classes of errors
 	$(BIN)/python -m docs.errors
+
+.PHONY: client-types
+client-types: $(STAMP) ## write the Python client's types anew from the models of the wire
+	$(BIN)/python -m docs.client_types
 
 # `val` chose the weights; `dev` is looked at once for each, and every look is logged in docs/experiments.md.
 SPLIT ?= val

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 from rich.console import Console
 
-from cli.errors import AnalyzerAway, Exit, no_answer
+from cli.errors import Exit
 from cli.settings import Settings
 from cli.validation import validate
 from stream.alerts.alerts import Alerts, TrialResult
@@ -18,6 +18,7 @@ from stream.alerts.channels.build import build_channels
 from stream.alerts.errors import AlertRuleUnknown
 from stream.clock import SystemClock
 from stream.ingest.source import redact
+from styleflow.client.errors import AnalyzerAway, no_answer
 
 _ASK_S = 150.0
 """Longest that an analyzer may take: its channels' time limits reach to two minutes."""

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from cli import logs, plot, wiring
+from cli import logs, plot, wiring, words
 from cli.errors import Exit
 from cli.overlay import Album
 from cli.settings import ConfigInvalid, DetectorConfig, Settings
@@ -169,7 +169,7 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     """Print an analysis as a table, with everything that limits what it says."""
     title = f"{analysis.source}, {analysis.duration_s:.1f} s, by {analysis.model.name}"
     table = Table(title=Text(title, style="table.title"), title_justify="left")
-    for column in ("face", "from", "to", "score", "verdict", "why no verdict"):
+    for column in ("face", "from", "to", "score", "verdict", "why undecided"):
         table.add_column(column)
     for track in analysis.tracks:
         reasons = track.scores[-1].reasons if track.scores else (AbstainReason.WARMING,)
@@ -178,7 +178,7 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
             f"{track.start:.1f} s",
             f"{track.end:.1f} s",
             "–" if track.score is None else f"{track.score:.3f}",
-            track.verdict.value,
+            words.of_outcome(track.verdict),
             _why(reasons) if track.verdict is Verdict.PENDING else "",
         )
     out.print(table)
@@ -190,19 +190,19 @@ def show(analysis: Analysis, picture: Path | None, out: Console) -> None:
     score = "no score"
     if analysis.score is not None:
         score = f"score {analysis.score:.3f} ({analysis.low:.3f} to {analysis.high:.3f})"
-    out.print(f"{score}, verdict {analysis.verdict.value}", style="bold", markup=False)
+    out.print(f"{score}, verdict {words.of_outcome(analysis.verdict)}", style="bold", markup=False)
     if analysis.faces_waiting:
         said = f"faces that were not looked at: up to {analysis.faces_waiting} at a time"
         out.print(f"{said} (perception.max_faces)", style="bold yellow", markup=False)
     if analysis.failure is not None:
         out.print("the source broke off: this is what was seen until then", markup=False)
     elif analysis.verdict is Verdict.PENDING:
-        out.print(f"no verdict: {_why(analysis.reasons)}", markup=False)
+        out.print(f"undecided: {_why(analysis.reasons)}", markup=False)
     out.print("A score is evidence, not proof.", style="dim")
     if picture is not None:
         out.print(f"timeline: {picture}", markup=False, highlight=False)
 
 
 def _why(reasons: Sequence[AbstainReason]) -> str:
-    """Return why there is no verdict, in words."""
+    """Return why it is undecided, in words."""
     return ", ".join(REASON_WORDS[reason] for reason in reasons) or UNDECIDED

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
@@ -70,33 +68,6 @@ class FolderNeeded(StyleFlowError):
 
 
 @dataclass(eq=False)
-class AnalyzerAway(StyleFlowError):
-    """A command needs a running analyzer, and there is none to be had.
-
-    Attributes:
-        address: where it was looked for, without credentials.
-        reason: what is there instead.
-        remedy: what to do about it.
-    """
-
-    code = "analyzer_away"
-    title = "The analyzer cannot be reached"
-    hint = "Start one with `styleflow serve`, or give the address of one that runs"
-    status = 400
-    retry = True
-
-    address: str
-    reason: str
-    remedy: str
-
-    def __post_init__(self) -> None:
-        self.hint = self.remedy
-
-    def __str__(self) -> str:
-        return f"{self.address}: {self.reason}"
-
-
-@dataclass(eq=False)
 class CallNotTaken(StyleFlowError):
     """A WHIP endpoint does not take a call; what it says about that is passed on."""
 
@@ -113,36 +84,6 @@ class CallNotTaken(StyleFlowError):
 
     def __str__(self) -> str:
         return self.said.detail
-
-
-def no_answer(error: BaseException) -> str:
-    """Return why nobody answered, in words, whichever library found out."""
-    import httpx  # here: commands that connect to nobody do not pay for it
-    from websockets.exceptions import InvalidHandshake, InvalidStatus
-
-    for cause in _causes(error):
-        match cause:
-            case socket.gaierror():
-                return "this host is not known"
-            case ConnectionRefusedError():
-                return "nothing listens on this host and port"
-            case ssl.SSLError():
-                return "no secure connection comes about; is it http:// rather than https://?"
-            case TimeoutError() | httpx.TimeoutException():
-                return "it does not answer"
-            case InvalidStatus():
-                return f"what answers there is no analyzer: HTTP {cause.response.status_code}"
-            case InvalidHandshake():
-                return "what answers there is no analyzer"
-    return "it cannot be connected to"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, then what led to it, the deepest last."""
-    at: BaseException | None = error
-    while at is not None:
-        yield at
-        at = at.__cause__ or at.__context__
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -156,7 +156,7 @@ def analyze(
 ) -> None:
     """Score one video from beginning to end and show a timeline per face.
 
-    Exit code: **0** all clear, **3** a face is suspect, **4** no verdict (too little evidence, or
+    Exit code: **0** all clear, **3** a face is suspect, **4** undecided (too little evidence, or
     an untrained model), **1** the source could not be read or broke off (what was seen until then
     is printed), **2** wrong usage.
     """
@@ -171,6 +171,23 @@ def analyze(
 
 @app.command()
 @readable
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print an object for programs.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Look at this machine: is everything here that the analyzer needs, and what to do if not.
+
+    Python, torch, GPU, codecs, models, the port, disks, the clock, the store, the page, optional
+    programs. Nothing is changed. Exit code: **0** fine (perhaps with notes), **1** something is
+    wrong.
+    """
+    from cli.doctor import run
+
+    raise typer.Exit(run(config, Console(), as_json=json))
+
+
+@app.command()
+@readable
 def watch(
     url: Annotated[
         str, typer.Argument(help="Address of a running analyzer, or an rtsp(s):// source.")
@@ -179,16 +196,23 @@ def watch(
     token: Annotated[
         str | None, typer.Option(envvar="STYLEFLOW_TOKEN", help="Bearer token of the analyzer.")
     ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print every message as a line of JSON.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Follow live scores in the terminal.
 
     Give it the address of a running analyzer, or a source to analyze right here without a server.
+    Verdicts are **suspect**, **clear**, **undecided** or **none yet**. A terminal shows a table;
+    in a pipe there is a line per event.
+
+    Example: `styleflow watch http://127.0.0.1:8000 | grep suspect`
     """
     from cli.settings import environment, load
     from cli.watch import run
 
-    run(load(config, environment()), url, streams, token)
+    run(load(config, environment()), url, streams, token, as_json=json)
 
 
 @app.command()

@@ -23,13 +23,14 @@ from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 from rich.console import Console
 
-from cli.errors import AnalyzerAway, CallNotTaken, no_answer
+from cli.errors import CallNotTaken
 from stream.clock import Clock, SystemClock
 from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.source import redact
 from stream.problems import Problem
 from stream.webrtc.aiortc_compat import close_quietly, gather_on
+from styleflow.client.errors import AnalyzerAway, no_answer
 from styleflow.pictures.rgb import is_common
 from styleflow.pictures.seen import as_seen
 from styleflow.pictures.upright import Orientation, pixel_aspect

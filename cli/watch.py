@@ -3,124 +3,115 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Protocol
 
+import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.typing import Subprotocol
 
-from cli import logs, wiring
-from cli.errors import AnalyzerAway, no_answer
+from cli import logs
 from cli.settings import Settings
-from stream.analyzer.analyzer import Analyzer
-from stream.analyzer.streams import StreamSpec
-from stream.clock import SystemClock
+from cli.watch_board import Board
+from cli.watch_lines import Lines, json_lines, text_lines, until_nobody_reads
+from stream.clock import Clock, SystemClock
 from stream.errors import SourceUrlInvalid
-from stream.ingest.check import check
-from stream.ingest.source import SourceSettings, SourceUrl, redact
-from stream.monitoring.metrics import Metrics
-from stream.publish.hub import Filter, Hub
-from stream.publish.schema import SUBPROTOCOL, CloseCode
+from stream.ingest.source import SourceSettings, SourceUrl
+from styleflow.client.errors import AnalyzerAway, SubscriptionRefused
+from styleflow.client.following import parse
+from styleflow.client.messages import Message, SubscribedMessage
+from styleflow.client.reconnect import Lost, Reconnect
+from styleflow.client.sync_client import Client
 
-FINAL = frozenset({CloseCode.FORBIDDEN, CloseCode.BAD_MESSAGE, CloseCode.TOKEN_EXPIRED})
-"""Closings after which connecting again the same way would fail the same way."""
+AGAIN = Reconnect(first_s=1.0, most_s=10.0, attempts=None)
+"""A terminal that is watched goes on until somebody ends it, every ten seconds at the slowest."""
 
-STYLES = {"suspect": "bold red", "ok": "green", "abstain": "yellow", "warming": "dim"}
-RETRY_S = 2.0
-SCORES = "/api/v1/scores"
-ADDRESS_HINT = "Start it with `styleflow serve`, or check the address: http://HOST:PORT"
+REFRESH_S = 0.1
+"""Least time between two pictures of the table."""
+
 TOKEN_HINT = "Check --token and --streams"
 
 
-class Board:
-    """Table on the terminal: one row per face, or one per stream without a face."""
+class Shown(Protocol):
+    """What is done with messages: a table, or lines."""
 
-    def __init__(self) -> None:
-        self._streams: dict[str, dict[str, Any]] = {}
-        self._scores: dict[tuple[str, int, str], dict[str, Any]] = {}
-        self.line = ""
+    def note(self, message: Message) -> None:
+        """Take in one message."""
+        ...
 
-    def note(self, message: dict[str, Any]) -> None:
-        """Take in one message of the analyzer."""
-        stream, data = message.get("stream"), message["data"]
-        match message["type"]:
-            case "snapshot":
-                self._streams[str(stream)] = data["status"]
-                for score in data["scores"]:
-                    self._scores[_key(str(stream), score)] = score
-            case "status":
-                self._streams[str(stream)] = data
-            case "score":
-                self._scores[_key(str(stream), data)] = data
-            case "event":
-                self._note_event(str(stream), data)
-            case "lagged":
-                self.line = f"this terminal is slow: {data['dropped']} events were skipped"
-            case "error":
-                self.line = f"{data['title']}: {data['detail']} {data['hint']}"
-
-    def _note_event(self, stream: str, data: dict[str, Any]) -> None:
-        match data["kind"]:
-            case "track_ended":
-                for key in [key for key in self._scores if key[:2] == (stream, data["track"])]:
-                    del self._scores[key]
-            case "epoch_started":
-                self._forget_scores(stream)
-            case "stream_removed":
-                self._forget_scores(stream)
-                self._streams.pop(stream, None)
-
-    def _forget_scores(self, stream: str) -> None:
-        for key in [key for key in self._scores if key[0] == stream]:
-            del self._scores[key]
-
-    def table(self) -> Table:
-        """Return the rows, suspects first."""
-        table = Table(expand=True, caption=self.line or "a score is evidence, not proof")
-        for column in ("stream", "face", "detector", "score", "interval", "state", "note"):
-            table.add_column(column, overflow="fold")
-        rank = ("suspect", "abstain", "ok", "warming")
-        rows = sorted(
-            self._scores.items(), key=lambda item: (rank.index(item[1]["state"]), item[0])
-        )
-        for (stream, track, detector), score in rows:
-            table.add_row(
-                stream,
-                str(track),
-                detector,
-                _number(score["p"]),
-                f"{_number(score['lo'])} – {_number(score['hi'])}",
-                Text(score["summary"], STYLES[score["state"]]),
-                Text(score["notice"], "bold yellow"),
-            )
-        with_face = {stream for stream, _, _ in self._scores}
-        for stream, status in sorted(self._streams.items()):
-            if stream not in with_face or status.get("faces_waiting"):
-                note = Text(status["notice"], "bold yellow")
-                table.add_row(stream, "–", "–", "–", "–", Text(status["summary"], "dim"), note)
-        return table
+    def lost(self, lost: Lost) -> None:
+        """Say that the connection is lost, and will be tried again."""
+        ...
 
 
-def _key(stream: str, score: dict[str, Any]) -> tuple[str, int, str]:
-    return stream, score["track"], score.get("detector", "")  # older servers have one
+class Screen:
+    """Table that is drawn anew as messages come; a context manager."""
+
+    def __init__(self, console: Console, clock: Clock) -> None:
+        self._board = Board()
+        self._console = console
+        self._clock = clock
+        self._live = Live(console=console, auto_refresh=False)
+        self._drawn = 0.0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def note(self, message: Message) -> None:
+        """Take in one message, and show it soon."""
+        if isinstance(message, SubscribedMessage):
+            self._board.line = ""
+        self._board.note(message)
+        self.draw(at_once=isinstance(message, SubscribedMessage))
+
+    def lost(self, lost: Lost) -> None:
+        """Say below the table that the connection is lost."""
+        self._board.line = f"{lost.reason}; trying again"
+        self.draw(at_once=True)
+
+    def draw(self, *, at_once: bool = False) -> None:
+        """Show the table, unless it was shown just now. The first one opens the display."""
+        now = self._clock.monotonic()
+        if not self._live.is_started:
+            self._stack.enter_context(self._live)
+        elif not at_once and now - self._drawn < REFRESH_S:
+            return
+        self._drawn = now
+        self._live.update(self._board.table(self._console.width), refresh=True)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+class Printed(Lines):
+    """Lines on standard output; what is said of the connection goes to standard error."""
+
+    def lost(self, lost: Lost) -> None:
+        """Say it, and how long the next try waits."""
+        typer.echo(f"{lost.reason}; trying again in {lost.wait_s:.1f} s", err=True)
 
 
-def run(settings: Settings, target: str, streams: str, token: str | None) -> None:
-    """Follow scores until interrupted.
+@contextmanager
+def shown(*, as_json: bool) -> Iterator[Shown]:
+    """Return a table on a terminal, lines anywhere else, or JSON lines."""
+    console = Console()
+    if as_json or not console.is_terminal:
+        with until_nobody_reads():
+            yield Printed(json_lines if as_json else text_lines)
+        return
+    with Screen(console, SystemClock()) as screen:
+        yield screen
+
+
+def run(
+    settings: Settings, target: str, streams: str, token: str | None, *, as_json: bool = False
+) -> None:
+    """Follow scores until interrupted, or until nobody reads them any more.
 
     Raises:
         AnalyzerAway: no analyzer is there, or it turns us away.
@@ -128,82 +119,46 @@ def run(settings: Settings, target: str, streams: str, token: str | None) -> Non
     """
     logs.configure("error", settings.log.format)
     if target.partition("://")[0] in ("http", "https", "ws", "wss"):
-        asyncio.run(watch_remote(target, streams, token))
+        with shown(as_json=as_json) as sink:
+            watch_remote(sink, target, streams, token)
         return
     url = SourceUrl.parse(target)
     if url.is_file and not Path(url.redacted).is_file():
         known = "an analyzer's address begins with http://, a camera's with rtsp://"
         raise SourceUrlInvalid(url.redacted, f"no such file; {known}")
-    asyncio.run(_local(settings, url))
+    with shown(as_json=as_json) as sink:
+        asyncio.run(_local(settings, url, sink))
 
 
-async def watch_remote(target: str, streams: str, token: str | None) -> None:
+def watch_remote(sink: Shown, target: str, streams: str, token: str | None) -> None:
     """Show what a running analyzer publishes; connect again whenever the connection is lost.
 
     One that was never there is an error: the address may be wrong, and nobody sees that in a table.
     """
-    board = Board()
-    shown = redact(target)
-    clock = SystemClock()
-    address = socket_address(target)
-    hello = {"type": "hello", "client": "styleflow watch", "token": token}
-    wanted = {"type": "subscribe", "id": "watch", "streams": streams.split(",")}
-    screen = Live(board.table(), console=Console(), auto_refresh=False)
-    with ExitStack() as shown_until_the_end:
-        while True:
+    with Client(target, token=token, name="styleflow watch") as client:
+        messages = client.subscribe(*streams.split(","), reconnect=AGAIN, on_lost=sink.lost)
+        with messages:
             try:
-                async with connect(
-                    address, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=1 << 22
-                ) as socket:
-                    board.line = ""
-                    if not screen.is_started:
-                        shown_until_the_end.enter_context(screen)
-                    await socket.send(json.dumps(hello))
-                    await socket.send(json.dumps(wanted))
-                    await _follow(socket, board, screen)
-            except ConnectionClosed as error:
-                closed = error.rcvd
-                if closed is not None and closed.code in FINAL:
-                    raise AnalyzerAway(shown, closed.reason, TOKEN_HINT) from None
-                board.line = f"connection lost{f' ({closed.reason})' if closed else ''}, retrying"
-            except InvalidURI:
-                raise AnalyzerAway(shown, "this is no address", ADDRESS_HINT) from None
-            except (OSError, InvalidHandshake) as error:
-                if not screen.is_started:
-                    raise AnalyzerAway(shown, no_answer(error), ADDRESS_HINT) from None
-                board.line = f"{shown}: {no_answer(error)}, retrying"
-            screen.update(board.table(), refresh=True)
-            await clock.sleep(RETRY_S)
+                for message in messages:
+                    sink.note(message)
+            except SubscriptionRefused as refused:
+                raise AnalyzerAway(refused.address, refused.reason, TOKEN_HINT) from None
 
 
-async def _follow(socket: ClientConnection, board: Board, screen: Live) -> None:
-    async for text in socket:
-        board.note(json.loads(text))
-        screen.update(board.table(), refresh=True)
-
-
-def socket_address(target: str) -> str:
-    """Return the WebSocket address of an analyzer, given its own or that of its page.
-
-    A page may lie below a prefix (`web.root_path`); a ws(s) address with a path is taken as it is.
-    """
-    parts = urlsplit(target)
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    path = parts.path
-    if not path.strip("/") or (scheme != parts.scheme and not path.endswith(SCORES)):
-        path = path.rstrip("/") + SCORES
-    return urlunsplit((scheme, parts.netloc, path, "", ""))
-
-
-async def _local(settings: Settings, url: SourceUrl) -> None:
+async def _local(settings: Settings, url: SourceUrl, sink: Shown) -> None:
     """Analyze one source in this process and show its scores; no server, no port."""
+    from cli import wiring  # here: a client of a running analyzer does without torch
+    from stream.analyzer.analyzer import Analyzer
+    from stream.analyzer.streams import StreamSpec
+    from stream.ingest.check import check
+    from stream.monitoring.metrics import Metrics
+    from stream.publish.hub import Filter, Hub
+
     check(SourceSettings(url), served=False)
     clock = SystemClock()
-    console = Console()
-    with console.status("loading the models"):
+    with Console(stderr=True).status("loading the models"):
         pipeline = await asyncio.to_thread(wiring.pipeline, settings, clock)
     hub = Hub(clock)
-    board = Board()
     wake = asyncio.Event()
     async with AsyncExitStack() as stack:
         analyzer = await stack.enter_async_context(
@@ -214,13 +169,13 @@ async def _local(settings: Settings, url: SourceUrl) -> None:
         subscription = hub.subscribe(Filter(), wake.set, name="watch")
         stack.callback(subscription.close)
         await analyzer.add(StreamSpec("watch", SourceSettings(url)))
-        with Live(board.table(), console=console, auto_refresh=False) as screen:
-            while True:
-                while (text := subscription.take(clock.monotonic())) is not None:
-                    board.note(json.loads(text))
-                screen.update(board.table(), refresh=True)
-                wake.clear()
-                try:
-                    await asyncio.wait_for(wake.wait(), 0.25)
-                except TimeoutError:
-                    continue
+        while True:
+            while (text := subscription.take(clock.monotonic())) is not None:
+                message = parse(text)
+                if message is not None:
+                    sink.note(message)
+            wake.clear()
+            try:
+                await asyncio.wait_for(wake.wait(), 0.25)
+            except TimeoutError:
+                continue

@@ -22,6 +22,8 @@ from web.errors import Refusal
 PACKAGES = ("styleflow", "stream", "web", "cli")
 PAGE = Path(__file__).with_name("errors.md")
 
+CLIENT = "styleflow.client"
+
 FAMILIES = (
     StyleFlowError,
     StreamError,
@@ -73,7 +75,9 @@ def page() -> str:
         "Requests and calls": [k for k in told if issubclass(k, Refusal)],
         "Live video": [k for k in told if issubclass(k, StreamError)],
         "Detectors, weights, data and training": [
-            k for k in told if k.__module__.startswith("styleflow")
+            k
+            for k in told
+            if k.__module__.startswith("styleflow") and not k.__module__.startswith(CLIENT)
         ],
     }
     rest = [k for k in told if not any(k in kinds for kinds in parts.values())]

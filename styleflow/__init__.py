@@ -8,7 +8,8 @@
 What `__all__` lists is public; everything else may change with any release. Importing the package
 loads neither torch nor cv2: each public name is resolved when it is first read (PEP 562).
 
-No sockets, threads or clocks live here; only `weights`, `data` and `training` touch the disk.
+No threads or clocks live here; only `client` opens sockets, and only `weights`, `data` and
+`training` touch the disk.
 """
 
 from __future__ import annotations

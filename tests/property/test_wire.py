@@ -16,6 +16,7 @@ from stream.publish.asyncapi import schemas
 from stream.publish.client_messages import parse_client
 from stream.publish.encode import Context, StreamInfo, View, encode, encode_snapshot, message
 from stream.publish.schema import ServerMessage
+from styleflow.client.following import parse
 from styleflow.detectors.protocol import TrainingStatus
 from tests.support import wire
 
@@ -53,6 +54,17 @@ def test_reading_a_message_back_gives_the_same_message(
     """Nothing is lost or rounded between text and model."""
     context = _context(info, now)
     assert ANY_MESSAGE.validate_json(encode(event, context)) == message(event, context)
+
+
+@given(wire.events, wire.infos, st.floats(min_value=0, max_value=1e9))
+def test_the_python_client_reads_every_message_and_loses_nothing(
+    event: Event, info: StreamInfo, now: float
+) -> None:
+    """Its types are its own; what they write is what came."""
+    text = encode(event, _context(info, now))
+    read = parse(text)
+    assert read is not None
+    assert _strict(read.model_dump_json()) == _strict(text)
 
 
 @given(st.lists(wire.scores, max_size=4), wire.infos)

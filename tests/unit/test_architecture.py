@@ -95,6 +95,8 @@ ARROWS = {
     "runtime runtime_settings sampling weights",
     # what is public; it finds the live path by its name, see below
     "styleflow.api": "analysis detectors runtime runtime_settings weights",
+    # a program's way to a running analyzer: it knows the wire, and nothing of what is behind it
+    "styleflow.client": "errors",
     # values that every room of stream may read
     "stream.clock": "",
     "stream.incident": "",
@@ -265,13 +267,14 @@ def test_torch_in_stream_lives_in_the_device() -> None:
 
 
 def test_media_libraries_live_in_ingest() -> None:
-    """PyAV is spoken in ingest and where clips are written; `styleflow publish` is a peer."""
+    """PyAV is spoken in ingest and where clips are written; `publish` is a peer, `doctor` asks."""
     allowed = (
         "stream.ingest",
         "stream.evidence.clip",
         "stream.webrtc.peer",
         "stream.webrtc.aiortc_compat",
         "cli.publish",
+        "cli.doctor_checks",
     )
     assert offenders(("stream", "web", "cli"), ("av", "aiortc"), allowed=allowed) == []
 

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cli.errors import AnalyzerAway, ConfigInvalid, Exit, FolderNeeded, problem_of
+from cli.errors import ConfigInvalid, Exit, FolderNeeded, problem_of
 from docs.errors import FAMILIES, PACKAGES, PAGE, classes, page
 from stream.alerts.errors import (
     AlertChannelMissing,
@@ -54,6 +54,7 @@ from stream.store.errors import (
     StoreUrlInvalid,
 )
 from styleflow import errors
+from styleflow.client.errors import AnalyzerAway, RequestRefused, SubscriptionRefused
 from styleflow.errors import StyleFlowError
 from web.errors import (
     AddressInvalid,
@@ -273,6 +274,14 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     (NotServed("d", "Method Not Allowed", 405), "http", "Method Not Allowed", 405, False),
     (RestartRefused("d"), "ice_restart", "ICE restarts are not done", 422, False),
     (NotLive("d"), "not_live", "The analyzer is not healthy", 503, True),
+    (
+        SubscriptionRefused("a", 1008, "r"),
+        "subscription_refused",
+        "The analyzer ends the subscription",
+        403,
+        False,
+    ),
+    (RequestRefused("busy", "Too many", "d", "h", 429, True), "busy", "Too many", 429, True),
     (AnalyzerAway("a", "r", "h"), "analyzer_away", "The analyzer cannot be reached", 400, True),
     (FolderNeeded("m", P, "V"), "folder_needed", "A folder to write in is needed", 500, False),
 ]
@@ -390,7 +399,7 @@ def test_none_of_ours_is_told_as_something_wrong_inside(error: StyleFlowError) -
 def test_the_class_is_what_every_occurrence_says() -> None:
     """An occurrence may refine the hint; its title and status are those of the page."""
     for error, *_ in TOLD:
-        if isinstance(error, NotServed):  # those of the HTTP status
+        if isinstance(error, NotServed | RequestRefused):  # those of the HTTP status, or as told
             continue
         assert (error.title, error.status) == (type(error).title, type(error).status)
 
@@ -444,7 +453,14 @@ def test_refusals_carry_their_headers() -> None:
     assert Refusal("d").headers == {}
 
 
-LIGHT = ("styleflow.errors", "stream.errors", "stream.problems", "web.errors", "cli.errors")
+LIGHT = (
+    "styleflow.errors",
+    "styleflow.client.errors",
+    "stream.errors",
+    "stream.problems",
+    "web.errors",
+    "cli.errors",
+)
 
 
 @pytest.mark.parametrize("module", LIGHT)

@@ -5,25 +5,20 @@ from __future__ import annotations
 import errno
 import json
 import socket
-import ssl
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
-from websockets.asyncio.server import ServerConnection, serve
 
-from cli import analyze, watch, wiring
-from cli.errors import AnalyzerAway, Exit, no_answer, problem_of
+from cli import analyze, wiring
+from cli.errors import Exit, problem_of
 from cli.main import app
-from cli.watch import Board, socket_address
 from stream.clock import Clock
 from stream.errors import SOURCE_HINTS, SourceError, StreamUnknown
-from stream.events import AbstainReason, ReasonCode
+from stream.events import ReasonCode
 from stream.ingest.file import FileSource
 from stream.ingest.source import Packet
 from tests.support.media import encode, moving_pictures
@@ -152,30 +147,6 @@ def test_a_busy_port_is_said_before_anything_is_loaded() -> None:
     assert "--port" in one_line(result)
 
 
-async def test_watch_says_that_what_answers_is_no_analyzer() -> None:
-    """Somebody else's web server, for example, or the wrong port of our own."""
-    refuse = lambda socket, request: socket.respond(404, "nothing here")  # noqa: E731
-    async with serve(
-        lambda socket: socket.close(), "127.0.0.1", 0, process_request=refuse
-    ) as other:
-        port = other.sockets[0].getsockname()[1]
-        with pytest.raises(AnalyzerAway, match="no analyzer: HTTP 404"):
-            await watch.watch_remote(f"http://127.0.0.1:{port}", "*", None)
-
-
-async def test_watch_says_why_it_is_turned_away() -> None:
-    """A wrong token is not something wrong inside the analyzer."""
-
-    async def refuse(socket: ServerConnection) -> None:
-        await socket.close(1008, "this token is not known")
-
-    async with serve(refuse, "127.0.0.1", 0) as analyzer:
-        port = analyzer.sockets[0].getsockname()[1]
-        with pytest.raises(AnalyzerAway, match="this token is not known") as caught:
-            await watch.watch_remote(f"http://127.0.0.1:{port}", "*", "wrong")
-    assert "--token" in problem_of(caught.value).line
-
-
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -190,23 +161,6 @@ def test_what_the_system_refuses_is_never_something_wrong_inside(error: OSError,
     problem = problem_of(error)
     assert problem.code != "internal"
     assert said in problem.line
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "host is not known"),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "nothing listens"),
-        (TimeoutError(), "does not answer"),
-        (ssl.SSLError(1, "wrong version number"), "http:// rather than https://"),
-        (OSError("Multiple exceptions"), "cannot be connected to"),
-    ],
-)
-def test_silence_is_explained_however_deep_its_cause_lies(error: OSError, said: str) -> None:
-    wrapped = httpx.ConnectError("All connection attempts failed")
-    wrapped.__cause__ = error
-    assert said in no_answer(error)
-    assert said in no_answer(wrapped)
 
 
 def test_defaults_are_printed() -> None:
@@ -228,73 +182,9 @@ def test_help_teaches(command: list[str]) -> None:
     assert len(result.stdout.split()) > 20
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/api/v1/scores"),
-        ("https://host/", "wss://host/api/v1/scores"),
-        ("ws://host:1/other", "ws://host:1/other"),
-        ("https://host/styleflow", "wss://host/styleflow/api/v1/scores"),
-        ("https://host/styleflow/", "wss://host/styleflow/api/v1/scores"),
-        ("https://host/styleflow/api/v1/scores", "wss://host/styleflow/api/v1/scores"),
-    ],
-)
-def test_an_analyzers_address_becomes_a_sockets(given: str, expected: str) -> None:
-    assert socket_address(given) == expected
-
-
 def test_an_error_we_know_is_described() -> None:
     assert problem_of(StreamUnknown("lobby")).code == "stream_unknown"
     assert problem_of(RuntimeError("secret")).code == "internal"
-
-
-def score(stream: str, track: int, state: str, **more: Any) -> dict[str, Any]:
-    data = {
-        "track": track, "p": 0.5, "lo": 0.1, "hi": 0.9, "state": state,
-        "summary": state, "notice": "", **more,
-    }  # fmt: skip
-    return {"type": "score", "stream": stream, "data": data}
-
-
-def event(stream: str, kind: str, **more: Any) -> dict[str, Any]:
-    return {"type": "event", "stream": stream, "data": {"kind": kind, **more}}
-
-
-def text_of(board: Board) -> str:
-    console = Console(width=160)
-    with console.capture() as capture:
-        console.print(board.table())
-    return capture.get()
-
-
-def test_the_board_shows_suspects_first_and_forgets_what_ended() -> None:
-    board = Board()
-    board.note(score("a", 1, "ok"))
-    board.note(score("b", 2, "suspect"))
-    board.note(score("c", 3, "abstain", notice="demo source: not a finding"))
-    text = text_of(board)
-    assert text.index("suspect") < text.index("abstain") < text.index("ok")
-    assert "demo source" in text
-    board.note(event("b", "track_ended", track=2))
-    board.note(event("c", "epoch_started"))
-    board.note(event("a", "stream_removed"))
-    assert "suspect" not in text_of(board)
-    assert "demo source" not in text_of(board)
-
-
-def test_the_board_says_that_faces_wait_beside_the_scores_of_the_others() -> None:
-    board = Board()
-    board.note(score("lobby", 1, "ok"))
-    status = {"notice": "", "summary": "live, faces not looked at", "faces_waiting": 1}
-    board.note({"type": "status", "stream": "lobby", "data": status})
-    assert "faces not looked at" in text_of(board)
-
-
-def test_the_board_shows_streams_without_a_face() -> None:
-    board = Board()
-    status = {"notice": "", "summary": f"live, {AbstainReason.NO_FACE.value}"}
-    board.note({"type": "status", "stream": "lobby", "data": status})
-    assert "no_face" in text_of(board)
 
 
 def test_serve_behind_a_proxy_asks_for_a_token_before_it_loads_anything(tmp_path: Path) -> None:

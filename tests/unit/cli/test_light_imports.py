@@ -28,6 +28,11 @@ GROUPS = {
         "styleflow.faces.face",
         "styleflow.faces.settings",
     ),
+    "client of an analyzer": (
+        "styleflow.client",
+        "styleflow.client.sync_client",
+        "styleflow.client.async_client",
+    ),
     "values of stream": (
         "stream.clock",
         "stream.events",
@@ -55,6 +60,7 @@ GROUPS = {
         "cli.evidence_app",
         "cli.incidents_app",
         "cli.main",
+        "cli.watch",
     ),
 }
 REPORT = f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
