@@ -93,7 +93,8 @@ class PlayedAnalyzer:
         others = self.others.get(spec.id, ())
         demo = spec.source.url.is_demo
         models = (ScoringModel(card, trained), *others)
-        self._log.append(StreamAdded(spec.id, 0, spec.name or spec.id, models, demo))
+        source = spec.source.url.redacted
+        self._log.append(StreamAdded(spec.id, 0, spec.name or spec.id, models, demo, source))
         return self.status(spec.id)
 
     async def change(self, spec: StreamSpec) -> StreamStatus:

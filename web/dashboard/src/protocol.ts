@@ -541,9 +541,14 @@ export interface SourceBody {
   loop?: boolean;
 }
 
+/** Kind of a source, as a person tells them apart. */
+export type SourceKind = "camera" | "call" | "file" | "demo";
+
 /** State of a stream: its connection, frame rate, loss and faces. */
 export interface StatusData {
   name: string;
+  /** what kind of source its video comes from */
+  source: SourceKind;
   state: ConnectionState;
   /** why it is not live */
   code: ReasonCode | null;

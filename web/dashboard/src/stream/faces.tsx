@@ -98,7 +98,7 @@ function FaceRow({ track, detector, stream }: FaceRowProps) {
         Face {face.track}
       </p>
       <p class="state">
-        <ConditionIcon of={of} /> <span>{stateWords(of, face.model)}</span>
+        <ConditionIcon of={of} /> <span>{stateWords(of)}</span>
       </p>
       <p class={`score${doubted ? " doubtful" : ""}`}>{number(face.p)}</p>
       <Interval p={face.p} lo={face.lo} hi={face.hi} />

@@ -9,7 +9,8 @@ import { LivePicture } from "../picture";
 import { ProblemText } from "../problem";
 import type { OverlayView, ThresholdsView } from "../protocol";
 import type { StreamRoute } from "../route";
-import { doubt, frameAge, leading, primary, type Stream } from "../streams";
+import { doubt, frameAge, primary, type Stream } from "../streams";
+import { SmallWindowButton } from "../small/button";
 import { Tags } from "../tags";
 import { useTitle } from "../title";
 import { because, sentence, stateWords } from "../words";
@@ -26,7 +27,7 @@ import "./page.css";
 export function StreamPage({ app, route }: { app: App; route: StreamRoute }) {
   useApp(app);
   const stream = app.streams.all.get(route.id);
-  useTitle(app, stream?.name ?? route.id);
+  useTitle(app, stream ? `${stateWords(condition(stream), stream)} · ${stream.name}` : route.id);
   if (!stream) return <Missing app={app} id={route.id} />;
   return <Known app={app} stream={stream} route={route} key={route.id} />;
 }
@@ -72,12 +73,13 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         <h1>{stream.name}</h1>
         <p class="state">
           <ConditionIcon of={what} />
-          <span>{stateWords(what, leading(stream)?.model ?? null)}</span>
+          <span>{stateWords(what, stream)}</span>
         </p>
         <div class="tags">
           <Tags stream={stream} />
         </div>
         <div class="actions">
+          <SmallWindowButton app={app} subject={stream.id} title={stream.name} />
           <Share route={route} />
           <Remove app={app} stream={stream} onRefused={setRefusal} />
         </div>
