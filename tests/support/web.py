@@ -285,6 +285,7 @@ class WebRig:
         self.incidents = Incidents(self.log, self.stamps, store=store)
         self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
+        self.models: tuple[ModelCard, ...] = (UNTRAINED,)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
@@ -305,6 +306,7 @@ class WebRig:
             alerting=alerts,
             evidence=evidence,
             bundles=bundles,
+            detectors=lambda: self.models,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

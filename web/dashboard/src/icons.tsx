@@ -208,3 +208,12 @@ export function SoundIcon({ on }: { on: boolean }) {
     </Shape>
   );
 }
+
+export function CopyIcon() {
+  return (
+    <Shape>
+      <rect x="5.4" y="5.4" width="8.8" height="8.8" rx="1.4" />
+      <path d="M10.6 3.2v-.4a1 1 0 0 0-1-1H2.8a1 1 0 0 0-1 1v6.8a1 1 0 0 0 1 1h.4" />
+    </Shape>
+  );
+}

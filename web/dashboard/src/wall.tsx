@@ -42,6 +42,7 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   const width = pictureWidth(tiles.length);
   return (
     <>
+      <h1 class="visually-hidden">Streams</h1>
       <div class="summary">
         <ul aria-label="Summary">
           {GROUPS.map((group) => {

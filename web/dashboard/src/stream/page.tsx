@@ -20,6 +20,7 @@ import { Faces } from "./faces";
 import { ScoreHistory } from "./history";
 import { Log } from "./log";
 import { ThresholdsForm } from "./thresholds";
+import { WaitingRoom } from "./waiting_room";
 import "../verdict.css";
 import "./panel.css";
 import "./page.css";
@@ -58,6 +59,10 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   const doubted = doubt(stream, model);
   const what = condition(stream);
   const age = frameAge(stream, now);
+  const troubled = what === "failed" || what === "lost";
+  const called = stream.status?.source === "call";
+  const callOver = called && stream.status?.state === "ended";
+  const neverCalled = called && stream.status?.state === "connecting" && stream.frameAt === null;
 
   useEffect(() => app.wantPast(stream.id), [app, stream.id, stream.seeded]);
   useEffect(() => {
@@ -84,6 +89,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           <Remove app={app} stream={stream} onRefused={setRefusal} />
         </div>
         <p class="why">{sentence(because(stream, what)) || "\u00a0"}</p>
+        {troubled && stream.status?.hint && <p class="advice">{stream.status.hint}.</p>}
         {refusal && (
           <div class="refused" role="alert">
             <ProblemText title={`Not removed: ${refusal.title}`} detail={refusal.detail} hint={refusal.hint} />
@@ -91,21 +97,26 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         )}
       </header>
 
+      {callOver && <WaitingRoom stream={stream.id} again />}
       <div class="close-up">
         <div class="view">
-          <LivePicture
-            app={app}
-            stream={stream.id}
-            width={1280}
-            label={stream.name}
-            detailed
-            detector={detector}
-            doubtful={doubted !== null}
-            stale={stale || (age ?? 0) > 3_000}
-            explained={explanation.chosen}
-            onExplanation={explanation.show}
-            onRefused={explanation.refuse}
-          />
+          {neverCalled ? (
+            <WaitingRoom stream={stream.id} again={false} />
+          ) : (
+            <LivePicture
+              app={app}
+              stream={stream.id}
+              width={1280}
+              label={stream.name}
+              detailed
+              detector={detector}
+              doubtful={doubted !== null}
+              stale={stale || (age ?? 0) > 3_000}
+              explained={explanation.chosen}
+              onExplanation={explanation.show}
+              onRefused={explanation.refuse}
+            />
+          )}
           {overlays.length > 0 && (
             <ExplanationSwitch
               overlays={overlays}
@@ -116,7 +127,14 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
             />
           )}
         </div>
-        <Faces stream={stream} age={age} detector={detector} onChoose={setChosen} />
+        <Faces
+          app={app}
+          stream={stream}
+          age={age}
+          detector={detector}
+          enter={thresholds?.current.enter ?? null}
+          onChoose={setChosen}
+        />
       </div>
 
       <ScoreHistory
