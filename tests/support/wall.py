@@ -170,7 +170,15 @@ class PlayedWall:
         waiting = stream.state is ConnectionState.CONNECTING
         tracks, age = (stream.faces, 0.04) if live else (0, None if waiting else 9.0)
         self._tell(
-            StreamReport(stream.id, stream.epoch, stream.fps, stream.loss, tracks, nobody, age)
+            StreamReport(
+                stream.id,
+                stream.epoch,
+                0.0 if waiting else stream.fps,
+                stream.loss,
+                tracks,
+                nobody,
+                age,
+            )
         )
 
     def _look(self, stream: PlayedStream) -> None:

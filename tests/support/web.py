@@ -89,10 +89,10 @@ class PlayedAnalyzer:
             raise StreamExists(spec.id)
         self.specs[spec.id] = spec
         card = self.cards.get(spec.id, UNTRAINED)
-        trained = card.status is TrainingStatus.TRAINED
+        calibrated = card.status in (TrainingStatus.TRAINED, TrainingStatus.EXPERIMENTAL)
         others = self.others.get(spec.id, ())
         demo = spec.source.url.is_demo
-        models = (ScoringModel(card, trained), *others)
+        models = (ScoringModel(card, calibrated), *others)
         source = spec.source.url.redacted
         self._log.append(StreamAdded(spec.id, 0, spec.name or spec.id, models, demo, source))
         return self.status(spec.id)

@@ -117,7 +117,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
               onRefused={explanation.refuse}
             />
           )}
-          {overlays.length > 0 && (
+          {!neverCalled && overlays.length > 0 && (
             <ExplanationSwitch
               overlays={overlays}
               chosen={explanation.chosen}
@@ -137,15 +137,17 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         />
       </div>
 
-      <ScoreHistory
-        app={app}
-        stream={stream}
-        route={route}
-        detector={detector}
-        doubtful={doubted !== null}
-        now={now}
-        thresholds={thresholds}
-      />
+      {!neverCalled && (
+        <ScoreHistory
+          app={app}
+          stream={stream}
+          route={route}
+          detector={detector}
+          doubtful={doubted !== null}
+          now={now}
+          thresholds={thresholds}
+        />
+      )}
 
       <div class="columns">
         <Log title="Events" entries={stream.events} connection={false} named={several} />
