@@ -124,6 +124,7 @@ evaluate-default: $(EVALUATED)/metrics.json ## evaluate the shipped weights on p
 
 default-figures: $(EVALUATED)/metrics.json ## after new weights: evaluate them, and make that the committed figures
 	cp $(EVALUATED)/metrics.json $(FIGURES)
+	$(BIN)/python -m styleflow.measured $(FIGURES)
 
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -220,6 +220,7 @@ async def _serve(
             evidence=evidence,
             bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
+            detectors=lambda: analyzer.models,
         )
         server = _Server(
             uvicorn.Config(

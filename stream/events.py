@@ -41,6 +41,29 @@ class ReasonCode(StrEnum):
     CORRUPT = "corrupt"
 
 
+class SourceKind(StrEnum):
+    """Kind of a source, as a person tells them apart."""
+
+    CAMERA = "camera"
+    CALL = "call"
+    FILE = "file"
+    DEMO = "demo"
+
+    @classmethod
+    def of(cls, source: str) -> SourceKind:
+        """Return the kind of a source by its URL or path, which may be redacted."""
+        scheme, found, _ = source.partition("://")
+        return _KINDS.get(scheme.lower(), cls.FILE) if found else cls.FILE
+
+
+_KINDS = {
+    "rtsp": SourceKind.CAMERA,
+    "rtsps": SourceKind.CAMERA,
+    "whip": SourceKind.CALL,
+    "demo": SourceKind.DEMO,
+}
+
+
 class EpochCause(Enum):
     """Why media time started anew."""
 

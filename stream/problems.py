@@ -11,7 +11,14 @@ import errno
 from dataclasses import dataclass, replace
 
 from stream.errors import SOURCE_HINTS as SOURCE_HINTS
-from stream.events import AbstainReason, ConnectionState, DegradationLevel, Layer, Notice
+from stream.events import (
+    AbstainReason,
+    ConnectionState,
+    DegradationLevel,
+    Layer,
+    Notice,
+    ReasonCode,
+)
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.errors import StyleFlowError
 from styleflow.overlay import PointsAt
@@ -228,6 +235,35 @@ STATE_WORDS: dict[ConnectionState, str] = {
     ConnectionState.FAILED: "failed, needs your attention; retried rarely",
     ConnectionState.ENDED: "over: it has come to its end",
 }
+
+
+def connection_words(
+    state: ConnectionState,
+    code: ReasonCode | None = None,
+    *,
+    call: bool = False,
+    reached: bool = True,
+) -> str:
+    """Return what a connection's state means.
+
+    Args:
+        state: where it stands.
+        code: why it is not live.
+        call: peers call it; else it is opened.
+        reached: a frame of it has come before.
+    """
+    match state:
+        case ConnectionState.CONNECTING if call:
+            return "waiting for a call"
+        case ConnectionState.ENDED if call and code is ReasonCode.ENDED:
+            return "hung up, waiting for another call"
+        case ConnectionState.ENDED if call:
+            return "the call was lost, waiting for another call"
+        case ConnectionState.BACKING_OFF if not reached:
+            return "never reached, trying again soon"
+        case ConnectionState.FAILED if code is ReasonCode.AUTH:
+            return "wants a user name and password; retried rarely"
+    return STATE_WORDS[state]
 
 
 def notice(model: ModelCard, *, demo: bool) -> str:

@@ -22,6 +22,7 @@ from stream.publish.hub import Hub
 from stream.store.access import StoreAccess
 from stream.store.figures import StoreState
 from stream.webrtc.calls import CallControl, IceServer
+from styleflow.cards import ModelCard
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
 from web.routes import (
@@ -31,6 +32,7 @@ from web.routes import (
     health,
     history,
     metrics,
+    models,
     pages,
     pictures,
     predict,
@@ -80,6 +82,7 @@ def create_app(
     alerting: Alerts | None = None,
     evidence: EvidenceRecorder | None = None,
     bundles: BundleSource | None = None,
+    detectors: Callable[[], Sequence[ModelCard]] = tuple,
 ) -> FastAPI:
     """Return the application.
 
@@ -101,6 +104,7 @@ def create_app(
         incidents: what operators judge; without them there are no such routes.
         evidence: video of incidents; without it there are no routes for it.
         bundles: what bundles and reports are made of; without it there are no routes for them.
+        detectors: tells which models score streams.
         alerting: rules and channels; without them there are no routes for them.
     """
     editor = editor or control
@@ -133,6 +137,7 @@ def create_app(
         stored.routes(reads, scopes, clock, store_state),
         thresholds.routes(editor, scopes),
         caller.routes(scopes),
+        models.routes(detectors, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),

@@ -19,6 +19,7 @@ OWN_SEGMENTS = frozenset(
         "docs",
         "healthcheck",
         "healthz",
+        "help",
         "livez",
         "metrics",
         "openapi.json",

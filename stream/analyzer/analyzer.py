@@ -77,6 +77,7 @@ from stream.stream_state import StreamState
 from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings
 from stream.webrtc.sdp import Offer, check_offer
 from stream.webrtc.sessions import Sessions
+from styleflow.cards import ModelCard
 from styleflow.overlay import PointsAt
 
 log = structlog.get_logger(__name__)
@@ -372,14 +373,18 @@ class Analyzer:
                 await self.remove(stream)
             await self._clock.sleep(self.settings.tick_s)
 
+    @property
+    def models(self) -> tuple[ModelCard, ...]:
+        """The models that score streams, the first one first."""
+        return tuple(scored.model for scored in self._models)
+
     def spec(self, stream: str) -> StreamSpec:
         """Return a stream's settings as they were given."""
         return self._known(stream).spec
 
     def status(self, stream: str) -> StreamStatus:
         """Return how one stream stands."""
-        models = tuple(scored.model for scored in self._models)
-        return self._known(stream).status(models, self._degradation.level)
+        return self._known(stream).status(self.models, self._degradation.level)
 
     def statuses(self) -> tuple[StreamStatus, ...]:
         """Return how every stream stands, ordered by id."""

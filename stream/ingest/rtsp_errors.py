@@ -19,6 +19,7 @@ from stream.ingest.source import SourceSettings
 
 NO_RTSP = "what answers is not an RTSP server, or its answer is broken"
 LOGIN_REFUSED = "the camera refuses these credentials"
+LOGIN_WANTED = "the camera wants a user name and password"
 TIMED_OUT = (av.error.TimeoutError, av.error.ExitError)
 
 
@@ -37,6 +38,8 @@ def explain(error: av.error.FFmpegError, waited_s: float, settings: SourceSettin
         return silence(settings)
     if error.errno == errno.EIO:
         code, detail = _io_error(settings)
+    if code is ReasonCode.AUTH and urlsplit(settings.url.reveal()).username is None:
+        detail = LOGIN_WANTED
     return SourceError(code, settings.url.scrub(detail))
 
 

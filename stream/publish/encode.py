@@ -18,6 +18,7 @@ from stream.events import (
     Notice,
     Score,
     ScoringModel,
+    SourceKind,
     StreamAdded,
     StreamChanged,
     StreamRemoved,
@@ -32,7 +33,8 @@ from stream.problems import (
     NOTICE_WORDS,
     REASON_WORDS,
     SOURCE_HINTS,
-    STATE_WORDS,
+    UNDECIDED,
+    connection_words,
     layer_hint,
     notice,
 )
@@ -85,6 +87,7 @@ class StreamInfo:
         calibrated: whether that model's calibration was fitted to validation data.
         demo: whether it is a demo source.
         others: further models that score it side by side.
+        source: what kind of source its video comes from.
     """
 
     name: str
@@ -92,12 +95,14 @@ class StreamInfo:
     calibrated: bool
     demo: bool
     others: tuple[ScoringModel, ...] = ()
+    source: SourceKind = SourceKind.CAMERA
 
     @classmethod
     def of(cls, added: StreamAdded) -> StreamInfo:
         """Return what an added stream says about itself."""
         first, *others = added.models
-        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others))
+        kind = SourceKind.DEMO if added.demo else SourceKind.of(added.source)
+        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others), kind)
 
     @property
     def models(self) -> tuple[ScoringModel, ...]:
@@ -278,30 +283,43 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
     )
 
 
-_STATE_WORDS: dict[State, str] = {
-    "warming": "no verdict yet",
-    "abstain": "no verdict",
+_VERDICT_WORDS: dict[State, str] = {
+    "warming": "none yet",
+    "abstain": "none yet",
+    "ok": "clear",
+    "suspect": "suspect",
+}
+_MEANINGS: dict[State, str] = {
+    "warming": UNDECIDED,
     "ok": "no sign of synthesis",
     "suspect": "looks synthesised",
 }
 
 
 def summary(state: State, reasons: Sequence[AbstainReason]) -> str:
-    """Return a state and its reasons in plain words."""
-    why = ", ".join(REASON_WORDS[reason] for reason in reasons)
-    return f"{_STATE_WORDS[state]}: {why}" if why else _STATE_WORDS[state]
+    """Return the verdict that a state stands for, in the glossary's words, and its reasons."""
+    verdict = "undecided" if state == "warming" and not reasons else _VERDICT_WORDS[state]
+    why = ", ".join(REASON_WORDS[reason] for reason in reasons) or _MEANINGS.get(state, "")
+    return f"{verdict}: {why}" if why else verdict
 
 
 def status_data(report: StreamReport, context: Context) -> StatusData:
     """Return the wire's form of a report on a stream."""
     change = context.change
     state = change.state if change else ConnectionState.CONNECTING
-    words = [STATE_WORDS[state], *(REASON_WORDS[reason] for reason in report.reasons)]
+    connection = connection_words(
+        state,
+        change.code if change else None,
+        call=context.info.source is SourceKind.CALL,
+        reached=report.age_s is not None,
+    )
+    words = [connection, *(REASON_WORDS[reason] for reason in report.reasons)]
     words += [NOTICE_WORDS[notice] for notice in report.notices]
     if report.overload:
         words.append(DEGRADATION_WORDS[report.overload])
     return StatusData(
         name=context.info.name,
+        source=context.info.source,
         state=state,
         code=change.code if change else None,
         detail=change.detail if change else "",
@@ -376,7 +394,9 @@ def _event_data(event: Event, context: Context) -> EventData:
                 code=event.code,
                 detail=event.detail,
                 retry_in_s=event.retry_in_s,
-                summary=STATE_WORDS[event.state],
+                summary=connection_words(
+                    event.state, event.code, call=context.info.source is SourceKind.CALL
+                ),
             )
         case EpochStarted():
             return EpochStartedData(id=name, cause=event.cause)

@@ -24,6 +24,7 @@ from stream.events import (
     EpochCause,
     Notice,
     ReasonCode,
+    SourceKind,
     TrackEnd,
     Verdict,
 )
@@ -171,6 +172,9 @@ class StatusData(_Model):
     """State of a stream: its connection, frame rate, loss and faces."""
 
     name: str
+    source: SourceKind = Field(
+        default=SourceKind.CAMERA, description="what kind of source its video comes from"
+    )
     state: ConnectionState
     code: ReasonCode | None = Field(description="why it is not live")
     detail: str

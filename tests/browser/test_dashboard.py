@@ -56,7 +56,7 @@ async def test_a_tile_shows_picture_state_score_and_age(
     async with wall.playing():
         await page.goto(address)
         tile = tiles(page).filter(has_text="Lobby")
-        await expect(tile.locator(".state")).to_have_text("No sign of synthesis")
+        await expect(tile.locator(".state")).to_have_text("Clear")
         await expect(tile.locator(".score")).to_have_text(re.compile(r"0\.\d\d$"))
         await expect(tile.locator(".age")).to_have_text(re.compile("now"))
         await expect(tile.get_by_role("img", name="Lobby")).to_be_visible()
@@ -91,7 +91,7 @@ async def test_a_suspect_stream_rises_to_the_top(
         wall.streams["cam-7"].verdict = Verdict.SUSPECT
         wall.streams["cam-7"].level = 0.9
         await expect(tiles(page).first.locator(".name")).to_have_text("Studio")
-        await expect(tiles(page).first.locator(".state")).to_have_text("Looks synthesised")
+        await expect(tiles(page).first.locator(".state")).to_have_text("Suspect")
         await expect(page).to_have_title("(1) suspect · StyleFlow Live")
         await expect(page.locator(".count.is-suspect")).to_have_text("1 suspect")
 
@@ -124,7 +124,7 @@ async def test_a_lost_camera_is_told_in_words_and_its_picture_fades(
             "cam-2", ConnectionState.FAILED, ReasonCode.AUTH, "the camera wants a password"
         )
         first = tiles(page).first
-        await expect(first.locator(".state")).to_have_text("Not connected")
+        await expect(first.locator(".state")).to_have_text("Wants a login")
         await expect(first.locator(".why")).to_have_text("the camera wants a password")
         await expect(first.locator(".picture")).to_have_class(re.compile("stale"), timeout=10_000)
 
@@ -141,7 +141,7 @@ async def test_no_verdict_comes_with_its_reason(page: Page, wall: PlayedWall, ad
     )
     async with wall.playing():
         await page.goto(address)
-        await expect(tiles(page).locator(".state")).to_have_text("No verdict")
+        await expect(tiles(page).locator(".state")).to_have_text("Verdict: none yet")
         await expect(tiles(page).locator(".why")).to_have_text("the face is too small")
 
 
@@ -159,7 +159,7 @@ async def test_untrained_and_demo_scores_cannot_be_taken_for_findings(
         await expect(lobby.locator(".score")).to_have_text(re.compile("Not a finding"))
         shown = tiles(page).filter(has_text="Demo")
         await expect(shown.locator(".tag")).to_have_text(["Demo"])
-        await expect(shown.locator(".state")).to_have_text("Demo: looks synthesised")
+        await expect(shown.locator(".state")).to_have_text("Demo: suspect")
         await expect(page.locator(".count.is-suspect")).to_have_text("0 suspect")
         await expect(page.locator(".notices")).to_contain_text("Untrained model")
         await expect(page.locator(".notices")).to_contain_text("Demo source: not a finding")
@@ -176,10 +176,12 @@ async def test_an_experimental_model_gives_hints_not_findings(
     async with wall.playing():
         await page.goto(address)
         first = tiles(page).first
-        await expect(first.locator(".state")).to_have_text("Possibly synthesised")
-        await expect(first.locator(".why")).to_have_text("a hint to look, not a finding")
+        await expect(first.locator(".state")).to_have_text("Suspect")
+        await expect(first.locator(".why")).to_have_text(
+            "possibly synthesised: a hint to look, not a finding"
+        )
         await expect(first.locator(".tag")).to_have_text(["Experimental"])
-        await expect(tiles(page).nth(1).locator(".state")).to_have_text("Nothing found")
+        await expect(tiles(page).nth(1).locator(".state")).to_have_text("Clear")
         said = page.locator(".notices p").filter(has_text="Experimental model")
         await expect(said).to_contain_text("only a hint to look")
 
@@ -480,7 +482,7 @@ async def test_everything_is_reached_with_the_keyboard(
     await page.goto(address)
     await expect(tiles(page)).to_have_count(2)
     reached = []
-    for _ in range(11):
+    for _ in range(13):
         await page.keyboard.press("Tab")
         reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
     assert reached[0] == "Skip to the streams"

@@ -48,7 +48,7 @@ async def test_an_incident_appears_by_itself_and_in_the_badge_and_title(
         await expect(row.locator("h2")).to_have_text("Gate")
         await expect(row.locator(".how-sure")).to_contain_text(re.compile(r"0\.\d\d"))
         await expect(page.locator(".views .badge")).to_have_text("1")
-        await expect(page).to_have_title("(1) Incidents · StyleFlow Live")
+        await expect(page).to_have_title("(1) suspect · Incidents · StyleFlow Live")
 
 
 async def test_keys_move_acknowledge_and_label(page: Page, wall: PlayedWall, address: str) -> None:

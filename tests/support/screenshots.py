@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 from PIL import Image
@@ -17,6 +20,7 @@ from playwright.async_api import Browser, Page, expect
 
 from stream.clock import SystemClock
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
+from styleflow.cards import TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.browser import chromium
 from tests.support.wall import PlayedStream, PlayedWall, cameras, untrained
@@ -26,6 +30,17 @@ from tests.support.wire import CARD
 WIDE = (1280, 800)
 PHONE = (390, 844)
 PAST_S = 300.0
+
+Shot = tuple[
+    Callable[[PlayedWall], Awaitable[None]],
+    str,
+    tuple[int, int],
+    Callable[[Page], Awaitable[Page | None]] | None,
+]
+"""Who fills the wall, the view, the window's size, what is done before; that may name the page."""
+
+READY = {"/incidents": ".row", "/help": ".model-card", "/streams/front-door": ".qr"}
+"""What must be there before a picture is made, where that is not a live one."""
 
 
 async def eight(wall: PlayedWall) -> None:
@@ -95,7 +110,47 @@ async def point(page: Page) -> None:
     await expect(page.locator(".overlay .regions .edge").first).to_be_attached()
 
 
-SHOTS = {
+async def door(wall: PlayedWall) -> None:
+    """Add a stream that waits for a call."""
+    await wall.wait_for_call("front-door", "Front door")
+
+
+async def shipped(wall: PlayedWall) -> None:
+    """Have the shipped weights score streams, of which two turn suspect."""
+    found = json.loads(resources.files("styleflow").joinpath("measured.json").read_text())
+    ours = replace(CARD, version="4", sha256=found["sha256"], status=TrainingStatus.EXPERIMENTAL)
+    wall.rig.models = (ours,)
+    for camera in cameras(4):
+        camera.model = ours
+        await wall.add(camera, ago=30.0)
+    wall.past(30.0, 15.0)
+    wall.streams["cam-3"].level, wall.streams["cam-3"].verdict = 0.91, Verdict.SUSPECT
+    hindered = wall.streams["cam-4"]
+    hindered.verdict, hindered.reasons = Verdict.PENDING, (AbstainReason.BLURRED,)
+    wall.past(15.0)
+    wall.connection("cam-2", ConnectionState.BACKING_OFF, ReasonCode.TIMEOUT, "no packets for 2 s")
+
+
+async def call(wall: PlayedWall) -> None:
+    """Have three people in one call, of whom one is suspect."""
+    camera = replace(cameras(1)[0], name="Call with Dr Weber", faces=3, face_px=130.0, shift=0.0)
+    await wall.add(camera, ago=30.0)
+    wall.past(30.0, 15.0)
+    camera.level, camera.verdict = 0.88, Verdict.SUSPECT
+    wall.past(15.0)
+
+
+async def glance(page: Page) -> Page:
+    """Open the small window."""
+    async with page.context.expect_page() as awaited:
+        await page.get_by_role("button", name="Small window").click()
+    small = await awaited.value
+    await small.set_viewport_size({"width": 340, "height": 400})
+    await expect(small.locator(".glance-card").first).to_be_visible()
+    return small
+
+
+SHOTS: dict[str, Shot] = {
     "dashboard-wall": (eight, "/", WIDE, None),
     "dashboard-stream": (several, "/streams/cam-1", WIDE, None),
     "dashboard-overlay": (several, "/streams/cam-1", WIDE, point),
@@ -103,6 +158,14 @@ SHOTS = {
     "incidents": (night, "/incidents", WIDE, None),
     "incident": (night, "/incidents", WIDE, newest),
     "dashboard-crowd": (crowd, "/", WIDE, None),
+    "dashboard-phone": (shipped, "/", PHONE, None),
+    "waiting-room": (door, "/streams/front-door", WIDE, None),
+    "waiting-room-phone": (door, "/streams/front-door", PHONE, None),
+    "how-to-read": (shipped, "/help", WIDE, None),
+    "how-to-read-phone": (shipped, "/help", PHONE, None),
+    "stream-phone": (call, "/streams/cam-1", PHONE, None),
+    "small-window": (shipped, "/", WIDE, glance),
+    "small-window-call": (call, "/streams/cam-1", WIDE, glance),
 }
 
 
@@ -120,12 +183,11 @@ async def shoot(browser: Browser, folder: Path, name: str) -> None:
     async with wall.playing(), served(wall.rig.app) as port:
         page = await context.new_page()
         await page.goto(f"http://127.0.0.1:{port}{path}")
-        ready = ".row" if path == "/incidents" else ".picture canvas"
+        ready = READY.get(path, ".picture canvas")
         await expect(page.locator(ready).first).to_be_visible(timeout=60_000)
-        if then is not None:
-            await then(page)
+        shown = (await then(page) if then is not None else None) or page
         await wall.rig.clock.sleep(3.0)  # until every tile has its picture
-        taken = await page.screenshot(full_page=height == PHONE[1])
+        taken = await shown.screenshot(full_page=height == PHONE[1] and path != "/")
         whole = Image.open(io.BytesIO(taken)).convert("RGB")
         colours = whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         colours.save(folder / f"{name}.png", optimize=True)

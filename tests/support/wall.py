@@ -101,6 +101,15 @@ class PlayedWall:
         )
         return stream
 
+    async def wait_for_call(self, id: str, name: str) -> PlayedStream:
+        """Add a stream that nobody has called yet."""
+        stream = PlayedStream(id, name, "whip://", state=ConnectionState.CONNECTING)
+        self.streams[id] = stream
+        self.rig.control.cards[id] = stream.model
+        source = SourceSettings(SourceUrl.parse(stream.url))
+        await self.rig.control.add(StreamSpec(id, source, name))
+        return stream
+
     def connection(
         self,
         id: str,
@@ -158,9 +167,18 @@ class PlayedWall:
     def _report(self, stream: PlayedStream) -> None:
         live = stream.state is ConnectionState.LIVE
         nobody = (AbstainReason.NO_FACE,) if live and stream.faces == 0 else ()
-        tracks, age = (stream.faces, 0.04) if live else (0, 9.0)
+        waiting = stream.state is ConnectionState.CONNECTING
+        tracks, age = (stream.faces, 0.04) if live else (0, None if waiting else 9.0)
         self._tell(
-            StreamReport(stream.id, stream.epoch, stream.fps, stream.loss, tracks, nobody, age)
+            StreamReport(
+                stream.id,
+                stream.epoch,
+                0.0 if waiting else stream.fps,
+                stream.loss,
+                tracks,
+                nobody,
+                age,
+            )
         )
 
     def _look(self, stream: PlayedStream) -> None:

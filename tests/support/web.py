@@ -89,11 +89,12 @@ class PlayedAnalyzer:
             raise StreamExists(spec.id)
         self.specs[spec.id] = spec
         card = self.cards.get(spec.id, UNTRAINED)
-        trained = card.status is TrainingStatus.TRAINED
+        calibrated = card.status in (TrainingStatus.TRAINED, TrainingStatus.EXPERIMENTAL)
         others = self.others.get(spec.id, ())
         demo = spec.source.url.is_demo
-        models = (ScoringModel(card, trained), *others)
-        self._log.append(StreamAdded(spec.id, 0, spec.name or spec.id, models, demo))
+        models = (ScoringModel(card, calibrated), *others)
+        source = spec.source.url.redacted
+        self._log.append(StreamAdded(spec.id, 0, spec.name or spec.id, models, demo, source))
         return self.status(spec.id)
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
@@ -284,6 +285,7 @@ class WebRig:
         self.incidents = Incidents(self.log, self.stamps, store=store)
         self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
+        self.models: tuple[ModelCard, ...] = (UNTRAINED,)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
@@ -304,6 +306,7 @@ class WebRig:
             alerting=alerts,
             evidence=evidence,
             bundles=bundles,
+            detectors=lambda: self.models,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -74,6 +74,7 @@ ARROWS = {
     "styleflow.errors": "",
     "styleflow.digest": "",
     "styleflow.cards": "",
+    "styleflow.measured": "",
     "styleflow.clips": "",
     "styleflow.calibration": "",
     "styleflow.overlay": "",

@@ -20,6 +20,7 @@ from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
 from web.routes.caller import CallerView
 from web.routes.history import HistoryView
+from web.routes.models import ModelList
 from web.routes.pictures import OverlayList, PictureFaces, PictureOverlay
 from web.routes.streams import StreamBody
 from web.routes.thresholds import ThresholdsChange, ThresholdsView
@@ -33,6 +34,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     HistoryView,
     ThresholdsView,
     CallerView,
+    ModelList,
     ProblemBody,
 )
 """Bodies and headers of HTTP responses that the page reads."""

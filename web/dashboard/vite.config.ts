@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
-const shipped = ["preact", "uplot", "@fontsource-variable/inter"];
+const shipped = ["preact", "uplot", "uqr", "@fontsource-variable/inter"];
 
 /** Puts the licences of what is shipped beside it, as they ask for. */
 function licences() {

@@ -26,8 +26,8 @@ _TYPES = {
     "woff2": "font/woff2",
     "txt": "text/plain; charset=utf-8",
 }
-_DOCS = ("docs.js", "style.css", "icon.svg", "icon-alarm.svg")
-_VIEWS = ("/", "/streams/{id}", "/incidents", "/incidents/{id}")
+_DOCS = ("docs.js", "style.css", "icon.svg", "icon-alarm.svg", "icon-clear.svg")
+_VIEWS = ("/", "/streams/{id}", "/incidents", "/incidents/{id}", "/help")
 _REVALIDATE = "no-cache"
 _FOREVER = "public, max-age=31536000, immutable"  # built files carry a digest in their name
 

@@ -19,10 +19,10 @@ from stream.analyzer.streams import (
     StreamStatus,
 )
 from stream.clock import Clock
-from stream.events import AbstainReason, ConnectionState, ReasonCode
+from stream.events import AbstainReason, ConnectionState, ReasonCode, SourceKind
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.outbound import Resolver
-from stream.problems import STATE_WORDS
+from stream.problems import connection_words
 from stream.publish.encode import StreamInfo, link_data, model_data, score_data
 from stream.publish.hub import Hub
 from stream.publish.schema import LinkData, Model, Number, ScoreData, Share
@@ -247,7 +247,12 @@ def _view(status: StreamStatus) -> StreamView:
         detail=status.detail,
         retry_in_s=status.retry_in_s,
         priority=status.priority,
-        summary=STATE_WORDS[status.state],
+        summary=connection_words(
+            status.state,
+            status.code,
+            call=SourceKind.of(status.source) is SourceKind.CALL,
+            reached=status.age_s is not None,
+        ),
     )
 
 

@@ -33,8 +33,11 @@ export function examine(text: string): Finding {
     );
   }
   if (scheme === "demo") return FINE;
+  if (scheme === "whip") {
+    return { ...FINE, remark: "Waits for a call; the address to call is shown on the stream's page" };
+  }
   if (scheme !== "rtsp" && scheme !== "rtsps") {
-    return wrong(`${scheme}:// is not understood here`, "Use rtsp:// or rtsps://");
+    return wrong(`${scheme}:// is not understood here`, "Use rtsp:// or rtsps://, or whip:// to wait for a call");
   }
   return examineHost(scheme, address.slice(scheme.length + 3));
 }
@@ -76,7 +79,7 @@ function wrong(fault: string, hint: string): Finding {
 export function suggestId(address: string, name: string, taken: ReadonlySet<string>): string {
   const host = /@?([^/@:?#]+)(?::\d+)?(?:[/?#]|$)/.exec(address.replace(/^[a-z]+:\/\//i, ""))?.[1];
   const base =
-    (name || host || "camera")
+    (name || host || (address.startsWith("whip:") ? "call" : "camera"))
       .normalize("NFKD")
       .replace(/\p{M}/gu, "")
       .replace(/[^A-Za-z0-9._-]+/g, "-")

@@ -12,6 +12,8 @@ import type {
   CallerView,
   HistoryView,
   IncidentData,
+  ModelFigures,
+  ModelList,
   OverlayList,
   OverlayView,
   ProblemBody,
@@ -91,6 +93,11 @@ export class Api {
   /** Who the token belongs to, and what it may do. */
   async caller(): Promise<CallerView> {
     return this.read("api/v1/caller");
+  }
+
+  /** The models that score streams, and what was measured of each. */
+  async models(): Promise<ModelFigures[]> {
+    return (await this.read<ModelList>("api/v1/models")).models;
   }
 
   /** One page of incidents, newest first. */

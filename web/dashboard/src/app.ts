@@ -5,9 +5,12 @@ import { useEffect, useReducer, useState } from "preact/hooks";
 import { Api } from "./api";
 import { IncidentDesk } from "./incidents/desk";
 import { Notifier, realHerald } from "./incidents/notify";
+import { suspects } from "./eyes";
 import { Live, type Socket } from "./live";
 import { PastDesk } from "./past";
 import { PictureDesk } from "./pictures";
+import { realShop, SmallWindow } from "./small/window";
+import { realSpeaker, Sound } from "./sound";
 import { MINUTE_MS, Streams } from "./streams";
 import { type Kind, Publisher, realBrowser } from "./whip";
 import { ROOT } from "./root";
@@ -21,10 +24,16 @@ const WALL_PAST_S = MINUTE_MS / 1000;
 export class App {
   readonly streams = new Streams();
   readonly api = new Api(() => this.token);
+  /** The small window beside this page. Whoever looks at it goes on seeing while the page is hidden. */
+  readonly small = new SmallWindow(realShop(), () => this.resized());
   readonly pictures = new PictureDesk(
     this.api,
-    () => !document.hidden && this.live.link.phase === "live",
+    () => this.watched && this.live.link.phase === "live",
+    () => performance.now(),
+    (data) => createImageBitmap(data),
+    (ms, call) => this.after(ms, call),
   );
+  readonly sound = new Sound(realSpeaker(), () => this.notify());
   readonly incidents = new IncidentDesk(this.api, () => this.notify());
   readonly past = new PastDesk((...wanted) => this.api.stored(...wanted), () => this.notify());
   readonly notifier = new Notifier(
@@ -48,7 +57,7 @@ export class App {
 
   private token: string | null = sessionStorage.getItem(TOKEN_KEY);
   private listeners = new Set<() => void>();
-  private frame: number | null = null;
+  private cancelFrame: (() => void) | null = null;
   private seeding: Promise<void> = Promise.resolve();
   private asked = new Map<string, number>();
   private greeted = false;
@@ -181,16 +190,41 @@ export class App {
     if (moved) scrollTo(0, 0);
   }
 
+  /** Whether somebody may be looking: at this page, or at its small window. */
+  private get watched(): boolean {
+    return !document.hidden || this.small.window !== null;
+  }
+
+  /** Call later, by the clock of the window that is looked at: a hidden page's runs slow. */
+  private after(ms: number, call: () => void): () => void {
+    const at = this.small.window ?? window;
+    const timer = at.setTimeout(call, ms);
+    return () => at.clearTimeout(timer);
+  }
+
+  /** The small window came or went, and with it the timers that ran there. */
+  private resized(): void {
+    this.cancelFrame?.();
+    this.cancelFrame = null;
+    this.pictures.wake();
+    this.notify();
+  }
+
   private notify(): void {
-    if (this.frame !== null) return;
-    // A hidden page gets no animation frames, but its title should still tell.
-    const later = document.hidden
-      ? (call: () => void) => setTimeout(call, 500)
-      : (call: () => void) => requestAnimationFrame(call);
-    this.frame = later(() => {
-      this.frame = null;
+    if (this.cancelFrame !== null) return;
+    const tell = () => {
+      this.cancelFrame = null;
+      if (this.begun) this.sound.hear(suspects(this.streams.all.values()).map(({ id }) => id));
       for (const call of this.listeners) call();
-    }) as number;
+    };
+    const at = this.small.window ?? window;
+    // A hidden page gets no animation frames, but its title should still tell.
+    if (!this.watched) {
+      this.cancelFrame = this.after(500, tell);
+    } else {
+      const frame = at.requestAnimationFrame(tell);
+      this.cancelFrame = () => at.cancelAnimationFrame(frame);
+    }
   }
 }
 

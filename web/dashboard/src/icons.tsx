@@ -190,3 +190,30 @@ export function FileIcon() {
     </Shape>
   );
 }
+
+export function WindowIcon() {
+  return (
+    <Shape>
+      <path d="M14.4 7V3.6a1 1 0 0 0-1-1H2.6a1 1 0 0 0-1 1v8.8a1 1 0 0 0 1 1h3.6" />
+      <rect x="8.4" y="9" width="6" height="4.8" rx="0.8" />
+    </Shape>
+  );
+}
+
+export function SoundIcon({ on }: { on: boolean }) {
+  return (
+    <Shape>
+      <path d="M2 6.2v3.6h2.6L8 12.8V3.2L4.6 6.2Z" />
+      {on ? <path d="M10.6 5.6a3.4 3.4 0 0 1 0 4.8M12.6 3.6a6.2 6.2 0 0 1 0 8.8" /> : <path d="m11 6 3.6 4M14.6 6 11 10" />}
+    </Shape>
+  );
+}
+
+export function CopyIcon() {
+  return (
+    <Shape>
+      <rect x="5.4" y="5.4" width="8.8" height="8.8" rx="1.4" />
+      <path d="M10.6 3.2v-.4a1 1 0 0 0-1-1H2.8a1 1 0 0 0-1 1v6.8a1 1 0 0 0 1 1h.4" />
+    </Shape>
+  );
+}

@@ -7,6 +7,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { App, useApp, useNow } from "./app";
 import { MoonIcon } from "./icons";
 import { ProblemText } from "./problem";
+import { HelpPage } from "./help/page";
 import { IncidentList } from "./incidents/list";
 import { IncidentPage } from "./incidents/page";
 import { Link } from "./link";
@@ -63,6 +64,8 @@ function View({ app, onAdd }: { app: App; onAdd: () => void }) {
       return <IncidentList app={app} filter={route.filter} />;
     case "incident":
       return <IncidentPage app={app} id={route.id} />;
+    case "help":
+      return <HelpPage app={app} />;
   }
 }
 
@@ -88,6 +91,9 @@ function Views({ app }: { app: App }) {
             <span class="visually-hidden">open and acknowledged by nobody</span>
           </>
         )}
+      </Link>
+      <Link app={app} to={{ page: "help" }} current={page === "help"}>
+        Help
       </Link>
     </nav>
   );
@@ -145,7 +151,7 @@ function Notices({ app }: { app: App }) {
   const said = new Map<string, string[]>();
   const { route } = app;
   const all = [...app.streams.all.values()];
-  if (route.page === "incidents" || route.page === "incident") return null; // an incident has its own
+  if (route.page !== "wall" && route.page !== "stream") return null; // an incident has its own
   const own = all.filter((stream) => route.page === "wall" || stream.id === route.id);
   const shown = own.length > 0 ? own : all; // a stream that is about to come: nothing jumps
   for (const stream of shown) {
@@ -158,7 +164,7 @@ function Notices({ app }: { app: App }) {
   }
   if (said.size === 0) return null;
   return (
-    <div class="notices" role="note">
+    <aside class="notices" aria-label="Notices">
       {[...said].map(([notice, names]) => (
         <p key={notice}>
           <strong>{sentence(notice)}</strong>
@@ -170,7 +176,7 @@ function Notices({ app }: { app: App }) {
           )}
         </p>
       ))}
-    </div>
+    </aside>
   );
 }
 

@@ -49,7 +49,7 @@ export function interval(visible: number): number {
 export class PictureDesk {
   private watches = new Set<Watch>();
   private flying = 0;
-  private timer: ReturnType<typeof setTimeout> | null = null;
+  private cancel: (() => void) | null = null;
 
   constructor(
     private readonly api: Api,
@@ -57,7 +57,14 @@ export class PictureDesk {
     private readonly awake: () => boolean = () => true,
     private readonly now: () => number = () => performance.now(),
     private readonly decode: (data: Blob) => Promise<ImageBitmap> = (data) => createImageBitmap(data),
+    /** Calls later; returns what calls it off. */
+    private readonly after: (ms: number, call: () => void) => () => void = later,
   ) {}
+
+  /** Go on, after those timers were lost with their window. */
+  wake(): void {
+    this.turn();
+  }
 
   /** Keep a picture coming until the returned function is called. */
   watch(
@@ -75,10 +82,10 @@ export class PictureDesk {
   }
 
   private turn(): void {
-    if (this.timer !== null) clearTimeout(this.timer);
-    this.timer = null;
+    this.cancel?.();
+    this.cancel = null;
     if (!this.awake()) {
-      this.timer = setTimeout(() => this.turn(), ASLEEP_MS);
+      this.cancel = this.after(ASLEEP_MS, () => this.turn());
       return;
     }
     const idle = [...this.watches].filter((watch) => !watch.busy).sort((a, b) => a.due - b.due);
@@ -86,7 +93,7 @@ export class PictureDesk {
       if (this.flying >= IN_FLIGHT) return; // the next to land takes a turn
       const wait = watch.due - this.now();
       if (wait > 0) {
-        this.timer = setTimeout(() => this.turn(), wait);
+        this.cancel = this.after(wait, () => this.turn());
         return;
       }
       void this.fly(watch);
@@ -134,4 +141,9 @@ export class PictureDesk {
     const found = explanation === null ? null : (JSON.parse(explanation) as PictureOverlay);
     return { bitmap, faces, width, height, captured, overlay: found };
   }
+}
+
+function later(ms: number, call: () => void): () => void {
+  const timer = setTimeout(call, ms);
+  return () => clearTimeout(timer);
 }

@@ -191,6 +191,23 @@ export interface Fault {
   what: string;
 }
 
+/** What an evaluation through the live engine found of a model's weights. */
+export interface FiguresView {
+  date: string;
+  /** real clips */
+  reals: number;
+  /** fake clips, of generators that the model was not trained on */
+  fakes: number;
+  /** clips that got no score */
+  unscored: number;
+  /** share of pairs of a fake and a real clip ranked right */
+  auc: MeasuredView;
+  /** share of fakes above the threshold that flags 5 % of the real clips */
+  flagged_at_5: MeasuredView;
+  /** by kind of fake, most clips first */
+  kinds: KindFiguresView[];
+}
+
 /** The first message of a client, within five seconds. */
 export interface Hello {
   type: "hello";
@@ -262,6 +279,14 @@ export type IncidentStep =
   | "commented"
   | "evidence";
 
+/** How well one kind of fake is told from all real clips. */
+export interface KindFiguresView {
+  kind: string;
+  /** clips of this kind; few say little */
+  fakes: number;
+  auc: MeasuredView;
+}
+
 /** What a person found an incident to be. */
 export type Label = "true" | "false" | "unclear";
 
@@ -307,6 +332,13 @@ export interface MarkData {
   at: string;
 }
 
+/** One figure with its 95 % interval. */
+export interface MeasuredView {
+  value: number;
+  low: number;
+  high: number;
+}
+
 /** Model behind a score: its weights, and how far they may be trusted. */
 export interface Model {
   name: string;
@@ -314,6 +346,18 @@ export interface Model {
   mode: TemporalMode;
   status: TrainingStatus;
   sha256: string;
+}
+
+/** A model and what was measured of it. */
+export interface ModelFigures {
+  model: Model;
+  /** null when its weights were not measured here */
+  figures: FiguresView | null;
+}
+
+/** The models that score streams, the first one first. */
+export interface ModelList {
+  models: ModelFigures[];
 }
 
 /** Fact about a stream that is worth knowing and takes away no verdict. A closed list. */
@@ -555,9 +599,14 @@ export interface SourceBody {
   loop?: boolean;
 }
 
+/** Kind of a source, as a person tells them apart. */
+export type SourceKind = "camera" | "call" | "file" | "demo";
+
 /** State of a stream: its connection, frame rate, loss and faces. */
 export interface StatusData {
   name: string;
+  /** what kind of source its video comes from */
+  source: SourceKind;
   state: ConnectionState;
   /** why it is not live */
   code: ReasonCode | null;

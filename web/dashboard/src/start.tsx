@@ -6,9 +6,18 @@ import { examine, suggestId } from "./address";
 import { asProblem, type Problem } from "./api";
 import { CameraIcon, PlusIcon, TabIcon } from "./icons";
 import type { Transport } from "./protocol";
-import { ProblemText } from "./problem";
+import { labelled, ProblemText } from "./problem";
 import "./dialog.css";
 import "./start.css";
+
+/** What the fields are called here, by their names in a request. */
+const LABELS = {
+  "source.url": "Address",
+  name: "Name",
+  id: "Name",
+  "source.transport": "Transport",
+  "source.tls_verify": "Check the certificate",
+};
 
 interface StartersProps {
   app: App;
@@ -112,7 +121,7 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
               title={problem.title}
               detail={problem.detail}
               hint={problem.hint}
-              faults={problem.faults.map((fault) => `${fault.where}: ${fault.what}`)}
+              faults={labelled(problem.faults, LABELS)}
             />
           ) : (
             <p class="remark">{finding.fault === "" ? finding.remark : ""}</p>

@@ -9,7 +9,7 @@ import { LivePicture } from "./picture";
 import { address } from "./route";
 import { MINUTE_MS, type Stream, doubt, frameAge, leading, primary } from "./streams";
 import { Tags } from "./tags";
-import { ago, because, number, stateWords } from "./words";
+import { ago, because, number, scoreMeaning, stateWords } from "./words";
 import "./verdict.css";
 import "./tile.css";
 
@@ -54,6 +54,7 @@ export const Tile = memo(function Tile(props: Props) {
         <h2 class="name" id={`name-${stream.id}`}>
           <a
             href={address(route)}
+            title={lead ? scoreMeaning(lead) : undefined}
             onClick={(click) => {
               if (click.metaKey || click.ctrlKey || click.shiftKey) return;
               click.preventDefault();
@@ -65,7 +66,7 @@ export const Tile = memo(function Tile(props: Props) {
         </h2>
         <p class="state">
           <ConditionIcon of={condition} />
-          <span>{stateWords(condition, lead?.model ?? null)}</span>
+          <span>{stateWords(condition, stream)}</span>
         </p>
         <p class={`score${lead ? (doubted ? " doubtful" : "") : " none"}`}>
           <span class="visually-hidden">{doubted ? "Not a finding: " : "Score "}</span>

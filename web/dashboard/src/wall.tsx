@@ -5,6 +5,8 @@ import { type App, useApp, useNow } from "./app";
 import { type Condition, condition, Order } from "./attention";
 import { ConditionIcon } from "./icons";
 import { Tile } from "./tile";
+import { SmallWindowButton } from "./small/button";
+import { SoundSwitch } from "./sound_switch";
 import { Starters } from "./start";
 import { useTitle } from "./title";
 import "./wall.css";
@@ -12,8 +14,7 @@ import "./wall.css";
 const GROUPS: { of: Condition[]; one: string; many: string }[] = [
   { of: ["suspect"], one: "suspect", many: "suspect" },
   { of: ["failed", "lost", "connecting"], one: "not connected", many: "not connected" },
-  { of: ["hindered", "untrained"], one: "no verdict", many: "no verdict" },
-  { of: ["warming"], one: "gathering evidence", many: "gathering evidence" },
+  { of: ["hindered", "untrained", "warming"], one: "none yet", many: "none yet" },
   { of: ["undecided"], one: "undecided", many: "undecided" },
   { of: ["clear"], one: "clear", many: "clear" },
   { of: ["demo-suspect", "demo-clear"], one: "demo", many: "demos" },
@@ -34,14 +35,14 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   }));
   const conditions = new Map(tiles.map((tile) => [tile.id, tile.condition]));
   const ids = order.arrange(tiles, clock, held || (stale && app.streams.known));
-  const suspects = tiles.filter((tile) => tile.condition === "suspect").length;
-  useTitle(app, suspects > 0 ? `(${suspects}) suspect` : "", suspects > 0);
+  useTitle(app, "");
 
   if (!app.begun) return <p class="waiting">Connecting</p>;
   if (tiles.length === 0) return <Empty app={app} onAdd={onAdd} />;
   const width = pictureWidth(tiles.length);
   return (
     <>
+      <h1 class="visually-hidden">Streams</h1>
       <div class="summary">
         <ul aria-label="Summary">
           {GROUPS.map((group) => {
@@ -59,6 +60,10 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
         <p class="held" aria-live="polite">
           {held && order.waiting > 0 ? "Order held while you point here" : ""}
         </p>
+        <div class="glance-tools">
+          <SoundSwitch app={app} />
+          <SmallWindowButton app={app} subject={null} title="What needs eyes" />
+        </div>
       </div>
       <section class={`wall ${density(tiles.length)}${stale ? " stale" : ""}`} aria-label="Streams" {...holding}>
         {ids.map((id) => {

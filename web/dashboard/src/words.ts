@@ -1,37 +1,54 @@
 // Plain words for what the wire says. What the server words itself (summaries, hints) is not here.
 
 import type { Condition } from "./attention";
-import type { EvidenceState, IncidentData, Label, Model, StatusData } from "./protocol";
+import type { EvidenceState, IncidentData, Label, Model, ScoreData, StatusData } from "./protocol";
 import type { Past } from "./past";
 import type { Happening, Stream } from "./streams";
 import { leading } from "./streams";
 
+/** The four verdicts, as docs/glossary.md names them; on the wire, version 1 says `ok` for clear. */
+export const VERDICTS = {
+  suspect: "Suspect",
+  clear: "Clear",
+  undecided: "Undecided",
+  none: "Verdict: none yet",
+} as const;
+
 export const CONDITION_WORDS: Record<Condition, string> = {
-  suspect: "Looks synthesised",
+  suspect: VERDICTS.suspect,
   failed: "Not connected",
   lost: "Connection lost",
-  hindered: "No verdict",
-  "demo-suspect": "Demo: looks synthesised",
+  hindered: VERDICTS.none,
+  "demo-suspect": "Demo: suspect",
   connecting: "Connecting",
-  warming: "Gathering evidence",
-  undecided: "Undecided",
-  clear: "No sign of synthesis",
-  "demo-clear": "Demo: no sign of synthesis",
-  untrained: "No verdict",
+  warming: VERDICTS.none,
+  undecided: VERDICTS.undecided,
+  clear: VERDICTS.clear,
+  "demo-clear": "Demo: clear",
+  untrained: VERDICTS.none,
   empty: "No face",
   ended: "Ended",
 };
 
-/** What an experimental model says is worded as the hint that it is. */
-const HINTED: Partial<Record<Condition, string>> = {
-  suspect: "Possibly synthesised",
-  clear: "Nothing found",
-};
+/** A state in words; those of the connection as closely as the stream's status tells. */
+export function stateWords(what: Condition, stream?: Stream): string {
+  return (stream && connectionWords(what, stream)) ?? CONDITION_WORDS[what];
+}
 
-/** A state in words, as firm as the model that speaks may be. */
-export function stateWords(what: Condition, model: Model | null): string {
-  const hint = model?.status === "experimental" ? HINTED[what] : undefined;
-  return hint ?? CONDITION_WORDS[what];
+/** What a connection is, where its status says more than its state. */
+function connectionWords(what: Condition, { status, frameAt }: Stream): string | null {
+  if (!status) return null;
+  const { source, state, code } = status;
+  if (what === "connecting" && isWaitingRoom(status)) return "Waiting for a call";
+  if (what === "ended" && source === "call") return code === "ended" ? "Hung up" : "Call lost";
+  if (what === "failed" && source === "camera" && code === "auth") return "Wants a login";
+  if (what === "lost" && state === "backing_off" && frameAt === null) return "Never reached";
+  return null;
+}
+
+/** Whether a stream waits for somebody to call it, for the first time or again. */
+export function isWaitingRoom({ source, state }: Pick<StatusData, "source" | "state">): boolean {
+  return source === "call" && state === "connecting";
 }
 
 const REASONS: Record<string, string> = {
@@ -54,7 +71,19 @@ export function reasonWords(reasons: readonly string[]): string {
   return reasons.map((reason) => REASONS[reason] ?? reason.replaceAll("_", " ")).join(", ");
 }
 
-const HINT = { suspect: "a hint to look, not a finding", clear: "which an experimental model may miss" };
+/** What a verdict means, as firmly as the model that speaks may say it. */
+const MEANING = {
+  suspect: "looks synthesised",
+  clear: "no sign of synthesis",
+} as const;
+const HINTED = {
+  suspect: "possibly synthesised: a hint to look, not a finding",
+  clear: "nothing found, which an experimental model may miss",
+} as const;
+
+function meaning(what: "suspect" | "clear", model: Model | undefined): string {
+  return model?.status === "experimental" ? HINTED[what] : MEANING[what];
+}
 
 /** How many faces wait for their turn, in words; empty when none does. */
 export function waitingWords(waiting: number | undefined): string {
@@ -67,19 +96,21 @@ function advice(status: StatusData | null | undefined): string {
   return status?.notices.includes("small_layer") ? status.hint : "";
 }
 
-/** One line under a stream's state: why it is so. */
-export function because(stream: Stream, what: Condition): string {
+/** One line under a stream's state, or under that of one of its faces, `face`: why it is so. */
+export function because(stream: Stream, what: Condition, face?: ScoreData): string {
   const { status } = stream;
+  const lead = face ?? leading(stream);
   switch (what) {
     case "failed":
     case "lost":
+      return status?.detail || status?.hint || "";
     case "connecting":
+      if (status && isWaitingRoom(status)) return "nobody has called yet";
       return status?.detail || status?.hint || "";
     case "hindered": {
-      const lead = leading(stream);
       const reasons = (lead?.reasons ?? status?.reasons ?? []).filter((r) => r !== "untrained");
       const rest = reasons.filter((r) => r !== "faces_waiting");
-      const waiting = waitingWords(status?.faces_waiting);
+      const waiting = face ? "" : waitingWords(status?.faces_waiting);
       return [reasonWords(rest), waiting, advice(status)].filter(Boolean).join(", ");
     }
     case "untrained":
@@ -93,17 +124,17 @@ export function because(stream: Stream, what: Condition): string {
     case "clear":
     case "demo-clear":
     case "warming": {
-      const lead = leading(stream);
-      const others = stream.faces.size - 1;
+      const others = face ? 0 : stream.faces.size - 1;
       const more = others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
       const by = stream.models.length > 1 ? `says ${lead?.detector}` : "";
-      const found = what === "suspect" || what === "clear";
-      const hint = found && lead?.model.status === "experimental" ? HINT[what] : "";
-      const waiting = waitingWords(status?.faces_waiting);
-      return [by, hint, more, waiting, advice(status)].filter(Boolean).join(", ");
+      const found = what === "suspect" || what === "clear" ? meaning(what, lead?.model) : "";
+      const soon = what === "warming" ? "gathering evidence" : "";
+      const waiting = face ? "" : waitingWords(status?.faces_waiting);
+      return [found || soon, by, more, waiting, face ? "" : advice(status)].filter(Boolean).join(", ");
     }
     case "ended":
-      return "played to its end";
+      if (status?.source !== "call") return "played to its end";
+      return [status.detail.replace(/^the peer has hung up$/, ""), "waiting for another call"].filter(Boolean).join(", ");
   }
 }
 
@@ -150,18 +181,13 @@ export function tell(entry: Happening, named = false): Told {
       return { text, tone: "warn", connection: false };
     }
     case "verdict_changed": {
-      const verdicts: Record<string, string> = {
-        suspect: "looks synthesised",
-        clear: "no sign of synthesis",
-        pending: "no verdict",
-      };
+      const verdicts: Record<string, string> = { suspect: "suspect", clear: "clear", pending: "none yet" };
       const score = data.score === null ? "" : ` (${data.score.toFixed(2)})`;
       const doubtful = data.notice !== "";
       const tone = doubtful ? "quiet" : data.verdict === "suspect" ? "alarm" : "good";
       const said = verdicts[data.verdict] ?? data.verdict;
       const whose = `Face ${data.track}${named ? `, ${data.detector}` : ""}`;
-      const text = `${whose}: ${said}${score}${doubtful ? `, ${data.notice}` : ""}`;
-      return { text, tone, connection: false };
+      return { text: `${whose}: ${said}${score}`, tone, connection: false };
     }
     case "events_lost":
       return { text: `${data.count} events were not stored`, tone: "warn", connection: false };
@@ -180,6 +206,12 @@ export function tell(entry: Happening, named = false): Told {
         connection: false,
       };
   }
+}
+
+/** What must stand beside the verdicts of a list of events: each notice once. */
+export function noticesOf(entries: readonly Happening[]): string[] {
+  const said = entries.map(({ data }) => (data.kind === "verdict_changed" ? data.notice : ""));
+  return [...new Set(said.filter(Boolean))];
 }
 
 export function sentence(text: string): string {
@@ -270,7 +302,7 @@ export const EVIDENCE_WORDS: Record<EvidenceState, string> = {
 
 /** What an incident is, as firmly as its model may say it. */
 export function incidentWords({ model }: IncidentData): string {
-  return stateWords("suspect", model);
+  return model.status === "experimental" ? "Possibly synthesised" : "Looks synthesised";
 }
 
 /** How long a face looked synthesised, all together. */
@@ -299,6 +331,28 @@ const LIMITS: Record<Model["status"], string> = {
     "The model is experimental: what it finds is a hint to look, and it may miss what is there.",
   trained: "A model errs. Lighting, make-up, filters and poor video can raise a score.",
 };
+
+type Judged = Pick<ScoreData, "p" | "lo" | "hi" | "model" | "demo">;
+
+/** What a score means, in one sentence; `enter` is the score from which on a face is suspect. */
+export function scoreMeaning({ p, lo, hi, model, demo }: Judged, enter: number | null = null): string {
+  if (p === null) return "No score yet: too little of the face has been seen.";
+  const shown = number(p);
+  if (model.status === "untrained") return `${shown} means nothing: the model is untrained.`;
+  if (demo) return `${shown} is a demo's number: not a finding about anybody.`;
+  const leaning = p < 0.4 ? "leans authentic" : p > 0.6 ? "leans synthesised" : "leans neither way";
+  if (model.status === "uncalibrated") {
+    return `${shown} ${leaning}, on a scale that orders faces and is no probability.`;
+  }
+  const range = lo === null || hi === null ? "" : ` (${share(lo)} to ${share(hi)} by its interval)`;
+  const often = model.status === "experimental" ? "this experimental model, which is often wrong, reckons" : "the model reckons";
+  const from = enter === null ? "" : `; suspect begins at ${number(enter)}`;
+  return `${shown} ${leaning}: ${often} that ${share(p)} in 100 such faces are synthesised${range}${from}.`;
+}
+
+function share(p: number): string {
+  return String(Math.round(p * 100));
+}
 
 /** What a score can and cannot say, in plain words. */
 export function limits(model: Model): string {

@@ -70,9 +70,11 @@ test("an experimental model's incident is worded as the hint that it is", () => 
 });
 
 test.each([
-  [0, "", "StyleFlow Live"],
-  [2, "Lobby", "(2) Lobby · StyleFlow Live"],
-  [1, "", "(1) StyleFlow Live"],
-])("with %i waiting, the title of %j is %j", (waiting, view, title) => {
-  expect(titled(waiting, view)).toBe(title);
+  [0, 0, "", "StyleFlow Live"],
+  [0, 2, "Lobby", "(2) Lobby · StyleFlow Live"],
+  [0, 1, "", "(1) StyleFlow Live"],
+  [1, 2, "", "(1) suspect · StyleFlow Live"],
+  [3, 0, "Incidents", "(3) suspect · Incidents · StyleFlow Live"],
+])("with %i suspect and %i waiting, the title of %j is %j", (suspects, waiting, view, title) => {
+  expect(titled({ suspects, waiting }, view)).toBe(title);
 });

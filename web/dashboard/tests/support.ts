@@ -18,6 +18,7 @@ let seq = 0;
 export function status(more: Partial<StatusData> = {}): StatusData {
   return {
     name: "Lobby",
+    source: "camera",
     state: "live",
     code: null,
     detail: "",

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
-import { CONDITIONS } from "../src/attention";
-import type { Happening } from "../src/streams";
+import { condition, CONDITIONS } from "../src/attention";
+import type { ScoreData, StatusData } from "../src/protocol";
+import type { Happening, Stream } from "../src/streams";
 import { Streams } from "../src/streams";
-import { ago, because, CONDITION_WORDS, number, reasonWords, seconds, stateWords, tell } from "../src/words";
-import { say, score, status, T0, TRAINED } from "./support";
+import { ago, because, CONDITION_WORDS, noticesOf, number, reasonWords, scoreMeaning, seconds, stateWords, tell } from "../src/words";
+import { say, score, status, T0, TRAINED, UNTRAINED } from "./support";
 
 test.each([
   [0, "0.0 s"],
@@ -56,24 +57,91 @@ const verdict = (notice: string): Happening => ({
 });
 
 test("a verdict is an alarm, unless it is no finding", () => {
-  expect(tell(verdict(""))).toMatchObject({ tone: "alarm", text: "Face 3: looks synthesised (0.91)" });
-  expect(tell(verdict(""), true).text).toBe("Face 3, styleflow-live: looks synthesised (0.91)");
-  const doubtful = tell(verdict("demo source: not a finding"));
-  expect(doubtful.tone).toBe("quiet");
-  expect(doubtful.text).toContain("not a finding");
+  expect(tell(verdict(""))).toMatchObject({ tone: "alarm", text: "Face 3: suspect (0.91)" });
+  expect(tell(verdict(""), true).text).toBe("Face 3, styleflow-live: suspect (0.91)");
+  expect(tell(verdict("demo source: not a finding")).tone).toBe("quiet");
+});
+
+test("a list of events says a model's notice once, and not at every event", () => {
+  const [one, other] = [verdict("demo source: not a finding"), verdict("untrained model")];
+  expect(tell(one).text).not.toContain("not a finding");
+  expect(noticesOf([one, one, other, verdict("")])).toEqual(["demo source: not a finding", "untrained model"]);
+});
+
+function streamOf(more: Partial<StatusData>, scores: ScoreData[] = [], models = [TRAINED]): Stream {
+  const streams = new Streams();
+  streams.take(say.snapshot("lobby", { models, status: status(more), scores }), T0);
+  const stream = streams.all.get("lobby");
+  if (!stream) throw new Error("no stream");
+  return stream;
+}
+
+test("the verdicts are those of the glossary, however far the model may be trusted", () => {
+  const named = (["suspect", "clear", "undecided", "hindered", "warming", "untrained"] as const).map((what) => stateWords(what));
+  expect(named).toEqual(["Suspect", "Clear", "Undecided", ...Array(3).fill("Verdict: none yet")]);
 });
 
 test("an experimental model gives hints, not findings", () => {
   const model = { ...TRAINED, status: "experimental" as const };
-  expect(stateWords("suspect", TRAINED)).toBe("Looks synthesised");
-  expect(stateWords("suspect", model)).toBe("Possibly synthesised");
-  expect(stateWords("clear", model)).toBe("Nothing found");
-  expect(stateWords("lost", model)).toBe("Connection lost");
-  const streams = new Streams();
-  const scores = [score({ state: "suspect", model })];
-  streams.take(say.snapshot("lobby", { models: [model], status: status(), scores }), T0);
-  const stream = streams.all.get("lobby");
-  expect(stream && because(stream, "suspect")).toBe("a hint to look, not a finding");
+  const stream = streamOf({}, [score({ state: "suspect", model })], [model]);
+  expect(because(stream, "suspect")).toBe("possibly synthesised: a hint to look, not a finding");
+  expect(because(stream, "clear")).toBe("nothing found, which an experimental model may miss");
+  expect(because(streamOf({}, [score()]), "suspect")).toBe("looks synthesised");
+});
+
+test.each<[string, Partial<StatusData>, string, string]>([
+  ["nobody has called", { source: "call", state: "connecting", age_s: null }, "Waiting for a call", "nobody has called yet"],
+  ["a camera connects", { state: "connecting", age_s: null }, "Connecting", ""],
+  [
+    "a caller hung up",
+    { source: "call", state: "ended", code: "ended", detail: "the peer has hung up" },
+    "Hung up",
+    "waiting for another call",
+  ],
+  [
+    "a caller vanished",
+    { source: "call", state: "ended", code: "timeout", detail: "no answer for 5 s" },
+    "Call lost",
+    "no answer for 5 s, waiting for another call",
+  ],
+  ["a film is over", { source: "file", state: "ended", code: "ended" }, "Ended", "played to its end"],
+  [
+    "a camera never answered",
+    { state: "backing_off", code: "unreachable", detail: "nothing listens", age_s: null },
+    "Never reached",
+    "nothing listens",
+  ],
+  [
+    "a camera is lost",
+    { state: "backing_off", code: "timeout", detail: "silent for 2 s", age_s: 4 },
+    "Connection lost",
+    "silent for 2 s",
+  ],
+  [
+    "a camera wants a login",
+    { state: "failed", code: "auth", detail: "the camera wants a user name and password", age_s: null },
+    "Wants a login",
+    "the camera wants a user name and password",
+  ],
+])("when %s, that is said", (_, more, words, why) => {
+  const stream = streamOf(more);
+  const what = condition(stream);
+  expect(stateWords(what, stream)).toBe(words);
+  expect(because(stream, what)).toBe(why);
+});
+
+test("a score is told in one sentence that says what it may mean", () => {
+  const experimental = { ...TRAINED, status: "experimental" as const };
+  expect(scoreMeaning(score())).toBe(
+    "0.20 leans authentic: the model reckons that 20 in 100 such faces are synthesised (10 to 30 by its interval).",
+  );
+  expect(scoreMeaning(score({ p: 0.9, lo: 0.8, hi: 0.95, model: experimental }), 0.7)).toBe(
+    "0.90 leans synthesised: this experimental model, which is often wrong, reckons that 90 in 100 such faces are synthesised (80 to 95 by its interval); suspect begins at 0.70.",
+  );
+  expect(scoreMeaning(score({ model: UNTRAINED }))).toBe("0.20 means nothing: the model is untrained.");
+  expect(scoreMeaning(score({ demo: true }))).toContain("not a finding");
+  expect(scoreMeaning(score({ model: { ...TRAINED, status: "uncalibrated" } }))).toContain("no probability");
+  expect(scoreMeaning(score({ p: null }))).toContain("No score yet");
 });
 
 test("a crowd is told without the number of a face", () => {

@@ -52,5 +52,7 @@ def test_a_finished_video_is_never_warming(p: float | None, verdict: Verdict, st
 
 
 def test_a_summary_says_state_and_reasons() -> None:
-    assert summary("abstain", (AbstainReason.BLURRED,)) == "no verdict: the face is blurred"
-    assert summary("ok", ()) == "no sign of synthesis"
+    assert summary("abstain", (AbstainReason.BLURRED,)) == "none yet: the face is blurred"
+    assert summary("ok", ()) == "clear: no sign of synthesis"
+    assert summary("suspect", ()) == "suspect: looks synthesised"
+    assert summary("warming", ()) == "undecided: the score lies between the thresholds"

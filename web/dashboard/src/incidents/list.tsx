@@ -6,6 +6,7 @@ import { type App, useApp, useNow } from "../app";
 import { ProblemText } from "../problem";
 import type { IncidentData } from "../protocol";
 import { INCIDENTS } from "../route";
+import { SoundSwitch } from "../sound_switch";
 import { useTitle } from "../title";
 import { Bell } from "./bell";
 import { type Filter, isEvery, queryOf } from "./filter";
@@ -82,6 +83,7 @@ export function IncidentList({ app, filter }: { app: App; filter: Filter }) {
         </p>
         <div class="tools">
           <Bell app={app} />
+          <SoundSwitch app={app} />
           <button type="button" aria-expanded={help} onClick={() => setHelp(!help)}>
             Keyboard
           </button>

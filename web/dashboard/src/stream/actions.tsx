@@ -48,6 +48,7 @@ interface RemoveProps {
 
 export function Remove({ app, stream, onRefused }: RemoveProps) {
   const [sure, setSure] = useState(false);
+  if (!app.mayControl && app.publisher?.sending.id !== stream.id) return null;
   async function remove() {
     if (!sure) {
       setSure(true);
@@ -70,7 +71,13 @@ export function Remove({ app, stream, onRefused }: RemoveProps) {
     app.go({ page: "wall" });
   }
   return (
-    <button type="button" class={sure ? "danger" : ""} onClick={() => void remove()}>
+    <button
+      type="button"
+      class={sure ? "danger" : ""}
+      onClick={() => void remove()}
+      onBlur={() => setSure(false)}
+      onKeyDown={({ key }) => key === "Escape" && setSure(false)}
+    >
       <BinIcon /> {sure ? "Really remove?" : "Remove"}
     </button>
   );

@@ -1,24 +1,29 @@
 // The faces of a stream: each with its score, its interval, and what other detectors say.
 
+import type { App } from "../app";
 import { ConditionIcon } from "../icons";
+import { Link } from "../link";
 import { faceCondition } from "../attention";
 import { Interval } from "../meter";
 import type { ScoreData } from "../protocol";
 import { doubt, type Stream } from "../streams";
-import { ago, number, reasonWords, sentence, stateWords } from "../words";
+import { ago, number, reasonWords, scoreMeaning, sentence, stateWords } from "../words";
 import { trackColour } from "./timeline";
 import "../verdict.css";
 import "./panel.css";
 import "./faces.css";
 
 interface FacesProps {
+  app: App;
   stream: Stream;
   age: number | null;
   detector: string | null;
+  /** The score from which on a face is suspect. */
+  enter: number | null;
   onChoose: (detector: string) => void;
 }
 
-export function Faces({ stream, age, detector, onChoose }: FacesProps) {
+export function Faces({ app, stream, age, detector, enter, onChoose }: FacesProps) {
   const { status } = stream;
   const tracks = [...stream.faces.keys()].sort((a, b) => a - b);
   const scores = [...stream.faces.values()].flatMap((byDetector) => [...byDetector.values()]);
@@ -46,9 +51,14 @@ export function Faces({ stream, age, detector, onChoose }: FacesProps) {
       {tracks.length === 0 && <p class="quiet nobody">No face in the picture</p>}
       <ul>
         {tracks.map((track) => (
-          <FaceRow key={track} track={track} detector={detector} stream={stream} />
+          <FaceRow key={track} track={track} detector={detector} stream={stream} enter={enter} />
         ))}
       </ul>
+      {tracks.length > 0 && (
+        <Link app={app} to={{ page: "help" }} class="how">
+          How to read this
+        </Link>
+      )}
     </section>
   );
 }
@@ -74,10 +84,11 @@ function latency(faces: ScoreData[]): string {
 interface FaceRowProps {
   track: number;
   detector: string | null;
+  enter: number | null;
   stream: Stream;
 }
 
-function FaceRow({ track, detector, stream }: FaceRowProps) {
+function FaceRow({ track, detector, enter, stream }: FaceRowProps) {
   const scores = [...(stream.faces.get(track)?.values() ?? [])];
   const face = scores.find((score) => score.detector === detector);
   if (!face) {
@@ -98,7 +109,7 @@ function FaceRow({ track, detector, stream }: FaceRowProps) {
         Face {face.track}
       </p>
       <p class="state">
-        <ConditionIcon of={of} /> <span>{stateWords(of, face.model)}</span>
+        <ConditionIcon of={of} /> <span>{stateWords(of)}</span>
       </p>
       <p class={`score${doubted ? " doubtful" : ""}`}>{number(face.p)}</p>
       <Interval p={face.p} lo={face.lo} hi={face.hi} />
@@ -106,6 +117,7 @@ function FaceRow({ track, detector, stream }: FaceRowProps) {
         {number(face.lo)} to {number(face.hi)}
       </p>
       <p class="why">{sentence(reasonWords(face.reasons))}</p>
+      <p class="meaning">{scoreMeaning(face, enter)}</p>
       {others.length > 0 && (
         <ul class="others" aria-label="Other detectors">
           {others.map((score) => (

@@ -1,7 +1,7 @@
 // What happened to a stream, newest first.
 
 import type { Happening } from "../streams";
-import { clock, tell } from "../words";
+import { clock, noticesOf, sentence, tell } from "../words";
 import "./panel.css";
 import "./log.css";
 
@@ -27,6 +27,11 @@ export function Log({ title, entries, connection, named }: LogProps) {
       <div class="panel-head">
         <h2 id={id}>{title}</h2>
       </div>
+      {!connection && noticesOf(told.map(({ entry }) => entry)).map((notice) => (
+        <p key={notice} class="notice">
+          {sentence(notice)}
+        </p>
+      ))}
       {told.length === 0 ? (
         <p class="quiet">Nothing yet</p>
       ) : (

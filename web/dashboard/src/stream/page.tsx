@@ -9,7 +9,8 @@ import { LivePicture } from "../picture";
 import { ProblemText } from "../problem";
 import type { OverlayView, ThresholdsView } from "../protocol";
 import type { StreamRoute } from "../route";
-import { doubt, frameAge, leading, primary, type Stream } from "../streams";
+import { doubt, frameAge, primary, type Stream } from "../streams";
+import { SmallWindowButton } from "../small/button";
 import { Tags } from "../tags";
 import { useTitle } from "../title";
 import { because, sentence, stateWords } from "../words";
@@ -19,6 +20,7 @@ import { Faces } from "./faces";
 import { ScoreHistory } from "./history";
 import { Log } from "./log";
 import { ThresholdsForm } from "./thresholds";
+import { WaitingRoom } from "./waiting_room";
 import "../verdict.css";
 import "./panel.css";
 import "./page.css";
@@ -26,7 +28,7 @@ import "./page.css";
 export function StreamPage({ app, route }: { app: App; route: StreamRoute }) {
   useApp(app);
   const stream = app.streams.all.get(route.id);
-  useTitle(app, stream?.name ?? route.id);
+  useTitle(app, stream ? `${stateWords(condition(stream), stream)} · ${stream.name}` : route.id);
   if (!stream) return <Missing app={app} id={route.id} />;
   return <Known app={app} stream={stream} route={route} key={route.id} />;
 }
@@ -57,6 +59,10 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
   const doubted = doubt(stream, model);
   const what = condition(stream);
   const age = frameAge(stream, now);
+  const troubled = what === "failed" || what === "lost";
+  const called = stream.status?.source === "call";
+  const callOver = called && stream.status?.state === "ended";
+  const neverCalled = called && stream.status?.state === "connecting" && stream.frameAt === null;
 
   useEffect(() => app.wantPast(stream.id), [app, stream.id, stream.seeded]);
   useEffect(() => {
@@ -72,16 +78,18 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         <h1>{stream.name}</h1>
         <p class="state">
           <ConditionIcon of={what} />
-          <span>{stateWords(what, leading(stream)?.model ?? null)}</span>
+          <span>{stateWords(what, stream)}</span>
         </p>
         <div class="tags">
           <Tags stream={stream} />
         </div>
         <div class="actions">
+          <SmallWindowButton app={app} subject={stream.id} title={stream.name} />
           <Share route={route} />
           <Remove app={app} stream={stream} onRefused={setRefusal} />
         </div>
         <p class="why">{sentence(because(stream, what)) || "\u00a0"}</p>
+        {troubled && stream.status?.hint && <p class="advice">{stream.status.hint}.</p>}
         {refusal && (
           <div class="refused" role="alert">
             <ProblemText title={`Not removed: ${refusal.title}`} detail={refusal.detail} hint={refusal.hint} />
@@ -89,22 +97,27 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         )}
       </header>
 
+      {callOver && <WaitingRoom stream={stream.id} again />}
       <div class="close-up">
         <div class="view">
-          <LivePicture
-            app={app}
-            stream={stream.id}
-            width={1280}
-            label={stream.name}
-            detailed
-            detector={detector}
-            doubtful={doubted !== null}
-            stale={stale || (age ?? 0) > 3_000}
-            explained={explanation.chosen}
-            onExplanation={explanation.show}
-            onRefused={explanation.refuse}
-          />
-          {overlays.length > 0 && (
+          {neverCalled ? (
+            <WaitingRoom stream={stream.id} again={false} />
+          ) : (
+            <LivePicture
+              app={app}
+              stream={stream.id}
+              width={1280}
+              label={stream.name}
+              detailed
+              detector={detector}
+              doubtful={doubted !== null}
+              stale={stale || (age ?? 0) > 3_000}
+              explained={explanation.chosen}
+              onExplanation={explanation.show}
+              onRefused={explanation.refuse}
+            />
+          )}
+          {!neverCalled && overlays.length > 0 && (
             <ExplanationSwitch
               overlays={overlays}
               chosen={explanation.chosen}
@@ -114,18 +127,27 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
             />
           )}
         </div>
-        <Faces stream={stream} age={age} detector={detector} onChoose={setChosen} />
+        <Faces
+          app={app}
+          stream={stream}
+          age={age}
+          detector={detector}
+          enter={thresholds?.current.enter ?? null}
+          onChoose={setChosen}
+        />
       </div>
 
-      <ScoreHistory
-        app={app}
-        stream={stream}
-        route={route}
-        detector={detector}
-        doubtful={doubted !== null}
-        now={now}
-        thresholds={thresholds}
-      />
+      {!neverCalled && (
+        <ScoreHistory
+          app={app}
+          stream={stream}
+          route={route}
+          detector={detector}
+          doubtful={doubted !== null}
+          now={now}
+          thresholds={thresholds}
+        />
+      )}
 
       <div class="columns">
         <Log title="Events" entries={stream.events} connection={false} named={several} />

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { App } from "../app";
 import { asProblem, type Problem } from "../api";
 import type { Thresholds, ThresholdsChange, ThresholdsView } from "../protocol";
-import { ProblemText } from "../problem";
+import { labelled, ProblemText } from "../problem";
 import "./thresholds.css";
 
 interface Field {
@@ -26,6 +26,8 @@ const FIELDS: Field[] = [
   { key: "max_yaw_deg", label: "Largest head turn", unit: "°", step: 1, max: 180 },
   { key: "max_loss", label: "Largest loss", unit: "share", step: 0.01, max: 1 },
 ];
+
+const LABELS = Object.fromEntries(FIELDS.map(({ key, label }) => [key, label]));
 
 interface Props {
   app: App;
@@ -68,7 +70,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
 
   return (
     <form class="thresholds" onSubmit={submit}>
-      <div class="fields">
+      <fieldset class="fields" disabled={!app.mayControl} aria-label="Thresholds">
         {FIELDS.map(({ key, label, unit, step, max }) => (
           <label key={key} class={current[key] === configured[key] ? "" : "changed"}>
             <span>{label}</span>
@@ -88,14 +90,19 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
             <span class="unit">{unit}</span>
           </label>
         ))}
-      </div>
+      </fieldset>
       <div role="status">
         {problem && (
-          <ProblemText title={problem.title} detail={problem.detail} hint={problem.hint} />
+          <ProblemText
+            title={problem.title}
+            detail={problem.detail}
+            hint={problem.hint}
+            faults={labelled(problem.faults, LABELS)}
+          />
         )}
         {saved && edited.length === 0 && <p class="quiet">Holds from the next frame on</p>}
       </div>
-      <footer>
+      {app.mayControl && <footer>
         <button
           type="button"
           disabled={differs.length === 0}
@@ -106,7 +113,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
         <button type="submit" class="primary" disabled={edited.length === 0}>
           Apply
         </button>
-      </footer>
+      </footer>}
     </form>
   );
 }
