@@ -190,3 +190,11 @@ export function FileIcon() {
     </Shape>
   );
 }
+
+export function FullScreenIcon() {
+  return (
+    <Shape>
+      <path d="M2.6 6V2.6H6M10 2.6h3.4V6M13.4 10v3.4H10M6 13.4H2.6V10" />
+    </Shape>
+  );
+}

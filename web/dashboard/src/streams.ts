@@ -347,6 +347,13 @@ export function doubt(
   return stream.demo ? "demo" : null;
 }
 
+/** The status of the models that all streams have in common, which need not be said of each. */
+export function shared(streams: Iterable<Stream>): Model["status"] | null {
+  const found = new Set([...streams].map((stream) => speaker(stream)?.status ?? null));
+  const [only = null] = found;
+  return found.size === 1 ? only : null;
+}
+
 /** Milliseconds since the newest frame arrived; null when none ever did. */
 export function frameAge(stream: Stream, serverNow: number): number | null {
   return stream.frameAt === null ? null : Math.max(serverNow - stream.frameAt, 0);

@@ -6,6 +6,7 @@ import type { Condition } from "./attention";
 import { ConditionIcon } from "./icons";
 import { Sparkline } from "./meter";
 import { LivePicture } from "./picture";
+import type { Model } from "./protocol";
 import { address } from "./route";
 import { MINUTE_MS, type Stream, doubt, frameAge, leading, primary } from "./streams";
 import { Tags } from "./tags";
@@ -22,13 +23,15 @@ interface Props {
   now: number;
   stale: boolean;
   pictureWidth: number;
+  /** The status of the model where all streams share it: that is said once above them. */
+  noticed: Model["status"] | null;
 }
 
 export const Tile = memo(function Tile(props: Props) {
-  const { app, stream, condition, now, stale, pictureWidth } = props;
+  const { app, stream, condition, now, stale, pictureWidth, noticed } = props;
   const lead = leading(stream);
   const doubted = doubt(stream);
-  const why = because(stream, condition);
+  const why = because(stream, condition, noticed);
   const age = frameAge(stream, now);
   const route = { page: "stream", id: stream.id, from: null, to: null } as const;
   return (
@@ -44,7 +47,7 @@ export const Tile = memo(function Tile(props: Props) {
         stale={stale || (age ?? 0) > 3_000}
       />
       <div class="tags">
-        <Tags stream={stream} />
+        <Tags stream={stream} noticed={noticed} />
       </div>
       <p class={`age${(age ?? 0) > 3_000 ? " old" : ""}`} title="Since the last frame">
         <span class="visually-hidden">Last frame </span>
@@ -71,9 +74,11 @@ export const Tile = memo(function Tile(props: Props) {
           <span class="visually-hidden">{doubted ? "Not a finding: " : "Score "}</span>
           {number(lead?.p)}
         </p>
-        <p class="why" title={why}>
-          {why || "\u00a0"}
-        </p>
+        {why && (
+          <p class="why" title={why}>
+            {why}
+          </p>
+        )}
         <Sparkline
           points={stream.points}
           detector={lead?.detector ?? primary(stream)}

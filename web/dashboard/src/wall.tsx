@@ -1,9 +1,12 @@
 // All streams at a glance, what needs eyes first.
 
-import { useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
 import { type Condition, condition, Order } from "./attention";
+import { FullScreen } from "./full-screen";
 import { ConditionIcon } from "./icons";
+import { type Layout, layout, pictureWidth } from "./layout";
+import { frameAge, shared } from "./streams";
 import { Tile } from "./tile";
 import { Starters } from "./start";
 import { useTitle } from "./title";
@@ -20,6 +23,9 @@ const GROUPS: { of: Condition[]; one: string; many: string }[] = [
   { of: ["empty", "ended"], one: "nobody there", many: "nobody there" },
 ];
 
+/** Pixels below the wall. */
+const BELOW = 16;
+
 export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   useApp(app);
   const clock = useNow(500);
@@ -31,15 +37,18 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
     id: stream.id,
     name: stream.name,
     condition: condition(stream),
+    silentMs: frameAge(stream, now),
   }));
   const conditions = new Map(tiles.map((tile) => [tile.id, tile.condition]));
   const ids = order.arrange(tiles, clock, held || (stale && app.streams.known));
   const suspects = tiles.filter((tile) => tile.condition === "suspect").length;
   useTitle(app, suspects > 0 ? `(${suspects}) suspect` : "", suspects > 0);
 
+  const [grid, room] = useLayout(ids.length);
+  const noticed = shared(app.streams.all.values());
+
   if (!app.begun) return <p class="waiting">Connecting</p>;
   if (tiles.length === 0) return <Empty app={app} onAdd={onAdd} />;
-  const width = pictureWidth(tiles.length);
   return (
     <>
       <div class="summary">
@@ -59,8 +68,15 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
         <p class="held" aria-live="polite">
           {held && order.waiting > 0 ? "Order held while you point here" : ""}
         </p>
+        <FullScreen />
       </div>
-      <section class={`wall ${density(tiles.length)}${stale ? " stale" : ""}`} aria-label="Streams" {...holding}>
+      <section
+        ref={room}
+        class={`wall ${grid.tier}${stale ? " stale" : ""}`}
+        style={{ "--columns": grid.columns, "--tile": `${grid.tile}px` }}
+        aria-label="Streams"
+        {...holding}
+      >
         {ids.map((id) => {
           const stream = app.streams.all.get(id);
           if (!stream) return null;
@@ -73,7 +89,8 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
               condition={conditions.get(id) ?? "connecting"}
               now={now}
               stale={stale}
-              pictureWidth={width}
+              pictureWidth={pictureWidth(grid.tile)}
+              noticed={noticed}
             />
           );
         })}
@@ -99,16 +116,35 @@ function Empty({ app, onAdd }: { app: App; onAdd: () => void }) {
   );
 }
 
-function density(count: number): string {
-  if (count === 1) return "one";
-  if (count <= 4) return "few";
-  if (count <= 12) return "some";
-  return count <= 24 ? "many" : "crowd";
-}
-
-function pictureWidth(count: number): number {
-  if (count === 1) return 960;
-  return count <= 12 ? 640 : 320;
+/** The largest tiles that the window has room for, below what stands above them. */
+function useLayout(count: number): [Layout, (at: HTMLElement | null) => void] {
+  const [room, setRoom] = useState({ width: innerWidth - 40, height: innerHeight - 120 });
+  const wall = useRef<HTMLElement | null>(null);
+  const measure = useCallback(() => {
+    const at = wall.current;
+    if (!at) return;
+    const width = at.clientWidth;
+    const height = Math.floor(innerHeight - (at.getBoundingClientRect().top + scrollY) - BELOW);
+    setRoom((known) => (known.width === width && known.height === height ? known : { width, height }));
+  }, []);
+  useLayoutEffect(measure, [measure, count]);
+  useEffect(() => {
+    const observer = new ResizeObserver(measure);
+    observer.observe(document.body); // what stands above it comes and goes
+    addEventListener("resize", measure);
+    return () => {
+      observer.disconnect();
+      removeEventListener("resize", measure);
+    };
+  }, [measure]);
+  const hold = useCallback(
+    (at: HTMLElement | null) => {
+      wall.current = at;
+      measure();
+    },
+    [measure],
+  );
+  return [layout(count, room.width, room.height), hold];
 }
 
 /** Whether somebody points at the wall or has one of its tiles in focus. */

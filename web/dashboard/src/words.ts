@@ -66,8 +66,12 @@ function advice(status: StatusData | null | undefined): string {
   return status?.notices.includes("small_layer") ? status.hint : "";
 }
 
-/** One line under a stream's state: why it is so. */
-export function because(stream: Stream, what: Condition): string {
+/** One line under a stream's state: why it is so; `noticed` is said once for all streams. */
+export function because(
+  stream: Stream,
+  what: Condition,
+  noticed: Model["status"] | null = null,
+): string {
   const { status } = stream;
   switch (what) {
     case "failed":
@@ -82,7 +86,7 @@ export function because(stream: Stream, what: Condition): string {
       return [reasonWords(rest), waiting, advice(status)].filter(Boolean).join(", ");
     }
     case "untrained":
-      return "untrained: its numbers mean nothing";
+      return noticed === "untrained" ? "" : "untrained: its numbers mean nothing";
     case "empty":
       return ["nobody is in the picture", advice(status)].filter(Boolean).join(". ");
     case "undecided":
@@ -97,7 +101,8 @@ export function because(stream: Stream, what: Condition): string {
       const more = others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
       const by = stream.models.length > 1 ? `says ${lead?.detector}` : "";
       const found = what === "suspect" || what === "clear";
-      const hint = found && lead?.model.status === "experimental" ? HINT[what] : "";
+      const hinted = lead?.model.status === "experimental" && noticed !== "experimental";
+      const hint = found && hinted ? HINT[what] : "";
       const waiting = waitingWords(status?.faces_waiting);
       return [by, hint, more, waiting, advice(status)].filter(Boolean).join(", ");
     }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { HistoryView } from "../src/protocol";
-import { Streams, doubt, frameAge, leading, primary, speaking } from "../src/streams";
+import { Streams, doubt, frameAge, leading, primary, shared, speaking } from "../src/streams";
 import { say, score, T0, TRAINED, UNTRAINED } from "./support";
 
 function lobby(): { streams: Streams; get: () => NonNullable<ReturnType<Streams["all"]["get"]>> } {
@@ -198,4 +198,14 @@ test("nothing to wait for is known at once", () => {
   const streams = new Streams();
   streams.take(say.subscribed(), T0);
   expect(streams.known).toBe(true);
+});
+
+test("what all models are is said once, what only some are of each", () => {
+  const streams = new Streams();
+  streams.take(say.snapshot("a", { models: [UNTRAINED] }), T0);
+  streams.take(say.snapshot("b", { models: [UNTRAINED] }), T0);
+  expect(shared(streams.all.values())).toBe("untrained");
+  streams.take(say.snapshot("c", { models: [TRAINED] }), T0);
+  expect(shared(streams.all.values())).toBeNull();
+  expect(shared([])).toBeNull();
 });
