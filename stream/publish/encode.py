@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from stream.events import (
@@ -20,6 +20,7 @@ from stream.events import (
     ScoringModel,
     StreamAdded,
     StreamChanged,
+    StreamDescribed,
     StreamRemoved,
     StreamReport,
     TrackEnded,
@@ -60,6 +61,7 @@ from stream.publish.schema import (
     StatusMessage,
     StreamAddedData,
     StreamChangedData,
+    StreamDescribedData,
     StreamRemovedData,
     SubscribedData,
     SubscribedMessage,
@@ -85,6 +87,7 @@ class StreamInfo:
         calibrated: whether that model's calibration was fitted to validation data.
         demo: whether it is a demo source.
         others: further models that score it side by side.
+        tags: what people sort it by, the most important first.
     """
 
     name: str
@@ -92,12 +95,17 @@ class StreamInfo:
     calibrated: bool
     demo: bool
     others: tuple[ScoringModel, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, added: StreamAdded) -> StreamInfo:
         """Return what an added stream says about itself."""
         first, *others = added.models
-        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others))
+        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others), added.tags)
+
+    def described(self, event: StreamDescribed) -> StreamInfo:
+        """Return the same, as people describe the stream now."""
+        return replace(self, name=event.name, tags=event.tags)
 
     @property
     def models(self) -> tuple[ScoringModel, ...]:
@@ -319,6 +327,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         hint=_hint(report, change),
         demo=context.info.demo,
         notice=context.info.notice,
+        tags=context.info.tags,
     )
 
 
@@ -366,7 +375,10 @@ def _event_data(event: Event, context: Context) -> EventData:
                 models=tuple(model_data(scored.model) for scored in info.models),
                 demo=info.demo,
                 notice=info.notice,
+                tags=info.tags,
             )
+        case StreamDescribed():
+            return StreamDescribedData(id=name, name=event.name, tags=event.tags)
         case StreamRemoved():
             return StreamRemovedData(id=name)
         case StreamChanged():

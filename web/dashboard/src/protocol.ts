@@ -121,6 +121,7 @@ export interface EventMessage {
   ts_emit: string;
   data:
     | StreamAddedData
+    | StreamDescribedData
     | StreamRemovedData
     | StreamChangedData
     | EpochStartedData
@@ -576,6 +577,8 @@ export interface StatusData {
   hint: string;
   demo: boolean;
   notice: string;
+  /** what people sort it by, the most important first */
+  tags: string[];
 }
 
 /** State of one stream, about once a second. */
@@ -603,6 +606,8 @@ export interface StreamAddedData {
   models: Model[];
   demo: boolean;
   notice: string;
+  /** what people sort it by, the most important first */
+  tags: string[];
 }
 
 /** A stream to add. */
@@ -611,6 +616,7 @@ export interface StreamBody {
   source: SourceBody;
   name?: string;
   priority?: Priority;
+  tags?: string[];
 }
 
 /** A connection entered another state. */
@@ -622,6 +628,14 @@ export interface StreamChangedData {
   detail: string;
   retry_in_s: number | null;
   summary: string;
+}
+
+/** A stream that people call something else or sort otherwise; its video goes on. */
+export interface StreamDescribedData {
+  kind: "stream_described";
+  id: string;
+  name: string;
+  tags: string[];
 }
 
 /** A stream that is gone; its id may be given to another one later. */

@@ -126,6 +126,10 @@ export function tell(entry: Happening, named = false): Told {
   switch (data.kind) {
     case "stream_added":
       return { text: "Stream added", tone: "quiet", connection: true };
+    case "stream_described": {
+      const tags = data.tags.length > 0 ? `, tagged ${data.tags.join(", ")}` : "";
+      return { text: `Now called “${data.name}”${tags}`, tone: "quiet", connection: true };
+    }
     case "stream_removed":
       return { text: "Stream removed", tone: "quiet", connection: true };
     case "stream_changed": {

@@ -209,3 +209,11 @@ test("what all models are is said once, what only some are of each", () => {
   expect(shared(streams.all.values())).toBeNull();
   expect(shared([])).toBeNull();
 });
+
+test("a new name and tags are taken at once, and by every status", () => {
+  const { streams, get } = lobby();
+  streams.take(say.event({ kind: "stream_described", id: "e", name: "North door", tags: ["Berlin"] }), T0);
+  expect(get()).toMatchObject({ name: "North door", tags: ["Berlin"] });
+  streams.take(say.status({ name: "South door", tags: [] }), T0);
+  expect(get()).toMatchObject({ name: "South door", tags: [] });
+});
