@@ -198,3 +198,11 @@ export function FullScreenIcon() {
     </Shape>
   );
 }
+
+export function PenIcon() {
+  return (
+    <Shape>
+      <path d="m3 13 .6-2.8 7.2-7.2a1.6 1.6 0 0 1 2.2 2.2l-7.2 7.2ZM9.6 4.2l2.2 2.2" />
+    </Shape>
+  );
+}

@@ -542,6 +542,16 @@ export interface SourceBody {
   loop?: boolean;
 }
 
+/** Changes to a source; what is left out stays. */
+export interface SourceChange {
+  url?: string | null;
+  transport?: Transport | null;
+  timeout_s?: number | null;
+  tls_verify?: boolean | null;
+  pace?: Pace | null;
+  loop?: boolean | null;
+}
+
 /** State of a stream: its connection, frame rate, loss and faces. */
 export interface StatusData {
   name: string;
@@ -617,6 +627,14 @@ export interface StreamBody {
   name?: string;
   priority?: Priority;
   tags?: string[];
+}
+
+/** Changes to a stream; what is left out stays. */
+export interface StreamChange {
+  source?: SourceChange | null;
+  name?: string | null;
+  priority?: Priority | null;
+  tags?: string[] | null;
 }
 
 /** A connection entered another state. */

@@ -25,10 +25,13 @@ interface Props {
   pictureWidth: number;
   /** The status of the model where all streams share it: that is said once above them. */
   noticed: Model["status"] | null;
+  /** The level of its name among the headings. */
+  heading: 2 | 3;
 }
 
 export const Tile = memo(function Tile(props: Props) {
   const { app, stream, condition, now, stale, pictureWidth, noticed } = props;
+  const Name = props.heading === 3 ? "h3" : "h2";
   const lead = leading(stream);
   const doubted = doubt(stream);
   const why = because(stream, condition, noticed);
@@ -54,7 +57,7 @@ export const Tile = memo(function Tile(props: Props) {
         {age === null ? "no frame" : ago(age)}
       </p>
       <div class="facts">
-        <h2 class="name" id={`name-${stream.id}`}>
+        <Name class="name" id={`name-${stream.id}`}>
           <a
             href={address(route)}
             onClick={(click) => {
@@ -65,7 +68,7 @@ export const Tile = memo(function Tile(props: Props) {
           >
             {stream.name}
           </a>
-        </h2>
+        </Name>
         <p class="state">
           <ConditionIcon of={condition} />
           <span>{stateWords(condition, lead?.model ?? null)}</span>

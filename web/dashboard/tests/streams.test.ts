@@ -34,7 +34,7 @@ test("a new stream is shown before its first status", () => {
   const streams = new Streams();
   const added = { kind: "stream_added" as const, id: "x/1", name: "Gate" };
   const models = { model: TRAINED, models: [TRAINED] };
-  streams.take(say.event({ ...added, ...models, demo: false, notice: "" }, 0, "gate"), T0);
+  streams.take(say.event({ ...added, ...models, demo: false, notice: "", tags: [] }, 0, "gate"), T0);
   expect(streams.all.get("gate")?.name).toBe("Gate");
 });
 

@@ -79,6 +79,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
               max={max}
               step={step}
               required
+              readOnly={!app.mayControl}
               value={draft[key] ?? String(current[key])}
               onInput={(at) => {
                 setDraft({ ...draft, [key]: at.currentTarget.value });
@@ -95,7 +96,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
         )}
         {saved && edited.length === 0 && <p class="quiet">Holds from the next frame on</p>}
       </div>
-      <footer>
+      {app.mayControl && <footer>
         <button
           type="button"
           disabled={differs.length === 0}
@@ -106,7 +107,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
         <button type="submit" class="primary" disabled={edited.length === 0}>
           Apply
         </button>
-      </footer>
+      </footer>}
     </form>
   );
 }
