@@ -49,6 +49,7 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   if (tiles.length === 0) return <Empty app={app} onAdd={onAdd} />;
   return (
     <>
+      <h1 class="visually-hidden">Streams</h1>
       <WallBar
         tiles={tiles}
         shown={new Set(ids)}
