@@ -211,3 +211,16 @@ async def test_a_stored_stream_that_cannot_be_started_can_be_removed(site: Site)
         ("stream.removed", "stream/lobby"),
         ("stream.removed", "stream/lift"),
     ]
+
+
+async def test_a_name_and_tags_last_too(site: Site) -> None:
+    _, streams = site.start()
+    await streams.add(spec("lobby"))
+    await streams.change(
+        replace(streams.spec("lobby"), name="North door", tags=("Berlin", "doors"))
+    )
+    analyzer, streams = site.start()
+    await streams.restore()
+    assert analyzer.specs["lobby"].name == "North door"
+    assert analyzer.specs["lobby"].tags == ("Berlin", "doors")
+    assert site.audited()[-1] == ("stream.changed", "stream/lobby")
