@@ -125,7 +125,10 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     asked = f"{request.method} {request.url.path}"
     refusal = NotServed(asked, str(error.detail), error.status_code)
-    return problem_response(Problem.of(refusal), dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":  # what answers GET answers HEAD
+        headers["Allow"] = "GET, HEAD"
+    return problem_response(Problem.of(refusal), headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
