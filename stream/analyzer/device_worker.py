@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 HandOver = Callable[[Iterable[Event]], None]
 """Takes events on their way to the event loop; called on the device thread."""
 
+DROPS = ("overrun", "sampled", "fault")
+"""Why a sampled frame was never scored: others came first, less is asked for, or it failed."""
+
 MAX_FAILURES = 3
 """Batches in a row that the device may fail on before the process counts as broken."""
 
@@ -194,7 +197,8 @@ class DeviceWorker:
 
     def dropped(self, stream: str) -> Mapping[str, int]:
         """Return how many sampled frames of a stream were never scored, by reason."""
-        return dict(self._dropped.get(stream, {}))
+        dropped = self._dropped.get(stream, Counter())
+        return {reason: dropped[reason] for reason in DROPS}
 
     # --- the device thread ----------------------------------------------------------------------
 
