@@ -22,8 +22,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
 from stream.errors import HubFull, IncidentUnknown
+from stream.faults import dotted, told
 from stream.incidents.service import Change, Incidents
 from stream.problems import Problem
+from stream.publish.asyncapi import CLIENT_MESSAGES
 from stream.publish.client_messages import (
     AnyClientMessage,
     ChangeIncident,
@@ -408,5 +410,6 @@ def _gap(stream: str, utc: datetime) -> str:
 def _fault(error: ValidationError) -> str:
     """Return what is wrong with a client's message, without repeating what it said."""
     first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    name, *path = first["loc"] or ("",)
+    what = told(CLIENT_MESSAGES.get(str(name)), {**first, "loc": path})
+    return f"{where}: {what}" if (where := dotted(first["loc"])) else what

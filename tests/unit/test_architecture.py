@@ -101,6 +101,7 @@ ARROWS = {
     "stream.events": "incident",
     "stream.errors": "events",
     "stream.problems": "errors events",
+    "stream.faults": "",
     "stream.stream_state": "events",
     "stream.event_log": "clock events scheduling",
     "stream.outbound": "",
