@@ -25,8 +25,8 @@ models: $(STAMP)
 	$(BIN)/styleflow models fetch --quiet
 
 # Node.js is needed only for the page; without it everything else works, and `/` says what is missing.
-web/dashboard/node_modules: web/dashboard/package-lock.json
-	cd web/dashboard && npm ci --no-audit --no-fund --loglevel=error
+web/dashboard/node_modules tests/spec/node_modules: %/node_modules: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
 $(DASHBOARD): web/dashboard/node_modules web/dashboard/index.html web/dashboard/vite.config.ts \
@@ -51,7 +51,7 @@ check: models ## format, lint, types and the quick tests; what every commit must
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test: models check docs dashboard-test dashboard slow e2e browser ## everything that CI runs: check, then the slower tests
+test: models check docs dashboard-test dashboard slow tests/spec/node_modules e2e browser ## everything that CI runs: check, then the slower tests
 
 .PHONY: docs
 docs: $(STAMP) ## build the pages in docs as a site into out/site; a warning is an error

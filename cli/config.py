@@ -17,7 +17,6 @@ from cli.settings import (
     DetectorConfig,
     Settings,
     StreamConfig,
-    keys_of,
     load,
 )
 from cli.validation import validate
@@ -29,6 +28,7 @@ from stream.alerts.settings import (
     Rule,
     WebhookSettings,
 )
+from stream.faults import keys_of
 from stream.ingest.source import SourceUrl
 from styleflow import ensemble
 from styleflow.detectors.registry import BUILT_IN

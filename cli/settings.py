@@ -11,15 +11,12 @@ and validates before references can be replaced.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 import re
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -38,6 +35,7 @@ from stream.analyzer.streams import (
 )
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
+from stream.faults import dotted, told, unknown_keys
 from stream.incidents.settings import IncidentSettings
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception.settings import PerceptionSettings
@@ -302,14 +300,16 @@ def load(
     raw = _merge(raw, _from_environment(env))
     raw = _merge(raw, overrides or {})
     filled = _interpolate(raw, env, origin)
-    faults = list(_unknown_keys(Settings, filled, ""))
+    faults = list(unknown_keys(Settings, filled))
     if faults:
         raise _invalid(origin, *faults)
     try:
         settings = Settings.model_validate(filled)
     except ValidationError as error:
-        told = (f"{_dotted(e['loc'])}: {_friendly(e['msg'])}" for e in error.errors())
-        raise _invalid(origin, *told) from None
+        found = (
+            f"{dotted(e['loc']) or 'configuration'}: {told(Settings, e)}" for e in error.errors()
+        )
+        raise _invalid(origin, *found) from None
     names = [detector.name for detector in settings.detectors]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
@@ -411,49 +411,3 @@ def _interpolate(value: Any, env: Mapping[str, str], origin: str) -> Any:
         raise ConfigInvalid(origin, (f"${{{match['name']}}}: {message}",))
 
     return _REFERENCE.sub(replace, value)
-
-
-def keys_of(kind: Any) -> dict[str, Any]:
-    """Return the keys that a section takes and their types; empty when it is no section."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return {name: field.annotation for name, field in kind.model_fields.items()}
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-    return {}
-
-
-def _unknown_keys(kind: Any, value: Any, at: str) -> Iterator[str]:
-    """Yield one sentence per key that no setting has, with the nearest that exists."""
-    if get_origin(kind) in (Union, UnionType):
-        for option in get_args(kind):
-            if keys_of(option):
-                kind = option
-    if get_origin(kind) is tuple and isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _unknown_keys(get_args(kind)[0], item, f"{at}[{index}]")
-        return
-    known = keys_of(kind)
-    if not known or not isinstance(value, Mapping):
-        return
-    for key, item in value.items():
-        here = f"{at}.{key}" if at else str(key)
-        if key in known:
-            yield from _unknown_keys(known[key], item, here)
-            continue
-        near = difflib.get_close_matches(str(key), known, n=1)
-        guess = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-        yield f"{here}: unknown key{guess}"
-
-
-def _dotted(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "configuration"
-
-
-def _friendly(message: str) -> str:
-    if message.startswith("Input should be a dictionary or an instance of"):
-        return "must be a mapping of keys and values"
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

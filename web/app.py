@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Protocol
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from stream.alerts.alerts import Alerts
@@ -23,6 +24,7 @@ from stream.store.access import StoreAccess
 from stream.store.figures import StoreState
 from stream.webrtc.calls import CallControl, IceServer
 from styleflow.cards import ModelCard
+from web.head import HeadAsGet
 from web.problem_responses import install_handlers
 from web.root_path import RootPath
 from web.routes import (
@@ -128,6 +130,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=_operation_id,
     )
     for router in (
         health.routes(control),
@@ -162,6 +165,7 @@ def create_app(
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)
+    app.add_middleware(HeadAsGet)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)
     app.add_middleware(
@@ -172,3 +176,12 @@ def create_app(
         local_only=not settings.tokens and not settings.insecure,
     )
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return what clients call an operation: its function's name, as in `listStreams`.
+
+    FastAPI's own ids contain the path and the method, which makes poor names of functions.
+    """
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from stream.faults import dotted, told
 from stream.problems import Problem
 from styleflow.errors import StyleFlowError
 from web.errors import NotServed, Refusal, RequestInvalid
@@ -113,19 +116,45 @@ async def _told(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     """Say what is wrong with a request, never what it contained: that may be a password."""
     assert isinstance(error, RequestValidationError)
+    kinds = _kinds(request.scope.get("endpoint"))
     faults = tuple(
-        Fault(where=".".join(map(str, fault["loc"])), what=str(fault["msg"]))
+        Fault(where=_where(fault), what=told(kinds.get(fault["loc"][0]), _within(fault)))
         for fault in error.errors()[:16]
     )
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults[:3])
     return problem_response(Problem.of(RequestInvalid(detail)), faults=faults)
 
 
+def _where(fault: Mapping[str, Any]) -> str:
+    """Return where a fault is; of text that is no JSON only that it is the body."""
+    return "body" if fault["type"] == "json_invalid" else dotted(fault["loc"])
+
+
+def _within(fault: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fault as the model in the body or the query has it."""
+    return {**fault, "loc": fault["loc"][1:]}
+
+
+def _kinds(endpoint: Any) -> dict[str, type[BaseModel]]:
+    """Return the models that an operation takes in its body and its query."""
+    found: dict[str, type[BaseModel]] = {}
+    hints = get_type_hints(endpoint, include_extras=True) if endpoint else {}
+    hints.pop("return", None)
+    for hint in hints.values():
+        kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found["query" if any(isinstance(mark, Query) for mark in marks) else "body"] = kind
+    return found
+
+
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     asked = f"{request.method} {request.url.path}"
     refusal = NotServed(asked, str(error.detail), error.status_code)
-    return problem_response(Problem.of(refusal), dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":  # what answers GET answers HEAD
+        headers["Allow"] = "GET, HEAD"
+    return problem_response(Problem.of(refusal), headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -22,8 +22,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from stream.clock import Clock
 from stream.errors import HubFull, IncidentUnknown
+from stream.faults import dotted, told
 from stream.incidents.service import Change, Incidents
 from stream.problems import Problem
+from stream.publish.asyncapi import CLIENT_MESSAGES
 from stream.publish.client_messages import (
     AnyClientMessage,
     ChangeIncident,
@@ -33,7 +35,7 @@ from stream.publish.client_messages import (
     parse_client,
 )
 from stream.publish.encode import encode_error, encode_subscribed, encode_unsubscribed
-from stream.publish.hub import Filter, Hub, Subscription
+from stream.publish.hub import COUNTED_CODES, Filter, Hub, Subscription
 from stream.publish.past_events import PastEvents
 from stream.publish.patterns import is_pattern
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
@@ -52,9 +54,6 @@ MAX_PATTERNS = 64
 
 MAX_BURST = 32
 """Messages sent in a row before others get their turn on the event loop."""
-
-COUNTED = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1012, *CloseCode})
-"""Close codes that are counted by themselves; a client may send any of 4000, counted as 1005."""
 
 
 @dataclass(eq=False)
@@ -123,7 +122,7 @@ class ScoreSocket:
         finally:
             for subscription in self._subscriptions.values():
                 subscription.close()
-            code = code if code in COUNTED else 1005
+            code = code if code in COUNTED_CODES else 1005
             if self._entered:
                 self._hub.leave(self._woken, code)
             else:
@@ -411,5 +410,6 @@ def _gap(stream: str, utc: datetime) -> str:
 def _fault(error: ValidationError) -> str:
     """Return what is wrong with a client's message, without repeating what it said."""
     first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    name, *path = first["loc"] or ("",)
+    what = told(CLIENT_MESSAGES.get(str(name)), {**first, "loc": path})
+    return f"{where}: {what}" if (where := dotted(first["loc"])) else what

@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 HandOver = Callable[[Iterable[Event]], None]
 """Takes events on their way to the event loop; called on the device thread."""
 
+DROPS = ("overrun", "sampled", "fault")
+"""Why a sampled frame was never scored: others came first, less is asked for, or it failed."""
+
 MAX_FAILURES = 3
 """Batches in a row that the device may fail on before the process counts as broken."""
 
@@ -202,7 +205,8 @@ class DeviceWorker:
 
     def dropped(self, stream: str) -> Mapping[str, int]:
         """Return how many sampled frames of a stream were never scored, by reason."""
-        return dict(self._dropped.get(stream, {}))
+        dropped = self._dropped.get(stream, Counter())
+        return {reason: dropped[reason] for reason in DROPS}
 
     def looked_at(self, stream: str) -> tuple[FrameNote, ...]:
         """Return which frames of a stream were looked at lately, oldest first."""

@@ -18,7 +18,7 @@ from stream.monitoring.metrics import Figure
 from stream.problems import DEGRADATION_WORDS
 from stream.publish.hub import Hub
 from stream.scheduling.degradation import Degradation
-from stream.webrtc.sessions import Sessions
+from stream.webrtc.sessions import Sessions, StreamTotals
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +86,8 @@ class Vitals:
             yield from figures.ingest_figures(id, counters)
             yield from figures.age_figures(id, counters.newest, now, utc)
             yield from figures.dropped_figures(id, self.worker.dropped(id))
-            yield from figures.call_figures(id, self.sessions.totals(id))
+            called = StreamTotals() if stream.spec.source.url.is_call else None
+            yield from figures.call_figures(id, self.sessions.totals(id) or called)
         yield from figures.socket_figures(sockets.ended())
         yield from figures.device_figures(self.worker.batching, self.devices)
         yield from figures.degradation_figures(self.degradation)

@@ -52,6 +52,9 @@ REASONS = ("busy", "queue", "no_packets", "unmade", "disk", "row")
 """Why a video was not kept: too many gathered or waiting, none there, no container, the disk, or
 that its row was never stored."""
 
+LEFT_OUT = ("before_keyframe", "other_codec", "too_large")
+"""Why a packet is not in a clip: nothing to decode it with, not of the clip's codec, or no room."""
+
 Packets = Callable[[str], Sequence[Packet]]
 """The newest packets of a stream, oldest first. Raises StreamError."""
 
@@ -105,7 +108,7 @@ class EvidenceRecorder:
         self.kept = 0
         self.pruned = 0
         self.lost: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
-        self.left_out: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter(dict.fromkeys(LEFT_OUT, 0))
         self.shelved = 0
         self.shelved_bytes = 0
         self._packets = packets

@@ -1,6 +1,7 @@
 """Figures that the parts count for themselves, under the names that Prometheus knows.
 
-Each function reads one part and decides nothing. They are called at scrape time.
+Each function reads one part and decides nothing. They are called at scrape time. What has not
+happened yet is told as 0: a series that begins with 1 has no rise that could be alarmed on.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from datetime import datetime
 
 from stream.alerts.alerts import Alerts
 from stream.device.device import Device
+from stream.events import ReasonCode
 from stream.evidence.recorder import EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.incidents.service import Incidents
 from stream.ingest.counters import IngestCounters
 from stream.ingest.sockets import SocketEnd
+from stream.ingest.timeline import Damage, Discard
 from stream.monitoring.metrics import Figure
-from stream.publish.hub import Hub
+from stream.publish.hub import COUNTED_CODES, Hub
 from stream.scheduling.batcher import BatcherStats
 from stream.scheduling.degradation import Degradation
+from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 
 
@@ -30,11 +34,13 @@ def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:
     yield Figure("frames_sampled_total", done.sampled, (stream,))
     yield Figure("frames_missing_total", done.missing, (stream,))
     yield Figure("decode_errors_total", done.refused, (stream,))
-    for code, count in done.ends.items():
-        yield Figure("reconnects_total", count, (stream, code.value))
-    for damage, count in done.contaminated.items():
+    for code in ReasonCode:
+        yield Figure("reconnects_total", done.ends.get(code, 0), (stream, code.value))
+    for damage in Damage:
+        count = done.contaminated.get(damage, 0)
         yield Figure("frames_contaminated_total", count, (stream, damage.value))
-    for discard, count in done.discarded.items():
+    for discard in Discard:
+        count = done.discarded.get(discard, 0)
         yield Figure("frames_dropped_total", count, (stream, discard.value))
 
 
@@ -87,8 +93,8 @@ def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:
     yield Figure("ws_clients", hub.clients)
     yield Figure("ws_coalesced_total", hub.coalesced)
     yield Figure("ws_lagged_total", hub.lagged)
-    for code, count in hub.disconnects.items():
-        yield Figure("ws_disconnects_total", count, (str(int(code)),))
+    for code in sorted(COUNTED_CODES):
+        yield Figure("ws_disconnects_total", hub.disconnects[code], (str(code),))
 
 
 def incident_figures(incidents: Incidents) -> Iterator[Figure]:
@@ -132,18 +138,19 @@ def alert_figures(alerts: Alerts) -> Iterator[Figure]:
 def session_figures(sessions: Sessions) -> Iterator[Figure]:
     """Yield how many calls there are, and why others are over."""
     yield Figure("calls", len(sessions))
-    for reason, count in sessions.ends.items():
-        yield Figure("calls_ended_total", count, (reason.value,))
+    for reason in ReasonCode:
+        yield Figure("calls_ended_total", sessions.ends[reason], (reason.value,))
 
 
 def call_figures(stream: str, totals: StreamTotals | None) -> Iterator[Figure]:
-    """Yield what the callers of a stream have sent; nothing if it was never called."""
+    """Yield what the callers of a stream have sent; nothing if it takes no calls."""
     if totals is None:
         return
     yield Figure("call_losses_total", totals.losses, (stream,))
     yield Figure("keyframes_asked_total", totals.keyframes_asked, (stream,))
     yield Figure("frames_dropped_total", totals.dropped, (stream, "feed_full"))
-    for refusal, count in totals.refused.items():
+    for refusal in DatagramRefusal:
+        count = totals.refused[refusal]
         yield Figure("call_datagrams_refused_total", count, (stream, refusal.value))
     if (link := totals.link) is not None:
         yield Figure("link_loss_ratio", link.loss, (stream,))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from stream.event_log.event_log import StampedEvent
 from stream.events import (
+    AbstainReason,
     ConnectionState,
     DegradationLevel,
     Score,
+    StreamAdded,
     StreamChanged,
     StreamRemoved,
     StreamReport,
+    TrackEnd,
     TrackEnded,
     Verdict,
     VerdictChanged,
@@ -18,7 +23,7 @@ from stream.monitoring.metrics import Metrics
 
 
 class Telemetry:
-    """Counts events, once each.
+    """Counts events, once each; every series begins at 0, so that the first event is a rise.
 
     Args:
         metrics: where figures go.
@@ -26,11 +31,17 @@ class Telemetry:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        for level in DegradationLevel:
+            metrics.overload_changes.labels(level.word)
+        metrics.frame_age.labels("perceive")
+        metrics.batch_size.labels("frames")
 
     def accept(self, stamped: StampedEvent) -> None:
         """Count an event; a removed stream leaves no series."""
         event, metrics = stamped.event, self._metrics
         match event:
+            case StreamAdded():
+                self._begin(event.stream, [scorer.model.name for scorer in event.models])
             case StreamChanged():
                 self._state(event)
             case Score():
@@ -49,6 +60,21 @@ class Telemetry:
     def overload(self, level: DegradationLevel) -> None:
         """Count that a degradation level was entered."""
         self._metrics.overload_changes.labels(level.word).inc()
+
+    def _begin(self, stream: str, detectors: Iterable[str]) -> None:
+        """Make every series that a stream may come to have; naming one begins it at 0."""
+        metrics = self._metrics
+        metrics.stream_up.labels(stream)
+        metrics.tracks_active.labels(stream)
+        for end in TrackEnd:
+            metrics.tracks_ended.labels(stream, end.value)
+        for detector in detectors:
+            metrics.alarms.labels(stream, detector)
+            metrics.score_latency.labels("packet_to_score", detector)
+            for verdict in Verdict:
+                metrics.scores.labels(stream, verdict.value, detector)
+            for reason in AbstainReason:
+                metrics.abstain.labels(stream, reason.value, detector)
 
     def _score(self, score: Score, now: float) -> None:
         whose, metrics = score.detector, self._metrics

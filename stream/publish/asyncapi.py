@@ -139,4 +139,21 @@ def _components() -> dict[str, Any]:
         [*server, *client],  # type: ignore[list-item]
         ref_template="#/components/schemas/{model}",
     )
-    return dict(definitions["$defs"])
+    return {name: _named_by_a_string(schema) for name, schema in definitions["$defs"].items()}
+
+
+def _named_by_a_string(schema: Any) -> Any:
+    """Return a schema whose discriminators are names of properties, as AsyncAPI has them.
+
+    OpenAPI's, which pydantic writes, are objects with a mapping from values to schemas. Nothing is
+    lost: every alternative has the property as a constant.
+    """
+    if isinstance(schema, list):
+        return [_named_by_a_string(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {key: _named_by_a_string(value) for key, value in schema.items()}
+    match told:
+        case {"oneOf": _, "discriminator": {"propertyName": str(name)}}:
+            told["discriminator"] = name
+    return told

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 from stream.incident import Label
 from stream.publish.patterns import MAX_WILDCARDS, is_pattern, wildcards
-from stream.publish.schema import State
+from stream.publish.schema import VERSION, State
 
 DEFAULT_HZ = 4.0
 MAX_HZ = 60.0
@@ -25,7 +33,19 @@ class _FromClient(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Hello(_FromClient):
+def _spoken(version: Any) -> Any:
+    if type(version) is not int or version != VERSION:
+        raise ValueError(f"this server speaks version {VERSION} of the protocol, and no other")
+    return version
+
+
+class _Message(_FromClient):
+    v: Annotated[Literal[1], BeforeValidator(_spoken)] = Field(
+        default=VERSION, description="of the protocol; it may be left out"
+    )
+
+
+class Hello(_Message):
     """The first message of a client, within five seconds."""
 
     type: Literal["hello"]
@@ -43,7 +63,7 @@ class ResumePoint(_FromClient):
 StreamType = Literal["score", "event", "status"]
 
 
-class Subscribe(_FromClient):
+class Subscribe(_Message):
     """Ask for messages; the answer is `subscribed`, then snapshots, then what happens."""
 
     type: Literal["subscribe"]
@@ -84,7 +104,7 @@ class Subscribe(_FromClient):
         return len(self.streams) == 1 and not is_pattern(self.streams[0])
 
 
-class Unsubscribe(_FromClient):
+class Unsubscribe(_Message):
     """End a subscription."""
 
     type: Literal["unsubscribe"]
@@ -97,7 +117,7 @@ Words = Annotated[str, Field(min_length=1, max_length=MAX_WORDS, pattern=r"^[^\x
 """What a person writes."""
 
 
-class ChangeIncident(_FromClient):
+class ChangeIncident(_Message):
     """Say something of an incident; the answer is its `incident_changed`, or an `error`."""
 
     type: Literal["incident"]

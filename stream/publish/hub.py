@@ -30,6 +30,11 @@ from stream.publish.subscription import Cut, Filter, Subscription
 
 __all__ = ["Cut", "Filter", "Hub", "HubFull", "HubSettings", "StreamInfo", "Subscription"]
 
+COUNTED_CODES: frozenset[int] = frozenset(
+    {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1012, *map(int, CloseCode)}
+)
+"""Close codes that are counted by themselves; a client may send any of 4000, counted as 1005."""
+
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:

@@ -160,6 +160,29 @@ async def test_a_bad_message_is_answered_with_4400_and_a_reason(text: str) -> No
     assert web.hub.disconnects[CloseCode.BAD_MESSAGE] == 1
 
 
+async def test_a_client_that_echoes_the_version_is_understood() -> None:
+    async with served(rig().app) as port, client(port, hello=False) as me:
+        await me.say(v=1, type="hello")
+        await me.say(v=1, type="subscribe", id="a", streams=["lobby"])
+        assert (await me.get("subscribed"))["data"]["id"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ({"v": 2}, "subscribe.v: this server speaks version 1 of the protocol, and no other"),
+        ({"streems": ["*"]}, "subscribe.streems: unknown key; did you mean 'streams'?"),
+        ({"max_hz": 99}, "subscribe.max_hz: Input should be less than or equal to 60"),
+    ],
+)
+async def test_a_bad_message_is_told_in_the_words_of_the_configuration(
+    message: dict[str, Any], reason: str
+) -> None:
+    async with served(rig().app) as port, client(port) as me:
+        await me.say(type="subscribe", id="a", **message)
+        assert await me.closed() == (CloseCode.BAD_MESSAGE, reason)
+
+
 async def test_a_message_that_is_too_big_is_answered_with_1009() -> None:
     async with served(rig().app) as port, client(port) as me:
         await me.socket.send("x" * 100_000)

@@ -104,6 +104,7 @@ ARROWS = {
     "stream.events": "incident",
     "stream.errors": "events",
     "stream.problems": "errors events",
+    "stream.faults": "",
     "stream.stream_state": "events",
     "stream.event_log": "clock events scheduling",
     "stream.outbound": "",
@@ -133,6 +134,7 @@ ARROWS = {
     "web.connection_limits": "settings waiting_room",
     "web.waiting_room": "",
     "web.root_path": "",
+    "web.head": "",
     "web.connection_figures": "connection_limits waiting_room",
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",
@@ -145,7 +147,7 @@ ARROWS = {
     "web.routes": "errors history_formats past_queries problem_responses root_path security "
     "settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "problem_responses root_path routes security settings store_reads "
+    "web.app": "head problem_responses root_path routes security settings store_reads "
     "stored_past waiting_room",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""

@@ -131,21 +131,21 @@ def routes(alerts: Alerts, scopes: ScopeCheck) -> APIRouter:
         )
 
     @router.put("/rules/{name}", responses=documented_problems(401, 403, 409, 422, 429))
-    async def put_rule(name: RuleName, body: RuleBody, caller: Caller = steer) -> RuleView:
+    async def put_alert_rule(name: RuleName, body: RuleBody, caller: Caller = steer) -> RuleView:
         """Make or replace a rule. It holds at once, and after a restart."""
         return _rule(await alerts.put_rule(body.rule(name), caller.name))
 
     @router.delete(
         "/rules/{name}", status_code=204, responses=documented_problems(401, 403, 404, 409)
     )
-    async def remove_rule(name: RuleName, caller: Caller = steer) -> None:
+    async def remove_alert_rule(name: RuleName, caller: Caller = steer) -> None:
         """Remove a rule that was made on the page."""
         await alerts.remove_rule(name, caller.name)
 
     @router.post(
         "/rules/{name}/test", dependencies=[steer], responses=documented_problems(401, 403, 404)
     )
-    async def test_rule(name: RuleName) -> TrialView:
+    async def test_alert_rule(name: RuleName) -> TrialView:
         """Send a message that is marked as a test through every channel of a rule, once."""
         results = await alerts.test(name)
         return TrialView(rule=name, results=tuple(TrialResultView(**asdict(r)) for r in results))

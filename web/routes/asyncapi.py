@@ -20,7 +20,7 @@ def routes(version: str, root_path: str) -> APIRouter:
     described = document(version, root_path)
 
     @router.get("/asyncapi.json")
-    async def asyncapi() -> dict[str, Any]:
+    async def get_asyncapi() -> dict[str, Any]:
         """Describe the WebSocket protocol, with the JSON Schema of every message."""
         return described
 

@@ -30,7 +30,7 @@ def routes(scopes: ScopeCheck) -> APIRouter:
     admit = Depends(scopes.require(Scope.READ))
 
     @router.get("/caller", responses=documented_problems(401, 403))
-    async def caller(found: Caller = admit) -> CallerView:
+    async def get_caller(found: Caller = admit) -> CallerView:
         """Return the name of the caller's token and what it may do."""
         name = LOCAL if found.token is None else found.token.name
         allowed = (scope for scope in Scope if found.may(scope))

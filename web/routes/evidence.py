@@ -36,7 +36,7 @@ def routes(evidence: EvidenceRecorder, scopes: ScopeCheck) -> APIRouter:
         response_class=FileResponse,
         responses={200: _content(*MEDIA_TYPES.values()), 206: {}, **_PROBLEMS},
     )
-    async def get_clip(id: IncidentId) -> FileResponse:
+    async def get_incident_clip(id: IncidentId) -> FileResponse:
         """Return the video of an incident as it was received; MP4, or WebM of a call in VP8."""
         path = await evidence.file(id, "clip")
         kind = MEDIA_TYPES[path.suffix[1:]]
@@ -53,7 +53,7 @@ def routes(evidence: EvidenceRecorder, scopes: ScopeCheck) -> APIRouter:
         response_class=FileResponse,
         responses={200: _content("image/jpeg"), **_PROBLEMS},
     )
-    async def get_picture(id: IncidentId) -> FileResponse:
+    async def get_incident_picture(id: IncidentId) -> FileResponse:
         """Return the picture of the moment of the highest score."""
         path = await evidence.file(id, "picture")
         return FileResponse(path, media_type="image/jpeg", headers=_KEPT)

@@ -92,7 +92,7 @@ def routes(source: BundleSource, reads: StoreReads, clock: Clock, scopes: ScopeC
         response_class=StreamingResponse,
         responses={200: {"content": {"application/zip": {}}}, **problems},
     )
-    async def get_bundle(id: IncidentId) -> StreamingResponse:
+    async def get_incident_bundle(id: IncidentId) -> StreamingResponse:
         """Return everything that is known of an incident, signed."""
         file = await reads.read(lambda connection: bundled(connection, id))
         size = file.tell()
@@ -106,13 +106,13 @@ def routes(source: BundleSource, reads: StoreReads, clock: Clock, scopes: ScopeC
     @router.get(
         "/incidents/{id}/report", response_class=HTMLResponse, responses={200: {}, **problems}
     )
-    async def get_report(id: IncidentId) -> HTMLResponse:
+    async def get_incident_report(id: IncidentId) -> HTMLResponse:
         """Return one page for people: picture, timeline, facts, and limits of the model."""
         page = await reads.read(lambda connection: reported(connection, id))
         return HTMLResponse(page, headers=_PAGE)
 
     @router.get("/evidence/key", responses=documented_problems(401))
-    def get_key() -> KeyView:
+    def get_evidence_key() -> KeyView:
         """Return the public key that belongs to the signatures of bundles."""
         key = SigningKey.at(source.key)
         return KeyView(public_key=key.public.hex(), fingerprint=key.fingerprint)

@@ -99,7 +99,7 @@ def routes(
             **documented_problems(401, 404, 406, 422, 503),
         },
     )
-    async def history(
+    async def get_history(
         request: Request,
         id: StreamId,
         seconds: Annotated[float, Query(gt=0, le=3600)] = 600.0,

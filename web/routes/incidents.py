@@ -151,7 +151,9 @@ def routes(control: StreamControl, incidents: Incidents, scopes: ScopeCheck) -> 
         responses={200: {"content": {"text/csv": {}}}, **documented_problems(401, 404, 503)},
         response_class=Response,
     )
-    async def labels(split: Annotated[str, Query(pattern=r"^[a-z_]{0,32}$")] = "") -> Response:
+    async def list_incident_labels(
+        split: Annotated[str, Query(pattern=r"^[a-z_]{0,32}$")] = "",
+    ) -> Response:
         """Return labelled clips as a manifest; paths are relative to the evidence folder."""
         made = await incidents.labels(split)
         left_out = ", ".join(f"{why}={count}" for why, count in made.left_out.items())

@@ -20,7 +20,7 @@ def routes(registry: CollectorRegistry, scopes: ScopeCheck) -> APIRouter:
     router = APIRouter(tags=["descriptions"])
 
     @router.get("/metrics", dependencies=[Depends(scopes.require(Scope.METRICS))])
-    async def metrics() -> Response:
+    async def get_metrics() -> Response:
         """Return Prometheus metrics."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

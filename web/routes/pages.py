@@ -87,4 +87,4 @@ def _route(
         headers = {"cache-control": caching}
         return Response(content, status, media_type=_TYPES[kind], headers=headers)
 
-    router.add_api_route(path, page, methods=["GET", "HEAD"], response_model=None)
+    router.add_api_route(path, page, response_model=None)

@@ -141,7 +141,7 @@ def routes(control: StreamControl, scopes: ScopeCheck, clock: Clock) -> APIRoute
             **documented_problems(401, 404, 422, 429),
         },
     )
-    async def picture(
+    async def get_picture(
         id: StreamId,
         width: Annotated[int, Query(ge=16, le=4096)] = 640,
         overlay: Annotated[
@@ -174,7 +174,7 @@ def routes(control: StreamControl, scopes: ScopeCheck, clock: Clock) -> APIRoute
         dependencies=[Depends(scopes.require(Scope.READ))],
         responses=documented_problems(401, 404),
     )
-    async def overlays(id: StreamId) -> OverlayList:
+    async def list_overlays(id: StreamId) -> OverlayList:
         """Say which detectors of a stream can explain their scores."""
         return OverlayList(
             overlays=tuple(

@@ -90,7 +90,7 @@ def routes(
     problems = documented_problems(401, 404, 422, 503)
 
     @router.get("/events", dependencies=[read], response_model=EventPage, responses=problems)
-    async def events(
+    async def list_events(
         stream: StreamId | None = None,
         kind: Annotated[str | None, Query(max_length=32, pattern="^[a-z_]+$")] = None,
         begin: Annotated[str | None, Query(alias="from", max_length=64)] = None,
@@ -110,7 +110,7 @@ def routes(
         return Response(_event_page(page), media_type="application/json")
 
     @router.get("/audit", dependencies=[read], responses=problems)
-    async def audit_log(
+    async def list_audit_entries(
         subject: Annotated[
             str | None, Query(max_length=128, description="as stream/ID or incident/ID")
         ] = None,
@@ -128,7 +128,7 @@ def routes(
         return AuditPage(entries=tuple(map(_entry, found[:limit])), next=more)
 
     @router.get("/store", dependencies=[read], responses=documented_problems(401, 503))
-    async def store() -> StoreView:
+    async def get_store() -> StoreView:
         """Return how the store is doing, and what it holds; counted at most once a minute."""
         now = state()
         if now.state == "off":

@@ -220,7 +220,7 @@ def routes(
         await control.remove(id)
 
     @router.get("/{id}/status", dependencies=[read], responses=documented_problems(401, 404))
-    async def stream_status(id: StreamId) -> StatusView:
+    async def get_stream_status(id: StreamId) -> StatusView:
         """Return how a stream is doing, with its newest scores."""
         return _status(control.status(id), hub.info(id), clock)
 

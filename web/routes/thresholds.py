@@ -76,7 +76,7 @@ def routes(control: StreamEditor, scopes: ScopeCheck) -> APIRouter:
         dependencies=[Depends(scopes.require(Scope.READ))],
         responses=documented_problems(401, 404),
     )
-    async def thresholds(id: StreamId) -> ThresholdsView:
+    async def get_thresholds(id: StreamId) -> ThresholdsView:
         """Return the thresholds of a stream."""
         return _view(control, id)
 

@@ -178,7 +178,7 @@ def routes(
         dependencies=[Depends(scopes.documented)],
         responses=documented_problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
     )
-    async def call(request: Request, stream: StreamId) -> Response:
+    async def start_call(request: Request, stream: StreamId) -> Response:
         """Offer a stream (WHIP). The answer holds every candidate; Location ends the call."""
         return await respond(request, lambda caller: endpoint.call(request, stream, caller))
 
@@ -190,7 +190,7 @@ def routes(
         dependencies=[Depends(scopes.documented)],
         responses=documented_problems(400, 401, 403, 404, 412, 413, 415, 422, 428),
     )
-    async def trickle(request: Request, stream: StreamId, session: SessionId) -> Response:
+    async def trickle_call(request: Request, stream: StreamId, session: SessionId) -> Response:
         """Add ICE candidates. If-Match names the ICE session; restarts are refused with 422."""
         return await respond(
             request, lambda caller: endpoint.trickle(request, stream, session, caller)
@@ -203,7 +203,7 @@ def routes(
         dependencies=[Depends(scopes.documented)],
         responses=documented_problems(401, 403, 404),
     )
-    async def hang_up(request: Request, stream: StreamId, session: SessionId) -> Response:
+    async def end_call(request: Request, stream: StreamId, session: SessionId) -> Response:
         """End a call."""
         return await respond(request, lambda caller: endpoint.hang_up(stream, session, caller))
 

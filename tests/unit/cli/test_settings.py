@@ -16,7 +16,8 @@ from rich.console import Console
 
 from cli import serve
 from cli.config import annotated_defaults, check, shown
-from cli.settings import ConfigInvalid, Settings, keys_of, load
+from cli.settings import ConfigInvalid, Settings, load
+from stream.faults import keys_of
 from stream.ingest.source import Transport
 from styleflow.ensemble import Ensemble, Fit, Member, save
 from styleflow.errors import CheckpointInvalid, EnsembleInvalid

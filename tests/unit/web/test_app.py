@@ -43,3 +43,57 @@ async def test_unknown_paths_are_problems_too() -> None:
     async with WebRig().client() as http:
         problem(await http.get("/nothing"), 404)
         problem(await http.put("/predict", json={}), 405)
+
+
+OPERATIONS = {
+    "addStream",
+    "changeIncident",
+    "changeStream",
+    "changeThresholds",
+    "endCall",
+    "getAsyncapi",
+    "getCaller",
+    "getHealth",
+    "getHistory",
+    "getIncident",
+    "getLivez",
+    "getMetrics",
+    "getPicture",
+    "getReadyz",
+    "getStore",
+    "getStream",
+    "getStreamStatus",
+    "getThresholds",
+    "listAuditEntries",
+    "listEvents",
+    "listIncidentLabels",
+    "listIncidents",
+    "listOverlays",
+    "listSnoozes",
+    "listStreams",
+    "predict",
+    "removeStream",
+    "snoozeStream",
+    "startCall",
+    "trickleCall",
+    "wakeStream",
+}
+"""Names of functions in clients that are generated: one that changes breaks them."""
+
+
+async def test_operations_keep_their_short_names() -> None:
+    async with WebRig().client() as http:
+        paths = (await http.get("/openapi.json")).json()["paths"]
+    names = [operation["operationId"] for path in paths.values() for operation in path.values()]
+    assert sorted(names) == sorted(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("get", "/healthcheck"), ("get", "/livez"), ("get", "/readyz"), ("post", "/whip/{stream}")],
+)
+async def test_what_may_be_unavailable_says_so(method: str, path: str) -> None:
+    async with WebRig().client() as http:
+        operation = (await http.get("/openapi.json")).json()["paths"][path][method]
+    schemas = [form["schema"] for form in operation["responses"]["503"]["content"].values()]
+    assert all("$ref" in schema for schema in schemas)

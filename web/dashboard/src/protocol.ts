@@ -50,6 +50,8 @@ export interface CapacityReachedData {
 
 /** Say something of an incident; the answer is its `incident_changed`, or an `error`. */
 export interface ChangeIncident {
+  /** of the protocol; it may be left out */
+  v?: 1;
   type: "incident";
   id: string;
   /** false takes it back */
@@ -211,6 +213,8 @@ export interface FiguresView {
 
 /** The first message of a client, within five seconds. */
 export interface Hello {
+  /** of the protocol; it may be left out */
+  v?: 1;
   type: "hello";
   token?: string | null;
   /** what the client calls itself */
@@ -727,6 +731,8 @@ export interface StreamRemovedData {
 
 /** Ask for messages; the answer is `subscribed`, then snapshots, then what happens. */
 export interface Subscribe {
+  /** of the protocol; it may be left out */
+  v?: 1;
   type: "subscribe";
   id: string;
   streams?: string[];
@@ -835,6 +841,8 @@ export type Transport = "auto" | "tcp" | "udp";
 
 /** End a subscription. */
 export interface Unsubscribe {
+  /** of the protocol; it may be left out */
+  v?: 1;
   type: "unsubscribe";
   id: string;
 }

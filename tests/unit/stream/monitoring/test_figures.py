@@ -16,16 +16,17 @@ from stream.alerts.settings import AlertsSettings
 from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog
 from stream.events import LinkQuality, ReasonCode
-from stream.evidence.recorder import EvidenceRecorder
+from stream.evidence.recorder import LEFT_OUT, EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.incidents.service import Incidents
-from stream.ingest.counters import IngestCounters
+from stream.ingest.counters import IngestCounters, Tally
 from stream.ingest.packets import PacketLogCounters
 from stream.ingest.sockets import SocketEnd
 from stream.ingest.timeline import Damage, Discard
 from stream.monitoring import figures
 from stream.monitoring.metrics import SCRAPED, Figure, Metrics
 from stream.publish.hub import Hub
+from stream.publish.schema import CloseCode
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
 from stream.store.access import DirectStore
@@ -49,9 +50,15 @@ DONE = IngestCounters(
     ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0), newest=99.0,
 )  # fmt: skip
 NOWHERE = connect("sqlite:////nowhere/file.db", Path("/nowhere"))
+NOBODY = Hub(ManualClock())
+UNUSED = DirectStore(create_engine("sqlite://"))
 UTC_NOW = datetime.fromtimestamp(5000.0, UTC)
 REFUSED = Counter({DatagramRefusal.STRANGER: 9})
 LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
+
+
+def never(seconds: float, function: object) -> None:
+    """Do nothing later."""
 
 
 def everything() -> list[Figure]:
@@ -137,5 +144,27 @@ def test_a_stream_without_a_picture_has_no_time_of_its_newest() -> None:
     assert list(figures.age_figures("a", None, 100.0, UTC_NOW)) == []
 
 
-def test_a_stream_that_nobody_has_called_has_no_figures_of_calls() -> None:
+def test_what_has_not_happened_is_counted_as_0() -> None:
+    """A series that appears with the first loss has no rise that could be alarmed on."""
+    begun = [
+        *figures.ingest_figures("a", Tally().counters(PacketLogCounters(0, 0, 0, 0))),
+        *figures.call_figures("a", StreamTotals()),
+        *figures.session_figures(Sessions(WebRtcSettings(), NOBODY, ManualClock(), never)),
+        *figures.viewer_figures(NOBODY, Pictures()),
+        *figures.evidence_figures(EvidenceRig(Path("/nowhere"), store=UNUSED).recorder),
+    ]
+    assert {figure.value for figure in begun} == {0}
+    labels = {(figure.name, figure.labels[-1]) for figure in begun if figure.labels}
+    assert labels >= {
+        *(("reconnects_total", code.value) for code in ReasonCode),
+        *(("frames_contaminated_total", damage.value) for damage in Damage),
+        *(("frames_dropped_total", discard.value) for discard in Discard),
+        *(("call_datagrams_refused_total", refusal.value) for refusal in DatagramRefusal),
+        *(("calls_ended_total", code.value) for code in ReasonCode),
+        *(("ws_disconnects_total", str(int(code))) for code in CloseCode),
+        *(("evidence_left_out_packets_total", reason) for reason in LEFT_OUT),
+    }
+
+
+def test_a_stream_that_takes_no_calls_has_no_figures_of_calls() -> None:
     assert list(figures.call_figures("a", None)) == []

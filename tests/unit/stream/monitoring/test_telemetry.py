@@ -7,10 +7,18 @@ from itertools import pairwise
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from stream.events import ConnectionState, DegradationLevel, StreamChanged, Verdict, VerdictChanged
+from stream.events import (
+    AbstainReason,
+    ConnectionState,
+    DegradationLevel,
+    StreamChanged,
+    TrackEnd,
+    Verdict,
+    VerdictChanged,
+)
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.telemetry import Telemetry
-from tests.support.wire import removed, stamped
+from tests.support.wire import CARD, added, removed, stamped, verdict_changed
 
 
 @pytest.fixture
@@ -61,3 +69,34 @@ def test_a_removed_stream_leaves_no_series(
     text = generate_latest(registry).decode()
     assert 'stream="a"' not in text
     assert 'stream="b"' in text
+
+
+def test_the_first_alarm_of_a_stream_is_a_rise(
+    telemetry: Telemetry, registry: CollectorRegistry
+) -> None:
+    """`increase()` sees no rise in a series that begins with 1."""
+    labels = {"stream": "lobby", "detector": CARD.name}
+    telemetry.accept(stamped(added()))
+    assert registry.get_sample_value("styleflow_alarms_total", labels) == 0
+    telemetry.accept(stamped(verdict_changed()))
+    assert registry.get_sample_value("styleflow_alarms_total", labels) == 1
+
+
+def test_every_series_of_a_stream_is_there_from_its_beginning(
+    telemetry: Telemetry, registry: CollectorRegistry
+) -> None:
+    telemetry.accept(stamped(added()))
+    scorer = {"stream": "lobby", "detector": CARD.name}
+    wanted = [
+        ("stream_up", {"stream": "lobby"}),
+        ("tracks_active", {"stream": "lobby"}),
+        *(("tracks_ended_total", {"stream": "lobby", "reason": end.value}) for end in TrackEnd),
+        *(("scores_total", {**scorer, "verdict": verdict.value}) for verdict in Verdict),
+        *(("abstain_total", {**scorer, "reason": reason.value}) for reason in AbstainReason),
+        *(("overload_changes_total", {"state": level.word}) for level in DegradationLevel),
+    ]
+    found = {
+        (name, *labels.values()): registry.get_sample_value(f"styleflow_{name}", labels)
+        for name, labels in wanted
+    }
+    assert set(found.values()) == {0}, found

@@ -40,6 +40,9 @@ def test_a_bare_resume_point_needs_exactly_one_stream(streams: list[str]) -> Non
         '{"type": "subscribe", "id": ""}',
         '{"type": "subscribe", "id": "a", "max_hz": 0}',
         '{"type": "subscribe", "id": "a", "min_state": "clear"}',
+        '{"type": "unsubscribe", "id": "a", "v": 2}',
+        '{"type": "unsubscribe", "id": "a", "v": true}',
+        '{"type": "unsubscribe", "id": "a", "v": "1"}',
         "[]",
         "{",
     ],
@@ -53,3 +56,17 @@ def test_what_is_not_known_is_refused(text: str) -> None:
 def test_a_glob_of_many_wildcards_is_refused_with_words(pattern: str) -> None:
     with pytest.raises(ValidationError, match="at most 4 wildcards"):
         subscribe(streams=["lobby", pattern])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "hello"},
+        {"type": "subscribe", "id": "a"},
+        {"type": "unsubscribe", "id": "a"},
+        {"type": "incident", "id": "inc-1", "acknowledged": True},
+    ],
+)
+def test_a_client_may_send_the_version_that_it_was_sent(message: dict[str, object]) -> None:
+    parsed = parse_client(json.dumps({"v": 1, **message}))
+    assert parsed == parse_client(json.dumps(message))
