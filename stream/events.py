@@ -66,6 +66,7 @@ class AbstainReason(Enum):
     CONTAMINATED = "contaminated"
     OVERLOADED = "overloaded"
     FACES_WAITING = "faces_waiting"
+    UNDECIDED = "undecided"
 
 
 class Notice(StrEnum):

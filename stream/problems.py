@@ -177,6 +177,7 @@ REASON_WORDS: dict[AbstainReason, str] = {
     AbstainReason.CONTAMINATED: "the picture is damaged by packet loss",
     AbstainReason.OVERLOADED: "this analyzer cannot keep up",
     AbstainReason.FACES_WAITING: "some faces have not been looked at: there are too many",
+    AbstainReason.UNDECIDED: "the score is too close to even odds",
 }
 
 NOTICE_WORDS: dict[Notice, str] = {

@@ -7,8 +7,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Width:
+    """Half width of an interval for faces of one sharpness.
+
+    Attributes:
+        sharpness: from which on it holds, up to the next one's; see `FaceQuality`.
+        half: of the interval in scaled logits, for one full window of evidence.
+    """
+
+    sharpness: float
+    half: float
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
-    """Platt scaling fitted on validation data, with the spread that its interval is made of.
+    """Platt scaling fitted on validation data, with what its interval is made of.
 
     Attributes:
         scale: multiplies the logit.
@@ -16,27 +29,46 @@ class Calibration:
         spread: standard deviation of the scaled logit between clips of the same label, for one
             full window of evidence.
         fitted: False until it has seen validation data; the messages say so.
+        prior: share of fakes for which `bias` was fitted.
+        undecided: distance of the scaled logit from even odds, before the prior, below which no
+            verdict is taken, because validation clips there are told apart badly; 0 takes all.
+        widths: conformal half widths by sharpness, rising from 0; `spread` is taken where there
+            are none, or where the sharpness is unknown.
     """
 
     scale: float = 1.0
     bias: float = 0.0
     spread: float = 2.0
     fitted: bool = False
+    prior: float = 0.5
+    undecided: float = 0.0
+    widths: tuple[Width, ...] = ()
 
     def probability(self, logit: float) -> float:
         """Return the probability, in (0, 1), that a face with this logit is synthesised."""
         return _sigmoid(self.scale * logit + self.bias)
 
-    def interval(self, logit: float, evidence: float) -> tuple[float, float]:
+    def interval(
+        self, logit: float, evidence: float, sharpness: float | None = None
+    ) -> tuple[float, float]:
         """Return an interval of about two thirds around the probability.
 
         Args:
             logit: raw output, possibly averaged over time.
             evidence: how many full windows of evidence are behind it; less evidence is wider.
+            sharpness: of the face, see `FaceQuality`; None where it is not known.
         """
         centre = self.scale * logit + self.bias
-        half = self.spread / math.sqrt(max(evidence, 1e-3))
+        half = self.half_width(sharpness) / math.sqrt(max(evidence, 1e-3))
         return _sigmoid(centre - half), _sigmoid(centre + half)
+
+    def near_chance(self, logit: float) -> bool:
+        """Say whether a logit lies too close to even odds for a verdict.
+
+        The prior is left out of it: how common fakes are makes no rating any firmer.
+        """
+        even = self.scale * logit + self.bias - math.log(self.prior / (1 - self.prior))
+        return abs(even) < self.undecided
 
     def strangeness(self, logit: float) -> float:
         """Return how far a logit lies beyond the clips of the fit, in spreads; 0 among them.
@@ -52,6 +84,13 @@ class Calibration:
         if self.spread <= 0:
             return 0.0
         return max(abs(self.scale * logit) / self.spread - self.spread, 0.0)
+
+    def half_width(self, sharpness: float | None) -> float:
+        """Return half an interval's width in scaled logits, for one full window of evidence."""
+        if sharpness is None:
+            return self.spread
+        reached = [width.half for width in self.widths if sharpness >= width.sharpness]
+        return reached[-1] if reached else self.spread
 
 
 def _sigmoid(x: float) -> float:

@@ -90,8 +90,9 @@ class Resolver:
         )
         frames, settings = reading.hop_frames, self.settings
         evidence.rate(logit, reading.slot, frames, reading.reasons, settings, value)
-        estimate = evidence.estimate(logit, reading.frames, value)
-        track.reasons = reading.reasons
+        estimate = evidence.estimate(logit, reading.frames, value, reading.quality.sharpness)
+        undecided = (AbstainReason.UNDECIDED,) if evidence.undecided else ()
+        track.reasons = reading.reasons + undecided
         self._tally.count(scores=1)
         yield Score(
             stream=self._stream,
@@ -107,7 +108,7 @@ class Resolver:
             low=estimate.low,
             high=estimate.high,
             verdict=evidence.shown,
-            reasons=reading.reasons,
+            reasons=track.reasons,
             quality=reading.quality,
             box=reading.box,
             arrived=record.arrived,

@@ -8,9 +8,11 @@ widens where frames have little evidence weight (`evidence_weight.py`), which mo
 
     pending or clear ──score >= enter for dwell_s──▶ suspect
     pending or suspect ──score <= leave for dwell_s──▶ clear
+    clear or suspect ──near chance for dwell_s──▶ pending, `undecided`
 
-Between the thresholds a verdict stays what it was. Abstaining stops the dwell's watch without
-setting it back, and shows `pending` whatever verdict is held underneath.
+Where validation says that the model tells little (`Calibration.near_chance`) neither threshold is
+asked. Between the thresholds a verdict stays what it was. Abstaining stops the dwell's watch
+without setting it back, and shows `pending` whatever verdict is held underneath.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ LOGIT_LIMIT = 30.0
 """Logits are clipped to +-30 so that no outlier dominates; a sigmoid is flat there."""
 
 
-_AGAINST_THE_VERDICT_ONLY = frozenset({AbstainReason.UNTRAINED})
+AGAINST_THE_VERDICT_ONLY = frozenset({AbstainReason.UNTRAINED, AbstainReason.UNDECIDED})
+"""Reasons that keep a verdict back and leave the frames behind it evidence."""
 
 
 @dataclass(slots=True)
@@ -69,15 +72,18 @@ class Hysteresis:
     dwelt_s: float = 0.0
     candidate: Verdict | None = None
 
-    def update(self, score: float, elapsed_s: float, settings: EngineSettings) -> Verdict:
+    def update(
+        self, score: float, elapsed_s: float, settings: EngineSettings, *, near_chance: bool = False
+    ) -> Verdict:
         """Return the verdict after a score.
 
         Args:
             score: 0..1.
             elapsed_s: media seconds since the previous score, or 0 if the engine abstained then.
             settings: thresholds and dwell.
+            near_chance: no verdict may be taken from such a score.
         """
-        target = self._target(score, settings)
+        target = Verdict.PENDING if near_chance else self._target(score, settings)
         if target is None or target is self.held:
             self.candidate, self.dwelt_s = None, 0.0
             return self.held
@@ -159,7 +165,7 @@ class Evidence:
         elapsed_s = 0.0 if self._slot is None else (slot - self._slot) * self._step_s
         self._slot = slot
         self._smoother.decay(elapsed_s, settings.half_life_s)
-        if not _AGAINST_THE_VERDICT_ONLY.issuperset(reasons):
+        if not AGAINST_THE_VERDICT_ONLY.issuperset(reasons):
             self.abstain()
             return
         self._smoother.add(logit, frames, evidence_weight)
@@ -169,25 +175,43 @@ class Evidence:
         # Only time that was seen counts: a gap must not bring a verdict nearer.
         seen_s = 0.0 if self._abstained else min(elapsed_s, frames * self._step_s)
         self._abstained = False
-        self.shown = self._hysteresis.update(self.score, seen_s, settings)
+        self.shown = self._hysteresis.update(
+            self.score, seen_s, settings, near_chance=self._near_chance
+        )
+
+    @property
+    def undecided(self) -> bool:
+        """Whether no verdict is shown only because the score is near chance."""
+        return not self._abstained and self.shown is Verdict.PENDING and self._near_chance
+
+    @property
+    def _near_chance(self) -> bool:
+        return self._calibration.near_chance(self._smoother.mean)
 
     @property
     def score(self) -> float:
         """The smoothed probability of what counted; that of logit 0 before anything did."""
         return self._calibration.probability(self._smoother.mean)
 
-    def estimate(self, logit: float, frames: int, evidence_weight: float = 1.0) -> Estimate:
+    def estimate(
+        self,
+        logit: float,
+        frames: int,
+        evidence_weight: float = 1.0,
+        sharpness: float | None = None,
+    ) -> Estimate:
         """Return what to publish.
 
         Args:
             logit: the newest logit; stands in for the mean while nothing was admitted yet.
             frames: usable frames behind it, likewise.
             evidence_weight: of each of them, likewise.
+            sharpness: of the face lately.
         """
         begun = self._smoother.mass > 0
         mean = self._smoother.mean if begun else min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT)
         evidence = (
             self._smoother.evidence_weight if begun else frames * evidence_weight
         ) / self._clip_frames
-        low, high = self._calibration.interval(mean, evidence)
+        low, high = self._calibration.interval(mean, evidence, sharpness)
         return Estimate(self._calibration.probability(mean), low, high)

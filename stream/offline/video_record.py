@@ -3,7 +3,7 @@
 A face's score is the calibrated mean of its logits over the hops that gave evidence (of a detector
 that sums up the track itself, its last one). The video's is the highest of its faces, because one
 synthesised face is enough. Where a face was not looked at, or the source broke off, it is never
-clear. A score between the thresholds is no verdict.
+clear. A score between the thresholds is no verdict, and neither is one near chance.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from stream.engine.settings import EngineSettings
+from stream.engine.verdict import AGAINST_THE_VERDICT_ONLY
 from stream.errors import SourceError
 from stream.events import (
     AbstainReason,
@@ -48,15 +49,17 @@ class TrackRecord:
     summary: Summary = field(default_factory=Summary)
     frames: int = 0
     evidence_weight: float = 0.0  # of the ratings that counted, their sum
+    sharpness: float = 0.0  # likewise
     counted: int = 0
 
     def add(self, score: Score) -> None:
         """Keep a score; beyond the limit keep every second one, so memory stays bounded."""
         self.end = score.end
-        if not set(score.reasons) - {AbstainReason.UNTRAINED}:
+        if not set(score.reasons) - AGAINST_THE_VERDICT_ONLY:
             self.summary.add(score.logit, score.frames)
             self.frames = max(self.frames, score.frames)
             self.evidence_weight += score.evidence_weight
+            self.sharpness += score.quality.sharpness
             self.counted += 1
         if self.seen % self.stride == 0:
             self.scores.append(score)
@@ -121,8 +124,9 @@ class VideoRecord:
         worst = max(rated, key=lambda track: track.summary.logit or 0.0, default=None)
         score = _score(worst, scorer.calibration)
         low, high = _interval(worst, scorer.calibration, scorer.clip)
-        verdict = Verdict.PENDING if worst is None else _verdict(score, worst.scores, engine)
-        verdict, reasons = self._restrain(verdict, _reasons(worst, tracks), failure)
+        verdict = _verdict(worst, scorer.calibration, engine)
+        reasons = _reasons(worst, tracks, scorer.calibration)
+        verdict, reasons = self._restrain(verdict, reasons, failure)
         return Analysis(
             source=source.url.redacted,
             duration_s=self._media.elapsed_s,
@@ -187,7 +191,7 @@ def _timeline(
         end_reason=track.end_reason,
         scores=tuple(track.scores),
         score=score,
-        verdict=_verdict(score, track.scores, engine),
+        verdict=_verdict(track, calibration, engine),
         low=low,
         high=high,
     )
@@ -204,23 +208,36 @@ def _interval(
 ) -> tuple[float | None, float | None]:
     if track is None or track.summary.logit is None:
         return None, None
-    evidence_weight = track.evidence_weight / track.counted
-    return calibration.interval(track.summary.logit, evidence_weight * track.frames / clip.frames)
+    evidence = track.evidence_weight / track.counted * track.frames / clip.frames
+    return calibration.interval(track.summary.logit, evidence, track.sharpness / track.counted)
 
 
-def _verdict(score: float | None, scores: list[Score], engine: EngineSettings) -> Verdict:
-    untrained = any(AbstainReason.UNTRAINED in s.reasons for s in scores)
-    if score is None or untrained:
+def _verdict(
+    track: TrackRecord | None, calibration: Calibration, engine: EngineSettings
+) -> Verdict:
+    score = _score(track, calibration)
+    if track is None or score is None or _near_chance(track, calibration):
+        return Verdict.PENDING
+    if any(AbstainReason.UNTRAINED in s.reasons for s in track.scores):
         return Verdict.PENDING
     if score >= engine.enter:
         return Verdict.SUSPECT
     return Verdict.CLEAR if score <= engine.leave else Verdict.PENDING
 
 
-def _reasons(worst: TrackRecord | None, tracks: list[TrackRecord]) -> tuple[AbstainReason, ...]:
+def _near_chance(track: TrackRecord, calibration: Calibration) -> bool:
+    logit = track.summary.logit
+    return logit is not None and calibration.near_chance(logit)
+
+
+def _reasons(
+    worst: TrackRecord | None, tracks: list[TrackRecord], calibration: Calibration
+) -> tuple[AbstainReason, ...]:
     """Return why a video got no verdict, most fundamental first; empty when it got one."""
     if worst is not None:
-        return tuple(r for r in worst.scores[-1].reasons if r is AbstainReason.UNTRAINED)
+        if AbstainReason.UNTRAINED in worst.scores[-1].reasons:
+            return (AbstainReason.UNTRAINED,)
+        return (AbstainReason.UNDECIDED,) * _near_chance(worst, calibration)
     if not tracks:
         return (AbstainReason.NO_FACE,)
     said = {reason for track in tracks for s in track.scores[-1:] for reason in s.reasons}

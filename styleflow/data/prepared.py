@@ -45,14 +45,14 @@ from styleflow.data.video import (
     stream_pictures,
 )
 from styleflow.errors import DatasetUnusable, VideoUnusable
-from styleflow.faces.align import warp
+from styleflow.faces.align import mirrored_warp
 from styleflow.faces.face import Image
 from styleflow.faces.finder import FaceFinder
 
 UNREADABLE = "the video cannot be read"
 NO_FACE = "it shows no face"
 
-_VERSION = 3  # counts up when the same video would be kept differently
+_VERSION = 4  # counts up when the same video would be kept differently
 _ABOUT, _PICTURES, _CROPS = "about.npz", "pictures.bin", "crops.npz"
 _SPOOL, _FORMAT = "spool.bin", "format"
 _PART = ".part"
@@ -354,9 +354,9 @@ class _Crops:
         place = self._places.get(number)
         if place is None:
             return
-        self._arriving[place] = warp(picture, self._plan.arriving[place], self._size_px)
+        self._arriving[place] = mirrored_warp(picture, self._plan.arriving[place], self._size_px)
         if self._plan.moved[place]:
-            self._leaving.append(warp(picture, self._plan.leaving[place], self._size_px))
+            self._leaving.append(mirrored_warp(picture, self._plan.leaving[place], self._size_px))
 
     def write(self, path: Path) -> None:
         """Write the crops to a file."""

@@ -43,7 +43,8 @@ class Rating:
         logit: the model's raw output.
         score: the published number, smoothed.
         verdict: `pending`, `clear` or `suspect`, as published.
-        reasons: why it gave no verdict; empty when it did. `untrained` alone still is evidence.
+        reasons: why it gave no verdict; empty when it did. what is `untrained` or
+            `undecided` only still is evidence.
     """
 
     track: int
@@ -57,7 +58,7 @@ class Rating:
     @property
     def counts(self) -> bool:
         """Whether it is evidence: nothing speaks against the frames behind it."""
-        return not set(self.reasons) - {"untrained"}
+        return not set(self.reasons) - {"untrained", "undecided"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ _REASONS = {
     "packet_loss": "too much missing",
     "contaminated": "damaged by loss",
     "overloaded": "analyzer too slow",
+    "undecided": "score near chance",
 }
 
 

@@ -282,18 +282,32 @@ def leaves(anchor: Transform, image: Image) -> bool:
     return bool((corners < 1).any() or (corners > (width - 2, height - 2)).any())
 
 
+def sharpness(crop: Image) -> float:
+    """Return the sharpness of an aligned crop's face, as `FaceQuality` has it."""
+    return _sharpness(_face_luma(crop))
+
+
 def measure_quality(crop: Image, face: Face) -> FaceQuality:
     """Return what limits the evidence of an aligned crop, `(S, S, 3)` RGB uint8."""
-    size = crop.shape[0]
-    rows = slice(*(round(f * size) for f in _FACE_ROWS))
-    columns = slice(*(round(f * size) for f in _FACE_COLUMNS))
-    luma = cv2.cvtColor(np.ascontiguousarray(crop[rows, columns]), cv2.COLOR_RGB2GRAY)
+    luma = _face_luma(crop)
     return FaceQuality(
         face_px=face.box.side,
-        sharpness=float(cv2.Laplacian(luma, cv2.CV_32F).var()),
+        sharpness=_sharpness(luma),
         brightness=float(luma.mean()),
         yaw_deg=yaw_deg(face.points),
     )
+
+
+def _face_luma(crop: Image) -> Image:
+    size = crop.shape[0]
+    rows = slice(*(round(f * size) for f in _FACE_ROWS))
+    columns = slice(*(round(f * size) for f in _FACE_COLUMNS))
+    face = np.ascontiguousarray(crop[rows, columns])
+    return np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _sharpness(luma: Image) -> float:
+    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
 
 
 def yaw_deg(points: Points) -> float:

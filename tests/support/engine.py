@@ -120,11 +120,11 @@ def engine(
     stream: str = "lobby",
     settings: EngineSettings | None = None,
     status: TrainingStatus = TrainingStatus.TRAINED,
+    undecided: float = 0.0,
 ) -> Engine:
     """Return an engine with the common clip and a calibration that changes nothing."""
-    return Engine(
-        stream, DETECTOR, CLIP, Calibration(fitted=True), status, settings or EngineSettings()
-    )
+    calibration = Calibration(fitted=True, undecided=undecided)
+    return Engine(stream, DETECTOR, CLIP, calibration, status, settings or EngineSettings())
 
 
 def play(core: Engine, device: FakeDevice, trace: Iterable[Perceived]) -> list[Event]:

@@ -62,6 +62,7 @@ class StyleFlowLiveRecipe:
         unlabelled: sources of which only the teacher speaks: their labels are never looked at, and
             their clips do not validate.
         prior: share of fakes among the faces that will be watched, for calibration.
+        undecided: distance from even odds, in scaled logits, below which no verdict is given.
         version: what the checkpoint calls itself.
     """
 
@@ -82,6 +83,7 @@ class StyleFlowLiveRecipe:
     distil: Annotated[float, Field(gt=0, le=1000)] = 1.0
     unlabelled: tuple[str, ...] = ()
     prior: float = 0.5
+    undecided: Annotated[float, Field(ge=0, le=10)] = 0.0
     version: str = "local"
 
     def __post_init__(self) -> None:

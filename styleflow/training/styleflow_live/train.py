@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from styleflow.calibration import Calibration
 from styleflow.cards import TrainingStatus
 from styleflow.data.index import FAKE, REAL, Entry, Refusal
 from styleflow.data.prepared import MakeFinder
@@ -25,7 +27,13 @@ from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.styleflow_live.network import StyleFlowLive
 from styleflow.errors import LabelsMissing
 from styleflow.evaluation.metrics import auc, bootstrap, calibration_error, hit_rate_at
-from styleflow.training.calibration import fit_calibration
+from styleflow.faces.align import sharpness
+from styleflow.training.calibration import (
+    cross_fitted,
+    fit_calibration,
+    near_chance_figures,
+    with_widths,
+)
 from styleflow.training.loop import train
 from styleflow.training.progress import StepText, Tell, telling
 from styleflow.training.styleflow_live.degradations import DEGRADATIONS
@@ -118,6 +126,7 @@ def run(
         encoded(training, recipe.runs, "features"),
         encoded(validation, EVERY_LOOK, "validation"),
         encoded(unlabelled, recipe.runs, "unlabelled") if unlabelled else (),
+        np.array([np.mean([sharpness(crop) for crop in c.looks().crops]) for c in validation]),
         shifts,
         lessons,
         work,
@@ -160,6 +169,7 @@ def _train(
     training: Sequence[ClipFeatures],
     validation: Sequence[ClipFeatures],
     unlabelled: Sequence[ClipFeatures],
+    sharp: NDArray[np.float64],
     shifts: Sequence[Shift | None],
     lessons: Lessons | None,
     work: Path,
@@ -194,8 +204,10 @@ def _train(
     if lessons is not None:
         ranks = agreement(ratings, lessons.validation)
         tell(f"the student ranks clips as {recipe.teacher} does, to {ranks:.2f} of 1")
-    calibration = fit_calibration(labels, ratings, recipe.prior)
+    calibration = fit_calibration(labels, ratings, recipe.prior, recipe.undecided)
+    calibration = with_widths(calibration, labels, ratings, sharp)
     figures = _figures(validation, ratings, head, said) | {"style_flow": share}
+    figures |= _calibrated(validation, ratings, sharp, calibration)
     (work / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return Checkpoint(
         kind="styleflow-live",
@@ -287,6 +299,21 @@ def _figures(
         "spread_of_real_sources": round(_spread(clips, ratings) / distance, 4),
         "degradations_move_reals_by": _moved(clips, head, distance),
         "heads_alone": round(auc(labels, said), 4),
+    }
+
+
+def _calibrated(
+    clips: Sequence[ClipFeatures],
+    ratings: NDArray[np.float64],
+    sharp: NDArray[np.float64],
+    calibration: Calibration,
+) -> dict[str, Any]:
+    """Return how far calibration, intervals and abstaining hold on groups that they never saw."""
+    labels = [clip.entry.label for clip in clips]
+    apart = cross_fitted(labels, ratings, sharp, [clip.entry.group for clip in clips])
+    return {
+        "near_chance": near_chance_figures(labels, ratings, calibration),
+        "cross_fitted": None if apart is None else asdict(apart),
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from styleflow.calibration import Calibration
+from styleflow.calibration import Calibration, Width
 
 logits = st.floats(-1e6, 1e6)
 calibrations = st.builds(
@@ -57,3 +57,22 @@ def test_more_evidence_never_widens_the_interval(calibration, logit, evidence, t
     narrow = calibration.interval(logit, evidence * times)
     assert wide[0] <= narrow[0]
     assert narrow[1] <= wide[1]
+
+
+def test_a_score_near_even_odds_is_near_chance_whatever_the_prior():
+    scale, shift = 2.0, math.log(1 / 2)
+    calibration = Calibration(scale, shift, fitted=True, prior=1 / 3, undecided=0.4)
+    assert calibration.near_chance(0.19)
+    assert calibration.near_chance(-0.19)
+    assert not calibration.near_chance(0.21)
+    assert not Calibration(scale, shift, fitted=True, prior=1 / 3).near_chance(0.0)
+
+
+def test_an_interval_is_as_wide_as_its_bucket_of_sharpness_says():
+    widths = (Width(0.0, 2.0), Width(50.0, 1.0))
+    calibration = Calibration(spread=1.5, fitted=True, widths=widths)
+    blurred, sharp, unknown = (
+        math.log(high / (1 - high))
+        for _, high in (calibration.interval(0.0, 1.0, s) for s in (49.9, 50.0, None))
+    )
+    assert (blurred, sharp, unknown) == pytest.approx((2.0, 1.0, 1.5))

@@ -19,7 +19,8 @@ export type AbstainReason =
   | "packet_loss"
   | "contaminated"
   | "overloaded"
-  | "faces_waiting";
+  | "faces_waiting"
+  | "undecided";
 
 /** Whether `p` may be read as a probability. */
 export interface CalibrationData {

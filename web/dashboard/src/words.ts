@@ -47,6 +47,7 @@ const REASONS: Record<string, string> = {
   contaminated: "the picture is damaged by packet loss",
   overloaded: "this analyzer cannot keep up",
   faces_waiting: "some faces have not been looked at: there are too many",
+  undecided: "the score is too close to even odds",
 };
 
 export function reasonWords(reasons: readonly string[]): string {

@@ -425,3 +425,12 @@ def test_a_logit_of_a_track_in_doubt_is_not_used() -> None:
     events = core.resolve(plan, device.run([overtaken, plan])[1])
     assert of(Score, events) == []
     assert core.counters.unrated == 1
+
+
+def test_a_score_near_even_odds_abstains_and_says_so() -> None:
+    core = engine(undecided=0.8)
+    scores = of(Score, play(core, FakeDevice(), talk(range(120), logit=-0.5)))
+    assert scores[-1].verdict is Verdict.PENDING
+    assert scores[-1].reasons == (AbstainReason.UNDECIDED,)
+    assert scores[-1].score < core.settings.leave
+    assert AbstainReason.UNDECIDED in core.report(0.0).reasons

@@ -127,3 +127,28 @@ def test_before_anything_counts_the_newest_logit_is_shown() -> None:
     track = evidence()
     track.rate(-2.0, 3, 4, (AbstainReason.WARMING,), SETTINGS)
     assert track.estimate(-2.0, 4).score == pytest.approx(Calibration().probability(-2.0))
+
+
+def test_a_score_near_even_odds_is_undecided_and_no_verdict() -> None:
+    """Below `leave`, and still no sign of anything: it was `clear`."""
+    track = Evidence(Calibration(undecided=0.8), clip_frames=32, step_s=0.08)
+    for slot in range(0, 60, 3):
+        track.rate(-0.5, slot, 3, (), SETTINGS)
+    assert track.score < SETTINGS.leave
+    assert track.shown is Verdict.PENDING
+    assert track.undecided
+    assert not evidence().undecided
+
+
+def test_a_verdict_that_drifts_near_even_odds_is_given_up_after_the_dwell() -> None:
+    track = Evidence(Calibration(undecided=0.8), clip_frames=32, step_s=0.08)
+    for slot in range(0, 60, 3):
+        track.rate(3.0, slot, 3, (), SETTINGS)
+    assert track.shown is Verdict.SUSPECT
+    shown = []
+    for slot in range(60, 300, 3):
+        track.rate(0.0, slot, 3, (), SETTINGS)
+        shown.append(track.shown)
+    assert shown[0] is Verdict.SUSPECT
+    assert shown[-1] is Verdict.PENDING
+    assert track.undecided

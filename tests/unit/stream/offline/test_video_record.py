@@ -21,6 +21,8 @@ def test_scores_that_abstain_do_not_count() -> None:
     assert track.summary.logit is None
     track.add(score(reasons=(AbstainReason.UNTRAINED,), logit=1.0))
     track.add(score(reasons=(), logit=2.0))
+    track.add(score(reasons=(AbstainReason.UNDECIDED,), logit=1.5))
     assert track.summary.logit == 1.5
+    assert track.counted == 3
     assert track.end_reason is not TrackEnd.LOST
     assert isinstance(track.scores[0], Score)

@@ -12,7 +12,7 @@ from styleflow.data.prepared import PrepareSettings, prepare_entries, prepare_vi
 from styleflow.data.prepared_video import Video
 from styleflow.data.video import read_frames
 from styleflow.errors import DatasetUnusable
-from styleflow.faces.align import fit, warp
+from styleflow.faces.align import fit, leaves, mirrored_warp, warp
 from tests.support.clips import SIZE, MiddleFinder, face_clip, write_video
 
 SETTINGS = PrepareSettings(frames=6, face_px=256, margin=0.1, crop_px=48)
@@ -79,9 +79,24 @@ def test_aligned_crops_are_those_of_live_video(clip):
     assert list(crops.frames) == [0, 2, 4, 5]
     anchor = fit(MiddleFinder().find(read_frames(clip)[0])[0].points)
     for place, number in enumerate(crops.frames):
-        expected = warp(read_frames(clip)[number], anchor, 48)
+        expected = mirrored_warp(read_frames(clip)[number], anchor, 48)
         assert np.array_equal(crops.arriving[place], expected)
     assert crops.leaving.shape == crops.arriving.shape == (4, 48, 48, 3)
+
+
+def test_aligned_crops_that_leave_the_picture_are_mirrored_and_not_black(tmp_path):
+    """As live video cuts them: black where there is no picture is an edge that no face has."""
+    frames = face_clip(8).frames
+    middle = frames.shape[1] // 2
+    tight = frames[:, middle - 10 : middle + 10, middle - 10 : middle + 10]
+    bright = np.maximum(tight, 60)
+    clip = write_video(tmp_path / "tight.mp4", bright)
+    crops = _prepared(clip).crops()
+    anchor = fit(MiddleFinder().find(read_frames(clip)[0])[0].points)
+    assert leaves(anchor, bright[0])
+    assert crops.arriving.min() > 30
+    expected = mirrored_warp(read_frames(clip)[0], anchor, 48)
+    assert np.array_equal(crops.arriving[0], expected)
 
 
 def test_jpeg_is_smaller_and_nearly_the_same(clip):
@@ -154,7 +169,7 @@ def test_a_store_of_another_format_is_refused(clip):
     store = _store(clip)
     prepare_entries([_entry(clip)], SETTINGS, store, MiddleFinder)
     (store / "format").write_text("2")
-    with pytest.raises(DatasetUnusable, match="format 2 and this program reads 3"):
+    with pytest.raises(DatasetUnusable, match="format 2 and this program reads 4"):
         prepare_entries([_entry(clip)], SETTINGS, store, MiddleFinder)
     (store / "format").unlink()  # as it was before formats had numbers
     with pytest.raises(DatasetUnusable, match="format 1"):
