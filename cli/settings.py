@@ -29,6 +29,7 @@ from cli.errors import ConfigInvalid as ConfigInvalid
 from stream.alerts.settings import AlertsSettings
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID, Priority, StreamSpec
+from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
 from stream.incidents.settings import IncidentSettings
@@ -242,6 +243,7 @@ class Settings(_Section):
         overload: what is left out when there is more work than the machine can do.
         perception: how closely pictures are looked at.
         engine: when scores become verdicts, and when no verdict is given.
+        decision: what makes a verdict of the ratings: thresholds, or a budget of false alarms.
         incidents: when suspect verdicts become an incident, and how severe it is.
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
@@ -260,6 +262,7 @@ class Settings(_Section):
     overload: OverloadSettings = OverloadSettings()
     perception: PerceptionSettings = PerceptionSettings()
     engine: EngineSettings = EngineSettings()
+    decision: DecisionSettings = DecisionSettings()
     incidents: IncidentSettings = IncidentSettings()
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()

@@ -21,6 +21,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from typing import Any
 from styleflow.errors import DecisionTableUnusable
 
 FORMAT = 1
+SHIPPED = "styleflow-live.looks.json"
 MOST_LOOK_S = 3600.0
 LEAST_SOURCES = 10
 """Fewer real or fake sources are no table: a p-value could not fall below a tenth."""
@@ -190,6 +192,16 @@ class DecisionTable:
             "fakes": [[source, round(value, 6)] for source, value in self.fakes],
         }
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def shipped_table() -> DecisionTable:
+    """Return the known looks that travel inside the package, for its own weights.
+
+    Raises:
+        DecisionTableUnusable: this installation lacks the file, or it is damaged.
+    """
+    with resources.as_file(resources.files("styleflow") / "weights" / SHIPPED) as path:
+        return read_table(path)
 
 
 def read_table(path: Path) -> DecisionTable:

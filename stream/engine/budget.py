@@ -23,9 +23,10 @@ they are not (another codec, a strange camera) the budget does not hold, and a b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from stream.events import Verdict
+from stream.engine.decider import Smoothed
+from stream.engine.decision_settings import DecisionSettings
+from stream.events import Decision, Verdict
 from styleflow.decisions import DecisionTable, Look
 
 HOUR_S = 3600.0
@@ -86,31 +87,6 @@ class AlarmAccount:
         return max(short, 0.0) / self.per_hour * HOUR_S
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is decided about a face, and how far it is from being decided.
-
-    Attributes:
-        verdict: held now.
-        evidence: how far the look has come towards an alarm, 0..1; 1 is an alarm.
-        as_high: share of known real sources, the face among them, that reach as high; 1 before
-            there is anything to compare.
-        as_low: share of known fake sources, the face among them, that reach as low.
-        stake: chance of a false alarm that the look is held to; 0 when none was affordable.
-        needs_s: media seconds until this look decides or is over, and, when nothing is staked on
-            it, until one can be paid for; None once decided.
-        gave_up: more than `give_up_s` of evidence brought no verdict.
-    """
-
-    verdict: Verdict
-    evidence: float
-    as_high: float
-    as_low: float
-    stake: float
-    needs_s: float | None
-    gave_up: bool
-
-
 class BudgetDecider:
     """Verdict about one face from its looks.
 
@@ -152,12 +128,13 @@ class BudgetDecider:
         self._decide(Verdict.PENDING)
         self._begin()
 
-    def rate(self, logit: float, seconds: float) -> Verdict:
-        """Take in a rating that counts as evidence and return the verdict.
+    def rate(self, logit: float, seconds: float, smoothed: Smoothed | None = None) -> Verdict:
+        """Take in a rating that is evidence and return the verdict.
 
         Args:
             logit: raw and finite.
-            seconds: of usable evidence that it speaks for, above 0.
+            seconds: media seconds of usable frames that it speaks for, above 0.
+            smoothed: not used, since a look has a mean of its own.
         """
         if self._look.over:
             self._conclude()
@@ -174,6 +151,11 @@ class BudgetDecider:
         elif self._held is Verdict.PENDING and self._within(self.as_low, self._miss):
             self._decide(Verdict.CLEAR)
         return self._held
+
+    @property
+    def undecided(self) -> bool:
+        """Never: what is missing is in `decision`."""
+        return False
 
     @property
     def as_high(self) -> float:
@@ -238,3 +220,28 @@ class BudgetDecider:
     @staticmethod
     def _within(share: float, allowed: float) -> bool:
         return allowed > 0 and share <= allowed + _ROUNDING
+
+
+class Budget:
+    """Deciders of one stream's faces, which share its account.
+
+    Args:
+        table: known looks of the detector.
+        settings: the budget and its times.
+    """
+
+    def __init__(self, table: DecisionTable, settings: DecisionSettings) -> None:
+        self._table = table
+        self._settings = settings
+        self.account = AlarmAccount(settings.per_hour, table.finest)
+
+    def earn(self, seconds: float) -> None:
+        """Take note that the stream was watched for so many media seconds more."""
+        self.account.earn(seconds)
+
+    def face(self) -> BudgetDecider:
+        """Return the decider of one more face."""
+        settings = self._settings
+        return BudgetDecider(
+            self._table, self.account, settings.miss, settings.give_up_s, settings.again_s
+        )

@@ -53,9 +53,12 @@ def known_looks(
 ) -> tuple[DecisionTable, int]:
     """Return the table of these clips, and how many of them have too little evidence for it.
 
+    Sources are numbered in it, since their names may be people's.
+
     Raises:
         DecisionTableUnusable: too few sources.
     """
+    numbers: dict[str, str] = {}
     extremes: dict[int, list[tuple[str, float]]] = {REAL: [], FAKE: []}
     left_out = 0
     for record in records:
@@ -64,7 +67,8 @@ def known_looks(
             left_out += 1
             continue
         reached = look.highest if record.label == REAL else look.lowest
-        extremes[record.label].append((record.group, reached))
+        number = numbers.setdefault(record.group, str(len(numbers) + 1))
+        extremes[record.label].append((number, reached))
     table = DecisionTable(
         detector, digest, source, horizon, tuple(extremes[REAL]), tuple(extremes[FAKE])
     )

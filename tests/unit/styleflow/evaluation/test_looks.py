@@ -62,6 +62,7 @@ def test_a_clip_with_too_little_evidence_is_left_out_and_counted():
         [*evaluation(), record("short", 0, 9.0, count=2)], "toy", "ab", "here", Horizon(), HOP_S
     )
     assert left_out == 1
+    assert {name for name, _ in table.reals} == {str(i) for i in range(1, 13)}  # no names
     assert len(table.reals) == len(table.fakes) == 12
     look = first_look(steps_of(record("x", 0, 99.0), HOP_S), Horizon())
     assert table.as_high(look) == pytest.approx(1 / 13)
