@@ -129,3 +129,26 @@ def evaluate_check(
     from cli.compare import check
 
     raise typer.Exit(check(results, committed, Console()))
+
+
+@evaluate_app.command("looks")
+@readable
+def evaluate_looks(
+    results: Annotated[Path, typer.Argument(help="Folder of a finished evaluation.")],
+    out: Annotated[Path, typer.Option(help="The table to write, such as lobby.looks.json.")],
+    source: Annotated[
+        str, typer.Option(help="What the clips are, for people: 'val', 'our lobby, May'.")
+    ] = "",
+    look: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds of one look.")] = 4.0,
+    least: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds before a look says anything.")
+    ] = 1.5,
+) -> None:
+    """Make the table of known looks that `decision.by: budget` compares faces with.
+
+    Every real and every fake source of the evaluation becomes one value, so a table of a site's own
+    cameras makes the budget hold there.
+    """
+    from cli.looks import write_looks
+
+    write_looks(results, out, source, look, least, Console())

@@ -33,6 +33,7 @@ from stream.analyzer.streams import (
     StreamSpec,
     StreamTags,
 )
+from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
 from stream.faults import dotted, told, unknown_keys
@@ -249,6 +250,7 @@ class Settings(_Section):
         overload: what is left out when there is more work than the machine can do.
         perception: how closely pictures are looked at.
         engine: when scores become verdicts, and when no verdict is given.
+        decision: what makes a verdict of the ratings: thresholds, or a budget of false alarms.
         incidents: when suspect verdicts become an incident, and how severe it is.
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
@@ -267,6 +269,7 @@ class Settings(_Section):
     overload: OverloadSettings = OverloadSettings()
     perception: PerceptionSettings = PerceptionSettings()
     engine: EngineSettings = EngineSettings()
+    decision: DecisionSettings = DecisionSettings()
     incidents: IncidentSettings = IncidentSettings()
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()

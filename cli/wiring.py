@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cli.settings import DetectorConfig, Settings
 from stream.clock import Clock
 from stream.device.device import Device
+from stream.engine.budget import Budget
+from stream.engine.decider import Deciders
+from stream.engine.verdict import Thresholds
 from stream.offline.analysis import VideoLimits
 from stream.offline.files import FileAnalyzer
 from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
 from styleflow import ensemble
 from styleflow.cards import TrainingStatus
+from styleflow.decisions import read_table, shipped_table
 from styleflow.detectors.gend.network import GendDims
 from styleflow.detectors.protocol import Detector, HopAware
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.detectors.styleflow.network import StyleFlowDims
+from styleflow.errors import DecisionTableUnusable
 from styleflow.runtime import accelerate
 from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights import importing
@@ -179,7 +184,32 @@ def _pipeline(
         observe,
         together,
         viewer,
+        deciders(settings, devices),
     )
+
+
+def deciders(settings: Settings, devices: Sequence[Device]) -> Callable[[str], Deciders]:
+    """Return what makes the verdicts of a new stream's faces, for the detector of a name.
+
+    Raises:
+        DecisionTableUnusable: a budget is wanted, and the table is missing or of other weights.
+    """
+    wanted = settings.decision
+    if wanted.by == "thresholds":
+        return lambda detector: Thresholds()
+    table = shipped_table() if wanted.table is None else read_table(wanted.table)
+    cards = {device.detector.card.name: device.detector.card for device in devices}
+    card = cards.get(table.detector)
+    if card is None:
+        raise DecisionTableUnusable(
+            f"the known looks are of {table.detector}, which is not among {', '.join(cards)}"
+        )
+    if card.sha256 != table.digest:
+        raise DecisionTableUnusable(
+            f"the known looks are of other weights of {card.name} ({table.digest[:12]}) than these "
+            f"({card.sha256[:12]}); evaluate these and make a table of that"
+        )
+    return lambda detector: Budget(table, wanted) if detector == card.name else Thresholds()
 
 
 def _built(weights: Checkpoint, wanted: DetectorConfig, settings: Settings) -> Detector:

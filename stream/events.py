@@ -366,6 +366,31 @@ class VerdictChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """How a face was decided against a budget of false alarms, or how far it is from that.
+
+    Attributes:
+        verdict: held now.
+        evidence: how far the present look has come towards an alarm, 0..1; 1 is an alarm.
+        as_high: share of known real sources, the face among them, that reach as high; 1 before
+            there is anything to compare.
+        as_low: share of known fake sources, the face among them, that reach as low.
+        stake: chance of a false alarm that the look is held to; 0 when nothing is staked on it.
+        needs_s: media seconds until this look is over or, when nothing is staked on it, until one
+            can be; None once the face is suspect.
+        gave_up: so much evidence brought no verdict that none is expected.
+    """
+
+    verdict: Verdict
+    evidence: float
+    as_high: float
+    as_low: float
+    stake: float
+    needs_s: float | None
+    gave_up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One detector's rolling score of one track: 1 leans fake. Evidence, not proof.
 
@@ -385,6 +410,7 @@ class Score:
         detector: name of the model whose score it is.
         evidence_weight: of a frame of the newest hop, above 0 and at most 1; the interval is made
             of it.
+        decision: how its verdict came about, where a budget of false alarms decides; else None.
     """
 
     stream: str
@@ -406,6 +432,7 @@ class Score:
     arrived: float
     detector: str
     evidence_weight: float = 1.0
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

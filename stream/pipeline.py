@@ -18,10 +18,12 @@ from types import MappingProxyType
 
 from stream.clock import Clock
 from stream.device.device import Device
+from stream.engine.decider import Deciders
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.ensemble import EnsembleEngine
 from stream.engine.plan import Plan
 from stream.engine.trace import Trace
+from stream.engine.verdict import Thresholds
 from stream.errors import SettingInvalid
 from stream.events import (
     AbstainReason,
@@ -167,6 +169,8 @@ class Pipeline:
         observe: told the duration of every stage.
         ensemble: what the detectors' scores amount to together, if anything.
         viewer: shown what the detectors point at; they are not asked when None.
+        deciders: makes what decides about one new stream, for the detector of a name; thresholds
+            decide when None.
 
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
@@ -187,8 +191,10 @@ class Pipeline:
         observe: Observer | None = None,
         ensemble: Ensemble | None = None,
         viewer: Viewer | None = None,
+        deciders: Callable[[str], Deciders] | None = None,
     ) -> None:
         self.devices = tuple(devices)
+        self._deciders = deciders or _by_thresholds
         self.observe = observe or _ignore
         self._perception = perception
         self._settings = settings
@@ -242,6 +248,7 @@ class Pipeline:
                 d.card.status,
                 settings,
                 _tracing(stream, d.card.name),
+                self._deciders(d.card.name),
             )
             for d in (device.detector for device in self.devices)
         )
@@ -497,6 +504,12 @@ def _tracing(stream: str, detector: str) -> Trace:
         _log.debug("%s %s: %s %s", stream, detector, transition, facts)
 
     return trace
+
+
+def _by_thresholds(detector: str) -> Deciders:
+    """Return what decides about the faces of a new stream where nothing else is configured."""
+    del detector
+    return Thresholds()
 
 
 def _ignore(stage: str, seconds: float, detector: str) -> None:

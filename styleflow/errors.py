@@ -94,6 +94,24 @@ class CheckpointInvalid(StyleFlowError):
 
 
 @dataclass(eq=False)
+class DecisionTableUnusable(StyleFlowError):
+    """A table of known looks is missing, is none, or belongs to other weights."""
+
+    code = "decision_table_unusable"
+    title = "Known looks cannot be used"
+    hint = (
+        "`styleflow evaluate looks` makes a table from an evaluation; "
+        "`decision.by: thresholds` needs none"
+    )
+    exit_code = 2
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
 class WeightsMissing(StyleFlowError):
     """A model's weights are not on this machine; `remedy` is the command that fetches them."""
 

@@ -21,13 +21,14 @@ from collections.abc import Iterable
 
 from stream.engine import reasons
 from stream.engine.counters import EngineCounters, Tally
+from stream.engine.decider import Deciders
 from stream.engine.looks import LookPace
 from stream.engine.plan import Forget, Plan, Push, Rate, Ratings, TrackKey
 from stream.engine.records import FollowedTrack, Mark, PlanRecord, Reading, Subject
 from stream.engine.resolution import Resolver
 from stream.engine.settings import EngineSettings
 from stream.engine.trace import Trace, ignore
-from stream.engine.verdict import Evidence
+from stream.engine.verdict import Evidence, Thresholds
 from stream.engine.window import Coverage, TrackWindow
 from stream.events import (
     AbstainReason,
@@ -62,6 +63,7 @@ class Engine:
         status: how far the detector's scores may be trusted.
         settings: thresholds, times and limits.
         trace: told every transition as it happens.
+        deciders: make the faces' verdicts; by thresholds when None.
 
     Attributes:
         settings: what holds now; see `retune`.
@@ -77,9 +79,11 @@ class Engine:
         status: TrainingStatus,
         settings: EngineSettings,
         trace: Trace = ignore,
+        deciders: Deciders | None = None,
     ) -> None:
         self.settings = settings
         self.hop_factor = 1
+        self._deciders: Deciders = deciders or Thresholds()
         self._subject = Subject(stream, detector, clip, calibration, status)
         self._trace = trace
         self._tally = Tally()
@@ -123,6 +127,7 @@ class Engine:
             return self._pass_over(seen, closed), events
         self._coverage.advance(seen.slot, seen.overrun, contaminated=seen.capture.contaminated)
         self._capture, self._arrived = seen.capture, seen.arrived
+        self._deciders.earn(self._subject.clip.step_s)
         evicted, more = self._open_tracks(seen)
         waiting = self._count_waiting(seen)
         return self._use(seen, closed + evicted), events + more + waiting
@@ -227,9 +232,8 @@ class Engine:
                 self._tally.count(evictions=1)
                 forgets.append(self._forget(stale))
                 events.append(self._ended(stale, seen.at, TrackEnd.EVICTED))
-            evidence = Evidence(
-                self._subject.calibration, self._subject.clip.frames, self._subject.clip.step_s
-            )
+            clip, decider = self._subject.clip, self._deciders.face()
+            evidence = Evidence(self._subject.calibration, clip.frames, clip.step_s, decider)
             self._tracks[number] = FollowedTrack(
                 number, seen.epoch, seen.slot, seen.at, TrackWindow(), evidence
             )

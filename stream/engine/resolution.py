@@ -115,6 +115,7 @@ class Resolver:
             arrived=record.arrived,
             detector=self._detector,
             evidence_weight=value,
+            decision=evidence.decision,
         )
         yield from self._changed(track, before, estimate.score, record.at)
 

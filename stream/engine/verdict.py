@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stream.engine.decider import Decider, Smoothed
 from stream.engine.settings import EngineSettings
-from stream.events import AbstainReason, Verdict
+from stream.events import AbstainReason, Decision, Verdict
 from styleflow.calibration import Calibration
 
 LOGIT_LIMIT = 30.0
@@ -105,6 +106,48 @@ class Hysteresis:
         return None
 
 
+class ThresholdDecider:
+    """Verdict about one face from its smoothed score and two limits."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the verdict: evidence was interrupted."""
+        self._hysteresis = Hysteresis()
+        self._near_chance = False
+
+    def rate(self, logit: float, seconds: float, smoothed: Smoothed) -> Verdict:
+        """Take in a rating that is evidence and return the verdict."""
+        self._near_chance = smoothed.near_chance
+        return self._hysteresis.update(
+            smoothed.score,
+            smoothed.seen_s,
+            smoothed.settings,
+            near_chance=smoothed.near_chance,
+        )
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there is no verdict only because the score is near chance."""
+        return self._near_chance and self._hysteresis.held is Verdict.PENDING
+
+    def decision(self) -> Decision | None:
+        """Return nothing: score and thresholds say it all."""
+        return None
+
+
+class Thresholds:
+    """Deciders of one stream's faces; they share nothing."""
+
+    def earn(self, seconds: float) -> None:
+        """Watching costs nothing."""
+
+    def face(self) -> ThresholdDecider:
+        """Return the decider of one more face."""
+        return ThresholdDecider()
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What is published about a track after a rating."""
@@ -121,9 +164,17 @@ class Evidence:
         calibration: the detector's.
         clip_frames: sampled frames in one full window of evidence.
         step_s: media seconds per slot.
+        decider: makes the verdict; thresholds when None.
     """
 
-    def __init__(self, calibration: Calibration, clip_frames: int, step_s: float) -> None:
+    def __init__(
+        self,
+        calibration: Calibration,
+        clip_frames: int,
+        step_s: float,
+        decider: Decider | None = None,
+    ) -> None:
+        self._decider: Decider = decider or ThresholdDecider()
         self._calibration = calibration
         self._clip_frames = clip_frames
         self._step_s = step_s
@@ -133,7 +184,7 @@ class Evidence:
     def restart(self) -> None:
         """Forget every logit. What is shown stays, until `abstain` or `rate` says otherwise."""
         self._smoother = Smoother()
-        self._hysteresis = Hysteresis()
+        self._decider.restart()
         self._slot: int | None = None
         self._abstained = True
 
@@ -175,14 +226,18 @@ class Evidence:
         # Only time that was seen counts: a gap must not bring a verdict nearer.
         seen_s = 0.0 if self._abstained else min(elapsed_s, frames * self._step_s)
         self._abstained = False
-        self.shown = self._hysteresis.update(
-            self.score, seen_s, settings, near_chance=self._near_chance
-        )
+        smoothed = Smoothed(self.score, seen_s, self._near_chance, settings)
+        self.shown = self._decider.rate(logit, frames * self._step_s, smoothed)
 
     @property
     def undecided(self) -> bool:
         """Whether no verdict is shown only because the score is near chance."""
-        return not self._abstained and self.shown is Verdict.PENDING and self._near_chance
+        return not self._abstained and self._decider.undecided
+
+    @property
+    def decision(self) -> Decision | None:
+        """How the verdict came about, where a budget of false alarms decides; else None."""
+        return self._decider.decision()
 
     @property
     def _near_chance(self) -> bool:

@@ -11,6 +11,7 @@ from stream.events import (
     AbstainReason,
     CapacityReached,
     ConnectionState,
+    Decision,
     EpochStarted,
     Event,
     IncidentChanged,
@@ -43,6 +44,7 @@ from stream.publish.incidents import incident_changed_data
 from stream.publish.schema import (
     CalibrationData,
     CapacityReachedData,
+    DecisionData,
     EpochStartedData,
     ErrorData,
     ErrorMessage,
@@ -295,6 +297,20 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         latency_ms=round(max(now - score.arrived, 0.0) * 1000.0, 3),
         demo=info.demo,
         notice=info.notice_of(scoring),
+        decision=_decision(score.decision),
+    )
+
+
+def _decision(decision: Decision | None) -> DecisionData | None:
+    if decision is None:
+        return None
+    return DecisionData(
+        evidence=decision.evidence,
+        as_high=decision.as_high,
+        as_low=decision.as_low,
+        stake=decision.stake,
+        needs_s=decision.needs_s,
+        gave_up=decision.gave_up,
     )
 
 

@@ -136,6 +136,22 @@ STATE_RANK: dict[str, int] = {"warming": 0, "abstain": 1, "ok": 2, "suspect": 3}
 """Order of the states for `min_state`."""
 
 
+class DecisionData(_Model):
+    """How a face was decided against a budget of false alarms, or how far it is from that."""
+
+    evidence: Share = Field(description="how far this look has come towards an alarm; 1 is one")
+    as_high: Share = Field(description="share of known real sources that reach as high")
+    as_low: Share = Field(description="share of known fake sources that reach as low")
+    stake: Share = Field(
+        description="chance of a false alarm that this look is held to; 0 when none is paid for"
+    )
+    needs_s: Number = Field(
+        description="seconds until this look is over, or until one can be paid for; null when"
+        " suspect"
+    )
+    gave_up: bool = Field(description="so much evidence brought no verdict that none is expected")
+
+
 class ScoreData(_Model):
     """The rolling score of one face: 1 leans fake. Evidence, not proof."""
 
@@ -157,6 +173,9 @@ class ScoreData(_Model):
     latency_ms: Number = Field(description="from the arrival of the newest packet to sending")
     demo: bool = Field(description="the source is a built-in demo, not a camera")
     notice: str = Field(description="what must stand beside this score; empty when nothing")
+    decision: DecisionData | None = Field(
+        default=None, description="where a budget of false alarms decides; else null"
+    )
 
 
 class LinkData(_Model):

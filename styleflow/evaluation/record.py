@@ -239,6 +239,26 @@ class Ledger:
             writer.writerows(_row(record) for record in self.records.values())
 
 
+def read_records(folder: Path) -> tuple[dict[str, Any], list[ClipRecord]]:
+    """Return what an evaluation was about, as its ledger's first line says, and its records.
+
+    Raises:
+        ResultsUnusable: the folder holds no results, or damaged ones.
+        OSError: they cannot be read.
+    """
+    file = folder / "records.jsonl"
+    lines = _whole_lines(file)
+    if not lines:
+        raise ResultsUnusable(file, "holds no results; `styleflow evaluate` makes them")
+    try:
+        subject = json.loads(lines[0])
+    except ValueError:
+        raise ResultsUnusable(file, "its first line is damaged") from None
+    if not isinstance(subject, dict) or subject.get("format") != FORMAT:
+        raise ResultsUnusable(file, f"it is not of format {FORMAT}")
+    return subject, [_parse(file, line) for line in lines[1:]]
+
+
 def of_condition(records: Iterable[ClipRecord], condition: str) -> list[ClipRecord]:
     """Return the records under one condition, in order."""
     return [record for record in records if record.condition == condition]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stream.engine.decider import Deciders
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.plan import Plan, Ratings, TrackKey
 from stream.events import CaptureConditions, EndedTrack, Event, Perceived
@@ -121,10 +122,12 @@ def engine(
     settings: EngineSettings | None = None,
     status: TrainingStatus = TrainingStatus.TRAINED,
     undecided: float = 0.0,
+    deciders: Deciders | None = None,
 ) -> Engine:
     """Return an engine with the common clip and a calibration that changes nothing."""
     calibration = Calibration(fitted=True, undecided=undecided)
-    return Engine(stream, DETECTOR, CLIP, calibration, status, settings or EngineSettings())
+    settings = settings or EngineSettings()
+    return Engine(stream, DETECTOR, CLIP, calibration, status, settings, deciders=deciders)
 
 
 def play(core: Engine, device: FakeDevice, trace: Iterable[Perceived]) -> list[Event]:

@@ -77,6 +77,7 @@ ARROWS = {
     "styleflow.measured": "",
     "styleflow.clips": "",
     "styleflow.calibration": "",
+    "styleflow.decisions": "errors",
     "styleflow.overlay": "",
     "styleflow.analysis": "cards",
     "styleflow.sampling": "",
@@ -91,7 +92,7 @@ ARROWS = {
     "styleflow.weights": "calibration cards detectors digest errors faces runtime runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces pictures sampling video_tracks",
-    "styleflow.evaluation": "data detectors errors faces sampling",
+    "styleflow.evaluation": "data decisions detectors errors faces sampling",
     "styleflow.training": "calibration cards clips data detectors digest errors evaluation faces "
     "runtime runtime_settings sampling weights",
     # what is public; it finds the live path by its name, see below

@@ -71,6 +71,22 @@ export type ConnectionState =
   | "failed"
   | "ended";
 
+/** How a face was decided against a budget of false alarms, or how far it is from that. */
+export interface DecisionData {
+  /** how far this look has come towards an alarm; 1 is one */
+  evidence: number | null;
+  /** share of known real sources that reach as high */
+  as_high: number | null;
+  /** share of known fake sources that reach as low */
+  as_low: number | null;
+  /** chance of a false alarm that this look is held to; 0 when none is paid for */
+  stake: number | null;
+  /** seconds until this look is over, or until one can be paid for; null when suspect */
+  needs_s: number | null;
+  /** so much evidence brought no verdict that none is expected */
+  gave_up: boolean;
+}
+
 /** Why media time started anew. */
 export type EpochCause =
   | "connected"
@@ -544,6 +560,8 @@ export interface ScoreData {
   demo: boolean;
   /** what must stand beside this score; empty when nothing */
   notice: string;
+  /** where a budget of false alarms decides; else null */
+  decision: DecisionData | null;
 }
 
 /** A newer score of one face. */

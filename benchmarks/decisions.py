@@ -1,0 +1,346 @@
+"""Decisions: false alarms that the budget promises against those that come, and what it finds.
+
+    python -m benchmarks.decisions RESULTS [--splits N] [--hours H] [--out DIR]
+
+RESULTS is the folder of a `styleflow evaluate` run. Sources (groups) are split in two again and
+again: one half makes the table of known looks, of the other half streams are made up. In a stream
+one face follows another, each of one source drawn by chance, its ratings repeated from the start of
+its clip for as long as the face stays (exponential, `--face` seconds in the mean). So what one
+source has in common stays together, which is what a real person does, too.
+
+Three ways to decide see the same streams: the budget; the fixed threshold on the smoothed score;
+and a sequential test that multiplies the evidence of all ratings as if they were independent, as a
+warning. Fakes of the other half then come into such a stream, one at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.hardware import hardware
+from benchmarks.result import write_result
+from stream.engine.budget import AlarmAccount, BudgetDecider
+from stream.events import Verdict
+from styleflow.data.index import FAKE, REAL
+from styleflow.decisions import DecisionTable, Horizon
+from styleflow.errors import DecisionTableUnusable
+from styleflow.evaluation.looks import Steps, first_look, known_looks, steps_of
+from styleflow.evaluation.metrics import poisson_rate
+from styleflow.evaluation.record import PLAIN, ClipRecord, of_condition, read_records
+
+RESULTS = Path(__file__).parent / "results"
+HOP_S = 0.24
+BUDGETS = {"1 per 1 h": 1.0, "1 per 10 h": 0.1, "1 per 100 h": 0.01}
+_STEP_S = 0.96  # of a made-up stream: the mean of four ratings
+_FAKE_STAYS_S = 30.0
+HALF_LIFE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One group's clips as ratings."""
+
+    clips: tuple[Steps, ...]
+
+
+def sources(records: Sequence[ClipRecord], label: int, horizon: Horizon) -> dict[str, Source]:
+    """Return the sources of one label that have a comparable look."""
+    found: dict[str, list[Steps]] = {}
+    for record in records:
+        steps = steps_of(record, HOP_S)
+        if record.label == label and first_look(steps, horizon).comparable:
+            found.setdefault(record.group, []).append(_coarse(steps))
+    return {group: Source(tuple(clips)) for group, clips in found.items()}
+
+
+def _coarse(steps: Steps) -> Steps:
+    """Return the same ratings, some at a time."""
+    coarse: list[tuple[float, float]] = []
+    total = seconds = 0.0
+    for logit, span in steps:
+        total, seconds = total + logit * span, seconds + span
+        if seconds >= _STEP_S - 1e-6:
+            coarse.append((total / seconds, seconds))
+            total = seconds = 0.0
+    return (*coarse, *([(total / seconds, seconds)] if seconds else []))
+
+
+class Budget:
+    """The decider of the product."""
+
+    def __init__(self, table: DecisionTable, per_hour: float) -> None:
+        self._table = table
+        self.account = AlarmAccount(per_hour, table.finest)
+        self.face()
+
+    def face(self) -> None:
+        """Begin with another face."""
+        self._decider = BudgetDecider(
+            self._table, self.account, miss=0.1, give_up_s=30.0, again_s=300.0
+        )
+        self._held = Verdict.PENDING
+
+    def rate(self, logit: float, seconds: float) -> bool:
+        """Take in a rating; say whether an alarm begins."""
+        self.account.earn(seconds)
+        before, self._held = self._held, self._decider.rate(logit, seconds)
+        return self._held is Verdict.SUSPECT and before is not Verdict.SUSPECT
+
+
+class Threshold:
+    """One limit for the smoothed logit, once per face."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self.face()
+
+    def face(self) -> None:
+        """Begin with another face."""
+        self._mean = self._mass = self._seen_s = 0.0
+        self._alarmed = False
+
+    def rate(self, logit: float, seconds: float) -> bool:
+        """Take in a rating; say whether an alarm begins."""
+        self._mass = self._mass * 0.5 ** (seconds / HALF_LIFE_S) + seconds
+        self._mean += (logit - self._mean) * seconds / self._mass
+        self._seen_s += seconds
+        if self._alarmed or self._seen_s < Horizon().least_s or self._mean < self._limit:
+            return False
+        self._alarmed = True
+        return True
+
+
+class Independent:
+    """A product of bets on single ratings, as if each were news. Wrong, and shown to be.
+
+    A bet on a rating with p-value p returns 1 / (2 sqrt(p)), which is 1 in the mean for a real one.
+    """
+
+    def __init__(self, reals: Sequence[float], alpha: float) -> None:
+        self._reals = np.sort(np.asarray(reals))
+        self._limit = -math.log(alpha)
+        self.face()
+
+    def face(self) -> None:
+        """Begin with another face."""
+        self._wealth = 0.0
+        self._alarmed = False
+
+    def rate(self, logit: float, seconds: float) -> bool:
+        """Take in a rating; say whether an alarm begins."""
+        del seconds
+        higher = len(self._reals) - int(np.searchsorted(self._reals, logit))
+        self._wealth -= math.log(2.0) + 0.5 * math.log((1 + higher) / (1 + len(self._reals)))
+        if self._alarmed or self._wealth < self._limit:
+            return False
+        self._alarmed = True
+        return True
+
+
+@dataclass(slots=True)
+class Stream:
+    """Faces that come one after the other, for so many hours in all."""
+
+    reals: Sequence[Source]
+    face_s: float
+    rng: np.random.Generator
+
+    def faces(self, hours: float) -> Iterator[Steps]:
+        """Yield the ratings of one face after the other."""
+        left = hours * 3600.0
+        while left > 0:
+            clips = self.reals[int(self.rng.integers(len(self.reals)))].clips
+            clip = clips[int(self.rng.integers(len(clips)))]
+            length = sum(span for _, span in clip)
+            stays = min(max(self.rng.exponential(self.face_s), length), left)
+            yield clip * max(1, round(stays / length))
+            left -= stays
+
+
+def alarms(decider: Budget | Threshold | Independent, faces: Iterable[Steps]) -> tuple[int, float]:
+    """Return how many alarms begin in these faces, and the hours that they last."""
+    count, seconds = 0, 0.0
+    for face in faces:
+        decider.face()
+        for logit, span in face:
+            count += decider.rate(logit, span)
+            seconds += span
+    return count, seconds / 3600.0
+
+
+def when(decider: Budget | Threshold, source: Source, rng: np.random.Generator) -> float | None:
+    """Return the seconds after which a face that stays half a minute is found, or None."""
+    clip = source.clips[int(rng.integers(len(source.clips)))]
+    decider.face()
+    seconds = 0.0
+    while seconds < _FAKE_STAYS_S:
+        for logit, span in clip:
+            seconds += span
+            if decider.rate(logit, span):
+                return seconds
+    return None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of one way to decide at one budget."""
+
+    alarms: int = 0
+    hours: float = 0.0
+    staked: float = 0.0
+    found: list[float | None] | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as figures."""
+        rate = poisson_rate(min(self.alarms, 400), self.hours * min(1.0, 400 / max(self.alarms, 1)))
+        found = self.found or []
+        times = [t for t in found if t is not None]
+        return {
+            "alarms": self.alarms,
+            "hours": round(self.hours, 1),
+            "per_hour": self.alarms / self.hours if self.hours else math.nan,
+            "low": rate.low,
+            "high": rate.high,
+            "staked_per_hour": self.staked / self.hours if self.hours else math.nan,
+            "fakes": len(found),
+            "found": len(times) / len(found) if found else math.nan,
+            "found_p50_s": float(np.median(times)) if times else math.nan,
+            "found_within": {
+                f"{s}": sum(t <= s for t in times) / len(found) if found else math.nan
+                for s in (2, 5, 10, 20, 30)
+            },
+        }
+
+
+def halves(groups: Sequence[str], rng: np.random.Generator) -> tuple[set[str], set[str]]:
+    """Split sources in two by chance."""
+    mixed = rng.permutation(len(groups))
+    half = len(groups) // 2
+    return {groups[i] for i in mixed[:half]}, {groups[i] for i in mixed[half:]}
+
+
+def experiment(
+    records: Sequence[ClipRecord],
+    horizon: Horizon,
+    hours: dict[str, float],
+    splits: int,
+    face_s: float,
+    seed: int,
+    console: Console,
+) -> dict[str, dict[str, Any]]:
+    """Return the figures of every way to decide at every budget."""
+    reals, fakes = sources(records, REAL, horizon), sources(records, FAKE, horizon)
+    tallies = {(way, name): Tally(found=[]) for way in WAYS for name in BUDGETS}
+    rng = np.random.default_rng(seed)
+    with Progress(console=console) as progress:
+        task = progress.add_task("splits", total=splits)
+        for _ in range(splits):
+            known, unseen = halves(sorted({*reals, *fakes}), rng)
+            try:
+                chosen = [r for r in records if r.group in known]
+                table, _ = known_looks(chosen, "", "", "", horizon, HOP_S)
+            except DecisionTableUnusable:
+                progress.advance(task)
+                continue
+            streams = [source for group, source in reals.items() if group in unseen]
+            attackers = [source for group, source in fakes.items() if group in unseen]
+            ratings = [x for g, s in reals.items() if g in known for c in s.clips for x, _ in c]
+            for name, per_hour in BUDGETS.items():
+                run = hours[name] / splits
+                budget = Budget(table, per_hour)
+                faces = list(Stream(streams, face_s, rng).faces(run))
+                _record(tallies["budget", name], budget, faces)
+                tallies["budget", name].staked += budget.account.staked
+                _attack(tallies["budget", name], budget, attackers, rng)
+                alpha = min(per_hour * face_s / 3600.0, 0.5)
+                _record(tallies["independent", name], Independent(ratings, alpha), faces)
+                limit = _threshold_for(table, alpha)
+                _record(tallies["threshold", name], Threshold(limit), faces)
+                _attack(tallies["threshold", name], Threshold(limit), attackers, rng)
+            progress.advance(task)
+    return {way: {name: tallies[way, name].summary() for name in BUDGETS} for way in WAYS}
+
+
+WAYS = ("budget", "threshold", "independent")
+
+
+def _threshold_for(table: DecisionTable, alpha: float) -> float:
+    """Return the limit that a share `alpha` of the known real looks exceeds, infinity if none."""
+    highest = sorted((value for _, value in table.reals), reverse=True)
+    place = math.floor(alpha * (len(highest) + 1))
+    return highest[place - 1] if place >= 1 else math.inf
+
+
+def _record(
+    tally: Tally, decider: Budget | Threshold | Independent, faces: Iterable[Steps]
+) -> None:
+    count, hours = alarms(decider, faces)
+    tally.alarms += count
+    tally.hours += hours
+
+
+def _attack(
+    tally: Tally, decider: Budget | Threshold, fakes: Sequence[Source], rng: np.random.Generator
+) -> None:
+    assert tally.found is not None
+    for source in fakes:
+        if isinstance(decider, Budget):
+            # Every fake meets what an hour of quiet leaves, whatever the one before cost.
+            decider.account.earn(3600.0)
+        tally.found.append(when(decider, source, rng))
+
+
+def main(
+    results: Annotated[Path, typer.Argument(help="Folder of a `styleflow evaluate` run.")],
+    splits: Annotated[int, typer.Option(min=1, help="Draws of sources.")] = 60,
+    hours: Annotated[float, typer.Option(min=1, help="Hours of the smallest budget.")] = 6000.0,
+    face: Annotated[float, typer.Option(min=5, help="Mean seconds that a face stays.")] = 180.0,
+    look: Annotated[float, typer.Option(min=1, help="Seconds of a look.")] = Horizon().look_s,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of the JSON.")] = RESULTS,
+) -> None:
+    """Measure false alarms per hour against the budget, and what is found."""
+    console = Console()
+    subject, records = read_records(results)
+    plain = of_condition(records, PLAIN)
+    lengths = dict(zip(BUDGETS, (hours / 30, hours / 6, hours), strict=True))
+    horizon = Horizon(look_s=look)
+    found = experiment(plain, horizon, lengths, splits, face, seed, console)
+    table = Table("way", "budget", "alarms an hour", "95 %", "fakes found in 30 s", "of")
+    for way, by_budget in found.items():
+        for name, one in by_budget.items():
+            table.add_row(
+                way,
+                name,
+                f"{one['per_hour']:.4f}",
+                f"{one['low']:.4f} to {one['high']:.4f}",
+                f"{one['found']:.2f}",
+                str(one["fakes"]),
+            )
+    console.print(table)
+    document = {
+        "benchmark": "decisions",
+        "hardware": asdict(hardware()),
+        "detector": subject.get("detector"),
+        "sha256": subject.get("sha256"),
+        "splits": splits,
+        "face_s": face,
+        "look_s": look,
+        "seed": seed,
+        "ways": found,
+    }
+    write_result(document, out / "decisions.json")
+
+
+if __name__ == "__main__":
+    typer.run(main)

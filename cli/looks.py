@@ -1,0 +1,46 @@
+"""`styleflow evaluate looks`: an evaluation's ratings as a table of known looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from styleflow.decisions import Horizon
+from styleflow.errors import ResultsUnusable
+from styleflow.evaluation.looks import known_looks
+from styleflow.evaluation.record import PLAIN, of_condition, read_records
+
+
+def write_looks(
+    results: Path, out: Path, source: str, look_s: float, least_s: float, console: Console
+) -> None:
+    """Write the table and say what it can promise.
+
+    Raises:
+        ResultsUnusable: the folder holds no results, or does not say what they are of.
+        DecisionTableUnusable: too few sources, or times that are no look.
+        OSError: a file cannot be read or written.
+    """
+    subject, records = read_records(results)
+    try:
+        detector, digest = str(subject["detector"]), str(subject["sha256"])
+        hop_s = float(subject["engine"]["hop_s"])
+    except (KeyError, TypeError, ValueError):
+        reason = "its first line does not say detector, weights and the engine's settings"
+        raise ResultsUnusable(results / "records.jsonl", reason) from None
+    table, left_out = known_looks(
+        of_condition(records, PLAIN),
+        detector,
+        digest,
+        source or results.name,
+        Horizon(look_s, least_s),
+        hop_s,
+    )
+    table.write(out)
+    console.print(
+        f"{out}: looks of {len(table.reals)} real and {len(table.fakes)} fake clips of {detector}; "
+        f"{left_out} clips have less than {least_s:g} s of evidence and are left out.\n"
+        f"A look can be held to a false alarm in {1 / table.finest:.0f} at best and a miss in "
+        f"{1 / table.finest_miss:.0f}. More real sources allow smaller budgets."
+    )

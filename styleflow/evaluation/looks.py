@@ -1,0 +1,75 @@
+"""Known looks from an evaluation: the ratings of labelled clips as a table to decide by."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+from styleflow.data.index import FAKE, REAL
+from styleflow.decisions import DecisionTable, Horizon, Look
+from styleflow.evaluation.record import ClipRecord, Rating
+
+Steps = tuple[tuple[float, float], ...]
+"""Logits of one face that are evidence, each with the seconds that it speaks for."""
+
+
+def steps_of(record: ClipRecord, hop_s: float) -> Steps:
+    """Return the ratings of the face of a clip that has the most evidence.
+
+    Args:
+        record: of the clip.
+        hop_s: seconds between two ratings; nothing speaks for more than twice that, so that time in
+            which the engine abstained counts for nobody.
+    """
+    faces: dict[int, list[Rating]] = defaultdict(list)
+    for rating in record.ratings:
+        if rating.counts:
+            faces[rating.track].append(rating)
+    if not faces:
+        return ()
+    ratings = max(faces.values(), key=len)
+    spans = [hop_s, *(min(b.end - a.end, 2 * hop_s) for a, b in pairwise(ratings))]
+    return tuple((r.logit, span) for r, span in zip(ratings, spans, strict=True) if span > 0)
+
+
+def first_look(steps: Steps, horizon: Horizon) -> Look:
+    """Return the first look of a face, as far as it goes."""
+    look = Look(horizon)
+    for logit, seconds in steps:
+        if look.over:
+            break
+        look.add(logit, seconds)
+    return look
+
+
+def known_looks(
+    records: Sequence[ClipRecord],
+    detector: str,
+    digest: str,
+    source: str,
+    horizon: Horizon,
+    hop_s: float,
+) -> tuple[DecisionTable, int]:
+    """Return the table of these clips, and how many of them have too little evidence for it.
+
+    Sources are numbered in it, since their names may be people's.
+
+    Raises:
+        DecisionTableUnusable: too few sources.
+    """
+    numbers: dict[str, str] = {}
+    extremes: dict[int, list[tuple[str, float]]] = {REAL: [], FAKE: []}
+    left_out = 0
+    for record in records:
+        look = first_look(steps_of(record, hop_s), horizon)
+        if look.highest is None or look.lowest is None:
+            left_out += 1
+            continue
+        reached = look.highest if record.label == REAL else look.lowest
+        number = numbers.setdefault(record.group, str(len(numbers) + 1))
+        extremes[record.label].append((number, reached))
+    table = DecisionTable(
+        detector, digest, source, horizon, tuple(extremes[REAL]), tuple(extremes[FAKE])
+    )
+    return table, left_out

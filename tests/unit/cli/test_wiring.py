@@ -1,0 +1,59 @@
+"""What decides about faces, as configured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cli.settings import load
+from cli.wiring import deciders
+from stream.engine.budget import Budget
+from stream.engine.verdict import Thresholds
+from styleflow.decisions import shipped_table
+from styleflow.errors import DecisionTableUnusable
+from styleflow.weights.checkpoint import shipped
+
+
+def device(**changes: str) -> Any:
+    """Return what wiring asks of a device: its detector's card."""
+    card = replace(shipped().card, **changes)
+    return SimpleNamespace(detector=SimpleNamespace(card=card))
+
+
+def settings(**decision: Any):
+    return load(None, {}, {"decision": decision})
+
+
+def test_thresholds_decide_unless_a_budget_is_wanted():
+    assert isinstance(deciders(settings(), [device()])("styleflow-live"), Thresholds)
+
+
+def test_a_budget_decides_for_the_detector_of_the_table_and_for_no_other():
+    made = deciders(settings(by="budget"), [device(), device(name="other")])
+    assert isinstance(made("styleflow-live"), Budget)
+    assert isinstance(made("other"), Thresholds)
+
+
+def test_every_stream_has_an_account_of_its_own():
+    made = deciders(settings(by="budget"), [device()])
+    one, other = made("styleflow-live"), made("styleflow-live")
+    assert isinstance(one, Budget)
+    assert isinstance(other, Budget)
+    assert one.account is not other.account
+
+
+def test_the_shipped_table_is_of_the_shipped_weights():
+    assert shipped_table().digest == shipped().card.sha256
+
+
+def test_known_looks_of_other_weights_are_refused():
+    with pytest.raises(DecisionTableUnusable, match="other weights"):
+        deciders(settings(by="budget"), [device(sha256="00" * 32)])
+
+
+def test_known_looks_of_a_detector_that_is_not_here_are_refused():
+    with pytest.raises(DecisionTableUnusable, match="not among caddm"):
+        deciders(settings(by="budget"), [device(name="caddm-resnet34")])

@@ -1,0 +1,94 @@
+"""Known looks from an evaluation's ratings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from styleflow.decisions import Horizon, read_table
+from styleflow.errors import DecisionTableUnusable, ResultsUnusable
+from styleflow.evaluation.looks import first_look, known_looks, steps_of
+from styleflow.evaluation.record import FORMAT, PLAIN, ClipRecord, Rating, read_records
+
+HOP_S = 0.5
+
+
+def record(name: str, label: int, logit: float, count: int = 10, reasons=()) -> ClipRecord:
+    ratings = tuple(
+        Rating(1, HOP_S * (i + 1), i + 1, logit, 0.5, "pending", tuple(reasons))
+        for i in range(count)
+    )
+    return ClipRecord(
+        name, PLAIN, label, name, "", "", "made up", "", 5.0, 0.5, 0.4, 0.6, "clear", "", ratings
+    )
+
+
+def evaluation() -> list[ClipRecord]:
+    reals = [record(f"r{i}", 0, float(i)) for i in range(12)]
+    return reals + [record(f"f{i}", 1, float(i)) for i in range(12)]
+
+
+def test_every_rating_that_counts_speaks_for_the_time_since_the_one_before():
+    assert steps_of(record("a", 0, 1.0, count=3), HOP_S) == ((1.0, 0.5), (1.0, 0.5), (1.0, 0.5))
+    assert steps_of(record("a", 0, 1.0, reasons=("dark",)), HOP_S) == ()
+
+
+def test_time_without_evidence_counts_for_nobody():
+    one = record("a", 0, 1.0, count=2)
+    late = Rating(1, 60.0, 9, 1.0, 0.5, "pending")
+    assert sum(s for _, s in steps_of(_with(one, late), HOP_S)) == pytest.approx(2.0)
+
+
+def test_the_face_with_most_evidence_is_the_clip_s():
+    one = record("a", 0, 1.0, count=5)
+    passer_by = Rating(2, 0.5, 1, 9.0, 0.9, "pending")
+    assert {x for x, _ in steps_of(_with(one, passer_by), HOP_S)} == {1.0}
+
+
+def _with(one: ClipRecord, rating: Rating) -> ClipRecord:
+    return ClipRecord(**{**_shallow(one), "ratings": (*one.ratings, rating)})
+
+
+def _shallow(one: ClipRecord) -> dict:
+    return {name: getattr(one, name) for name in one.__dataclass_fields__}
+
+
+def test_a_clip_with_too_little_evidence_is_left_out_and_counted():
+    table, left_out = known_looks(
+        [*evaluation(), record("short", 0, 9.0, count=2)], "toy", "ab", "here", Horizon(), HOP_S
+    )
+    assert left_out == 1
+    assert {name for name, _ in table.reals} == {str(i) for i in range(1, 13)}  # no names
+    assert len(table.reals) == len(table.fakes) == 12
+    look = first_look(steps_of(record("x", 0, 99.0), HOP_S), Horizon())
+    assert table.as_high(look) == pytest.approx(1 / 13)
+
+
+def test_too_few_sources_are_no_table():
+    with pytest.raises(DecisionTableUnusable, match="3 real sources"):
+        known_looks(evaluation()[9:], "toy", "ab", "here", Horizon(), HOP_S)
+
+
+def test_the_command_makes_a_table_of_an_evaluation(tmp_path):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    head = {"format": FORMAT, "detector": "toy", "sha256": "ab", "engine": {"hop_s": HOP_S}}
+    lines = [json.dumps(head), *(json.dumps(asdict(one)) for one in evaluation())]
+    (folder / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out = tmp_path / "lobby.looks.json"
+    done = CliRunner().invoke(
+        app, ["evaluate", "looks", str(folder), "--out", str(out), "--source", "our lobby"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "12 real and 12 fake" in done.output.replace("\n", " ")
+    table = read_table(out)
+    assert (table.detector, table.digest, table.source) == ("toy", "ab", "our lobby")
+
+
+def test_a_folder_without_results_says_how_to_make_them(tmp_path):
+    with pytest.raises(ResultsUnusable, match="styleflow evaluate"):
+        read_records(tmp_path)

@@ -1,0 +1,110 @@
+"""Known looks: what a face's look is compared with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from styleflow.decisions import DecisionTable, Horizon, Look, Ranks, read_table
+from styleflow.errors import DecisionTableUnusable
+
+HORIZON = Horizon(look_s=4.0, least_s=1.5)
+
+
+def table(reals: int = 19, fakes: int = 9 + 10) -> DecisionTable:
+    return DecisionTable(
+        "toy",
+        "ab" * 32,
+        "made up",
+        HORIZON,
+        tuple((f"r{i}", float(i)) for i in range(reals)),
+        tuple((f"f{i}", float(i)) for i in range(fakes)),
+    )
+
+
+def look(*logits: float, seconds: float = 0.5) -> Look:
+    one = Look(HORIZON)
+    for logit in logits:
+        one.add(logit, seconds)
+    return one
+
+
+def test_a_look_is_compared_only_with_enough_evidence():
+    assert not look(9.0, 9.0).comparable
+    assert table().as_high(look(9.0, 9.0)) == 1.0
+    assert look(9.0, 9.0, 9.0).comparable
+
+
+def test_a_look_remembers_how_far_its_running_mean_reached():
+    one = look(6.0, 0.0, 0.0, 6.0)
+    assert one.highest == pytest.approx(3.0)
+    assert one.lowest == pytest.approx(2.0)
+    assert one.mean == pytest.approx(3.0)
+
+
+def test_each_source_weighs_one_however_many_looks_it_has():
+    ranks = Ranks([("a", 1.0), *(("b", 5.0) for _ in range(8)), ("c", 3.0)])
+    assert ranks.sources == 3
+    assert ranks.share_at_least(4.0) == pytest.approx((1 + 1) / 4)
+    assert ranks.share_at_most(3.0) == pytest.approx((1 + 2) / 4)
+
+
+def test_no_source_reaches_as_high_and_the_face_itself_still_counts():
+    one = table()
+    assert one.as_high(look(99.0, 99.0, 99.0)) == pytest.approx(one.finest) == pytest.approx(1 / 20)
+    assert one.as_low(look(-9.0, -9.0, -9.0)) == pytest.approx(one.finest_miss)
+
+
+def test_an_equal_value_counts_as_reached():
+    assert table().as_high(look(18.0, 18.0, 18.0)) == pytest.approx(2 / 20)
+
+
+def test_of_exchangeable_sources_no_larger_share_is_rare_than_that_share():
+    """The whole promise: a chance of at most `a` to be among the `a` highest, at any moment."""
+    rng = np.random.default_rng(5)
+    rare = 0
+    for _ in range(400):
+        paths = rng.normal(size=(20, 1)) + 0.1 * rng.normal(size=(20, 8))
+        looks = [look(*path) for path in paths]
+        known = DecisionTable(
+            "toy",
+            "",
+            "",
+            HORIZON,
+            tuple((str(i), each.highest or 0.0) for i, each in enumerate(looks[1:])),
+            tuple((str(i), 0.0) for i in range(10)),
+        )
+        rare += any(known.as_high(look(*paths[0][:n])) <= 0.1 for n in range(3, 9))
+    assert rare / 400 < 0.1 + 3 * 0.015  # three standard errors of 400 draws
+
+
+def test_a_table_survives_its_file(tmp_path):
+    path = tmp_path / "table.json"
+    table().write(path)
+    assert read_table(path) == table()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": 9}, "format 9"),
+        ({"reals": [["a", 1.0]]}, "1 real sources"),
+        ({"fakes": "no"}, "not a table"),
+        ({"look_s": 0.1}, "look of 0.1 s"),
+        ({"reals": [["a", "nan"]] * 20}, "not a table"),
+    ],
+)
+def test_a_table_that_is_none_says_why(tmp_path, change, says):
+    path = tmp_path / "table.json"
+    table().write(path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(document | change), encoding="utf-8")
+    with pytest.raises(DecisionTableUnusable, match=says):
+        read_table(path)
+
+
+def test_a_missing_table_names_the_file(tmp_path):
+    with pytest.raises(DecisionTableUnusable, match=r"none\.json"):
+        read_table(tmp_path / "none.json")
