@@ -3,7 +3,7 @@
     python -m benchmarks.decisions RESULTS [--splits N] [--hours H] [--out DIR]
 
 RESULTS is the folder of a `styleflow evaluate` run. Sources (groups) are split in two again and
-again: one half makes the table of known looks, of the other half streams are made up. In a stream
+again: one half makes the table of known trials, of the other half streams are made up. In a stream
 one face follows another, each of one source drawn by chance, its ratings repeated from the start of
 its clip for as long as the face stays (exponential, `--face` seconds in the mean). So what one
 source has in common stays together, which is what a real person does, too.
@@ -32,11 +32,11 @@ from benchmarks.result import write_result
 from stream.engine.budget import AlarmAccount, BudgetDecider
 from stream.events import Verdict
 from styleflow.data.index import FAKE, REAL
-from styleflow.decisions import DecisionTable, Horizon
+from styleflow.decisions import DecisionTable, Horizon, Trial
 from styleflow.errors import DecisionTableUnusable
-from styleflow.evaluation.looks import Steps, first_look, known_looks, steps_of
 from styleflow.evaluation.metrics import poisson_rate
 from styleflow.evaluation.record import PLAIN, ClipRecord, of_condition, read_records
+from styleflow.evaluation.trials import Steps, first_trial, steps_of
 
 RESULTS = Path(__file__).parent / "results"
 HOP_S = 0.24
@@ -54,11 +54,11 @@ class Source:
 
 
 def sources(records: Sequence[ClipRecord], label: int, horizon: Horizon) -> dict[str, Source]:
-    """Return the sources of one label that have a comparable look."""
+    """Return the sources of one label that have a comparable trial."""
     found: dict[str, list[Steps]] = {}
     for record in records:
         steps = steps_of(record, HOP_S)
-        if record.label == label and first_look(steps, horizon).comparable:
+        if record.label == label and first_trial(steps, horizon).comparable:
             found.setdefault(record.group, []).append(_coarse(steps))
     return {group: Source(tuple(clips)) for group, clips in found.items()}
 
@@ -229,6 +229,29 @@ def halves(groups: Sequence[str], rng: np.random.Generator) -> tuple[set[str], s
     return {groups[i] for i in mixed[:half]}, {groups[i] for i in mixed[half:]}
 
 
+def table_of(
+    reals: dict[str, Source], fakes: dict[str, Source], known: set[str], horizon: Horizon
+) -> DecisionTable:
+    """Return the known trials of these sources, in the steps in which streams are made of them.
+
+    Raises:
+        DecisionTableUnusable: too few sources.
+    """
+
+    def trials(sources: dict[str, Source]) -> list[tuple[str, Trial]]:
+        ours = [(g, clip) for g, one in sources.items() if g in known for clip in one.clips]
+        return [(group, first_trial(clip, horizon)) for group, clip in ours]
+
+    return DecisionTable(
+        "",
+        "",
+        "",
+        horizon,
+        tuple((g, trial.highest) for g, trial in trials(reals) if trial.highest is not None),
+        tuple((g, trial.lowest) for g, trial in trials(fakes) if trial.lowest is not None),
+    )
+
+
 def experiment(
     records: Sequence[ClipRecord],
     horizon: Horizon,
@@ -247,8 +270,7 @@ def experiment(
         for _ in range(splits):
             known, unseen = halves(sorted({*reals, *fakes}), rng)
             try:
-                chosen = [r for r in records if r.group in known]
-                table, _ = known_looks(chosen, "", "", "", horizon, HOP_S)
+                table = table_of(reals, fakes, known, horizon)
             except DecisionTableUnusable:
                 progress.advance(task)
                 continue
@@ -275,7 +297,7 @@ WAYS = ("budget", "threshold", "independent")
 
 
 def _threshold_for(table: DecisionTable, alpha: float) -> float:
-    """Return the limit that a share `alpha` of the known real looks exceeds, infinity if none."""
+    """Return the limit that a share `alpha` of the known real trials exceeds, infinity if none."""
     highest = sorted((value for _, value in table.reals), reverse=True)
     place = math.floor(alpha * (len(highest) + 1))
     return highest[place - 1] if place >= 1 else math.inf
@@ -300,21 +322,54 @@ def _attack(
         tally.found.append(when(decider, source, rng))
 
 
+def draw(ways: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw measured against promised false alarms, and what is found, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    promised = list(BUDGETS.values())
+    left.plot(promised, promised, color="#999999", linestyle="--", label="as promised")
+    for way, colour in zip(WAYS, ("#2a86c4", "#7d8f2f", "#d9603b"), strict=True):
+        ones = [ways[way][name] for name in BUDGETS]
+        rates = np.array([max(one["per_hour"], 1e-4) for one in ones])
+        low = rates - np.minimum([max(one["low"], 1e-4) for one in ones], rates)
+        high = np.maximum([one["high"] for one in ones], rates) - rates
+        left.errorbar(promised, rates, (low, high), marker="o", color=colour, label=way, capsize=3)
+    left.set(xscale="log", yscale="log", xlabel="budget, false alarms an hour")
+    left.set_ylabel("measured (1e-4: none)")
+    left.legend(frameon=False)
+    for name, style in zip(BUDGETS, ("-", "--", ":"), strict=True):
+        for way, colour in (("budget", "#2a86c4"), ("threshold", "#7d8f2f")):
+            within = ways[way][name]["found_within"]
+            right.plot(
+                [float(s) for s in within],
+                list(within.values()),
+                style,
+                color=colour,
+                marker=".",
+                label=f"{way}, {name}",
+            )
+    right.set(xlabel="seconds of a fake face", ylabel="share of fakes found", ylim=(0.0, None))
+    right.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
 def main(
     results: Annotated[Path, typer.Argument(help="Folder of a `styleflow evaluate` run.")],
     splits: Annotated[int, typer.Option(min=1, help="Draws of sources.")] = 60,
     hours: Annotated[float, typer.Option(min=1, help="Hours of the smallest budget.")] = 6000.0,
     face: Annotated[float, typer.Option(min=5, help="Mean seconds that a face stays.")] = 180.0,
-    look: Annotated[float, typer.Option(min=1, help="Seconds of a look.")] = Horizon().look_s,
+    trial: Annotated[float, typer.Option(min=1, help="Seconds of a trial.")] = Horizon().trial_s,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the JSON.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="Folder of the JSON and the plot.")] = RESULTS,
 ) -> None:
     """Measure false alarms per hour against the budget, and what is found."""
     console = Console()
     subject, records = read_records(results)
     plain = of_condition(records, PLAIN)
     lengths = dict(zip(BUDGETS, (hours / 30, hours / 6, hours), strict=True))
-    horizon = Horizon(look_s=look)
+    horizon = Horizon(trial_s=trial)
     found = experiment(plain, horizon, lengths, splits, face, seed, console)
     table = Table("way", "budget", "alarms an hour", "95 %", "fakes found in 30 s", "of")
     for way, by_budget in found.items():
@@ -335,11 +390,12 @@ def main(
         "sha256": subject.get("sha256"),
         "splits": splits,
         "face_s": face,
-        "look_s": look,
+        "trial_s": trial,
         "seed": seed,
         "ways": found,
     }
     write_result(document, out / "decisions.json")
+    draw(found, out / "decisions.png")
 
 
 if __name__ == "__main__":

@@ -131,24 +131,24 @@ def evaluate_check(
     raise typer.Exit(check(results, committed, Console()))
 
 
-@evaluate_app.command("looks")
+@evaluate_app.command("trials")
 @readable
-def evaluate_looks(
+def evaluate_trials(
     results: Annotated[Path, typer.Argument(help="Folder of a finished evaluation.")],
-    out: Annotated[Path, typer.Option(help="The table to write, such as lobby.looks.json.")],
+    out: Annotated[Path, typer.Option(help="The table to write, such as lobby.trials.json.")],
     source: Annotated[
         str, typer.Option(help="What the clips are, for people: 'val', 'our lobby, May'.")
     ] = "",
-    look: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds of one look.")] = 4.0,
+    trial: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds of one trial.")] = 4.0,
     least: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds before a look says anything.")
+        float, typer.Option(min=0.1, max=3600, help="Seconds before a trial says anything.")
     ] = 1.5,
 ) -> None:
-    """Make the table of known looks that `decision.by: budget` compares faces with.
+    """Make the table of known trials that `decision.by: budget` compares faces with.
 
     Every real and every fake source of the evaluation becomes one value, so a table of a site's own
     cameras makes the budget hold there.
     """
-    from cli.looks import write_looks
+    from cli.trials import write_trials
 
-    write_looks(results, out, source, look, least, Console())
+    write_trials(results, out, source, trial, least, Console())

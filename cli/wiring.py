@@ -202,12 +202,12 @@ def deciders(settings: Settings, devices: Sequence[Device]) -> Callable[[str], D
     card = cards.get(table.detector)
     if card is None:
         raise DecisionTableUnusable(
-            f"the known looks are of {table.detector}, which is not among {', '.join(cards)}"
+            f"the known trials are of {table.detector}, which is not among {', '.join(cards)}"
         )
     if card.sha256 != table.digest:
         raise DecisionTableUnusable(
-            f"the known looks are of other weights of {card.name} ({table.digest[:12]}) than these "
-            f"({card.sha256[:12]}); evaluate these and make a table of that"
+            f"the known trials are of other weights of {card.name} ({table.digest[:12]}) than "
+            f"these ({card.sha256[:12]}); evaluate these and make a table of that"
         )
     return lambda detector: Budget(table, wanted) if detector == card.name else Thresholds()
 

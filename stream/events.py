@@ -371,12 +371,12 @@ class Decision:
 
     Attributes:
         verdict: held now.
-        evidence: how far the present look has come towards an alarm, 0..1; 1 is an alarm.
+        evidence: how far the present trial has come towards an alarm, 0..1; 1 is an alarm.
         as_high: share of known real sources, the face among them, that reach as high; 1 before
             there is anything to compare.
         as_low: share of known fake sources, the face among them, that reach as low.
-        stake: chance of a false alarm that the look is held to; 0 when nothing is staked on it.
-        needs_s: media seconds until this look is over or, when nothing is staked on it, until one
+        stake: chance of a false alarm that the trial is held to; 0 when nothing is staked on it.
+        needs_s: media seconds until this trial is over or, when nothing is staked on it, until one
             can be; None once the face is suspect.
         gave_up: so much evidence brought no verdict that none is expected.
     """

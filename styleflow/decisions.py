@@ -1,15 +1,15 @@
-"""Known looks: how far the ratings of known real and fake videos reach, one value per source.
+"""Known trials: how far the ratings of known real and fake videos reach, one value per source.
 
-A *look* is a stretch of one face's evidence, `Horizon.look_s` long. Within it the ratings of one
+A *trial* is a stretch of one face's evidence, `Horizon.trial_s` long. Within it the ratings of one
 face hardly differ, while sources differ a lot (on `val`, a standard deviation of 0.07 within a clip
-against 0.65 between real ones). So a look is one observation, however many ratings are in it, and
+against 0.65 between real ones). So a trial is one observation, however many ratings are in it, and
 what it is compared with is one value per *source*: the highest running mean of each known real
-look, the lowest of each known fake one.
+trial, the lowest of each known fake one.
 
 The comparison is a conformal p-value: of G real sources and the face itself, the share that reach
 as high. If the face were one more real source, that share would be at most `a` with a chance of at
-most `a`, whatever the ratings' distribution and however they depend on one another within a look.
-Since the highest running mean only rises as a look goes on, and with it the p-value only falls,
+most `a`, whatever the ratings' distribution and however they depend on one another within a trial.
+Since the highest running mean only rises as a trial goes on, and with it the p-value only falls,
 this holds at every moment at which one may stop, too. Source: Vovk, Gammerman and Shafer,
 "Algorithmic Learning in a Random World" (2005), for p-values of exchangeable examples.
 """
@@ -29,28 +29,28 @@ from typing import Any
 from styleflow.errors import DecisionTableUnusable
 
 FORMAT = 1
-SHIPPED = "styleflow-live.looks.json"
-MOST_LOOK_S = 3600.0
+SHIPPED = "styleflow-live.trials.json"
+MOST_TRIAL_S = 3600.0
 LEAST_SOURCES = 10
 """Fewer real or fake sources are no table: a p-value could not fall below a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Times of one look, in media seconds of a face's usable evidence.
+    """Times of one trial, in media seconds of a face's usable evidence.
 
     Attributes:
-        look_s: how long a look is.
-        least_s: evidence before its running mean is compared with anything, below `look_s`.
+        trial_s: how long a trial is.
+        least_s: evidence before its running mean is compared with anything, below `trial_s`.
     """
 
-    look_s: float = 4.0
+    trial_s: float = 4.0
     least_s: float = 1.5
 
 
 @dataclass(slots=True)
-class Look:
-    """Running mean of the ratings of one look, and how far it has reached.
+class Trial:
+    """Running mean of the ratings of one trial, and how far it has reached.
 
     Attributes:
         horizon: its times.
@@ -77,20 +77,20 @@ class Look:
 
     @property
     def comparable(self) -> bool:
-        """Whether there is enough evidence to compare it with known looks."""
+        """Whether there is enough evidence to compare it with known trials."""
         return self.highest is not None
 
     @property
     def over(self) -> bool:
-        """Whether the look is as long as it gets."""
-        return self.seen_s >= self.horizon.look_s - 1e-6
+        """Whether the trial is as long as it gets."""
+        return self.seen_s >= self.horizon.trial_s - 1e-6
 
 
 class Ranks:
-    """Values of known looks of which every source weighs one.
+    """Values of known trials of which every source weighs one.
 
     Args:
-        values: one per look, with its source's name.
+        values: one per trial, with its source's name.
     """
 
     def __init__(self, values: Iterable[tuple[str, float]]) -> None:
@@ -98,7 +98,7 @@ class Ranks:
         for source, value in values:
             by_source[source].append(value)
         weighed = sorted(
-            (value, 1.0 / len(looks)) for looks in by_source.values() for value in looks
+            (value, 1.0 / len(trials)) for trials in by_source.values() for value in trials
         )
         self.sources = len(by_source)
         self._values = [value for value, _ in weighed]
@@ -118,19 +118,19 @@ class Ranks:
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """Known looks of one detector: what a face's look is compared with.
+    """Known trials of one detector: what a face's trial is compared with.
 
     Attributes:
         detector: whose ratings these are.
         digest: SHA-256 of the weights that gave them.
         source: where the videos come from, for people.
-        horizon: times of a look; a face's looks must have the same.
-        reals: source and highest running mean of every known real look.
-        fakes: source and lowest running mean of every known fake look.
+        horizon: times of a trial; a face's trials must have the same.
+        reals: source and highest running mean of every known real trial.
+        fakes: source and lowest running mean of every known fake trial.
 
     Raises:
         DecisionTableUnusable: fewer than `LEAST_SOURCES` sources of either kind, or times that are
-            no look.
+            no trial.
     """
 
     detector: str
@@ -143,9 +143,9 @@ class DecisionTable:
     _lowest: Ranks = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 0 < self.horizon.least_s < self.horizon.look_s <= MOST_LOOK_S:
+        if not 0 < self.horizon.least_s < self.horizon.trial_s <= MOST_TRIAL_S:
             raise DecisionTableUnusable(
-                f"a look of {self.horizon.look_s:g} s that says something after "
+                f"a trial of {self.horizon.trial_s:g} s that says something after "
                 f"{self.horizon.least_s:g} s is none: the first must be longer, the second above 0"
             )
         object.__setattr__(self, "_highest", Ranks(self.reals))
@@ -153,27 +153,27 @@ class DecisionTable:
         for kind, ranks in (("real", self._highest), ("fake", self._lowest)):
             if ranks.sources < LEAST_SOURCES:
                 raise DecisionTableUnusable(
-                    f"there are looks of {ranks.sources} {kind} sources, and a table needs "
+                    f"there are trials of {ranks.sources} {kind} sources, and a table needs "
                     f"{LEAST_SOURCES}"
                 )
 
     @property
     def finest(self) -> float:
-        """Smallest chance of a false alarm that one look can be held to: 1 / (1 + real sources)."""
+        """Smallest chance of a false alarm that a trial can be held to: 1 / (1 + real sources)."""
         return 1.0 / (1.0 + self._highest.sources)
 
     @property
     def finest_miss(self) -> float:
-        """Smallest chance of a miss that one look can be held to: 1 / (1 + fake sources)."""
+        """Smallest chance of a miss that one trial can be held to: 1 / (1 + fake sources)."""
         return 1.0 / (1.0 + self._lowest.sources)
 
-    def as_high(self, look: Look) -> float:
+    def as_high(self, trial: Trial) -> float:
         """Return the share of real sources, this face among them, that reach as high."""
-        return 1.0 if look.highest is None else self._highest.share_at_least(look.highest)
+        return 1.0 if trial.highest is None else self._highest.share_at_least(trial.highest)
 
-    def as_low(self, look: Look) -> float:
+    def as_low(self, trial: Trial) -> float:
         """Return the share of fake sources, this face among them, that reach as low."""
-        return 1.0 if look.lowest is None else self._lowest.share_at_most(look.lowest)
+        return 1.0 if trial.lowest is None else self._lowest.share_at_most(trial.lowest)
 
     def write(self, path: Path) -> None:
         """Write it as JSON.
@@ -186,7 +186,7 @@ class DecisionTable:
             "detector": self.detector,
             "sha256": self.digest,
             "source": self.source,
-            "look_s": self.horizon.look_s,
+            "trial_s": self.horizon.trial_s,
             "least_s": self.horizon.least_s,
             "reals": [[source, round(value, 6)] for source, value in self.reals],
             "fakes": [[source, round(value, 6)] for source, value in self.fakes],
@@ -195,7 +195,7 @@ class DecisionTable:
 
 
 def shipped_table() -> DecisionTable:
-    """Return the known looks that travel inside the package, for its own weights.
+    """Return the known trials that travel inside the package, for its own weights.
 
     Raises:
         DecisionTableUnusable: this installation lacks the file, or it is damaged.
@@ -214,23 +214,23 @@ def read_table(path: Path) -> DecisionTable:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise DecisionTableUnusable(f"{path} has format {document['format']}, not {FORMAT}")
-        horizon = Horizon(float(document["look_s"]), float(document["least_s"]))
+        horizon = Horizon(float(document["trial_s"]), float(document["least_s"]))
         return DecisionTable(
             detector=str(document["detector"]),
             digest=str(document["sha256"]),
             source=str(document["source"]),
             horizon=horizon,
-            reals=_looks(document["reals"]),
-            fakes=_looks(document["fakes"]),
+            reals=_trials(document["reals"]),
+            fakes=_trials(document["fakes"]),
         )
     except OSError as error:
         raise DecisionTableUnusable(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DecisionTableUnusable(f"{path} is not a table of known looks: {error!r}") from error
+        raise DecisionTableUnusable(f"{path} is not a table of known trials: {error!r}") from error
 
 
-def _looks(rows: Sequence[Any]) -> tuple[tuple[str, float], ...]:  # Any: JSON
-    looks = tuple((str(source), float(value)) for source, value in rows)
-    if not all(abs(value) < 1e6 for _, value in looks):
+def _trials(rows: Sequence[Any]) -> tuple[tuple[str, float], ...]:  # Any: JSON
+    trials = tuple((str(source), float(value)) for source, value in rows)
+    if not all(abs(value) < 1e6 for _, value in trials):
         raise ValueError("a logit is not a number")
-    return looks
+    return trials

@@ -95,12 +95,12 @@ class CheckpointInvalid(StyleFlowError):
 
 @dataclass(eq=False)
 class DecisionTableUnusable(StyleFlowError):
-    """A table of known looks is missing, is none, or belongs to other weights."""
+    """A table of known trials is missing, is none, or belongs to other weights."""
 
     code = "decision_table_unusable"
-    title = "Known looks cannot be used"
+    title = "Known trials cannot be used"
     hint = (
-        "`styleflow evaluate looks` makes a table from an evaluation; "
+        "`styleflow evaluate trials` makes a table from an evaluation; "
         "`decision.by: thresholds` needs none"
     )
     exit_code = 2

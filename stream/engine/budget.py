@@ -1,19 +1,19 @@
-"""Decision against a budget of false alarms: looks, what is staked on them, and what they show.
+"""Decision against a budget of false alarms: trials, what is staked on them, and what they show.
 
 Theory of operation. A stream has an `AlarmAccount` of *expected false alarms*: it earns
-`false_alarms` per hour, and every look that may raise an alarm is paid for in advance. The price of
-a look is the chance of a false alarm that it is held to: a stake of 0.02 lets it alarm when at most
-2 % of known real sources, the face itself among them, reach as high (`styleflow.decisions`). In the
-words of betting: a stake of `a` is returned `1 / a` fold, as one alarm, if the face is as extreme
-as that, which on a real source happens with a chance of at most `a`. So the expected number of
-false alarms is at most what was staked, and that is at most what was earned. Expectations add up
-whatever depends on whatever: neighbouring ratings, looks of one face and faces of one stream need
+`false_alarms` per hour, and every trial that may raise an alarm is paid for in advance. The price
+of a trial is the chance of a false alarm that it is held to: a stake of 0.02 lets it alarm when at
+most 2 % of known real sources, the face itself among them, reach as high (`styleflow.decisions`).
+In the words of betting: a stake of `a` is returned `1 / a` fold, as one alarm, if the face is as
+extreme as that, which on a real source happens with a chance of at most `a`. So the expected number
+of false alarms is at most what was staked, and that is at most what was earned. Expectations add up
+whatever depends on whatever: neighbouring ratings, trials of one face and faces of one stream need
 not be independent, and nothing is ever multiplied as if they were.
 
     pending or clear ──as high as few known reals, within the stake──▶ suspect
     pending ──as low as few known fakes, within `miss`──▶ clear
-    suspect ──a whole later look that half of known reals reach──▶ pending
-    clear ──a whole later look that half of known fakes undercut──▶ pending
+    suspect ──a whole later trial that half of known reals reach──▶ pending
+    clear ──a whole later trial that half of known fakes undercut──▶ pending
     any ──evidence is interrupted──▶ pending
 
 What no account can promise: that the stream's real faces are like the known real sources. Where
@@ -27,15 +27,15 @@ import math
 from stream.engine.decider import Smoothed
 from stream.engine.decision_settings import DecisionSettings
 from stream.events import Decision, Verdict
-from styleflow.decisions import DecisionTable, Look
+from styleflow.decisions import DecisionTable, Trial
 
 HOUR_S = 3600.0
 MOST_STAKE = 0.05
-"""A look is never held to less than this: one known real source in twenty."""
+"""A trial is never held to less than this: one known real source in twenty."""
 SAVED_H = 24.0
-"""An account keeps at most what it earns in so many hours (and never less than two looks)."""
+"""An account keeps at most what it earns in so many hours (and never less than two trials)."""
 CONTRADICTED = 0.5
-"""A verdict is given up by a look that so large a share of the other kind's sources reaches."""
+"""A verdict is given up by a trial that so large a share of the other kind's sources reaches."""
 _ROUNDING = 1e-9
 
 
@@ -66,7 +66,7 @@ class AlarmAccount:
         self.balance = min(self.balance + self.per_hour * seconds / HOUR_S, self._most)
 
     def stake(self, *, newcomer: bool) -> float:
-        """Pay for a look and return the chance of a false alarm that it is held to, or 0.
+        """Pay for a trial and return the chance of a false alarm that it is held to, or 0.
 
         It is half of what there is, in multiples of the smallest stake. Faces that have been looked
         at before leave one smallest stake for a newcomer.
@@ -82,21 +82,21 @@ class AlarmAccount:
         return stake
 
     def wait_s(self, *, newcomer: bool) -> float:
-        """Return the seconds of income until a look can be paid for; 0 when one can."""
+        """Return the seconds of income until a trial can be paid for; 0 when one can."""
         short = self.finest * (1.0 if newcomer else 2.0) - self.balance
         return max(short, 0.0) / self.per_hour * HOUR_S
 
 
 class BudgetDecider:
-    """Verdict about one face from its looks.
+    """Verdict about one face from its trials.
 
     Args:
-        table: known looks of the detector whose ratings come.
+        table: known trials of the detector whose ratings come.
         account: of the face's stream, shared with its other faces.
         miss: chance that a fake face is ever called clear, 0..1: half of it is risked on the first
-            look, half of the rest on the next, and so on.
+            trial, half of the rest on the next, and so on.
         give_up_s: seconds of evidence after which an undecided face is said to stay so.
-        again_s: seconds of evidence between two stakes on one face. Looks of one face are much
+        again_s: seconds of evidence between two stakes on one face. Trials of one face are much
             alike, so that a second stake soon after the first buys little.
     """
 
@@ -119,12 +119,12 @@ class BudgetDecider:
         self._begin()
 
     def _begin(self) -> None:
-        self._look = Look(self._table.horizon)
+        self._trial = Trial(self._table.horizon)
         self._stake: float | None = None
         self._miss = 0.0
 
     def restart(self) -> None:
-        """Forget the look and the verdict: evidence was interrupted. What was staked is spent."""
+        """Forget the trial and the verdict: evidence was interrupted. What was staked is spent."""
         self._decide(Verdict.PENDING)
         self._begin()
 
@@ -134,16 +134,16 @@ class BudgetDecider:
         Args:
             logit: raw and finite.
             seconds: media seconds of usable frames that it speaks for, above 0.
-            smoothed: not used, since a look has a mean of its own.
+            smoothed: not used, since a trial has a mean of its own.
         """
-        if self._look.over:
+        if self._trial.over:
             self._conclude()
-        self._look.add(logit, seconds)
+        self._trial.add(logit, seconds)
         if self._staked_s is not None:
             self._staked_s += seconds
         if self._held is Verdict.PENDING:
             self._undecided_s += seconds
-        if not self._look.comparable:
+        if not self._trial.comparable:
             return self._held
         stake = self._pay() if self._stake is None else self._stake
         if self._held is not Verdict.SUSPECT and self._within(self.as_high, stake):
@@ -159,13 +159,13 @@ class BudgetDecider:
 
     @property
     def as_high(self) -> float:
-        """Share of known real sources that reach as high as this look."""
-        return self._table.as_high(self._look)
+        """Share of known real sources that reach as high as this trial."""
+        return self._table.as_high(self._trial)
 
     @property
     def as_low(self) -> float:
-        """Share of known fake sources that reach as low as this look."""
-        return self._table.as_low(self._look)
+        """Share of known fake sources that reach as low as this trial."""
+        return self._table.as_low(self._trial)
 
     def decision(self) -> Decision:
         """Return what to publish."""
@@ -185,14 +185,14 @@ class BudgetDecider:
     def _needs_s(self) -> float | None:
         if self._held is Verdict.SUSPECT:
             return None
-        rest = max(self._table.horizon.look_s - self._look.seen_s, 0.0)
+        rest = max(self._table.horizon.trial_s - self._trial.seen_s, 0.0)
         if self._stake:
             return rest
         pause = 0.0 if self._staked_s is None else max(self._again_s - self._staked_s, 0.0)
         return max(rest, pause, self._account.wait_s(newcomer=self._staked_s is None))
 
     def _pay(self) -> float:
-        """Stake on the look that has become comparable; one of a suspect face costs nothing."""
+        """Stake on the trial that has become comparable; one of a suspect face costs nothing."""
         self._stake = 0.0
         if self._held is Verdict.SUSPECT:
             return 0.0
@@ -211,7 +211,7 @@ class BudgetDecider:
         self._undecided_s = 0.0
 
     def _conclude(self) -> None:
-        """Let a whole look contradict what is held, and begin the next."""
+        """Let a whole trial contradict what is held, and begin the next."""
         contradicts = {Verdict.SUSPECT: self.as_high, Verdict.CLEAR: self.as_low}
         if contradicts.get(self._held, 0.0) > CONTRADICTED:
             self._held = Verdict.PENDING
@@ -226,7 +226,7 @@ class Budget:
     """Deciders of one stream's faces, which share its account.
 
     Args:
-        table: known looks of the detector.
+        table: known trials of the detector.
         settings: the budget and its times.
     """
 

@@ -1,7 +1,7 @@
 """Deciders: how the ratings of one face become its verdict.
 
 Two are there. `Thresholds` hold the smoothed score against two limits, with hysteresis, as
-`stream/engine/verdict.py` says. `Budget` compares looks with those of known sources and pays for
+`stream/engine/verdict.py` says. `Budget` compares trials with those of known sources and pays for
 each from an account of false alarms, as `stream/engine/budget.py` says.
 """
 

@@ -21,13 +21,13 @@ class DecisionSettings:
     """How ratings become a verdict.
 
     Attributes:
-        by: thresholds (`engine.enter` and `leave` on the smoothed score) or budget (looks compared
+        by: thresholds (`engine.enter` and `leave` on the smoothed score) or budget (trials compared
             with known ones, each paid for from a budget of false alarms; docs/decisions.md).
         false_alarms: of each stream in the mean, as in "1 per 10 h" or "2 per day".
         miss: chance that a fake face is called clear, 0..1.
         give_up_s: seconds of evidence after which an undecided face is said to stay so.
-        again_s: seconds of evidence between two looks at one face that are paid for.
-        table: file of known looks from `styleflow evaluate looks`; None means the one that comes
+        again_s: seconds of evidence between two trials of one face that are paid for.
+        table: file of known trials from `styleflow evaluate trials`; None means the one that comes
             with styleflow-live.
     """
 

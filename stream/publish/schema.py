@@ -139,14 +139,14 @@ STATE_RANK: dict[str, int] = {"warming": 0, "abstain": 1, "ok": 2, "suspect": 3}
 class DecisionData(_Model):
     """How a face was decided against a budget of false alarms, or how far it is from that."""
 
-    evidence: Share = Field(description="how far this look has come towards an alarm; 1 is one")
+    evidence: Share = Field(description="how far this trial has come towards an alarm; 1 is one")
     as_high: Share = Field(description="share of known real sources that reach as high")
     as_low: Share = Field(description="share of known fake sources that reach as low")
     stake: Share = Field(
-        description="chance of a false alarm that this look is held to; 0 when none is paid for"
+        description="chance of a false alarm that this trial is held to; 0 when none is paid for"
     )
     needs_s: Number = Field(
-        description="seconds until this look is over, or until one can be paid for; null when"
+        description="seconds until this trial is over, or until one can be paid for; null when"
         " suspect"
     )
     gave_up: bool = Field(description="so much evidence brought no verdict that none is expected")

@@ -1,4 +1,4 @@
-"""Known looks: what a face's look is compared with."""
+"""Known trials: what a face's trial is compared with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from styleflow.decisions import DecisionTable, Horizon, Look, Ranks, read_table
+from styleflow.decisions import DecisionTable, Horizon, Ranks, Trial, read_table
 from styleflow.errors import DecisionTableUnusable
 
-HORIZON = Horizon(look_s=4.0, least_s=1.5)
+HORIZON = Horizon(trial_s=4.0, least_s=1.5)
 
 
 def table(reals: int = 19, fakes: int = 9 + 10) -> DecisionTable:
@@ -24,21 +24,21 @@ def table(reals: int = 19, fakes: int = 9 + 10) -> DecisionTable:
     )
 
 
-def look(*logits: float, seconds: float = 0.5) -> Look:
-    one = Look(HORIZON)
+def trial(*logits: float, seconds: float = 0.5) -> Trial:
+    one = Trial(HORIZON)
     for logit in logits:
         one.add(logit, seconds)
     return one
 
 
 def test_a_look_is_compared_only_with_enough_evidence():
-    assert not look(9.0, 9.0).comparable
-    assert table().as_high(look(9.0, 9.0)) == 1.0
-    assert look(9.0, 9.0, 9.0).comparable
+    assert not trial(9.0, 9.0).comparable
+    assert table().as_high(trial(9.0, 9.0)) == 1.0
+    assert trial(9.0, 9.0, 9.0).comparable
 
 
 def test_a_look_remembers_how_far_its_running_mean_reached():
-    one = look(6.0, 0.0, 0.0, 6.0)
+    one = trial(6.0, 0.0, 0.0, 6.0)
     assert one.highest == pytest.approx(3.0)
     assert one.lowest == pytest.approx(2.0)
     assert one.mean == pytest.approx(3.0)
@@ -53,12 +53,14 @@ def test_each_source_weighs_one_however_many_looks_it_has():
 
 def test_no_source_reaches_as_high_and_the_face_itself_still_counts():
     one = table()
-    assert one.as_high(look(99.0, 99.0, 99.0)) == pytest.approx(one.finest) == pytest.approx(1 / 20)
-    assert one.as_low(look(-9.0, -9.0, -9.0)) == pytest.approx(one.finest_miss)
+    assert (
+        one.as_high(trial(99.0, 99.0, 99.0)) == pytest.approx(one.finest) == pytest.approx(1 / 20)
+    )
+    assert one.as_low(trial(-9.0, -9.0, -9.0)) == pytest.approx(one.finest_miss)
 
 
 def test_an_equal_value_counts_as_reached():
-    assert table().as_high(look(18.0, 18.0, 18.0)) == pytest.approx(2 / 20)
+    assert table().as_high(trial(18.0, 18.0, 18.0)) == pytest.approx(2 / 20)
 
 
 def test_of_exchangeable_sources_no_larger_share_is_rare_than_that_share():
@@ -67,16 +69,16 @@ def test_of_exchangeable_sources_no_larger_share_is_rare_than_that_share():
     rare = 0
     for _ in range(400):
         paths = rng.normal(size=(20, 1)) + 0.1 * rng.normal(size=(20, 8))
-        looks = [look(*path) for path in paths]
+        trials = [trial(*path) for path in paths]
         known = DecisionTable(
             "toy",
             "",
             "",
             HORIZON,
-            tuple((str(i), each.highest or 0.0) for i, each in enumerate(looks[1:])),
+            tuple((str(i), each.highest or 0.0) for i, each in enumerate(trials[1:])),
             tuple((str(i), 0.0) for i in range(10)),
         )
-        rare += any(known.as_high(look(*paths[0][:n])) <= 0.1 for n in range(3, 9))
+        rare += any(known.as_high(trial(*paths[0][:n])) <= 0.1 for n in range(3, 9))
     assert rare / 400 < 0.1 + 3 * 0.015  # three standard errors of 400 draws
 
 
@@ -92,7 +94,7 @@ def test_a_table_survives_its_file(tmp_path):
         ({"format": 9}, "format 9"),
         ({"reals": [["a", 1.0]]}, "1 real sources"),
         ({"fakes": "no"}, "not a table"),
-        ({"look_s": 0.1}, "look of 0.1 s"),
+        ({"trial_s": 0.1}, "trial of 0.1 s"),
         ({"reals": [["a", "nan"]] * 20}, "not a table"),
     ],
 )

@@ -73,15 +73,15 @@ export type ConnectionState =
 
 /** How a face was decided against a budget of false alarms, or how far it is from that. */
 export interface DecisionData {
-  /** how far this look has come towards an alarm; 1 is one */
+  /** how far this trial has come towards an alarm; 1 is one */
   evidence: number | null;
   /** share of known real sources that reach as high */
   as_high: number | null;
   /** share of known fake sources that reach as low */
   as_low: number | null;
-  /** chance of a false alarm that this look is held to; 0 when none is paid for */
+  /** chance of a false alarm that this trial is held to; 0 when none is paid for */
   stake: number | null;
-  /** seconds until this look is over, or until one can be paid for; null when suspect */
+  /** seconds until this trial is over, or until one can be paid for; null when suspect */
   needs_s: number | null;
   /** so much evidence brought no verdict that none is expected */
   gave_up: boolean;

@@ -61,6 +61,7 @@ export function score(more: Partial<ScoreData> = {}): ScoreData {
     latency_ms: 60,
     demo: false,
     notice: "",
+    decision: null,
     ...more,
   };
 }

@@ -20,7 +20,7 @@ def table(reals: int = 39, fakes: int = 39) -> DecisionTable:
         "toy",
         "",
         "",
-        Horizon(look_s=4.0, least_s=1.5),
+        Horizon(trial_s=4.0, least_s=1.5),
         tuple((f"r{i}", i / 10) for i in range(reals)),
         tuple((f"f{i}", i / 10) for i in range(fakes)),
     )

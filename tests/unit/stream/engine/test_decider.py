@@ -17,7 +17,7 @@ def budget(false_alarms: str = "1 per 1 h") -> Budget:
         "styleflow-live",
         "",
         "made up",
-        Horizon(look_s=4.0, least_s=1.5),
+        Horizon(trial_s=4.0, least_s=1.5),
         tuple((f"r{i}", i / 20) for i in range(39)),
         tuple((f"f{i}", i / 20) for i in range(39)),
     )
@@ -31,7 +31,7 @@ def watched(logit: float, seconds: float = 6.0, deciders: Budget | None = None, 
     return play(core, FakeDevice(), frames)
 
 
-def test_a_face_beyond_all_known_reals_becomes_suspect_by_its_look():
+def test_a_face_beyond_all_known_reals_becomes_suspect_by_its_trial():
     events = watched(5.0)
     assert [e.verdict for e in events if isinstance(e, VerdictChanged)] == [Verdict.SUSPECT]
     scores = [e for e in events if isinstance(e, Score)]
@@ -46,7 +46,7 @@ def test_a_smoothed_score_beyond_the_threshold_is_no_alarm_while_reals_reach_as_
     assert not [e for e in events if isinstance(e, VerdictChanged)]
 
 
-def test_frames_that_are_no_evidence_are_in_no_look():
+def test_frames_that_are_no_evidence_are_in_no_trial():
     core = engine(deciders=budget())
     frames = (
         seen(slot, face(1, 5.0), started=(1,) if slot == 0 else (), contaminated=slot > 12)

@@ -8,6 +8,7 @@ import { Interval } from "../meter";
 import type { ScoreData } from "../protocol";
 import { doubt, type Stream } from "../streams";
 import { ago, number, reasonWords, scoreMeaning, sentence, stateWords } from "../words";
+import { DecisionBar } from "./decision";
 import { trackColour } from "./timeline";
 import "../verdict.css";
 import "./panel.css";
@@ -118,6 +119,7 @@ function FaceRow({ track, detector, enter, stream }: FaceRowProps) {
       </p>
       <p class="why">{sentence(reasonWords(face.reasons))}</p>
       <p class="meaning">{scoreMeaning(face, enter)}</p>
+      {face.decision && <DecisionBar decision={face.decision} suspect={face.state === "suspect"} />}
       {others.length > 0 && (
         <ul class="others" aria-label="Other detectors">
           {others.map((score) => (

@@ -1,4 +1,4 @@
-"""Known looks from an evaluation's ratings."""
+"""Known trials from an evaluation's ratings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from cli.main import app
 from styleflow.decisions import Horizon, read_table
 from styleflow.errors import DecisionTableUnusable, ResultsUnusable
-from styleflow.evaluation.looks import first_look, known_looks, steps_of
 from styleflow.evaluation.record import FORMAT, PLAIN, ClipRecord, Rating, read_records
+from styleflow.evaluation.trials import first_trial, known_trials, steps_of
 
 HOP_S = 0.5
 
@@ -58,19 +58,19 @@ def _shallow(one: ClipRecord) -> dict:
 
 
 def test_a_clip_with_too_little_evidence_is_left_out_and_counted():
-    table, left_out = known_looks(
+    table, left_out = known_trials(
         [*evaluation(), record("short", 0, 9.0, count=2)], "toy", "ab", "here", Horizon(), HOP_S
     )
     assert left_out == 1
     assert {name for name, _ in table.reals} == {str(i) for i in range(1, 13)}  # no names
     assert len(table.reals) == len(table.fakes) == 12
-    look = first_look(steps_of(record("x", 0, 99.0), HOP_S), Horizon())
-    assert table.as_high(look) == pytest.approx(1 / 13)
+    trial = first_trial(steps_of(record("x", 0, 99.0), HOP_S), Horizon())
+    assert table.as_high(trial) == pytest.approx(1 / 13)
 
 
 def test_too_few_sources_are_no_table():
     with pytest.raises(DecisionTableUnusable, match="3 real sources"):
-        known_looks(evaluation()[9:], "toy", "ab", "here", Horizon(), HOP_S)
+        known_trials(evaluation()[9:], "toy", "ab", "here", Horizon(), HOP_S)
 
 
 def test_the_command_makes_a_table_of_an_evaluation(tmp_path):
@@ -79,9 +79,9 @@ def test_the_command_makes_a_table_of_an_evaluation(tmp_path):
     head = {"format": FORMAT, "detector": "toy", "sha256": "ab", "engine": {"hop_s": HOP_S}}
     lines = [json.dumps(head), *(json.dumps(asdict(one)) for one in evaluation())]
     (folder / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    out = tmp_path / "lobby.looks.json"
+    out = tmp_path / "lobby.trials.json"
     done = CliRunner().invoke(
-        app, ["evaluate", "looks", str(folder), "--out", str(out), "--source", "our lobby"]
+        app, ["evaluate", "trials", str(folder), "--out", str(out), "--source", "our lobby"]
     )
     assert done.exit_code == 0, done.output
     assert "12 real and 12 fake" in done.output.replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Known looks from an evaluation: the ratings of labelled clips as a table to decide by."""
+"""Known trials from an evaluation: the ratings of labelled clips as a table to decide by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from styleflow.data.index import FAKE, REAL
-from styleflow.decisions import DecisionTable, Horizon, Look
+from styleflow.decisions import DecisionTable, Horizon, Trial
 from styleflow.evaluation.record import ClipRecord, Rating
 
 Steps = tuple[tuple[float, float], ...]
@@ -33,17 +33,17 @@ def steps_of(record: ClipRecord, hop_s: float) -> Steps:
     return tuple((r.logit, span) for r, span in zip(ratings, spans, strict=True) if span > 0)
 
 
-def first_look(steps: Steps, horizon: Horizon) -> Look:
-    """Return the first look of a face, as far as it goes."""
-    look = Look(horizon)
+def first_trial(steps: Steps, horizon: Horizon) -> Trial:
+    """Return the first trial of a face, as far as it goes."""
+    trial = Trial(horizon)
     for logit, seconds in steps:
-        if look.over:
+        if trial.over:
             break
-        look.add(logit, seconds)
-    return look
+        trial.add(logit, seconds)
+    return trial
 
 
-def known_looks(
+def known_trials(
     records: Sequence[ClipRecord],
     detector: str,
     digest: str,
@@ -62,11 +62,11 @@ def known_looks(
     extremes: dict[int, list[tuple[str, float]]] = {REAL: [], FAKE: []}
     left_out = 0
     for record in records:
-        look = first_look(steps_of(record, hop_s), horizon)
-        if look.highest is None or look.lowest is None:
+        trial = first_trial(steps_of(record, hop_s), horizon)
+        if trial.highest is None or trial.lowest is None:
             left_out += 1
             continue
-        reached = look.highest if record.label == REAL else look.lowest
+        reached = trial.highest if record.label == REAL else trial.lowest
         number = numbers.setdefault(record.group, str(len(numbers) + 1))
         extremes[record.label].append((number, reached))
     table = DecisionTable(

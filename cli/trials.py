@@ -1,4 +1,4 @@
-"""`styleflow evaluate looks`: an evaluation's ratings as a table of known looks."""
+"""`styleflow evaluate trials`: an evaluation's ratings as a table of known trials."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from rich.console import Console
 
 from styleflow.decisions import Horizon
 from styleflow.errors import ResultsUnusable
-from styleflow.evaluation.looks import known_looks
 from styleflow.evaluation.record import PLAIN, of_condition, read_records
+from styleflow.evaluation.trials import known_trials
 
 
-def write_looks(
-    results: Path, out: Path, source: str, look_s: float, least_s: float, console: Console
+def write_trials(
+    results: Path, out: Path, source: str, trial_s: float, least_s: float, console: Console
 ) -> None:
     """Write the table and say what it can promise.
 
     Raises:
         ResultsUnusable: the folder holds no results, or does not say what they are of.
-        DecisionTableUnusable: too few sources, or times that are no look.
+        DecisionTableUnusable: too few sources, or times that are no trial.
         OSError: a file cannot be read or written.
     """
     subject, records = read_records(results)
@@ -29,18 +29,18 @@ def write_looks(
     except (KeyError, TypeError, ValueError):
         reason = "its first line does not say detector, weights and the engine's settings"
         raise ResultsUnusable(results / "records.jsonl", reason) from None
-    table, left_out = known_looks(
+    table, left_out = known_trials(
         of_condition(records, PLAIN),
         detector,
         digest,
         source or results.name,
-        Horizon(look_s, least_s),
+        Horizon(trial_s, least_s),
         hop_s,
     )
     table.write(out)
     console.print(
-        f"{out}: looks of {len(table.reals)} real and {len(table.fakes)} fake clips of {detector}; "
-        f"{left_out} clips have less than {least_s:g} s of evidence and are left out.\n"
-        f"A look can be held to a false alarm in {1 / table.finest:.0f} at best and a miss in "
+        f"{out}: trials of {len(table.reals)} real and {len(table.fakes)} fake clips of "
+        f"{detector}; {left_out} clips have less than {least_s:g} s of evidence and are left out.\n"
+        f"A trial can be held to a false alarm in {1 / table.finest:.0f} at best and a miss in "
         f"{1 / table.finest_miss:.0f}. More real sources allow smaller budgets."
     )
