@@ -55,10 +55,14 @@ class Calibration:
 
         Args:
             logit: raw output, possibly averaged over time.
-            evidence: how many full windows of evidence are behind it; less evidence is wider.
+            evidence: how many full windows of evidence are behind it; less evidence is wider. More
+                than one narrows nothing where there are conformal widths: they are what whole clips
+                scatter by, and watching a source for longer does not make it another source.
             sharpness: of the face, see `FaceQuality`; None where it is not known.
         """
         centre = self.scale * logit + self.bias
+        if self.widths and sharpness is not None:
+            evidence = min(evidence, 1.0)
         half = self.half_width(sharpness) / math.sqrt(max(evidence, 1e-3))
         return _sigmoid(centre - half), _sigmoid(centre + half)
 

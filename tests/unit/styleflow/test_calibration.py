@@ -76,3 +76,10 @@ def test_an_interval_is_as_wide_as_its_bucket_of_sharpness_says():
         for _, high in (calibration.interval(0.0, 1.0, s) for s in (49.9, 50.0, None))
     )
     assert (blurred, sharp, unknown) == pytest.approx((2.0, 1.0, 1.5))
+
+
+def test_a_long_clip_s_conformal_interval_is_no_narrower_than_what_clips_scatter_by():
+    """It was divided by the root of the windows seen and held its label's mean too seldom."""
+    calibration = Calibration(fitted=True, widths=(Width(0.0, 1.0),))
+    assert calibration.interval(0.0, 4.0, 80.0) == calibration.interval(0.0, 1.0, 80.0)
+    assert calibration.interval(0.0, 0.25, 80.0) < calibration.interval(0.0, 1.0, 80.0)
