@@ -7,9 +7,8 @@ those of this machine, if their digest is the recorded one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -62,7 +61,7 @@ def run(
     """
     logs.configure("warning", settings.log.format)
     recorded = _recording(file, keys, out)
-    own = _settings(settings, recorded.configuration)
+    own = _settings(settings, recorded)
     own = own.model_copy(update={"detectors": _detectors(own, settings, recorded.models, weights)})
     pipeline = wiring.pipeline(own, ManualClock())
     pipeline.device.prepare_thread()
@@ -103,8 +102,11 @@ def _recording(file: Path, keys: Sequence[str], out: Console) -> Recording:
     return replay.recording({part.name: part.data for part in found if part.data is not None})
 
 
-def _settings(settings: Settings, recorded: Mapping[str, Any]) -> Settings:
+def _settings(settings: Settings, bundle: Recording) -> Settings:
     """Return this machine's settings with what scores depend on as it was recorded."""
+    recorded = bundle.configuration
+    if bundle.sidecar.engine:
+        recorded = {**recorded, "engine": dict(bundle.sidecar.engine)}
     try:
         detectors = [
             {key: each[key] for key in DETECTOR_KEYS if each.get(key) is not None}

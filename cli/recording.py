@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import structlog
 
@@ -57,6 +58,7 @@ async def recording(
         clock,
         settings,
         analyzer.looked_at,
+        lambda stream: asdict(analyzer.thresholds(stream)),
     )
     events.attach(recorder)
     task = asyncio.create_task(recorder.run(), name="evidence")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from stream.evidence.settings import EvidenceSettings
 from stream.incident import Incident
@@ -29,6 +30,7 @@ class Gathering:
         bytes: of them.
         left_out: packets that were not taken, by reason.
         notes: frames that were looked at in that time.
+        engine: the stream's thresholds and times when it began, by name.
     """
 
     incident: Incident
@@ -41,6 +43,7 @@ class Gathering:
     bytes: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[FrameNote] = field(default_factory=list)
+    engine: Mapping[str, Any] = field(default_factory=dict)
     _last: Packet | None = None
     _last_note: int = 0
     _full: bool = False

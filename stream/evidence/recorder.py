@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from datetime import timedelta
@@ -61,6 +61,9 @@ Packets = Callable[[str], Sequence[Packet]]
 Frames = Callable[[str], Sequence[FrameNote]]
 """The frames of a stream that were looked at lately, oldest first."""
 
+Thresholds = Callable[[str], Mapping[str, Any]]
+"""What a stream is judged by now, by name. Raises StreamError."""
+
 Kind = Callable[[str], str]
 """Kind of a stream's source: `call`, `rtsp` or `file`. Raises StreamError."""
 
@@ -70,6 +73,10 @@ Told = Callable[[str, Evidence], None]
 
 def _none(stream: str) -> Sequence[FrameNote]:
     return ()
+
+
+def _unknown(stream: str) -> Mapping[str, Any]:
+    return {}
 
 
 class EvidenceRecorder:
@@ -84,6 +91,7 @@ class EvidenceRecorder:
         clock: where time comes from.
         settings: how much is kept, and for how long.
         frames: see `Frames`; without it a bundle cannot be replayed.
+        thresholds: see `Thresholds`.
 
     Attributes:
         kept: clips written since the start.
@@ -104,6 +112,7 @@ class EvidenceRecorder:
         clock: Clock,
         settings: EvidenceSettings,
         frames: Frames = _none,
+        thresholds: Thresholds = _unknown,
     ) -> None:
         self.kept = 0
         self.pruned = 0
@@ -113,6 +122,7 @@ class EvidenceRecorder:
         self.shelved_bytes = 0
         self._packets = packets
         self._frames = frames
+        self._thresholds = thresholds
         self._kind = kind
         self._told = told
         self._store = store
@@ -161,10 +171,12 @@ class EvidenceRecorder:
             return
         try:
             kind = self._kind(incident.stream)
+            engine = self._thresholds(incident.stream)
         except StreamError:
-            kind = ""
+            kind, engine = "", {}
         opened = moment.seconds(incident.opened)
         gathering = Gathering.begin(incident, kind, opened, self._settings)
+        gathering.engine = engine
         self._gathering[incident.id] = gathering
         self._take(gathering)
         self._tell(EvidenceRow(incident.id, Evidence(EvidenceState.PENDING)))

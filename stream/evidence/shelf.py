@@ -108,6 +108,7 @@ class Shelf:
             now.utc.isoformat(),
             left_out,
             gathering.cut_notes(packets[0].arrived, packets[-1].arrived),
+            gathering.engine,
         )
         (part / SIDECAR).write_bytes(sidecar.to_json())
         jpeg = clip.picture(packets, now.seconds(incident.peak.at))

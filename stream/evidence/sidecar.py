@@ -14,7 +14,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -99,6 +99,8 @@ class Sidecar:
         utc: wall clock, ISO 8601.
         left_out: packets that are not in the clip, by reason.
         frames: which of its pictures were looked at; empty where nobody took note.
+        engine: thresholds and times of the stream when its incident began, by name; empty where
+            nobody took note.
     """
 
     media: str
@@ -109,6 +111,7 @@ class Sidecar:
     utc: str
     left_out: Mapping[str, int]
     frames: tuple[FrameNote, ...] = ()
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Return it as JSON, one packet a line."""
@@ -119,6 +122,7 @@ class Sidecar:
             "clock": {"monotonic": self.monotonic, "utc": self.utc},
             "left_out": dict(self.left_out),
             "formats": [_format_json(each) for each in self.formats],
+            **({"engine": dict(self.engine)} if self.engine else {}),
         }
         lines = ",\n".join(_compact(_packet_json(each)) for each in self.packets)
         notes = ",\n".join(json.dumps(_note_json(each), allow_nan=False) for each in self.frames)
@@ -151,6 +155,7 @@ class Sidecar:
                 utc=str(raw["clock"]["utc"]),
                 left_out={str(k): int(v) for k, v in raw["left_out"].items()},
                 frames=tuple(_read_note(each) for each in raw.get("frames", ())),
+                engine={str(k): v for k, v in raw.get("engine", {}).items()},
             )
         except (
             AttributeError,

@@ -19,6 +19,7 @@ from stream.evidence.settings import EvidenceSettings
 from stream.evidence.shelf import Shelf
 from stream.incident import Evidence, EvidenceState, Incident, IncidentStatus, IncidentStep, Peak
 from stream.incidents import records as incident_records
+from stream.ingest.frame_log import FrameNote
 from stream.ingest.source import Packet
 from stream.store.access import DirectStore
 from stream.store.tables import evidence, metadata
@@ -52,6 +53,7 @@ class EvidenceRig:
         self.folder = folder / "evidence"
         self.shelf = Shelf(self.folder)
         self.held: dict[str, Sequence[Packet]] = {}
+        self.looked_at: dict[str, Sequence[FrameNote]] = {}
         self.told: list[tuple[str, Evidence]] = []
         self.log = EventLog(self.clock)
         self.recorder = EvidenceRecorder(
@@ -62,6 +64,8 @@ class EvidenceRig:
             self.shelf,
             self.clock,
             settings or EvidenceSettings(before_s=1.0, after_s=1.0, max_s=20.0),
+            self._notes,
+            lambda stream: {"hop_s": 0.5},
         )
         self.log.attach(self.recorder)
 
@@ -69,6 +73,10 @@ class EvidenceRig:
         if stream not in self.held:
             raise StreamUnknown(stream)
         return [p for p in self.held[stream] if p.arrived <= self.clock.monotonic()]
+
+    def _notes(self, stream: str) -> Sequence[FrameNote]:
+        now = self.clock.monotonic()
+        return [note for note in self.looked_at.get(stream, ()) if note.arrived <= now]
 
     def open(self, name: str = "20260301-023000-1", **changes: Any) -> Incident:
         """Have an incident open now."""

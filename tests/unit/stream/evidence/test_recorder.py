@@ -10,10 +10,12 @@ import av
 import pytest
 
 from stream.errors import EvidenceMissing
+from stream.events import CaptureConditions
 from stream.evidence.settings import EvidenceSettings
 from stream.evidence.shelf import PICTURE, SIDECAR
 from stream.evidence.sidecar import Sidecar
 from stream.incident import Evidence, EvidenceState, Label
+from stream.ingest.frame_log import FrameNote
 from stream.ingest.source import Packet
 from stream.store.access import DirectStore
 from stream.store.database import Database
@@ -245,3 +247,20 @@ async def test_a_row_that_the_store_refused_is_written_later(rig: EvidenceRig) -
     away = False
     rig.wait(2)
     assert rig.states() == {ONE: EvidenceState.KEPT}
+
+
+async def test_the_frames_that_were_looked_at_and_the_thresholds_are_kept_beside_the_packets(
+    rig: EvidenceRig, video: list[Packet]
+) -> None:
+    rig.looked_at["lobby"] = [
+        FrameNote(packet.arrived, 1, n, n * 0.08, 0, n == 0, 1, 1, CaptureConditions(), n + 1)
+        for n, packet in enumerate(video[::2])
+    ]
+    rig.wait(5)
+    await rig.whole(ONE, suspect_s=3)
+    path = await rig.recorder.file(ONE, "clip")
+    kept = Sidecar.of_json(path.with_name(SIDECAR).read_bytes())
+    arrivals = [note.arrived for note in kept.frames]
+    assert arrivals == [packet.arrived for packet in video[100:226:2]]
+    assert not any(note.begins for note in kept.frames)
+    assert kept.engine == {"hop_s": 0.5}

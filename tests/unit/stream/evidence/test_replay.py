@@ -189,3 +189,9 @@ def test_a_face_that_is_met_in_the_middle_is_rated_at_other_moments() -> None:
     assert found.within
     exact = recorded(WHOLE, row(119.0))
     assert replay.compare(exact, [score(118.92)]).pairs[0].replayed is None
+
+
+def test_thresholds_of_the_stream_survive_the_sidecar() -> None:
+    known = replace(WHOLE, engine={"hop_s": 0.5, "warmup_s": None, "max_tracks": 3})
+    assert Sidecar.of_json(known.to_json()) == known
+    assert recorded(known, row(101.0)).sidecar.engine["hop_s"] == 0.5
