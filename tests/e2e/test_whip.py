@@ -161,6 +161,21 @@ async def test_a_refused_handshake_was_told_as_no_way_to_the_peer(
     )
 
 
+async def test_a_handshake_that_never_ends_was_told_as_a_peer_that_did_not_connect(
+    rig: CallRig,
+) -> None:
+    async with Caller(rig.url()) as caller:
+        offer = await caller.offer()
+        caller.keep_silent_of_dtls()
+        answer = RTCSessionDescription((await caller.post(offer)).text, "answer")
+        await caller.connection.setRemoteDescription(answer)
+        ended = await rig.state("ended")
+    assert ended["code"] == "tls"
+    assert ended["detail"].startswith(
+        "a way to the peer was found, but its DTLS handshake was not done within 3 s; "
+    )
+
+
 def _junk() -> list[bytes]:
     """Return datagrams that nobody with a key has sent: empty, short, long, and of every kind."""
     stun = b"\x00\x01\x00\x08\x21\x12\xa4\x42" + bytes(12)
