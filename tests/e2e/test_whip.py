@@ -139,6 +139,21 @@ async def test_a_goodbye_over_the_connection_is_heard(rig: CallRig) -> None:
 
 
 @pytest.mark.parametrize(
+    ("offered", "answered"),
+    [("actpass", "passive"), ("active", "passive"), ("passive", "active")],
+)
+async def test_a_peer_may_be_the_dtls_client_or_the_server(
+    rig: CallRig, offered: str, answered: str
+) -> None:
+    async with Caller(rig.url()) as caller:
+        offer = await caller.offer()
+        response = await caller.post(offer.replace("a=setup:actpass", f"a=setup:{offered}"))
+        assert f"a=setup:{answered}" in response.text
+        await caller.connect(response.text)
+        await rig.until(rig.scores, "scores")
+
+
+@pytest.mark.parametrize(
     ("setup", "why"),
     [
         ("passive", "the peer refused it (handshake failure, alert 40)"),
