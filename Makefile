@@ -70,7 +70,7 @@ slow: models ## networks of real size, and whatever else takes many seconds
 e2e: models ## real sockets, a real RTSP server, real encoders
 	$(BIN)/pytest -m e2e -p no:randomly
 
-browser: models $(DASHBOARD) ## real headless Chromium with a fake camera; skipped where there is none
+browser: models $(DASHBOARD) ## real headless Chromium and Firefox with fake cameras; skipped where there are none
 	$(BIN)/pytest -m browser -p no:randomly
 
 .PHONY: house

@@ -48,6 +48,15 @@ def failure(handshake: Handshake) -> SourceError:
     )
 
 
+def unfinished(within_s: float) -> SourceError:
+    """Return a handshake that came to no end as what ended the call."""
+    return SourceError(
+        ReasonCode.TLS,
+        f"a way to the peer was found, but its DTLS handshake was not done within {within_s:g} s;"
+        " see what the peer itself reports, and whether large datagrams pass on the way",
+    )
+
+
 def _why(handshake: Handshake) -> str:
     if handshake.received is not None:
         return f"the peer refused it ({_words(handshake.received)}); {_advice(handshake.received)}"

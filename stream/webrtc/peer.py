@@ -54,7 +54,7 @@ from stream.webrtc.aiortc_compat import (
 )
 from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.depacketize import picture
-from stream.webrtc.handshake import failure
+from stream.webrtc.handshake import failure, unfinished
 from stream.webrtc.keyframes import KeyframeRequests, is_keyframe
 from stream.webrtc.picture_queue import PictureQueue
 from stream.webrtc.sdp import Fragment, Offer, complete_answer, unsupported
@@ -270,8 +270,21 @@ class Peer:
             return SourceError(ReasonCode.ENDED, f"the call lasted {limits.max_session_s:g} s")
         return self._silence(now) or self._greed(now)
 
+    def _lateness(self) -> SourceError:
+        """Return why a peer that is not connected is given up."""
+        patience = self._settings.connect_s
+        if self._dtls == "connecting":
+            return unfinished(patience)
+        words = f"the peer did not connect within {patience:g} s"
+        return SourceError(ReasonCode.TIMEOUT, words)
+
+    @property
+    def _dtls(self) -> str:
+        """State of the DTLS transport, which begins once a way to the peer is found."""
+        return "new" if self.receiver is None else self.receiver.receiver.transport.state
+
     def _failure(self) -> SourceError:
-        if self.receiver is not None and self.receiver.receiver.transport.state == "failed":
+        if self._dtls == "failed":
             return failure(self._handshake)
         return SourceError(ReasonCode.UNREACHABLE, "no way to the peer was found, or it is lost")
 
@@ -279,9 +292,7 @@ class Peer:
         limits = self._settings
         self._listen(now)
         if self._heard is None:
-            late = now - self._began > limits.connect_s
-            words = f"the peer did not connect within {limits.connect_s:g} s"
-            return SourceError(ReasonCode.TIMEOUT, words) if late else None
+            return self._lateness() if now - self._began > limits.connect_s else None
         if now - self._heard > limits.silence_s:
             words = f"the peer has vanished: silent for {limits.silence_s:g} s"
             return SourceError(ReasonCode.TIMEOUT, words)

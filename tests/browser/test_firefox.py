@@ -42,7 +42,6 @@ async def call_once(rig: CallRig, browser: Firefox, codec: str) -> None:
     call = rig.analyzer.sessions.of(codec)
     assert call is not None
     await rig.until(lambda: call.peer.counters.audio > 10, "audio that is let go")
-    assert call.peer.counters.losses == 0
     await browser.evaluate("window.call.close()")
     ended = await rig.state("ended", codec)
     assert (ended["code"], ended["detail"]) == ("ended", "the peer has hung up")

@@ -139,6 +139,21 @@ async def test_a_goodbye_over_the_connection_is_heard(rig: CallRig) -> None:
 
 
 @pytest.mark.parametrize(
+    ("offered", "answered"),
+    [("actpass", "passive"), ("active", "passive"), ("passive", "active")],
+)
+async def test_a_peer_may_be_the_dtls_client_or_the_server(
+    rig: CallRig, offered: str, answered: str
+) -> None:
+    async with Caller(rig.url()) as caller:
+        offer = await caller.offer()
+        response = await caller.post(offer.replace("a=setup:actpass", f"a=setup:{offered}"))
+        assert f"a=setup:{answered}" in response.text
+        await caller.connect(response.text)
+        await rig.until(rig.scores, "scores")
+
+
+@pytest.mark.parametrize(
     ("setup", "why"),
     [
         ("passive", "the peer refused it (handshake failure, alert 40)"),
@@ -158,6 +173,21 @@ async def test_a_refused_handshake_was_told_as_no_way_to_the_peer(
     assert ended["detail"] == (
         f"the DTLS handshake with the peer failed: {why};"
         " let it offer ECDHE suites with AES-GCM or ChaCha20, and P-256 or X25519"
+    )
+
+
+async def test_a_handshake_that_never_ends_was_told_as_a_peer_that_did_not_connect(
+    rig: CallRig,
+) -> None:
+    async with Caller(rig.url()) as caller:
+        offer = await caller.offer()
+        caller.keep_silent_of_dtls()
+        answer = RTCSessionDescription((await caller.post(offer)).text, "answer")
+        await caller.connection.setRemoteDescription(answer)
+        ended = await rig.state("ended")
+    assert ended["code"] == "tls"
+    assert ended["detail"].startswith(
+        "a way to the peer was found, but its DTLS handshake was not done within 3 s; "
     )
 
 

@@ -281,6 +281,17 @@ class Caller:
         for protocol in transport._connection._protocols:
             protocol.transport.sendto = lambda *args: None
 
+    def keep_silent_of_dtls(self) -> None:
+        """Take no part in the handshake from now on, though a way to the other side is found."""
+        transport = self.sender.transport.transport
+        send = transport._connection.send
+
+        async def silent(data: bytes) -> None:
+            if not 19 < data[0] < 64:
+                await send(data)
+
+        transport._send = silent
+
     def lose(self, share: float, seed: int = 1) -> None:
         """Lose this share of the media packets on the way."""
         rng = random.Random(seed)
