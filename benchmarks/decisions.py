@@ -238,17 +238,16 @@ def table_of(
         DecisionTableUnusable: too few sources.
     """
 
-    def trials(sources: dict[str, Source]) -> list[tuple[str, Trial]]:
-        ours = [(g, clip) for g, one in sources.items() if g in known for clip in one.clips]
-        return [(group, first_trial(clip, horizon)) for group, clip in ours]
+    def trials(sources: dict[str, Source]) -> list[Trial]:
+        return [first_trial(one.clips[0], horizon) for g, one in sources.items() if g in known]
 
     return DecisionTable(
         "",
         "",
         "",
         horizon,
-        tuple((g, trial.highest) for g, trial in trials(reals) if trial.highest is not None),
-        tuple((g, trial.lowest) for g, trial in trials(fakes) if trial.lowest is not None),
+        tuple(trial.highest for trial in trials(reals) if trial.highest is not None),
+        tuple(trial.lowest for trial in trials(fakes) if trial.lowest is not None),
     )
 
 
@@ -298,7 +297,7 @@ WAYS = ("budget", "threshold", "independent")
 
 def _threshold_for(table: DecisionTable, alpha: float) -> float:
     """Return the limit that a share `alpha` of the known real trials exceeds, infinity if none."""
-    highest = sorted((value for _, value in table.reals), reverse=True)
+    highest = sorted(table.reals, reverse=True)
     place = math.floor(alpha * (len(highest) + 1))
     return highest[place - 1] if place >= 1 else math.inf
 

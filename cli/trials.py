@@ -39,7 +39,7 @@ def write_trials(
     )
     table.write(out)
     console.print(
-        f"{out}: trials of {len(table.reals)} real and {len(table.fakes)} fake clips of "
+        f"{out}: trials of {len(table.reals)} real and {len(table.fakes)} fake sources of "
         f"{detector}; {left_out} clips have less than {least_s:g} s of evidence and are left out.\n"
         f"A trial can be held to a false alarm in {1 / table.finest:.0f} at best and a miss in "
         f"{1 / table.finest_miss:.0f}. More real sources allow smaller budgets."

@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -87,33 +85,24 @@ class Trial:
 
 
 class Ranks:
-    """Values of known trials of which every source weighs one.
+    """Values of known sources, one each, to be ranked among.
 
     Args:
-        values: one per trial, with its source's name.
+        values: of the sources, in any order.
     """
 
-    def __init__(self, values: Iterable[tuple[str, float]]) -> None:
-        by_source: dict[str, list[float]] = defaultdict(list)
-        for source, value in values:
-            by_source[source].append(value)
-        weighed = sorted(
-            (value, 1.0 / len(trials)) for trials in by_source.values() for value in trials
-        )
-        self.sources = len(by_source)
-        self._values = [value for value, _ in weighed]
-        self._up_to = [0.0, *accumulate(weight for _, weight in weighed)]
+    def __init__(self, values: Iterable[float]) -> None:
+        self._values = sorted(values)
+        self.sources = len(self._values)
 
     def share_at_least(self, value: float) -> float:
         """Return the p-value of being as high: (1 + sources as high) / (1 + sources)."""
-        lower = self._up_to[bisect_left(self._values, value)]
-        return min((1.0 + self.sources - lower) / (1.0 + self.sources), 1.0)
+        higher = self.sources - bisect_left(self._values, value)
+        return (1 + higher) / (1 + self.sources)
 
     def share_at_most(self, value: float) -> float:
         """Return the p-value of being as low."""
-        return min(
-            (1.0 + self._up_to[bisect_right(self._values, value)]) / (1.0 + self.sources), 1.0
-        )
+        return (1 + bisect_right(self._values, value)) / (1 + self.sources)
 
 
 @dataclass(frozen=True)
@@ -125,8 +114,8 @@ class DecisionTable:
         digest: SHA-256 of the weights that gave them.
         source: where the videos come from, for people.
         horizon: times of a trial; a face's trials must have the same.
-        reals: source and highest running mean of every known real trial.
-        fakes: source and lowest running mean of every known fake trial.
+        reals: highest running mean of a trial of each known real source.
+        fakes: lowest running mean of a trial of each known fake source.
 
     Raises:
         DecisionTableUnusable: fewer than `LEAST_SOURCES` sources of either kind, or times that are
@@ -137,8 +126,8 @@ class DecisionTable:
     digest: str
     source: str
     horizon: Horizon
-    reals: tuple[tuple[str, float], ...]
-    fakes: tuple[tuple[str, float], ...]
+    reals: tuple[float, ...]
+    fakes: tuple[float, ...]
     _highest: Ranks = field(init=False, repr=False, compare=False)
     _lowest: Ranks = field(init=False, repr=False, compare=False)
 
@@ -188,8 +177,8 @@ class DecisionTable:
             "source": self.source,
             "trial_s": self.horizon.trial_s,
             "least_s": self.horizon.least_s,
-            "reals": [[source, round(value, 6)] for source, value in self.reals],
-            "fakes": [[source, round(value, 6)] for source, value in self.fakes],
+            "reals": [round(value, 6) for value in self.reals],
+            "fakes": [round(value, 6) for value in self.fakes],
         }
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -220,8 +209,8 @@ def read_table(path: Path) -> DecisionTable:
             digest=str(document["sha256"]),
             source=str(document["source"]),
             horizon=horizon,
-            reals=_trials(document["reals"]),
-            fakes=_trials(document["fakes"]),
+            reals=_values(document["reals"]),
+            fakes=_values(document["fakes"]),
         )
     except OSError as error:
         raise DecisionTableUnusable(f"{path} cannot be read: {error.strerror}") from error
@@ -229,8 +218,8 @@ def read_table(path: Path) -> DecisionTable:
         raise DecisionTableUnusable(f"{path} is not a table of known trials: {error!r}") from error
 
 
-def _trials(rows: Sequence[Any]) -> tuple[tuple[str, float], ...]:  # Any: JSON
-    trials = tuple((str(source), float(value)) for source, value in rows)
-    if not all(abs(value) < 1e6 for _, value in trials):
+def _values(found: Sequence[Any]) -> tuple[float, ...]:  # Any: JSON
+    values = tuple(float(value) for value in found)
+    if not all(abs(value) < 1e6 for value in values):
         raise ValueError("a logit is not a number")
-    return trials
+    return values

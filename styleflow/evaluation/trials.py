@@ -53,13 +53,13 @@ def known_trials(
 ) -> tuple[DecisionTable, int]:
     """Return the table of these clips, and how many of them have too little evidence for it.
 
-    Sources are numbered in it, since their names may be people's.
+    The first clip of a source that has enough stands for it, since clips of one source are not
+    independent, and a new face is one clip, too.
 
     Raises:
         DecisionTableUnusable: too few sources.
     """
-    numbers: dict[str, str] = {}
-    extremes: dict[int, list[tuple[str, float]]] = {REAL: [], FAKE: []}
+    known: dict[int, dict[str, float]] = {REAL: {}, FAKE: {}}
     left_out = 0
     for record in records:
         trial = first_trial(steps_of(record, hop_s), horizon)
@@ -67,9 +67,6 @@ def known_trials(
             left_out += 1
             continue
         reached = trial.highest if record.label == REAL else trial.lowest
-        number = numbers.setdefault(record.group, str(len(numbers) + 1))
-        extremes[record.label].append((number, reached))
-    table = DecisionTable(
-        detector, digest, source, horizon, tuple(extremes[REAL]), tuple(extremes[FAKE])
-    )
-    return table, left_out
+        known[record.label].setdefault(record.group, reached)
+    reals, fakes = (tuple(known[label].values()) for label in (REAL, FAKE))
+    return DecisionTable(detector, digest, source, horizon, reals, fakes), left_out

@@ -19,8 +19,8 @@ def table(reals: int = 19, fakes: int = 9 + 10) -> DecisionTable:
         "ab" * 32,
         "made up",
         HORIZON,
-        tuple((f"r{i}", float(i)) for i in range(reals)),
-        tuple((f"f{i}", float(i)) for i in range(fakes)),
+        tuple(float(i) for i in range(reals)),
+        tuple(float(i) for i in range(fakes)),
     )
 
 
@@ -31,21 +31,21 @@ def trial(*logits: float, seconds: float = 0.5) -> Trial:
     return one
 
 
-def test_a_look_is_compared_only_with_enough_evidence():
+def test_a_trial_is_compared_only_with_enough_evidence():
     assert not trial(9.0, 9.0).comparable
     assert table().as_high(trial(9.0, 9.0)) == 1.0
     assert trial(9.0, 9.0, 9.0).comparable
 
 
-def test_a_look_remembers_how_far_its_running_mean_reached():
+def test_a_trial_remembers_how_far_its_running_mean_reached():
     one = trial(6.0, 0.0, 0.0, 6.0)
     assert one.highest == pytest.approx(3.0)
     assert one.lowest == pytest.approx(2.0)
     assert one.mean == pytest.approx(3.0)
 
 
-def test_each_source_weighs_one_however_many_looks_it_has():
-    ranks = Ranks([("a", 1.0), *(("b", 5.0) for _ in range(8)), ("c", 3.0)])
+def test_the_face_itself_is_one_of_the_sources_that_are_ranked():
+    ranks = Ranks([1.0, 5.0, 3.0])
     assert ranks.sources == 3
     assert ranks.share_at_least(4.0) == pytest.approx((1 + 1) / 4)
     assert ranks.share_at_most(3.0) == pytest.approx((1 + 2) / 4)
@@ -75,8 +75,8 @@ def test_of_exchangeable_sources_no_larger_share_is_rare_than_that_share():
             "",
             "",
             HORIZON,
-            tuple((str(i), each.highest or 0.0) for i, each in enumerate(trials[1:])),
-            tuple((str(i), 0.0) for i in range(10)),
+            tuple(each.highest or 0.0 for each in trials[1:]),
+            (0.0,) * 10,
         )
         rare += any(known.as_high(trial(*paths[0][:n])) <= 0.1 for n in range(3, 9))
     assert rare / 400 < 0.1 + 3 * 0.015  # three standard errors of 400 draws
@@ -92,10 +92,10 @@ def test_a_table_survives_its_file(tmp_path):
     ("change", "says"),
     [
         ({"format": 9}, "format 9"),
-        ({"reals": [["a", 1.0]]}, "1 real sources"),
+        ({"reals": [1.0]}, "1 real sources"),
         ({"fakes": "no"}, "not a table"),
         ({"trial_s": 0.1}, "trial of 0.1 s"),
-        ({"reals": [["a", "nan"]] * 20}, "not a table"),
+        ({"reals": ["nan"] * 20}, "not a table"),
     ],
 )
 def test_a_table_that_is_none_says_why(tmp_path, change, says):

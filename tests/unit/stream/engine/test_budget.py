@@ -21,8 +21,8 @@ def table(reals: int = 39, fakes: int = 39) -> DecisionTable:
         "",
         "",
         Horizon(trial_s=4.0, least_s=1.5),
-        tuple((f"r{i}", i / 10) for i in range(reals)),
-        tuple((f"f{i}", i / 10) for i in range(fakes)),
+        tuple(i / 10 for i in range(reals)),
+        tuple(i / 10 for i in range(fakes)),
     )
 
 
@@ -74,7 +74,7 @@ def test_without_budget_there_is_no_alarm_and_the_wait_is_told():
     assert decision.needs_s == pytest.approx(FINEST / 0.1 * 3600, rel=0.01)
 
 
-def test_a_suspect_face_is_given_up_when_a_whole_look_contradicts_it():
+def test_a_suspect_face_is_given_up_when_a_whole_trial_contradicts_it():
     one = decider(account())
     rate(one, 9.0, 4.0)
     assert rate(one, 0.5, 4.0) is Verdict.SUSPECT  # the contradiction is not whole before its end
@@ -101,7 +101,7 @@ def test_one_face_is_staked_on_again_only_after_a_while():
     assert money.staked > after_one
 
 
-def test_an_interruption_begins_a_look_and_keeps_the_spent_stake():
+def test_an_interruption_begins_a_trial_and_keeps_the_spent_stake():
     money = account()
     one = decider(money)
     rate(one, 9.0, 2.0)
@@ -118,7 +118,7 @@ def test_giving_up_is_said():
     assert one.decision().gave_up
 
 
-def test_old_faces_leave_a_look_for_a_newcomer():
+def test_old_faces_leave_a_trial_for_a_newcomer():
     money = account()
     assert money.stake(newcomer=False) == 0.0
     assert money.stake(newcomer=True) == pytest.approx(FINEST)
@@ -162,8 +162,8 @@ def test_a_real_source_alarms_no_more_often_than_it_was_paid_for():
             "",
             "",
             Horizon(),
-            tuple((str(i), float(x)) for i, x in enumerate(known)),
-            tuple((str(i), 0.0) for i in range(10)),
+            tuple(float(x) for x in known),
+            (0.0,) * 10,
         )
         money = AlarmAccount(4.0, drawn.finest)
         for source in rng.normal(size=8):

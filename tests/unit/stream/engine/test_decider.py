@@ -18,8 +18,8 @@ def budget(false_alarms: str = "1 per 1 h") -> Budget:
         "",
         "made up",
         Horizon(trial_s=4.0, least_s=1.5),
-        tuple((f"r{i}", i / 20) for i in range(39)),
-        tuple((f"f{i}", i / 20) for i in range(39)),
+        tuple(i / 20 for i in range(39)),
+        tuple(i / 20 for i in range(39)),
     )
     return Budget(table, DecisionSettings(by="budget", false_alarms=false_alarms))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from typer.testing import CliRunner
@@ -62,10 +62,16 @@ def test_a_clip_with_too_little_evidence_is_left_out_and_counted():
         [*evaluation(), record("short", 0, 9.0, count=2)], "toy", "ab", "here", Horizon(), HOP_S
     )
     assert left_out == 1
-    assert {name for name, _ in table.reals} == {str(i) for i in range(1, 13)}  # no names
     assert len(table.reals) == len(table.fakes) == 12
     trial = first_trial(steps_of(record("x", 0, 99.0), HOP_S), Horizon())
     assert table.as_high(trial) == pytest.approx(1 / 13)
+
+
+def test_a_source_is_known_by_its_first_clip_with_enough_evidence():
+    twice = replace(record("again", 0, 99.0), group="r0")
+    table, left_out = known_trials([*evaluation(), twice], "toy", "ab", "here", Horizon(), HOP_S)
+    assert left_out == 0
+    assert max(table.reals) == 11.0
 
 
 def test_too_few_sources_are_no_table():
