@@ -81,6 +81,7 @@ ALERTS_EXAMPLE = """\
 EXAMPLE = """\
 # - id: lobby
 #   name: Lobby, north door
+#   tags: [Berlin, doors]
 #   source:
 #     url: rtsp://user:${LOBBY_PASSWORD}@192.0.2.7/stream1
 """

@@ -28,7 +28,14 @@ from cli import yaml_text
 from cli.errors import ConfigInvalid as ConfigInvalid
 from stream.alerts.settings import AlertsSettings
 from stream.analyzer.settings import AnalyzerSettings
-from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID, Priority, StreamSpec
+from stream.analyzer.streams import (
+    MAX_STREAM_ID,
+    STREAM_ID,
+    Priority,
+    StreamName,
+    StreamSpec,
+    StreamTags,
+)
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
 from stream.incidents.settings import IncidentSettings
@@ -99,18 +106,20 @@ class StreamConfig(_Section):
         id: 1 to 64 letters, digits, dots, dashes or underscores, not only dots; used in URLs and as
             a label.
         source: how it is obtained.
-        name: what people call it; the id when empty.
+        name: what people call it; the id when empty. At most 128 characters, none of control.
         priority: normal or low; under overload, low ones are looked at only in windows.
+        tags: what people sort it by, the most important first; at most 16 of 32 characters.
     """
 
     id: Annotated[str, Field(pattern=STREAM_ID, max_length=MAX_STREAM_ID)]
     source: SourceConfig
-    name: str = ""
+    name: StreamName = ""
     priority: Priority = Priority.NORMAL
+    tags: StreamTags = ()
 
     def spec(self) -> StreamSpec:
         """Return what the analyzer wants. Raises SourceUrlInvalid."""
-        return StreamSpec(self.id, self.source.settings(), self.name, self.priority)
+        return StreamSpec(self.id, self.source.settings(), self.name, self.priority, self.tags)
 
 
 class ModelConfig(_Section):

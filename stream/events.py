@@ -253,6 +253,7 @@ class StreamAdded:
         demo: whether it is a demo source.
         source: where its video comes from, without credentials.
         detail: what it waits for before its source says anything.
+        tags: what people sort it by, the most important first.
     """
 
     stream: str
@@ -262,6 +263,22 @@ class StreamAdded:
     demo: bool = False
     source: str = ""
     detail: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDescribed:
+    """People call a stream something else, or sort it otherwise; its video goes on.
+
+    Attributes:
+        name: what people call it now.
+        tags: what they sort it by now, the most important first.
+    """
+
+    stream: str
+    epoch: int
+    name: str
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,6 +479,7 @@ class IncidentChanged:
 
 Event = (
     StreamAdded
+    | StreamDescribed
     | StreamRemoved
     | StreamChanged
     | EpochStarted

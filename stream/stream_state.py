@@ -16,6 +16,7 @@ from stream.events import (
     Score,
     StreamAdded,
     StreamChanged,
+    StreamDescribed,
     StreamReport,
     TrackEnded,
 )
@@ -78,6 +79,8 @@ class StreamState:
         match event:
             case StreamAdded():
                 self.added, self.changed_at = event, now
+            case StreamDescribed() if self.added is not None:
+                self.added = replace(self.added, name=event.name, tags=event.tags)
             case StreamChanged():
                 self._change(event, now)
             case StreamReport():

@@ -53,6 +53,7 @@ from stream.events import (
     ScoringModel,
     StreamAdded,
     StreamChanged,
+    StreamDescribed,
     StreamRemoved,
     StreamReport,
 )
@@ -230,11 +231,12 @@ class Analyzer:
             StreamAdded(
                 stream=spec.id,
                 epoch=0,
-                name=spec.name or spec.id,
+                name=spec.label,
                 models=self._models,
                 demo=is_demo(spec.source.url),
                 source=spec.source.url.redacted,
                 detail="waiting for a peer to call" if spec.source.url.is_call else "",
+                tags=spec.tags,
             ),
         )
         self._device.open(spec.id)
@@ -273,8 +275,13 @@ class Analyzer:
         return emit
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
-        """Restart a stream with other settings."""
-        engine = self._known(spec.id).engine
+        """Give a stream other settings; it restarts unless only its name or tags are new."""
+        known = self._known(spec.id)
+        if spec == replace(known.spec, name=spec.name, tags=spec.tags):
+            known.spec = spec
+            self._log(known, StreamDescribed(spec.id, known.state.epoch, spec.label, spec.tags))
+            return self.status(spec.id)
+        engine = known.engine
         await self.remove(spec.id)
         status = self._start(spec)  # what was there already is never refused
         if engine is not None:

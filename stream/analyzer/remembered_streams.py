@@ -88,7 +88,9 @@ class RememberedStreams:
 
     async def _start(self, wanted: WantedStream) -> None:
         priority = Priority(wanted.priority)
-        await self._control.add(StreamSpec(wanted.id, wanted.source, wanted.name, priority))
+        await self._control.add(
+            StreamSpec(wanted.id, wanted.source, wanted.name, priority, wanted.tags)
+        )
         if wanted.thresholds:
             values = asdict(self._control.thresholds())
             values |= {k: v for k, v in wanted.thresholds.items() if k in values}
@@ -105,7 +107,7 @@ class RememberedStreams:
         return status
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
-        """Restart a stream with other settings, and remember those."""
+        """Give a stream other settings, and remember those; see `StreamControl.change`."""
         status = await self._control.change(spec)
         await self._remember(spec.id, "stream.changed")
         return status
@@ -150,7 +152,9 @@ class RememberedStreams:
         spec = self._control.spec(stream)
         own, others = asdict(self._control.thresholds(stream)), asdict(self._control.thresholds())
         differs = {key: value for key, value in own.items() if value != others[key]}
-        return WantedStream(spec.id, spec.source, spec.name, spec.priority.value, differs)
+        return WantedStream(
+            spec.id, spec.source, spec.name, spec.priority.value, differs, spec.tags
+        )
 
     async def _committed(self, future: Future[None], stream: str) -> None:
         """Wait for the disk, but not for long: what was done is done."""

@@ -53,7 +53,7 @@ class RunningStream:
         waiting = added.detail if added is not None else ""
         return StreamStatus(
             id=spec.id,
-            name=spec.name or spec.id,
+            name=spec.label,
             source=spec.source.url.redacted,
             demo=added is not None and added.demo,
             state=self._connection,
@@ -72,6 +72,7 @@ class RunningStream:
             priority=spec.priority,
             overload=overload,
             faces_waiting=report.faces_waiting,
+            tags=spec.tags,
         )
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from pydantic import AfterValidator, Field, StringConstraints
 
 from stream.engine.settings import EngineSettings
 from stream.events import (
@@ -30,6 +32,28 @@ STREAM_ID = r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 MAX_STREAM_ID = 64
 
 
+_PLAIN = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""A character of a name, unclosed: not one of control, nor one that turns text around."""
+
+StreamName = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=128, pattern=f"^{_PLAIN}]*$")
+]
+"""What people call a stream; empty for its id."""
+
+StreamTag = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=32, pattern=f"^{_PLAIN},]+$"),
+]
+"""What people sort streams by."""
+
+StreamTags = Annotated[
+    tuple[StreamTag, ...],
+    Field(max_length=16),
+    AfterValidator(lambda tags: tuple(dict.fromkeys(tags))),
+]
+"""Tags of a stream, the most important first; one that is said twice counts once."""
+
+
 class Priority(Enum):
     """Priority of a stream under overload: always analyzed, or only in windows."""
 
@@ -47,12 +71,19 @@ class StreamSpec:
         source: how it is obtained.
         name: what people call it; the id when empty.
         priority: what becomes of it when there is more work than the machine can do.
+        tags: what people sort it by, the most important first.
     """
 
     id: str
     source: SourceSettings
     name: str = ""
     priority: Priority = Priority.NORMAL
+    tags: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What people call it, or its id."""
+        return self.name or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +113,7 @@ class StreamStatus:
     priority: Priority = Priority.NORMAL
     overload: DegradationLevel = DegradationLevel.NONE
     faces_waiting: int = 0
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +139,10 @@ class StreamEditor(Protocol):
         ...
 
     def change(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
-        """Restart a stream with other settings. Raises StreamUnknown."""
+        """Give a stream other settings; it restarts unless only its name or tags are new.
+
+        Raises StreamUnknown.
+        """
         ...
 
     def remove(self, stream: str) -> Awaitable[None]:

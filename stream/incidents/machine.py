@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -34,6 +34,7 @@ from stream.events import (
     IncidentChanged,
     Score,
     StreamAdded,
+    StreamDescribed,
     StreamRemoved,
     TrackEnded,
     TrackStarted,
@@ -180,6 +181,9 @@ class IncidentMachine:
             case StreamRemoved():
                 changes += self._close_all(event.stream, now)
                 self._streams.pop(event.stream, None)
+            case StreamDescribed() if event.stream in self._streams:
+                known = self._streams[event.stream]
+                known.added = replace(known.added, name=event.name, tags=event.tags)
             case EpochStarted() | TrackStarted() | TrackEnded() | VerdictChanged() | Score():
                 stream = self._streams.get(event.stream)
                 if stream is not None and event.epoch >= stream.epoch:

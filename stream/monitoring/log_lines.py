@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from stream.event_log.event_log import StampedEvent
-from stream.events import StreamAdded, StreamChanged, StreamRemoved
+from stream.events import StreamAdded, StreamChanged, StreamDescribed, StreamRemoved
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +21,8 @@ class LogLines:
             case StreamChanged(stream=stream) as event:
                 why = {"code": event.code.value, "detail": event.detail} if event.code else {}
                 log.info("stream changed", stream=stream, state=event.state.value, **why)
+            case StreamDescribed(stream=stream, name=name, tags=tags):
+                log.info("stream described", stream=stream, name=name, tags=list(tags))
             case StreamRemoved(stream=stream):
                 log.info("stream removed", stream=stream)
             case _:

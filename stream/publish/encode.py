@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from stream.events import (
@@ -21,6 +21,7 @@ from stream.events import (
     SourceKind,
     StreamAdded,
     StreamChanged,
+    StreamDescribed,
     StreamRemoved,
     StreamReport,
     TrackEnded,
@@ -62,6 +63,7 @@ from stream.publish.schema import (
     StatusMessage,
     StreamAddedData,
     StreamChangedData,
+    StreamDescribedData,
     StreamRemovedData,
     SubscribedData,
     SubscribedMessage,
@@ -88,6 +90,7 @@ class StreamInfo:
         demo: whether it is a demo source.
         others: further models that score it side by side.
         source: what kind of source its video comes from.
+        tags: what people sort it by, the most important first.
     """
 
     name: str
@@ -96,13 +99,19 @@ class StreamInfo:
     demo: bool
     others: tuple[ScoringModel, ...] = ()
     source: SourceKind = SourceKind.CAMERA
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, added: StreamAdded) -> StreamInfo:
         """Return what an added stream says about itself."""
         first, *others = added.models
         kind = SourceKind.DEMO if added.demo else SourceKind.of(added.source)
-        return cls(added.name, first.model, first.calibrated, added.demo, tuple(others), kind)
+        model, calibrated, further = first.model, first.calibrated, tuple(others)
+        return cls(added.name, model, calibrated, added.demo, further, kind, added.tags)
+
+    def described(self, event: StreamDescribed) -> StreamInfo:
+        """Return the same, as people describe the stream now."""
+        return replace(self, name=event.name, tags=event.tags)
 
     @property
     def models(self) -> tuple[ScoringModel, ...]:
@@ -337,6 +346,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         hint=_hint(report, change),
         demo=context.info.demo,
         notice=context.info.notice,
+        tags=context.info.tags,
     )
 
 
@@ -384,7 +394,10 @@ def _event_data(event: Event, context: Context) -> EventData:
                 models=tuple(model_data(scored.model) for scored in info.models),
                 demo=info.demo,
                 notice=info.notice,
+                tags=info.tags,
             )
+        case StreamDescribed():
+            return StreamDescribedData(id=name, name=event.name, tags=event.tags)
         case StreamRemoved():
             return StreamRemovedData(id=name)
         case StreamChanged():

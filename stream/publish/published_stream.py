@@ -12,6 +12,7 @@ from stream.events import (
     IncidentChanged,
     Score,
     StreamAdded,
+    StreamDescribed,
     StreamRemoved,
     TrackEnded,
     VerdictChanged,
@@ -58,6 +59,8 @@ class PublishedStream:
         """Take in an event that is not late; return the tracks that are no longer shown."""
         if isinstance(stamped.event, StreamAdded):
             self.info = StreamInfo.of(stamped.event)
+        elif isinstance(stamped.event, StreamDescribed):
+            self.info = self.info.described(stamped.event)
         self.seq = stamped.id
         self._snapshot = None
         gone = self.state.apply(stamped.event, stamped.now)

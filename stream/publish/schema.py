@@ -202,6 +202,9 @@ class StatusData(_Model):
     )
     demo: bool
     notice: str
+    tags: tuple[str, ...] = Field(
+        default=(), description="what people sort it by, the most important first"
+    )
 
 
 class StreamAddedData(_Model):
@@ -214,6 +217,18 @@ class StreamAddedData(_Model):
     models: tuple[Model, ...] = Field(description="every model that scores it, `model` first")
     demo: bool
     notice: str
+    tags: tuple[str, ...] = Field(
+        default=(), description="what people sort it by, the most important first"
+    )
+
+
+class StreamDescribedData(_Model):
+    """A stream that people call something else or sort otherwise; its video goes on."""
+
+    kind: Literal["stream_described"] = "stream_described"
+    id: str
+    name: str
+    tags: tuple[str, ...]
 
 
 class StreamRemovedData(_Model):
@@ -353,6 +368,7 @@ class IncidentChangedData(_Model):
 
 EventData = Annotated[
     StreamAddedData
+    | StreamDescribedData
     | StreamRemovedData
     | StreamChangedData
     | EpochStartedData

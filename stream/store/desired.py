@@ -37,6 +37,7 @@ class WantedStream:
         name: what people call it; the id when empty.
         priority: name of its priority.
         thresholds: what it is judged by where that differs from the configuration, by name.
+        tags: what people sort it by, the most important first.
     """
 
     id: str
@@ -44,6 +45,7 @@ class WantedStream:
     name: str = ""
     priority: str = "normal"
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
     def shown(self) -> dict[str, Any]:
         """Return what may be told of it to anybody."""
@@ -53,6 +55,7 @@ class WantedStream:
             "priority": self.priority,
             **_source_settings(self.source),
             "thresholds": dict(self.thresholds),
+            "tags": list(self.tags),
         }
 
 
@@ -124,7 +127,11 @@ class DesiredStreams:
             "wanted": True,
             "priority": wanted.priority,
             "settings": json.dumps(
-                {**_source_settings(wanted.source), "thresholds": dict(wanted.thresholds)},
+                {
+                    **_source_settings(wanted.source),
+                    "thresholds": dict(wanted.thresholds),
+                    "tags": list(wanted.tags),
+                },
                 sort_keys=True,
             ),
         }
@@ -150,7 +157,8 @@ class DesiredStreams:
             loop=bool(settings.get("loop", False)),
         )
         thresholds = settings.get("thresholds", {})
-        return WantedStream(row.id, source, row.name, row.priority, thresholds)
+        tags = tuple(str(tag) for tag in settings.get("tags", ()))
+        return WantedStream(row.id, source, row.name, row.priority, thresholds, tags)
 
     def _url(self, row: Row[Any]) -> SourceUrl:
         if row.secret is None:
@@ -178,7 +186,7 @@ def _detail(wanted: WantedStream, before: Row[Any] | None) -> dict[str, Any]:
     now = wanted.shown()
     if before is None or not before.wanted:
         return now
-    then = {"source": before.source, "name": before.name, "priority": before.priority}
+    then = {"source": before.source, "name": before.name, "priority": before.priority, "tags": []}
     then |= json.loads(before.settings)
     changed = {key: value for key, value in now.items() if then.get(key) != value}
     return changed or {"source": now["source"]}

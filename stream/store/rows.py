@@ -13,7 +13,14 @@ from typing import NamedTuple
 
 from stream.event_log.event_log import StampedEvent
 from stream.event_log.queued_sink import Gap
-from stream.events import IncidentChanged, Score, StreamAdded, StreamRemoved, StreamReport
+from stream.events import (
+    IncidentChanged,
+    Score,
+    StreamAdded,
+    StreamDescribed,
+    StreamRemoved,
+    StreamReport,
+)
 from stream.publish.encode import Context, StreamInfo, event_id, message, state_of
 from stream.publish.incidents import incident_changed_data
 from stream.publish.schema import STATE_RANK, EventMessage
@@ -34,7 +41,7 @@ class ModelKey(NamedTuple):
 
 
 class StreamRow(NamedTuple):
-    """What a stream said about itself when it was added."""
+    """What a stream said about itself last."""
 
     id: str
     name: str
@@ -117,6 +124,7 @@ class _Known:
     """A stream that was announced."""
 
     info: StreamInfo
+    source: str = ""
     epoch: int = 0
     models: dict[str, ModelKey] = field(default_factory=dict)
 
@@ -160,6 +168,8 @@ class Collector:
         if isinstance(event, StreamAdded):
             self._add(event, to_us(stamped.utc))
         known = self._known.get(event.stream) or self._late(event.stream)
+        if isinstance(event, StreamDescribed) and known is not None:
+            self._describe(event, known, to_us(stamped.utc))
         match event:
             case Score():
                 if known is not None and event.epoch < known.epoch:
@@ -190,15 +200,23 @@ class Collector:
 
     def _add(self, event: StreamAdded, at: int) -> None:
         epoch = self._known[event.stream].epoch if event.stream in self._known else 0
-        self._known[event.stream] = _Known(StreamInfo.of(event), epoch)
-        row = StreamRow(event.stream, clean(event.name), clean(event.source, 4096), at)
-        self.batch.streams[event.stream] = row
+        known = _Known(StreamInfo.of(event), clean(event.source, 4096), epoch)
+        self._known[event.stream] = known
+        self._announce(event.stream, known, at)
+
+    def _describe(self, event: StreamDescribed, known: _Known, at: int) -> None:
+        known.info = known.info.described(event)
+        self._announce(event.stream, known, at)
+
+    def _announce(self, stream: str, known: _Known, at: int) -> None:
+        row = StreamRow(stream, clean(known.info.name), known.source, at)
+        self.batch.streams[stream] = row
 
     def _late(self, stream: str) -> _Known | None:
         event = self._announced(stream)
         if event is None:
             return None
-        self._known[stream] = known = _Known(StreamInfo.of(event))
+        self._known[stream] = known = _Known(StreamInfo.of(event), clean(event.source, 4096))
         return known
 
     def _score(self, score: Score, stamped: StampedEvent, known: _Known | None) -> None:

@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from stream.clock import Clock
 from stream.event_log.event_log import StampedEvent
 from stream.event_log.queued_sink import QueuedSink
-from stream.events import StreamAdded
+from stream.events import StreamAdded, StreamDescribed
 from stream.scheduling.mailbox import Mailbox, Overflow
 from stream.store.access import T, Write
 from stream.store.batches import BatchWriter, Numbers, Written
@@ -147,7 +147,14 @@ class StoreWriter:
             self._announced[stamped.event.stream] = stamped.event
             while len(self._announced) > _ANNOUNCED:
                 self._announced.popitem(last=False)
+        elif isinstance(stamped.event, StreamDescribed):
+            self._describe(stamped.event)
         self._events.accept(stamped)
+
+    def _describe(self, event: StreamDescribed) -> None:
+        known = self._announced.get(event.stream)
+        if known is not None:
+            self._announced[event.stream] = replace(known, name=event.name, tags=event.tags)
 
     def submit(self, write: Write[T]) -> Future[T]:
         """Queue a write; see `StoreAccess`."""

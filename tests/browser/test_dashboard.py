@@ -168,7 +168,8 @@ async def test_untrained_and_demo_scores_cannot_be_taken_for_findings(
 async def test_an_experimental_model_gives_hints_not_findings(
     page: Page, wall: PlayedWall, address: str
 ) -> None:
-    """It still brings the stream to the top: that is what a hint is for."""
+    """It still brings the stream to the top: that is what a hint is for. What holds for all is said
+    once above them, and of each only when there are others."""
     model = replace(CARD, status=TrainingStatus.EXPERIMENTAL)
     one, two = (replace(camera, model=model) for camera in cameras(2))
     await wall.add(one)
@@ -177,13 +178,16 @@ async def test_an_experimental_model_gives_hints_not_findings(
         await page.goto(address)
         first = tiles(page).first
         await expect(first.locator(".state")).to_have_text("Suspect")
+        await expect(tiles(page).nth(1).locator(".state")).to_have_text("Clear")
+        said = page.locator(".notices p").filter(has_text="Experimental model")
+        await expect(said).to_contain_text("only a hint to look")
+        await expect(said).to_have_count(1)
+        await expect(page.locator(".tile .tag, .tile .why")).to_have_count(0)
+        await wall.add(cameras(3)[2])
         await expect(first.locator(".why")).to_have_text(
             "possibly synthesised: a hint to look, not a finding"
         )
         await expect(first.locator(".tag")).to_have_text(["Experimental"])
-        await expect(tiles(page).nth(1).locator(".state")).to_have_text("Clear")
-        said = page.locator(".notices p").filter(has_text="Experimental model")
-        await expect(said).to_contain_text("only a hint to look")
 
 
 async def test_a_score_between_the_thresholds_is_undecided(

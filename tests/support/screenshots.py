@@ -23,11 +23,12 @@ from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
 from styleflow.cards import TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.browser import chromium
-from tests.support.wall import PlayedStream, PlayedWall, cameras, untrained
+from tests.support.wall import PlayedWall, cameras
 from tests.support.web import WebRig, served
 from tests.support.wire import CARD
 
 WIDE = (1280, 800)
+DESK = (1600, 900)
 PHONE = (390, 844)
 PAST_S = 300.0
 
@@ -43,20 +44,19 @@ READY = {"/incidents": ".row", "/help": ".model-card", "/streams/front-door": ".
 """What must be there before a picture is made, where that is not a live one."""
 
 
-async def eight(wall: PlayedWall) -> None:
-    """Add eight streams, of which one is suspect, one lost, one hindered and one a demo."""
-    for camera in cameras(6):
+async def fifteen(wall: PlayedWall) -> None:
+    """Add fifteen streams of two sites: one is suspect, one lost, one hindered."""
+    for n, camera in enumerate(cameras(15)):
+        camera.tags = ("Berlin" if n % 3 else "Lisbon", *(("doors",) if n % 4 == 0 else ()))
         await wall.add(camera, ago=PAST_S)
-    demo = PlayedStream("demo", "Demo", url="demo://tampered", level=0.86, verdict=Verdict.SUSPECT)
-    await wall.add(demo, ago=PAST_S)
-    await wall.add(untrained(PlayedStream("test", "Test rig", shift=30)), ago=PAST_S)
     wall.past(PAST_S, 60)
     wall.streams["cam-5"].level = 0.91
     wall.streams["cam-5"].verdict = Verdict.SUSPECT
     hindered = wall.streams["cam-4"]
     hindered.verdict, hindered.reasons = Verdict.PENDING, (AbstainReason.BLURRED,)
     wall.past(60)
-    wall.connection("cam-2", ConnectionState.BACKING_OFF, ReasonCode.TIMEOUT, "no packets for 2 s")
+    lost, detail = wall.streams["cam-2"], "the camera did not answer within 2.5 s"
+    wall.connection(lost.id, ConnectionState.BACKING_OFF, ReasonCode.TIMEOUT, detail)
 
 
 async def several(wall: PlayedWall) -> None:
@@ -151,7 +151,8 @@ async def glance(page: Page) -> Page:
 
 
 SHOTS: dict[str, Shot] = {
-    "dashboard-wall": (eight, "/", WIDE, None),
+    "dashboard-wall": (fifteen, "/", DESK, None),
+    "dashboard-wall-phone": (fifteen, "/", PHONE, None),
     "dashboard-stream": (several, "/streams/cam-1", WIDE, None),
     "dashboard-overlay": (several, "/streams/cam-1", WIDE, point),
     "dashboard-overlay-phone": (several, "/streams/cam-1", PHONE, point),

@@ -53,6 +53,7 @@ class PlayedStream:
     id: str
     name: str
     url: str = "rtsp://camera.example/stream1"
+    tags: tuple[str, ...] = ()
     model: ModelCard = CARD
     others: tuple[ModelCard, ...] = ()
     agreement: float = 0.6  # the others' scores, as a share of the first one's
@@ -93,7 +94,8 @@ class PlayedWall:
         url = SourceUrl.parse(stream.url)
         self.rig.control.cards[stream.id] = stream.model
         self.rig.control.others[stream.id] = tuple(ScoringModel(o, True) for o in stream.others)
-        await self.rig.control.add(StreamSpec(stream.id, SourceSettings(url), stream.name))
+        spec = StreamSpec(stream.id, SourceSettings(url), stream.name, tags=stream.tags)
+        await self.rig.control.add(spec)
         self._tell(
             StreamChanged(stream.id, 1, ConnectionState.CONNECTING),
             StreamChanged(stream.id, 1, ConnectionState.LIVE),

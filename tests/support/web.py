@@ -33,6 +33,7 @@ from stream.events import (
     ConnectionState,
     ScoringModel,
     StreamAdded,
+    StreamDescribed,
     StreamRemoved,
     TrackEnd,
     Verdict,
@@ -94,13 +95,15 @@ class PlayedAnalyzer:
         demo = spec.source.url.is_demo
         models = (ScoringModel(card, calibrated), *others)
         source = spec.source.url.redacted
-        self._log.append(StreamAdded(spec.id, 0, spec.name or spec.id, models, demo, source))
+        told = StreamAdded(spec.id, 0, spec.label, models, demo, source, tags=spec.tags)
+        self._log.append(told)
         return self.status(spec.id)
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
         """Replace a stream's settings."""
         self.spec(spec.id)
         self.specs[spec.id] = spec
+        self._log.append(StreamDescribed(spec.id, 0, spec.label, spec.tags))
         return self.status(spec.id)
 
     async def remove(self, stream: str) -> None:
@@ -120,7 +123,7 @@ class PlayedAnalyzer:
         spec = self.spec(stream)
         return StreamStatus(
             id=spec.id,
-            name=spec.name or spec.id,
+            name=spec.label,
             source=spec.source.url.redacted,
             demo=spec.source.url.is_demo,
             state=ConnectionState.CONNECTING,
@@ -136,6 +139,7 @@ class PlayedAnalyzer:
             models=(UNTRAINED,),
             scores=(score(stream),),
             priority=spec.priority,
+            tags=spec.tags,
         )
 
     def statuses(self) -> tuple[StreamStatus, ...]:

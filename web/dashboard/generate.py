@@ -22,7 +22,7 @@ from web.routes.caller import CallerView
 from web.routes.history import HistoryView
 from web.routes.models import ModelList
 from web.routes.pictures import OverlayList, PictureFaces, PictureOverlay
-from web.routes.streams import StreamBody
+from web.routes.streams import StreamBody, StreamChange
 from web.routes.thresholds import ThresholdsChange, ThresholdsView
 
 TARGET = Path(__file__).parent / "src" / "protocol.ts"
@@ -39,7 +39,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
 )
 """Bodies and headers of HTTP responses that the page reads."""
 
-REQUESTS: tuple[type[BaseModel], ...] = (StreamBody, ThresholdsChange)
+REQUESTS: tuple[type[BaseModel], ...] = (StreamBody, StreamChange, ThresholdsChange)
 """Bodies of HTTP requests that the page sends."""
 
 HEAD = """\

@@ -15,8 +15,10 @@ from stream.analyzer.streams import (
     STREAM_ID,
     Priority,
     StreamEditor,
+    StreamName,
     StreamSpec,
     StreamStatus,
+    StreamTags,
 )
 from stream.clock import Clock
 from stream.events import AbstainReason, ConnectionState, ReasonCode, SourceKind
@@ -81,16 +83,18 @@ class StreamBody(_Request):
 
     id: StreamId
     source: SourceBody
-    name: Annotated[str, Field(max_length=128)] = ""
+    name: StreamName = ""
     priority: Priority = Priority.NORMAL
+    tags: StreamTags = ()
 
 
 class StreamChange(_Request):
     """Changes to a stream; what is left out stays."""
 
     source: SourceChange | None = None
-    name: Annotated[str, Field(max_length=128)] | None = None
+    name: StreamName | None = None
     priority: Priority | None = None
+    tags: StreamTags | None = None
 
 
 class StreamView(BaseModel):
@@ -106,6 +110,7 @@ class StreamView(BaseModel):
     retry_in_s: Number
     priority: Priority
     summary: str
+    tags: tuple[str, ...] = Field(description="what people sort it by, the most important first")
 
 
 class StatusView(StreamView):
@@ -179,7 +184,7 @@ def routes(
     async def add_stream(request: Request, body: StreamBody, response: Response) -> StreamView:
         """Add a stream. Its source need not be reachable yet."""
         source = await source_of(body.source)
-        status = await control.add(StreamSpec(body.id, source, body.name, body.priority))
+        status = await control.add(StreamSpec(body.id, source, body.name, body.priority, body.tags))
         response.headers["Location"] = public_path(request, f"/api/v1/streams/{body.id}")
         return _view(status)
 
@@ -192,7 +197,7 @@ def routes(
         "/{id}", dependencies=[steer], responses=documented_problems(400, 401, 403, 404, 422)
     )
     async def change_stream(id: StreamId, body: StreamChange) -> StreamView:
-        """Change a stream. It connects anew, in a new epoch."""
+        """Change a stream. With another source or priority it connects anew, in a new epoch."""
         spec = control.spec(id)
         changes = body.source.model_dump(exclude_none=True) if body.source else {}
         if "url" in changes:
@@ -203,6 +208,7 @@ def routes(
             name=name,
             source=replace(spec.source, **changes),
             priority=body.priority or spec.priority,
+            tags=spec.tags if body.tags is None else body.tags,
         )
         return _view(control.status(id) if changed == spec else await control.change(changed))
 
@@ -253,6 +259,7 @@ def _view(status: StreamStatus) -> StreamView:
             call=SourceKind.of(status.source) is SourceKind.CALL,
             reached=status.age_s is not None,
         ),
+        tags=status.tags,
     )
 
 

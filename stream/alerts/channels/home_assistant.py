@@ -35,6 +35,7 @@ from stream.events import (
     IncidentChanged,
     Score,
     StreamAdded,
+    StreamDescribed,
     StreamRemoved,
     TrackEnded,
     Verdict,
@@ -146,6 +147,9 @@ class HomeAssistant:
         match event:
             case StreamAdded(stream=id):
                 return self._shown.matches(id) and self._added(event)
+            case StreamDescribed(stream=id, name=name) if shown := self._streams.get(id):
+                shown.name, shown.new, shown.changed = name, True, True
+                return True
             case StreamRemoved(stream=id):
                 return self._removed(id)
             case IncidentChanged(incident=incident):

@@ -13,6 +13,7 @@ from stream.events import (
     Event,
     IncidentChanged,
     StreamChanged,
+    StreamDescribed,
     StreamReport,
 )
 from stream.incident import IncidentStep
@@ -92,3 +93,10 @@ def test_what_is_said_of_an_incident_of_an_earlier_run_begins_no_epoch() -> None
     state.apply(IncidentChanged("lobby", 500, incident(epoch=500), IncidentStep.LABELLED), 1.0)
     assert state.epoch == 1
     assert not state.is_late(score())
+
+
+def test_a_new_name_leaves_everything_else_as_it_was() -> None:
+    state = folded(added(), StreamChanged("lobby", 1, LIVE), score())
+    state.apply(StreamDescribed("lobby", 1, "North door", ("Berlin",)), 9.0)
+    assert state.added == replace(added(), name="North door", tags=("Berlin",))
+    assert (state.changed_at, len(state.scores)) == (1.0, 1)

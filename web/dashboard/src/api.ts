@@ -18,6 +18,7 @@ import type {
   OverlayView,
   ProblemBody,
   StreamBody,
+  StreamChange,
   ThresholdsChange,
   ThresholdsView,
 } from "./protocol";
@@ -68,6 +69,10 @@ export class Api {
 
   async addStream(stream: StreamBody): Promise<void> {
     await this.ask("api/v1/streams", json("POST", stream));
+  }
+
+  async changeStream(id: string, change: StreamChange): Promise<void> {
+    await this.ask(`api/v1/streams/${encodeURIComponent(id)}`, json("PATCH", change));
   }
 
   async removeStream(id: string): Promise<void> {

@@ -13,6 +13,7 @@ import { realShop, SmallWindow } from "./small/window";
 import { realSpeaker, Sound } from "./sound";
 import { MINUTE_MS, Streams } from "./streams";
 import { type Kind, Publisher, realBrowser } from "./whip";
+import { ownName } from "./naming";
 import { ROOT } from "./root";
 import { address, parse, type Route } from "./route";
 import { noticeWords } from "./words";
@@ -54,6 +55,9 @@ export class App {
 
   /** Whether this token may change things; until that is known, the server is left to refuse. */
   mayControl = true;
+
+  /** Whether this token may send video. */
+  mayPublish = true;
 
   private token: string | null = sessionStorage.getItem(TOKEN_KEY);
   private listeners = new Set<() => void>();
@@ -110,6 +114,7 @@ export class App {
       this.api.caller().then(
         ({ scopes }) => {
           this.mayControl = scopes.includes("control");
+          this.mayPublish = scopes.includes("publish");
           this.notify();
         },
         () => {},
@@ -159,7 +164,14 @@ export class App {
     ).join("");
     const id = `${kind === "camera" ? "my-camera" : "my-tab"}-${suffix}`;
     const browser = realBrowser((path, options) => this.api.ask(path, options));
+    const name = ownName(kind, new Date());
+    let named = false;
     const publisher = new Publisher(browser, kind, id, () => {
+      // The stream is there once its call was answered.
+      if (publisher.sending.phase === "live" && !named) {
+        named = true;
+        this.api.changeStream(id, { name }).catch(() => {}); // then it is called by its id
+      }
       if (publisher === this.publisher && publisher.sending.phase === "ended") this.publisher = null;
       if (publisher.sending.phase === "connecting") {
         this.go({ page: "stream", id, from: null, to: null });

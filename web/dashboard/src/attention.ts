@@ -70,13 +70,18 @@ export interface Placed {
   id: string;
   name: string;
   condition: Condition;
+  /** Milliseconds since its newest frame; null when there never was one, or nobody knows. */
+  silentMs?: number | null;
 }
 
+/** Conditions without a connection: for so long, a stream is dead and stands after the living. */
+const APART: ReadonlySet<Condition> = new Set(["failed", "lost", "connecting"]);
+const DEAD_MS = 600_000;
 const CALM_MS = 8_000;
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /**
- * Orders tiles by urgency, then by name.
+ * Orders tiles by urgency, then by name; the long dead come last.
  *
  * A tile rises at once, but sinks only after it has been calmer for a while, so that a score at the
  * edge of a threshold does not make the wall flicker. While the order is held (somebody points at
@@ -84,6 +89,7 @@ const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base"
  */
 export class Order {
   private ranks = new Map<string, { rank: number; calmerSince: number | null }>();
+  private apartSince = new Map<string, number>();
   private last: string[] = [];
   /** Tiles that would stand elsewhere if the order were not held. */
   waiting = 0;
@@ -92,6 +98,7 @@ export class Order {
     for (const tile of tiles) this.settle(tile, now);
     const there = new Set(tiles.map((tile) => tile.id));
     for (const id of this.ranks.keys()) if (!there.has(id)) this.ranks.delete(id);
+    for (const id of this.apartSince.keys()) if (!there.has(id)) this.apartSince.delete(id);
     const sorted = [...tiles]
       .sort(
         (a, b) =>
@@ -117,9 +124,10 @@ export class Order {
   }
 
   private settle(tile: Placed, now: number): void {
-    const rank = urgency(tile.condition);
+    const dead = this.isDead(tile, now);
+    const rank = dead ? CONDITIONS.length : urgency(tile.condition);
     const known = this.ranks.get(tile.id);
-    if (!known || rank <= known.rank) {
+    if (dead || !known || rank <= known.rank) {
       this.ranks.set(tile.id, { rank, calmerSince: null });
       return;
     }
@@ -127,5 +135,15 @@ export class Order {
     if (now - known.calmerSince >= CALM_MS) {
       this.ranks.set(tile.id, { rank, calmerSince: null });
     }
+  }
+
+  private isDead(tile: Placed, now: number): boolean {
+    if (!APART.has(tile.condition)) {
+      this.apartSince.delete(tile.id);
+      return false;
+    }
+    const since = this.apartSince.get(tile.id) ?? now;
+    this.apartSince.set(tile.id, since);
+    return Math.max(tile.silentMs ?? 0, now - since) >= DEAD_MS;
   }
 }

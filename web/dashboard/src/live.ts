@@ -19,6 +19,8 @@ export interface Link {
   retryAt: number | null;
   /** In the server's words. */
   reason: string;
+  /** Whether a token was given and the server did not take it. */
+  refused: boolean;
   /** How long the last interruption took, once it is over. */
   backAfterMs: number | null;
 }
@@ -50,6 +52,7 @@ export class Live {
     lostAt: null,
     retryAt: null,
     reason: "",
+    refused: false,
     backAfterMs: null,
   };
 
@@ -123,7 +126,7 @@ export class Live {
     this.wait = FIRST_WAIT_MS;
     const { lostAt } = this.link;
     const backAfterMs = lostAt === null ? this.link.backAfterMs : this.world.now() - lostAt;
-    this.set({ phase: "live", lostAt: null, retryAt: null, reason: "", backAfterMs });
+    this.set({ phase: "live", lostAt: null, retryAt: null, reason: "", refused: false, backAfterMs });
   }
 
   private watch(): void {
@@ -137,7 +140,8 @@ export class Live {
     this.drop();
     const lostAt = this.link.lostAt ?? this.world.now();
     if (TOKEN_CODES.has(code)) {
-      this.set({ phase: "token", lostAt, retryAt: null, reason });
+      const refused = this.token() !== null;
+      this.set({ phase: "token", lostAt, retryAt: null, reason, refused });
       return;
     }
     const delay = this.wait * (0.75 + 0.5 * this.world.random());

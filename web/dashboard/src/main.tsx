@@ -101,7 +101,7 @@ function Views({ app }: { app: App }) {
 
 /** The connection in one word, always in the same place. */
 function LinkState({ app }: { app: App }) {
-  const { phase, backAfterMs } = app.live.link;
+  const { phase, backAfterMs, refused } = app.live.link;
   const [back, setBack] = useState(false);
   useEffect(() => {
     if (backAfterMs === null || phase !== "live") return;
@@ -113,7 +113,7 @@ function LinkState({ app }: { app: App }) {
     connecting: "Connecting",
     live: back && backAfterMs !== null ? `Back after ${seconds(backAfterMs)}` : "Live",
     lost: "Reconnecting",
-    token: "Token needed",
+    token: refused ? "Token refused" : "Token needed",
   };
   return (
     <p class={`link is-${phase}`} role="status">
@@ -246,7 +246,9 @@ function TokenDialog({ app }: { app: App }) {
           if (token.trim()) app.setToken(token.trim());
         }}
       >
-        <h2 id={`${field}-title`}>This analyzer asks for a token</h2>
+        <h2 id={`${field}-title`}>
+          {app.live.link.refused ? "This token was refused" : "This analyzer asks for a token"}
+        </h2>
         <p class="remark">{sentence(app.live.link.reason)}</p>
         <label for={field}>Token</label>
         <input

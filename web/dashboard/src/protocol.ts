@@ -121,6 +121,7 @@ export interface EventMessage {
   ts_emit: string;
   data:
     | StreamAddedData
+    | StreamDescribedData
     | StreamRemovedData
     | StreamChangedData
     | EpochStartedData
@@ -585,6 +586,16 @@ export interface SourceBody {
   loop?: boolean;
 }
 
+/** Changes to a source; what is left out stays. */
+export interface SourceChange {
+  url?: string | null;
+  transport?: Transport | null;
+  timeout_s?: number | null;
+  tls_verify?: boolean | null;
+  pace?: Pace | null;
+  loop?: boolean | null;
+}
+
 /** Kind of a source, as a person tells them apart. */
 export type SourceKind = "camera" | "call" | "file" | "demo";
 
@@ -625,6 +636,8 @@ export interface StatusData {
   hint: string;
   demo: boolean;
   notice: string;
+  /** what people sort it by, the most important first */
+  tags: string[];
 }
 
 /** State of one stream, about once a second. */
@@ -652,6 +665,8 @@ export interface StreamAddedData {
   models: Model[];
   demo: boolean;
   notice: string;
+  /** what people sort it by, the most important first */
+  tags: string[];
 }
 
 /** A stream to add. */
@@ -660,6 +675,15 @@ export interface StreamBody {
   source: SourceBody;
   name?: string;
   priority?: Priority;
+  tags?: string[];
+}
+
+/** Changes to a stream; what is left out stays. */
+export interface StreamChange {
+  source?: SourceChange | null;
+  name?: string | null;
+  priority?: Priority | null;
+  tags?: string[] | null;
 }
 
 /** A connection entered another state. */
@@ -671,6 +695,14 @@ export interface StreamChangedData {
   detail: string;
   retry_in_s: number | null;
   summary: string;
+}
+
+/** A stream that people call something else or sort otherwise; its video goes on. */
+export interface StreamDescribedData {
+  kind: "stream_described";
+  id: string;
+  name: string;
+  tags: string[];
 }
 
 /** A stream that is gone; its id may be given to another one later. */

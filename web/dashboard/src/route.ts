@@ -2,9 +2,10 @@
 
 import { EVERY, type Filter, filterOf, queryOf } from "./incidents/filter";
 import { ROOT } from "./root";
+import { EVERYTHING, narrows, type WallFilter, wallFilterOf, wallQueryOf } from "./wall-filter";
 
 export type Route =
-  | { page: "wall" }
+  | { page: "wall"; filter?: WallFilter }
   | { page: "stream"; id: string; from: number | null; to: number | null }
   | { page: "incidents"; filter: Filter }
   | { page: "incident"; id: string }
@@ -24,7 +25,10 @@ export function parse(path: string, query: string, root = ROOT.pathname): Route 
   }
   if (/^help\/?$/.test(below)) return { page: "help" };
   const id = /^streams\/([^/]+)\/?$/.exec(below)?.[1];
-  if (id === undefined) return { page: "wall" };
+  if (id === undefined) {
+    const filter = wallFilterOf(params);
+    return narrows(filter) || filter.grouped ? { page: "wall", filter } : { page: "wall" };
+  }
   const from = time(params.get("from"));
   const to = time(params.get("to"));
   const both = from !== null && to !== null && from < to;
@@ -34,8 +38,10 @@ export function parse(path: string, query: string, root = ROOT.pathname): Route 
 /** Return the path and query of a view. */
 export function address(route: Route, root = ROOT.pathname): string {
   switch (route.page) {
-    case "wall":
-      return root;
+    case "wall": {
+      const query = wallQueryOf(route.filter ?? EVERYTHING).toString();
+      return query ? `${root}?${query}` : root;
+    }
     case "incidents": {
       const query = queryOf(route.filter).toString();
       return `${root}incidents${query && `?${query}`}`;

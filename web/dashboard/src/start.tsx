@@ -4,6 +4,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { App } from "./app";
 import { examine, suggestId } from "./address";
 import { asProblem, type Problem } from "./api";
+import { MAX_NAME, tagsFault, tagsOf } from "./naming";
 import { CameraIcon, PlusIcon, TabIcon } from "./icons";
 import type { Transport } from "./protocol";
 import { labelled, ProblemText } from "./problem";
@@ -28,17 +29,29 @@ interface StartersProps {
 export function Starters({ app, onAdd, large = false }: StartersProps) {
   const phase = app.publisher?.sending.phase;
   const busy = phase !== undefined && phase !== "failed";
+  if (!app.mayControl && !app.mayPublish) return null;
   return (
     <div class={large ? "starters large" : "starters"}>
-      <button type="button" class={large ? "primary" : ""} disabled={busy} onClick={() => app.publish("camera")}>
-        <CameraIcon /> <Label long="Analyze my camera" short="Camera" />
-      </button>
-      <button type="button" disabled={busy} onClick={() => app.publish("tab")}>
-        <TabIcon /> <Label long="Analyze a tab" short="Tab" />
-      </button>
-      <button type="button" onClick={onAdd}>
-        <PlusIcon /> <Label long="Add a camera" short="Add" />
-      </button>
+      {app.mayPublish && (
+        <>
+          <button
+            type="button"
+            class={large ? "primary" : ""}
+            disabled={busy}
+            onClick={() => app.publish("camera")}
+          >
+            <CameraIcon /> <Label long="Analyze my camera" short="Camera" />
+          </button>
+          <button type="button" disabled={busy} onClick={() => app.publish("tab")}>
+            <TabIcon /> <Label long="Analyze a tab" short="Tab" />
+          </button>
+        </>
+      )}
+      {app.mayControl && (
+        <button type="button" onClick={onAdd}>
+          <PlusIcon /> <Label long="Add a camera" short="Add" />
+        </button>
+      )}
     </div>
   );
 }
@@ -60,6 +73,7 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
   const field = useId();
   const [url, setUrl] = useState("");
   const [name, setName] = useState("");
+  const [tags, setTags] = useState("");
   const [transport, setTransport] = useState<Transport>("auto");
   const [verify, setVerify] = useState(true);
   const [tried, setTried] = useState(false);
@@ -76,13 +90,14 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
     event.preventDefault();
     setTried(true);
     setProblem(null);
-    if (finding.fault !== "") return;
+    if (finding.fault !== "" || tagsFault(tagsOf(tags)) !== "") return;
     setSending(true);
     const id = suggestId(url, name, new Set(app.streams.all.keys()));
     try {
       await app.api.addStream({
         id,
         name: name.trim(),
+        tags: tagsOf(tags),
         source: { url: url.trim(), transport, tls_verify: verify },
       });
       onClose();
@@ -133,11 +148,26 @@ export function AddCamera({ app, onClose }: { app: App; onClose: () => void }) {
         <input
           id={`${field}-name`}
           value={name}
-          maxLength={128}
+          maxLength={MAX_NAME}
           onInput={(at) => setName(at.currentTarget.value)}
           placeholder="Lobby"
           autocomplete="off"
         />
+        <label for={`${field}-tags`}>
+          Tags <span class="optional">optional, divided by commas</span>
+        </label>
+        <input
+          id={`${field}-tags`}
+          value={tags}
+          onInput={(at) => setTags(at.currentTarget.value)}
+          aria-invalid={tagsFault(tagsOf(tags)) !== ""}
+          aria-describedby={`${field}-tags-said`}
+          placeholder="Berlin, doors"
+          autocomplete="off"
+        />
+        <p class="remark" id={`${field}-tags-said`}>
+          {tagsFault(tagsOf(tags))}
+        </p>
         <details>
           <summary>Connection</summary>
           <label for={`${field}-transport`}>Transport</label>

@@ -49,6 +49,8 @@ export interface Happening {
 export interface Stream {
   id: string;
   name: string;
+  /** What people sort it by, the most important first. */
+  tags: readonly string[];
   demo: boolean;
   notice: string;
   /** Every model that scores it, the first one first. */
@@ -139,6 +141,7 @@ export class Streams {
     const made: Stream = {
       id,
       name: id,
+      tags: [],
       demo: false,
       notice: "",
       models: [],
@@ -173,6 +176,7 @@ export class Streams {
     stream.status = data;
     if (data.age_s !== null) stream.frameAt = Math.max(stream.frameAt ?? 0, t - data.age_s * 1000);
     stream.name = data.name;
+    stream.tags = data.tags;
     stream.demo = data.demo;
     stream.notice = data.notice;
     if (data.state === "live") {
@@ -223,9 +227,13 @@ export class Streams {
     }
     if (data.kind === "stream_added") {
       stream.name = data.name;
+      stream.tags = data.tags;
       stream.demo = data.demo;
       stream.notice = data.notice;
       stream.models = data.models;
+    } else if (data.kind === "stream_described") {
+      stream.name = data.name;
+      stream.tags = data.tags;
     } else if (data.kind === "track_ended") {
       stream.faces.delete(data.track);
     } else if (data.kind === "epoch_started") {
@@ -345,6 +353,13 @@ export function doubt(
 ): "untrained" | "demo" | null {
   if (model?.status === "untrained") return "untrained";
   return stream.demo ? "demo" : null;
+}
+
+/** The status of the models that all streams have in common, which need not be said of each. */
+export function shared(streams: Iterable<Stream>): Model["status"] | null {
+  const found = new Set([...streams].map((stream) => speaker(stream)?.status ?? null));
+  const [only = null] = found;
+  return found.size === 1 ? only : null;
 }
 
 /** Milliseconds since the newest frame arrived; null when none ever did. */

@@ -1,10 +1,18 @@
 // What must stand beside every score of a stream that is no finding.
 
+import type { Model } from "./protocol";
 import { speaker, type Stream } from "./streams";
 import "./tags.css";
 
-export function Tags({ stream }: { stream: Stream }) {
-  const status = speaker(stream)?.status;
+interface Props {
+  stream: Stream;
+  /** What is said once for all of them and need not be said here. */
+  noticed?: Model["status"] | null;
+}
+
+export function Tags({ stream, noticed = null }: Props) {
+  const own = speaker(stream)?.status;
+  const status = own === noticed ? undefined : own;
   return (
     <>
       {stream.demo && <span class="tag">Demo</span>}

@@ -6,6 +6,7 @@ import type { Condition } from "./attention";
 import { ConditionIcon } from "./icons";
 import { Sparkline } from "./meter";
 import { LivePicture } from "./picture";
+import type { Model } from "./protocol";
 import { address } from "./route";
 import { MINUTE_MS, type Stream, doubt, frameAge, leading, primary } from "./streams";
 import { Tags } from "./tags";
@@ -22,13 +23,18 @@ interface Props {
   now: number;
   stale: boolean;
   pictureWidth: number;
+  /** The status of the model where all streams share it: that is said once above them. */
+  noticed: Model["status"] | null;
+  /** The level of its name among the headings. */
+  heading: 2 | 3;
 }
 
 export const Tile = memo(function Tile(props: Props) {
-  const { app, stream, condition, now, stale, pictureWidth } = props;
+  const { app, stream, condition, now, stale, pictureWidth, noticed } = props;
+  const Name = props.heading === 3 ? "h3" : "h2";
   const lead = leading(stream);
   const doubted = doubt(stream);
-  const why = because(stream, condition);
+  const why = because(stream, condition, noticed);
   const age = frameAge(stream, now);
   const route = { page: "stream", id: stream.id, from: null, to: null } as const;
   return (
@@ -44,14 +50,14 @@ export const Tile = memo(function Tile(props: Props) {
         stale={stale || (age ?? 0) > 3_000}
       />
       <div class="tags">
-        <Tags stream={stream} />
+        <Tags stream={stream} noticed={noticed} />
       </div>
       <p class={`age${(age ?? 0) > 3_000 ? " old" : ""}`} title="Since the last frame">
         <span class="visually-hidden">Last frame </span>
         {age === null ? "no frame" : ago(age)}
       </p>
       <div class="facts">
-        <h2 class="name" id={`name-${stream.id}`}>
+        <Name class="name" id={`name-${stream.id}`}>
           <a
             href={address(route)}
             title={lead ? scoreMeaning(lead) : undefined}
@@ -63,7 +69,7 @@ export const Tile = memo(function Tile(props: Props) {
           >
             {stream.name}
           </a>
-        </h2>
+        </Name>
         <p class="state">
           <ConditionIcon of={condition} />
           <span>{stateWords(condition, stream)}</span>
@@ -72,9 +78,11 @@ export const Tile = memo(function Tile(props: Props) {
           <span class="visually-hidden">{doubted ? "Not a finding: " : "Score "}</span>
           {number(lead?.p)}
         </p>
-        <p class="why" title={why}>
-          {why || "\u00a0"}
-        </p>
+        {why && (
+          <p class="why" title={why}>
+            {why}
+          </p>
+        )}
         <Sparkline
           points={stream.points}
           detector={lead?.detector ?? primary(stream)}

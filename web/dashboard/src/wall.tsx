@@ -1,25 +1,21 @@
 // All streams at a glance, what needs eyes first.
 
-import { useState } from "preact/hooks";
+import { Fragment } from "preact";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
-import { type Condition, condition, Order } from "./attention";
-import { ConditionIcon } from "./icons";
+import { condition, Order } from "./attention";
+import { typing } from "./full-screen";
+import { type Layout, layout, pictureWidth } from "./layout";
+import { frameAge, shared } from "./streams";
 import { Tile } from "./tile";
-import { SmallWindowButton } from "./small/button";
-import { SoundSwitch } from "./sound_switch";
 import { Starters } from "./start";
 import { useTitle } from "./title";
+import { WallBar } from "./wall-bar";
+import { EVERYTHING, pressed, sections, wanted, type WallFilter } from "./wall-filter";
 import "./wall.css";
 
-const GROUPS: { of: Condition[]; one: string; many: string }[] = [
-  { of: ["suspect"], one: "suspect", many: "suspect" },
-  { of: ["failed", "lost", "connecting"], one: "not connected", many: "not connected" },
-  { of: ["hindered", "untrained", "warming"], one: "none yet", many: "none yet" },
-  { of: ["undecided"], one: "undecided", many: "undecided" },
-  { of: ["clear"], one: "clear", many: "clear" },
-  { of: ["demo-suspect", "demo-clear"], one: "demo", many: "demos" },
-  { of: ["empty", "ended"], one: "nobody there", many: "nobody there" },
-];
+/** Pixels below the wall. */
+const BELOW = 16;
 
 export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   useApp(app);
@@ -32,59 +28,87 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
     id: stream.id,
     name: stream.name,
     condition: condition(stream),
+    connection: stream.status?.state ?? null,
+    tags: stream.tags,
+    silentMs: frameAge(stream, now),
   }));
-  const conditions = new Map(tiles.map((tile) => [tile.id, tile.condition]));
-  const ids = order.arrange(tiles, clock, held || (stale && app.streams.known));
+  const known = new Map(tiles.map((tile) => [tile.id, tile]));
+  const filter = app.route.page === "wall" ? (app.route.filter ?? EVERYTHING) : EVERYTHING;
+  const ids = order
+    .arrange(tiles, clock, held || (stale && app.streams.known))
+    .filter((id) => wanted(filter, known.get(id) ?? NOBODY));
   useTitle(app, "");
+  const parts = filter.grouped ? sections(ids, (id) => known.get(id)?.tags ?? []) : [{ tag: "", ids }];
+  const [grid, room] = useLayout(ids.length);
+  const noticed = shared(app.streams.all.values());
+  const narrow = (to: WallFilter) => app.go({ page: "wall", filter: to }, true);
+  useKeys(filter, narrow);
 
   if (!app.begun) return <p class="waiting">Connecting</p>;
   if (tiles.length === 0) return <Empty app={app} onAdd={onAdd} />;
-  const width = pictureWidth(tiles.length);
   return (
     <>
       <h1 class="visually-hidden">Streams</h1>
-      <div class="summary">
-        <ul aria-label="Summary">
-          {GROUPS.map((group) => {
-            const count = tiles.filter((tile) => group.of.includes(tile.condition)).length;
-            const [icon] = group.of;
-            if (count === 0 && icon !== "suspect") return null;
-            return (
-              <li key={icon} class={`count is-${icon}${count === 0 ? " none" : ""}`}>
-                {icon && <ConditionIcon of={icon} />}
-                <strong>{count}</strong> {count === 1 ? group.one : group.many}
-              </li>
-            );
-          })}
-        </ul>
-        <p class="held" aria-live="polite">
-          {held && order.waiting > 0 ? "Order held while you point here" : ""}
-        </p>
-        <div class="glance-tools">
-          <SoundSwitch app={app} />
-          <SmallWindowButton app={app} subject={null} title="What needs eyes" />
-        </div>
-      </div>
-      <section class={`wall ${density(tiles.length)}${stale ? " stale" : ""}`} aria-label="Streams" {...holding}>
-        {ids.map((id) => {
-          const stream = app.streams.all.get(id);
-          if (!stream) return null;
-          return (
-            <Tile
-              key={id}
-              app={app}
-              stream={stream}
-              version={stream.version}
-              condition={conditions.get(id) ?? "connecting"}
-              now={now}
-              stale={stale}
-              pictureWidth={width}
-            />
-          );
-        })}
+      <WallBar
+        app={app}
+        tiles={tiles}
+        shown={new Set(ids)}
+        filter={filter}
+        onFilter={narrow}
+        held={held && order.waiting > 0}
+      />
+      <section
+        ref={room}
+        class={`wall ${grid.tier}${stale ? " stale" : ""}`}
+        style={{ "--columns": grid.columns, "--tile": `${grid.tile}px` }}
+        aria-label="Streams"
+        {...holding}
+      >
+        {parts.map((part) => (
+          <Fragment key={part.tag}>
+            {filter.grouped && (
+              <h2 class="group">
+                {part.tag || "Without a tag"} <span class="quiet">{part.ids.length}</span>
+              </h2>
+            )}
+            {part.ids.map((id) => {
+              const stream = app.streams.all.get(id);
+              if (!stream) return null;
+              return (
+                <Tile
+                  key={id}
+                  app={app}
+                  stream={stream}
+                  version={stream.version}
+                  condition={known.get(id)?.condition ?? "connecting"}
+                  now={now}
+                  stale={stale}
+                  pictureWidth={pictureWidth(grid.tile)}
+                  noticed={noticed}
+                  heading={filter.grouped ? 3 : 2}
+                />
+              );
+            })}
+          </Fragment>
+        ))}
+        {ids.length === 0 && <p class="waiting">No stream is so now</p>}
       </section>
     </>
   );
+}
+
+const NOBODY = { condition: "connecting", connection: null, tags: [] } as const;
+
+/** Keys of the wall: 0 to 4 say which streams are shown, g groups them. */
+function useKeys(filter: WallFilter, narrow: (to: WallFilter) => void): void {
+  useEffect(() => {
+    const listen = (key: KeyboardEvent) => {
+      const to = typing(key) ? null : pressed(key.key, filter);
+      if (to) narrow(to);
+    };
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  });
 }
 
 function Empty({ app, onAdd }: { app: App; onAdd: () => void }) {
@@ -104,16 +128,35 @@ function Empty({ app, onAdd }: { app: App; onAdd: () => void }) {
   );
 }
 
-function density(count: number): string {
-  if (count === 1) return "one";
-  if (count <= 4) return "few";
-  if (count <= 12) return "some";
-  return count <= 24 ? "many" : "crowd";
-}
-
-function pictureWidth(count: number): number {
-  if (count === 1) return 960;
-  return count <= 12 ? 640 : 320;
+/** The largest tiles that the window has room for, below what stands above them. */
+function useLayout(count: number): [Layout, (at: HTMLElement | null) => void] {
+  const [room, setRoom] = useState({ width: innerWidth - 40, height: innerHeight - 120 });
+  const wall = useRef<HTMLElement | null>(null);
+  const measure = useCallback(() => {
+    const at = wall.current;
+    if (!at) return;
+    const width = at.clientWidth;
+    const height = Math.floor(innerHeight - (at.getBoundingClientRect().top + scrollY) - BELOW);
+    setRoom((known) => (known.width === width && known.height === height ? known : { width, height }));
+  }, []);
+  useLayoutEffect(measure, [measure, count]);
+  useEffect(() => {
+    const observer = new ResizeObserver(measure);
+    observer.observe(document.body); // what stands above it comes and goes
+    addEventListener("resize", measure);
+    return () => {
+      observer.disconnect();
+      removeEventListener("resize", measure);
+    };
+  }, [measure]);
+  const hold = useCallback(
+    (at: HTMLElement | null) => {
+      wall.current = at;
+      measure();
+    },
+    [measure],
+  );
+  return [layout(count, room.width, room.height), hold];
 }
 
 /** Whether somebody points at the wall or has one of its tiles in focus. */

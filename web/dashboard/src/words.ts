@@ -95,8 +95,16 @@ function advice(status: StatusData | null | undefined): string {
   return status?.notices.includes("small_layer") ? status.hint : "";
 }
 
-/** One line under a stream's state, or under that of one of its faces, `face`: why it is so. */
-export function because(stream: Stream, what: Condition, face?: ScoreData): string {
+/**
+ * One line under a stream's state, or under that of one of its faces, `face`: why it is so. What an
+ * experimental model may say is left out where it is `noticed`, said once for all streams.
+ */
+export function because(
+  stream: Stream,
+  what: Condition,
+  noticed: Model["status"] | null = null,
+  face?: ScoreData,
+): string {
   const { status } = stream;
   const lead = face ?? leading(stream);
   switch (what) {
@@ -113,7 +121,7 @@ export function because(stream: Stream, what: Condition, face?: ScoreData): stri
       return [reasonWords(rest), waiting, advice(status)].filter(Boolean).join(", ");
     }
     case "untrained":
-      return "untrained: its numbers mean nothing";
+      return noticed === "untrained" ? "" : "untrained: its numbers mean nothing";
     case "empty":
       return ["nobody is in the picture", advice(status)].filter(Boolean).join(". ");
     case "undecided":
@@ -126,10 +134,12 @@ export function because(stream: Stream, what: Condition, face?: ScoreData): stri
       const others = face ? 0 : stream.faces.size - 1;
       const more = others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
       const by = stream.models.length > 1 ? `says ${lead?.detector}` : "";
-      const found = what === "suspect" || what === "clear" ? meaning(what, lead?.model) : "";
+      const found = what === "suspect" || what === "clear";
+      const hinted = found && !(lead?.model.status === "experimental" && noticed === "experimental");
+      const means = hinted ? meaning(what, lead?.model) : "";
       const soon = what === "warming" ? "gathering evidence" : "";
       const waiting = face ? "" : waitingWords(status?.faces_waiting);
-      return [found || soon, by, more, waiting, face ? "" : advice(status)].filter(Boolean).join(", ");
+      return [means || soon, by, more, waiting, face ? "" : advice(status)].filter(Boolean).join(", ");
     }
     case "ended":
       if (status?.source !== "call") return "played to its end";
@@ -152,6 +162,10 @@ export function tell(entry: Happening, named = false): Told {
   switch (data.kind) {
     case "stream_added":
       return { text: "Stream added", tone: "quiet", connection: true };
+    case "stream_described": {
+      const tags = data.tags.length > 0 ? `, tagged ${data.tags.join(", ")}` : "";
+      return { text: `Now called “${data.name}”${tags}`, tone: "quiet", connection: true };
+    }
     case "stream_removed":
       return { text: "Stream removed", tone: "quiet", connection: true };
     case "stream_changed": {

@@ -88,3 +88,24 @@ test("a stream that comes back under the same name starts afresh", () => {
   order.arrange([tile("a", "clear")], 100, false);
   expect(order.arrange([tile("a", "clear"), tile("b", "clear")], 200, false)).toEqual(["a", "b"]);
 });
+
+test("what has been dead for long stands after the living", () => {
+  const tiles = [
+    { ...tile("dead", "lost"), silentMs: 700_000 },
+    { ...tile("new", "lost"), silentMs: 20_000 },
+    tile("fine", "clear"),
+    { ...tile("bad", "suspect"), silentMs: 900_000 },
+    tile("over", "ended"),
+  ];
+  expect(new Order().arrange(tiles, 0, false)).toEqual(["bad", "new", "fine", "over", "dead"]);
+});
+
+test("what was never reached is dead after a while, and alive at once when it comes", () => {
+  const order = new Order();
+  const at = (what: Condition, now: number) => order.arrange([tile("a", what), tile("b", "clear")], now, false);
+  expect(at("failed", 0)).toEqual(["a", "b"]);
+  expect(at("failed", 590_000)).toEqual(["a", "b"]);
+  expect(at("failed", 600_000)).toEqual(["b", "a"]);
+  expect(at("clear", 600_500)).toEqual(["a", "b"]);
+  expect(at("failed", 601_000)).toEqual(["a", "b"]);
+});

@@ -146,6 +146,20 @@ describe("the connection", () => {
     expect(rig.sockets).toHaveLength(2);
   });
 
+  test("tells a token that was refused from one that is missing", () => {
+    const rig = new Rig();
+    rig.live.start();
+    rig.socket.onclose?.({ code: 4401, reason: "a token is needed" });
+    expect(rig.live.link.refused).toBe(false);
+    rig.token = "wrong";
+    rig.live.retry();
+    rig.socket.onclose?.({ code: 4401, reason: "this token is not known" });
+    expect(rig.live.link).toMatchObject({ phase: "token", refused: true });
+    rig.live.retry();
+    rig.arrive();
+    expect(rig.live.link).toMatchObject({ phase: "live", refused: false });
+  });
+
   test("takes a silent server for a lost one", () => {
     const rig = new Rig();
     rig.live.start();

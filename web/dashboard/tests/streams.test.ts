@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { HistoryView } from "../src/protocol";
-import { Streams, doubt, frameAge, leading, primary, speaking } from "../src/streams";
+import { Streams, doubt, frameAge, leading, primary, shared, speaking } from "../src/streams";
 import { say, score, T0, TRAINED, UNTRAINED } from "./support";
 
 function lobby(): { streams: Streams; get: () => NonNullable<ReturnType<Streams["all"]["get"]>> } {
@@ -34,7 +34,7 @@ test("a new stream is shown before its first status", () => {
   const streams = new Streams();
   const added = { kind: "stream_added" as const, id: "x/1", name: "Gate" };
   const models = { model: TRAINED, models: [TRAINED] };
-  streams.take(say.event({ ...added, ...models, demo: false, notice: "" }, 0, "gate"), T0);
+  streams.take(say.event({ ...added, ...models, demo: false, notice: "", tags: [] }, 0, "gate"), T0);
   expect(streams.all.get("gate")?.name).toBe("Gate");
 });
 
@@ -198,4 +198,22 @@ test("nothing to wait for is known at once", () => {
   const streams = new Streams();
   streams.take(say.subscribed(), T0);
   expect(streams.known).toBe(true);
+});
+
+test("what all models are is said once, what only some are of each", () => {
+  const streams = new Streams();
+  streams.take(say.snapshot("a", { models: [UNTRAINED] }), T0);
+  streams.take(say.snapshot("b", { models: [UNTRAINED] }), T0);
+  expect(shared(streams.all.values())).toBe("untrained");
+  streams.take(say.snapshot("c", { models: [TRAINED] }), T0);
+  expect(shared(streams.all.values())).toBeNull();
+  expect(shared([])).toBeNull();
+});
+
+test("a new name and tags are taken at once, and by every status", () => {
+  const { streams, get } = lobby();
+  streams.take(say.event({ kind: "stream_described", id: "e", name: "North door", tags: ["Berlin"] }), T0);
+  expect(get()).toMatchObject({ name: "North door", tags: ["Berlin"] });
+  streams.take(say.status({ name: "South door", tags: [] }), T0);
+  expect(get()).toMatchObject({ name: "South door", tags: [] });
 });

@@ -36,6 +36,7 @@ export function status(more: Partial<StatusData> = {}): StatusData {
     hint: "",
     demo: false,
     notice: "",
+    tags: [],
     ...more,
   };
 }

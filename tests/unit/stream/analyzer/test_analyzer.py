@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from stream.events import (
     DegradationLevel,
     StreamAdded,
     StreamChanged,
+    StreamDescribed,
     StreamRemoved,
     StreamReport,
 )
@@ -167,3 +169,17 @@ async def test_thresholds_of_its_own_outlive_a_change_of_a_stream(clip: Path) ->
     assert rig.analyzer.spec("a").name == "renamed"
     with pytest.raises(StreamUnknown):
         await rig.analyzer.change(rig.spec("c"))
+
+
+async def test_renaming_a_stream_does_not_connect_it_anew(clip: Path) -> None:
+    rig = Rig(clip)
+    await rig.analyzer.add(rig.spec("a"))
+    before = len(rig.told)
+    status = await rig.analyzer.change(
+        replace(rig.spec("a"), name="my camera, Tuesday 14:05", tags=("Berlin",))
+    )
+    assert (status.name, status.tags) == ("my camera, Tuesday 14:05", ("Berlin",))
+    assert [stamped.event for stamped in rig.told[before:]] == [
+        StreamDescribed("a", 0, "my camera, Tuesday 14:05", ("Berlin",))
+    ]
+    assert rig.analyzer.spec("a").tags == ("Berlin",)

@@ -188,3 +188,16 @@ async def test_a_broken_store_stops_no_stream(site: Site) -> None:
     assert list(analyzer.specs) == ["lobby"]
     assert streams.forgotten == 1
     assert logs[0]["event"] == "a change of a stream is not remembered"
+
+
+async def test_a_name_and_tags_last_too(site: Site) -> None:
+    _, streams = site.start()
+    await streams.add(spec("lobby"))
+    await streams.change(
+        replace(streams.spec("lobby"), name="North door", tags=("Berlin", "doors"))
+    )
+    analyzer, streams = site.start()
+    await streams.restore()
+    assert analyzer.specs["lobby"].name == "North door"
+    assert analyzer.specs["lobby"].tags == ("Berlin", "doors")
+    assert site.audited()[-1] == ("stream.changed", "stream/lobby")

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from stream.errors import SettingInvalid
-from stream.events import EpochCause, EpochStarted, StreamRemoved, Verdict
+from stream.events import EpochCause, EpochStarted, StreamDescribed, StreamRemoved, Verdict
 from stream.incident import IncidentStatus, IncidentStep, Mark, Severity, Snooze
 from stream.incidents.machine import Refused
 from stream.incidents.settings import IncidentSettings
@@ -248,3 +248,12 @@ def test_a_wall_clock_that_is_set_changes_no_duration() -> None:
 def test_quiet_is_not_shorter_than_merging() -> None:
     with pytest.raises(SettingInvalid, match="quiet_s"):
         IncidentSettings(merge_s=30.0, quiet_s=10.0)
+
+
+def test_a_new_name_ends_no_incident_and_is_that_of_the_next_one() -> None:
+    house = rig()
+    house.suspect(1.0)
+    assert steps(house.tell(StreamDescribed("lobby", 1, "North door"))) == []
+    house.tell(house.begin(2))
+    house.suspect(1.0, track=2)
+    assert [each.name for each in house.machine.open()] == ["Lobby", "North door"]

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from stream.clock import ManualClock
 from stream.event_log.ids import BlocksInFile, EventIds
-from stream.events import ConnectionState, EpochCause, EpochStarted, ScoringModel, StreamChanged
+from stream.events import (
+    ConnectionState,
+    EpochCause,
+    EpochStarted,
+    ScoringModel,
+    StreamChanged,
+    StreamDescribed,
+)
 from stream.publish.client_messages import ResumePoint
 from stream.publish.hub import Filter, HubFull, HubSettings
 from stream.publish.schema import CloseCode
@@ -364,3 +371,16 @@ def test_a_score_carries_the_card_of_its_own_model() -> None:
     assert second["model"]["status"] == "uncalibrated"
     assert "uncalibrated" in second["notice"]
     assert second["calibration"] == {"fitted": False}
+
+
+def test_a_new_name_is_told_at_once_and_goes_with_everything_after_it() -> None:
+    rig = HubRig()
+    reader = rig.hub.subscribe(FAST, nothing)
+    rig.read(reader)
+    rig.publish(StreamDescribed("lobby", 1, "North door", ("Berlin",)), report())
+    described, status = rig.read(reader)
+    assert described["data"]["kind"] == "stream_described"
+    assert (described["data"]["name"], described["data"]["tags"]) == ("North door", ["Berlin"])
+    assert (status["data"]["name"], status["data"]["tags"]) == ("North door", ["Berlin"])
+    (late,) = rig.read(rig.hub.subscribe(FAST, nothing))
+    assert (late["data"]["name"], late["data"]["status"]["tags"]) == ("North door", ["Berlin"])

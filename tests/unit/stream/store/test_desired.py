@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -135,3 +136,15 @@ def test_one_stream_that_cannot_be_read_does_not_cost_the_others(
         broken = update(streams).where(streams.c.id == "lobby").values(settings="{")
         connection.execute(broken)
         assert [found.id for found in desired.wanted(connection)] == ["lift"]
+
+
+def test_tags_are_kept_and_a_change_of_them_is_audited(
+    engine: Engine, desired: DesiredStreams
+) -> None:
+    save(engine, desired, CAMERA)
+    with engine.begin() as connection:
+        tagged = replace(CAMERA, tags=("Berlin", "doors"))
+        desired.save(connection, tagged, AT, "guard", "stream.changed")
+        assert desired.wanted(connection)[0].tags == ("Berlin", "doors")
+        newest = audit.entries(connection, subject="stream/lobby")[0]
+    assert newest.detail == {"tags": ["Berlin", "doors"]}

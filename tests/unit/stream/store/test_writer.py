@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, event, insert, select, text
 
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
-from stream.events import IncidentChanged
+from stream.events import IncidentChanged, StreamDescribed
 from stream.incident import Incident, IncidentStatus, IncidentStep, Peak, ScoredBy, Severity
 from stream.store.access import DirectStore
 from stream.store.database import Database
@@ -76,6 +77,17 @@ def test_events_become_rows(database: Database) -> None:
     told = rig.rows(events)
     assert [row["kind"] for row in told] == ["stream_added", "verdict_changed", "stream_removed"]
     assert told[0]["seq"] == first
+
+
+def test_a_new_name_is_stored_and_the_source_stays(database: Database) -> None:
+    rig = StoreRig(database)
+    rig.publish(replace(added(), source="rtsp://camera/1"))
+    rig.turn()
+    rig.publish(StreamDescribed("lobby", 1, "North door", ("Berlin",)))
+    rig.turn()
+    (stream,) = rig.rows(streams)
+    assert (stream["name"], stream["source"]) == ("North door", "rtsp://camera/1")
+    assert [row["kind"] for row in rig.rows(events)] == ["stream_added", "stream_described"]
 
 
 def incident(stream: str) -> Incident:

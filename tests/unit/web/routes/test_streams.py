@@ -129,3 +129,42 @@ async def test_files_below_a_root_are_sources(tmp_path: Path) -> None:
         )
     assert answer.status_code == 201
     assert rig.control.specs["f"].source.url.reveal() == str(tmp_path / "a.mp4")
+
+
+async def test_a_name_and_tags_are_given_changed_and_taken_back() -> None:
+    async with WebRig().client() as http:
+        said = {**CAMERA, "name": "  North door ", "tags": ["Berlin", "doors", "Berlin"]}
+        added = (await http.post("/api/v1/streams", json=said)).json()
+        assert (added["name"], added["tags"]) == ("North door", ["Berlin", "doors"])
+        place = "/api/v1/streams/lobby"
+        renamed = (await http.patch(place, json={"name": "my camera, Tuesday 14:05"})).json()
+        assert (renamed["name"], renamed["tags"]) == (
+            "my camera, Tuesday 14:05",
+            ["Berlin", "doors"],
+        )
+        back = (await http.patch(place, json={"name": "", "tags": []})).json()
+        assert (back["name"], back["tags"]) == ("lobby", [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "x" * 129},
+        {"name": "two\nlines"},
+        {"name": "bell\x07"},
+        {"name": "turned \u202e around"},
+        {"tags": [""]},
+        {"tags": ["a,b"]},
+        {"tags": ["x" * 33]},
+        {"tags": ["tab\there"]},
+        {"tags": [str(n) for n in range(17)]},
+    ],
+)
+async def test_a_name_or_tag_that_could_mislead_is_refused(change: dict[str, object]) -> None:
+    rig = WebRig()
+    async with rig.client() as http:
+        await http.post("/api/v1/streams", json=CAMERA)
+        problem(await http.patch("/api/v1/streams/lobby", json=change), 422)
+        problem(await http.post("/api/v1/streams", json={**CAMERA, "id": "b", **change}), 422)
+    assert list(rig.control.specs) == ["lobby"]
+    assert rig.control.specs["lobby"].name == ""

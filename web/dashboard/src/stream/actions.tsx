@@ -1,6 +1,6 @@
 // What can be done from a stream's page: go back to the wall, copy its link, remove it.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { asProblem, type Problem } from "../api";
 import type { App } from "../app";
 import { copy } from "../clipboard";
@@ -48,11 +48,19 @@ interface RemoveProps {
 
 export function Remove({ app, stream, onRefused }: RemoveProps) {
   const [sure, setSure] = useState(false);
-  if (!app.mayControl && app.publisher?.sending.id !== stream.id) return null;
+  useEffect(() => {
+    if (!sure) return;
+    const timer = setTimeout(() => setSure(false), 4_000);
+    const disarm = (key: KeyboardEvent) => key.key === "Escape" && setSure(false);
+    addEventListener("keydown", disarm);
+    return () => {
+      clearTimeout(timer);
+      removeEventListener("keydown", disarm);
+    };
+  }, [sure]);
   async function remove() {
     if (!sure) {
       setSure(true);
-      setTimeout(() => setSure(false), 4_000);
       return;
     }
     const own = app.publisher?.sending.id === stream.id;

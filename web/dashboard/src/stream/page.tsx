@@ -11,6 +11,7 @@ import type { OverlayView, ThresholdsView } from "../protocol";
 import type { StreamRoute } from "../route";
 import { doubt, frameAge, primary, type Stream } from "../streams";
 import { SmallWindowButton } from "../small/button";
+import { OwnTags, StreamName } from "../stream-name";
 import { Tags } from "../tags";
 import { useTitle } from "../title";
 import { because, sentence, stateWords } from "../words";
@@ -75,18 +76,19 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
     <article class={`stream is-${what}`}>
       <header class="stream-head">
         <Back app={app} />
-        <h1>{stream.name}</h1>
+        <StreamName app={app} stream={stream} key={`${stream.id} name`} />
         <p class="state">
           <ConditionIcon of={what} />
           <span>{stateWords(what, stream)}</span>
         </p>
         <div class="tags">
           <Tags stream={stream} />
+          <OwnTags app={app} stream={stream} />
         </div>
         <div class="actions">
           <SmallWindowButton app={app} subject={stream.id} title={stream.name} />
           <Share route={route} />
-          <Remove app={app} stream={stream} onRefused={setRefusal} />
+          {app.mayControl && <Remove app={app} stream={stream} onRefused={setRefusal} />}
         </div>
         <p class="why">{sentence(because(stream, what)) || "\u00a0"}</p>
         {troubled && stream.status?.hint && <p class="advice">{stream.status.hint}.</p>}

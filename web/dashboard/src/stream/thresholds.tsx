@@ -81,6 +81,7 @@ export function ThresholdsForm({ app, stream, view, onChange }: Props) {
               max={max}
               step={step}
               required
+              readOnly={!app.mayControl}
               value={draft[key] ?? String(current[key])}
               onInput={(at) => {
                 setDraft({ ...draft, [key]: at.currentTarget.value });

@@ -19,6 +19,7 @@ from stream.events import (
     EpochStarted,
     ScoringModel,
     StreamAdded,
+    StreamDescribed,
     StreamRemoved,
     TrackEnd,
     TrackEnded,
@@ -220,3 +221,10 @@ def test_an_alert_is_an_event_of_its_stream() -> None:
     assert json.loads(said.payload)["event_type"] == "opened"
     assert json.loads(said.payload)["id"] == message.id
     assert shown().alert(trial_message("r", "home", BEGAN)).topic == "styleflow/alert"
+
+
+def test_a_new_name_is_announced() -> None:
+    home = lobby()
+    assert home.follow(StreamDescribed("lobby", 1, "North door"))
+    assert any("North door" in payload for payload in published(home, 1.0).values())
+    assert not home.follow(StreamDescribed("elsewhere", 1, "North door"))
