@@ -18,9 +18,11 @@ from pydantic.json_schema import models_json_schema
 from stream.publish.asyncapi import CLIENT_MESSAGES, SERVER_MESSAGES
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
+from web.routes.alerts import AlertsView, RuleBody, TrialView
 from web.routes.caller import CallerView
 from web.routes.history import HistoryView
 from web.routes.pictures import OverlayList, PictureFaces, PictureOverlay
+from web.routes.stored import StoreView
 from web.routes.streams import StreamBody
 from web.routes.thresholds import ThresholdsChange, ThresholdsView
 
@@ -33,11 +35,14 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     HistoryView,
     ThresholdsView,
     CallerView,
+    AlertsView,
+    TrialView,
+    StoreView,
     ProblemBody,
 )
 """Bodies and headers of HTTP responses that the page reads."""
 
-REQUESTS: tuple[type[BaseModel], ...] = (StreamBody, ThresholdsChange)
+REQUESTS: tuple[type[BaseModel], ...] = (StreamBody, ThresholdsChange, RuleBody)
 """Bodies of HTTP requests that the page sends."""
 
 HEAD = """\

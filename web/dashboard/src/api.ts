@@ -9,15 +9,19 @@ import type {
   SnoozeData,
 } from "./incidents/wire";
 import type {
+  AlertsView,
   CallerView,
   HistoryView,
   IncidentData,
   OverlayList,
   OverlayView,
   ProblemBody,
+  RuleBody,
+  StoreView,
   StreamBody,
   ThresholdsChange,
   ThresholdsView,
+  TrialView,
 } from "./protocol";
 import { ROOT } from "./root";
 
@@ -127,6 +131,30 @@ export class Api {
     await this.ask(`api/v1/streams/${encodeURIComponent(stream)}/snooze`, { method: "DELETE" });
   }
 
+  /** Rules and channels of alerts, and how they fare. */
+  async alerts(): Promise<AlertsView> {
+    return this.read("api/v1/alerts");
+  }
+
+  async putRule(name: string, rule: RuleBody): Promise<void> {
+    await this.ask(rulePath(name), json("PUT", rule));
+  }
+
+  async removeRule(name: string): Promise<void> {
+    await this.ask(rulePath(name), { method: "DELETE" });
+  }
+
+  /** Send a test message through every channel of a rule, and say what came back. */
+  async testRule(name: string): Promise<TrialView> {
+    const answer = await this.ask(`${rulePath(name)}/test`, { method: "POST" });
+    return (await answer.json()) as TrialView;
+  }
+
+  /** How the store is doing. */
+  async store(): Promise<StoreView> {
+    return this.read("api/v1/store");
+  }
+
   /** The key that evidence is signed with. */
   async evidenceKey(): Promise<EvidenceKey> {
     return this.read("api/v1/evidence/key");
@@ -158,6 +186,10 @@ export class Api {
     const answer = await this.ask(path, json("PATCH", change));
     return (await answer.json()) as ThresholdsView;
   }
+}
+
+function rulePath(name: string): string {
+  return `api/v1/alerts/rules/${encodeURIComponent(name)}`;
 }
 
 function json(method: string, body: unknown): RequestInit {

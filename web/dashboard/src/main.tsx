@@ -4,6 +4,7 @@ import "@fontsource-variable/inter/wght.css";
 import "./base.css";
 import { render } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { AlertsPage } from "./alerts/page";
 import { App, useApp, useNow } from "./app";
 import { MoonIcon } from "./icons";
 import { ProblemText } from "./problem";
@@ -63,6 +64,8 @@ function View({ app, onAdd }: { app: App; onAdd: () => void }) {
       return <IncidentList app={app} filter={route.filter} />;
     case "incident":
       return <IncidentPage app={app} id={route.id} />;
+    case "alerts":
+      return <AlertsPage app={app} />;
   }
 }
 
@@ -88,6 +91,9 @@ function Views({ app }: { app: App }) {
             <span class="visually-hidden">open and acknowledged by nobody</span>
           </>
         )}
+      </Link>
+      <Link app={app} to={{ page: "alerts" }} current={page === "alerts"}>
+        Alerts
       </Link>
     </nav>
   );
@@ -145,7 +151,7 @@ function Notices({ app }: { app: App }) {
   const said = new Map<string, string[]>();
   const { route } = app;
   const all = [...app.streams.all.values()];
-  if (route.page === "incidents" || route.page === "incident") return null; // an incident has its own
+  if (route.page !== "wall" && route.page !== "stream") return null; // an incident has its own
   const own = all.filter((stream) => route.page === "wall" || stream.id === route.id);
   const shown = own.length > 0 ? own : all; // a stream that is about to come: nothing jumps
   for (const stream of shown) {

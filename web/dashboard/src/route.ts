@@ -7,7 +7,8 @@ export type Route =
   | { page: "wall" }
   | { page: "stream"; id: string; from: number | null; to: number | null }
   | { page: "incidents"; filter: Filter }
-  | { page: "incident"; id: string };
+  | { page: "incident"; id: string }
+  | { page: "alerts" };
 
 export type StreamRoute = Extract<Route, { page: "stream" }>;
 
@@ -21,6 +22,7 @@ export function parse(path: string, query: string, root = ROOT.pathname): Route 
     if (id !== undefined) return { page: "incident", id: decode(id) };
     return { page: "incidents", filter: filterOf(params) };
   }
+  if (/^alerts\/?$/.test(below)) return { page: "alerts" };
   const id = /^streams\/([^/]+)\/?$/.exec(below)?.[1];
   if (id === undefined) return { page: "wall" };
   const from = time(params.get("from"));
@@ -38,6 +40,8 @@ export function address(route: Route, root = ROOT.pathname): string {
       const query = queryOf(route.filter).toString();
       return `${root}incidents${query && `?${query}`}`;
     }
+    case "alerts":
+      return `${root}alerts`;
     case "incident":
       return `${root}incidents/${encodeURIComponent(route.id)}`;
     case "stream": {
