@@ -150,9 +150,9 @@ export class Api {
     return (await answer.json()) as TrialView;
   }
 
-  /** How the store is doing. */
+  /** How the store is doing; what it holds is not counted. */
   async store(): Promise<StoreView> {
-    return this.read("api/v1/store");
+    return this.read("api/v1/store?count=false");
   }
 
   /** The key that evidence is signed with. */

@@ -13,6 +13,7 @@ import { IncidentPage } from "./incidents/page";
 import { Link } from "./link";
 import { INCIDENTS } from "./route";
 import { AddCamera, Starters } from "./start";
+import { StorageBar } from "./storage/bar";
 import { StreamPage } from "./stream/page";
 import { useIcon } from "./title";
 import { Wall } from "./wall";
@@ -41,6 +42,7 @@ function Page({ app }: { app: App }) {
         <Theme />
       </header>
       <Outage app={app} />
+      <StorageBar app={app} />
       {app.begun && <Notices app={app} />}
       <OwnMedia app={app} />
       {/* Made anew once there is something to show, rather than pushed down by the notices. */}

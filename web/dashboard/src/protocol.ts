@@ -672,7 +672,11 @@ export interface StoreView {
   detail: string;
   /** events that were never written since the analyzer started */
   lost: number;
-  /** null when the store is off or cannot be read */
+  /** when it began to fail; null while it does not */
+  since: string | null;
+  /** events in memory that are still to be written */
+  waiting: number;
+  /** null when the store is off or cannot be read, or was not counted */
   bytes: number | null;
   /** by table; 1000000 means as many or more */
   rows: Record<string, number>;
