@@ -20,6 +20,7 @@ from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
 from web.routes.alerts import AlertsView, RuleBody, TrialView
 from web.routes.caller import CallerView
+from web.routes.explained import ExplanationView
 from web.routes.history import HistoryView
 from web.routes.pictures import OverlayList, PictureFaces, PictureOverlay
 from web.routes.stored import StoreView
@@ -38,6 +39,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     AlertsView,
     TrialView,
     StoreView,
+    ExplanationView,
     ProblemBody,
 )
 """Bodies and headers of HTTP responses that the page reads."""

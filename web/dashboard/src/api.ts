@@ -11,6 +11,7 @@ import type {
 import type {
   AlertsView,
   CallerView,
+  ExplanationView,
   HistoryView,
   IncidentData,
   OverlayList,
@@ -148,6 +149,11 @@ export class Api {
   async testRule(name: string): Promise<TrialView> {
     const answer = await this.ask(`${rulePath(name)}/test`, { method: "POST" });
     return (await answer.json()) as TrialView;
+  }
+
+  /** What stood out to the detector in a frame of an incident. */
+  async explanation(id: string): Promise<ExplanationView> {
+    return this.read(`api/v1/incidents/${encodeURIComponent(id)}/explanation`);
   }
 
   /** How the store is doing; what it holds is not counted. */

@@ -169,6 +169,31 @@ export interface EvidenceData {
 /** What is kept of an incident's video. */
 export type EvidenceState = "none" | "pending" | "kept" | "pruned";
 
+/** A frame of an incident in which its face was explained. */
+export interface ExplainedFrame {
+  /** when the frame arrived */
+  captured: string;
+  /** of the source, pixels; boxes and crops are in them */
+  width: number;
+  height: number;
+  /** score of the face in this very frame */
+  p: number | null;
+  /** where the incident's faces are */
+  boxes: PictureBox[];
+  /** what the regions mean, for people */
+  summary: string;
+  overlay: PictureOverlay;
+}
+
+/** What stood out to the detector, or why that is not known. */
+export interface ExplanationView {
+  /** looking: ask again soon */
+  state: "ready" | "looking" | "none";
+  /** why there is none, for people; empty when there is one */
+  reason: string;
+  frame: ExplainedFrame | null;
+}
+
 /** Box of a face, in source pixels. */
 export interface FaceBox {
   x0: number | null;
