@@ -79,12 +79,13 @@ _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
 
 def _why(error: BaseException) -> str:
     """Return in words why a server was not reached; whatever it was itself may hold secrets."""
-    chain, link = [], error
+    chain: list[BaseException] = []
+    link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__
     for kind, words in _CAUSES:
-        if any(isinstance(link, kind) for link in chain):
+        if any(isinstance(each, kind) for each in chain):
             return words
     return f"the server: {type(error).__name__}"
 

@@ -98,13 +98,13 @@ test("the form says which streams are meant now", () => {
 });
 
 test("a rule is told in sentences", () => {
-  expect(ruleWords(RULE)).toBe("door-*, lobby: severity medium or above, suspect for 3.0 s or more");
+  expect(ruleWords(RULE)).toBe("door-*, lobby: severity medium or above, suspect for 3 s or more");
   expect(ruleWords({ ...RULE, streams: ["*"], severity: "high", min_s: 0 })).toBe("Every stream: severity high");
   expect(paceWords(RULE)).toBe(
     "One message per incident, and one more when it is over; at most 6 per stream within an hour",
   );
   expect(quietWords(RULE.quiet[0] ?? { start: "", end: "" })).toBe(
-    "22:00 to 06:00 (Europe/Berlin), from Sat, Sun",
+    "22:00 to 06:00 (Europe/Berlin), beginning Sat, Sun",
   );
   expect(quietWords({ start: "22:00", end: "06:00" })).toBe("22:00 to 06:00 (UTC), every day");
   expect(heldWords({ held_quiet: 2, held_rate: 1 })).toBe("Held back: 2 by quiet hours, 1 by the limit");

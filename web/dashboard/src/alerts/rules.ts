@@ -165,7 +165,8 @@ export function ruleWords(rule: Pick<Rule, "streams" | "severity" | "min_s">): s
   const which = rule.streams.includes("*") ? "Every stream" : rule.streams.join(", ");
   const severity = SEVERITY_WORDS[rule.severity].toLowerCase();
   const least = rule.severity === "high" ? "severity high" : `severity ${severity} or above`;
-  const lasting = rule.min_s > 0 ? `, suspect for ${long(rule.min_s * 1_000)} or more` : "";
+  const time = rule.min_s < 100 ? `${rule.min_s} s` : long(rule.min_s * 1_000);
+  const lasting = rule.min_s > 0 ? `, suspect for ${time} or more` : "";
   return `${which}: ${least}${lasting}`;
 }
 
@@ -180,7 +181,7 @@ export function paceWords(rule: Pick<Rule, "most" | "per_s" | "updates">): strin
 export function quietWords({ start, end, zone = "UTC", days = [] }: QuietBody): string {
   const which = WEEKDAYS.filter((day) => days.includes(day)).map((day) => DAY_WORDS[day]);
   const every = which.length === 0 || which.length === WEEKDAYS.length;
-  return `${start} to ${end} (${zone})${every ? ", every day" : `, from ${which.join(", ")}`}`;
+  return `${start} to ${end} (${zone})${every ? ", every day" : `, beginning ${which.join(", ")}`}`;
 }
 
 /** What a rule has held back since the start; empty when nothing. */

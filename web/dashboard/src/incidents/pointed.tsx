@@ -71,8 +71,8 @@ export function PointedWords({ view }: { view: ExplanationView }) {
   return (
     <div class="pointed-words">
       <p>
-        {told(frame.overlay)}, of {clock(Date.parse(frame.captured))}
-        {frame.p !== null && `, score ${number(frame.p)}`}.
+        Frame of {clock(Date.parse(frame.captured))}
+        {frame.p !== null && `, score ${number(frame.p)}`}. {told(frame.overlay)}.
       </p>
       <p class="quiet">
         {sentence(frame.summary)}. The thicker the line, the more it stands out.
