@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -100,6 +101,7 @@ class StoreWriter:
         refused_writes: writes that found the mailbox full, or the database away.
         commit_s: how long the last commit took.
         failing: what the database says, while it cannot be written; empty otherwise.
+        failing_since: when that began; None otherwise.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class StoreWriter:
         self.refused_writes = 0
         self.commit_s = 0.0
         self.failing = ""
+        self.failing_since: datetime | None = None
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -135,7 +138,7 @@ class StoreWriter:
         self._lost = 0
         self._pause_s = 0.0
         self._not_before = 0.0
-        self._failing_since = 0.0
+        self._failing_from = 0.0
         self._lost_before = 0
         self._wake, self._stopping, self._closed = (threading.Event() for _ in range(3))
 
@@ -334,7 +337,8 @@ class StoreWriter:
         """Note that nothing could be written, and when to try again."""
         self.failures += 1
         if not self.failing:
-            self._failing_since, self._lost_before = now, self.lost
+            self._failing_from, self._lost_before = now, self.lost
+            self.failing_since = self._clock.utc()
             log.warning(
                 "the store cannot be written; scoring goes on",
                 store=self._database.shown,
@@ -349,11 +353,11 @@ class StoreWriter:
     def _succeeded(self, now: float) -> None:
         self._pause_s, self._not_before = 0.0, 0.0
         if self.failing:
-            self.failing = ""
+            self.failing, self.failing_since = "", None
             log.info(
                 "the store is written again",
                 store=self._database.shown,
-                after_s=round(now - self._failing_since, 1),
+                after_s=round(now - self._failing_from, 1),
                 events_lost=self.lost - self._lost_before,
             )
 

@@ -117,3 +117,43 @@ async def test_wcag_aa(
     assert [
         (rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in found["violations"]
     ] == []
+
+
+async def test_what_happened_stays_on_the_tile_until_somebody_has_acknowledged_it(
+    page: Page, wall: PlayedWall, address: str
+) -> None:
+    await suspect(wall)
+    wall.streams["cam-2"].level, wall.streams["cam-2"].verdict = 0.1, Verdict.CLEAR
+    async with wall.playing():
+        await page.goto(address)
+        tile = page.get_by_role("article", name="Gate")
+        mark = tile.locator(".unacknowledged")
+        await expect(mark).to_contain_text(re.compile(r"suspect (since )?\d\d:\d\d, peak 0\.\d\d"))
+        await expect(page.locator(".unacknowledged")).to_have_count(1)
+        await expect(tile).not_to_have_class(re.compile("is-suspect"))
+        await page.reload()
+        await mark.get_by_role("link").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
+        await page.get_by_role("button", name="Acknowledge").click()
+        await page.get_by_role("link", name="Streams").click()
+        await expect(tile).to_be_visible()
+        await expect(mark).to_have_count(0)
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs `npm ci` in web/dashboard")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_on_a_wall_with_marks(
+    context: BrowserContext, wall: PlayedWall, address: str, scheme: str
+) -> None:
+    await suspect(wall)
+    page = await context.new_page()
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    async with wall.playing():
+        await page.goto(address)
+        await expect(page.locator(".unacknowledged")).to_be_visible()
+        await page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = await page.evaluate("axe.run(document.querySelector('.wall'))")
+    assert [
+        (rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in found["violations"]
+    ] == []

@@ -5,6 +5,7 @@ import type { App } from "./app";
 import type { Condition } from "./attention";
 import { ConditionIcon } from "./icons";
 import { Sparkline } from "./meter";
+import { Unacknowledged } from "./incidents/mark";
 import { LivePicture } from "./picture";
 import type { Model } from "./protocol";
 import { address } from "./route";
@@ -93,6 +94,7 @@ export const Tile = memo(function Tile(props: Props) {
           lo={lead?.lo ?? null}
           hi={lead?.hi ?? null}
         />
+        <Unacknowledged app={app} stream={stream.id} now={now} />
       </div>
     </article>
   );

@@ -259,6 +259,13 @@ export function clock(t: number): string {
   return CLOCK.format(t);
 }
 
+const MINUTE = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+/** The clock without seconds. */
+export function minute(t: number): string {
+  return MINUTE.format(t);
+}
+
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 
 /** A day: `Mon, 30 Nov`. */
