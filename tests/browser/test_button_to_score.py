@@ -39,6 +39,8 @@ async def test_pressing_the_button_shows_my_own_score(camera: Path) -> None:
         await page.goto(f"http://127.0.0.1:{rig.port}/")
         await page.get_by_role("button", name="Analyze my camera").click()
         await expect(page).to_have_url(re.compile("/streams/my-camera-"))
+        named = re.compile(r"^my camera, \w+ \d\d:\d\d$")  # as a human would call it
+        await expect(page.get_by_role("heading", level=1)).to_have_text(named, timeout=20_000)
         await expect(page.locator(".face .score")).to_have_text(
             re.compile(r"0\.\d\d"), timeout=20_000
         )

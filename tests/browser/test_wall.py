@@ -146,9 +146,8 @@ async def test_the_wall_is_narrowed_by_tag_and_state_and_the_address_keeps_it(
         await page.keyboard.press("0")
         await expect(tiles(page)).to_have_count(6)
         await page.keyboard.press("g")
-        await expect(page.locator(".group")).to_have_text(
-            [re.compile("Berlin"), re.compile("Lisb")]
-        )
+        both = [re.compile("Berlin"), re.compile("Lisbon")]
+        await expect(page.locator(".group")).to_have_text(both)
         await expect(page).to_have_url(re.compile(r"/\?group=tag$"))
 
 
@@ -170,7 +169,7 @@ async def test_a_stream_is_renamed_where_its_name_stands(
         await field.fill("nothing of it")
         await field.press("Escape")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
-        await page.get_by_role("button", name="Change the name").click()
+        await page.get_by_role("heading", level=1).click()
         await field.fill("North gate, by the river")
         await field.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_have_text("North gate, by the river")
@@ -198,7 +197,7 @@ async def test_escape_disarms_a_removal(page: Page, wall: PlayedWall, address: s
 
 
 def guarded(role: Role) -> PlayedWall:
-    tokens = (Token("watcher", role, TokenDigest.of(SECRET)),)
+    tokens = (Token(TokenDigest(SECRET), role),)
     return PlayedWall(WebRig(clock=SystemClock(), settings=WebSettings(tokens=tokens)))
 
 
@@ -207,7 +206,7 @@ async def test_a_viewer_is_offered_nothing_that_would_be_refused(page: Page) -> 
     await fill(wall, 2)
     async with wall.playing(), served(wall.rig.app) as port:
         await page.goto(f"http://127.0.0.1:{port}")
-        await page.get_by_label("Token").fill(SECRET)
+        await page.get_by_role("textbox", name="Token").fill(SECRET)
         await page.get_by_role("button", name="Connect").click()
         await expect(tiles(page)).to_have_count(2)
         for name in ("Add a camera", "Analyze my camera", "Analyze a tab"):
@@ -223,7 +222,7 @@ async def test_a_token_that_is_refused_is_not_a_lost_connection(page: Page) -> N
     async with served(wall.rig.app) as port:
         await page.goto(f"http://127.0.0.1:{port}")
         await expect(page.locator(".link")).to_have_text("Token needed")
-        await page.get_by_label("Token").fill("something else")
+        await page.get_by_role("textbox", name="Token").fill("something else")
         await page.get_by_role("button", name="Connect").click()
         await expect(page.locator(".link")).to_have_text("Token refused")
         await expect(page.get_by_role("heading", name="This token was refused")).to_be_visible()

@@ -167,8 +167,9 @@ async def shoot(browser: Browser, folder: Path, name: str) -> None:
         await wall.rig.clock.sleep(3.0)  # until every tile has its picture
         taken = await shown.screenshot(full_page=height == PHONE[1] and path != "/")
         whole = Image.open(io.BytesIO(taken)).convert("RGB")
-        colours = whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        colours.save(folder / f"{name}.png", optimize=True)
+        if fill is not fifteen:  # whose many pictures need more colours
+            whole = whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        whole.save(folder / f"{name}.png", optimize=True)
     await context.close()
 
 

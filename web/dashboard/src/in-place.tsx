@@ -1,5 +1,6 @@
 // A text that is changed where it stands: a click begins, Enter saves, Escape leaves it as it was.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { asProblem } from "./api";
 import { PenIcon } from "./icons";
@@ -15,9 +16,11 @@ interface Props {
   fault: (text: string) => string;
   /** Raises when it is refused. */
   save: (text: string) => Promise<void>;
+  /** What stands there while it is not changed; a click on it begins. */
+  children?: ComponentChildren;
 }
 
-export function InPlace({ label, value, placeholder, fault, save }: Props) {
+export function InPlace({ label, value, placeholder, fault, save, children }: Props) {
   const [draft, setDraft] = useState<string | null>(null);
   const [refused, setRefused] = useState("");
   const [sending, setSending] = useState(false);
@@ -54,21 +57,29 @@ export function InPlace({ label, value, placeholder, fault, save }: Props) {
 
   if (draft === null) {
     return (
-      <button
-        ref={button}
-        type="button"
-        class="pen"
-        aria-label={label}
-        title={label}
-        onClick={() => setDraft(value)}
-      >
-        <PenIcon />
-      </button>
+      <>
+        {children && (
+          <div class="begins" title={label} onClick={() => setDraft(value)}>
+            {children}
+          </div>
+        )}
+        <button
+          ref={button}
+          type="button"
+          class="pen"
+          aria-label={label}
+          title={label}
+          onClick={() => setDraft(value)}
+        >
+          <PenIcon />
+        </button>
+      </>
     );
   }
   const wrong = fault(draft) || refused;
   return (
     <form class="in-place" onSubmit={(event) => void submit(event)}>
+      <div class="visually-hidden">{children}</div>
       <input
         ref={field}
         aria-label={label}

@@ -198,6 +198,7 @@ function OwnMedia({ app }: { app: App }) {
   });
   if (!publisher) return null;
   const { kind, phase, problem, id } = publisher.sending;
+  const name = app.streams.all.get(id)?.name ?? id;
   const what = kind === "camera" ? "Your camera" : "The tab";
   if (phase === "failed" && problem) {
     return (
@@ -225,7 +226,7 @@ function OwnMedia({ app }: { app: App }) {
       <video ref={video} muted autoplay playsInline aria-label={`${what}, as sent`} />
       <p>
         <strong>{words[phase]}</strong>
-        <span>{problem ? sentence(`${problem.title}: ${problem.detail}`) : id}</span>
+        <span>{problem ? sentence(`${problem.title}: ${problem.detail}`) : name}</span>
       </p>
       <button type="button" class="danger" onClick={() => void publisher.stop()}>
         Stop

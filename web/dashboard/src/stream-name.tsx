@@ -15,14 +15,10 @@ interface Props {
 /** The name as a heading, with the id beside it where that is another. */
 export function StreamName({ app, stream }: Props) {
   const named = stream.name !== stream.id;
+  const heading = <h1>{stream.name}</h1>;
   return (
     <div class="stream-name">
-      <h1>{stream.name}</h1>
-      {named && (
-        <span class="id" title="The stream's id, in addresses and messages">
-          {stream.id}
-        </span>
-      )}
+      {!app.mayControl && heading}
       {app.mayControl && (
         <InPlace
           label="Change the name"
@@ -30,7 +26,14 @@ export function StreamName({ app, stream }: Props) {
           placeholder={stream.id}
           fault={nameFault}
           save={(name) => app.api.changeStream(stream.id, { name })}
-        />
+        >
+          {heading}
+        </InPlace>
+      )}
+      {named && (
+        <span class="id" title="The stream's id, in addresses and messages">
+          {stream.id}
+        </span>
       )}
     </div>
   );
