@@ -292,6 +292,7 @@ export function bytes(count: number): string {
 /** What to know of a stretch of the past, in one line. */
 export function pastWords({ loading, problem, stepMs, points }: Past, spanMs: number): string {
   if (loading) return "Loading what is stored";
+  if (problem?.code === "store_off") return `${long(spanMs)} shown. Nothing is stored here: only the last minutes are known`;
   if (problem) return `What is stored cannot be shown: ${problem.detail}`;
   const shown = `${long(spanMs)} shown`;
   if (points.length === 0) return `${shown}. Nothing was scored then, or it is no longer kept`;

@@ -107,7 +107,7 @@ export function RuleForm({ app, rule, taken, channels, onClose, onSaved }: Props
           aria-describedby={`${field}-concerned`}
         />
         <p class="remark" id={`${field}-concerned`}>
-          Ids, * for any part. {concerned(draft.streams, app.streams.all.values())}
+          By id, with * for any part. {concerned(draft.streams, app.streams.all.values())}
         </p>
         <fieldset>
           <legend>{LABELS["channels"]}</legend>
@@ -197,7 +197,7 @@ export function RuleForm({ app, rule, taken, channels, onClose, onSaved }: Props
             checked={draft.enabled}
             onChange={(at) => set({ enabled: at.currentTarget.checked })}
           />
-          The rule holds
+          The rule is on
         </label>
         <div class="said" role="alert">
           {problem ? (
