@@ -181,7 +181,9 @@ class Memory:
             return StoreState("", "off", self._off, 0)
         writer = self.writer
         state = "failing" if writer.failing else "ok"
-        return StoreState(writer.database.shown, state, writer.detail, writer.lost)
+        since = writer.failing_since
+        shown = writer.database.shown
+        return StoreState(shown, state, writer.detail, writer.lost, since, writer.waiting)
 
     def figures(self) -> Iterator[Figure]:
         """Yield what the store counts; read at every scrape."""

@@ -13,6 +13,7 @@ from cli.incidents import evidence_folder
 from stream.analyzer.analyzer import Analyzer
 from stream.clock import Clock
 from stream.event_log.event_log import EventLog
+from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
 from stream.evidence.settings import EvidenceSettings
 from stream.evidence.shelf import Shelf
@@ -68,3 +69,27 @@ async def recording(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await recorder.close()
+
+
+@asynccontextmanager
+async def explaining(
+    settings: EvidenceSettings,
+    events: EventLog,
+    clock: Clock,
+    store: StoreAccess | None,
+    analyzer: Analyzer,
+) -> AsyncIterator[ExplainedMoments]:
+    """Have a frame of every incident explained; to be entered before `recording`, and left after.
+
+    Where no video is kept, the newest ones are in memory.
+    """
+    kept = settings.enabled and store is not None
+    moments = ExplainedMoments(analyzer, clock, evidence_folder(settings) if kept else None)
+    events.attach(moments)
+    task = asyncio.create_task(moments.run(), name="explained moments")
+    try:
+        yield moments
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await moments.close()

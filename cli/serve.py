@@ -24,7 +24,7 @@ from cli.alerting import alerting
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
-from cli.recording import recording
+from cli.recording import explaining, recording
 from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
@@ -32,7 +32,12 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
-from stream.monitoring.figures import alert_figures, evidence_figures, incident_figures
+from stream.monitoring.figures import (
+    alert_figures,
+    evidence_figures,
+    explained_figures,
+    incident_figures,
+)
 from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
@@ -193,8 +198,17 @@ async def _serve(
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
+    explained = explaining(settings.evidence, events, clock, memory.store, analyzer)
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
-    async with memory, analyzer, watched as alerts, recorded as evidence, tended(incidents):
+    async with (
+        memory,
+        analyzer,
+        watched as alerts,
+        explained as moments,
+        recorded as evidence,
+        tended(incidents),
+    ):
+        metrics.scraped.attach(partial(explained_figures, moments))
         if evidence is not None:
             metrics.scraped.attach(partial(evidence_figures, evidence))
         metrics.scraped.attach(lambda: alert_figures(alerts))
@@ -218,6 +232,7 @@ async def _serve(
             store_state=memory.state,
             incidents=incidents,
             evidence=evidence,
+            explained=moments,
             bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
             detectors=lambda: analyzer.models,

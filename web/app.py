@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
 from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
@@ -47,6 +48,7 @@ from web.routes import (
 from web.routes.evidence import routes as evidence_routes
 from web.routes.evidence_bundle import BundleSource
 from web.routes.evidence_bundle import routes as bundle_routes
+from web.routes.explained import routes as explained_routes
 from web.routes.incidents import routes as incident_routes
 from web.security.auth import Authenticator
 from web.security.fetch import Fetcher
@@ -83,6 +85,7 @@ def create_app(
     incidents: Incidents | None = None,
     alerting: Alerts | None = None,
     evidence: EvidenceRecorder | None = None,
+    explained: ExplainedMoments | None = None,
     bundles: BundleSource | None = None,
     detectors: Callable[[], Sequence[ModelCard]] = tuple,
 ) -> FastAPI:
@@ -105,6 +108,7 @@ def create_app(
         store_state: says how it is doing.
         incidents: what operators judge; without them there are no such routes.
         evidence: video of incidents; without it there are no routes for it.
+        explained: what stood out to detectors in incidents; without it there are no such routes.
         bundles: what bundles and reports are made of; without it there are no routes for them.
         detectors: tells which models score streams.
         alerting: rules and channels; without them there are no routes for them.
@@ -160,6 +164,8 @@ def create_app(
         app.include_router(router)
     if evidence is not None:
         app.include_router(evidence_routes(evidence, scopes))
+    if explained is not None and incidents is not None:
+        app.include_router(explained_routes(explained, incidents, scopes))
     if bundles is not None:
         app.include_router(bundle_routes(bundles, reads, clock, scopes))
     if alerting is not None:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 OWN_SEGMENTS = frozenset(
     {
+        "alerts",
         "api",
         "assets",
         "asyncapi.json",

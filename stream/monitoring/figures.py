@@ -13,6 +13,7 @@ from datetime import datetime
 from stream.alerts.alerts import Alerts
 from stream.device.device import Device
 from stream.events import ReasonCode
+from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.incidents.service import Incidents
@@ -122,6 +123,13 @@ def evidence_figures(evidence: EvidenceRecorder) -> Iterator[Figure]:
         yield Figure("evidence_lost_total", count, (reason,))
     for reason, count in evidence.left_out.items():
         yield Figure("evidence_left_out_packets_total", count, (reason,))
+
+
+def explained_figures(moments: ExplainedMoments) -> Iterator[Figure]:
+    """Yield what became of explaining incidents."""
+    yield Figure("evidence_explaining", moments.looking)
+    for outcome, count in moments.outcomes.items():
+        yield Figure("evidence_explained_total", count, (outcome,))
 
 
 def alert_figures(alerts: Alerts) -> Iterator[Figure]:

@@ -156,6 +156,13 @@ SCRAPED = (
         "Packets that are not in an incident's video, by reason.",
         ("reason",),
     ),
+    Family("gauge", "evidence_explaining", "Incidents of which an explained frame is waited for."),
+    Family(
+        "counter",
+        "evidence_explained_total",
+        "Frames of incidents that their detector was to explain, by outcome.",
+        ("outcome",),
+    ),
     Family("gauge", "connections", "Connections open now, WebSockets included."),
     Family("gauge", "connections_waiting", "Open connections whose client has still to send."),
     Family("gauge", "ws_before_hello", "WebSockets that have not said hello yet."),

@@ -24,12 +24,16 @@ class StoreState:
         state: ok, failing or off.
         detail: the same in words.
         lost: events that were never written since the analyzer started.
+        since: when it began to fail; None while it does not.
+        waiting: events in memory that are still to be written.
     """
 
     url: str
     state: str
     detail: str
     lost: int
+    since: datetime | None = None
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

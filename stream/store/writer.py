@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -106,6 +107,7 @@ class StoreWriter:
         commit_s: how long the last commit took.
         collisions: events whose numbers another analyzer had taken.
         failing: what the database says, while it cannot be written; empty otherwise.
+        failing_since: when that began; None otherwise.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class StoreWriter:
         self.commit_s = 0.0
         self.collisions = 0
         self.failing = ""
+        self.failing_since: datetime | None = None
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -142,7 +145,7 @@ class StoreWriter:
         self._lost = 0
         self._pause_s = 0.0
         self._not_before = 0.0
-        self._failing_since = 0.0
+        self._failing_from = 0.0
         self._lost_before = 0
         self._wake, self._stopping, self._closed = (threading.Event() for _ in range(3))
 
@@ -343,7 +346,8 @@ class StoreWriter:
         """Note that nothing could be written, and when to try again."""
         self.failures += 1
         if not self.failing:
-            self._failing_since, self._lost_before = now, self.lost
+            self._failing_from, self._lost_before = now, self.lost
+            self.failing_since = self._clock.utc()
             log.warning(
                 "the store cannot be written; scoring goes on",
                 store=self._database.shown,
@@ -358,11 +362,11 @@ class StoreWriter:
     def _succeeded(self, now: float) -> None:
         self._pause_s, self._not_before = 0.0, 0.0
         if self.failing:
-            self.failing = ""
+            self.failing, self.failing_since = "", None
             log.info(
                 "the store is written again",
                 store=self._database.shown,
-                after_s=round(now - self._failing_since, 1),
+                after_s=round(now - self._failing_from, 1),
                 events_lost=self.lost - self._lost_before,
             )
 

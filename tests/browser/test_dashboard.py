@@ -493,7 +493,7 @@ async def test_everything_is_reached_with_the_keyboard(
     await page.goto(address)
     await expect(tiles(page)).to_have_count(2)
     reached = []
-    for _ in range(20):
+    for _ in range(24):
         await page.keyboard.press("Tab")
         reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
     assert reached[0] == "Skip to the streams"

@@ -10,8 +10,10 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from stream.clock import SystemClock
 from stream.events import Verdict
+from styleflow.overlay import PointsAt
 from tests.support.wall import PlayedWall, cameras
 from tests.support.web import WebRig, served
+from tests.support.wire import CARD
 from web.security.auth import Role, Token, TokenDigest
 from web.settings import WebSettings
 
@@ -117,3 +119,91 @@ async def test_wcag_aa(
     assert [
         (rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in found["violations"]
     ] == []
+
+
+async def test_what_happened_stays_on_the_tile_until_somebody_has_acknowledged_it(
+    page: Page, wall: PlayedWall, address: str
+) -> None:
+    await suspect(wall)
+    wall.streams["cam-2"].level, wall.streams["cam-2"].verdict = 0.1, Verdict.CLEAR
+    async with wall.playing():
+        await page.goto(address)
+        tile = page.get_by_role("article", name="Gate")
+        mark = tile.locator(".unacknowledged")
+        await expect(mark).to_contain_text(re.compile(r"suspect (since )?\d\d:\d\d, peak 0\.\d\d"))
+        await expect(page.locator(".unacknowledged")).to_have_count(1)
+        await expect(tile).not_to_have_class(re.compile("is-suspect"))
+        await page.reload()
+        await mark.get_by_role("link").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
+        await page.get_by_role("button", name="Acknowledge").click()
+        await page.get_by_role("link", name="Streams").click()
+        await expect(tile).to_be_visible()
+        await expect(mark).to_have_count(0)
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs `npm ci` in web/dashboard")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_on_a_wall_with_marks(
+    context: BrowserContext, wall: PlayedWall, address: str, scheme: str
+) -> None:
+    await suspect(wall)
+    page = await context.new_page()
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    async with wall.playing():
+        await page.goto(address)
+        await expect(page.locator(".unacknowledged")).to_be_visible()
+        await page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = await page.evaluate("axe.run(document.querySelector('.wall'))")
+    assert [
+        (rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in found["violations"]
+    ] == []
+
+
+async def explained(wall: PlayedWall, *, able: bool) -> None:
+    """Have a stream turn suspect while its incident's frame is looked for."""
+    if able:
+        wall.rig.control.pointing[CARD.name] = PointsAt.TRACES
+    await suspect(wall)
+    for _ in range(3):
+        await wall.rig.explained.step()
+        wall.beat()
+
+
+async def test_what_the_detector_points_at_is_shown_by_keyboard_and_axe_finds_nothing(
+    page: Page, wall: PlayedWall, address: str
+) -> None:
+    await explained(wall, able=True)
+    async with wall.playing():
+        await page.goto(f"{address}/incidents")
+        await page.get_by_role("link", name="Gate").click()
+        pointing = page.get_by_role("button", name="What the detector points at")
+        await pointing.press("Enter")
+        await expect(pointing).to_have_attribute("aria-pressed", "true")
+        await expect(
+            page.get_by_role("img", name="with what styleflow-live points at")
+        ).to_be_visible()
+        await expect(page.locator(".pointed .regions .edge")).to_have_count(2)
+        await expect(page.locator(".pointed-words")).to_contain_text("2 regions in the frame shown")
+        if AXE.exists():
+            await page.evaluate(AXE.read_text(encoding="utf-8"))
+            found = await page.evaluate("axe.run(document.querySelector('.moment'))")
+            assert [rule["id"] for rule in found["violations"]] == []
+        await pointing.press("Enter")
+        await expect(page.locator(".pointed")).to_have_count(0)
+
+
+async def test_a_detector_that_points_at_nothing_says_why(
+    page: Page, wall: PlayedWall, address: str
+) -> None:
+    await explained(wall, able=False)
+    async with wall.playing():
+        await page.goto(f"{address}/incidents")
+        await page.get_by_role("link", name="Gate").click()
+        await expect(page.locator(".moment")).to_contain_text(
+            "What the detector points at is not shown: this detector cannot explain its scores"
+        )
+        await expect(page.get_by_role("button", name="What the detector points at")).to_have_count(
+            0
+        )

@@ -201,7 +201,17 @@ async def test_at_200_percent_the_header_is_small_and_nothing_scrolls_sideways(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "view",
-    ["/", "/streams/cam-1", "/streams/door", "/incidents", "incident", "empty", "dialog", "/help"],
+    [
+        "/",
+        "/streams/cam-1",
+        "/streams/door",
+        "/incidents",
+        "incident",
+        "/alerts",
+        "empty",
+        "dialog",
+        "/help",
+    ],
 )
 async def test_axe_finds_nothing_moderate_or_worse(
     context: BrowserContext, wall: PlayedWall, address: str, scheme: Any, view: str

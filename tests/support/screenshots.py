@@ -82,27 +82,6 @@ async def crowd(wall: PlayedWall) -> None:
     wall.past(20.0)
 
 
-async def night(wall: PlayedWall) -> None:
-    """Add six streams, of which three turn suspect one after the other."""
-    for camera in cameras(6):
-        await wall.add(camera, ago=PAST_S)
-    wall.past(PAST_S, 200)
-    for id, level, ago in (("cam-5", 0.83, 140.0), ("cam-3", 0.78, 80.0), ("cam-1", 0.94, 0.0)):
-        camera = wall.streams[id]
-        before = camera.level
-        camera.level, camera.verdict = level, Verdict.SUSPECT
-        wall.past(ago + 60.0 if ago else 60.0, ago + 20.0 if ago else 0.0)
-        if ago:
-            camera.level, camera.verdict = before, Verdict.CLEAR
-            wall.past(ago + 20.0, ago)
-
-
-async def newest(page: Page) -> None:
-    """Open the newest incident."""
-    await page.locator(".row-link").first.click()
-    await expect(page.locator(".timeline canvas")).to_be_visible()
-
-
 async def point(page: Page) -> None:
     """Turn an overlay on, and wait until it is there."""
     await page.get_by_role("combobox", name="Detector").select_option("caddm-efficientnet-b4")
@@ -156,8 +135,6 @@ SHOTS: dict[str, Shot] = {
     "dashboard-stream": (several, "/streams/cam-1", WIDE, None),
     "dashboard-overlay": (several, "/streams/cam-1", WIDE, point),
     "dashboard-overlay-phone": (several, "/streams/cam-1", PHONE, point),
-    "incidents": (night, "/incidents", WIDE, None),
-    "incident": (night, "/incidents", WIDE, newest),
     "dashboard-crowd": (crowd, "/", WIDE, None),
     "dashboard-phone": (shipped, "/", PHONE, None),
     "waiting-room": (door, "/streams/front-door", WIDE, None),

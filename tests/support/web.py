@@ -38,6 +38,7 @@ from stream.events import (
     TrackEnd,
     Verdict,
 )
+from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.explain.stills import Still
@@ -95,7 +96,8 @@ class PlayedAnalyzer:
         demo = spec.source.url.is_demo
         models = (ScoringModel(card, calibrated), *others)
         source = spec.source.url.redacted
-        self._log.append(StreamAdded(spec.id, 0, spec.label, models, demo, source, tags=spec.tags))
+        told = StreamAdded(spec.id, 0, spec.label, models, demo, source, tags=spec.tags)
+        self._log.append(told)
         return self.status(spec.id)
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
@@ -277,6 +279,7 @@ class WebRig:
         alerts: Alerts | None = None,
         evidence: EvidenceRecorder | None = None,
         bundles: BundleSource | None = None,
+        explained_in: Path | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -289,6 +292,8 @@ class WebRig:
         self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
         self.models: tuple[ModelCard, ...] = (UNTRAINED,)
+        self.explained = ExplainedMoments(self.control, self.clock, explained_in)
+        self.log.attach(self.explained)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
@@ -308,6 +313,7 @@ class WebRig:
             incidents=self.incidents,
             alerting=alerts,
             evidence=evidence,
+            explained=self.explained,
             bundles=bundles,
             detectors=lambda: self.models,
         )

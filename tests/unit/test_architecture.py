@@ -305,6 +305,7 @@ MAY_START = {
     "stream.alerts": "one task per channel, so that a dead one delays only itself",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "stream.evidence.recorder": "writes one video at a time in a worker thread",
+    "stream.evidence.explained": "writes one still at a time in a worker thread",
     "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",

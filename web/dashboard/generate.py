@@ -18,10 +18,13 @@ from pydantic.json_schema import models_json_schema
 from stream.publish.asyncapi import CLIENT_MESSAGES, SERVER_MESSAGES
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
+from web.routes.alerts import AlertsView, RuleBody, TrialView
 from web.routes.caller import CallerView
+from web.routes.explained import ExplanationView
 from web.routes.history import HistoryView
 from web.routes.models import ModelList
 from web.routes.pictures import OverlayList, PictureFaces, PictureOverlay
+from web.routes.stored import StoreView
 from web.routes.streams import StreamBody, StreamChange
 from web.routes.thresholds import ThresholdsChange, ThresholdsView
 
@@ -35,11 +38,15 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     ThresholdsView,
     CallerView,
     ModelList,
+    AlertsView,
+    TrialView,
+    StoreView,
+    ExplanationView,
     ProblemBody,
 )
 """Bodies and headers of HTTP responses that the page reads."""
 
-REQUESTS: tuple[type[BaseModel], ...] = (StreamBody, StreamChange, ThresholdsChange)
+REQUESTS: tuple[type[BaseModel], ...] = (StreamBody, StreamChange, ThresholdsChange, RuleBody)
 """Bodies of HTTP requests that the page sends."""
 
 HEAD = """\

@@ -166,7 +166,7 @@ def routes(control: StreamControl, scopes: ScopeCheck, clock: Clock) -> APIRoute
         headers = _headers(still, clock)
         if still.overlay is not None:
             points_at = control.pointers(id)[still.overlay.detector]
-            headers["picture-overlay"] = _overlay(still.overlay, points_at).model_dump_json()
+            headers["picture-overlay"] = overlay_view(still.overlay, points_at).model_dump_json()
         return Response(still.jpeg, media_type="image/jpeg", headers=headers)
 
     @router.get(
@@ -188,7 +188,8 @@ def routes(control: StreamControl, scopes: ScopeCheck, clock: Clock) -> APIRoute
     return router
 
 
-def _overlay(overlay: Overlay, points_at: PointsAt | None) -> PictureOverlay:
+def overlay_view(overlay: Overlay, points_at: PointsAt | None) -> PictureOverlay:
+    """Return an explanation as it is told."""
     return PictureOverlay(
         detector=overlay.detector,
         points_at=points_at,

@@ -67,7 +67,11 @@ class StoreView(BaseModel):
     state: Literal["ok", "failing", "off"]
     detail: str
     lost: int = Field(description="events that were never written since the analyzer started")
-    bytes: int | None = Field(description="null when the store is off or cannot be read")
+    since: datetime | None = Field(description="when it began to fail; null while it does not")
+    waiting: int = Field(description="events in memory that are still to be written")
+    bytes: int | None = Field(
+        description="null when the store is off or cannot be read, or was not counted"
+    )
     rows: dict[str, int] = Field(description=f"by table; {COUNTED_TO} means as many or more")
     oldest: datetime | None
     newest: datetime | None
@@ -128,10 +132,14 @@ def routes(
         return AuditPage(entries=tuple(map(_entry, found[:limit])), next=more)
 
     @router.get("/store", dependencies=[read], responses=documented_problems(401, 503))
-    async def get_store() -> StoreView:
+    async def get_store(
+        count: Annotated[  # noqa: FBT002 - a query
+            bool, Query(description="count what it holds; false says how it is doing, at no cost")
+        ] = True,
+    ) -> StoreView:
         """Return how the store is doing, and what it holds; counted at most once a minute."""
         now = state()
-        if now.state == "off":
+        if now.state == "off" or not count:
             return _store(now, None)
         if not counted or clock.monotonic() - counted[-1][0] > COUNT_S:
             try:
@@ -150,6 +158,8 @@ def _store(now: StoreState, found: StoreFigures | None) -> StoreView:
             "state": now.state,
             "detail": now.detail,
             "lost": now.lost,
+            "since": now.since,
+            "waiting": now.waiting,
             "bytes": found.bytes if found else None,
             "rows": dict(found.rows) if found else {},
             "oldest": found.oldest if found else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from email.message import EmailMessage
 from email.utils import format_datetime
 
@@ -56,10 +58,36 @@ class Email:
         except (aiosmtplib.SMTPTimeoutError, TimeoutError):
             raise AlertUndelivered("the server does not answer") from None
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise AlertUndelivered(f"the server: {type(error).__name__}") from None
+            raise AlertUndelivered(_why(error)) from None
         if refused:
             return f"the server took it, but refuses {len(refused)} of {len(own.to)} recipients"
         return f"the server took it: {' '.join(said.split())[:100]}"
+
+
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        ssl.SSLCertVerificationError,
+        "the server's certificate is not to be trusted; see tls_ca_file",
+    ),
+    (ssl.SSLError, "the server does not speak TLS there; see security and port"),
+    (socket.gaierror, "the server's host name has no address"),
+    (ConnectionRefusedError, "nobody answers at the server's port"),
+    (aiosmtplib.SMTPServerDisconnected, "the server hung up"),
+    (aiosmtplib.SMTPConnectError, "the server cannot be connected to"),
+)
+
+
+def _why(error: BaseException) -> str:
+    """Return in words why a server was not reached; whatever it was itself may hold secrets."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for kind, words in _CAUSES:
+        if any(isinstance(each, kind) for each in chain):
+            return words
+    return f"the server: {type(error).__name__}"
 
 
 def letter(message: Message, settings: EmailSettings) -> EmailMessage:

@@ -9,7 +9,9 @@ import type {
   SnoozeData,
 } from "./incidents/wire";
 import type {
+  AlertsView,
   CallerView,
+  ExplanationView,
   HistoryView,
   IncidentData,
   ModelFigures,
@@ -17,10 +19,13 @@ import type {
   OverlayList,
   OverlayView,
   ProblemBody,
+  RuleBody,
+  StoreView,
   StreamBody,
   StreamChange,
   ThresholdsChange,
   ThresholdsView,
+  TrialView,
 } from "./protocol";
 import { ROOT } from "./root";
 
@@ -139,6 +144,35 @@ export class Api {
     await this.ask(`api/v1/streams/${encodeURIComponent(stream)}/snooze`, { method: "DELETE" });
   }
 
+  /** Rules and channels of alerts, and how they fare. */
+  async alerts(): Promise<AlertsView> {
+    return this.read("api/v1/alerts");
+  }
+
+  async putRule(name: string, rule: RuleBody): Promise<void> {
+    await this.ask(rulePath(name), json("PUT", rule));
+  }
+
+  async removeRule(name: string): Promise<void> {
+    await this.ask(rulePath(name), { method: "DELETE" });
+  }
+
+  /** Send a test message through every channel of a rule, and say what came back. */
+  async testRule(name: string): Promise<TrialView> {
+    const answer = await this.ask(`${rulePath(name)}/test`, { method: "POST" });
+    return (await answer.json()) as TrialView;
+  }
+
+  /** What stood out to the detector in a frame of an incident. */
+  async explanation(id: string): Promise<ExplanationView> {
+    return this.read(`api/v1/incidents/${encodeURIComponent(id)}/explanation`);
+  }
+
+  /** How the store is doing; what it holds is not counted. */
+  async store(): Promise<StoreView> {
+    return this.read("api/v1/store?count=false");
+  }
+
   /** The key that evidence is signed with. */
   async evidenceKey(): Promise<EvidenceKey> {
     return this.read("api/v1/evidence/key");
@@ -170,6 +204,10 @@ export class Api {
     const answer = await this.ask(path, json("PATCH", change));
     return (await answer.json()) as ThresholdsView;
   }
+}
+
+function rulePath(name: string): string {
+  return `api/v1/alerts/rules/${encodeURIComponent(name)}`;
 }
 
 function json(method: string, body: unknown): RequestInit {

@@ -200,6 +200,14 @@ export function WindowIcon() {
   );
 }
 
+export function FullScreenIcon() {
+  return (
+    <Shape>
+      <path d="M2.6 6V2.6H6M10 2.6h3.4V6M13.4 10v3.4H10M6 13.4H2.6V10" />
+    </Shape>
+  );
+}
+
 export function SoundIcon({ on }: { on: boolean }) {
   return (
     <Shape>
@@ -214,14 +222,6 @@ export function CopyIcon() {
     <Shape>
       <rect x="5.4" y="5.4" width="8.8" height="8.8" rx="1.4" />
       <path d="M10.6 3.2v-.4a1 1 0 0 0-1-1H2.8a1 1 0 0 0-1 1v6.8a1 1 0 0 0 1 1h.4" />
-    </Shape>
-  );
-}
-
-export function FullScreenIcon() {
-  return (
-    <Shape>
-      <path d="M2.6 6V2.6H6M10 2.6h3.4V6M13.4 10v3.4H10M6 13.4H2.6V10" />
     </Shape>
   );
 }

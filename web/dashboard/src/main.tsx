@@ -4,6 +4,7 @@ import "@fontsource-variable/inter/wght.css";
 import "./base.css";
 import { render } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { AlertsPage } from "./alerts/page";
 import { App, useApp, useNow } from "./app";
 import { MoonIcon } from "./icons";
 import { ProblemText } from "./problem";
@@ -13,6 +14,7 @@ import { IncidentPage } from "./incidents/page";
 import { Link } from "./link";
 import { INCIDENTS } from "./route";
 import { AddCamera, Starters } from "./start";
+import { StorageBar } from "./storage/bar";
 import { StreamPage } from "./stream/page";
 import { useIcon } from "./title";
 import { Wall } from "./wall";
@@ -41,6 +43,7 @@ function Page({ app }: { app: App }) {
         <Theme />
       </header>
       <Outage app={app} />
+      <StorageBar app={app} />
       {app.begun && <Notices app={app} />}
       <OwnMedia app={app} />
       {/* Made anew once there is something to show, rather than pushed down by the notices. */}
@@ -66,6 +69,8 @@ function View({ app, onAdd }: { app: App; onAdd: () => void }) {
       return <IncidentPage app={app} id={route.id} />;
     case "help":
       return <HelpPage app={app} />;
+    case "alerts":
+      return <AlertsPage app={app} />;
   }
 }
 
@@ -91,6 +96,9 @@ function Views({ app }: { app: App }) {
             <span class="visually-hidden">open and acknowledged by nobody</span>
           </>
         )}
+      </Link>
+      <Link app={app} to={{ page: "alerts" }} current={page === "alerts"}>
+        Alerts
       </Link>
       <Link app={app} to={{ page: "help" }} current={page === "help"}>
         Help

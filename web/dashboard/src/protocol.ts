@@ -22,6 +22,12 @@ export type AbstainReason =
   | "faces_waiting"
   | "undecided";
 
+/** Rules and channels. */
+export interface AlertsView {
+  rules: RuleView[];
+  channels: ChannelView[];
+}
+
 /** Whether `p` may be read as a probability. */
 export interface CalibrationData {
   fitted: boolean;
@@ -59,6 +65,26 @@ export interface ChangeIncident {
   /** null takes an earlier one back */
   label?: Label | null;
   note?: string | null;
+}
+
+/** A channel, and how it fares since the start. */
+export interface ChannelView {
+  name: string;
+  kind: "webhook" | "mqtt" | "email" | "apprise";
+  /** idle: nothing was sent yet */
+  state: "idle" | "ok" | "failing";
+  /** messages on their way */
+  waiting: number;
+  delivered: number;
+  /** attempts; each is repeated */
+  failed: number;
+  /** messages that were too old to be tried again */
+  given_up: number;
+  /** messages that gave way to newer ones */
+  dropped: number;
+  /** why the last attempt failed; empty when it did not */
+  last_error: string;
+  last_at: string | null;
 }
 
 /** Where a stream's connection stands. */
@@ -175,6 +201,31 @@ export interface EvidenceData {
 
 /** What is kept of an incident's video. */
 export type EvidenceState = "none" | "pending" | "kept" | "pruned";
+
+/** A frame of an incident in which its face was explained. */
+export interface ExplainedFrame {
+  /** when the frame arrived */
+  captured: string;
+  /** of the source, pixels; boxes and crops are in them */
+  width: number;
+  height: number;
+  /** score of the face in this very frame */
+  p: number | null;
+  /** where the incident's faces are */
+  boxes: PictureBox[];
+  /** what the regions mean, for people */
+  summary: string;
+  overlay: PictureOverlay;
+}
+
+/** What stood out to the detector, or why that is not known. */
+export interface ExplanationView {
+  /** looking: ask again soon */
+  state: "ready" | "looking" | "none";
+  /** why there is none, for people; empty when there is one */
+  reason: string;
+  frame: ExplainedFrame | null;
+}
 
 /** Box of a face, in source pixels. */
 export interface FaceBox {
@@ -487,6 +538,18 @@ export interface Quality {
   yaw_deg: number | null;
 }
 
+/** Hours of the day in which a rule sends nothing. */
+export interface QuietBody {
+  /** as in "22:00" */
+  start: string;
+  /** earlier than start means the next day */
+  end: string;
+  /** as in Europe/Berlin */
+  zone?: string;
+  /** weekdays on which they begin; empty means every day */
+  days?: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+}
+
 /** Why a connection is not live. A closed list: dashboards and alerts switch on it. */
 export type ReasonCode =
   | "unreachable"
@@ -502,6 +565,39 @@ export type ReasonCode =
 export interface ResumePoint {
   epoch: number;
   seq: number;
+}
+
+/** A rule: which incidents are told through which channels. */
+export interface RuleBody {
+  channels: string[];
+  streams?: string[];
+  severity?: "hint" | "low" | "medium" | "high";
+  min_s?: number;
+  quiet?: QuietBody[];
+  most?: number;
+  per_s?: number;
+  updates?: boolean;
+  enabled?: boolean;
+}
+
+/** A rule, and how it fares. */
+export interface RuleView {
+  channels: string[];
+  streams?: string[];
+  severity?: "hint" | "low" | "medium" | "high";
+  min_s?: number;
+  quiet?: QuietBody[];
+  most?: number;
+  per_s?: number;
+  updates?: boolean;
+  enabled?: boolean;
+  name: string;
+  /** rules of the configuration are changed there */
+  origin: "configuration" | "page";
+  /** incidents that quiet hours held back since the start */
+  held_quiet: number;
+  /** incidents that the rate limit held back since the start */
+  held_rate: number;
 }
 
 /** Permission that an operation needs. */
@@ -691,6 +787,26 @@ export interface StatusMessage {
   data: StatusData;
 }
 
+/** How the store is doing, and what it holds. */
+export interface StoreView {
+  /** without a password; empty when nothing is stored */
+  url: string;
+  state: "ok" | "failing" | "off";
+  detail: string;
+  /** events that were never written since the analyzer started */
+  lost: number;
+  /** when it began to fail; null while it does not */
+  since: string | null;
+  /** events in memory that are still to be written */
+  waiting: number;
+  /** null when the store is off or cannot be read, or was not counted */
+  bytes: number | null;
+  /** by table; 1000000 means as many or more */
+  rows: Record<string, number>;
+  oldest: string | null;
+  newest: string | null;
+}
+
 /** A stream that can be subscribed to from now on. */
 export interface StreamAddedData {
   kind: "stream_added";
@@ -856,6 +972,19 @@ export type TrainingStatus = "untrained" | "uncalibrated" | "experimental" | "tr
 
 /** How RTP travels for an RTSP source. */
 export type Transport = "auto" | "tcp" | "udp";
+
+/** What came back when a test message was sent through a channel. */
+export interface TrialResultView {
+  channel: string;
+  ok: boolean;
+  detail: string;
+}
+
+/** What came back from every channel of a rule. */
+export interface TrialView {
+  rule: string;
+  results: TrialResultView[];
+}
 
 /** End a subscription. */
 export interface Unsubscribe {

@@ -9,6 +9,7 @@ export type Route =
   | { page: "stream"; id: string; from: number | null; to: number | null }
   | { page: "incidents"; filter: Filter }
   | { page: "incident"; id: string }
+  | { page: "alerts" }
   | { page: "help" };
 
 export type StreamRoute = Extract<Route, { page: "stream" }>;
@@ -24,6 +25,7 @@ export function parse(path: string, query: string, root = ROOT.pathname): Route 
     return { page: "incidents", filter: filterOf(params) };
   }
   if (/^help\/?$/.test(below)) return { page: "help" };
+  if (/^alerts\/?$/.test(below)) return { page: "alerts" };
   const id = /^streams\/([^/]+)\/?$/.exec(below)?.[1];
   if (id === undefined) {
     const filter = wallFilterOf(params);
@@ -48,6 +50,8 @@ export function address(route: Route, root = ROOT.pathname): string {
     }
     case "help":
       return `${root}help`;
+    case "alerts":
+      return `${root}alerts`;
     case "incident":
       return `${root}incidents/${encodeURIComponent(route.id)}`;
     case "stream": {

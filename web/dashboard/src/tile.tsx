@@ -5,6 +5,7 @@ import type { App } from "./app";
 import type { Condition } from "./attention";
 import { ConditionIcon } from "./icons";
 import { Sparkline } from "./meter";
+import { Unacknowledged } from "./incidents/mark";
 import { LivePicture } from "./picture";
 import type { Model } from "./protocol";
 import { address } from "./route";
@@ -34,7 +35,7 @@ export const Tile = memo(function Tile(props: Props) {
   const Name = props.heading === 3 ? "h3" : "h2";
   const lead = leading(stream);
   const doubted = doubt(stream);
-  const why = because(stream, condition, undefined, noticed);
+  const why = because(stream, condition, noticed);
   const age = frameAge(stream, now);
   const route = { page: "stream", id: stream.id, from: null, to: null } as const;
   return (
@@ -93,6 +94,7 @@ export const Tile = memo(function Tile(props: Props) {
           lo={lead?.lo ?? null}
           hi={lead?.hi ?? null}
         />
+        <Unacknowledged app={app} stream={stream.id} now={now} />
       </div>
     </article>
   );

@@ -1,9 +1,12 @@
 // Above the wall: how many streams are in which state, and which of them are shown.
 
 import type { ComponentChildren } from "preact";
+import type { App } from "./app";
 import type { Condition } from "./attention";
 import { FullScreen } from "./full-screen";
 import { ConditionIcon } from "./icons";
+import { SmallWindowButton } from "./small/button";
+import { SoundSwitch } from "./sound_switch";
 import {
   EVERYTHING,
   type Filterable,
@@ -27,6 +30,7 @@ const GROUPS: { of: Condition[]; one: string; many: string }[] = [
 ];
 
 interface Props {
+  app: App;
   tiles: readonly (Filterable & { id: string })[];
   /** The ids that the filter lets through. */
   shown: ReadonlySet<string>;
@@ -34,11 +38,9 @@ interface Props {
   onFilter: (to: WallFilter) => void;
   /** Whether tiles would stand elsewhere if nobody pointed at them. */
   held: boolean;
-  /** Further tools, at the right. */
-  children?: ComponentChildren;
 }
 
-export function WallBar({ tiles, shown, filter, onFilter, held, children }: Props) {
+export function WallBar({ app, tiles, shown, filter, onFilter, held }: Props) {
   const hidden = tiles.filter((tile) => !shown.has(tile.id));
   const alarming = hidden.filter((tile) => tile.condition === "suspect").length;
   return (
@@ -65,7 +67,8 @@ export function WallBar({ tiles, shown, filter, onFilter, held, children }: Prop
       </p>
       <Choices tiles={tiles} filter={filter} onFilter={onFilter} />
       <div class="glance-tools">
-        {children}
+        <SoundSwitch app={app} />
+        <SmallWindowButton app={app} subject={null} title="What needs eyes" />
         <FullScreen />
       </div>
     </div>

@@ -8,8 +8,6 @@ import { typing } from "./full-screen";
 import { type Layout, layout, pictureWidth } from "./layout";
 import { frameAge, shared } from "./streams";
 import { Tile } from "./tile";
-import { SmallWindowButton } from "./small/button";
-import { SoundSwitch } from "./sound_switch";
 import { Starters } from "./start";
 import { useTitle } from "./title";
 import { WallBar } from "./wall-bar";
@@ -52,15 +50,13 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
     <>
       <h1 class="visually-hidden">Streams</h1>
       <WallBar
+        app={app}
         tiles={tiles}
         shown={new Set(ids)}
         filter={filter}
         onFilter={narrow}
         held={held && order.waiting > 0}
-      >
-        <SoundSwitch app={app} />
-        <SmallWindowButton app={app} subject={null} title="What needs eyes" />
-      </WallBar>
+      />
       <section
         ref={room}
         class={`wall ${grid.tier}${stale ? " stale" : ""}`}

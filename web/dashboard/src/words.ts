@@ -64,7 +64,6 @@ const REASONS: Record<string, string> = {
   contaminated: "the picture is damaged by packet loss",
   overloaded: "this analyzer cannot keep up",
   faces_waiting: "some faces have not been looked at: there are too many",
-  undecided: "the score is too close to even odds",
 };
 
 export function reasonWords(reasons: readonly string[]): string {
@@ -97,14 +96,14 @@ function advice(status: StatusData | null | undefined): string {
 }
 
 /**
- * One line under a stream's state, or under that of one of its faces, `face`: why it is so. What the
- * model's status `noticed` means is said once for all streams.
+ * One line under a stream's state, or under that of one of its faces, `face`: why it is so. What an
+ * experimental model may say is left out where it is `noticed`, said once for all streams.
  */
 export function because(
   stream: Stream,
   what: Condition,
-  face?: ScoreData,
   noticed: Model["status"] | null = null,
+  face?: ScoreData,
 ): string {
   const { status } = stream;
   const lead = face ?? leading(stream);
@@ -135,11 +134,12 @@ export function because(
       const others = face ? 0 : stream.faces.size - 1;
       const more = others > 0 ? `and ${others} more ${others === 1 ? "face" : "faces"}` : "";
       const by = stream.models.length > 1 ? `says ${lead?.detector}` : "";
-      const told = noticed === "experimental" && lead?.model.status === noticed;
-      const found = (what === "suspect" || what === "clear") && !told ? meaning(what, lead?.model) : "";
+      const found = what === "suspect" || what === "clear";
+      const hinted = found && !(lead?.model.status === "experimental" && noticed === "experimental");
+      const means = hinted ? meaning(what, lead?.model) : "";
       const soon = what === "warming" ? "gathering evidence" : "";
       const waiting = face ? "" : waitingWords(status?.faces_waiting);
-      return [found || soon, by, more, waiting, face ? "" : advice(status)].filter(Boolean).join(", ");
+      return [means || soon, by, more, waiting, face ? "" : advice(status)].filter(Boolean).join(", ");
     }
     case "ended":
       if (status?.source !== "call") return "played to its end";
@@ -202,8 +202,6 @@ export function tell(entry: Happening, named = false): Told {
       const whose = `Face ${data.track}${named ? `, ${data.detector}` : ""}`;
       return { text: `${whose}: ${said}${score}`, tone, connection: false };
     }
-    case "events_lost":
-      return { text: `${data.count} events were not stored`, tone: "warn", connection: false };
     case "incident_changed": {
       const { incident } = data;
       const by = data.by === "" ? "" : ` by ${data.by}`;
@@ -261,6 +259,13 @@ export function clock(t: number): string {
   return CLOCK.format(t);
 }
 
+const MINUTE = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+/** The clock without seconds. */
+export function minute(t: number): string {
+  return MINUTE.format(t);
+}
+
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 
 /** A day: `Mon, 30 Nov`. */
@@ -287,6 +292,7 @@ export function bytes(count: number): string {
 /** What to know of a stretch of the past, in one line. */
 export function pastWords({ loading, problem, stepMs, points }: Past, spanMs: number): string {
   if (loading) return "Loading what is stored";
+  if (problem?.code === "store_off") return `${long(spanMs)} shown. Nothing is stored here: only the last minutes are known`;
   if (problem) return `What is stored cannot be shown: ${problem.detail}`;
   const shown = `${long(spanMs)} shown`;
   if (points.length === 0) return `${shown}. Nothing was scored then, or it is no longer kept`;

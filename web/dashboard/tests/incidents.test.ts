@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { Refused } from "../src/api";
 import { IncidentDesk, type Source } from "../src/incidents/desk";
 import { EVERY, wants } from "../src/incidents/filter";
+import { placeOf, unseenWords, wasWords } from "../src/incidents/mark";
 import { actionOf, HELP, step } from "../src/incidents/keys";
 import { said } from "../src/incidents/ledger";
 import type { IncidentPage } from "../src/incidents/wire";
@@ -68,7 +69,7 @@ test("an incident older than the last row waits for its page", async () => {
 test("the badge counts what is open and acknowledged by nobody, alarms apart from hints", async () => {
   const { asked, desk: it } = desk(page(incident({ id: "a" }), incident({ id: "b", severity: "hint" })));
   await it.recount();
-  expect(asked).toEqual(["status=open&acknowledged=false 500 -"]);
+  expect(asked).toEqual(["status=open&acknowledged=false 500 -", "status=closed&acknowledged=false 500 -"]);
   expect(it.open).toEqual({ count: 2, alarms: 1, more: false });
   it.take(changed("opened", { id: "c" }));
   expect(it.open.count).toBe(3);
@@ -151,4 +152,34 @@ test.each([
   [undefined, ""],
 ])("the detail %j of an audit entry reads %j", (detail, words) => {
   expect(said(detail)).toBe(words);
+});
+
+test("what happened at a stream stays marked until somebody has acknowledged it", async () => {
+  const peak = { p: 0.83, lo: 0.7, hi: 0.9, at: at(0) };
+  const old = incident({ id: "a", status: "closed", opened: at(0), peak });
+  const { desk: it } = desk(page(), page(incident({ id: "b", status: "closed", opened: at(60_000), peak }), old));
+  await it.recount();
+  expect(it.unseenOf("gate")).toBeNull();
+  const both = it.unseenOf("lobby");
+  expect([both?.newest.id, both?.count]).toEqual(["b", 2]);
+  it.take(changed("acknowledged", { id: "b", status: "closed", acknowledged: { by: "ada", at: at(90_000) } }));
+  expect(it.unseenOf("lobby")).toEqual({ newest: old, count: 1 });
+  it.take(changed("opened", { id: "c", opened: at(99_000) }));
+  expect(it.unseenOf("lobby")?.newest.id).toBe("c");
+  it.take(changed("closed", { id: "c", status: "closed", opened: at(99_000) }));
+  expect(it.unseenOf("lobby")?.count).toBe(2);
+});
+
+test("the mark says when and how high, as firmly as the model may, and leads there", () => {
+  const peak = { p: 0.831, lo: 0.7, hi: 0.9, at: at(0) };
+  const one = incident({ id: "a", status: "closed", opened: at(0), peak });
+  const clock = new Date(T0).toTimeString().slice(0, 5);
+  expect(wasWords(one, T0)).toBe(`was suspect ${clock}, peak 0.83`);
+  expect(wasWords({ ...one, status: "open" }, T0)).toBe(`suspect since ${clock}, peak 0.83`);
+  expect(wasWords({ ...one, severity: "hint" }, T0)).toBe(`hint ${clock}, peak 0.83`);
+  expect(wasWords(one, T0 + 3 * 86_400_000)).toContain(`, ${clock}, peak 0.83`);
+  expect(unseenWords({ newest: one, count: 3 }, T0)).toBe(`was suspect ${clock}, peak 0.83 and 2 more`);
+  expect(placeOf({ newest: one, count: 1 })).toEqual({ page: "incident", id: "a" });
+  const several = placeOf({ newest: one, count: 2 });
+  expect(several).toEqual({ page: "incidents", filter: { ...EVERY, stream: "lobby", acknowledged: "false" } });
 });

@@ -12,6 +12,8 @@ test.each([
   ["/incidents", "", { page: "incidents", filter: EVERY }],
   ["/incidents/", "?status=open&severity=huge", { page: "incidents", filter: { ...EVERY, status: "open" } }],
   ["/incidents/n-1", "", { page: "incident", id: "n-1" }],
+  ["/alerts", "", { page: "alerts" }],
+  ["/alerts/x", "", { page: "wall" }],
   ["/streams/%zz", "", { page: "stream", id: "%zz", from: null, to: null }],
 ])("%s%s", (path, query, route) => {
   expect(parse(path, query, "/")).toEqual(route);

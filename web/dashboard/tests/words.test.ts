@@ -3,7 +3,7 @@ import { condition, CONDITIONS } from "../src/attention";
 import type { ScoreData, StatusData } from "../src/protocol";
 import type { Happening, Stream } from "../src/streams";
 import { Streams } from "../src/streams";
-import { ago, because, CONDITION_WORDS, noticesOf, number, reasonWords, scoreMeaning, seconds, stateWords, tell } from "../src/words";
+import { ago, because, CONDITION_WORDS, noticesOf, number, pastWords, reasonWords, scoreMeaning, seconds, stateWords, tell } from "../src/words";
 import { say, score, status, T0, TRAINED, UNTRAINED } from "./support";
 
 test.each([
@@ -174,4 +174,19 @@ test("a caller who sends a small layer is told its size and what to do, even whe
   expect(stream && because(stream, "clear")).toContain(hint);
   expect(stream && because(stream, "empty")).toContain(hint);
   expect(stream && because(stream, "hindered")).toContain(hint);
+});
+
+test("without a store a timeline says so in words, not by the address of an API", () => {
+  const problem = {
+    title: "Nothing is stored here",
+    detail: "nothing is stored here; GET /api/v1/streams/{id}/history?seconds= has what is new",
+    hint: "",
+    status: 404,
+    code: "store_off",
+    faults: [],
+  };
+  const past = { points: [], pulses: [], events: [], stepMs: 0, loading: false, problem };
+  expect(pastWords(past, 60_000)).toBe("60 s shown. Nothing is stored here: only the last minutes are known");
+  const away = { ...past, problem: { ...problem, code: "store_busy", detail: "too many ask" } };
+  expect(pastWords(away, 60_000)).toBe("What is stored cannot be shown: too many ask");
 });

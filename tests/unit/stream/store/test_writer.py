@@ -274,12 +274,16 @@ def test_a_full_disk_is_counted_said_and_survived(database: Database) -> None:
         rig.turn(20.0)
         assert "full" in rig.writer.failing
         assert "full" in rig.writer.detail
+        began = rig.writer.failing_since
+        assert began is not None
+        assert began < rig.clock.utc()
         with pytest.raises(StoreUnavailable, match="full"):
             waiting.result(0)
         assert rig.writer.waiting <= 3000
         disk.pages = 1 << 30
         rig.turn(20.0)
     assert not rig.writer.failing
+    assert rig.writer.failing_since is None
     assert rig.writer.lost >= 2000
     assert len(rig.rows(scores)) + rig.writer.lost == 5000
     told = [entry["event"] for entry in logs]

@@ -110,6 +110,17 @@ async def test_the_store_says_how_it_is_doing_and_what_it_holds(stored: Database
     assert again["rows"] == found["rows"]  # not counted twice within a minute
 
 
+async def test_how_the_store_is_doing_is_told_without_counting(stored: Database) -> None:
+    rig = WebRig(store=DirectStore(stored.engine))
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    rig.store_state = StoreState(stored.shown, "failing", "failing: disk full", 3, since, 40)
+    async with rig.client() as http:
+        found = (await http.get("/api/v1/store?count=false")).json()
+    assert datetime.fromisoformat(found["since"]) == since
+    assert (found["lost"], found["waiting"]) == (3, 40)
+    assert (found["bytes"], found["rows"]) == (None, {})
+
+
 async def test_a_store_that_is_off_says_why() -> None:
     async with WebRig().client() as http:
         found = (await http.get("/api/v1/store")).json()

@@ -10,6 +10,8 @@ export const PAGE = 50;
 /** Rows that are kept at most; older ones are a narrower filter away. */
 export const MOST_ROWS = 1_000;
 const MOST_WAITING = 500;
+/** Closed ones that nobody has acknowledged, the newest of all streams. */
+const MOST_UNSEEN = 500;
 
 /** The part of the API that is needed here. */
 export interface Source {
@@ -20,6 +22,12 @@ export interface Source {
     signal?: AbortSignal,
   ): Promise<IncidentPage>;
   changeIncident(id: string, change: IncidentChange): Promise<IncidentData>;
+}
+
+/** Incidents of one stream that nobody has acknowledged. */
+export interface Unseen {
+  newest: IncidentData;
+  count: number;
 }
 
 export type Progress = "loading" | "ready" | "failed" | "off";
@@ -35,6 +43,8 @@ export class IncidentDesk {
   more = false;
   /** Open and acknowledged by nobody, newest first by id. */
   private readonly waiting = new Map<string, IncidentData>();
+  private readonly unseen = new Map<string, IncidentData>();
+  private marks: Map<string, Unseen> | null = null;
   private readonly changes = new Map<string, number>();
   private readonly ofStream = new Map<string, number>();
   private full = false;
@@ -58,6 +68,12 @@ export class IncidentDesk {
   /** Open incidents of one stream that nobody has acknowledged. */
   openOf(stream: string): IncidentData[] {
     return [...this.waiting.values()].filter((incident) => incident.stream === stream);
+  }
+
+  /** What happened at a stream and was acknowledged by nobody; null when there is nothing. */
+  unseenOf(stream: string): Unseen | null {
+    this.marks ??= marksOf([...this.unseen.values(), ...this.waiting.values()]);
+    return this.marks.get(stream) ?? null;
   }
 
   /** How often this page was told of an incident: whoever shows it asks again when that rises. */
@@ -84,6 +100,15 @@ export class IncidentDesk {
         if (!told.has(incident.id)) this.waiting.set(incident.id, incident);
       }
       this.full = next !== null;
+      const past = queryOf({ ...EVERY, status: "closed", acknowledged: "false" });
+      const closed = (await this.source.incidents(past, MOST_UNSEEN)).incidents;
+      if (this.counting !== told) return;
+      for (const id of [...this.unseen.keys()]) if (!told.has(id)) this.unseen.delete(id);
+      // Oldest first, so that what gives way is the oldest.
+      for (const incident of closed.toReversed()) {
+        if (!told.has(incident.id)) this.unseen.set(incident.id, incident);
+      }
+      this.marks = null;
       this.counting = null;
       this.changed();
     } catch {
@@ -174,6 +199,12 @@ export class IncidentDesk {
   }
 
   private mark(incident: IncidentData): void {
+    this.marks = null;
+    this.unseen.delete(incident.id);
+    if (incident.status === "closed" && incident.acknowledged === null) {
+      this.unseen.set(incident.id, incident);
+      if (this.unseen.size > MOST_UNSEEN) this.unseen.delete(this.unseen.keys().next().value ?? "");
+    }
     if (incident.status === "open" && incident.acknowledged === null) {
       if (this.waiting.size < MOST_WAITING || this.waiting.has(incident.id)) {
         this.waiting.set(incident.id, incident);
@@ -184,6 +215,16 @@ export class IncidentDesk {
       this.waiting.delete(incident.id);
     }
   }
+}
+
+function marksOf(incidents: readonly IncidentData[]): Map<string, Unseen> {
+  const found = new Map<string, Unseen>();
+  for (const incident of incidents) {
+    const { newest, count } = found.get(incident.stream) ?? { newest: incident, count: 0 };
+    const later = Date.parse(incident.opened) >= Date.parse(newest.opened);
+    found.set(incident.stream, { newest: later ? incident : newest, count: count + 1 });
+  }
+  return found;
 }
 
 /** Count up, in a map that keeps the newest. */

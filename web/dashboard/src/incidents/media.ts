@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { App } from "../app";
 import type { IncidentData } from "../protocol";
 
-export type Part = "picture" | "clip" | "report" | "evidence.zip";
+export type Part = "picture" | "clip" | "report" | "evidence.zip" | "explanation.jpg";
 
 export function pathOf(id: string, part: Part): string {
   return `api/v1/incidents/${encodeURIComponent(id)}/${part}`;

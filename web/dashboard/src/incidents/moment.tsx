@@ -5,6 +5,8 @@ import type { App } from "../app";
 import type { IncidentData } from "../protocol";
 import { bytes, clock, EVIDENCE_WORDS } from "../words";
 import { isKept, pathOf, useMedia } from "./media";
+import { Pointed, PointedWords, useExplanationOf } from "./pointed";
+import "../picture.css";
 
 interface Props {
   app: App;
@@ -20,6 +22,9 @@ export function Moment({ app, incident, onSeen }: Props) {
   // With a token the whole clip is fetched before it plays, so that waits for a click.
   const [loading, setLoading] = useState(false);
   const [broken, setBroken] = useState(false);
+  const [pointing, point] = useState(false);
+  const explanation = useExplanationOf(app, incident);
+  const frame = pointing ? (explanation?.frame ?? null) : null;
   const open = app.api.open(pathOf(id, "clip")) !== null;
   const picture = useMedia(app, kept ? pathOf(id, "picture") : null);
   const clip = useMedia(app, kept && (open || loading) ? pathOf(id, "clip") : null);
@@ -35,7 +40,9 @@ export function Moment({ app, incident, onSeen }: Props) {
   return (
     <figure class="moment">
       <div class="stage">
-        {clip !== null && !broken ? (
+        {frame !== null ? (
+          <Pointed app={app} incident={incident} frame={frame} />
+        ) : clip !== null && !broken ? (
           <video
             ref={video}
             src={clip}
@@ -60,7 +67,7 @@ export function Moment({ app, incident, onSeen }: Props) {
             {loading ? "Loading the clip" : `Load the clip (${bytes(evidence.bytes)})`}
           </button>
         )}
-        {clip !== null && !broken && start !== null && (
+        {clip !== null && frame === null && !broken && start !== null && (
           <div class="seek" role="group" aria-label="Go to">
             <button type="button" onClick={() => seek(start)}>
               Beginning
@@ -73,7 +80,13 @@ export function Moment({ app, incident, onSeen }: Props) {
             </button>
           </div>
         )}
-        {kept && <p class="quiet">{EVIDENCE_WORDS[evidence.state]}</p>}
+        {explanation?.frame && (
+          <button type="button" aria-pressed={pointing} onClick={() => point(!pointing)}>
+            What the detector points at
+          </button>
+        )}
+        {kept && frame === null && <p class="quiet">{EVIDENCE_WORDS[evidence.state]}</p>}
+        {explanation && (frame !== null || explanation.frame === null) && <PointedWords view={explanation} />}
       </figcaption>
     </figure>
   );

@@ -129,7 +129,7 @@ function OneStream({ app, stream }: { app: App; stream: Stream }) {
               what={of}
               name={tracks.length > 1 ? `Face ${track}` : null}
               words={stateWords(of)}
-              why={because(stream, of, score)}
+              why={because(stream, of, null, score)}
               p={score.p}
               meaning={scoreMeaning(score)}
               doubtful={doubtful}

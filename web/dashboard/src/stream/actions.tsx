@@ -58,7 +58,6 @@ export function Remove({ app, stream, onRefused }: RemoveProps) {
       removeEventListener("keydown", disarm);
     };
   }, [sure]);
-  if (!app.mayControl && app.publisher?.sending.id !== stream.id) return null;
   async function remove() {
     if (!sure) {
       setSure(true);

@@ -150,9 +150,13 @@ async def test_one_refused_recipient_keeps_no_letter_from_the_other() -> None:
     assert len(post.letters) == 1
 
 
-async def test_a_server_that_is_not_there_is_a_failure() -> None:
-    with pytest.raises(AlertUndelivered, match="the server"):
+async def test_why_a_server_is_not_reached_is_said_in_words_not_by_the_name_of_an_error() -> None:
+    with pytest.raises(AlertUndelivered, match="nobody answers at the server's port"):
         await email(free_port()).deliver(message())
+    with pytest.raises(AlertUndelivered, match="host name has no address"):
+        await email(25, host="nobody.invalid").deliver(message())
+    with server(Post()) as running, pytest.raises(AlertUndelivered, match="does not speak TLS"):
+        await email(running.port, security="tls").deliver(message())
 
 
 def login(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
@@ -185,6 +189,6 @@ async def test_letters_travel_encrypted_and_logged_in(
         with pytest.raises(AlertUndelivered, match="refuses the login") as caught:
             await channel("hunter3").deliver(message())
         assert "hunter3" not in str(caught.value)
-        with pytest.raises(AlertUndelivered, match="the server"):
+        with pytest.raises(AlertUndelivered, match="certificate is not to be trusted"):
             await channel("hunter2", None).deliver(message())
     assert len(post.letters) == 1, "and none of them to a server that nobody vouches for"

@@ -1,0 +1,50 @@
+// A bar over every view while nothing can be stored; it goes away by itself.
+
+import { useEffect, useState } from "preact/hooks";
+import { type App, useNow } from "../app";
+import type { StoreView } from "../protocol";
+import { storageTrouble } from "./words";
+import "./bar.css";
+
+const EVERY_MS = 5_000;
+
+export function StorageBar({ app }: { app: App }) {
+  const now = useNow(EVERY_MS) + app.streams.skew;
+  const trouble = storageTrouble(useStore(app), now);
+  if (trouble === null) return null;
+  return (
+    <section class="storage-bar" aria-label="Storage">
+      <p role="alert">
+        <strong>{trouble.what}.</strong>
+      </p>
+      <p>{trouble.lost}</p>
+      <p>{trouble.todo}</p>
+    </section>
+  );
+}
+
+/** How the store is doing, asked for again and again while somebody looks; null until it is known. */
+function useStore(app: App): StoreView | null {
+  const [store, setStore] = useState<StoreView | null>(null);
+  const live = app.live.link.phase === "live";
+  useEffect(() => {
+    if (!live) return;
+    let current = true;
+    const look = () => {
+      if (document.hidden) return;
+      app.api.store().then(
+        (found) => current && setStore(found),
+        () => {}, // what was said last still holds; the next try tells more
+      );
+    };
+    look();
+    const timer = setInterval(look, EVERY_MS);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      current = false;
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [app, live]);
+  return store;
+}
