@@ -389,7 +389,7 @@ def _found(
         p95_ms=float(p95),
         p99_ms=float(p99),
         inside_p50_ms=round(float(np.median(inside or [float("nan")])), 1),
-        fps=round(rig.analyzer.status("call").fps, 1),
+        fps=round(rig.analyzer.status("call").fps or 0.0, 1),
     )
 
 
@@ -429,7 +429,7 @@ async def memory(settings: Settings, seconds: float, tell: Callable[[str], None]
     return {
         "seconds": seconds,
         "decoded": ingest.decoded,
-        "fps": round(status.fps, 1),
+        "fps": round(status.fps or 0.0, 1),
         "reasons": [reason.value for reason in status.reasons],
         "resident_mb_and_packet_log_mb": samples,
     }

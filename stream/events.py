@@ -457,8 +457,9 @@ class StreamReport:
     """How a stream is doing, once a second and at every change of its reasons.
 
     Attributes:
-        fps: decoded source frames per media second, lately.
-        loss: share of media time lately lost to gaps and contamination, 0..1.
+        fps: decoded source frames per media second, lately; None while it is unknown.
+        loss: share of media time lately lost to gaps and contamination, 0..1; None before the first
+            frame.
         tracks: faces followed now.
         reasons: why the stream as a whole yields no scores (for example no face).
         age_s: seconds since the newest frame arrived; None before the first.
@@ -472,8 +473,8 @@ class StreamReport:
 
     stream: str
     epoch: int
-    fps: float
-    loss: float
+    fps: float | None
+    loss: float | None
     tracks: int
     reasons: tuple[AbstainReason, ...]
     age_s: float | None

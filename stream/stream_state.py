@@ -53,7 +53,7 @@ class StreamState:
     reconnects: int = 0
 
     def __post_init__(self) -> None:
-        self.report = StreamReport(self.stream, 0, 0.0, 0.0, 0, (), None)
+        self.report = StreamReport(self.stream, 0, None, None, 0, (), None)
 
     def is_late(self, event: Event) -> bool:
         """Say whether an event is a score from before the newest epoch, which nobody may see."""

@@ -90,7 +90,8 @@ class StreamSpec:
 class StreamStatus:
     """How one stream stands now. `source` is redacted: it never shows credentials.
 
-    `models` are those of its detectors, the first one first; every score names its own.
+    `models` are those of its detectors, the first one first; every score names its own. A figure
+    that is not known, or not yet, is None.
     """
 
     id: str
@@ -102,8 +103,8 @@ class StreamStatus:
     detail: str
     retry_in_s: float | None
     epoch: int
-    fps: float
-    loss: float
+    fps: float | None
+    loss: float | None
     age_s: float | None
     reconnects: int
     reasons: tuple[AbstainReason, ...]

@@ -167,8 +167,8 @@ class Engine:
         return StreamReport(
             stream=self.stream,
             epoch=max(self._epoch, 0),
-            fps=self._capture.source_fps,
-            loss=self._coverage.loss,
+            fps=self._capture.source_fps or None,
+            loss=None if self._arrived is None else self._coverage.loss,
             tracks=len(self._tracks),
             reasons=self._common_reasons(),
             age_s=None if self._arrived is None else max(now - self._arrived, 0.0),

@@ -180,5 +180,5 @@ def _alike(one: Point, other: Point) -> bool:
     return one.epoch == other.epoch and one.state == other.state
 
 
-def _number(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    return round(value, 4) if value is not None and math.isfinite(value) else None

@@ -329,5 +329,5 @@ def _age_us(score: Score, stamped: StampedEvent) -> int:
     return int(age * 1e6) if 0.0 < age < 1e6 else 0
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -234,6 +234,9 @@ async def test_another_web_page_is_refused() -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://127.0.0.1:{port}/api/v1/scores", origin="https://evil.example")  # type: ignore[arg-type]
         assert refused.value.response.status_code == 403
+        told = json.loads(refused.value.response.body)
+        assert told["code"] == "origin_refused"
+        assert "web.allowed_origins" in told["hint"]
         async with client(port, origin=f"http://127.0.0.1:{port}") as me:
             await me.subscribe()
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from stream.problems import Problem
 from web.errors import BodyTooLarge, HostRefused, OriginRefused, ProxyRefused, Refusal
@@ -146,11 +147,12 @@ def _name(host: str) -> str:
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        response = problem_response(Problem.of(refusal))
+    """Answer with a problem; a WebSocket that is not accepted has an HTTP response, too."""
+    response = problem_response(Problem.of(refusal))
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
         await response(scope, receive, _with_headers(send, scope["path"]))
-        return
-    await send({"type": "websocket.close", "code": 1008, "reason": refusal.title})
 
 
 class _Bounded:

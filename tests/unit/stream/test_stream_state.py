@@ -84,7 +84,7 @@ def test_a_report_of_an_older_epoch_is_shown_with_the_newest() -> None:
 
 
 def test_a_stream_that_has_said_nothing_has_an_empty_report() -> None:
-    assert StreamState("lobby").report == StreamReport("lobby", 0, 0.0, 0.0, 0, (), None)
+    assert StreamState("lobby").report == StreamReport("lobby", 0, None, None, 0, (), None)
 
 
 def test_what_is_said_of_an_incident_of_an_earlier_run_begins_no_epoch() -> None:

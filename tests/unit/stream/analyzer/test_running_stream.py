@@ -40,7 +40,7 @@ def test_before_its_source_says_anything_a_stream_is_connecting() -> None:
     status = running().status((CARD,), DegradationLevel.NONE)
     assert (status.state, status.detail) == (ConnectionState.CONNECTING, "waiting for a peer")
     assert "secret" not in status.source
-    assert (status.fps, status.age_s, status.scores) == (0.0, None, ())
+    assert (status.fps, status.loss, status.age_s, status.scores) == (None, None, None, ())
 
 
 def test_a_status_is_what_the_events_amount_to() -> None:

@@ -394,6 +394,7 @@ def test_a_report_says_why_the_stream_as_a_whole_yields_nothing() -> None:
     core, device = engine(), FakeDevice()
     quiet = core.report(5.0)
     assert (quiet.age_s, quiet.reasons, quiet.tracks) == (None, (), 0)
+    assert (quiet.fps, quiet.loss) == (None, None)
     core.step(seen(0))
     assert core.report(100.5).reasons == (AbstainReason.NO_FACE,)
     assert core.report(100.5).age_s == pytest.approx(0.5)
@@ -407,6 +408,14 @@ def test_a_report_says_why_the_stream_as_a_whole_yields_nothing() -> None:
     assert AbstainReason.CONTAMINATED in report.reasons
     assert report.loss == pytest.approx(1 / 31)
     assert report.fps == 25.0
+
+
+def test_a_frame_rate_that_is_not_known_yet_is_not_0() -> None:
+    """The first picture of an epoch has no rate; a live stream was reported with 0 per second."""
+    core = engine()
+    core.step(replace(seen(0), capture=CaptureConditions(source_fps=0.0)))
+    report = core.report(100.5)
+    assert (report.fps, report.loss) == (None, 0.0)
 
 
 def test_what_was_said_before_a_long_gap_weighs_nothing_after_it() -> None:
