@@ -27,6 +27,7 @@ from styleflow.client.messages import (
     SubscribedMessage,
 )
 from styleflow.client.sync_client import Subscription
+from tests.support.certificates import self_signed
 from tests.support.incidents import incident
 from tests.support.web import WebRig, lobby, resolver, served
 from tests.support.wire import score, track_started
@@ -206,6 +207,24 @@ def stored(folder: Path, *kept: Incident) -> DirectStore:
     store = DirectStore(engine)
     store.submit(lambda connection: [records.save(connection, each) for each in kept]).result()
     return store
+
+
+async def test_certificates_are_checked_over_http_and_the_websocket(tmp_path: Path) -> None:
+    rig = await lobby()
+    certificate, key = self_signed(tmp_path)
+
+    def work(url: str) -> None:
+        with Client(url) as stranger:
+            for ask in (stranger.streams.list, lambda: next(stranger.subscribe())):
+                with pytest.raises(AnalyzerAway, match="its certificate is not trusted"):
+                    ask()
+        for known in (Client(url, ca_file=certificate), Client(url, verify=False)):
+            with known, known.subscribe() as live:
+                assert [stream.id for stream in known.streams.list()] == ["lobby"]
+                assert isinstance(next(live), SubscribedMessage)
+
+    async with served(rig.app, ssl_certfile=str(certificate), ssl_keyfile=str(key)) as port:
+        await blocking(lambda: work(f"https://127.0.0.1:{port}"))
 
 
 async def test_the_lines_of_the_readme_print_scores() -> None:
