@@ -119,7 +119,8 @@ class Board:
         for (stream, track, detector), score in ranked:
             interval = f"{number(score.lo)} – {number(score.hi)}"
             verdict = words.of_state(score.state)
-            yield stream, str(track), detector, verdict, number(score.p), interval, score.summary
+            why = score.summary.removeprefix("no verdict: ")
+            yield stream, str(track), detector, verdict, number(score.p), interval, why
         with_face = {stream for stream, _, _ in self._scores}
         for stream, status in sorted(self._streams.items()):
             if stream not in with_face or status.faces_waiting:

@@ -172,7 +172,7 @@ def test_defaults_are_printed() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        [], ["serve"], ["demo"], ["analyze"], ["watch"], ["publish"],
+        [], ["serve"], ["demo"], ["analyze"], ["watch"], ["publish"], ["doctor"],
         ["config"], ["config", "check"], ["models"], ["models", "fetch"],
     ],
 )  # fmt: skip

@@ -101,6 +101,7 @@ for name in {names!r}:
         ("--version",),
         ("config", "check", "configs/default.yaml"),
         ("analyze", "--help"),
+        ("doctor", "--help"),
         ("train", "--help"),
         ("checkpoints", "fetch", "--help"),
     ],

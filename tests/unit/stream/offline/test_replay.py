@@ -127,7 +127,7 @@ def test_a_video_with_a_face_that_was_never_looked_at_is_not_clear(clip: Path) -
     show(one_left_out, None, out)
     text = out.export_text()
     assert "faces that were not looked at: up to 1 at a time" in text
-    assert "verdict pending" in text
+    assert "verdict undecided" in text
 
 
 def test_a_limit_ends_early_and_leaves_the_pipeline_clean(clip: Path) -> None:

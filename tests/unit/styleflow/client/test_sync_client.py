@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,12 +27,14 @@ from styleflow.client.messages import (
     SubscribedMessage,
 )
 from styleflow.client.sync_client import Subscription
+from tests.support.certificates import self_signed
 from tests.support.incidents import incident
 from tests.support.web import WebRig, lobby, resolver, served
-from tests.support.wire import track_started
+from tests.support.wire import score, track_started
 from web.security.auth import Role, Token, TokenDigest
 from web.settings import WebSettings
 
+ROOT = Path(__file__).resolve().parents[4]
 OPERATOR, VIEWER = "operator token 123456", "viewer token 12345678"
 TOKENS = WebSettings(
     tokens=(
@@ -202,6 +207,50 @@ def stored(folder: Path, *kept: Incident) -> DirectStore:
     store = DirectStore(engine)
     store.submit(lambda connection: [records.save(connection, each) for each in kept]).result()
     return store
+
+
+async def test_certificates_are_checked_over_http_and_the_websocket(tmp_path: Path) -> None:
+    rig = await lobby()
+    certificate, key = self_signed(tmp_path)
+
+    def work(url: str) -> None:
+        with Client(url) as stranger:
+            for ask in (stranger.streams.list, lambda: next(stranger.subscribe())):
+                with pytest.raises(AnalyzerAway, match="its certificate is not trusted"):
+                    ask()
+        for known in (Client(url, ca_file=certificate), Client(url, verify=False)):
+            with known, known.subscribe() as live:
+                assert [stream.id for stream in known.streams.list()] == ["lobby"]
+                assert isinstance(next(live), SubscribedMessage)
+
+    async with served(rig.app, ssl_certfile=str(certificate), ssl_keyfile=str(key)) as port:
+        await blocking(lambda: work(f"https://127.0.0.1:{port}"))
+
+
+async def test_the_lines_of_the_readme_print_scores() -> None:
+    """Up to the first line that they print."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (program,) = [block for block in blocks if "styleflow.client" in block]
+    assert len(program.strip().splitlines()) <= 10
+    rig = WebRig()
+    async with at_port(rig) as url:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-u", "-c", program.replace("http://127.0.0.1:8000", url)),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert process.stdout is not None
+        reading = asyncio.create_task(process.stdout.readline())
+        while not reading.done():
+            if "hall" in rig.control.specs:
+                rig.publish(score("hall"))
+            await asyncio.sleep(0.05)
+        process.kill()
+        await process.wait()
+    said, state, *notice = (await reading).decode().split()
+    assert (float(said), state) == (0.25, "ok")
+    assert "untrained" in notice
 
 
 async def test_a_subscription_can_be_closed_from_another_thread() -> None:
