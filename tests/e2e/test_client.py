@@ -15,7 +15,7 @@ from styleflow.client import Client
 from styleflow.client.messages import ScoreMessage, SnapshotMessage
 from tests.support.server import ROOT, Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def watch(url: str, *arguments: str) -> subprocess.Popen[str]:
@@ -57,7 +57,7 @@ def test_the_client_adds_a_stream_and_follows_its_scores_and_watch_prints_them(
         first = lines.stdout.readline()
         assert "  demo  Demo: " in first
         lines.stdout.close()  # as `head -1` does
-        assert lines.wait(20) == 0
+        assert lines.wait(60) == 0
         assert lines.stderr is not None
         assert lines.stderr.read() == ""
 
@@ -67,7 +67,7 @@ def test_the_client_adds_a_stream_and_follows_its_scores_and_watch_prints_them(
         assert types >= {"subscribed", "snapshot"}
         objects.send_signal(signal.SIGINT)
         objects.stdout.read()
-        assert objects.wait(20) == 130
+        assert objects.wait(60) == 130
         assert objects.stderr is not None
         assert objects.stderr.read() == ""
 
