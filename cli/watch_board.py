@@ -118,7 +118,7 @@ class Board:
         ranked = sorted(self._scores.items(), key=lambda item: (_rank(rank, item[1]), item[0]))
         for (stream, track, detector), score in ranked:
             interval = f"{number(score.lo)} – {number(score.hi)}"
-            verdict = words.of_state(score.state)
+            verdict = words.of_state(score.state, score.reasons)
             why = score.summary.removeprefix("no verdict: ")
             yield stream, str(track), detector, verdict, number(score.p), interval, why
         with_face = {stream for stream, _, _ in self._scores}

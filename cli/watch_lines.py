@@ -48,7 +48,7 @@ def _told(message: Message) -> Iterator[str]:
         case SnapshotMessage(data=data):
             yield _with(data.notice, f"{data.name}: {data.status.summary}")
             for score in data.scores:
-                verdict = words.of_state(score.state)
+                verdict = words.of_state(score.state, score.reasons)
                 yield f"face {score.track} {verdict} {number(score.p)} ({score.detector})"
         case EventMessage():
             yield _event(message)

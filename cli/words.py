@@ -1,18 +1,19 @@
 """Verdicts in the words of people: suspect, clear, undecided, none yet.
 
-The wire says `ok` for clear, `abstain` for undecided and `warming` for none yet; those words stay
-there. Whoever reads a terminal reads the words of the glossary.
+The wire says `ok` for clear, and `abstain` or `warming` where there is no verdict; those words stay
+there. Whoever reads a terminal reads the words of the glossary: *undecided* where there is evidence
+enough and it leans neither way, *none yet* where there is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from stream.events import Verdict
 
 STATES: Mapping[str, str] = {
     "suspect": "suspect",
-    "abstain": "undecided",
+    "abstain": "none yet",
     "ok": "clear",
     "warming": "none yet",
 }
@@ -27,8 +28,11 @@ STYLES: Mapping[str, str] = {
 """How a word looks on a terminal."""
 
 
-def of_state(state: str) -> str:
+def of_state(state: str, reasons: Collection[str]) -> str:
     """Return the word for a state on the wire; one that is not known stands for itself."""
+    enough = set(reasons) == {"undecided"} or (state == "warming" and not reasons)
+    if enough and state in ("abstain", "warming"):
+        return "undecided"
     return STATES.get(state, state)
 
 

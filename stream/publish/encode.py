@@ -329,7 +329,9 @@ _MEANINGS: dict[State, str] = {
 
 def summary(state: State, reasons: Sequence[AbstainReason]) -> str:
     """Return the verdict that a state stands for, in the glossary's words, and its reasons."""
-    verdict = "undecided" if state == "warming" and not reasons else _VERDICT_WORDS[state]
+    leaning = state in ("warming", "abstain") and set(reasons) <= {AbstainReason.UNDECIDED}
+    neither = leaning and (state == "warming" or bool(reasons))
+    verdict = "undecided" if neither else _VERDICT_WORDS[state]
     why = ", ".join(REASON_WORDS[reason] for reason in reasons) or _MEANINGS.get(state, "")
     return f"{verdict}: {why}" if why else verdict
 

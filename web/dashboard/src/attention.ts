@@ -51,6 +51,7 @@ export function faceCondition(face: ScoreData, doubtful: boolean): Condition {
     const calm = face.reasons.every((reason) => reason === "untrained" || reason === "warming");
     return calm ? "untrained" : "hindered";
   }
+  if (face.reasons.length > 0 && face.reasons.every((reason) => reason === "undecided")) return "undecided";
   if (face.state !== "warming") return "hindered";
   return face.p === null || face.reasons.length > 0 ? "warming" : "undecided";
 }

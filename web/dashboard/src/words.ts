@@ -64,6 +64,7 @@ const REASONS: Record<string, string> = {
   contaminated: "the picture is damaged by packet loss",
   overloaded: "this analyzer cannot keep up",
   faces_waiting: "some faces have not been looked at: there are too many",
+  undecided: "the score is too close to even odds",
 };
 
 export function reasonWords(reasons: readonly string[]): string {
@@ -202,6 +203,8 @@ export function tell(entry: Happening, named = false): Told {
       const whose = `Face ${data.track}${named ? `, ${data.detector}` : ""}`;
       return { text: `${whose}: ${said}${score}`, tone, connection: false };
     }
+    case "events_lost":
+      return { text: `${data.count} events were not stored`, tone: "warn", connection: false };
     case "incident_changed": {
       const { incident } = data;
       const by = data.by === "" ? "" : ` by ${data.by}`;
