@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +34,6 @@ from stream.events import Verdict
 from styleflow.data.index import FAKE, REAL
 from styleflow.decisions import DecisionTable, Horizon, Trial
 from styleflow.errors import DecisionTableUnusable
-from styleflow.evaluation.metrics import poisson_rate
 from styleflow.evaluation.record import PLAIN, ClipRecord, of_condition, read_records
 from styleflow.evaluation.trials import Steps, first_trial, steps_of
 
@@ -195,23 +194,27 @@ def when(decider: Budget | Threshold, source: Source, rng: np.random.Generator) 
 class Tally:
     """What came of one way to decide at one budget."""
 
-    alarms: int = 0
-    hours: float = 0.0
+    alarms: list[int] = field(default_factory=list)  # by split
+    hours: list[float] = field(default_factory=list)
     staked: float = 0.0
     found: list[float | None] | None = None
 
     def summary(self) -> dict[str, Any]:
         """Return it as figures."""
-        rate = poisson_rate(min(self.alarms, 400), self.hours * min(1.0, 400 / max(self.alarms, 1)))
+        count, hours = np.array(self.alarms), np.array(self.hours)
+        # Alarms come in clusters, by which sources a split knows: whole splits are drawn.
+        drawn = np.random.default_rng(0).integers(len(count), size=(2000, len(count)))
+        rates = count[drawn].sum(axis=1) / hours[drawn].sum(axis=1)
+        low, high = np.quantile(rates, [0.025, 0.975])
         found = self.found or []
         times = [t for t in found if t is not None]
         return {
-            "alarms": self.alarms,
-            "hours": round(self.hours, 1),
-            "per_hour": self.alarms / self.hours if self.hours else math.nan,
-            "low": rate.low,
-            "high": rate.high,
-            "staked_per_hour": self.staked / self.hours if self.hours else math.nan,
+            "alarms": int(count.sum()),
+            "hours": round(float(hours.sum()), 1),
+            "per_hour": float(count.sum() / hours.sum()),
+            "low": float(low),
+            "high": float(high),
+            "staked_per_hour": self.staked / float(hours.sum()),
             "fakes": len(found),
             "found": len(times) / len(found) if found else math.nan,
             "found_p50_s": float(np.median(times)) if times else math.nan,
@@ -279,6 +282,7 @@ def experiment(
             for name, per_hour in BUDGETS.items():
                 run = hours[name] / splits
                 budget = Budget(table, per_hour)
+                budget.account.balance = 0.0  # what a stream begins with is no income
                 faces = list(Stream(streams, face_s, rng).faces(run))
                 _record(tallies["budget", name], budget, faces)
                 tallies["budget", name].staked += budget.account.staked
@@ -306,8 +310,8 @@ def _record(
     tally: Tally, decider: Budget | Threshold | Independent, faces: Iterable[Steps]
 ) -> None:
     count, hours = alarms(decider, faces)
-    tally.alarms += count
-    tally.hours += hours
+    tally.alarms.append(count)
+    tally.hours.append(hours)
 
 
 def _attack(
@@ -356,8 +360,8 @@ def draw(ways: dict[str, dict[str, Any]], path: Path) -> None:
 
 def main(
     results: Annotated[Path, typer.Argument(help="Folder of a `styleflow evaluate` run.")],
-    splits: Annotated[int, typer.Option(min=1, help="Draws of sources.")] = 60,
-    hours: Annotated[float, typer.Option(min=1, help="Hours of the smallest budget.")] = 6000.0,
+    splits: Annotated[int, typer.Option(min=1, help="Draws of sources.")] = 200,
+    hours: Annotated[float, typer.Option(min=1, help="Hours of the smallest budget.")] = 4000.0,
     face: Annotated[float, typer.Option(min=5, help="Mean seconds that a face stays.")] = 180.0,
     trial: Annotated[float, typer.Option(min=1, help="Seconds of a trial.")] = Horizon().trial_s,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 1,
@@ -367,7 +371,7 @@ def main(
     console = Console()
     subject, records = read_records(results)
     plain = of_condition(records, PLAIN)
-    lengths = dict(zip(BUDGETS, (hours / 30, hours / 6, hours), strict=True))
+    lengths = dict(zip(BUDGETS, (hours / 10, hours / 4, hours), strict=True))
     horizon = Horizon(trial_s=trial)
     found = experiment(plain, horizon, lengths, splits, face, seed, console)
     table = Table("way", "budget", "alarms an hour", "95 %", "fakes found in 30 s", "of")

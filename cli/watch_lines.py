@@ -21,9 +21,11 @@ from styleflow.client.messages import (
 from styleflow.client.values import (
     CapacityReachedData,
     EpochStartedData,
+    EventsLostData,
     IncidentChangedData,
     StreamAddedData,
     StreamChangedData,
+    StreamDescribedData,
     StreamRemovedData,
     TrackEndedData,
     TrackStartedData,
@@ -63,6 +65,11 @@ def _event(message: EventMessage) -> str:
         case StreamAddedData() as data:
             models = ", ".join(f"{model.name} {model.version}" for model in data.models)
             return _with(data.notice, f"added: {data.name}, scored by {models}")
+        case StreamDescribedData() as data:
+            tags = f", tagged {', '.join(data.tags)}" if data.tags else ""
+            return f"now called {data.name}{tags}"
+        case EventsLostData() as data:
+            return f"{data.count} events were not stored"
         case StreamRemovedData():
             return "removed"
         case StreamChangedData() as data:

@@ -14,6 +14,7 @@ from styleflow.client.values import (
     CapacityReachedData,
     EpochStartedData,
     ErrorData,
+    EventsLostData,
     IncidentChangedData,
     LaggedData,
     ScoreData,
@@ -21,6 +22,7 @@ from styleflow.client.values import (
     StatusData,
     StreamAddedData,
     StreamChangedData,
+    StreamDescribedData,
     StreamRemovedData,
     SubscribedData,
     TrackEndedData,
@@ -62,6 +64,7 @@ class EventMessage(Wire):
     ts_emit: datetime
     data: Annotated[
         StreamAddedData
+        | StreamDescribedData
         | StreamRemovedData
         | StreamChangedData
         | EpochStartedData
@@ -69,7 +72,8 @@ class EventMessage(Wire):
         | TrackEndedData
         | CapacityReachedData
         | VerdictChangedData
-        | IncidentChangedData,
+        | IncidentChangedData
+        | EventsLostData,
         Field(discriminator="kind"),
     ]
 

@@ -15,6 +15,8 @@ from styleflow.client.values import Label, Wire
 class ChangeIncident(Wire):
     """Say something of an incident; the answer is its `incident_changed`, or an `error`."""
 
+    v: Literal[1] = 1
+    """of the protocol; it may be left out"""
     type: Literal["incident"] = "incident"
     id: str
     acknowledged: bool | None = None
@@ -27,6 +29,8 @@ class ChangeIncident(Wire):
 class Hello(Wire):
     """The first message of a client, within five seconds."""
 
+    v: Literal[1] = 1
+    """of the protocol; it may be left out"""
     type: Literal["hello"] = "hello"
     token: str | None = None
     client: str = ""
@@ -66,6 +70,8 @@ Transport = Literal["auto", "tcp", "udp"] | str
 class Unsubscribe(Wire):
     """End a subscription."""
 
+    v: Literal[1] = 1
+    """of the protocol; it may be left out"""
     type: Literal["unsubscribe"] = "unsubscribe"
     id: str
 
@@ -73,6 +79,8 @@ class Unsubscribe(Wire):
 class Subscribe(Wire):
     """Ask for messages; the answer is `subscribed`, then snapshots, then what happens."""
 
+    v: Literal[1] = 1
+    """of the protocol; it may be left out"""
     type: Literal["subscribe"] = "subscribe"
     id: str
     streams: tuple[str, ...] = ("*",)
@@ -115,6 +123,7 @@ class StreamBody(Wire):
     source: SourceBody
     name: str = ""
     priority: Priority = "normal"
+    tags: tuple[str, ...] = ()
 
 
 class StreamChange(Wire):
@@ -123,3 +132,4 @@ class StreamChange(Wire):
     source: SourceChange | None = None
     name: str | None = None
     priority: Priority | None = None
+    tags: tuple[str, ...] | None = None

@@ -107,6 +107,8 @@ class StatusView(Wire):
     retry_in_s: float | None = None
     priority: Priority
     summary: str
+    tags: tuple[str, ...] = ()
+    """what people sort it by, the most important first"""
     epoch: int
     fps: float | None = None
     loss: float | None = None
@@ -138,6 +140,8 @@ class StreamView(Wire):
     retry_in_s: float | None = None
     priority: Priority
     summary: str
+    tags: tuple[str, ...] = ()
+    """what people sort it by, the most important first"""
 
 
 class StreamList(Wire):

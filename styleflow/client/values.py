@@ -47,6 +47,7 @@ AbstainReason = (
         "contaminated",
         "overloaded",
         "faces_waiting",
+        "undecided",
     ]
     | str
 )
@@ -82,6 +83,23 @@ ConnectionState = (
 """Where a stream's connection stands."""
 
 
+class DecisionData(Wire):
+    """How a face was decided against a budget of false alarms, or how far it is from that."""
+
+    evidence: float | None = None
+    """how far this trial has come towards an alarm; 1 is one"""
+    as_high: float | None = None
+    """share of known real sources that reach as high"""
+    as_low: float | None = None
+    """share of known fake sources that reach as low"""
+    stake: float | None = None
+    """chance of a false alarm that this trial is held to; 0 when none is paid for"""
+    needs_s: float | None = None
+    """seconds until this trial is over, or until one can be paid for; null when suspect"""
+    gave_up: bool
+    """so much evidence brought no verdict that none is expected"""
+
+
 EpochCause = Literal["connected", "pts_jump", "pts_backward", "size_changed", "codec_changed"] | str
 """Why media time started anew."""
 
@@ -94,6 +112,19 @@ class ErrorData(Wire):
     title: str
     detail: str
     hint: str
+
+
+class EventsLostData(Wire):
+    """Events that happened and were never stored; only in what is read of the store."""
+
+    kind: Literal["events_lost"] = "events_lost"
+    id: str
+    count: int
+    """how many, of all streams together; of this one perhaps none"""
+    since: datetime | None = None
+    """the last event before them; null when not known"""
+    until: datetime
+    """the first event after them"""
 
 
 EvidenceState = Literal["none", "pending", "kept", "pruned"] | str
@@ -207,6 +238,19 @@ class Window(Wire):
     """sampling slots that held no usable frame"""
 
 
+SourceKind = Literal["camera", "call", "file", "demo"] | str
+"""Kind of a source, as a person tells them apart."""
+
+
+class StreamDescribedData(Wire):
+    """A stream that people call something else or sort otherwise; its video goes on."""
+
+    kind: Literal["stream_described"] = "stream_described"
+    id: str
+    name: str
+    tags: tuple[str, ...] = ()
+
+
 class StreamRemovedData(Wire):
     """A stream that is gone; its id may be given to another one later."""
 
@@ -277,10 +321,24 @@ class Model(Wire):
     sha256: str
 
 
+class StreamChangedData(Wire):
+    """A connection entered another state."""
+
+    kind: Literal["stream_changed"] = "stream_changed"
+    id: str
+    state: ConnectionState
+    code: ReasonCode | None = None
+    detail: str
+    retry_in_s: float | None = None
+    summary: str
+
+
 class StatusData(Wire):
     """State of a stream: its connection, frame rate, loss and faces."""
 
     name: str
+    source: SourceKind
+    """what kind of source its video comes from"""
     state: ConnectionState
     code: ReasonCode | None = None
     """why it is not live"""
@@ -314,18 +372,8 @@ class StatusData(Wire):
     """what to do when it is not live, or gives small pictures; empty when nothing"""
     demo: bool
     notice: str
-
-
-class StreamChangedData(Wire):
-    """A connection entered another state."""
-
-    kind: Literal["stream_changed"] = "stream_changed"
-    id: str
-    state: ConnectionState
-    code: ReasonCode | None = None
-    detail: str
-    retry_in_s: float | None = None
-    summary: str
+    tags: tuple[str, ...] = ()
+    """what people sort it by, the most important first"""
 
 
 class TrackEndedData(Wire):
@@ -397,6 +445,8 @@ class ScoreData(Wire):
     """the source is a built-in demo, not a camera"""
     notice: str
     """what must stand beside this score; empty when nothing"""
+    decision: DecisionData | None = None
+    """where a budget of false alarms decides; else null"""
 
 
 class StreamAddedData(Wire):
@@ -410,6 +460,8 @@ class StreamAddedData(Wire):
     """every model that scores it, `model` first"""
     demo: bool
     notice: str
+    tags: tuple[str, ...] = ()
+    """what people sort it by, the most important first"""
 
 
 class VerdictChangedData(Wire):
