@@ -7,6 +7,8 @@ import { storageTrouble } from "./words";
 import "./bar.css";
 
 const EVERY_MS = 5_000;
+/** What somebody came for is asked for first. */
+const FIRST_MS = 1_500;
 
 export function StorageBar({ app }: { app: App }) {
   const now = useNow(EVERY_MS) + app.streams.skew;
@@ -37,11 +39,12 @@ function useStore(app: App): StoreView | null {
         () => {}, // what was said last still holds; the next try tells more
       );
     };
-    look();
+    const first = setTimeout(look, FIRST_MS);
     const timer = setInterval(look, EVERY_MS);
     document.addEventListener("visibilitychange", look);
     return () => {
       current = false;
+      clearTimeout(first);
       clearInterval(timer);
       document.removeEventListener("visibilitychange", look);
     };
