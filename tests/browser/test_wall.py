@@ -101,6 +101,7 @@ async def test_a_stream_that_is_long_dead_stands_after_the_living(
         await page.goto(address)
         wall.connection("cam-2", ConnectionState.FAILED, ReasonCode.AUTH, "it wants a password")
         await expect(tiles(page).first.locator(".name")).to_have_text("Gate")
+        await expect(tiles(page).first.locator(".age")).to_have_class("age old")
         await page.clock.fast_forward("11:00")
         await expect(tiles(page).last.locator(".name")).to_have_text("Gate")
 
