@@ -30,12 +30,12 @@ def filled() -> Board:
 def test_suspects_come_first_and_what_ended_is_forgotten() -> None:
     board = filled()
     text = shown(board)
-    assert text.index("suspect") < text.index("undecided") < text.index("clear")
+    assert text.index("suspect") < text.index("none yet") < text.index("clear")
     assert "demo source" in text
     board.note(read(track_ended("b", track=2)))
     board.note(read(EpochStarted("c", 2, EpochCause.PTS_JUMP)))
     board.note(read(removed("a")))
-    assert not re.search("suspect|undecided|clear|demo source", shown(board))
+    assert not re.search("suspect|none yet|clear|demo source", shown(board))
 
 
 def test_words_of_the_wire_are_not_shown() -> None:
@@ -70,7 +70,7 @@ def test_no_line_is_wider_than_the_terminal_and_verdicts_are_whole(width: int) -
     board.note(read(score("a-camera-with-a-very-long-name-in-the-lobby", 1234)))
     text = shown(board, width)
     assert max(map(len, text.splitlines())) <= width
-    for word in ("suspect", "undecided", "clear", "0.90", "1234"):
+    for word in ("suspect", "none yet", "clear", "0.90", "1234"):
         assert word in text
     assert ("interval" in text) == (width >= WIDE)
 

@@ -87,7 +87,7 @@ def test_a_stream_begins_with_what_is_known_of_it() -> None:
     assert "demo source" in first
     assert [re.sub(STAMP, "", face) for face in faces] == [
         "lobby  face 1 clear 0.25 (styleflow-live)",
-        "lobby  face 2 undecided 0.25 (styleflow-live)",
+        "lobby  face 2 none yet 0.25 (styleflow-live)",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,7 @@ from stream.alerts.settings import AlertsSettings
 from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog
 from stream.events import LinkQuality, ReasonCode
+from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import LEFT_OUT, EvidenceRecorder
 from stream.explain.pictures import Pictures
 from stream.incidents.service import Incidents
@@ -57,6 +59,9 @@ REFUSED = Counter({DatagramRefusal.STRANGER: 9})
 LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
 
 
+NOBODY_LOOKS: Any = None
+
+
 def never(seconds: float, function: object) -> None:
     """Do nothing later."""
 
@@ -83,6 +88,7 @@ def everything() -> list[Figure]:
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
         *figures.alert_figures(alerts(clock)),
         *figures.evidence_figures(recorder()),
+        *figures.explained_figures(ExplainedMoments(NOBODY_LOOKS, clock, None)),
     ]
 
 

@@ -244,7 +244,7 @@ def test_the_queue_is_bounded_and_what_gave_way_is_counted(database: Database) -
     rig.turn()
     assert len(rig.rows(scores)) == 15
     assert rig.writer.lost == 86
-    assert [row["kind"] for row in rig.rows(events)] == ["verdict_changed"]
+    assert [row["kind"] for row in rig.rows(events)] == ["events_lost", "verdict_changed"]
     assert rig.rows(models)[0]["sha256"] == INFO.model.sha256
 
 
