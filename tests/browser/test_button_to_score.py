@@ -49,4 +49,4 @@ async def test_pressing_the_button_shows_my_own_score(camera: Path) -> None:
         await page.get_by_role("button", name="Stop").click()
         stream = page.url.rpartition("/")[2]
         await rig.until(lambda: rig.analyzer.status(stream).state.value == "ended", "the goodbye")
-        await expect(page.locator(".stream-head .state")).to_have_text("Ended")
+        await expect(page.locator(".stream-head .state")).to_have_text("Hung up")

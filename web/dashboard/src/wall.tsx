@@ -33,7 +33,7 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
     silentMs: frameAge(stream, now),
   }));
   const known = new Map(tiles.map((tile) => [tile.id, tile]));
-  const filter = app.route.page === "wall" ? (app.route.filter ?? EVERYTHING) : EVERYTHING;
+  const filter = filterOf(app);
   const ids = order
     .arrange(tiles, clock, held || (stale && app.streams.known))
     .filter((id) => wanted(filter, known.get(id) ?? NOBODY));
@@ -42,7 +42,7 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
   const [grid, room] = useLayout(ids.length);
   const noticed = shared(app.streams.all.values());
   const narrow = (to: WallFilter) => app.go({ page: "wall", filter: to }, true);
-  useKeys(filter, narrow);
+  useKeys(app);
 
   if (!app.begun) return <p class="waiting">Connecting</p>;
   if (tiles.length === 0) return <Empty app={app} onAdd={onAdd} />;
@@ -100,15 +100,20 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
 const NOBODY = { condition: "connecting", connection: null, tags: [] } as const;
 
 /** Keys of the wall: 0 to 4 say which streams are shown, g groups them. */
-function useKeys(filter: WallFilter, narrow: (to: WallFilter) => void): void {
+function useKeys(app: App): void {
   useEffect(() => {
     const listen = (key: KeyboardEvent) => {
-      const to = typing(key) ? null : pressed(key.key, filter);
-      if (to) narrow(to);
+      // As the address is now: the second of two quick keys may come before the wall is drawn anew.
+      const to = typing(key) ? null : pressed(key.key, filterOf(app));
+      if (to) app.go({ page: "wall", filter: to }, true);
     };
     addEventListener("keydown", listen);
     return () => removeEventListener("keydown", listen);
-  });
+  }, [app]);
+}
+
+function filterOf(app: App): WallFilter {
+  return app.route.page === "wall" ? (app.route.filter ?? EVERYTHING) : EVERYTHING;
 }
 
 function Empty({ app, onAdd }: { app: App; onAdd: () => void }) {
