@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
 from PIL import Image
@@ -20,8 +18,8 @@ from playwright.async_api import Browser, Page, expect
 
 from stream.clock import SystemClock
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
-from styleflow.cards import TrainingStatus
 from styleflow.overlay import PointsAt
+from styleflow.weights import checkpoint as weights
 from tests.support.browser import chromium
 from tests.support.wall import PlayedWall, cameras
 from tests.support.web import WebRig, served
@@ -96,8 +94,7 @@ async def door(wall: PlayedWall) -> None:
 
 async def shipped(wall: PlayedWall) -> None:
     """Have the shipped weights score streams, of which two turn suspect."""
-    found = json.loads(resources.files("styleflow").joinpath("measured.json").read_text())
-    ours = replace(CARD, version="4", sha256=found["sha256"], status=TrainingStatus.EXPERIMENTAL)
+    ours = weights.shipped().card
     wall.rig.models = (ours,)
     for camera in cameras(4):
         camera.model = ours
