@@ -70,7 +70,8 @@ def test_a_loop_goes_on_until_it_is_stopped(server: Server, clip: Path) -> None:
         )
         try:
             watcher.wait(
-                lambda m: m["type"] == "status" and m["data"]["fps"] > 20, "status at full rate"
+                lambda m: m["type"] == "status" and (m["data"]["fps"] or 0) > 20,
+                "status at full rate",
             )
         finally:
             sending.kill()

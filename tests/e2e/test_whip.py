@@ -320,7 +320,9 @@ async def test_a_small_simulcast_layer_was_analyzed_and_nothing_said(
 
         def seen() -> list[dict[str, Any]]:
             said = [m["data"] for m in rig.messages if m["type"] == "status"]
-            return [status for status in said if status["state"] == "live" and status["fps"] > 0]
+            return [
+                status for status in said if status["state"] == "live" and (status["fps"] or 0) > 0
+            ]
 
         await rig.until(lambda: len(seen()) > 2, "status of a live call")
         status = seen()[-1]
