@@ -304,7 +304,7 @@ class _Slow:
 
 
 async def _no_predictor(path: Path, *, shown: str, detector: str | None) -> Any:
-    raise NotImplementedError("a benchmark asks for no predictions")
+    raise RuntimeError("a benchmark asked for a prediction, which it has no need of")
 
 
 async def collect(rig: Rig, seconds: float) -> tuple[list[float], list[float]]:
