@@ -498,7 +498,7 @@ async def test_everything_is_reached_with_the_keyboard(
         reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
     assert reached[0] == "Skip to the streams"
     assert {"Gate", "Lobby"} <= set(reached)
-    await page.get_by_role("link", name="Gate").focus()
+    await page.get_by_role("link", name="Gate", exact=True).focus()
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(f"{address}/streams/cam-2")
 

@@ -57,7 +57,7 @@ async def test_an_incident_is_seen_played_explained_acknowledged_and_still_there
         await plays(page)
         await pointing.click()
         await expect(page.locator(".pointed .regions .edge").first).to_be_attached()
-        await page.get_by_role("link", name="All incidents").click()
+        await page.get_by_role("link", name="All incidents", exact=True).click()
         await expect(row).to_have_count(1)
 
 

@@ -75,7 +75,7 @@ async def test_a_note_is_there_after_reloading(page: Page, wall: PlayedWall, add
     await suspect(wall)
     async with wall.playing():
         await page.goto(f"{address}/incidents")
-        await page.get_by_role("link", name="Gate").click()
+        await page.get_by_role("link", name="Gate", exact=True).click()
         await page.get_by_label("Add a note").fill("A mask, seen on the spot.")
         await page.get_by_role("button", name="Add", exact=True).click()
         await expect(page.get_by_text("A mask, seen on the spot.")).to_be_visible()
@@ -92,7 +92,7 @@ async def test_a_viewer_sees_incidents_and_is_offered_no_change(page: Page) -> N
         await page.get_by_role("button", name="Connect").click()
         await expect(page.locator(".row")).to_have_count(1)
         await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
-        await page.get_by_role("link", name="Gate").click()
+        await page.get_by_role("link", name="Gate", exact=True).click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
         await expect(page.locator(".judge, .snooze, .ledger form")).to_have_count(0)
 
@@ -110,7 +110,7 @@ async def test_wcag_aa(
         await page.goto(f"{address}/incidents")
         await expect(page.locator(".row")).to_have_count(1)
         if one:
-            await page.get_by_role("link", name="Gate").click()
+            await page.get_by_role("link", name="Gate", exact=True).click()
             await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
         await page.evaluate(AXE.read_text(encoding="utf-8"))
         found = await page.evaluate(
@@ -138,7 +138,7 @@ async def test_what_happened_stays_on_the_tile_until_somebody_has_acknowledged_i
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
         await page.get_by_role("button", name="Acknowledge").click()
-        await page.get_by_role("link", name="Streams").click()
+        await page.get_by_role("link", name="Streams", exact=True).click()
         await expect(tile).to_be_visible()
         await expect(mark).to_have_count(0)
 
@@ -177,7 +177,7 @@ async def test_what_the_detector_points_at_is_shown_by_keyboard_and_axe_finds_no
     await explained(wall, able=True)
     async with wall.playing():
         await page.goto(f"{address}/incidents")
-        await page.get_by_role("link", name="Gate").click()
+        await page.get_by_role("link", name="Gate", exact=True).click()
         pointing = page.get_by_role("button", name="What the detector points at")
         await pointing.press("Enter")
         await expect(pointing).to_have_attribute("aria-pressed", "true")
@@ -200,7 +200,7 @@ async def test_a_detector_that_points_at_nothing_says_why(
     await explained(wall, able=False)
     async with wall.playing():
         await page.goto(f"{address}/incidents")
-        await page.get_by_role("link", name="Gate").click()
+        await page.get_by_role("link", name="Gate", exact=True).click()
         await expect(page.locator(".moment")).to_contain_text(
             "What the detector points at is not shown: this detector cannot explain its scores"
         )

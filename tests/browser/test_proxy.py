@@ -71,11 +71,11 @@ async def test_the_page_works_below_a_prefix(nginx: Nginx, door: str) -> None:
         tile = page.locator(".tile").filter(has_text="Demo")
         await expect(tile).to_be_visible()
         await expect(tile.get_by_role("img", name="Demo")).to_be_visible(timeout=30_000)
-        await tile.get_by_role("link", name="Demo").click()
+        await tile.get_by_role("link", name="Demo", exact=True).click()
         await expect(page).to_have_url(f"{origin}{PREFIX}/streams/demo")
         await page.reload()  # as whoever is sent the link
         await expect(page.get_by_role("heading", name="Demo")).to_be_visible()
-        await page.get_by_role("link", name="All streams").click()
+        await page.get_by_role("link", name="All streams", exact=True).click()
         await expect(page).to_have_url(f"{origin}{PREFIX}/")
         async with page.expect_response(lambda r: r.request.method == "POST") as awaited:
             await page.get_by_role("button", name="Analyze my camera").click()

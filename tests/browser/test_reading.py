@@ -46,7 +46,7 @@ async def test_a_waiting_room_gives_its_address_to_copy_and_to_scan(
     tile = page.locator(".tile")
     await expect(tile.locator(".state")).to_have_text("Waiting for a call")
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    await page.get_by_role("link", name="Front door").click()
+    await page.get_by_role("link", name="Front door", exact=True).click()
     await expect(page.get_by_role("heading", name="Waiting for a call")).to_be_visible()
     wanted = f"{address}/whip/door"
     await expect(page.locator(".whip-address code")).to_have_text(wanted)
@@ -80,7 +80,7 @@ async def test_a_score_is_told_in_a_sentence_on_the_tile_and_on_the_stream_s_pag
     )
     async with wall.playing():
         await page.goto(address)
-        link = page.get_by_role("link", name="Lobby")
+        link = page.get_by_role("link", name="Lobby", exact=True)
         await expect(link).to_have_attribute("title", sentence)
         await link.click()
         await expect(page.locator(".face .meaning")).to_have_text(sentence)
@@ -93,7 +93,7 @@ async def test_help_shows_the_figures_of_the_model_that_runs_and_of_no_other(
     ours = replace(CARD, sha256=SHIPPED["sha256"], status=TrainingStatus.EXPERIMENTAL)
     wall.rig.models = (ours, replace(CARD, name="caddm"))
     await page.goto(address)
-    await page.get_by_role("link", name="Help").click()
+    await page.get_by_role("link", name="Help", exact=True).click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("How to read this")
     await expect(page).to_have_title("How to read this · StyleFlow Live")
     first, second = page.locator(".model-card").first, page.locator(".model-card").nth(1)
@@ -224,7 +224,7 @@ async def test_axe_finds_nothing_moderate_or_worse(
     async with wall.playing():
         await page.goto(address + (view if view.startswith("/") else "/"))
         if view == "incident":
-            await page.get_by_role("link", name="Incidents").click()
+            await page.get_by_role("link", name="Incidents", exact=True).click()
             await page.locator(".row-link").first.click()
         await expect(page.get_by_role("heading", level=1).first).to_be_attached()
         if view == "dialog":

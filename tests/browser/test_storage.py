@@ -42,7 +42,7 @@ async def test_a_store_that_cannot_be_written_is_said_until_it_can(
             await expect(bar).to_contain_text("database is locked")
             await expect(bar).to_contain_text("in memory to be stored; nothing is lost so far")
             await expect(bar).to_contain_text("End the other program that holds the database")
-            await page.get_by_role("link", name="Incidents").click()
+            await page.get_by_role("link", name="Incidents", exact=True).click()
             await expect(bar).to_be_visible()
         await expect(bar).to_have_count(0, timeout=60_000)
 
