@@ -332,7 +332,7 @@ class Engine:
             face.reanchored,
             admission.missing,
             admission.fresh,
-            self._looks(track, seen.slot, fresh=admission.fresh),
+            self._looks(track, seen, fresh=admission.fresh),
         )
         reading = None
         if window.due(self.settings.hop_slots(self._subject.clip) * self.hop_factor):
@@ -355,11 +355,11 @@ class Engine:
             )
         return push, Mark(track.number, pushed=True, fresh=admission.fresh, reading=reading)
 
-    def _looks(self, track: FollowedTrack, slot: int, *, fresh: bool) -> bool:
+    def _looks(self, track: FollowedTrack, seen: Perceived, *, fresh: bool) -> bool:
         """Return whether the schedule of looks has a track's newest frame looked at."""
         if fresh:
             track.looks.restart()
-        return track.looks.looks(slot, self._pace, self.hop_factor)
+        return track.looks.looks(seen.slot, self._pace, self.hop_factor, seen.overrun)
 
     def _keep(self, plan: Plan, record: PlanRecord) -> None:
         self._records[plan.number] = record

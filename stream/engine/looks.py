@@ -8,6 +8,10 @@ A verdict must not move the schedule by when its answer happens to come: live vi
 other frames than the same video from a file. So it counts from a fixed number of slots after the
 frame that it is about, by which time its answer is there. One that comes later still counts at
 once, and only then do the two differ.
+
+Under overload frames give way, and what is left would then be looked at ever more often: a load
+that is a little too high would bring down everything. So a frame that gave way does not count
+towards the distance to the next look; looks become rare together with frames.
 """
 
 from __future__ import annotations
@@ -77,19 +81,21 @@ class LookClock:
         """Take note of whether the track had a verdict as of the frame in `slot`."""
         self._answers.append((slot, settled))
 
-    def looks(self, slot: int, pace: LookPace, factor: int = 1) -> bool:
+    def looks(self, slot: int, pace: LookPace, factor: int = 1, overrun: int = 0) -> bool:
         """Return whether the frame in `slot`, later than every earlier one, is looked at.
 
         Args:
             slot: of the frame.
             pace: distances between looks.
             factor: times as long they are, under overload.
+            overrun: sampled frames that gave way just before this one.
         """
         while self._answers and self._answers[0][0] + pace.answered <= slot:
             _, self._settled = self._answers.popleft()
         if self._first is None:
             self._first = self._last = slot
             return True
+        self._last = min(self._last + max(overrun, 0), slot)
         if slot - self._first < pace.early_for:
             distance = pace.early
         else:

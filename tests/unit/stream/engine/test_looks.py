@@ -37,6 +37,15 @@ def test_gaps_and_overload_only_stretch_the_distances():
     assert looked_at(clock, range(21, 60), factor=2) == [32, 44, 56]
 
 
+def test_frames_that_gave_way_do_not_bring_the_next_look_nearer():
+    """Otherwise the fewer frames are taken in, the larger the share that is looked at."""
+    clock = LookClock()
+    looked_at(clock, range(31))
+    taken_in = range(33, 93, 3)  # two of three give way
+    looks = [slot for slot in taken_in if clock.looks(slot, PACE, overrun=2)]
+    assert looks == [48, 66, 84]  # every sixth frame that was taken in
+
+
 def test_a_fresh_start_is_looked_at_at_once():
     clock = LookClock()
     looked_at(clock, range(50))
