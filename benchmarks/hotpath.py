@@ -41,13 +41,14 @@ from benchmarks.hardware import hardware
 from benchmarks.result import write_result
 from cli import wiring
 from cli.settings import Settings, load
+from stream.batch import Processed
 from stream.clock import ManualClock
 from stream.events import Event, Frame, Score
 from stream.ingest.decode import Decoder
 from stream.ingest.open import open_source
 from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
 from stream.offline.replay import replay
-from stream.pipeline import Pipeline, Processed
+from stream.pipeline import Pipeline
 from styleflow.faces.networks import INPUT_PX
 from styleflow.runtime_settings import Runtime
 from styleflow.weights.face_networks import load_finder

@@ -3,6 +3,12 @@
 The analyzer's device worker steps it in its thread, `replay` in a plain loop; so live scores and
 replayed ones go through the very same lines. A Pipeline starts nothing and waits for nothing.
 
+`process` is three steps, which whoever has a next batch already may take apart: `plan` finds the
+faces of a batch, `begin` begins what the networks have to do, `conclude` waits for it and says what
+it means. Planning the next batch in between costs no time where networks compute in threads of
+their own. Batches are begun and concluded in the order of their planning, one is concluded before
+the next is begun, and none is under way while a stream is closed or ended.
+
 Several detectors may watch every stream side by side: each has a device and, per stream, an
 engine of its own. A face is found and tracked once, so its beginning and end are told once, as the
 fastest detector sees them; scores and verdicts say whose they are.
@@ -12,12 +18,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from stream.batch import Fault, Planned, PlannedFrame, Processed, Seen, StreamParts, Todo, Underway
 from stream.clock import Clock
-from stream.device.device import Device
+from stream.device.device import Begun, Device
 from stream.engine.decider import Deciders
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.ensemble import EnsembleEngine
@@ -48,7 +54,6 @@ from styleflow.clips import ClipSpec
 from styleflow.detectors.protocol import points_at
 from styleflow.ensemble import Ensemble
 from styleflow.faces.crops.framing import crop_corners
-from styleflow.faces.face import Box
 from styleflow.overlay import PointsAt
 
 _log = logging.getLogger(__name__)
@@ -62,41 +67,6 @@ what serves all detectors is told for "". The analyzer tells what lies around it
 `decode` (from a packet's arrival until its frame is offered) and `wait` (until its batch is taken),
 per event `hand_over` (until the event loop has it).
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A stream whose frame could not be processed; its tracks were closed, the others went on."""
-
-    stream: str
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """A frame that was perceived, and where its tracks are; for pictures.
-
-    Attributes:
-        frame: the picture.
-        faces: its tracks, and where each is.
-        explained: what detectors that were asked point at in this very frame, by their names; a
-            detector that has not rated this frame is missing.
-    """
-
-    frame: Frame
-    faces: tuple[tuple[int, Box], ...]
-    explained: Mapping[str, tuple[Explanation, ...]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Processed:
-    """What came of one batch of frames."""
-
-    events: tuple[Event, ...]
-    faults: tuple[Fault, ...] = ()
-    seen: tuple[Seen, ...] = ()
 
 
 Asked = Callable[[str], Collection[str]]
@@ -124,37 +94,6 @@ class Scorer:
     calibration: Calibration
     clip: ClipSpec
     points_at: PointsAt | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A frame, and what it means to each device that it is for: its number, the plan, the view."""
-
-    frame: Frame
-    plans: Sequence[tuple[int, Plan, Perceived]]
-
-
-@dataclass(slots=True)
-class _StreamParts:
-    """What belongs to one stream and to nobody else."""
-
-    perception: Perception
-    engines: tuple[Engine, ...]  # one per device
-    ensemble: EnsembleEngine | None
-    live: set[int] = field(default_factory=set)  # faces whose beginning was told and whose end not
-
-    def retune(self, settings: EngineSettings) -> None:
-        """Change thresholds and times of every engine."""
-        for engine in self.engines:
-            engine.retune(settings)
-        if self.ensemble is not None:
-            self.ensemble.settings = settings
-
-    def relieve(self, relief: Relief) -> None:
-        """Leave out as much work as this says."""
-        self.perception.detect_factor = relief.detect_factor
-        for engine in self.engines:
-            engine.hop_factor = relief.hop_factor
 
 
 class Pipeline:
@@ -201,7 +140,7 @@ class Pipeline:
         self._clock = clock
         self._ensemble = ensemble
         self._viewer = viewer
-        self._streams: dict[str, _StreamParts] = {}
+        self._streams: dict[str, StreamParts] = {}
         self._relief = Relief()
         cards = [device.detector.card for device in self.devices]
         for name in {card.name for card in cards}:
@@ -256,7 +195,7 @@ class Pipeline:
         if self._ensemble is not None:
             scorer = self.scorers[-1]
             ensemble = EnsembleEngine(self._ensemble, scorer.clip, scorer.card.status, settings)
-        parts = self._streams[stream] = _StreamParts(self._perception(), engines, ensemble)
+        parts = self._streams[stream] = StreamParts(self._perception(), engines, ensemble)
         parts.relieve(self._relief)
 
     def close(self, stream: str, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[Event, ...]:
@@ -282,28 +221,73 @@ class Pipeline:
             batch: frames of any streams, each stream's in their order.
             asked: which detectors are asked what they point at; none when left out.
         """
+        return self.conclude(self.begin(self.plan(batch)), asked)
+
+    def plan(self, batch: Sequence[tuple[Frame, int]]) -> Planned:
+        """Find the faces in frames, and say what the devices have to do for them.
+
+        Args:
+            batch: as for `process`.
+        """
         events: list[Event] = []
         faults: list[Fault] = []
-        pending: list[list[tuple[_StreamParts, Plan]]] = [[] for _ in self.devices]
-        planned: list[_Planned] = []
+        frames: list[PlannedFrame] = []
+        todo: list[list[Todo]] = [[] for _ in self.devices]
         for parts, frame, views in self._perceive(batch):
             try:
                 plans, started = self._step(parts, views)
             except Exception as error:
                 _log.debug("%s: a frame failed: %r", frame.stream, error)
                 faults.append(Fault(frame.stream, error))
-                events += self._end(parts, TrackEnd.EPOCH_ENDED)
+                for number, plan, ended in self._ending(parts, TrackEnd.EPOCH_ENDED):
+                    todo[number].append(Todo(parts, plan, last=True))
+                    events += ended
                 parts.perception.close()
                 continue
             events += started
             if plans:
-                planned.append(_Planned(frame, plans))
+                frames.append(PlannedFrame(frame, plans))
             for number, plan, _ in plans:
-                pending[number].append((parts, plan))
-        for number, todo in enumerate(pending):
-            if todo:
-                events += self._run(number, todo)
-        return Processed(tuple(events), tuple(faults), self._seen(planned, asked or _nobody))
+                todo[number].append(Todo(parts, plan))
+        return Planned(tuple(events), tuple(faults), tuple(frames), tuple(map(tuple, todo)))
+
+    def begin(self, planned: Planned) -> Underway:
+        """Have the devices begin what a batch asks for.
+
+        Raises:
+            RuntimeError: an accelerator failed; the tracks of this batch begin anew.
+        """
+        begun: list[tuple[Begun, float] | None] = []
+        for device, todo in zip(self.devices, planned.todo, strict=True):
+            if not todo:
+                begun.append(None)
+                continue
+            begin = self._clock.monotonic()
+            try:
+                run = device.begin([one.plan for one in todo])
+            except BaseException:
+                self._abandon(planned)
+                raise
+            begun.append((run, self._clock.monotonic() - begin))
+        return Underway(planned, tuple(begun))
+
+    def conclude(self, underway: Underway, asked: Asked | None = None) -> Processed:
+        """Wait for what a batch has the devices do, and say what their answers mean.
+
+        Args:
+            underway: the batch.
+            asked: as for `process`.
+
+        Raises:
+            RuntimeError: an accelerator failed; the tracks of this batch begin anew.
+        """
+        planned = underway.planned
+        events = list(planned.events)
+        for number, begun in enumerate(underway.begun):
+            if begun is not None:
+                events += self._finish(number, planned, *begun)
+        seen = self._seen(planned.frames, asked or _nobody)
+        return Processed(tuple(events), planned.faults, seen)
 
     def reports(self, now: float) -> tuple[Event, ...]:
         """Return how every stream is doing at monotonic time `now`."""
@@ -336,7 +320,7 @@ class Pipeline:
 
     def _perceive(
         self, batch: Sequence[tuple[Frame, int]]
-    ) -> Iterator[tuple[_StreamParts, Frame, Views | Exception]]:
+    ) -> Iterator[tuple[StreamParts, Frame, Views | Exception]]:
         """Yield what is in every frame of an open stream, each stream's frames in their order."""
         for turn in _turns(batch):
             ours = [(self._streams[f.stream], f, n) for f, n in turn if f.stream in self._streams]
@@ -349,7 +333,7 @@ class Pipeline:
                 yield parts, frame, views
 
     def _step(
-        self, parts: _StreamParts, views: Views | Exception
+        self, parts: StreamParts, views: Views | Exception
     ) -> tuple[list[tuple[int, Plan, Perceived]], list[Event]]:
         """Return what the devices have to do for a frame, and what is certain already."""
         if isinstance(views, Exception):
@@ -365,20 +349,7 @@ class Pipeline:
         self.observe("step", self._clock.monotonic() - begin, "")
         return plans, events
 
-    def _run(self, number: int, todo: Sequence[tuple[_StreamParts, Plan]]) -> list[Event]:
-        """Have one device do what its engines want, and return what that means."""
-        begin = self._clock.monotonic()
-        answers = self.devices[number].run([plan for _, plan in todo])
-        middle = self._clock.monotonic()
-        events: list[Event] = []
-        for (parts, plan), ratings in zip(todo, answers, strict=True):
-            events += self._told(parts, number, parts.engines[number].resolve(plan, ratings))
-        name = self.devices[number].detector.card.name
-        self.observe("device", middle - begin, name)
-        self.observe("resolve", self._clock.monotonic() - middle, name)
-        return events
-
-    def _seen(self, planned: Sequence[_Planned], asked: Asked) -> tuple[Seen, ...]:
+    def _seen(self, planned: Sequence[PlannedFrame], asked: Asked) -> tuple[Seen, ...]:
         """Return the frames of a batch, with what the detectors that are asked point at in them.
 
         A device knows the newest crop of a track only, so of several frames of one stream in a
@@ -428,7 +399,7 @@ class Pipeline:
         self.observe("explain", self._clock.monotonic() - begin, detector.card.name)
         return explanations
 
-    def _told(self, parts: _StreamParts, number: int, events: Iterable[Event]) -> list[Event]:
+    def _told(self, parts: StreamParts, number: int, events: Iterable[Event]) -> list[Event]:
         """Return which events of one engine are published, with what the ensemble makes of them.
 
         The slower detectors learn of a face's beginning and end later; what they say of a face
@@ -454,16 +425,48 @@ class Pipeline:
                 told += parts.ensemble.take(event)
         return told
 
-    def _end(self, parts: _StreamParts, reason: TrackEnd) -> tuple[Event, ...]:
+    def _end(self, parts: StreamParts, reason: TrackEnd) -> tuple[Event, ...]:
         """End every track of a stream; its next track gets a number of its own."""
         events: list[Event] = []
-        for number, engine in enumerate(parts.engines):
-            plan, ended = engine.end(reason)
+        for number, plan, ended in self._ending(parts, reason):
             self.devices[number].run((plan,))
-            events += self._told(parts, number, ended)
+            events += ended
         return tuple(events)
 
-    def _report(self, parts: _StreamParts, now: float) -> StreamReport:
+    def _abandon(self, planned: Planned) -> None:
+        """Have every track of a batch that failed begin anew, on all devices."""
+        for device, todo in zip(self.devices, planned.todo, strict=True):
+            device.abandon([one.plan for one in todo])
+
+    def _finish(self, number: int, planned: Planned, begun: Begun, took_s: float) -> list[Event]:
+        """Wait for what one device has begun, and return what its answers mean."""
+        device, todo = self.devices[number], planned.todo[number]
+        begin = self._clock.monotonic()
+        try:
+            answers = device.finish(begun)
+        except BaseException:
+            self._abandon(planned)
+            raise
+        middle = self._clock.monotonic()
+        events: list[Event] = []
+        for one, ratings in zip(todo, answers, strict=True):
+            if not one.last:
+                meant = one.parts.engines[number].resolve(one.plan, ratings)
+                events += self._told(one.parts, number, meant)
+        name = device.detector.card.name
+        self.observe("device", took_s + middle - begin, name)
+        self.observe("resolve", self._clock.monotonic() - middle, name)
+        return events
+
+    def _ending(
+        self, parts: StreamParts, reason: TrackEnd
+    ) -> Iterator[tuple[int, Plan, list[Event]]]:
+        """Yield what every device has to do for a stream's tracks to end, and what is told."""
+        for number, engine in enumerate(parts.engines):
+            plan, ended = engine.end(reason)
+            yield number, plan, self._told(parts, number, ended)
+
+    def _report(self, parts: StreamParts, now: float) -> StreamReport:
         """Return how a stream is doing, as the fastest detector sees it.
 
         A reason holds for the stream as a whole when it holds for every detector. A face that one

@@ -79,6 +79,9 @@ Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]
 Answer = Tensor | tuple[Tensor, ...]
 """What a network without memory returns: one tensor or several."""
 
+Finish = Callable[[], Answer]
+"""Waits for a call that was begun, and returns what it returns; called once."""
+
 Play = Callable[[], Answer]
 """Does a recorded call again, on whatever its inputs hold now."""
 
@@ -102,6 +105,19 @@ def accelerated(net: nn.Module, settings: RuntimeSettings) -> nn.Module:
     if device.type == "cpu":
         return Compiled(net, settings)
     return Captured(net) if device.type == "cuda" else net
+
+
+def begin(net: nn.Module, *inputs: Tensor) -> Finish:
+    """Begin a call of a network, and return what waits for its answer.
+
+    A compiled network computes in threads of its own, and an accelerator beside the processor:
+    whoever has something else to do does it before asking for the answer. Any other network has
+    been called when this returns. The inputs must stay as they are until then.
+    """
+    if isinstance(net, Compiled):
+        return net.begin(*inputs)
+    answer = cast(Answer, net(*inputs))
+    return lambda: answer
 
 
 def accelerate(detector: object, settings: RuntimeSettings) -> None:
@@ -151,6 +167,13 @@ class Compiled(nn.Module):
             ShapeMismatch: items of another shape or type than at the first call.
             RuntimeDiffers: the compiled network does not answer like the network; first call only.
         """
+        return self._compiled(inputs).answer([_array(x) for x in inputs])()
+
+    def begin(self, *inputs: Tensor) -> Finish:
+        """Begin a call, and return what waits for its answer; see `begin`. Raises as `forward`."""
+        return self._compiled(inputs).answer([_array(x) for x in inputs])
+
+    def _compiled(self, inputs: tuple[Tensor, ...]) -> _Graph:
         wanted = _signature(inputs)
         if self._graph is None:
             # Converting traces the network, which inference mode does not allow.
@@ -158,12 +181,15 @@ class Compiled(nn.Module):
                 self._graph = _Graph.of(self.net, wanted, self._settings)
         if wanted != self._graph.signature:
             raise _changed(self._graph.signature, inputs)
-        answers = tuple(torch.from_numpy(a) for a in self._graph([_array(x) for x in inputs]))
-        return answers if self._graph.returns_tuple else answers[0]
+        return self._graph
 
 
 class _Graph:
-    """One network compiled for one item, and the requests that share a batch.
+    """One network compiled for one item, and requests for the items of a batch.
+
+    As many items are computed at a time as there are workers; the others wait in OpenVINO's queue,
+    so that a batch which was begun needs nobody to go on. There are as many requests as the largest
+    batch so far had items, and two batches are never under way.
 
     Args:
         model: the converted network.
@@ -187,8 +213,8 @@ class _Graph:
         self.returns_tuple = returns_tuple
         self._answers = tuple(answers)
         self._tensor = openvino.Tensor
-        compiled = _core().compile_model(model, "CPU", _properties(settings))
-        self._requests = [compiled.create_infer_request() for _ in range(settings.workers)]
+        self._compiled = _core().compile_model(model, "CPU", _properties(settings))
+        self._requests: list[Any] = []  # openvino.InferRequest
 
     @classmethod
     def of(cls, net: nn.Module, signature: Signature, settings: RuntimeSettings) -> _Graph:
@@ -210,29 +236,44 @@ class _Graph:
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
         """Return the answers for a batch of items, each `(B, ...)`."""
+        return self.begin(inputs)()
+
+    def answer(self, inputs: Sequence[NDArray[Any]]) -> Finish:
+        """Begin a batch, and return what waits for the network's answer."""
+        finish = self.begin(inputs)
+
+        def finished() -> Answer:
+            answers = tuple(torch.from_numpy(a) for a in finish())
+            return answers if self.returns_tuple else answers[0]
+
+        return finished
+
+    def begin(
+        self, inputs: Sequence[NDArray[Any]]
+    ) -> Callable[[], tuple[NDArray[np.float32], ...]]:
+        """Begin a batch of items, and return what waits for their answers, each `(B, ...)`."""
         batch = inputs[0].shape[0]
         outputs = tuple(np.empty((batch, *shape), np.float32) for shape in self._answers)
-        if len(self._requests) == 1 or batch == 1:
-            for item in range(batch):
-                self._bind(0, item, inputs, outputs).infer()
-            return outputs
+        while len(self._requests) < batch:
+            self._requests.append(self._compiled.create_infer_request())
         for item in range(batch):
-            number = item % len(self._requests)
-            self._requests[number].wait()
-            self._bind(number, item, inputs, outputs).start_async()
-        for request in self._requests:
-            request.wait()
-        return outputs
+            self._bind(item, inputs, outputs).start_async()
+
+        def finish() -> tuple[NDArray[np.float32], ...]:
+            for request in self._requests[:batch]:
+                request.wait()
+            return outputs
+
+        return finish
 
     def _bind(
         self,
-        number: int,
         item: int,
         inputs: Sequence[NDArray[Any]],
         outputs: Sequence[NDArray[np.float32]],
     ) -> openvino.InferRequest:
         """Let a request read one item and write its answers in place."""
-        request, one = self._requests[number], slice(item, item + 1)
+        request, one = self._requests[item], slice(item, item + 1)
         for index, values in enumerate(inputs):
             request.set_input_tensor(index, self._tensor(values[one], shared_memory=True))
         for index, values in enumerate(outputs):

@@ -3,6 +3,8 @@
 It owns the pipeline and runs in one thread; `step` is one turn of that thread. Other threads offer
 frames, and ask for what only the device thread may do (open, close, retune), which is done between
 two batches. Frames wait in the batcher, which is bounded; requests are bounded by who may ask.
+
+While the networks compute one batch, the faces of the next are found, if it is there already.
 """
 
 from __future__ import annotations
@@ -11,20 +13,24 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.threads import StartThread, Thread, start_daemon
+from stream.batch import Planned, Processed, Underway
 from stream.clock import Clock
 from stream.engine.settings import EngineSettings
 from stream.events import Event, Frame, Score
 from stream.explain.pictures import Pictures
 from stream.ingest.frame_log import FrameLog, FrameNote
 from stream.monitoring.metrics import Metrics
-from stream.pipeline import Pipeline, Processed
+from stream.pipeline import Pipeline
 from stream.scheduling.batcher import Batcher, BatcherSettings, BatcherStats, Item
 from stream.scheduling.degradation import Relief, Work
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +102,7 @@ class DeviceWorker:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: Thread | None = None
+        self._failures = 0  # batches in a row
         self._busy_s = 0.0
         self._dropped: dict[str, Counter[str]] = {}
         self._logs: dict[str, FrameLog] = {}
@@ -249,25 +256,33 @@ class DeviceWorker:
         Returns:
             After how many seconds a batch will be ready that is held back; None when none is.
         """
-        failures = 0
-        while not self._orders and not self._stopping.is_set():
-            now = self._clock.monotonic()
-            with self._lock:
-                held = self._batcher.hold(now)
-                batch = [] if held else self._batcher.take(now)
-            if not batch:
+        underway: Underway | None = None
+        while True:
+            batch, held = self._take() if self._may_take else ([], None)
+            planned = self._plan(batch) if batch else None
+            if underway is not None:
+                self._settle(underway)
+            elif not batch:
                 return held
-            self._observe(batch, now)
-            done = self._process(batch, now)
-            failures = 0 if done is not None else failures + 1
-            if done is None:
-                self.healthy = failures < MAX_FAILURES and self._devices_answer()
-            else:
-                self._beat = self._clock.monotonic()
-                self._conclude(done)
+            underway = self._begin(planned) if planned is not None else None
             if not self.healthy:
+                if underway is not None:
+                    self._settle(underway)
                 return None
-        return None
+
+    @property
+    def _may_take(self) -> bool:
+        return not self._orders and not self._stopping.is_set()
+
+    def _take(self) -> tuple[list[Item[_Offered]], float | None]:
+        """Return a batch that is ready, or after how many seconds one that is held back will be."""
+        now = self._clock.monotonic()
+        with self._lock:
+            held = self._batcher.hold(now)
+            batch = [] if held else self._batcher.take(now)
+        if batch:
+            self._observe(batch, now)
+        return batch, held
 
     def _observe(self, batch: Sequence[Item[_Offered]], now: float) -> None:
         self._metrics.batch_size.labels("frames").observe(len(batch))
@@ -277,20 +292,39 @@ class DeviceWorker:
             self._drop(item.stream, "overrun", item.overrun)
             self._drop(item.stream, "sampled", item.withheld)
 
-    def _process(self, batch: Sequence[Item[_Offered]], now: float) -> Processed | None:
-        """Return what came of a batch; None when the device failed on it."""
+    def _plan(self, batch: Sequence[Item[_Offered]]) -> Planned | None:
+        """Return a batch whose faces were found; None when that failed."""
         frames = [(item.value.frame, item.overrun + item.withheld) for item in batch]
         relief = self._pipeline.relief
         for frame, left_out in frames:
             if kept := self._logs.get(frame.stream):
                 kept.add(frame, left_out, relief.detect_factor, relief.hop_factor)
+        return self._try(lambda: self._pipeline.plan(frames))
+
+    def _begin(self, planned: Planned) -> Underway | None:
+        """Return a batch that was begun; None when the device failed on it."""
+        return self._try(lambda: self._pipeline.begin(planned))
+
+    def _settle(self, underway: Underway) -> None:
+        """Hand over what came of a batch."""
+        done = self._try(lambda: self._pipeline.conclude(underway, self._asked))
+        if done is not None:
+            self._failures = 0
+            self._beat = self._clock.monotonic()
+            self._conclude(done)
+
+    def _try(self, run: Callable[[], T]) -> T | None:
+        """Return what one step of a batch gives; None when it failed, which is counted."""
+        begin = self._clock.monotonic()
         try:
-            return self._pipeline.process(frames, self._asked)
+            return run()
         except Exception:
             log.exception("the device failed on a batch")
+            self._failures += 1
+            self.healthy = self._failures < MAX_FAILURES and self._devices_answer()
             return None
         finally:
-            self._busy_s += self._clock.monotonic() - now
+            self._busy_s += self._clock.monotonic() - begin
 
     def _conclude(self, done: Processed) -> None:
         self._keep_pictures(done)

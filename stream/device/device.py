@@ -2,6 +2,10 @@
 
 One thread owns a `Device` and calls `run`; only `stats` may be read from elsewhere. All crops of a
 run travel to the device in one copy, and all logits travel back in one.
+
+`run` is `begin` and `finish`. What a detector sees in a frame depends on that frame alone, so
+`begin` only begins the looks of a run, and whoever owns the device may do something else while they
+are computed. `finish` waits for them and does whatever must keep its order.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -64,6 +68,23 @@ class DeviceStats:
     batches: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A run whose looks were begun.
+
+    Attributes:
+        plans: what was asked for.
+        todo: in which order.
+        crops: on the device, batch by batch in the order of their use.
+        looks: waits for what is seen in those that are looked at; None when nothing was begun.
+    """
+
+    plans: tuple[Plan, ...]
+    todo: Schedule
+    crops: tuple[Tensor, ...]
+    looks: Callable[[], tuple[Tensor, ...]] | None
+
+
 class Device:
     """Runs plans on one detector whose per-track state never leaves the accelerator.
 
@@ -108,6 +129,13 @@ class Device:
             ShapeMismatch: a crop is not what the detector takes; nothing has been done.
             RuntimeError: the accelerator failed; every track of these plans has lost its history.
         """
+        return self.finish(self.begin(plans))
+
+    def begin(self, plans: Sequence[Plan]) -> Begun:
+        """Begin a run: give tracks their slots, copy crops to the device, begin the looks.
+
+        Its `finish` comes before the next `begin`. Raises as `run`.
+        """
         for plan in plans:
             for push in plan.pushes:
                 self._check(push.image)
@@ -116,19 +144,39 @@ class Device:
         with _computing():
             todo = schedule(plans, self._slots)
             try:
-                logits = self._execute(todo)
+                crops = tuple(self._upload(todo))
+                return Begun(tuple(plans), todo, crops, self._begin_looks(todo, crops))
             except BaseException:
-                # Nobody knows how far it came: these tracks begin anew at their next push.
-                self._release(plans)
+                self.abandon(plans)
+                raise
+
+    def finish(self, begun: Begun) -> tuple[Ratings, ...]:
+        """Do the rest of a run and return its answers; see `run`.
+
+        Raises:
+            RuntimeError: the accelerator failed; every track of these plans has lost its history.
+        """
+        todo = begun.todo
+        with _computing():
+            try:
+                logits = self._execute(begun)
+            except BaseException:
+                self.abandon(begun.plans)
                 raise
         answers = tuple(
             Ratings(plan.number, rated, refused, self._slots.capacity)
             for plan, rated, refused in zip(
-                plans, _by_plan(logits, len(plans)), todo.refused, strict=True
+                begun.plans, _by_plan(logits, len(begun.plans)), todo.refused, strict=True
             )
         )
         self._count(todo, len(logits), sum(len(answer.logits) for answer in answers))
         return answers
+
+    def abandon(self, plans: Sequence[Plan]) -> None:
+        """Have tracks begin anew at their next push: nobody knows how far these plans came."""
+        for plan in plans:
+            for push in plan.pushes:
+                self._slots.release(push.key)
 
     @staticmethod
     def prepare_thread() -> None:
@@ -172,18 +220,35 @@ class Device:
         if image.shape != (size, size, 3) or image.dtype != np.uint8:
             raise ShapeMismatch("aligned crop", f"({size}, {size}, 3) uint8", image.shape)
 
-    def _release(self, plans: Sequence[Plan]) -> None:
-        for plan in plans:
-            for push in plan.pushes:
-                self._slots.release(push.key)
-
-    def _execute(self, todo: Schedule) -> list[tuple[RateRow, float]]:
-        crops = self._upload(todo)
-        rated: list[RateRow] = []
-        logits: list[Tensor] = []
+    def _begin_looks(
+        self, todo: Schedule, crops: Sequence[Tensor]
+    ) -> Callable[[], tuple[Tensor, ...]] | None:
+        """Begin every look of a run, unless there are more than memory is meant for."""
+        looked: list[Tensor] = []
+        batches = iter(crops)
         for turn in todo.rounds:
             for pushes in _chunks(turn.pushes):
-                self._push(pushes, crops)
+                batch = next(batches)
+                if any(row.push.reanchored is not None for row in pushes):
+                    next(batches)
+                looked += [crop for crop, row in zip(batch, pushes, strict=True) if _looks(row)]
+        if not 0 < len(looked) <= MAX_BATCH:
+            return None
+        return self._state.begin_looks(torch.stack(looked))
+
+    def _execute(self, begun: Begun) -> list[tuple[RateRow, float]]:
+        crops = iter(begun.crops)
+        seen = None if begun.looks is None else begun.looks()
+        rated: list[RateRow] = []
+        logits: list[Tensor] = []
+        for turn in begun.todo.rounds:
+            for pushes in _chunks(turn.pushes):
+                if seen is None:
+                    self._push(pushes, crops, None)
+                    continue
+                count = sum(map(_looks, pushes))
+                self._push(pushes, crops, tuple(part[:count] for part in seen))
+                seen = tuple(part[count:] for part in seen)
             for rates in _chunks(turn.rates):
                 rated += rates
                 logits.append(self._state.rate([rate.slot for rate in rates]))
@@ -192,13 +257,18 @@ class Device:
         values: list[float] = torch.cat(logits).float().cpu().tolist()
         return list(zip(rated, values, strict=True))
 
-    def _push(self, pushes: Sequence[PushRow], crops: Iterator[Tensor]) -> None:
+    def _push(
+        self,
+        pushes: Sequence[PushRow],
+        crops: Iterator[Tensor],
+        seen: tuple[Tensor, ...] | None,
+    ) -> None:
         fresh = [row.slot for row in pushes if row.clear]
         if fresh:
             self._state.clear(fresh)
         missing = [row.push.missing for row in pushes]
-        looks = [row.push.look for row in pushes]
-        self._state.push([row.slot for row in pushes], next(crops), missing, looks)
+        looks = [_looks(row) for row in pushes]
+        self._state.push([row.slot for row in pushes], next(crops), missing, looks, seen)
         moved = [row.slot for row in pushes if row.push.reanchored is not None]
         if moved:
             self._state.reanchor(moved, next(crops))
@@ -257,6 +327,11 @@ def _by_plan(
         if math.isfinite(logit):
             rated[row.plan][row.key] = logit
     return rated
+
+
+def _looks(row: PushRow) -> bool:
+    """Return whether a frame is looked at: a history's first one is, whatever the plan says."""
+    return row.push.look or row.clear
 
 
 def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -49,6 +49,7 @@ class State:
         images: Tensor,
         missing: Sequence[int],
         looks: Sequence[bool] | None = None,
+        seen: tuple[Tensor, ...] | None = None,
     ) -> None:
         """Push one frame, `(B, S, S, 3)` uint8 on the device, to each slot; see `Detector.push`.
 
@@ -57,6 +58,7 @@ class State:
             images: one of each.
             missing: grid slots before each.
             looks: which are looked at, by a detector that looks at few; as it likes when None.
+            seen: what was seen in those, when it was begun before; see `begin_looks`.
 
         Raises:
             StaleSlot: a slot is of another generation than its row; nothing is fed.
@@ -64,9 +66,14 @@ class State:
         rows, gaps, detector = self._rows(slots), self._tensor(missing), self._detector
         if looks is not None and isinstance(detector, Looking):
             looked = torch.tensor(list(looks), dtype=torch.bool, device=self._device)
-            detector.push_looks(self._tensors, rows, images, gaps, looked)
+            detector.push_looks(self._tensors, rows, images, gaps, looked, seen)
         else:
             detector.push(self._tensors, rows, images, gaps)
+
+    def begin_looks(self, images: Tensor) -> Callable[[], tuple[Tensor, ...]] | None:
+        """Begin to look at crops, by a detector that looks at few; None when it does not."""
+        detector = self._detector
+        return detector.begin_looks(images) if isinstance(detector, Looking) else None
 
     def reanchor(self, slots: Sequence[Slot], images: Tensor) -> None:
         """Replace the newest frame of each slot; see `Detector.reanchor`.

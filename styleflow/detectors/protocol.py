@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from styleflow.calibration import Calibration
@@ -84,14 +85,31 @@ class HopAware(Protocol):
 
 @runtime_checkable
 class Looking(Protocol):
-    """A detector that looks at few of its frames, and lets itself be told at which."""
+    """A detector that looks at few of its frames, and lets itself be told at which.
+
+    What it sees in a frame depends on nothing but the frame, so a look may begin before its push.
+    """
+
+    def begin_looks(self, images: Tensor) -> Callable[[], tuple[Tensor, ...]]:
+        """Begin to look at aligned crops, and return what waits for what is seen in them.
+
+        It may be computed beside the caller. Of each answer, the first axis is that of `images`.
+        """
+        ...
 
     def push_looks(
-        self, state: Any, rows: Tensor, images: Tensor, missing: Tensor, looks: Tensor
+        self,
+        state: Any,
+        rows: Tensor,
+        images: Tensor,
+        missing: Tensor,
+        looks: Tensor,
+        seen: tuple[Tensor, ...] | None = None,
     ) -> None:
         """Feed one sampled frame to each row, as `push` does, and look at some of them.
 
-        `looks`, `(B,)` bool, says at which; a row's first frame is looked at in any case.
+        `looks`, `(B,)` bool, says at which; a row's first frame is looked at in any case. `seen` is
+        what `begin_looks` gave for these frames, in their order; None looks now.
         """
         ...
 

@@ -349,14 +349,14 @@ async def test_a_broken_device_makes_the_process_unhealthy(clip: Path) -> None:
         def broken(*_: object) -> None:
             raise RuntimeError("sticky error")
 
-        pipeline.device.run = broken  # type: ignore[method-assign, assignment]
+        pipeline.device.begin = broken  # type: ignore[method-assign, assignment]
         pipeline.device.healthy = lambda: False  # type: ignore[method-assign]
         await analyzer.add(spec("a", clip))
         async with asyncio.timeout(PATIENCE_S):
             while analyzer.health().live:  # noqa: ASYNC110 - health is a value, not an event
                 await asyncio.sleep(0.02)
         assert "restart" in analyzer.health().details["device"]
-        del pipeline.device.run
+        del pipeline.device.begin
         assert listener.messages is not None
 
 

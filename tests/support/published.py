@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from stream.clock import ManualClock
-from stream.device.device import Device
-from stream.engine.plan import Plan, Ratings, TrackKey
+from stream.device.device import Begun, Device
+from stream.engine.plan import Plan, TrackKey
 from stream.perception.perception import Perception
 from stream.pipeline import Pipeline, Viewer
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
@@ -97,11 +97,11 @@ class RecordingDevice(Device):
         super().__init__(detector, slots)
         self.crops: dict[TrackKey, list[Image]] = {}
 
-    def run(self, plans: Sequence[Plan]) -> tuple[Ratings, ...]:
+    def begin(self, plans: Sequence[Plan]) -> Begun:
         for plan in plans:
             for push in plan.pushes:
                 self.crops.setdefault(push.key, []).append(push.image)
-        return super().run(plans)
+        return super().begin(plans)
 
 
 def toy_pipeline_of(

@@ -87,7 +87,7 @@ ARROWS = {
     "styleflow.runtime": "errors runtime_settings",
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
-    "styleflow.detectors": "calibration cards clips digest errors overlay",
+    "styleflow.detectors": "calibration cards clips digest errors overlay runtime",
     "styleflow.pictures": "faces",
     "styleflow.weights": "calibration cards detectors digest errors faces runtime runtime_settings",
     # what is learned from, learning, and how well it went
@@ -122,13 +122,14 @@ ARROWS = {
     "stream.incidents": "clock errors event_log events incident problems publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
-    "stream.pipeline": "clock device engine errors events explain perception scheduling",
+    "stream.batch": "device engine events explain perception scheduling",
+    "stream.pipeline": "batch clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline scheduling",
     "stream.webrtc": "clock errors events ingest publish",
     "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
     "scheduling webrtc",
-    "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
-    "offline pipeline problems publish scheduling store stream_state webrtc",
+    "stream.analyzer": "batch clock device engine errors event_log events explain ingest "
+    "monitoring offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
     "web.transport": "connection_limits waiting_room",

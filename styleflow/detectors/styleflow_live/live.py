@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -134,6 +135,16 @@ class StyleFlowLiveDetector(StyleFlowLive):
         self.push_looks(state, rows, images, missing, due)
 
     @torch.no_grad()
+    def begin_looks(self, images: Tensor) -> Callable[[], tuple[Tensor, ...]]:
+        """Begin to look at crops, and return what waits for statistics and maps of them.
+
+        Raises:
+            ShapeMismatch: crops of another size.
+        """
+        self._check(images)
+        return self.begin_look(images)
+
+    @torch.no_grad()
     def push_looks(
         self,
         state: StyleFlowLiveState,
@@ -141,17 +152,22 @@ class StyleFlowLiveDetector(StyleFlowLive):
         images: Tensor,
         missing: Tensor,
         looks: Tensor,
+        seen: tuple[Tensor, ...] | None = None,
     ) -> None:
         """Feed one sampled frame to each row and look at some; see `Looking.push_looks`.
 
         Raises:
-            ShapeMismatch: crops of another size.
+            ShapeMismatch: crops of another size, or other looks than were begun.
         """
         self._check(images)
         state.since[rows] = state.since[rows] + missing + 1
         looking = ~state.looked[rows] | looks
-        if bool(looking.any()):
-            self._look(state, rows[looking], images[looking])
+        count = int(looking.sum())
+        if seen is not None and len(seen[0]) != count:
+            raise ShapeMismatch("looks that were begun", f"({count}, ...)", seen[0].shape)
+        if count:
+            features, traces = self.look(images[looking]) if seen is None else seen
+            self._take_in(state, rows[looking], features, traces)
 
     def reanchor(self, state: StyleFlowLiveState, rows: Tensor, images: Tensor) -> None:
         """Do nothing: statistics over all patches hardly depend on where the crop begins.
@@ -214,9 +230,10 @@ class StyleFlowLiveDetector(StyleFlowLive):
         if images.ndim != 4 or images.shape[1:] != (size, size, 3):
             raise ShapeMismatch("aligned crops", f"(B, {size}, {size}, 3)", images.shape)
 
-    def _look(self, state: StyleFlowLiveState, rows: Tensor, images: Tensor) -> None:
-        """Look at frames, each the newest of its row, and gather what they say."""
-        features, traces = self.look(images)
+    def _take_in(
+        self, state: StyleFlowLiveState, rows: Tensor, features: Tensor, traces: Tensor
+    ) -> None:
+        """Gather what was seen in frames, each the newest of its row."""
         latents, since = self.latents(features), state.since[rows]
         hidden = state.hidden[rows]
         followed = self.follow(hidden, latents - state.last_latent[rows], since)

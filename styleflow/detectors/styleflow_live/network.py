@@ -17,8 +17,9 @@ The transformer's weights are somebody else's and stay so: they come from the us
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ from styleflow.detectors.layers.style_gru import CausalStyleGRU
 from styleflow.detectors.layers.vision_transformer import DINOV2_S14, ViTDims
 from styleflow.detectors.styleflow_live.face_encoder import FaceEncoder
 from styleflow.errors import ShapeMismatch, WeightsUnusable
+from styleflow.runtime import begin
 
 _MOST = {"size_px": 1024, "latent": 4096, "hidden": 8192, "layers": 8, "frames": 1024}
 _STYLE = 2  # mean and spread of each depth are style; the regions are not
@@ -162,10 +164,14 @@ class StyleFlowLive(nn.Module):
         Raises:
             WeightsUnusable: it stands on published weights and has not adopted them.
         """
+        features, traces = self.begin_look(images)()
+        return features, traces
+
+    def begin_look(self, images: Tensor) -> Callable[[], tuple[Tensor, ...]]:
+        """Begin a look, and return what waits for it; see `styleflow.runtime.begin`."""
         if self.encoder is None:
             raise WeightsUnusable("foundation network", "they have not been adopted")
-        found: tuple[Tensor, Tensor] = self.encoder(images)
-        return found
+        return cast(Callable[[], tuple[Tensor, ...]], begin(self.encoder, images))
 
     def look_logits(self, features: Tensor) -> Tensor:
         """Return what looks say by themselves, `(B,)`, of their statistics `(B, blocks, 4, D)`."""

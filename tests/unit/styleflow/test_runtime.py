@@ -26,6 +26,7 @@ from styleflow.runtime import (
     Compiled,
     accelerate,
     accelerated,
+    begin,
     plain_call,
     reduced,
 )
@@ -67,6 +68,21 @@ def test_a_compiled_network_answers_like_the_network(workers: int) -> None:
         for ours, theirs in zip(fast(*inputs), net(*inputs), strict=True):
             assert ours.shape == theirs.shape
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [compiled, lambda net: net], ids=["compiled", "plain"])
+@torch.inference_mode()
+def test_a_call_that_was_begun_answers_as_one_that_was_not(
+    make: Callable[[nn.Module], nn.Module],
+) -> None:
+    """Whatever the caller does between beginning a call and asking for its answer."""
+    net = make(Toy())
+    for batch in (1, 5, 2):
+        inputs = crops(batch, batch), crops(batch + 50, batch)
+        finish = begin(net, *inputs)
+        torch.rand(64, 64) @ torch.rand(64, 64)
+        for ours, theirs in zip(finish(), net(*inputs), strict=True):
+            assert torch.equal(ours, theirs)
 
 
 @torch.inference_mode()

@@ -11,11 +11,12 @@ from prometheus_client import CollectorRegistry
 
 from stream.analyzer.device_worker import DeviceWorker
 from stream.analyzer.settings import AnalyzerSettings
+from stream.batch import Planned, Processed, Underway
 from stream.clock import ManualClock
-from stream.events import Event, Score, StreamReport, TrackEnded, TrackStarted
+from stream.events import Event, Frame, Score, StreamReport, TrackEnded, TrackStarted
 from stream.explain.pictures import Pictures
 from stream.monitoring.metrics import Metrics
-from stream.pipeline import Pipeline
+from stream.pipeline import Asked, Pipeline
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import Relief
 from styleflow.faces.face import Face, Image
@@ -151,13 +152,13 @@ def test_one_failure_is_survived_and_three_in_a_row_are_for_good(
     def broken(*_: object) -> NoReturn:
         raise RuntimeError("sticky error")
 
-    plain = rig.pipeline.process
-    monkeypatch.setattr(rig.pipeline, "process", broken)
+    plain = rig.pipeline.begin
+    monkeypatch.setattr(rig.pipeline, "begin", broken)
     rig.offer("a", 1)
     assert rig.worker.healthy
-    monkeypatch.setattr(rig.pipeline, "process", plain)
+    monkeypatch.setattr(rig.pipeline, "begin", plain)
     rig.offer("a", 1, first=1)
-    monkeypatch.setattr(rig.pipeline, "process", broken)
+    monkeypatch.setattr(rig.pipeline, "begin", broken)
     for frame in frames("a", PICTURE, 3, first=2):
         rig.worker.offer(frame)
     rig.worker.step()
@@ -255,3 +256,78 @@ def test_what_was_looked_at_is_known_until_the_stream_is_closed() -> None:
     rig.worker.close("a", lambda: None)
     rig.worker.step()
     assert rig.worker.looked_at("a") == ()
+
+
+class WatchedPipeline:
+    """A pipeline that takes note of its steps, each batch by its number."""
+
+    def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps: list[str] = []
+        pipeline = rig.pipeline
+        plan, begin, conclude, close = (
+            pipeline.plan,
+            pipeline.begin,
+            pipeline.conclude,
+            pipeline.close,
+        )
+        numbers: dict[int, int] = {}
+
+        def planning(batch: Sequence[tuple[Frame, int]]) -> Planned:
+            planned = plan(batch)
+            numbers[id(planned)] = len(numbers)
+            self.steps.append(f"plan {numbers[id(planned)]}")
+            return planned
+
+        def beginning(planned: Planned) -> Underway:
+            self.steps.append(f"begin {numbers[id(planned)]}")
+            return begin(planned)
+
+        def concluding(underway: Underway, asked: Asked | None = None) -> Processed:
+            self.steps.append(f"conclude {numbers[id(underway.planned)]}")
+            return conclude(underway, asked)
+
+        def closing(stream: str) -> tuple[Event, ...]:
+            self.steps.append("close")
+            return close(stream)
+
+        monkeypatch.setattr(pipeline, "plan", planning)
+        monkeypatch.setattr(pipeline, "begin", beginning)
+        monkeypatch.setattr(pipeline, "conclude", concluding)
+        monkeypatch.setattr(pipeline, "close", closing)
+
+
+def test_the_faces_of_the_next_batch_are_found_while_one_is_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(max_batch=1)
+    rig.worker.open("a")
+    rig.worker.step()
+    watched = WatchedPipeline(rig, monkeypatch)
+    for frame in frames("a", PICTURE, 3):
+        rig.worker.offer(frame)
+    rig.worker.step()
+    assert watched.steps == [
+        *("plan 0", "begin 0", "plan 1", "conclude 0"),
+        *("begin 1", "plan 2", "conclude 1", "begin 2", "conclude 2"),
+    ]
+
+
+def test_a_stream_is_closed_only_when_nothing_of_it_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(max_batch=1)
+    rig.worker.open("a")
+    rig.worker.step()
+    watched = WatchedPipeline(rig, monkeypatch)
+    plan = rig.pipeline.plan
+
+    def asked_meanwhile(batch: Sequence[tuple[Frame, int]]) -> Planned:
+        rig.worker.close("a", lambda: None)
+        return plan(batch)
+
+    monkeypatch.setattr(rig.pipeline, "plan", asked_meanwhile)
+    for frame in frames("a", PICTURE, 2):
+        rig.worker.offer(frame)
+    rig.worker.step()
+    rig.worker.step()
+    assert watched.steps[:4] == ["plan 0", "begin 0", "conclude 0", "close"]

@@ -183,7 +183,7 @@ class _Failing:
             raise RuntimeError("out of memory")
         self._network.push(state, rows, images, missing)
 
-    def push_looks(self, state, rows, images, missing, looks):
+    def push_looks(self, state, rows, images, missing, looks, seen=None):
         self.push(state, rows, images, missing)
 
 
@@ -200,6 +200,27 @@ def test_after_a_failed_run_its_tracks_begin_anew_and_others_go_on():
     assert answer.logits[B] == pytest.approx(_clip_logits(50, 51)[-1], abs=1e-5)
     assert answer.logits[C] == pytest.approx(_clip_logits(91)[-1], abs=1e-5)
     assert answer.refused == frozenset()
+
+
+def test_a_run_that_is_finished_later_answers_as_one_that_is_not():
+    """Between beginning and finishing the owner of the device does something else."""
+    at_once, later = Device(toy_network(), 3), Device(toy_network(), 3)
+    for number in range(6):
+        plans = [_plan(number, number, number + 50), _plan(number + 10, None, number + 90)]
+        begun = later.begin(plans)
+        torch.rand(64, 64) @ torch.rand(64, 64)
+        assert later.finish(begun) == at_once.run(plans)
+    assert later.stats == at_once.stats
+
+
+def test_what_was_abandoned_begins_anew():
+    device = Device(toy_network(), 3)
+    device.run([_plan(0, 0)])
+    lost = _plan(1, 1)
+    device.begin([lost])
+    device.abandon([lost])
+    (answer,) = device.run([_plan(2, 2)])
+    assert answer.logits[A] == pytest.approx(_clip_logits(2)[-1], abs=1e-5)
 
 
 class _Undecided(_Failing):
