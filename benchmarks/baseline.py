@@ -30,6 +30,7 @@ from rich.table import Table
 
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
+from stream.baseline.mixing import between
 from styleflow.data.index import FAKE, REAL
 from styleflow.decisions import DecisionTable, Ranks, shipped_table
 from styleflow.evaluation.metrics import auc
@@ -42,7 +43,7 @@ LEAST_GROUPS = 5
 """Groups of fakes below which drawing groups says nothing, so that there is no interval."""
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 STAKES = (0.05, 0.1, 0.2)
-MIXED = (0.0, 0.25, 0.5, 0.75)
+MIXED = (None, 0.25, 0.5, 0.75)  # None: without a baseline
 ALL = "all"
 
 
@@ -170,7 +171,7 @@ def held_to_stakes(ones: Sequence[Judged], table: DecisionTable) -> dict[str, An
     found: dict[str, Any] = {}
     for weight in MIXED:
         shares = [(one.label, _share(one, ones, table, weight)) for one in ones]
-        found[f"{weight:g}"] = {
+        found["none" if weight is None else f"{weight:g}"] = {
             f"{stake:g}": {
                 kind: {
                     "alarms": sum(share <= stake for label, share in shares if label == wanted),
@@ -183,13 +184,17 @@ def held_to_stakes(ones: Sequence[Judged], table: DecisionTable) -> dict[str, An
     return found
 
 
-def _share(one: Judged, ones: Sequence[Judged], table: DecisionTable, weight: float) -> float:
+def _share(
+    one: Judged, ones: Sequence[Judged], table: DecisionTable, weight: float | None
+) -> float:
     """Return the p-value of a trial against a null of which so much is the camera's."""
+    if weight is None:
+        return Ranks(table.reals).share_at_least(one.reached)
     away = [o.reached - o.level for o in ones if o.label == REAL and o.group != one.group]
     count = len(table.reals)
     own = one.level + np.quantile(away, (np.arange(count) + 1) / count)
-    null = (1 - weight) * np.sort(table.reals) + weight * own
-    return Ranks(float(value) for value in null).share_at_least(one.reached)
+    null = between(sorted(table.reals), [float(v) for v in own], one.level, weight)
+    return Ranks(null).share_at_least(one.reached)
 
 
 def spread(ones: Sequence[Judged]) -> dict[str, float]:

@@ -9,13 +9,19 @@ false alarms need not know of it.
 
 With as many effective trials as there are known sources, both count half. It is not the weight at
 which the camera's level is known best: a camera's level is known after very few trials. It is how
-far down its *tail* is known, since a stake of 1 / (1 + G) asks for the one trial in G. Rounding
-goes up everywhere (the quantile at the upper end of each rank), which makes alarms rarer.
+far down its *tail* is known, since a stake of 1 / (1 + G) asks for the one trial in G.
+
+A camera whose real faces score higher than others' would alarm beyond its stake while the general
+null still pulls its own down. So the general null is first moved up to the camera's level, at once
+and whole, where that lies higher; never down. Rounding goes up, too (the quantile at the upper end
+of each rank). All of it errs towards fewer alarms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
 from stream.baseline.statistics import Statistics
 from styleflow.decisions import DecisionTable
@@ -31,12 +37,25 @@ def mixed(table: DecisionTable, statistics: Statistics) -> DecisionTable:
 
     What a fake face looks like in front of this camera is not known, so fake values stay.
     """
-    own = weight(statistics, len(table.reals))
     count = len(table.reals)
-    return replace(
-        table,
-        reals=tuple(
-            (1.0 - own) * value + own * statistics.quantile((place + 1) / count)
-            for place, value in enumerate(sorted(table.reals))
-        ),
+    own = [statistics.quantile((place + 1) / count) for place in range(count)]
+    share, level = weight(statistics, count), statistics.quantile(0.5)
+    return replace(table, reals=between(sorted(table.reals), own, level, share))
+
+
+def between(
+    general: Sequence[float], own: Sequence[float], level: float, share: float
+) -> tuple[float, ...]:
+    """Return the null that lies between a general one and a camera's own.
+
+    Args:
+        general: values of known real sources, sorted.
+        own: the camera's quantiles at the same ranks.
+        level: the camera's median.
+        share: of its own null, 0..1.
+    """
+    up = max(level - median(general), 0.0)
+    return tuple(
+        (1.0 - share) * (value + up) + share * mine
+        for value, mine in zip(general, own, strict=True)
     )

@@ -72,4 +72,4 @@ def test_where_clips_differ_more_than_fakes_do_a_baseline_tells_them_apart() -> 
 def test_stakes_are_kept_by_reals_and_more_fakes_are_found_with_more_of_the_camera_s_null() -> None:
     found = held_to_stakes(made_up(60), table())
     assert found["0.75"]["0.1"]["real"]["alarms"] <= 0.1 * 60 + 3
-    assert found["0.75"]["0.1"]["fake"]["alarms"] > found["0"]["0.1"]["fake"]["alarms"]
+    assert found["0.75"]["0.1"]["fake"]["alarms"] > found["none"]["0.1"]["fake"]["alarms"]
