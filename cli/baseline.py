@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import re
 from collections.abc import Callable
@@ -11,12 +10,12 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy import Connection
 
 from cli import analyze, logs, wiring
 from cli.baseline_wiring import baseline_folder
 from cli.settings import ConfigInvalid, Settings
+from cli.store import command_line_user
 from stream.analyzer.streams import MAX_STREAM_ID, STREAM_ID
 from stream.baseline.making import Rated, Said, advice, made_of
 from stream.baseline.service import note_added, note_removed
@@ -70,7 +69,7 @@ def add(
     trials: list[RealTrial] = []
     replay(source, pipeline, collecting(trials, rated), limit_s=seconds)
     at = (clock or SystemClock()).utc()
-    said = Said(stream, name, f"the file {file.name}", getpass.getuser(), at)
+    said = Said(stream, name, f"the file {file.name}", command_line_user(), at)
     made = made_of(trials, rated, said, settings.baseline)
     BaselineShelf(baseline_folder(settings.baseline)).put(made)
     _audit(settings, partial(note_added, baseline=made))
@@ -110,12 +109,13 @@ def show(settings: Settings, out: Console, *, as_json: bool) -> None:
         _print(out, "no baselines")
         return
     now = SystemClock().utc()
-    table = Table("stream", "name", "minutes", "made", "holds until", "from", "by", box=None)
     for stream, one in kept:
-        until = f"{one.expires:%Y-%m-%d}" + (" (expired)" if one.expires <= now else "")
-        made = f"{one.made:%Y-%m-%d}"
-        table.add_row(stream, one.name, f"{one.minutes:.1f}", made, until, one.source, one.by)
-    out.print(table, markup=False)
+        until = "held" if one.expires <= now else "holds"
+        _print(
+            out,
+            f"{stream}  {one.name}, {one.minutes:.1f} min, {one.made:%Y-%m-%d}, {until} until "
+            f"{one.expires:%Y-%m-%d}; {one.source}, says {one.by}",
+        )
 
 
 def remove(settings: Settings, stream: str, out: Console) -> None:
@@ -126,7 +126,7 @@ def remove(settings: Settings, stream: str, out: Console) -> None:
         OSError: it cannot be removed.
     """
     BaselineShelf(baseline_folder(settings.baseline)).remove(stream)
-    at, by = SystemClock().utc(), getpass.getuser()
+    at, by = SystemClock().utc(), command_line_user()
     _audit(settings, partial(note_removed, at=at, by=by, stream=stream))
     _print(out, f"{stream}: the baseline is forgotten")
 

@@ -77,6 +77,7 @@ def test_a_file_becomes_a_baseline_that_is_listed_and_forgotten(
         found = audit.entries(connection, subject="stream/lobby")
     database.close()
     assert [entry.action for entry in found] == ["baseline.removed", "baseline.added"]
+    assert found[1].by.startswith("command line")
 
 
 @pytest.mark.usefixtures("site")
