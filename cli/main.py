@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from cli.baseline_app import baseline_app
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
 from cli.evidence_app import evidence_app
@@ -39,6 +40,7 @@ checkpoints_app = typer.Typer(
 ensemble_app = typer.Typer(no_args_is_help=True, help="Make one score of several detectors'.")
 alerts_app = typer.Typer(no_args_is_help=True, help="Try the rules and channels of alerts.")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(baseline_app, name="baseline")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
 app.add_typer(incidents_app, name="incidents")

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.alerting import alerting
+from cli.baseline_wiring import baselines_kept
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
@@ -29,6 +30,7 @@ from cli.settings import Settings
 from cli.validation import validate
 from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
+from stream.baseline.book import BaselineBook
 from stream.clock import SystemClock
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
@@ -170,6 +172,7 @@ async def _serve(
     events.attach(histories)
     memory.attach(events)
     incidents = memory.incidents(events, clock, settings.incidents)
+    book = BaselineBook(decides=settings.decision.by == "budget")
     with console.status("loading the models"):
         pipeline = await asyncio.to_thread(
             wiring.pipeline,
@@ -179,6 +182,7 @@ async def _serve(
                 seconds
             ),
             untrained=untrained,
+            cameras=book.camera,
         )
     cards = [scorer.card for scorer in pipeline.scorers]
     for card in cards:
@@ -199,6 +203,9 @@ async def _serve(
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
     explained = explaining(settings.evidence, events, clock, memory.store, analyzer)
+    kept = baselines_kept(
+        book, wiring.rated(settings, cards), events, clock, settings.baseline, memory.store
+    )
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
     async with (
         memory,
@@ -206,6 +213,7 @@ async def _serve(
         watched as alerts,
         explained as moments,
         recorded as evidence,
+        kept as baselines,
         tended(incidents),
     ):
         metrics.scraped.attach(partial(explained_figures, moments))
@@ -235,6 +243,7 @@ async def _serve(
             explained=moments,
             bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
+            baselines=baselines,
             detectors=lambda: analyzer.models,
         )
         server = _Server(

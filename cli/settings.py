@@ -33,6 +33,7 @@ from stream.analyzer.streams import (
     StreamSpec,
     StreamTags,
 )
+from stream.baseline.settings import BaselineSettings
 from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
@@ -251,6 +252,7 @@ class Settings(_Section):
         perception: how closely pictures are looked at.
         engine: when scores become verdicts, and when no verdict is given.
         decision: what makes a verdict of the ratings: thresholds, or a budget of false alarms.
+        baseline: how much known-real video makes a stream's own null, and for how long it holds.
         incidents: when suspect verdicts become an incident, and how severe it is.
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
@@ -270,6 +272,7 @@ class Settings(_Section):
     perception: PerceptionSettings = PerceptionSettings()
     engine: EngineSettings = EngineSettings()
     decision: DecisionSettings = DecisionSettings()
+    baseline: BaselineSettings = BaselineSettings()
     incidents: IncidentSettings = IncidentSettings()
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()

@@ -90,7 +90,12 @@ def restore(database: Database, file: Path, console: Console) -> None:
     backups.restore(database, file, environment())
     with database.writing() as connection:
         audit.append(
-            connection, SystemClock().utc(), _user(), "store.restored", "store", {"file": file.name}
+            connection,
+            SystemClock().utc(),
+            command_line_user(),
+            "store.restored",
+            "store",
+            {"file": file.name},
         )
     console.print(f"restored {file}", markup=False, highlight=False)
 
@@ -114,7 +119,7 @@ def purge(
     database: Database, wish: PurgeWish, folder: Path, console: Console, *, even_open: bool = False
 ) -> None:
     """Delete, and say how much; `folder` is that of the evidence."""
-    done = purge_rows(database, wish, SystemClock().utc(), _user(), even_open=even_open)
+    done = purge_rows(database, wish, SystemClock().utc(), command_line_user(), even_open=even_open)
     for name, count in sorted(done.rows.items()):
         if count:
             console.print(f"{count:>10,}  {name}", highlight=False)
@@ -141,7 +146,7 @@ def _moment(text: str | None, option: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _user() -> str:
+def command_line_user() -> str:
     """Return who runs the command."""
     try:
         return f"command line ({getpass.getuser()})"

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from cli.settings import DetectorConfig, Settings
+from stream.baseline.making import Rated
 from stream.clock import Clock
 from stream.device.device import Device
 from stream.engine.budget import Budget
+from stream.engine.camera import Camera
 from stream.engine.decider import Deciders
 from stream.engine.verdict import Thresholds
 from stream.offline.analysis import VideoLimits
@@ -18,7 +20,7 @@ from stream.offline.files import FileAnalyzer
 from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
 from styleflow import ensemble
-from styleflow.cards import TrainingStatus
+from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.decisions import read_table, shipped_table
 from styleflow.detectors.gend.network import GendDims
 from styleflow.detectors.protocol import Detector, HopAware
@@ -85,6 +87,7 @@ def pipeline(
     *,
     untrained: bool = False,
     viewer: Viewer | None = None,
+    cameras: Callable[[str, ModelCard], Camera | None] | None = None,
 ) -> Pipeline:
     """Return a pipeline with devices of its own; the face models are shared by its streams.
 
@@ -104,7 +107,7 @@ def pipeline(
         )
         for wanted in chosen(settings)
     ]
-    return _pipeline(settings, clock, devices, observe, together, viewer)
+    return _pipeline(settings, clock, devices, observe, together, viewer, cameras)
 
 
 def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> FileAnalyzer:
@@ -173,6 +176,7 @@ def _pipeline(
     observe: Observer | None = None,
     together: ensemble.Ensemble | None = None,
     viewer: Viewer | None = None,
+    cameras: Callable[[str, ModelCard], Camera | None] | None = None,
 ) -> Pipeline:
     finder = load_finder(settings.model.device, runtime(settings))
     clips = [device.detector.clip for device in devices]
@@ -185,6 +189,7 @@ def _pipeline(
         together,
         viewer,
         deciders(settings, devices),
+        cameras,
     )
 
 
@@ -210,6 +215,19 @@ def deciders(settings: Settings, devices: Sequence[Device]) -> Callable[[str], D
             f"these ({card.sha256[:12]}); evaluate these and make a table of that"
         )
     return lambda detector: Budget(table, wanted) if detector == card.name else Thresholds()
+
+
+def rated(settings: Settings, cards: Sequence[ModelCard]) -> Rated:
+    """Return whose ratings baselines are made of: those that a budget decides by, or the first.
+
+    Raises:
+        DecisionTableUnusable: a budget is wanted, and there is no table.
+    """
+    wanted = settings.decision
+    if wanted.by == "thresholds":
+        return Rated(cards[0].name, cards[0].sha256)
+    table = shipped_table() if wanted.table is None else read_table(wanted.table)
+    return Rated(table.detector, table.digest, table)
 
 
 def _built(weights: Checkpoint, wanted: DetectorConfig, settings: Settings) -> Detector:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 
+from stream.baseline_mark import BaselineMark
 from stream.incident import Incident, IncidentStep
 from styleflow.cards import ModelCard
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
@@ -141,6 +142,15 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """How pictures arrive: the name of their codec, and their size in pixels."""
+
+    codec: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureConditions:
     """Conditions under which a picture was captured and received, beside the picture itself.
 
@@ -158,6 +168,8 @@ class CaptureConditions:
         camera_clock: the source's stamps are no clock, so arrival or decoding tells the time.
         lossless: nothing is lost on the way, as from a file; what is missing was never made.
         simulcast_layer: which of its sizes a sender gives; None when it has only one.
+        picture_format: codec and size of the picture; None where they are unknown. Baselines weigh
+            it, and nobody else.
     """
 
     contaminated: bool = False
@@ -167,6 +179,7 @@ class CaptureConditions:
     camera_clock: bool = False
     lossless: bool = False
     simulcast_layer: Layer | None = None
+    picture_format: PictureFormat | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -411,6 +424,8 @@ class Score:
         evidence_weight: of a frame of the newest hop, above 0 and at most 1; the interval is made
             of it.
         decision: how its verdict came about, where a budget of false alarms decides; else None.
+        capture: conditions of the frames behind it.
+        baseline: known-real video of the stream that its trial is compared with; None without one.
     """
 
     stream: str
@@ -433,6 +448,8 @@ class Score:
     detector: str
     evidence_weight: float = 1.0
     decision: Decision | None = None
+    capture: CaptureConditions = CaptureConditions()
+    baseline: BaselineMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,6 +486,7 @@ class StreamReport:
             a whole is not clear, whatever the others' verdicts are.
         notices: what is worth knowing of the stream beside.
         layer: which of its sizes the sender gives; None when it has only one.
+        baseline: known-real video of the stream; None without one.
     """
 
     stream: str
@@ -483,6 +501,7 @@ class StreamReport:
     faces_waiting: int = 0
     notices: tuple[Notice, ...] = ()
     layer: Layer | None = None
+    baseline: BaselineMark | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from stream.batch import Fault, Planned, PlannedFrame, Processed, Seen, StreamParts, Todo, Underway
 from stream.clock import Clock
 from stream.device.device import Begun, Device
+from stream.engine.camera import Camera
 from stream.engine.decider import Deciders
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.ensemble import EnsembleEngine
@@ -110,6 +111,8 @@ class Pipeline:
         viewer: shown what the detectors point at; they are not asked when None.
         deciders: makes what decides about one new stream, for the detector of a name; thresholds
             decide when None.
+        cameras: knows a stream's own known-real video, by its id and for a detector; none is known
+            when None.
 
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
@@ -131,9 +134,11 @@ class Pipeline:
         ensemble: Ensemble | None = None,
         viewer: Viewer | None = None,
         deciders: Callable[[str], Deciders] | None = None,
+        cameras: Callable[[str, ModelCard], Camera | None] | None = None,
     ) -> None:
         self.devices = tuple(devices)
         self._deciders = deciders or _by_thresholds
+        self._cameras = cameras or _unknown
         self.observe = observe or _ignore
         self._perception = perception
         self._settings = settings
@@ -188,6 +193,7 @@ class Pipeline:
                 settings,
                 _tracing(stream, d.card.name),
                 self._deciders(d.card.name),
+                self._cameras(stream, d.card),
             )
             for d in (device.detector for device in self.devices)
         )
@@ -479,7 +485,8 @@ class Pipeline:
         if waiting:
             shared.add(AbstainReason.FACES_WAITING)
         reasons = tuple(reason for reason in AbstainReason if reason in shared)
-        return replace(lead, reasons=reasons, faces_waiting=waiting)
+        baseline = next((r.baseline for r in reports if r.baseline is not None), None)
+        return replace(lead, reasons=reasons, faces_waiting=waiting, baseline=baseline)
 
 
 def _nobody(stream: str) -> Collection[str]:
@@ -513,6 +520,11 @@ def _by_thresholds(detector: str) -> Deciders:
     """Return what decides about the faces of a new stream where nothing else is configured."""
     del detector
     return Thresholds()
+
+
+def _unknown(stream: str, card: ModelCard) -> None:
+    """Know nothing of any stream's own video."""
+    del stream, card
 
 
 def _ignore(stage: str, seconds: float, detector: str) -> None:

@@ -17,12 +17,15 @@ not be independent, and nothing is ever multiplied as if they were.
     any ──evidence is interrupted──▶ pending
 
 What no account can promise: that the stream's real faces are like the known real sources. Where
-they are not (another codec, a strange camera) the budget does not hold, and a baseline is needed.
+they are not (another codec, a strange camera) the budget does not hold, and a baseline is needed:
+`own` then gives the table that a trial is compared with, and gives it when the trial begins, so
+that one trial is never held against two.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from stream.engine.decider import Smoothed
 from stream.engine.decision_settings import DecisionSettings
@@ -32,6 +35,9 @@ from styleflow.decisions import DecisionTable, Trial
 HOUR_S = 3600.0
 MOST_STAKE = 0.05
 """A trial is never held to less than this: one known real source in twenty."""
+Own = Callable[[DecisionTable], DecisionTable]
+"""What the next trial of a stream is compared with, given the general table."""
+
 SAVED_H = 24.0
 """An account keeps at most what it earns in so many hours (and never less than two trials)."""
 CONTRADICTED = 0.5
@@ -98,6 +104,7 @@ class BudgetDecider:
         give_up_s: seconds of evidence after which an undecided face is said to stay so.
         again_s: seconds of evidence between two stakes on one face. Trials of one face are much
             alike, so that a second stake soon after the first buys little.
+        own: what the next trial is compared with; the table itself when None.
     """
 
     def __init__(
@@ -107,8 +114,10 @@ class BudgetDecider:
         miss: float,
         give_up_s: float,
         again_s: float,
+        own: Own | None = None,
     ) -> None:
-        self._table = table
+        self._general = self._table = table
+        self._own = own
         self._account = account
         self._miss_left = miss
         self._give_up_s = give_up_s
@@ -119,6 +128,8 @@ class BudgetDecider:
         self._begin()
 
     def _begin(self) -> None:
+        if self._own is not None:
+            self._table = self._own(self._general)
         self._trial = Trial(self._table.horizon)
         self._stake: float | None = None
         self._miss = 0.0
@@ -233,7 +244,12 @@ class Budget:
     def __init__(self, table: DecisionTable, settings: DecisionSettings) -> None:
         self._table = table
         self._settings = settings
+        self._own: Own | None = None
         self.account = AlarmAccount(settings.per_hour, table.finest)
+
+    def compare_with(self, own: Own) -> None:
+        """Have trials that begin from now on compared with what this returns."""
+        self._own = own
 
     def earn(self, seconds: float) -> None:
         """Take note that the stream was watched for so many media seconds more."""
@@ -243,5 +259,10 @@ class Budget:
         """Return the decider of one more face."""
         settings = self._settings
         return BudgetDecider(
-            self._table, self.account, settings.miss, settings.give_up_s, settings.again_s
+            self._table,
+            self.account,
+            settings.miss,
+            settings.give_up_s,
+            settings.again_s,
+            self._own,
         )

@@ -7,11 +7,13 @@ each from an account of false alarms, as `stream/engine/budget.py` says.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from stream.engine.settings import EngineSettings
 from stream.events import Decision, Verdict
+from styleflow.decisions import DecisionTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Deciders(Protocol):
 
     def earn(self, seconds: float) -> None:
         """Take note that the stream was watched for so many media seconds more."""
+        ...
+
+    def compare_with(self, own: Callable[[DecisionTable], DecisionTable]) -> None:
+        """Have trials that begin from now on compared with what this returns."""
         ...
 
     def face(self) -> Decider:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stream.engine import reasons
+from stream.engine.camera import Camera, UnknownCamera
 from stream.engine.counters import EngineCounters, Tally
 from stream.engine.decider import Deciders
 from stream.engine.looks import LookPace
@@ -64,6 +65,7 @@ class Engine:
         settings: thresholds, times and limits.
         trace: told every transition as it happens.
         deciders: make the faces' verdicts; by thresholds when None.
+        camera: knows the stream's own known-real video; none is known when None.
 
     Attributes:
         settings: what holds now; see `retune`.
@@ -80,10 +82,13 @@ class Engine:
         settings: EngineSettings,
         trace: Trace = ignore,
         deciders: Deciders | None = None,
+        camera: Camera | None = None,
     ) -> None:
         self.settings = settings
         self.hop_factor = 1
         self._deciders: Deciders = deciders or Thresholds()
+        self._camera: Camera = camera or UnknownCamera()
+        self._deciders.compare_with(self._camera.table)
         self._subject = Subject(stream, detector, clip, calibration, status)
         self._trace = trace
         self._tally = Tally()
@@ -91,7 +96,9 @@ class Engine:
         self._pace = LookPace.of(settings, clip)
         self._tracks: dict[int, FollowedTrack] = {}
         self._records: dict[int, PlanRecord] = {}
-        self._resolver = Resolver(self._subject, settings, self._tracks, self._tally, trace)
+        self._resolver = Resolver(
+            self._subject, settings, self._tracks, self._tally, trace, self._camera
+        )
         self._plans = 0
         self._highest_track = -1
         self._epoch = -1
@@ -175,6 +182,7 @@ class Engine:
             faces_waiting=self._faces_waiting,
             notices=self._notices(),
             layer=self._capture.simulcast_layer,
+            baseline=self._camera.mark,
         )
 
     def end(self, reason: TrackEnd) -> tuple[Plan, tuple[Event, ...]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from stream.engine import reasons
+from stream.engine.camera import Camera
 from stream.engine.counters import Tally
 from stream.engine.evidence_weight import evidence_weight
 from stream.engine.plan import Ratings, TrackKey
@@ -24,6 +25,7 @@ class Resolver:
         tracks: those that the engine follows, by number; the engine adds and removes.
         tally: counts for the engine.
         trace: told transitions.
+        camera: told the conditions of every rating.
 
     Attributes:
         settings: what holds from the next answer on.
@@ -36,6 +38,7 @@ class Resolver:
         tracks: Mapping[int, FollowedTrack],
         tally: Tally,
         trace: Trace,
+        camera: Camera,
     ) -> None:
         self.settings = settings
         self._subject = subject
@@ -45,6 +48,7 @@ class Resolver:
         self._tracks = tracks
         self._tally = tally
         self._trace = trace
+        self._camera = camera
 
     def apply(self, record: PlanRecord, ratings: Ratings) -> list[Event]:
         """Carry out what an answered plan means for its tracks."""
@@ -89,6 +93,7 @@ class Resolver:
             self.settings,
         )
         frames, settings = reading.hop_frames, self.settings
+        self._camera.observe(reading.capture, reading.quality)
         evidence.rate(logit, reading.slot, frames, reading.reasons, settings, value)
         estimate = evidence.estimate(logit, reading.frames, value, reading.quality.sharpness)
         undecided = (AbstainReason.UNDECIDED,) if evidence.undecided else ()
@@ -116,6 +121,8 @@ class Resolver:
             detector=self._detector,
             evidence_weight=value,
             decision=evidence.decision,
+            capture=reading.capture,
+            baseline=self._camera.mark,
         )
         yield from self._changed(track, before, estimate.score, record.at)
 

@@ -17,12 +17,14 @@ without setting it back, and shows `pending` whatever verdict is held underneath
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream.engine.decider import Decider, Smoothed
 from stream.engine.settings import EngineSettings
 from stream.events import AbstainReason, Decision, Verdict
 from styleflow.calibration import Calibration
+from styleflow.decisions import DecisionTable
 
 LOGIT_LIMIT = 30.0
 """Logits are clipped to +-30 so that no outlier dominates; a sigmoid is flat there."""
@@ -142,6 +144,9 @@ class Thresholds:
 
     def earn(self, seconds: float) -> None:
         """Watching costs nothing."""
+
+    def compare_with(self, own: Callable[[DecisionTable], DecisionTable]) -> None:
+        """Thresholds compare with nothing."""
 
     def face(self) -> ThresholdDecider:
         """Return the decider of one more face."""

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 
-from stream.events import CaptureConditions, Layer
+from stream.events import CaptureConditions, Layer, PictureFormat
 from stream.ingest.decode import Picture
 from stream.ingest.timeline import Moment
 
@@ -62,6 +62,7 @@ class CaptureMeter:
             lossless=self.complete,
             simulcast_layer=Layer(*picture.size, self.layers) if self.layers > 1 else None,
             bits_per_pixel=self._bits / self._pixels if known and self._pixels else 0.0,
+            picture_format=PictureFormat(picture.codec, *picture.size),
         )
 
     def _restart(self, time_base: Fraction) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from stream.baseline_mark import BaselineMark
 from stream.events import (
     AbstainReason,
     CapacityReached,
@@ -42,6 +43,7 @@ from stream.problems import (
 )
 from stream.publish.incidents import incident_changed_data
 from stream.publish.schema import (
+    BaselineData,
     CalibrationData,
     CapacityReachedData,
     DecisionData,
@@ -298,6 +300,20 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         demo=info.demo,
         notice=info.notice_of(scoring),
         decision=_decision(score.decision),
+        baseline=baseline_data(score.baseline),
+    )
+
+
+def baseline_data(mark: BaselineMark | None) -> BaselineData | None:
+    """Return the wire's form of what is told of a baseline."""
+    if mark is None:
+        return None
+    return BaselineData(
+        name=mark.name,
+        minutes=round(mark.minutes, 1),
+        made=mark.made,
+        state=mark.state,
+        reason=mark.reason,
     )
 
 
@@ -371,6 +387,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         demo=context.info.demo,
         notice=context.info.notice,
         tags=context.info.tags,
+        baseline=baseline_data(report.baseline),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from stream.baseline_mark import BaselineState
 from stream.events import (
     AbstainReason,
     ConnectionState,
@@ -152,6 +153,18 @@ class DecisionData(_Model):
     gave_up: bool = Field(description="so much evidence brought no verdict that none is expected")
 
 
+class BaselineData(_Model):
+    """Known-real video of a stream, which trials are compared with; it never changes `p`."""
+
+    name: str = Field(description="what people call it")
+    minutes: Number = Field(description="minutes of evidence that it was made of")
+    made: datetime
+    state: BaselineState = Field(
+        description="`active`: trials are compared with it; else with all known real video"
+    )
+    reason: str = Field(description="why not, in words; empty while it is active")
+
+
 class ScoreData(_Model):
     """The rolling score of one face: 1 leans fake. Evidence, not proof."""
 
@@ -175,6 +188,9 @@ class ScoreData(_Model):
     notice: str = Field(description="what must stand beside this score; empty when nothing")
     decision: DecisionData | None = Field(
         default=None, description="where a budget of false alarms decides; else null"
+    )
+    baseline: BaselineData | None = Field(
+        default=None, description="the stream's own known-real video; null without any"
     )
 
 
@@ -223,6 +239,9 @@ class StatusData(_Model):
     notice: str
     tags: tuple[str, ...] = Field(
         default=(), description="what people sort it by, the most important first"
+    )
+    baseline: BaselineData | None = Field(
+        default=None, description="the stream's own known-real video; null without any"
     )
 
 

@@ -54,6 +54,10 @@ AbstainReason = (
 """Why no verdict is given. A closed list, most fundamental first."""
 
 
+BaselineState = Literal["active", "changed", "expired", "unused"] | str
+"""Whether trials are compared with a stream's own baseline. A closed list."""
+
+
 class CalibrationData(Wire):
     """Whether `p` may be read as a probability."""
 
@@ -293,6 +297,20 @@ Verdict = Literal["pending", "clear", "suspect"] | str
 """What the evidence says about one track so far."""
 
 
+class BaselineData(Wire):
+    """Known-real video of a stream, which trials are compared with; it never changes `p`."""
+
+    name: str
+    """what people call it"""
+    minutes: float | None = None
+    """minutes of evidence that it was made of"""
+    made: datetime
+    state: BaselineState
+    """`active`: trials are compared with it; else with all known real video"""
+    reason: str
+    """why not, in words; empty while it is active"""
+
+
 class EpochStartedData(Wire):
     """Media time started anew; every earlier face of the stream has ended."""
 
@@ -331,6 +349,16 @@ class StreamChangedData(Wire):
     detail: str
     retry_in_s: float | None = None
     summary: str
+
+
+class TrackEndedData(Wire):
+    """A face is gone; its number is never used again."""
+
+    kind: Literal["track_ended"] = "track_ended"
+    id: str
+    track: int
+    at: float | None = None
+    reason: TrackEnd
 
 
 class StatusData(Wire):
@@ -374,16 +402,8 @@ class StatusData(Wire):
     notice: str
     tags: tuple[str, ...] = ()
     """what people sort it by, the most important first"""
-
-
-class TrackEndedData(Wire):
-    """A face is gone; its number is never used again."""
-
-    kind: Literal["track_ended"] = "track_ended"
-    id: str
-    track: int
-    at: float | None = None
-    reason: TrackEnd
+    baseline: BaselineData | None = None
+    """the stream's own known-real video; null without any"""
 
 
 class IncidentData(Wire):
@@ -447,6 +467,8 @@ class ScoreData(Wire):
     """what must stand beside this score; empty when nothing"""
     decision: DecisionData | None = None
     """where a budget of false alarms decides; else null"""
+    baseline: BaselineData | None = None
+    """the stream's own known-real video; null without any"""
 
 
 class StreamAddedData(Wire):

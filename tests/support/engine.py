@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stream.engine.camera import Camera
 from stream.engine.decider import Deciders
 from stream.engine.engine import Engine, EngineSettings
 from stream.engine.plan import Plan, Ratings, TrackKey
@@ -123,11 +124,14 @@ def engine(
     status: TrainingStatus = TrainingStatus.TRAINED,
     undecided: float = 0.0,
     deciders: Deciders | None = None,
+    camera: Camera | None = None,
 ) -> Engine:
     """Return an engine with the common clip and a calibration that changes nothing."""
     calibration = Calibration(fitted=True, undecided=undecided)
     settings = settings or EngineSettings()
-    return Engine(stream, DETECTOR, CLIP, calibration, status, settings, deciders=deciders)
+    return Engine(
+        stream, DETECTOR, CLIP, calibration, status, settings, deciders=deciders, camera=camera
+    )
 
 
 def play(core: Engine, device: FakeDevice, trace: Iterable[Perceived]) -> list[Event]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from stream.clock import ManualClock
 from stream.device.device import Device
+from stream.engine.camera import Camera
 from stream.engine.engine import EngineSettings
 from stream.events import CaptureConditions, Frame
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.perception.perception import Perception
 from stream.perception.settings import PerceptionSettings
 from stream.pipeline import Pipeline
-from styleflow.cards import TrainingStatus
+from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.faces.face import Face, Image
 from tests.support.faces import face_at
 from tests.support.models import toy_network
@@ -43,6 +44,7 @@ def toy_pipeline(
     settings: EngineSettings = EAGER,
     perception: PerceptionSettings | None = None,
     status: TrainingStatus = TrainingStatus.UNTRAINED,
+    cameras: Callable[[str, ModelCard], Camera | None] | None = None,
 ) -> Pipeline:
     """Return a pipeline with a toy network."""
     network = toy_network()
@@ -52,6 +54,7 @@ def toy_pipeline(
         lambda: Perception(finder(), [network.clip], perception),  # type: ignore[arg-type]
         settings,
         ManualClock(),
+        cameras=cameras,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,21 @@ async def call(wall: PlayedWall) -> None:
     wall.past(15.0)
 
 
+async def known_camera(wall: PlayedWall) -> None:
+    """Add one stream whose last ten minutes may be said to be real."""
+    camera = replace(cameras(1)[0], face_px=150.0)
+    await wall.add(camera, ago=600.0)
+    wall.past(600.0)
+
+
+async def known_real(page: Page) -> None:
+    """Say that the last ten minutes were real, and look at what came of it."""
+    await page.get_by_role("button", name="These ten minutes were real").click()
+    panel = page.get_by_role("region", name="Baseline: Lobby")
+    await expect(panel).to_contain_text("Faces are compared with it")
+    await panel.scroll_into_view_if_needed()
+
+
 async def glance(page: Page) -> Page:
     """Open the small window."""
     async with page.context.expect_page() as awaited:
@@ -139,6 +155,7 @@ SHOTS: dict[str, Shot] = {
     "how-to-read": (shipped, "/help", WIDE, None),
     "how-to-read-phone": (shipped, "/help", PHONE, None),
     "stream-phone": (call, "/streams/cam-1", PHONE, None),
+    "baseline-panel": (known_camera, "/streams/cam-1", WIDE, known_real),
     "small-window": (shipped, "/", WIDE, glance),
     "small-window-call": (call, "/streams/cam-1", WIDE, glance),
 }
@@ -147,7 +164,8 @@ SHOTS: dict[str, Shot] = {
 async def shoot(browser: Browser, folder: Path, name: str) -> None:
     """Make one picture."""
     fill, path, (width, height), then = SHOTS[name]
-    wall = PlayedWall(WebRig(clock=SystemClock()))
+    kept = Path(tempfile.mkdtemp(prefix="styleflow-baselines-"))
+    wall = PlayedWall(WebRig(clock=SystemClock(), baselines_in=kept))
     await fill(wall)
     context = await browser.new_context(
         viewport={"width": width, "height": height},

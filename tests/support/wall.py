@@ -17,6 +17,7 @@ import numpy as np
 from skimage import data
 
 from stream.analyzer.streams import StreamSpec
+from stream.baseline.book import WatchedCamera
 from stream.events import (
     AbstainReason,
     ConnectionState,
@@ -65,6 +66,7 @@ class PlayedStream:
     fps: float = 25.0
     loss: float = 0.0
     face_px: float = 140.0
+    brightness: float = 120.0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shift: float = 0.0
     slot: int = 0
@@ -84,6 +86,7 @@ class PlayedWall:
     def __init__(self, rig: WebRig, seed: int = 1) -> None:
         self.rig = rig
         self.streams: dict[str, PlayedStream] = {}
+        self._cameras: dict[str, WatchedCamera] = {}
         self._ago = 0.0
         self._rng = np.random.default_rng(seed)
 
@@ -180,8 +183,13 @@ class PlayedWall:
                 tracks,
                 nobody,
                 age,
+                baseline=self._camera(stream).mark,
             )
         )
+
+    def _camera(self, stream: PlayedStream) -> WatchedCamera:
+        made = self.rig.book.camera(stream.id, stream.model)
+        return self._cameras.setdefault(stream.id, made)
 
     def _look(self, stream: PlayedStream) -> None:
         stream.slot += 1
@@ -196,6 +204,8 @@ class PlayedWall:
         scores += [
             _said_by(other, one, stream.agreement) for one in scores for other in stream.others
         ]
+        for one in scores[:1]:
+            self._camera(stream).observe(one.capture, one.quality)
         self._tell(*scores)
         if stream.faces and stream.verdict is not stream.told:
             change = VerdictChanged(
@@ -241,7 +251,7 @@ class PlayedWall:
             quality=FaceQuality(
                 face_px=stream.face_px + 4 * math.sin(at / 5),
                 sharpness=240 + 30 * math.sin(at / 4),
-                brightness=120.0,
+                brightness=stream.brightness,
                 yaw_deg=4.0,
             ),
             box=box,

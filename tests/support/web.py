@@ -18,6 +18,10 @@ from prometheus_client import CollectorRegistry
 
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import Health, StreamEditor, StreamSpec, StreamStatus
+from stream.baseline.book import BaselineBook
+from stream.baseline.service import Baselines
+from stream.baseline.settings import BaselineSettings
+from stream.baseline.shelf import BaselineShelf
 from stream.clock import Clock, ManualClock
 from stream.engine.settings import EngineSettings
 from stream.errors import (
@@ -52,6 +56,7 @@ from stream.store.figures import StoreState
 from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
+from tests.support.baselines import rated
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.connection_limits import ConnectionLimits
@@ -280,6 +285,7 @@ class WebRig:
         evidence: EvidenceRecorder | None = None,
         bundles: BundleSource | None = None,
         explained_in: Path | None = None,
+        baselines_in: Path = Path("/nowhere"),
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -294,6 +300,16 @@ class WebRig:
         self.models: tuple[ModelCard, ...] = (UNTRAINED,)
         self.explained = ExplainedMoments(self.control, self.clock, explained_in)
         self.log.attach(self.explained)
+        self.book = BaselineBook(decides=True)
+        self.baselines = Baselines(
+            self.book,
+            BaselineShelf(baselines_in),
+            rated(),
+            self.clock,
+            BaselineSettings(),
+            store,
+        )
+        self.log.attach(self.baselines.recent)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
@@ -316,6 +332,7 @@ class WebRig:
             explained=self.explained,
             bundles=bundles,
             detectors=lambda: self.models,
+            baselines=self.baselines,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

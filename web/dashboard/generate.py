@@ -19,6 +19,7 @@ from stream.publish.asyncapi import CLIENT_MESSAGES, SERVER_MESSAGES
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
 from web.routes.alerts import AlertsView, RuleBody, TrialView
+from web.routes.baselines import BaselineBody, BaselineView
 from web.routes.caller import CallerView
 from web.routes.explained import ExplanationView
 from web.routes.history import HistoryView
@@ -36,6 +37,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     OverlayList,
     HistoryView,
     ThresholdsView,
+    BaselineView,
     CallerView,
     ModelList,
     AlertsView,
@@ -46,7 +48,13 @@ RESPONSES: tuple[type[BaseModel], ...] = (
 )
 """Bodies and headers of HTTP responses that the page reads."""
 
-REQUESTS: tuple[type[BaseModel], ...] = (StreamBody, StreamChange, ThresholdsChange, RuleBody)
+REQUESTS: tuple[type[BaseModel], ...] = (
+    StreamBody,
+    StreamChange,
+    ThresholdsChange,
+    RuleBody,
+    BaselineBody,
+)
 """Bodies of HTTP requests that the page sends."""
 
 HEAD = """\

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from stream.events import AbstainReason, Score, TrackEnded, TrackStarted
+from stream.baseline.book import BaselineBook, Kept
+from stream.events import AbstainReason, Score, StreamReport, TrackEnded, TrackStarted
 from stream.scheduling.degradation import Relief
 from styleflow.faces.face import Face, Image
+from tests.support.baselines import baseline
 from tests.support.path import CentreFinder, frames, toy_pipeline
 
 PICTURE: Image = np.random.default_rng(3).integers(0, 255, (120, 160, 3), dtype=np.uint8)
@@ -32,6 +34,25 @@ def test_a_frame_becomes_scores() -> None:
     scores = [e for e in events if isinstance(e, Score)]
     assert scores
     assert all(0 <= s.low <= s.score <= s.high <= 1 for s in scores)
+
+
+def test_every_stream_has_a_camera_of_its_own_whose_mark_is_told() -> None:
+    book = BaselineBook(decides=True)
+    pipeline = toy_pipeline(cameras=book.camera)
+    card = pipeline.scorer(None).card
+    book.put("a", Kept(baseline(detector=card.name, digest=card.sha256)))
+    for stream in ("a", "b"):
+        pipeline.open(stream)
+    told = {}
+    for each in (*frames("a", PICTURE, 12), *frames("b", PICTURE, 12)):
+        for event in pipeline.process([(each, 0)]).events:
+            if isinstance(event, Score):
+                told[event.stream] = event.baseline
+    assert told["a"] is not None
+    assert told["a"].name == "Lobby"
+    assert told["b"] is None
+    reports = {r.stream: r.baseline for r in pipeline.reports(0.0) if isinstance(r, StreamReport)}
+    assert reports == told
 
 
 def test_a_fault_ends_only_the_tracks_of_its_stream() -> None:

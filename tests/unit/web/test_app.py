@@ -46,12 +46,14 @@ async def test_unknown_paths_are_problems_too() -> None:
 
 
 OPERATIONS = {
+    "addBaseline",
     "addStream",
     "changeIncident",
     "changeStream",
     "changeThresholds",
     "endCall",
     "getAsyncapi",
+    "getBaseline",
     "getCaller",
     "getExplainedPicture",
     "getExplanation",
@@ -67,6 +69,7 @@ OPERATIONS = {
     "getStreamStatus",
     "getThresholds",
     "listAuditEntries",
+    "listBaselines",
     "listEvents",
     "listIncidentLabels",
     "listIncidents",
@@ -75,6 +78,7 @@ OPERATIONS = {
     "listSnoozes",
     "listStreams",
     "predict",
+    "removeBaseline",
     "removeStream",
     "snoozeStream",
     "startCall",

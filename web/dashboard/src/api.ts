@@ -10,6 +10,8 @@ import type {
 } from "./incidents/wire";
 import type {
   AlertsView,
+  BaselineBody,
+  BaselineView,
   CallerView,
   ExplanationView,
   HistoryView,
@@ -142,6 +144,19 @@ export class Api {
 
   async endSnooze(stream: string): Promise<void> {
     await this.ask(`api/v1/streams/${encodeURIComponent(stream)}/snooze`, { method: "DELETE" });
+  }
+
+  /** A stream's known-real video, and what one could be made of now. */
+  async baseline(id: string): Promise<BaselineView> {
+    return this.read(`api/v1/streams/${encodeURIComponent(id)}/baseline`);
+  }
+
+  async addBaseline(id: string, body: BaselineBody): Promise<void> {
+    await this.ask(`api/v1/streams/${encodeURIComponent(id)}/baseline`, json("POST", body));
+  }
+
+  async removeBaseline(id: string): Promise<void> {
+    await this.ask(`api/v1/streams/${encodeURIComponent(id)}/baseline`, { method: "DELETE" });
   }
 
   /** Rules and channels of alerts, and how they fare. */

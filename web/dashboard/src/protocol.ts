@@ -28,6 +28,65 @@ export interface AlertsView {
   channels: ChannelView[];
 }
 
+/** Video of a stream that was real: its last minutes, or a stored stretch. */
+export interface BaselineBody {
+  /** the last minutes */
+  minutes?: number;
+  /** a stored stretch instead; needs the store */
+  stretch?: StretchBody | null;
+  /** what people call it; the stream's if empty */
+  name?: string;
+}
+
+/** Known-real video of a stream, which trials are compared with; it never changes `p`. */
+export interface BaselineData {
+  /** what people call it */
+  name: string;
+  /** minutes of evidence that it was made of */
+  minutes: number | null;
+  made: string;
+  /** `active`: trials are compared with it; else with all known real video */
+  state: BaselineState;
+  /** why not, in words; empty while it is active */
+  reason: string;
+}
+
+/** Statistics of known-real video of one stream; no pictures, and nobody is recognised by it. */
+export interface BaselineDetail {
+  stream: string;
+  name: string;
+  /** minutes of evidence */
+  minutes: number | null;
+  made: string;
+  expires: string;
+  expired: boolean;
+  /** where the video came from, in words */
+  source: string;
+  /** who says that it was real */
+  by: string;
+  detector: string;
+  /** tracks that it was made of */
+  faces: number;
+  /** whole trials in it */
+  trials: number;
+  /** as many independent trials would tell as much */
+  effective: number | null;
+  /** what is worth a second look; empty when nothing is */
+  advice: string;
+}
+
+/** Whether trials are compared with a stream's own baseline. A closed list. */
+export type BaselineState = "active" | "changed" | "expired" | "unused";
+
+/** The baseline of a stream, and what one could be made of now. */
+export interface BaselineView {
+  baseline: BaselineDetail | null;
+  /** minutes of evidence in the last ten, that a baseline could be made of */
+  recent_minutes: number | null;
+  /** minutes of evidence that a baseline needs */
+  least_minutes: number | null;
+}
+
 /** Whether `p` may be read as a probability. */
 export interface CalibrationData {
   fitted: boolean;
@@ -658,6 +717,8 @@ export interface ScoreData {
   notice: string;
   /** where a budget of false alarms decides; else null */
   decision: DecisionData | null;
+  /** the stream's own known-real video; null without any */
+  baseline: BaselineData | null;
 }
 
 /** A newer score of one face. */
@@ -770,6 +831,8 @@ export interface StatusData {
   notice: string;
   /** what people sort it by, the most important first */
   tags: string[];
+  /** the stream's own known-real video; null without any */
+  baseline: BaselineData | null;
 }
 
 /** State of one stream, about once a second. */
@@ -861,6 +924,16 @@ export interface StreamDescribedData {
 export interface StreamRemovedData {
   kind: "stream_removed";
   id: string;
+}
+
+/** A stored stretch of video, such as an earlier call of the same person. */
+export interface StretchBody {
+  /** the stream then, also one that is gone; this one if left out */
+  stream?: string | null;
+  /** ISO 8601 or unix seconds */
+  from: string;
+  /** likewise, later */
+  to: string;
 }
 
 /** Ask for messages; the answer is `subscribed`, then snapshots, then what happens. */

@@ -10,6 +10,11 @@ describe("a decision in words", () => {
     );
   });
 
+  it("says when it is compared with a baseline of the camera", () => {
+    expect(decisionWords(TRIAL, false, true)).toMatch(/^one in 10 real videos of this camera and others gets as high;/);
+    expect(decisionWords(TRIAL, true, true)).toBe("Decided: as high as hardly any real video of this camera");
+  });
+
   it("says when the budget is spent, and for how long", () => {
     expect(decisionWords({ ...TRIAL, as_high: 1, stake: 0, needs_s: 840 }, false)).toBe(
       "the budget allows no alarm now, but in 14 min",

@@ -37,6 +37,7 @@ export function status(more: Partial<StatusData> = {}): StatusData {
     demo: false,
     notice: "",
     tags: [],
+    baseline: null,
     ...more,
   };
 }
@@ -62,6 +63,7 @@ export function score(more: Partial<ScoreData> = {}): ScoreData {
     demo: false,
     notice: "",
     decision: null,
+    baseline: null,
     ...more,
   };
 }

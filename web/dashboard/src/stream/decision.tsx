@@ -3,11 +3,12 @@
 import type { DecisionData } from "../protocol";
 import "./decision.css";
 
-/** What a decision says, in one sentence. */
-export function decisionWords(decision: DecisionData, suspect: boolean): string {
+/** What a decision says, in one sentence; `relative`: compared with a baseline of the stream. */
+export function decisionWords(decision: DecisionData, suspect: boolean, relative = false): string {
   const { as_high, stake, needs_s, gave_up } = decision;
-  if (suspect) return "Decided: as high as hardly any known real video";
-  const found = as_high !== null && as_high < 1 ? `${oneIn(as_high)} known real videos gets as high; ` : "";
+  if (suspect) return `Decided: as high as hardly any ${relative ? "real video of this camera" : "known real video"}`;
+  const those = relative ? "real videos of this camera and others" : "known real videos";
+  const found = as_high !== null && as_high < 1 ? `${oneIn(as_high)} ${those} gets as high; ` : "";
   const wait = needs_s === null ? "" : waiting(needs_s);
   if (!stake) return `${found}the budget allows no alarm now${wait && `, but in ${wait}`}`;
   if (gave_up) return `${found}an alarm needs ${oneIn(stake)}, and more of the same brings none`;
@@ -28,12 +29,14 @@ function waiting(seconds: number): string {
 interface DecisionBarProps {
   decision: DecisionData;
   suspect: boolean;
+  /** Whether trials are compared with a baseline of the stream. */
+  relative: boolean;
 }
 
 /** The evidence so far as a bar: full is an alarm. */
-export function DecisionBar({ decision, suspect }: DecisionBarProps) {
+export function DecisionBar({ decision, suspect, relative }: DecisionBarProps) {
   const evidence = decision.evidence ?? 0;
-  const words = decisionWords(decision, suspect);
+  const words = decisionWords(decision, suspect, relative);
   return (
     <div class="decision">
       <meter aria-label="Evidence for an alarm" min={0} max={1} value={evidence}>

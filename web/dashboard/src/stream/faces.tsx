@@ -119,7 +119,13 @@ function FaceRow({ track, detector, enter, stream }: FaceRowProps) {
       </p>
       <p class="why">{sentence(reasonWords(face.reasons))}</p>
       <p class="meaning">{scoreMeaning(face, enter)}</p>
-      {face.decision && <DecisionBar decision={face.decision} suspect={face.state === "suspect"} />}
+      {face.decision && (
+        <DecisionBar
+          decision={face.decision}
+          suspect={face.state === "suspect"}
+          relative={face.baseline?.state === "active"}
+        />
+      )}
       {others.length > 0 && (
         <ul class="others" aria-label="Other detectors">
           {others.map((score) => (

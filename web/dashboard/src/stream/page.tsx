@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Problem } from "../api";
 import { type App, useApp, useNow } from "../app";
 import { condition } from "../attention";
+import { BaselinePanel } from "../baseline/panel";
 import { ConditionIcon } from "../icons";
 import { LivePicture } from "../picture";
 import { ProblemText } from "../problem";
@@ -165,6 +166,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
             onChange={setThresholds}
           />
         </section>
+        <BaselinePanel app={app} stream={stream.id} mark={stream.status?.baseline ?? null} />
       </div>
     </article>
   );
