@@ -411,6 +411,9 @@ class Score:
         evidence_weight: of a frame of the newest hop, above 0 and at most 1; the interval is made
             of it.
         decision: how its verdict came about, where a budget of false alarms decides; else None.
+        bits_per_pixel: compressed bits per source pixel of its stream; 0 where it is unknown.
+        strangeness: how far the rating lies beyond the clips that calibration saw, in their
+            spreads; 0 among them.
     """
 
     stream: str
@@ -433,6 +436,8 @@ class Score:
     detector: str
     evidence_weight: float = 1.0
     decision: Decision | None = None
+    bits_per_pixel: float = 0.0
+    strangeness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
