@@ -123,7 +123,8 @@ ARROWS = {
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
-    "stream.offline": "clock device engine errors events ingest perception pipeline scheduling",
+    "stream.offline": "clock device engine errors event_log events incident incidents ingest "
+    "perception pipeline scheduling",
     "stream.webrtc": "clock errors events ingest publish",
     "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
     "scheduling webrtc",
