@@ -24,6 +24,7 @@ from cli.alerting import alerting
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
+from cli.memory import watched as drift_watched
 from cli.recording import explaining, recording
 from cli.settings import Settings
 from cli.validation import validate
@@ -34,6 +35,7 @@ from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
 from stream.monitoring.figures import (
     alert_figures,
+    drift_figures,
     evidence_figures,
     explained_figures,
     incident_figures,
@@ -198,6 +200,9 @@ async def _serve(
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
+    drift = memory.drift(events, clock, settings.drift)
+    analyzer.notice_drift(drift.sentences)
+    metrics.scraped.attach(lambda: drift_figures(drift))
     explained = explaining(settings.evidence, events, clock, memory.store, analyzer)
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
     async with (
@@ -207,6 +212,7 @@ async def _serve(
         explained as moments,
         recorded as evidence,
         tended(incidents),
+        drift_watched(drift),
     ):
         metrics.scraped.attach(partial(explained_figures, moments))
         if evidence is not None:
@@ -235,6 +241,7 @@ async def _serve(
             explained=moments,
             bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
+            drift=drift,
             detectors=lambda: analyzer.models,
         )
         server = _Server(

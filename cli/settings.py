@@ -33,6 +33,7 @@ from stream.analyzer.streams import (
     StreamSpec,
     StreamTags,
 )
+from stream.drift.settings import DriftSettings
 from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
@@ -252,6 +253,7 @@ class Settings(_Section):
         engine: when scores become verdicts, and when no verdict is given.
         decision: what makes a verdict of the ratings: thresholds, or a budget of false alarms.
         incidents: when suspect verdicts become an incident, and how severe it is.
+        drift: when a stream counts as changed against its own last seven days.
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
         alerts: who is told of which incidents, and how.
@@ -271,6 +273,7 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     decision: DecisionSettings = DecisionSettings()
     incidents: IncidentSettings = IncidentSettings()
+    drift: DriftSettings = DriftSettings()
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     alerts: AlertsSettings = AlertsSettings()

@@ -97,6 +97,7 @@ class Notice(StrEnum):
 
     CAMERA_CLOCK = "camera_clock"
     SMALL_LAYER = "small_layer"
+    DRIFTED = "drifted"
 
 
 class DegradationLevel(IntEnum):
@@ -474,6 +475,7 @@ class StreamReport:
             a whole is not clear, whatever the others' verdicts are.
         notices: what is worth knowing of the stream beside.
         layer: which of its sizes the sender gives; None when it has only one.
+        drift: what has changed against its own last seven days, a sentence each.
     """
 
     stream: str
@@ -488,6 +490,7 @@ class StreamReport:
     faces_waiting: int = 0
     notices: tuple[Notice, ...] = ()
     layer: Layer | None = None
+    drift: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.drift.watch import DriftWatch
 from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
 from stream.incidents.service import Incidents
@@ -45,6 +46,7 @@ from web.routes import (
     thresholds,
     whip,
 )
+from web.routes.drift import routes as drift_routes
 from web.routes.evidence import routes as evidence_routes
 from web.routes.evidence_bundle import BundleSource
 from web.routes.evidence_bundle import routes as bundle_routes
@@ -88,6 +90,7 @@ def create_app(
     explained: ExplainedMoments | None = None,
     bundles: BundleSource | None = None,
     detectors: Callable[[], Sequence[ModelCard]] = tuple,
+    drift: DriftWatch | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -112,6 +115,7 @@ def create_app(
         bundles: what bundles and reports are made of; without it there are no routes for them.
         detectors: tells which models score streams.
         alerting: rules and channels; without them there are no routes for them.
+        drift: tells how streams have changed; without it there is no route for it.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -170,6 +174,8 @@ def create_app(
         app.include_router(bundle_routes(bundles, reads, clock, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
+    if drift is not None:
+        app.include_router(drift_routes(control, drift, scopes))
     install_handlers(app)
     app.add_middleware(HeadAsGet)
     if settings.root_path:

@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import Health, StreamEditor, StreamSpec, StreamStatus
 from stream.clock import Clock, ManualClock
+from stream.drift.settings import DriftSettings
+from stream.drift.watch import DriftWatch
 from stream.engine.settings import EngineSettings
 from stream.errors import (
     CallNotYours,
@@ -280,6 +282,7 @@ class WebRig:
         evidence: EvidenceRecorder | None = None,
         bundles: BundleSource | None = None,
         explained_in: Path | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -294,6 +297,9 @@ class WebRig:
         self.models: tuple[ModelCard, ...] = (UNTRAINED,)
         self.explained = ExplainedMoments(self.control, self.clock, explained_in)
         self.log.attach(self.explained)
+        self.drift = drift or DriftWatch(DriftSettings(), self.stamps, store)
+        if drift is None:  # another one knows its streams already
+            self.log.attach(self.drift)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
@@ -314,6 +320,7 @@ class WebRig:
             alerting=alerts,
             evidence=evidence,
             explained=self.explained,
+            drift=self.drift,
             bundles=bundles,
             detectors=lambda: self.models,
         )

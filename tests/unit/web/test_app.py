@@ -53,6 +53,7 @@ OPERATIONS = {
     "endCall",
     "getAsyncapi",
     "getCaller",
+    "getDrift",
     "getExplainedPicture",
     "getExplanation",
     "getHealth",
