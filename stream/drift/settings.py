@@ -24,7 +24,7 @@ class DriftSettings:
     """
 
     enabled: bool = True
-    distance: Annotated[float, Field(gt=0, le=1)] = 0.4
+    distance: Annotated[float, Field(gt=0, le=1)] = 0.5
     margin: Annotated[float, Field(ge=1, le=10)] = 1.5
     least_ratings: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     least_days: Annotated[int, Field(ge=2, le=7)] = 3

@@ -24,6 +24,7 @@ from stream.events import (
     EpochStarted,
     Event,
     Frame,
+    Notice,
     ReasonCode,
     Score,
     ScoringModel,
@@ -65,6 +66,7 @@ class PlayedStream:
     fps: float = 25.0
     loss: float = 0.0
     face_px: float = 140.0
+    drift: tuple[str, ...] = ()
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shift: float = 0.0
     slot: int = 0
@@ -180,6 +182,8 @@ class PlayedWall:
                 tracks,
                 nobody,
                 age,
+                notices=(Notice.DRIFTED,) if stream.drift else (),
+                drift=stream.drift,
             )
         )
 
