@@ -1,6 +1,6 @@
 """Decisions: false alarms that the budget promises against those that come, and what it finds.
 
-    python -m benchmarks.decisions RESULTS [--splits N] [--hours H] [--out DIR]
+    python -m benchmarks.decisions RESULTS [--splits N] [--hours H] [--buckets-only] [--out DIR]
 
 RESULTS is the folder of a `styleflow evaluate` run. Sources (groups) are split in two again and
 again: one half makes the table of known trials, of the other half streams are made up. In a stream
@@ -11,10 +11,14 @@ source has in common stays together, which is what a real person does, too.
 Three ways to decide see the same streams: the budget; the fixed threshold on the smoothed score;
 and a sequential test that multiplies the evidence of all ratings as if they were independent, as a
 warning. Fakes of the other half then come into such a stream, one at a time.
+
+Buckets of quality are tried in the same way, but with all sources but a few in the table
+(`BUCKETS_KNOW`): half of them would leave no bucket with enough.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,12 +34,22 @@ from rich.table import Table
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
 from stream.engine.budget import AlarmAccount, BudgetDecider
+from stream.engine.decider import Smoothed
+from stream.engine.settings import EngineSettings
 from stream.events import Verdict
 from styleflow.data.index import FAKE, REAL
-from styleflow.decisions import DecisionTable, Horizon, Trial
+from styleflow.decisions import (
+    LEAST_IN_BUCKET,
+    Buckets,
+    DecisionTable,
+    Horizon,
+    Quality,
+    QualityFigure,
+    Trial,
+)
 from styleflow.errors import DecisionTableUnusable
 from styleflow.evaluation.record import PLAIN, ClipRecord, of_condition, read_records
-from styleflow.evaluation.trials import Steps, first_trial, steps_of
+from styleflow.evaluation.trials import Steps, even_edges, first_trial, qualities_of, steps_of
 
 RESULTS = Path(__file__).parent / "results"
 HOP_S = 0.24
@@ -43,23 +57,37 @@ BUDGETS = {"1 per 1 h": 1.0, "1 per 10 h": 0.1, "1 per 100 h": 0.01}
 _STEP_S = 0.96  # of a made-up stream: the mean of four ratings
 _FAKE_STAYS_S = 30.0
 HALF_LIFE_S = 2.0
+BUCKETS_KNOW = 0.93
+"""Share of sources that the table knows where buckets are tried; of 41, two buckets of 19."""
+SEEN = "all real sources"
+UNKNOWN = Quality()
+_ENGINE = EngineSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One group's clips as ratings."""
+    """One group's clips as ratings, and the quality of each."""
 
     clips: tuple[Steps, ...]
+    qualities: tuple[Quality, ...]
+
+
+Face = tuple[Steps, Quality]
+"""A face of a made-up stream: its ratings, and the quality that they share."""
 
 
 def sources(records: Sequence[ClipRecord], label: int, horizon: Horizon) -> dict[str, Source]:
     """Return the sources of one label that have a comparable trial."""
-    found: dict[str, list[Steps]] = {}
+    found: dict[str, list[Face]] = {}
     for record in records:
         steps = steps_of(record, HOP_S)
-        if record.label == label and first_trial(steps, horizon).comparable:
-            found.setdefault(record.group, []).append(_coarse(steps))
-    return {group: Source(tuple(clips)) for group, clips in found.items()}
+        trial = first_trial(steps, horizon, qualities_of(record, HOP_S))
+        if record.label == label and trial.comparable:
+            found.setdefault(record.group, []).append((_coarse(steps), trial.quality))
+    return {
+        group: Source(tuple(steps for steps, _ in faces), tuple(quality for _, quality in faces))
+        for group, faces in found.items()
+    }
 
 
 def _coarse(steps: Steps) -> Steps:
@@ -82,17 +110,18 @@ class Budget:
         self.account = AlarmAccount(per_hour, table.finest)
         self.face()
 
-    def face(self) -> None:
+    def face(self, quality: Quality = UNKNOWN) -> None:
         """Begin with another face."""
         self._decider = BudgetDecider(
             self._table, self.account, miss=0.1, give_up_s=30.0, again_s=300.0
         )
         self._held = Verdict.PENDING
+        self._seen = Smoothed(0.5, 0.0, near_chance=False, settings=_ENGINE, quality=quality)
 
     def rate(self, logit: float, seconds: float) -> bool:
         """Take in a rating; say whether an alarm begins."""
         self.account.earn(seconds)
-        before, self._held = self._held, self._decider.rate(logit, seconds)
+        before, self._held = self._held, self._decider.rate(logit, seconds, self._seen)
         return self._held is Verdict.SUSPECT and before is not Verdict.SUSPECT
 
 
@@ -103,8 +132,9 @@ class Threshold:
         self._limit = limit
         self.face()
 
-    def face(self) -> None:
+    def face(self, quality: Quality = UNKNOWN) -> None:
         """Begin with another face."""
+        del quality
         self._mean = self._mass = self._seen_s = 0.0
         self._alarmed = False
 
@@ -130,8 +160,9 @@ class Independent:
         self._limit = -math.log(alpha)
         self.face()
 
-    def face(self) -> None:
+    def face(self, quality: Quality = UNKNOWN) -> None:
         """Begin with another face."""
+        del quality
         self._wealth = 0.0
         self._alarmed = False
 
@@ -154,23 +185,24 @@ class Stream:
     face_s: float
     rng: np.random.Generator
 
-    def faces(self, hours: float) -> Iterator[Steps]:
+    def faces(self, hours: float) -> Iterator[Face]:
         """Yield the ratings of one face after the other."""
         left = hours * 3600.0
         while left > 0:
-            clips = self.reals[int(self.rng.integers(len(self.reals)))].clips
-            clip = clips[int(self.rng.integers(len(clips)))]
+            source = self.reals[int(self.rng.integers(len(self.reals)))]
+            which = int(self.rng.integers(len(source.clips)))
+            clip = source.clips[which]
             length = sum(span for _, span in clip)
             stays = min(max(self.rng.exponential(self.face_s), length), left)
-            yield clip * max(1, round(stays / length))
+            yield clip * max(1, round(stays / length)), source.qualities[which]
             left -= stays
 
 
-def alarms(decider: Budget | Threshold | Independent, faces: Iterable[Steps]) -> tuple[int, float]:
+def alarms(decider: Budget | Threshold | Independent, faces: Iterable[Face]) -> tuple[int, float]:
     """Return how many alarms begin in these faces, and the hours that they last."""
     count, seconds = 0, 0.0
-    for face in faces:
-        decider.face()
+    for face, quality in faces:
+        decider.face(quality)
         for logit, span in face:
             count += decider.rate(logit, span)
             seconds += span
@@ -179,8 +211,9 @@ def alarms(decider: Budget | Threshold | Independent, faces: Iterable[Steps]) ->
 
 def when(decider: Budget | Threshold, source: Source, rng: np.random.Generator) -> float | None:
     """Return the seconds after which a face that stays half a minute is found, or None."""
-    clip = source.clips[int(rng.integers(len(source.clips)))]
-    decider.face()
+    which = int(rng.integers(len(source.clips)))
+    clip = source.clips[which]
+    decider.face(source.qualities[which])
     seconds = 0.0
     while seconds < _FAKE_STAYS_S:
         for logit, span in clip:
@@ -225,15 +258,21 @@ class Tally:
         }
 
 
-def halves(groups: Sequence[str], rng: np.random.Generator) -> tuple[set[str], set[str]]:
-    """Split sources in two by chance."""
+def halves(
+    groups: Sequence[str], rng: np.random.Generator, share: float = 0.5
+) -> tuple[set[str], set[str]]:
+    """Split sources in two by chance, the first a share of them."""
     mixed = rng.permutation(len(groups))
-    half = len(groups) // 2
+    half = round(len(groups) * share)
     return {groups[i] for i in mixed[:half]}, {groups[i] for i in mixed[half:]}
 
 
 def table_of(
-    reals: dict[str, Source], fakes: dict[str, Source], known: set[str], horizon: Horizon
+    reals: dict[str, Source],
+    fakes: dict[str, Source],
+    known: set[str],
+    horizon: Horizon,
+    by: QualityFigure | None = None,
 ) -> DecisionTable:
     """Return the known trials of these sources, in the steps in which streams are made of them.
 
@@ -244,6 +283,10 @@ def table_of(
     def trials(sources: dict[str, Source]) -> list[Trial]:
         return [first_trial(one.clips[0], horizon) for g, one in sources.items() if g in known]
 
+    buckets = None
+    if by is not None:
+        values = tuple(s.qualities[0].of(by) for g, s in reals.items() if g in known)
+        buckets = Buckets(by, even_edges(values), values)
     return DecisionTable(
         "",
         "",
@@ -251,6 +294,7 @@ def table_of(
         horizon,
         tuple(trial.highest for trial in trials(reals) if trial.highest is not None),
         tuple(trial.lowest for trial in trials(fakes) if trial.lowest is not None),
+        buckets,
     )
 
 
@@ -296,6 +340,46 @@ def experiment(
     return {way: {name: tallies[way, name].summary() for name in BUDGETS} for way in WAYS}
 
 
+def try_buckets(
+    records: Sequence[ClipRecord],
+    horizon: Horizon,
+    hours: dict[str, float],
+    splits: int,
+    face_s: float,
+    seed: int,
+    console: Console,
+) -> dict[str, dict[str, Any]]:
+    """Return the budget's figures with buckets of each figure of quality, and without any.
+
+    Splits, streams and fakes are the same for all of them.
+    """
+    reals, fakes = sources(records, REAL, horizon), sources(records, FAKE, horizon)
+    ways: dict[str, QualityFigure | None] = {SEEN: None}
+    ways |= {f"buckets by {by}": by for by in QualityFigure}
+    tallies = {(way, name): Tally(found=[]) for way in ways for name in BUDGETS}
+    with Progress(console=console) as progress:
+        task = progress.add_task("buckets", total=splits)
+        for split in range(splits):
+            rng = np.random.default_rng([seed, split])
+            # The table always has as many real sources, whichever groups have fakes besides.
+            known, unseen = halves(sorted(reals), rng, BUCKETS_KNOW)
+            more_known, more_unseen = halves(sorted(fakes.keys() - reals), rng, BUCKETS_KNOW)
+            known, unseen = known | more_known, unseen | more_unseen
+            streams = [source for group, source in reals.items() if group in unseen]
+            attackers = [source for group, source in fakes.items() if group in unseen]
+            for name, per_hour in BUDGETS.items():
+                faces = list(Stream(streams, face_s, rng).faces(hours[name] / splits))
+                for way, by in ways.items():
+                    budget = Budget(table_of(reals, fakes, known, horizon, by), per_hour)
+                    budget.account.balance = 0.0
+                    _record(tallies[way, name], budget, faces)
+                    tallies[way, name].staked += budget.account.staked
+                    drawn = np.random.default_rng([seed, split, 1])
+                    _attack(tallies[way, name], budget, attackers, drawn)
+            progress.advance(task)
+    return {way: {name: tallies[way, name].summary() for name in BUDGETS} for way in ways}
+
+
 WAYS = ("budget", "threshold", "independent")
 
 
@@ -306,9 +390,7 @@ def _threshold_for(table: DecisionTable, alpha: float) -> float:
     return highest[place - 1] if place >= 1 else math.inf
 
 
-def _record(
-    tally: Tally, decider: Budget | Threshold | Independent, faces: Iterable[Steps]
-) -> None:
+def _record(tally: Tally, decider: Budget | Threshold | Independent, faces: Iterable[Face]) -> None:
     count, hours = alarms(decider, faces)
     tally.alarms.append(count)
     tally.hours.append(hours)
@@ -366,6 +448,10 @@ def main(
     trial: Annotated[float, typer.Option(min=1, help="Seconds of a trial.")] = Horizon().trial_s,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the JSON and the plot.")] = RESULTS,
+    *,
+    buckets_only: Annotated[
+        bool, typer.Option("--buckets-only", help="Keep what the JSON has, but for the buckets.")
+    ] = False,
 ) -> None:
     """Measure false alarms per hour against the budget, and what is found."""
     console = Console()
@@ -373,9 +459,22 @@ def main(
     plain = of_condition(records, PLAIN)
     lengths = dict(zip(BUDGETS, (hours / 10, hours / 4, hours), strict=True))
     horizon = Horizon(trial_s=trial)
+    shorter = {name: each / 4 for name, each in lengths.items()}
+    buckets: dict[str, Any] = {
+        "known": BUCKETS_KNOW,
+        "least": LEAST_IN_BUCKET,
+        "hardware": asdict(hardware()),
+        "ways": try_buckets(plain, horizon, shorter, splits, face, seed, console),
+    }
+    if buckets_only:
+        kept = json.loads((out / "decisions.json").read_text(encoding="utf-8"))
+        if kept["sha256"] != subject.get("sha256"):
+            raise typer.BadParameter("the JSON is of other weights; leave out --buckets-only")
+        write_result({**kept, "buckets": buckets}, out / "decisions.json")
+        return
     found = experiment(plain, horizon, lengths, splits, face, seed, console)
     table = Table("way", "budget", "alarms an hour", "95 %", "fakes found in 30 s", "of")
-    for way, by_budget in found.items():
+    for way, by_budget in {**found, **buckets["ways"]}.items():
         for name, one in by_budget.items():
             table.add_row(
                 way,
@@ -396,6 +495,7 @@ def main(
         "trial_s": trial,
         "seed": seed,
         "ways": found,
+        "buckets": buckets,
     }
     write_result(document, out / "decisions.json")
     draw(found, out / "decisions.png")

@@ -7,6 +7,7 @@ works out its figures again.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,17 +17,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli import logs, provenance
+from cli import logs, provenance, wiring
 from cli.errors import Exit
 from cli.evaluation_runner import EvaluationRunner, RunnerSettings, Task, evaluate_all
 from cli.settings import Settings
+from stream.engine.budget import Budget
+from stream.offline.incident_count import IncidentCount, count_incidents
+from styleflow.cards import ModelCard
 from styleflow.data.datasets.catalogue import place_of
-from styleflow.data.index import Entry, Index, digest_of
+from styleflow.data.index import REAL, Entry, Index, digest_of
 from styleflow.digest import file_digest
-from styleflow.errors import ResultsUnusable
+from styleflow.errors import DecisionTableUnusable, ResultsUnusable
 from styleflow.evaluation.conditions import GRID
 from styleflow.evaluation.figures import figures
-from styleflow.evaluation.record import PLAIN, WITHOUT, Ledger, describe
+from styleflow.evaluation.metrics import poisson_rate
+from styleflow.evaluation.record import PLAIN, WITHOUT, ClipRecord, Ledger, describe, of_condition
 from styleflow.evaluation.report import write_report
 from styleflow.evaluation.subset import balanced
 
@@ -91,6 +96,7 @@ def run(settings: Settings, asked: Wanted) -> Exit:
     keys = [(describe(e, wanted.root)["clip"], name) for e, name in tasks]
     records = [ledger.records[key] for key in keys]
     found = figures(records, settings.engine.enter, asked.rounds)
+    found["streaming"]["false_incidents"] = false_incidents(records, runner.card, settings)
     found["provenance"] = about(runner, settings, asked, clips, entries)
     text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
     (asked.out / "metrics.json").write_text(text + "\n", encoding="utf-8")
@@ -205,6 +211,45 @@ def evaluate(
             bar.update(shown, advance=1, description=f"{record.clip}, {record.condition}")
 
 
+def false_incidents(
+    records: Sequence[ClipRecord], card: ModelCard, settings: Settings
+) -> dict[str, Any]:
+    """Return incidents per hour of real video by thresholds and by a budget, as JSON values.
+
+    The budget is the configured one, whoever decides; it has no figures where its known trials are
+    not of these weights. Of a budget that decided there are no verdicts by thresholds.
+    """
+    reals = [r for r in of_condition(records, PLAIN) if r.label == REAL]
+    found: dict[str, Any] = {"thresholds": None, "budget": None}
+    if settings.decision.by == "thresholds":
+        counted = count_incidents(reals, card, settings.incidents, settings.engine)
+        found["thresholds"] = _per_hour(counted)
+    try:
+        table = wiring.decision_table(settings, [card])
+    except DecisionTableUnusable as error:
+        return {**found, "budget_missing": str(error)}
+    budget = Budget(table, settings.decision)
+    counted = count_incidents(reals, card, settings.incidents, settings.engine, budget)
+    found["budget"] = {
+        **_per_hour(counted),
+        "promised": settings.decision.per_hour,
+        "known": table.source,
+    }
+    return found
+
+
+def _per_hour(counted: IncidentCount) -> dict[str, Any]:
+    rate = poisson_rate(counted.incidents, counted.hours)
+    return {
+        "incidents": counted.incidents,
+        "hours": round(counted.hours, 6),
+        "per_hour": {
+            key: round(value, 6) if math.isfinite(value) else None
+            for key, value in asdict(rate).items()
+        },
+    }
+
+
 def about(
     runner: EvaluationRunner,
     settings: Settings,
@@ -254,6 +299,11 @@ def show(found: dict[str, Any], out: Path, console: Console) -> None:
         ("equal error rate", video["eer"]),
         ("fakes found at 5 % false alarms", video["tpr_at_5"]),
         ("false alarms per hour of real video", streaming["false_alarms"]["per_hour"]),
+        *(
+            (f"false incidents per hour, by {way}", each["per_hour"])
+            for way in ("thresholds", "budget")
+            if (each := streaming["false_incidents"][way])
+        ),
     ]
     for name, figure in rows:
         values = (figure[key] for key in ("value", "low", "high"))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.groups import ClipsByDefault
+from styleflow.decisions import QualityFigure
 
 evaluate_app = typer.Typer(
     cls=ClipsByDefault,
@@ -143,6 +144,10 @@ def evaluate_trials(
     least: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds before a trial says anything.")
     ] = 1.5,
+    by: Annotated[
+        QualityFigure | None,
+        typer.Option(help="Compare a face with real sources of like quality, where enough are."),
+    ] = None,
 ) -> None:
     """Make the table of known trials that `decision.by: budget` compares faces with.
 
@@ -151,4 +156,4 @@ def evaluate_trials(
     """
     from cli.trials import write_trials
 
-    write_trials(results, out, source, trial, least, Console())
+    write_trials(results, out, source, trial, least, Console(), by)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +19,8 @@ from stream.analyzer.remembered_streams import RememberedStreams
 from stream.analyzer.streams import StreamEditor
 from stream.analyzer.threads import StartThread, Thread, start_daemon
 from stream.clock import Clock
+from stream.drift.settings import DriftSettings
+from stream.drift.watch import DriftWatch
 from stream.event_log.event_log import EventLog
 from stream.incidents.service import Incidents
 from stream.incidents.settings import IncidentSettings
@@ -37,6 +39,9 @@ log = structlog.get_logger(__name__)
 CLOSE_S = 15.0
 """How long the writer may take for what is queued when the analyzer stops."""
 
+
+SAVE_S = 5.0
+"""How long the last figures of drift may take to be stored when the analyzer stops."""
 
 RESTORE_S = 10.0
 """Pause between two tries to read which streams are wanted."""
@@ -147,6 +152,12 @@ class Memory:
         incidents.attach()
         return incidents
 
+    def drift(self, events: EventLog, clock: Clock, settings: DriftSettings) -> DriftWatch:
+        """Return the watch over drift, which listens from now on; see `watched`."""
+        watch = DriftWatch(settings, clock, self.store)
+        events.attach(watch)
+        return watch
+
     async def __aenter__(self) -> Memory:
         if self.writer is not None:
             self._thread = self._start_thread(self.writer.run, "store")
@@ -201,6 +212,19 @@ async def tended(incidents: Incidents) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def watched(watch: DriftWatch) -> AsyncIterator[None]:
+    """Have drift watched; what has gathered is stored at the end."""
+    task = asyncio.create_task(watch.run(), name="drift")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(watch.save(), SAVE_S)
 
 
 @asynccontextmanager

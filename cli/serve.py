@@ -25,6 +25,7 @@ from cli.baseline_wiring import baselines_kept
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
+from cli.memory import watched as drift_watched
 from cli.recording import explaining, recording
 from cli.settings import Settings
 from cli.validation import validate
@@ -36,6 +37,7 @@ from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
 from stream.monitoring.figures import (
     alert_figures,
+    drift_figures,
     evidence_figures,
     explained_figures,
     incident_figures,
@@ -202,6 +204,9 @@ async def _serve(
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
+    drift = memory.drift(events, clock, settings.drift)
+    analyzer.notice_drift(drift.sentences)
+    metrics.scraped.attach(lambda: drift_figures(drift))
     explained = explaining(settings.evidence, events, clock, memory.store, analyzer)
     kept = baselines_kept(
         book, wiring.rated(settings, cards), events, clock, settings.baseline, memory.store
@@ -215,6 +220,7 @@ async def _serve(
         recorded as evidence,
         kept as baselines,
         tended(incidents),
+        drift_watched(drift),
     ):
         metrics.scraped.attach(partial(explained_figures, moments))
         if evidence is not None:
@@ -244,6 +250,7 @@ async def _serve(
             bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
             baselines=baselines,
+            drift=drift,
             detectors=lambda: analyzer.models,
         )
         server = _Server(

@@ -34,6 +34,7 @@ from stream.analyzer.streams import (
     StreamTags,
 )
 from stream.baseline.settings import BaselineSettings
+from stream.drift.settings import DriftSettings
 from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
@@ -254,6 +255,7 @@ class Settings(_Section):
         decision: what makes a verdict of the ratings: thresholds, or a budget of false alarms.
         baseline: how much known-real video makes a stream's own null, and for how long it holds.
         incidents: when suspect verdicts become an incident, and how severe it is.
+        drift: when a stream counts as changed against its own last seven days.
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
         alerts: who is told of which incidents, and how.
@@ -274,6 +276,7 @@ class Settings(_Section):
     decision: DecisionSettings = DecisionSettings()
     baseline: BaselineSettings = BaselineSettings()
     incidents: IncidentSettings = IncidentSettings()
+    drift: DriftSettings = DriftSettings()
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     alerts: AlertsSettings = AlertsSettings()

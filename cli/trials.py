@@ -6,14 +6,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from styleflow.decisions import Horizon
+from styleflow.decisions import LEAST_IN_BUCKET, Horizon, QualityFigure
 from styleflow.errors import ResultsUnusable
 from styleflow.evaluation.record import PLAIN, of_condition, read_records
 from styleflow.evaluation.trials import known_trials
 
 
 def write_trials(
-    results: Path, out: Path, source: str, trial_s: float, least_s: float, console: Console
+    results: Path,
+    out: Path,
+    source: str,
+    trial_s: float,
+    least_s: float,
+    console: Console,
+    by: QualityFigure | None = None,
 ) -> None:
     """Write the table and say what it can promise.
 
@@ -36,6 +42,7 @@ def write_trials(
         source or results.name,
         Horizon(trial_s, least_s),
         hop_s,
+        by,
     )
     table.write(out)
     console.print(
@@ -44,3 +51,10 @@ def write_trials(
         f"A trial can be held to a false alarm in {1 / table.finest:.0f} at best and a miss in "
         f"{1 / table.finest_miss:.0f}. More real sources allow smaller budgets."
     )
+    if table.buckets is not None:
+        edges = ", ".join(f"{edge:g}" for edge in table.buckets.edges)
+        console.print(f"Faces are compared with sources of like {by}; buckets begin at {edges}.")
+    elif by is not None:
+        console.print(
+            f"No buckets by {by}: two need {2 * LEAST_IN_BUCKET} real sources.", style="yellow"
+        )

@@ -21,7 +21,7 @@ from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
 from styleflow import ensemble
 from styleflow.cards import ModelCard, TrainingStatus
-from styleflow.decisions import read_table, shipped_table
+from styleflow.decisions import DecisionTable, read_table, shipped_table
 from styleflow.detectors.gend.network import GendDims
 from styleflow.detectors.protocol import Detector, HopAware
 from styleflow.detectors.registry import BUILT_IN
@@ -202,8 +202,19 @@ def deciders(settings: Settings, devices: Sequence[Device]) -> Callable[[str], D
     wanted = settings.decision
     if wanted.by == "thresholds":
         return lambda detector: Thresholds()
+    table = decision_table(settings, [device.detector.card for device in devices])
+    return lambda detector: Budget(table, wanted) if detector == table.detector else Thresholds()
+
+
+def decision_table(settings: Settings, models: Sequence[ModelCard]) -> DecisionTable:
+    """Return the known trials that a budget decides by.
+
+    Raises:
+        DecisionTableUnusable: the table is missing, or of other weights than these models'.
+    """
+    wanted = settings.decision
     table = shipped_table() if wanted.table is None else read_table(wanted.table)
-    cards = {device.detector.card.name: device.detector.card for device in devices}
+    cards = {card.name: card for card in models}
     card = cards.get(table.detector)
     if card is None:
         raise DecisionTableUnusable(
@@ -214,7 +225,7 @@ def deciders(settings: Settings, devices: Sequence[Device]) -> Callable[[str], D
             f"the known trials are of other weights of {card.name} ({table.digest[:12]}) than "
             f"these ({card.sha256[:12]}); evaluate these and make a table of that"
         )
-    return lambda detector: Budget(table, wanted) if detector == card.name else Thresholds()
+    return table
 
 
 def rated(settings: Settings, cards: Sequence[ModelCard]) -> Rated:

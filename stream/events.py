@@ -98,6 +98,7 @@ class Notice(StrEnum):
 
     CAMERA_CLOCK = "camera_clock"
     SMALL_LAYER = "small_layer"
+    DRIFTED = "drifted"
 
 
 class DegradationLevel(IntEnum):
@@ -426,6 +427,9 @@ class Score:
         decision: how its verdict came about, where a budget of false alarms decides; else None.
         capture: conditions of the frames behind it.
         baseline: known-real video of the stream that its trial is compared with; None without one.
+        bits_per_pixel: compressed bits per source pixel of its stream; 0 where it is unknown.
+        strangeness: how far the rating lies beyond the clips that calibration saw, in their
+            spreads; 0 among them.
     """
 
     stream: str
@@ -450,6 +454,8 @@ class Score:
     decision: Decision | None = None
     capture: CaptureConditions = CaptureConditions()
     baseline: BaselineMark | None = None
+    bits_per_pixel: float = 0.0
+    strangeness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,6 +493,7 @@ class StreamReport:
         notices: what is worth knowing of the stream beside.
         layer: which of its sizes the sender gives; None when it has only one.
         baseline: known-real video of the stream; None without one.
+        drift: what has changed against its own last seven days, a sentence each.
     """
 
     stream: str
@@ -502,6 +509,7 @@ class StreamReport:
     notices: tuple[Notice, ...] = ()
     layer: Layer | None = None
     baseline: BaselineMark | None = None
+    drift: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,7 @@ REASON_WORDS: dict[AbstainReason, str] = {
 NOTICE_WORDS: dict[Notice, str] = {
     Notice.CAMERA_CLOCK: "its time stamps are no clock, so time is told by how the pictures come",
     Notice.SMALL_LAYER: "the sender gives a small one of its simulcast layers",
+    Notice.DRIFTED: "calibration is stale here: it is not as in the last seven days",
 }
 """What a notice means."""
 

@@ -12,14 +12,20 @@ most `a`, whatever the ratings' distribution and however they depend on one anot
 Since the highest running mean only rises as a trial goes on, and with it the p-value only falls,
 this holds at every moment at which one may stop, too. Source: Vovk, Gammerman and Shafer,
 "Algorithmic Learning in a Random World" (2005), for p-values of exchangeable examples.
+
+A table may have *buckets* of a figure of quality. Then a face is compared with the known real
+sources of its own bucket, where these are enough, and with all of them otherwise. Its bucket is
+settled by the evidence before the first comparison, for known sources in the same way, so that
+the promise holds within every bucket ("Mondrian" p-values, same source).
 """
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,6 +37,36 @@ SHIPPED = "styleflow-live.trials.json"
 MOST_TRIAL_S = 3600.0
 LEAST_SOURCES = 10
 """Fewer real or fake sources are no table: a p-value could not fall below a tenth."""
+LEAST_IN_BUCKET = 19
+"""Fewer real sources are no bucket: a p-value could not fall to a twentieth, and no trial is held
+to less than that (`stream/engine/budget.py`)."""
+
+
+class QualityFigure(StrEnum):
+    """Figure of quality that known sources can be told apart by."""
+
+    SHARPNESS = "sharpness"
+    FACE_PX = "face_px"
+    BITS_PER_PIXEL = "bits_per_pixel"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Quality of the pictures behind a rating, or its mean over a trial; 0 where it is unknown.
+
+    Attributes:
+        sharpness: of the face, see `FaceQuality`.
+        face_px: side of the face in source pixels.
+        bits_per_pixel: compressed bits per source pixel of the stream.
+    """
+
+    sharpness: float = 0.0
+    face_px: float = 0.0
+    bits_per_pixel: float = 0.0
+
+    def of(self, figure: QualityFigure) -> float:
+        """Return one of the figures."""
+        return float(getattr(self, figure.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +92,7 @@ class Trial:
         mean: of the ratings, each by its seconds; meaningless while `seen_s` is 0.
         highest: of the running mean since `horizon.least_s`; None before.
         lowest: likewise.
+        quality: mean of the evidence until it became comparable, each by its seconds.
     """
 
     horizon: Horizon
@@ -63,9 +100,12 @@ class Trial:
     mean: float = 0.0
     highest: float | None = None
     lowest: float | None = None
+    quality: Quality = Quality()
 
-    def add(self, logit: float, seconds: float) -> None:
+    def add(self, logit: float, seconds: float, quality: Quality | None = None) -> None:
         """Take in a finite logit that speaks for `seconds` (above 0) of evidence."""
+        if not self.comparable:
+            self.quality = _mean(self.quality, self.seen_s, quality or Quality(), seconds)
         self.seen_s += seconds
         self.mean += (logit - self.mean) * seconds / self.seen_s
         # A microsecond: sums of equal hops miss a round time by rounding.
@@ -84,6 +124,19 @@ class Trial:
         return self.seen_s >= self.horizon.trial_s - 1e-6
 
 
+def _mean(one: Quality, one_s: float, other: Quality, other_s: float) -> Quality:
+    share = other_s / (one_s + other_s)
+
+    def mean(a: float, b: float) -> float:
+        return a + (b - a) * share
+
+    return Quality(
+        mean(one.sharpness, other.sharpness),
+        mean(one.face_px, other.face_px),
+        mean(one.bits_per_pixel, other.bits_per_pixel),
+    )
+
+
 class Ranks:
     """Values of known sources, one each, to be ranked among.
 
@@ -95,6 +148,11 @@ class Ranks:
         self._values = sorted(values)
         self.sources = len(self._values)
 
+    @property
+    def finest(self) -> float:
+        """Smallest p-value that there can be."""
+        return 1.0 / (1.0 + self.sources)
+
     def share_at_least(self, value: float) -> float:
         """Return the p-value of being as high: (1 + sources as high) / (1 + sources)."""
         higher = self.sources - bisect_left(self._values, value)
@@ -103,6 +161,25 @@ class Ranks:
     def share_at_most(self, value: float) -> float:
         """Return the p-value of being as low."""
         return (1 + bisect_right(self._values, value)) / (1 + self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Quality of the known real sources, and where buckets of it begin.
+
+    Attributes:
+        figure: what tells the buckets apart.
+        edges: where each bucket but the first begins, rising.
+        values: the figure of each known real source's trial, in the table's order.
+    """
+
+    figure: QualityFigure
+    edges: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def of(self, value: float) -> int:
+        """Return the number of the bucket of a figure, the first one is 0."""
+        return bisect_right(self.edges, value)
 
 
 @dataclass(frozen=True)
@@ -116,10 +193,12 @@ class DecisionTable:
         horizon: times of a trial; a face's trials must have the same.
         reals: highest running mean of a trial of each known real source.
         fakes: lowest running mean of a trial of each known fake source.
+        buckets: of the real sources' quality; None compares with all of them.
+        least_in_bucket: real sources that a bucket needs; all are taken where it has fewer.
 
     Raises:
-        DecisionTableUnusable: fewer than `LEAST_SOURCES` sources of either kind, or times that are
-            no trial.
+        DecisionTableUnusable: fewer than `LEAST_SOURCES` sources of either kind, times that are no
+            trial, or buckets that do not belong to these sources.
     """
 
     detector: str
@@ -128,7 +207,10 @@ class DecisionTable:
     horizon: Horizon
     reals: tuple[float, ...]
     fakes: tuple[float, ...]
+    buckets: Buckets | None = None
+    least_in_bucket: int = LEAST_IN_BUCKET
     _highest: Ranks = field(init=False, repr=False, compare=False)
+    _by_bucket: dict[int, Ranks] = field(init=False, repr=False, compare=False)
     _lowest: Ranks = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -145,20 +227,51 @@ class DecisionTable:
                     f"there are trials of {ranks.sources} {kind} sources, and a table needs "
                     f"{LEAST_SOURCES}"
                 )
+        object.__setattr__(self, "_by_bucket", self._sorted_out())
+
+    def _sorted_out(self) -> dict[int, Ranks]:
+        """Return the buckets that have enough real sources."""
+        buckets = self.buckets
+        if buckets is None:
+            return {}
+        if len(buckets.values) != len(self.reals) or list(buckets.edges) != sorted(buckets.edges):
+            raise DecisionTableUnusable(
+                f"there are {len(buckets.values)} figures of {buckets.figure} for "
+                f"{len(self.reals)} real sources, or the buckets do not rise"
+            )
+        sources: dict[int, list[float]] = {}
+        for value, real in zip(buckets.values, self.reals, strict=True):
+            sources.setdefault(buckets.of(value), []).append(real)
+        least = max(self.least_in_bucket, 1)
+        return {n: Ranks(each) for n, each in sources.items() if len(each) >= least}
 
     @property
     def finest(self) -> float:
         """Smallest chance of a false alarm that a trial can be held to: 1 / (1 + real sources)."""
-        return 1.0 / (1.0 + self._highest.sources)
+        return self._highest.finest
 
     @property
     def finest_miss(self) -> float:
         """Smallest chance of a miss that one trial can be held to: 1 / (1 + fake sources)."""
-        return 1.0 / (1.0 + self._lowest.sources)
+        return self._lowest.finest
+
+    def finest_of(self, trial: Trial) -> float:
+        """Return the smallest chance of a false alarm that this trial can be held to.
+
+        Nothing that is added to a trial after it has become comparable changes it.
+        """
+        return self._null(trial).finest
+
+    def _null(self, trial: Trial) -> Ranks:
+        """Return the real sources that a trial is ranked among: those of its bucket, or all."""
+        if self.buckets is None:
+            return self._highest
+        bucket = self.buckets.of(trial.quality.of(self.buckets.figure))
+        return self._by_bucket.get(bucket, self._highest)
 
     def as_high(self, trial: Trial) -> float:
         """Return the share of real sources, this face among them, that reach as high."""
-        return 1.0 if trial.highest is None else self._highest.share_at_least(trial.highest)
+        return 1.0 if trial.highest is None else self._null(trial).share_at_least(trial.highest)
 
     def as_low(self, trial: Trial) -> float:
         """Return the share of fake sources, this face among them, that reach as low."""
@@ -180,6 +293,13 @@ class DecisionTable:
             "reals": [round(value, 6) for value in self.reals],
             "fakes": [round(value, 6) for value in self.fakes],
         }
+        if self.buckets is not None:
+            document["buckets"] = {
+                "figure": self.buckets.figure.value,
+                "edges": list(self.buckets.edges),
+                "reals": [round(value, 6) for value in self.buckets.values],
+                "least": self.least_in_bucket,
+            }
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -204,6 +324,7 @@ def read_table(path: Path) -> DecisionTable:
         if document["format"] != FORMAT:
             raise DecisionTableUnusable(f"{path} has format {document['format']}, not {FORMAT}")
         horizon = Horizon(float(document["trial_s"]), float(document["least_s"]))
+        buckets = document.get("buckets")
         return DecisionTable(
             detector=str(document["detector"]),
             digest=str(document["sha256"]),
@@ -211,11 +332,17 @@ def read_table(path: Path) -> DecisionTable:
             horizon=horizon,
             reals=_values(document["reals"]),
             fakes=_values(document["fakes"]),
+            buckets=None if buckets is None else _buckets(buckets),
+            least_in_bucket=int(buckets["least"]) if buckets else LEAST_IN_BUCKET,
         )
     except OSError as error:
         raise DecisionTableUnusable(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DecisionTableUnusable(f"{path} is not a table of known trials: {error!r}") from error
+
+
+def _buckets(found: Mapping[str, Any]) -> Buckets:  # Any: JSON
+    return Buckets(QualityFigure(found["figure"]), _values(found["edges"]), _values(found["reals"]))
 
 
 def _values(found: Sequence[Any]) -> tuple[float, ...]:  # Any: JSON

@@ -15,6 +15,7 @@ from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.baseline.service import Baselines
 from stream.clock import Clock
+from stream.drift.watch import DriftWatch
 from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
 from stream.incidents.service import Incidents
@@ -47,6 +48,7 @@ from web.routes import (
     whip,
 )
 from web.routes.baselines import routes as baseline_routes
+from web.routes.drift import routes as drift_routes
 from web.routes.evidence import routes as evidence_routes
 from web.routes.evidence_bundle import BundleSource
 from web.routes.evidence_bundle import routes as bundle_routes
@@ -91,6 +93,7 @@ def create_app(
     bundles: BundleSource | None = None,
     detectors: Callable[[], Sequence[ModelCard]] = tuple,
     baselines: Baselines | None = None,
+    drift: DriftWatch | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -116,6 +119,7 @@ def create_app(
         detectors: tells which models score streams.
         alerting: rules and channels; without them there are no routes for them.
         baselines: known-real video of streams; without them there are no routes for it.
+        drift: tells how streams have changed; without it there is no route for it.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -176,6 +180,8 @@ def create_app(
         app.include_router(baseline_routes(editor, baselines, scopes, clock))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
+    if drift is not None:
+        app.include_router(drift_routes(control, drift, scopes))
     install_handlers(app)
     app.add_middleware(HeadAsGet)
     if settings.root_path:

@@ -50,6 +50,7 @@ from stream.events import (
     EpochStarted,
     Event,
     Frame,
+    Notice,
     ScoringModel,
     StreamAdded,
     StreamChanged,
@@ -151,6 +152,7 @@ class Analyzer:
             start_thread,
         )
         self._sessions = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
+        self._drift: Callable[[str], tuple[str, ...]] = lambda stream: ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: tuple[asyncio.Task[None], ...] = ()
         for sink in (hub, self._telemetry, LogLines()):
@@ -434,6 +436,10 @@ class Analyzer:
         """Return whether the process is live and ready."""
         return self._vitals.health(self._clock.monotonic())
 
+    def notice_drift(self, read: Callable[[str], tuple[str, ...]]) -> None:
+        """Have reports say what has changed of a stream; `read` returns it, a sentence each."""
+        self._drift = read
+
     def remark(self, read: Callable[[], Mapping[str, str]]) -> None:
         """Have a part beside the analyzer say how it is doing in the details of its health."""
         self._vitals.remarks.append(read)
@@ -488,7 +494,15 @@ class Analyzer:
     def _complete(self, report: StreamReport) -> StreamReport:
         """Return a report with what the pipeline does not know."""
         link = self._sessions.quality(report.stream)
-        return replace(report, link=link, overload=self._degradation.level)
+        drift = self._drift(report.stream)
+        notices = tuple(each for each in report.notices if each is not Notice.DRIFTED)
+        return replace(
+            report,
+            link=link,
+            overload=self._degradation.level,
+            notices=(*notices, Notice.DRIFTED) if drift else notices,
+            drift=drift,
+        )
 
     # --- the ticker ---------------------------------------------------------------------------
 

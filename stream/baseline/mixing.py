@@ -35,12 +35,14 @@ def weight(statistics: Statistics, sources: int) -> float:
 def mixed(table: DecisionTable, statistics: Statistics) -> DecisionTable:
     """Return a table whose real values lie between its own and those of a camera.
 
-    What a fake face looks like in front of this camera is not known, so fake values stay.
+    What a fake face looks like in front of this camera is not known, so fake values stay. Buckets
+    go: the camera has one quality, its own.
     """
     count = len(table.reals)
     own = [statistics.quantile((place + 1) / count) for place in range(count)]
     share, level = weight(statistics, count), statistics.quantile(0.5)
-    return replace(table, reals=between(sorted(table.reals), own, level, share))
+    reals = between(sorted(table.reals), own, level, share)
+    return replace(table, reals=reals, buckets=None)
 
 
 def between(

@@ -71,25 +71,30 @@ class AlarmAccount:
         """Take in the income of so many seconds, at least 0; what exceeds the limit is lost."""
         self.balance = min(self.balance + self.per_hour * seconds / HOUR_S, self._most)
 
-    def stake(self, *, newcomer: bool) -> float:
+    def stake(self, *, newcomer: bool, finest: float | None = None) -> float:
         """Pay for a trial and return the chance of a false alarm that it is held to, or 0.
 
         It is half of what there is, in multiples of the smallest stake. Faces that have been looked
         at before leave one smallest stake for a newcomer.
+
+        Args:
+            newcomer: whether nothing has been staked on this face before.
+            finest: smallest stake that means anything for this trial; the account's when None.
         """
+        unit = finest or self.finest
         spare = self.balance - (0.0 if newcomer else self.finest)
-        units = math.floor(spare / self.finest + _ROUNDING)
+        units = math.floor(spare / unit + _ROUNDING)
         if units < 1:
             return 0.0
-        most = max(1, math.floor(MOST_STAKE / self.finest))
-        stake = min(max(1, units // 2), most) * self.finest
+        most = max(1, math.floor(MOST_STAKE / unit + _ROUNDING))
+        stake = min(max(1, units // 2), most) * unit
         self.balance -= stake
         self.staked += stake
         return stake
 
-    def wait_s(self, *, newcomer: bool) -> float:
+    def wait_s(self, *, newcomer: bool, finest: float | None = None) -> float:
         """Return the seconds of income until a trial can be paid for; 0 when one can."""
-        short = self.finest * (1.0 if newcomer else 2.0) - self.balance
+        short = (finest or self.finest) + (0.0 if newcomer else self.finest) - self.balance
         return max(short, 0.0) / self.per_hour * HOUR_S
 
 
@@ -145,11 +150,11 @@ class BudgetDecider:
         Args:
             logit: raw and finite.
             seconds: media seconds of usable frames that it speaks for, above 0.
-            smoothed: not used, since a trial has a mean of its own.
+            smoothed: with the quality of the pictures; a trial has a mean of its own.
         """
         if self._trial.over:
             self._conclude()
-        self._trial.add(logit, seconds)
+        self._trial.add(logit, seconds, smoothed.quality if smoothed else None)
         if self._staked_s is not None:
             self._staked_s += seconds
         if self._held is Verdict.PENDING:
@@ -200,7 +205,9 @@ class BudgetDecider:
         if self._stake:
             return rest
         pause = 0.0 if self._staked_s is None else max(self._again_s - self._staked_s, 0.0)
-        return max(rest, pause, self._account.wait_s(newcomer=self._staked_s is None))
+        finest = self._table.finest_of(self._trial)
+        wait_s = self._account.wait_s(newcomer=self._staked_s is None, finest=finest)
+        return max(rest, pause, wait_s)
 
     def _pay(self) -> float:
         """Stake on the trial that has become comparable; one of a suspect face costs nothing."""
@@ -208,7 +215,8 @@ class BudgetDecider:
         if self._held is Verdict.SUSPECT:
             return 0.0
         if self._staked_s is None or self._staked_s >= self._again_s:
-            self._stake = self._account.stake(newcomer=self._staked_s is None)
+            finest = self._table.finest_of(self._trial)
+            self._stake = self._account.stake(newcomer=self._staked_s is None, finest=finest)
         if self._stake:
             self._staked_s = 0.0
         if self._held is Verdict.PENDING:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from stream.engine.settings import EngineSettings
 from stream.events import Decision, Verdict
-from styleflow.decisions import DecisionTable
+from styleflow.decisions import DecisionTable, Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,14 @@ class Smoothed:
         seen_s: media seconds since the rating before that were seen; 0 after abstaining.
         near_chance: validation says that such a score tells little.
         settings: thresholds and dwell.
+        quality: of the pictures behind the newest rating; None where it is unknown.
     """
 
     score: float
     seen_s: float
     near_chance: bool
     settings: EngineSettings
+    quality: Quality | None = None
 
 
 class Decider(Protocol):

@@ -14,6 +14,7 @@ from stream.engine.records import FollowedTrack, Mark, PlanRecord, Reading, Subj
 from stream.engine.settings import EngineSettings
 from stream.engine.trace import Trace
 from stream.events import AbstainReason, CapacityReached, Event, Score, Verdict, VerdictChanged
+from styleflow.decisions import Quality
 
 
 class Resolver:
@@ -85,16 +86,19 @@ class Resolver:
         self, track: FollowedTrack, reading: Reading, logit: float, record: PlanRecord
     ) -> Iterable[Event]:
         evidence, before = track.evidence, track.evidence.shown
+        strangeness = self._calibration.strangeness(logit)
         value = evidence_weight(
             reading.quality,
             reading.capture,
             self._subject.clip.cadence_hz,
-            self._calibration.strangeness(logit),
+            strangeness,
             self.settings,
         )
         frames, settings = reading.hop_frames, self.settings
         self._camera.observe(reading.capture, reading.quality)
-        evidence.rate(logit, reading.slot, frames, reading.reasons, settings, value)
+        bits = reading.capture.bits_per_pixel
+        quality = Quality(reading.quality.sharpness, reading.quality.face_px, bits)
+        evidence.rate(logit, reading.slot, frames, reading.reasons, settings, value, quality)
         estimate = evidence.estimate(logit, reading.frames, value, reading.quality.sharpness)
         undecided = (AbstainReason.UNDECIDED,) if evidence.undecided else ()
         track.reasons = reading.reasons + undecided
@@ -123,6 +127,8 @@ class Resolver:
             decision=evidence.decision,
             capture=reading.capture,
             baseline=self._camera.mark,
+            bits_per_pixel=bits,
+            strangeness=strangeness,
         )
         yield from self._changed(track, before, estimate.score, record.at)
 

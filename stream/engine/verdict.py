@@ -24,7 +24,7 @@ from stream.engine.decider import Decider, Smoothed
 from stream.engine.settings import EngineSettings
 from stream.events import AbstainReason, Decision, Verdict
 from styleflow.calibration import Calibration
-from styleflow.decisions import DecisionTable
+from styleflow.decisions import DecisionTable, Quality
 
 LOGIT_LIMIT = 30.0
 """Logits are clipped to +-30 so that no outlier dominates; a sigmoid is flat there."""
@@ -206,6 +206,7 @@ class Evidence:
         reasons: tuple[AbstainReason, ...],
         settings: EngineSettings,
         evidence_weight: float = 1.0,
+        quality: Quality | None = None,
     ) -> None:
         """Take note of a rating.
 
@@ -217,6 +218,7 @@ class Evidence:
                 their logit out of the score; being untrained speaks only against the verdict.
             settings: thresholds and times.
             evidence_weight: of each of these frames, 0..1.
+            quality: of these frames, where known trials are told apart by it.
         """
         elapsed_s = 0.0 if self._slot is None else (slot - self._slot) * self._step_s
         self._slot = slot
@@ -231,7 +233,7 @@ class Evidence:
         # Only time that was seen counts: a gap must not bring a verdict nearer.
         seen_s = 0.0 if self._abstained else min(elapsed_s, frames * self._step_s)
         self._abstained = False
-        smoothed = Smoothed(self.score, seen_s, self._near_chance, settings)
+        smoothed = Smoothed(self.score, seen_s, self._near_chance, settings, quality)
         self.shown = self._decider.rate(logit, frames * self._step_s, smoothed)
 
     @property

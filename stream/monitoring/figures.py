@@ -12,6 +12,7 @@ from datetime import datetime
 
 from stream.alerts.alerts import Alerts
 from stream.device.device import Device
+from stream.drift.watch import DriftWatch
 from stream.events import ReasonCode
 from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
@@ -141,6 +142,18 @@ def alert_figures(alerts: Alerts) -> Iterator[Figure]:
     for why, count in alerts.held_back().items():
         yield Figure("alerts_held_back_total", count, (why.value,))
     yield Figure("alerts_unstored_total", alerts.outbox.unstored)
+
+
+def drift_figures(watch: DriftWatch) -> Iterator[Figure]:
+    """Yield which streams have changed against their past, and what the watch over that does."""
+    drifted = set(watch.drifted)
+    for stream in watch.streams:
+        yield Figure("stream_drifted", float(stream in drifted), (stream,))
+    yield Figure("drift_compared_total", watch.counts.compared)
+    yield Figure("drift_noticed_total", watch.counts.noticed)
+    yield Figure("drift_failed_total", watch.counts.failed)
+    yield Figure("drift_lost_total", watch.counts.lost)
+    yield Figure("drift_waiting", watch.waiting)
 
 
 def session_figures(sessions: Sessions) -> Iterator[Figure]:

@@ -379,6 +379,7 @@ def status_data(report: StreamReport, context: Context) -> StatusData:
         faces_waiting=report.faces_waiting,
         reasons=report.reasons,
         notices=report.notices,
+        drift=report.drift,
         age_s=report.age_s,
         link=link_data(report.link),
         overload=report.overload.word,

@@ -225,6 +225,9 @@ class StatusData(_Model):
     notices: tuple[Notice, ...] = Field(
         default=(), description="what is worth knowing of it and takes away no verdict"
     )
+    drift: tuple[str, ...] = Field(
+        default=(), description="what has changed against its own last seven days, a sentence each"
+    )
     age_s: Number = Field(description="seconds since the newest frame arrived")
     link: LinkData | None = Field(description="how a caller's packets arrive; else null")
     overload: str = Field(

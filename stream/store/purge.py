@@ -23,6 +23,7 @@ from stream.store.access import to_us
 from stream.store.database import BUSY_MS, Database
 from stream.store.errors import NothingStored, StillGoingOn
 from stream.store.tables import (
+    drift_hours,
     events,
     evidence,
     incident_notes,
@@ -184,6 +185,7 @@ def _plain(scope: _Scope) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     yield score_seconds, scope.of(score_seconds, score_seconds.c.second, _US)
     if scope.incident is None:
         yield pulses, scope.of(pulses, pulses.c.at)
+        yield drift_hours, scope.of(drift_hours, drift_hours.c.hour, 3600 * _US)
         yield events, scope.of(events, events.c.at)
         return
     named = events.c.message.contains(f'"{scope.incident}"', autoescape=True)

@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from stream.store.access import to_us
 from stream.store.settings import StoreSettings
-from stream.store.tables import events, pulses, score_seconds, scores, streams
+from stream.store.tables import drift_hours, events, pulses, score_seconds, scores, streams
 
 SWEEP_S = 60.0
 """Pause between two sweeps."""
@@ -111,6 +111,7 @@ class Retention:
         now, keep = to_us(utc), self._settings
         scores_before = now - int(keep.full_rate_hours * _HOUR_US)
         seconds_before = now - int(keep.seconds_days * _DAY_US)
+        drift_before = (now - int(keep.drift_days * _DAY_US)) // _HOUR_US
         found = [_Part(events, events.c.at, now - int(keep.events_days * _DAY_US))]
         numbers = connection.execute(select(streams.c.number)).scalars().all()
         if self._too_large(connection):
@@ -122,6 +123,7 @@ class Retention:
                 (scores, scores.c.at, scores_before),
                 (pulses, pulses.c.at, seconds_before),
                 (score_seconds, score_seconds.c.second, seconds_before // 1_000_000),
+                (drift_hours, drift_hours.c.hour, drift_before),
             ):
                 found.append(_Part(table, column, before, table.c.stream == number))
         return found

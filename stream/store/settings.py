@@ -19,6 +19,8 @@ class StoreSettings:
         full_rate_hours: hours for which every score is kept.
         seconds_days: days for which minima, means and maxima per second are kept, and reports.
         events_days: days for which events and verdicts are kept.
+        drift_days: days for which a stream's figures of quality by hour are kept; drift compares
+            with seven.
         max_bytes: size beyond which the oldest scores at full rate give way early, SQLite only; 0
             means no limit.
         queue: events that may wait to be written; the oldest gives way and is counted.
@@ -32,6 +34,7 @@ class StoreSettings:
     full_rate_hours: Annotated[float, Field(ge=0.01, le=87_600)] = 48.0
     seconds_days: Annotated[float, Field(ge=0.01, le=36_500)] = 90.0
     events_days: Annotated[float, Field(ge=0.01, le=36_500)] = 365.0
+    drift_days: Annotated[float, Field(ge=8, le=36_500)] = 30.0
     max_bytes: Annotated[int, Field(ge=0, le=1 << 50)] = 0
     queue: Annotated[int, Field(ge=16, le=1_000_000)] = 16_384
     writes: Annotated[int, Field(ge=1, le=100_000)] = 1024

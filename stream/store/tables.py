@@ -108,6 +108,17 @@ score_seconds = Table(
 )
 """Scores per second, for `store.seconds_days`."""
 
+drift_hours = Table(
+    "drift_hours",
+    metadata,
+    Column("stream", Integer, primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False, comment="since 1970"),
+    Column("model", String(64), primary_key=True, comment="SHA-256 of its weights"),
+    Column("data", Text, nullable=False, comment="JSON: counts in bins"),
+    sqlite_with_rowid=False,
+)
+"""Figures of quality of a stream's ratings by hour, for `store.drift_days`."""
+
 pulses = Table(
     "pulses",
     metadata,

@@ -207,7 +207,7 @@ TrainingStatus = Literal["untrained", "uncalibrated", "experimental", "trained"]
 """Training status of a checkpoint: how far its scores may be trusted."""
 
 
-Notice = Literal["camera_clock", "small_layer"] | str
+Notice = Literal["camera_clock", "small_layer", "drifted"] | str
 """Fact about a stream that is worth knowing and takes away no verdict. A closed list."""
 
 
@@ -386,6 +386,8 @@ class StatusData(Wire):
     """why it yields no scores"""
     notices: tuple[Notice, ...] = ()
     """what is worth knowing of it and takes away no verdict"""
+    drift: tuple[str, ...] = ()
+    """what has changed against its own last seven days, a sentence each"""
     age_s: float | None = None
     """seconds since the newest frame arrived"""
     link: LinkData | None = None

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from styleflow.data.index import Entry
+from styleflow.decisions import Quality
 from styleflow.errors import ResultsUnusable
 from styleflow.evaluation.summary import Summary
 
@@ -45,6 +46,10 @@ class Rating:
         verdict: `pending`, `clear` or `suspect`, as published.
         reasons: why it gave no verdict; empty when it did. what is `untrained` or
             `undecided` only still is evidence.
+        sharpness: of the face; 0 where it is unknown, as in older records.
+        face_px: side of the face in source pixels, likewise.
+        bits_per_pixel: compressed bits per source pixel, likewise.
+        brightness: of the face, likewise.
     """
 
     track: int
@@ -54,6 +59,15 @@ class Rating:
     score: float
     verdict: str
     reasons: tuple[str, ...] = ()
+    sharpness: float = 0.0
+    face_px: float = 0.0
+    bits_per_pixel: float = 0.0
+    brightness: float = 0.0
+
+    @property
+    def quality(self) -> Quality:
+        """The quality that known trials are told apart by."""
+        return Quality(self.sharpness, self.face_px, self.bits_per_pixel)
 
     @property
     def counts(self) -> bool:

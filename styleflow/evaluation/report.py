@@ -197,6 +197,7 @@ def _streaming(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> Section
         ("time to a first verdict, median", seconds(streaming["time_to_verdict"])),
         ("time until a fake is called suspect, median", seconds(streaming["time_to_suspect"])),
         ("false alarms per hour of real video", figure(alarms["per_hour"], 1)),
+        *_false_incidents(streaming.get("false_incidents") or {}),
         ("real clips with a false alarm", figure(alarms["clips_alarmed"])),
         ("fake clips that were called suspect", figure(streaming["fakes_found"])),
         ("what the rest adds to the first 2 s", figure(streaming["early"]["whole_minus_early"])),
@@ -218,13 +219,28 @@ def _streaming(found: Mapping[str, Any], plain: Sequence[ClipRecord]) -> Section
     return Section(
         "While the video plays",
         "Verdicts and alarms are the engine's own, with its thresholds, warming up and abstaining. "
-        "The interval of the alarm rate is that of a Poisson count.",
+        "The intervals of the rates of alarms and incidents are those of a Poisson count. An "
+        "incident is what the incident machine opens when the real clips are played to it one "
+        "after the other. By a budget it is few at best where the known trials are of these very "
+        "clips.",
         [
             Table(("figure", "value"), rows),
             side_by_side(plots.by_seconds(streaming["by_seconds"]), plots.over_time(plain)),
             Table(("seconds seen", "clips scored", "AUC", "AUC, may not abstain"), grown),
         ],
     )
+
+
+def _false_incidents(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for way in ("thresholds", "budget"):
+        if each := found.get(way):
+            promised = f", {each['promised']:g} promised" if way == "budget" else ""
+            name = f"false incidents per hour, by {way}{promised}"
+            rows.append((name, f"{figure(each['per_hour'], 1)} ({each['incidents']} incidents)"))
+    if missing := found.get("budget_missing"):
+        rows.append(("false incidents per hour, by budget", f"none: {missing}"))
+    return rows
 
 
 def _calibration(found: Mapping[str, Any]) -> Section:

@@ -18,6 +18,9 @@ from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from stream.clock import SystemClock
+from stream.drift.comparison import FigureChange
+from stream.drift.sketch import Figure
+from stream.drift.words import sentence
 from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
 from styleflow.overlay import PointsAt
 from styleflow.weights import checkpoint as weights
@@ -71,6 +74,15 @@ async def several(wall: PlayedWall) -> None:
     wall.past(PAST_S, 90)
     camera.level, camera.verdict = 0.88, Verdict.SUSPECT
     wall.past(90)
+
+
+async def drifted(wall: PlayedWall) -> None:
+    """Add one stream that has become darker than it was in its last seven days."""
+    camera = replace(cameras(1)[0], tint=(0.6, 0.6, 0.6), shift=90.0, level=0.34)
+    change = FigureChange(Figure.BRIGHTNESS, 0.83, 0.5, 0.31, 0.52, changed=True, lower=True)
+    camera.drift = (sentence(change),)
+    await wall.add(camera, ago=PAST_S)
+    wall.past(PAST_S, 60)
 
 
 async def crowd(wall: PlayedWall) -> None:
@@ -148,6 +160,7 @@ SHOTS: dict[str, Shot] = {
     "dashboard-stream": (several, "/streams/cam-1", WIDE, None),
     "dashboard-overlay": (several, "/streams/cam-1", WIDE, point),
     "dashboard-overlay-phone": (several, "/streams/cam-1", PHONE, point),
+    "drift": (drifted, "/streams/cam-1", WIDE, None),
     "dashboard-crowd": (crowd, "/", WIDE, None),
     "dashboard-phone": (shipped, "/", PHONE, None),
     "waiting-room": (door, "/streams/front-door", WIDE, None),

@@ -25,6 +25,7 @@ from stream.events import (
     EpochStarted,
     Event,
     Frame,
+    Notice,
     ReasonCode,
     Score,
     ScoringModel,
@@ -67,6 +68,7 @@ class PlayedStream:
     loss: float = 0.0
     face_px: float = 140.0
     brightness: float = 120.0
+    drift: tuple[str, ...] = ()
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shift: float = 0.0
     slot: int = 0
@@ -184,6 +186,8 @@ class PlayedWall:
                 nobody,
                 age,
                 baseline=self._camera(stream).mark,
+                notices=(Notice.DRIFTED,) if stream.drift else (),
+                drift=stream.drift,
             )
         )
 

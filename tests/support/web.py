@@ -23,6 +23,8 @@ from stream.baseline.service import Baselines
 from stream.baseline.settings import BaselineSettings
 from stream.baseline.shelf import BaselineShelf
 from stream.clock import Clock, ManualClock
+from stream.drift.settings import DriftSettings
+from stream.drift.watch import DriftWatch
 from stream.engine.settings import EngineSettings
 from stream.errors import (
     CallNotYours,
@@ -286,6 +288,7 @@ class WebRig:
         bundles: BundleSource | None = None,
         explained_in: Path | None = None,
         baselines_in: Path = Path("/nowhere"),
+        drift: DriftWatch | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -310,6 +313,9 @@ class WebRig:
             store,
         )
         self.log.attach(self.baselines.recent)
+        self.drift = drift or DriftWatch(DriftSettings(), self.stamps, store)
+        if drift is None:  # another one knows its streams already
+            self.log.attach(self.drift)
         self.predictor = PlayedPredictor()
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
@@ -330,6 +336,7 @@ class WebRig:
             alerting=alerts,
             evidence=evidence,
             explained=self.explained,
+            drift=self.drift,
             bundles=bundles,
             detectors=lambda: self.models,
             baselines=self.baselines,

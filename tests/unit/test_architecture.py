@@ -122,14 +122,16 @@ ARROWS = {
     "stream.baseline": "baseline_mark clock errors event_log events publish store",
     "stream.evidence": "clock errors event_log events explain incident ingest publish store",
     "stream.incidents": "clock errors event_log events incident problems publish store",
+    "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling",
-    "stream.offline": "clock device engine errors events ingest perception pipeline scheduling",
+    "stream.offline": "clock device engine errors event_log events incident incidents ingest "
+    "perception pipeline scheduling",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
-    "scheduling webrtc",
+    "stream.monitoring": "alerts device drift event_log events evidence explain incidents ingest "
+    "publish scheduling webrtc",
     "stream.analyzer": "batch clock device engine errors event_log events explain ingest "
     "monitoring offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
@@ -310,6 +312,7 @@ MAY_START = {
     "stream.baseline.service": "reads and writes a small file in a worker thread",
     "stream.evidence.recorder": "writes one video at a time in a worker thread",
     "stream.evidence.explained": "writes one still at a time in a worker thread",
+    "stream.drift.watch": "reads a stream's last eight days in a worker thread",
     "stream.incidents.service": "reads earlier incidents in a worker thread",
     "web.sockets": "one task group per client connection, ended with it",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",

@@ -329,3 +329,21 @@ def test_more_jobs_find_the_same(clips: Path) -> None:
         evaluate_all(EvaluationRunner(wanted), wanted, tasks, jobs), key=lambda record: record.clip
     )
     assert look(1) == look(2)
+
+
+@pytest.mark.usefixtures("toy")
+def test_false_incidents_have_a_poisson_interval_and_a_budget_of_other_weights_says_so(
+    clips: Path, tmp_path: Path
+) -> None:
+    assert evaluate(clips, tmp_path).exit_code == 0
+    found = json.loads((tmp_path / "metrics.json").read_text())["streaming"]["false_incidents"]
+    by_thresholds = found["thresholds"]
+    assert by_thresholds["incidents"] == 0
+    # No event in t hours: the rate is below 3.69 / t with 97.5 %.
+    assert by_thresholds["per_hour"]["high"] == pytest.approx(
+        3.689 / by_thresholds["hours"], rel=0.001
+    )
+    assert found["budget"] is None
+    assert "known trials are of" in found["budget_missing"]
+    report = (tmp_path / "report.html").read_text()
+    assert "false incidents per hour, by thresholds" in report

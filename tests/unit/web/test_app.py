@@ -55,6 +55,7 @@ OPERATIONS = {
     "getAsyncapi",
     "getBaseline",
     "getCaller",
+    "getDrift",
     "getExplainedPicture",
     "getExplanation",
     "getHealth",

@@ -492,7 +492,7 @@ export interface ModelList {
 }
 
 /** Fact about a stream that is worth knowing and takes away no verdict. A closed list. */
-export type Notice = "camera_clock" | "small_layer";
+export type Notice = "camera_clock" | "small_layer" | "drifted";
 
 /** Every detector of a stream, the first one first. */
 export interface OverlayList {
@@ -817,6 +817,8 @@ export interface StatusData {
   reasons: AbstainReason[];
   /** what is worth knowing of it and takes away no verdict */
   notices: Notice[];
+  /** what has changed against its own last seven days, a sentence each */
+  drift: string[];
   /** seconds since the newest frame arrived */
   age_s: number | null;
   /** how a caller's packets arrive; else null */

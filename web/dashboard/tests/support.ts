@@ -28,6 +28,7 @@ export function status(more: Partial<StatusData> = {}): StatusData {
     tracks: 1,
     faces_waiting: 0,
     notices: [],
+    drift: [],
     reasons: [],
     age_s: 0.1,
     link: null,

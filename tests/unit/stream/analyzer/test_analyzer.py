@@ -18,6 +18,7 @@ from stream.event_log.event_log import EventLog, StampedEvent
 from stream.events import (
     ConnectionState,
     DegradationLevel,
+    Notice,
     StreamAdded,
     StreamChanged,
     StreamDescribed,
@@ -183,3 +184,22 @@ async def test_renaming_a_stream_does_not_connect_it_anew(clip: Path) -> None:
         StreamDescribed("a", 0, "my camera, Tuesday 14:05", ("Berlin",))
     ]
     assert rig.analyzer.spec("a").tags == ("Berlin",)
+
+
+async def test_what_has_changed_of_a_stream_is_a_notice_in_its_reports(clip: Path) -> None:
+    rig = Rig(clip)
+    changed: dict[str, tuple[str, ...]] = {"a": ("faces have become darker",)}
+    rig.analyzer.notice_drift(lambda stream: changed.get(stream, ()))
+    await rig.analyzer.add(rig.spec("a"))
+    rig.threads.named("ingest-a").run()
+    rig.analyzer.drain()
+    reports = [s.event for s in rig.told if isinstance(s.event, StreamReport)]
+    assert len(reports) > 1
+    assert all(r.notices.count(Notice.DRIFTED) == 1 for r in reports)
+    assert reports[-1].drift == changed["a"]
+    changed.clear()
+    await rig.analyzer.add(rig.spec("b"))
+    rig.threads.named("ingest-b").run()
+    rig.analyzer.drain()
+    newest = [s.event for s in rig.told if isinstance(s.event, StreamReport)][-1]
+    assert (newest.stream, newest.notices, newest.drift) == ("b", (), ())

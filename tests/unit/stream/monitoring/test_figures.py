@@ -15,6 +15,8 @@ from cli.memory import store_figures
 from stream.alerts.alerts import Alerts
 from stream.alerts.settings import AlertsSettings
 from stream.clock import ManualClock
+from stream.drift.settings import DriftSettings
+from stream.drift.watch import DriftWatch
 from stream.event_log.event_log import EventLog
 from stream.events import LinkQuality, ReasonCode
 from stream.evidence.explained import ExplainedMoments
@@ -41,6 +43,7 @@ from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.alerts import PlayedChannel, rule
 from tests.support.evidence import EvidenceRig
 from tests.support.path import toy_pipeline
+from tests.support.wire import added
 from web.connection_figures import connection_figures
 from web.connection_limits import ConnectionLimits
 from web.settings import ConnectionSettings
@@ -84,12 +87,22 @@ def everything() -> list[Figure]:
         *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
         *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
         *figures.incident_figures(Incidents(EventLog(clock), clock)),
+        *figures.drift_figures(drift(clock)),
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
         *figures.alert_figures(alerts(clock)),
         *figures.evidence_figures(recorder()),
         *figures.explained_figures(ExplainedMoments(NOBODY_LOOKS, clock, None)),
     ]
+
+
+def drift(clock: ManualClock) -> DriftWatch:
+    """Return a watch over one stream, of which nothing is known."""
+    watch = DriftWatch(DriftSettings(), clock, None)
+    log = EventLog(clock)
+    log.attach(watch)
+    log.append(added("a"))
+    return watch
 
 
 def recorder() -> EvidenceRecorder:
@@ -158,6 +171,7 @@ def test_what_has_not_happened_is_counted_as_0() -> None:
         *figures.session_figures(Sessions(WebRtcSettings(), NOBODY, ManualClock(), never)),
         *figures.viewer_figures(NOBODY, Pictures()),
         *figures.evidence_figures(EvidenceRig(Path("/nowhere"), store=UNUSED).recorder),
+        *figures.drift_figures(drift(ManualClock())),
     ]
     assert {figure.value for figure in begun} == {0}
     labels = {(figure.name, figure.labels[-1]) for figure in begun if figure.labels}

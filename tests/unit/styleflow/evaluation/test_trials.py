@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from styleflow.decisions import Horizon, read_table
+from styleflow.decisions import Horizon, QualityFigure, read_table
 from styleflow.errors import DecisionTableUnusable, ResultsUnusable
 from styleflow.evaluation.record import FORMAT, PLAIN, ClipRecord, Rating, read_records
-from styleflow.evaluation.trials import first_trial, known_trials, steps_of
+from styleflow.evaluation.trials import first_trial, known_trials, qualities_of, steps_of
 
 HOP_S = 0.5
 
@@ -98,3 +98,21 @@ def test_the_command_makes_a_table_of_an_evaluation(tmp_path):
 def test_a_folder_without_results_says_how_to_make_them(tmp_path):
     with pytest.raises(ResultsUnusable, match="styleflow evaluate"):
         read_records(tmp_path)
+
+
+def with_sharpness(one: ClipRecord, sharpness: float) -> ClipRecord:
+    return replace(one, ratings=tuple(replace(r, sharpness=sharpness) for r in one.ratings))
+
+
+def test_buckets_of_quality_are_of_like_size_and_need_enough_sources():
+    clips = [with_sharpness(record(f"r{i}", 0, float(i)), float(i)) for i in range(40)]
+    fakes = [record(f"f{i}", 1, float(i)) for i in range(12)]
+    how = ("toy", "ab", "here", Horizon(), HOP_S, QualityFigure.SHARPNESS)
+    table, _ = known_trials([*clips, *fakes], *how)
+    assert table.buckets is not None
+    assert table.buckets.edges == (20.0,)
+    face = with_sharpness(record("x", 0, 19.5), 3.0)
+    trial = first_trial(steps_of(face, HOP_S), Horizon(), qualities_of(face, HOP_S))
+    assert table.as_high(trial) == pytest.approx(1 / 21)
+    few, _ = known_trials([*clips[:30], *fakes], *how)
+    assert few.buckets is None

@@ -1,6 +1,7 @@
 // The faces of a stream: each with its score, its interval, and what other detectors say.
 
 import type { App } from "../app";
+import { staleWords } from "../drift/notice";
 import { ConditionIcon } from "../icons";
 import { Link } from "../link";
 import { faceCondition } from "../attention";
@@ -103,6 +104,7 @@ function FaceRow({ track, detector, enter, stream }: FaceRowProps) {
   const doubted = doubt(stream, face.model);
   const others = scores.filter((score) => score !== face);
   const of = faceCondition(face, doubted !== null);
+  const stale = staleWords(stream.status);
   return (
     <li class={`face is-${of}`}>
       <p class="who">
@@ -119,6 +121,7 @@ function FaceRow({ track, detector, enter, stream }: FaceRowProps) {
       </p>
       <p class="why">{sentence(reasonWords(face.reasons))}</p>
       <p class="meaning">{scoreMeaning(face, enter)}</p>
+      {stale && <p class="stale">{sentence(stale)}</p>}
       {face.decision && (
         <DecisionBar
           decision={face.decision}

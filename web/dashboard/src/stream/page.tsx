@@ -5,6 +5,7 @@ import type { Problem } from "../api";
 import { type App, useApp, useNow } from "../app";
 import { condition } from "../attention";
 import { BaselinePanel } from "../baseline/panel";
+import { DriftNotice } from "../drift/notice";
 import { ConditionIcon } from "../icons";
 import { LivePicture } from "../picture";
 import { ProblemText } from "../problem";
@@ -93,6 +94,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         </div>
         <p class="why">{sentence(because(stream, what)) || "\u00a0"}</p>
         {troubled && stream.status?.hint && <p class="advice">{stream.status.hint}.</p>}
+        <DriftNotice status={stream.status} />
         {refusal && (
           <div class="refused" role="alert">
             <ProblemText title={`Not removed: ${refusal.title}`} detail={refusal.detail} hint={refusal.hint} />
