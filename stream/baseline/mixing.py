@@ -20,7 +20,6 @@ of each rank). All of it errs towards fewer alarms.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import median
 
 from stream.baseline.statistics import Statistics
@@ -35,14 +34,16 @@ def weight(statistics: Statistics, sources: int) -> float:
 def mixed(table: DecisionTable, statistics: Statistics) -> DecisionTable:
     """Return a table whose real values lie between its own and those of a camera.
 
-    What a fake face looks like in front of this camera is not known, so fake values stay. Buckets
-    go: the camera has one quality, its own.
+    What a fake face looks like in front of this camera is not known, so fake values stay. A camera
+    is a kind of its own: whatever else tells a table's sources apart is not taken over.
     """
     count = len(table.reals)
     own = [statistics.quantile((place + 1) / count) for place in range(count)]
     share, level = weight(statistics, count), statistics.quantile(0.5)
     reals = between(sorted(table.reals), own, level, share)
-    return replace(table, reals=reals, buckets=None)
+    return DecisionTable(
+        table.detector, table.digest, table.source, table.horizon, reals, table.fakes
+    )
 
 
 def between(

@@ -127,6 +127,11 @@ class Baselines:
         """Return what is worth a second look in a baseline; empty when nothing is."""
         return advice(baseline.statistics, self._rated.table)
 
+    @property
+    def decides(self) -> bool:
+        """Whether verdicts come of a budget, so that baselines are used."""
+        return self._book.decides
+
     def recent_minutes(self, stream: str, minutes: float) -> float:
         """Return how many minutes of evidence there are in a stream's last so many minutes."""
         return minutes_of(self._last(stream, minutes))

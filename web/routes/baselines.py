@@ -83,6 +83,9 @@ class BaselineView(BaseModel):
         description="minutes of evidence in the last ten, that a baseline could be made of"
     )
     least_minutes: Number = Field(description="minutes of evidence that a baseline needs")
+    decides: bool = Field(
+        description="whether verdicts come of a budget; else baselines are kept and not used"
+    )
 
 
 class BaselineList(BaseModel):
@@ -127,6 +130,7 @@ def routes(
             else _detail(kept.baseline, baselines, expired=kept.expired),
             recent_minutes=round(baselines.recent_minutes(id, LAST_MINUTES), 2),
             least_minutes=baselines.settings.least_minutes,
+            decides=baselines.decides,
         )
 
     @router.post(

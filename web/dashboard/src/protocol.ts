@@ -85,6 +85,8 @@ export interface BaselineView {
   recent_minutes: number | null;
   /** minutes of evidence that a baseline needs */
   least_minutes: number | null;
+  /** whether verdicts come of a budget; else baselines are kept and not used */
+  decides: boolean;
 }
 
 /** Whether `p` may be read as a probability. */

@@ -35,6 +35,7 @@ async def test_the_last_minutes_were_real(tmp_path: Path) -> None:
         listed = (await http.get("/api/v1/baselines")).json()["baselines"]
     assert before["baseline"] is None
     assert before["least_minutes"] == 3.0
+    assert before["decides"] is True
     assert before["recent_minutes"] == pytest.approx(4.0, abs=0.1)
     assert made.status_code == 201
     body = made.json()

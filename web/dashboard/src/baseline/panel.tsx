@@ -5,7 +5,7 @@ import { asProblem, type Problem } from "../api";
 import type { App } from "../app";
 import { ProblemText } from "../problem";
 import type { BaselineData, BaselineView } from "../protocol";
-import { baselineName, baselineState, enough, recentWords } from "./words";
+import { baselineName, baselineState, enough, noneWords, recentWords } from "./words";
 import "./panel.css";
 
 const AGAIN_MS = 10_000;
@@ -59,8 +59,7 @@ export function BaselinePanel({ app, stream, mark }: Props) {
         </>
       ) : (
         <p class="quiet">
-          None: faces are compared with all known real video. If everybody in the last ten minutes was real, say so,
-          and they are compared with this camera.
+          {noneWords(view)}
         </p>
       )}
       {problem && (

@@ -23,6 +23,14 @@ export function baselineState({ state, reason }: Pick<BaselineData, "state" | "r
   }
 }
 
+/** What it means that there is none. */
+export function noneWords({ decides }: BaselineView): string {
+  const made = "If everybody in the last ten minutes was real, say so";
+  return decides
+    ? `None: faces are compared with all known real video. ${made}, and they are compared with this camera.`
+    : `None. ${made}; it is kept, and used once verdicts come of a budget (decision.by).`;
+}
+
 /** Whether the last ten minutes hold enough evidence to be a baseline. */
 export function enough({ recent_minutes, least_minutes }: BaselineView): boolean {
   return recent_minutes !== null && least_minutes !== null && recent_minutes >= least_minutes;
