@@ -21,6 +21,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.alerting import alerting
+from cli.canaries import canaries
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
@@ -34,6 +35,7 @@ from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
 from stream.monitoring.figures import (
     alert_figures,
+    canary_figures,
     evidence_figures,
     explained_figures,
     incident_figures,
@@ -167,7 +169,7 @@ async def _serve(
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
     epochs = user_data_path("styleflow") / EPOCH_FILE
     events = EventLog(clock, EventIds(BlocksInFile(epochs, clock, memory.newest)))
-    events.attach(histories)
+    events.attach(histories, canaries=True)
     memory.attach(events)
     incidents = memory.incidents(events, clock, settings.incidents)
     with console.status("loading the models"):
@@ -200,6 +202,7 @@ async def _serve(
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
     explained = explaining(settings.evidence, events, clock, memory.store, analyzer)
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
+    known = canaries(settings.canaries, events, clock, analyzer, remember=memory.store is not None)
     async with (
         memory,
         analyzer,
@@ -207,11 +210,14 @@ async def _serve(
         explained as moments,
         recorded as evidence,
         tended(incidents),
+        known as checked,
     ):
         metrics.scraped.attach(partial(explained_figures, moments))
         if evidence is not None:
             metrics.scraped.attach(partial(evidence_figures, evidence))
         metrics.scraped.attach(lambda: alert_figures(alerts))
+        if checked is not None:
+            metrics.scraped.attach(lambda: canary_figures(checked.report(), checked.age_s))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
         configured = [spec.id for spec in specs]
@@ -236,6 +242,7 @@ async def _serve(
             bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
             detectors=lambda: analyzer.models,
+            canaries=checked,
         )
         server = _Server(
             uvicorn.Config(

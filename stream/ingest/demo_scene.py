@@ -124,6 +124,10 @@ class Scene:
         self._blend(frame, made, place, place @ _jitter(rng))
         return frame
 
+    def resynthesised(self, index: int) -> Image:
+        """Return the same frame with a face made anew."""
+        return self.tampered(index)
+
     def mask(self, index: int) -> _Floats:
         """Return how much of each pixel `tampered` replaces, `(H, W)`, 0..1."""
         place = self._view.place(self.pose(index))

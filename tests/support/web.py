@@ -52,6 +52,7 @@ from stream.store.figures import StoreState
 from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
+from tests.support.canaries import PlayedHost, played_canaries
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.connection_limits import ConnectionLimits
@@ -295,6 +296,8 @@ class WebRig:
         self.explained = ExplainedMoments(self.control, self.clock, explained_in)
         self.log.attach(self.explained)
         self.predictor = PlayedPredictor()
+        self.host = PlayedHost(UNTRAINED)
+        self.canaries = played_canaries(self.clock, self.host)
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
         self.app: FastAPI = create_app(
@@ -316,6 +319,7 @@ class WebRig:
             explained=self.explained,
             bundles=bundles,
             detectors=lambda: self.models,
+            canaries=self.canaries,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
