@@ -20,6 +20,7 @@ from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
 from web.routes.alerts import AlertsView, RuleBody, TrialView
 from web.routes.caller import CallerView
+from web.routes.canaries import CanariesView
 from web.routes.explained import ExplanationView
 from web.routes.history import HistoryView
 from web.routes.models import ModelList
@@ -37,6 +38,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     HistoryView,
     ThresholdsView,
     CallerView,
+    CanariesView,
     ModelList,
     AlertsView,
     TrialView,

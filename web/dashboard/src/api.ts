@@ -11,6 +11,7 @@ import type {
 import type {
   AlertsView,
   CallerView,
+  CanariesView,
   ExplanationView,
   HistoryView,
   IncidentData,
@@ -171,6 +172,20 @@ export class Api {
   /** How the store is doing; what it holds is not counted. */
   async store(): Promise<StoreView> {
     return this.read("api/v1/store?count=false");
+  }
+
+  /** How the detector fares with known clips; null where none are sent. */
+  async canaries(): Promise<CanariesView | null> {
+    try {
+      return await this.read<CanariesView>("api/v1/canaries");
+    } catch (error) {
+      if (error instanceof Refused && error.problem.status === 404) return null;
+      throw error;
+    }
+  }
+
+  async learnCanaries(): Promise<void> {
+    await this.ask("api/v1/canaries/learn", { method: "POST" });
   }
 
   /** The key that evidence is signed with. */
