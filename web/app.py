@@ -114,7 +114,7 @@ def create_app(
         explained: what stood out to detectors in incidents; without it there are no such routes.
         bundles: what bundles and reports are made of; without it there are no routes for them.
         detectors: tells which models score streams.
-        canaries: know how the detector fares with known clips; without them there is no such route.
+        canaries: know how the detector fares with known clips; None where none are sent.
         alerting: rules and channels; without them there are no routes for them.
     """
     editor = editor or control
@@ -147,6 +147,7 @@ def create_app(
         history.routes(hub, histories, reads, scopes, clock),
         stored.routes(reads, scopes, clock, store_state),
         thresholds.routes(editor, scopes),
+        canary_routes(canaries, scopes),
         caller.routes(scopes),
         models.routes(detectors, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
@@ -172,8 +173,6 @@ def create_app(
         app.include_router(explained_routes(explained, incidents, scopes))
     if bundles is not None:
         app.include_router(bundle_routes(bundles, reads, clock, scopes))
-    if canaries is not None:
-        app.include_router(canary_routes(canaries, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)

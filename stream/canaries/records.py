@@ -20,10 +20,11 @@ class Role(StrEnum):
 class State(StrEnum):
     """How the detector fares with its canaries. A closed list.
 
-    `doubtful` is one round with findings, which is soon repeated; two in a row are `failing`, or
-    `late` when nothing but the time is wrong.
+    `off` is where none are sent. `doubtful` is one round with findings, which is soon repeated; two
+    in a row are `failing`, or `late` when nothing but the time is wrong.
     """
 
+    OFF = "off"
     WAITING = "waiting"
     LEARNING = "learning"
     OK = "ok"
@@ -199,3 +200,20 @@ class Report:
     latency_s: float
     canaries: tuple[Canary, ...] = ()
     sending: str = ""
+
+
+NOTHING_SENT = Report(
+    state=State.OFF,
+    checked_at=None,
+    findings=(),
+    sights=(),
+    expected={},
+    rounds=dict.fromkeys(RoundResult, 0),
+    learned=0,
+    learn_rounds=0,
+    anew="",
+    skipped="",
+    every_s=0.0,
+    latency_s=0.0,
+)
+"""The report where there are no canaries."""

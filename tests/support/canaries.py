@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
-from stream.canaries.clips import Clip
+import av
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+
+from stream.canaries.clips import FPS, SIZE, Clip, demo_images
 from stream.canaries.learned_file import LearnedFile
 from stream.canaries.records import Canary, Opinion, Role, Sight
 from stream.canaries.service import Canaries
 from stream.canaries.settings import CanarySettings
-from stream.clock import Clock
-from stream.errors import OfferRefused, StreamError
+from stream.canaries.sighting import Sighting
+from stream.clock import Clock, ManualClock
+from stream.errors import OfferRefused, SourceError, StreamError
+from stream.events import EpochStarted, Frame, ReasonCode, StreamChanged
+from stream.ingest.context import IngestContext, SourceAccess
+from stream.ingest.ingest import Ingest
+from stream.ingest.source import Packet, SourceSettings, SourceTraits, SourceUrl, StreamFormat
+from stream.pipeline import Pipeline
 from stream.webrtc.calls import CallAnswer
 from styleflow.cards import ModelCard
 from tests.support.wire import CARD
@@ -79,3 +93,72 @@ def played_canaries(clock: Clock, host: PlayedHost | None = None, **settings: An
     sent = [Clip(canary, "1", lambda: iter(())) for canary in (REAL, FAKE)]
     chosen = CanarySettings(enabled=True, **settings)
     return Canaries(chosen, sent, host or PlayedHost(), clock, LearnedFile(None))
+
+
+# --- a real path, stepped: packets -> decoder -> faces -> scores, without a socket ---------------
+
+_RTP = Fraction(1, 90_000)
+
+
+def encoded(role: Role, seconds: float) -> tuple[Packet, ...]:
+    """Return the packets of one of the demo's clips in H.264, as a call may send them."""
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height = SIZE
+    encoder.pix_fmt, encoder.time_base = "yuv420p", _RTP
+    encoder.framerate = Fraction(round(FPS))
+    encoder.gop_size, encoder.thread_count = 1000, 1
+    encoder.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "25"}
+    known = StreamFormat("h264", *SIZE, None)
+    made = []
+    for index, image in enumerate(demo_images(role, seconds)):
+        planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        frame = VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame.pts, frame.time_base = round(index / FPS / _RTP), _RTP
+        for unit in encoder.encode(frame):
+            arrived = index / FPS
+            pts = round(index / FPS / _RTP)
+            made.append(Packet(bytes(unit), pts, pts, _RTP, unit.is_keyframe, arrived, known))
+    return tuple(made)
+
+
+@dataclass
+class PacketSource:
+    """Packets that are there already."""
+
+    traits = SourceTraits()
+
+    given: Sequence[Packet]
+
+    def packets(self) -> Iterator[Packet]:
+        """Yield them, then end."""
+        yield from self.given
+        raise SourceError(ReasonCode.ENDED, "the clip is over")
+
+    def close(self) -> None:
+        """Release nothing."""
+
+
+def seen(canary: Canary, packets: Sequence[Packet], pipeline: Pipeline) -> Sight:
+    """Return what comes of a clip's packets at the end of a pipeline."""
+    sighting, clock = Sighting(canary), ManualClock()
+    access = SourceAccess(lambda *_: PacketSource(packets))
+    context = IngestContext(pipeline.cadence_hz, random.Random(0), access=access)
+    settings = SourceSettings(SourceUrl.parse("demo://authentic"))
+    ingest = Ingest(canary.id, settings, clock, context)
+
+    def take(events: Iterable[Any]) -> None:
+        for event in events:
+            sighting.take(event, clock.monotonic())
+
+    def emit(item: Frame | StreamChanged | EpochStarted) -> None:
+        if isinstance(item, Frame):
+            take(pipeline.process([(item, 0)]).events)
+            take(pipeline.reports(clock.monotonic()))
+
+    pipeline.open(canary.id)
+    try:
+        ingest.run(emit, lambda seconds: False)
+    finally:
+        take(pipeline.close(canary.id))
+    return sighting.conclude()

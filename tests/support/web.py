@@ -281,6 +281,7 @@ class WebRig:
         evidence: EvidenceRecorder | None = None,
         bundles: BundleSource | None = None,
         explained_in: Path | None = None,
+        canaries: bool = False,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -297,7 +298,7 @@ class WebRig:
         self.log.attach(self.explained)
         self.predictor = PlayedPredictor()
         self.host = PlayedHost(UNTRAINED)
-        self.canaries = played_canaries(self.clock, self.host)
+        self.canaries = played_canaries(self.clock, self.host) if canaries else None
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
         self.app: FastAPI = create_app(

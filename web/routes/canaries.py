@@ -8,7 +8,16 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from stream.canaries.judge import GAP, LOGIT
-from stream.canaries.records import Canary, FindingKind, Report, Role, RoundResult, Sight, State
+from stream.canaries.records import (
+    NOTHING_SENT,
+    Canary,
+    FindingKind,
+    Report,
+    Role,
+    RoundResult,
+    Sight,
+    State,
+)
 from stream.canaries.service import Canaries
 from web.problem_responses import documented_problems
 from web.security.auth import Scope
@@ -78,27 +87,33 @@ class CanariesView(BaseModel):
     skipped: str = Field(description="why the last round was skipped; empty when it was not")
 
 
-def routes(canaries: Canaries, scopes: ScopeCheck) -> APIRouter:
+def routes(canaries: Canaries | None, scopes: ScopeCheck) -> APIRouter:
     """Return the routes.
 
     Args:
-        canaries: knows how the detector fares.
+        canaries: knows how the detector fares; None where none are sent.
         scopes: checks what the caller may do.
     """
     read = Depends(scopes.require(Scope.READ))
     steer = Depends(scopes.require(Scope.CONTROL))
     router = APIRouter(prefix="/api/v1/canaries", tags=["canaries"])
 
+    def said() -> CanariesView:
+        if canaries is None:
+            return _view(NOTHING_SENT, 0.0)
+        return _view(canaries.report(), canaries.age_s)
+
     @router.get("", dependencies=[read], responses=documented_problems(401))
     async def get_canaries() -> CanariesView:
         """Say how the detector fares with clips that are known to be real or fake."""
-        return _view(canaries.report(), canaries.age_s)
+        return said()
 
     @router.post("/learn", dependencies=[steer], responses=documented_problems(401, 403))
     async def learn_canaries() -> CanariesView:
         """Forget what is expected; the next rounds say what is, from then on."""
-        canaries.learn_anew()
-        return _view(canaries.report(), canaries.age_s)
+        if canaries is not None:
+            canaries.learn_anew()
+        return said()
 
     return router
 

@@ -174,18 +174,9 @@ export class Api {
     return this.read("api/v1/store?count=false");
   }
 
-  /** How the detector fares with known clips; null where none are sent. */
-  async canaries(): Promise<CanariesView | null> {
-    try {
-      return await this.read<CanariesView>("api/v1/canaries");
-    } catch (error) {
-      if (error instanceof Refused && error.problem.status === 404) return null;
-      throw error;
-    }
-  }
-
-  async learnCanaries(): Promise<void> {
-    await this.ask("api/v1/canaries/learn", { method: "POST" });
+  /** How the detector fares with known clips. */
+  async canaries(): Promise<CanariesView> {
+    return this.read("api/v1/canaries");
   }
 
   /** The key that evidence is signed with. */

@@ -814,7 +814,7 @@ export interface SourceChange {
 export type SourceKind = "camera" | "call" | "file" | "demo";
 
 /** How the detector fares with its canaries. A closed list. */
-export type State = "waiting" | "learning" | "ok" | "doubtful" | "late" | "failing";
+export type State = "off" | "waiting" | "learning" | "ok" | "doubtful" | "late" | "failing";
 
 /** State of a stream: its connection, frame rate, loss and faces. */
 export interface StatusData {

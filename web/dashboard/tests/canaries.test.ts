@@ -62,6 +62,7 @@ test("a check that is long ago is no good sign", () => {
 
 test("where no known clips are sent, nothing is said", () => {
   expect(canaryLine(null, AT)).toBeNull();
+  expect(canaryLine({ ...OK, state: "off" }, AT)).toBeNull();
   expect(canaryTrouble(null)).toBeNull();
 });
 
@@ -97,7 +98,7 @@ test("a clip that did not get through says why", () => {
 
 test("what was known last stays while nobody answers", async () => {
   let told = 0;
-  let answer: () => Promise<CanariesView | null> = async () => OK;
+  let answer: () => Promise<CanariesView> = async () => OK;
   const desk = new CanaryDesk({ canaries: () => answer() }, () => (told += 1));
   await desk.look();
   answer = () => Promise.reject(new Error("away"));

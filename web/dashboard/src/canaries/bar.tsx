@@ -36,13 +36,17 @@ function useLooking(app: App): void {
   useEffect(() => {
     if (!live) return;
     const look = () => {
-      if (!document.hidden) void app.canaries.look();
+      if (!document.hidden && (first !== null || !app.canaries.off)) void app.canaries.look();
     };
-    const first = setTimeout(look, FIRST_MS);
+    // Once after every connection: it may be another analyzer by then.
+    let first: ReturnType<typeof setTimeout> | null = setTimeout(() => {
+      look();
+      first = null;
+    }, FIRST_MS);
     const timer = setInterval(look, every);
     document.addEventListener("visibilitychange", look);
     return () => {
-      clearTimeout(first);
+      if (first !== null) clearTimeout(first);
       clearInterval(timer);
       document.removeEventListener("visibilitychange", look);
     };

@@ -22,6 +22,11 @@ export class CanaryDesk {
     this.notify();
   }
 
+  /** Whether none are sent; that changes only when the analyzer starts again. */
+  get off(): boolean {
+    return this.view?.state === "off";
+  }
+
   show(shown: boolean): void {
     this.shown = shown;
     this.notify();

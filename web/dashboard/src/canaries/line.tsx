@@ -25,7 +25,7 @@ export function CheckedLine({ app }: { app: App }) {
 /** The known clips below the wall: they are there only while they are sent, and in no count. */
 export function Canaries({ app }: { app: App }) {
   const { view, shown } = app.canaries;
-  if (view === null || !shown) return null;
+  if (view === null || app.canaries.off || !shown) return null;
   return (
     <section class="canaries" aria-label="Canaries">
       <h2>Canaries</h2>

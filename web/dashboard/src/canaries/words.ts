@@ -17,7 +17,7 @@ export interface CanaryTrouble {
 
 /** One line about the last check; null where no known clips are sent. */
 export function canaryLine(view: CanariesView | null, now: number): CanaryLine | null {
-  if (view === null) return null;
+  if (view === null || view.state === "off") return null;
   const age = view.checked_at === null ? null : Math.max(now - Date.parse(view.checked_at), 0);
   const checked = age === null ? "Detector not checked yet" : `Detector checked ${since(age)}`;
   const details = detailsOf(view);
@@ -35,7 +35,7 @@ export function canaryLine(view: CanariesView | null, now: number): CanaryLine |
   }
 }
 
-/** What is to be said above everything; null while the detector is well, or in doubt only once. */
+/** What is to be said above everything; null while it is well, and after one wrong round. */
 export function canaryTrouble(view: CanariesView | null): CanaryTrouble | null {
   if (view === null || (view.state !== "failing" && view.state !== "late")) return null;
   return {
