@@ -59,7 +59,7 @@ LOGIT_TOLERANCE = Tolerance(absolute=0.3)
 PATH = {
     "fps": Tolerance(share=0.2),
     "face_px": Tolerance(share=0.1),
-    "brightness": Tolerance(absolute=3.0),
+    "brightness": Tolerance(absolute=4.0),
     "sharpness": Tolerance(share=0.4),
 }
 """Figures of the path, whatever the model is."""

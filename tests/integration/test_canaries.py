@@ -12,19 +12,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from cli import wiring
 from cli.settings import Settings
+from stream.analyzer.analyzer import Analyzer
+from stream.canaries.clips import FPS, Clip
 from stream.canaries.judge import Judge, Learned
+from stream.canaries.learned_file import LearnedFile
 from stream.canaries.records import FindingKind, Role, Sight, State
-from stream.clock import ManualClock
+from stream.canaries.service import Canaries
+from stream.canaries.settings import CanarySettings
+from stream.clock import ManualClock, SystemClock
+from stream.errors import StreamUnknown
+from stream.event_log.event_log import EventLog, StampedEvent
 from stream.ingest import decode
 from stream.ingest.source import Packet
+from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline
+from stream.publish.hub import Hub
+from stream.scheduling.degradation import OverloadSettings
+from stream.webrtc.outgoing import drawn_pictures
 from styleflow.faces.face import Image
 from styleflow.weights.checkpoint import build, seeded_untrained
 from tests.support.canaries import FAKE, REAL, encoded, seen
-from tests.support.faces import finder_or_skip
+from tests.support.faces import finder_or_skip, textured_face
+from tests.support.path import toy_pipeline
 
 SECONDS = 3.2
 
@@ -162,3 +175,46 @@ def test_a_halved_frame_rate_is_noticed(
     monkeypatch.setattr(decode.Decoder, "decode", halved)
     found = noticed(installed(well, pipeline), a_round(packets, pipeline))
     assert FindingKind.CHANGED in found
+
+
+async def test_a_round_goes_the_whole_path_and_leaves_nothing_behind() -> None:
+    """Over a socket: drawn, encoded, encrypted, called, decoded, scored, judged."""
+    clock = SystemClock()
+    events, everybody = EventLog(clock), Recorder()
+    analyzer = Analyzer(
+        toy_pipeline(),
+        Hub(clock),
+        Metrics(CollectorRegistry()),
+        clock,
+        overload=OverloadSettings(enabled=False),  # a busy machine would skip the round
+        events=events,
+    )
+    events.attach(everybody)
+    still = [textured_face(128, 1)] * 40
+    sent = [Clip(canary, "1", lambda: drawn_pictures(iter(still), FPS)) for canary in (REAL, FAKE)]
+    async with analyzer:
+        settings = CanarySettings(enabled=True, latency_s=30.0)
+        canaries = Canaries(settings, sent, analyzer, clock, LearnedFile(None))
+        events.attach(canaries, canaries=True)
+        await canaries.check()
+        report = canaries.report()
+        assert report.skipped == ""
+        assert [sight.failure for sight in report.sights] == ["", ""]
+        assert all(sight.opinions for sight in report.sights)
+        assert all(sight.latency_s is not None for sight in report.sights)
+        assert analyzer.sessions.of(REAL.id) is None
+        with pytest.raises(StreamUnknown):
+            analyzer.status(FAKE.id)
+    assert everybody.taken == []
+    assert sum(analyzer.sessions.ends.values()) == 0
+
+
+class Recorder:
+    """A sink that did not ask for canaries."""
+
+    def __init__(self) -> None:
+        self.taken: list[StampedEvent] = []
+
+    def accept(self, stamped: StampedEvent) -> None:
+        """Remember an event."""
+        self.taken.append(stamped)
