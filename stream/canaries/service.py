@@ -200,9 +200,10 @@ class Canaries:
             self.rounds[RoundResult.SKIPPED] += 1
             log.info("a round of canaries is skipped", why=self._skipped)
         else:
-            self._conclude(tuple(sights))
+            self.conclude(tuple(sights))
 
-    def _conclude(self, sights: tuple[Sight, ...]) -> None:
+    def conclude(self, sights: tuple[Sight, ...]) -> None:
+        """Judge a round that was sent, learn from it while that is needed, log what is wrong."""
         before = self._judge.state
         outcome = self._judge.take(sights)
         self.sights = sights

@@ -15,7 +15,7 @@ export function CheckedLine({ app }: { app: App }) {
       <p class={`is-${line.tone}`} title={line.details} role="status">
         {line.text}
       </p>
-      <button type="button" aria-pressed={shown} onClick={() => app.canaries.show(!shown)}>
+      <button type="button" class="choice" aria-pressed={shown} onClick={() => app.canaries.show(!shown)}>
         {shown ? "Hide canaries" : "Show canaries"}
       </button>
     </div>
@@ -36,7 +36,7 @@ export function Canaries({ app }: { app: App }) {
       <ul>
         {view.canaries.map((canary) => (
           <li key={canary.id} class={canary.id === view.sending ? "sending" : ""}>
-            {canary.id === view.sending ? (
+            {canary.id === view.sending && (
               <LivePicture
                 app={app}
                 stream={canary.id}
@@ -47,10 +47,9 @@ export function Canaries({ app }: { app: App }) {
                 doubtful={false}
                 stale={false}
               />
-            ) : (
-              <p class="absent">Not being sent now</p>
             )}
             <h3>{canary.name}</h3>
+            <p class="quiet">{canary.id === view.sending ? "Being sent now" : "Not being sent now"}</p>
             <p>{canaryFacts(canary)}</p>
           </li>
         ))}
