@@ -107,9 +107,9 @@ class Learned:
                 continue
             if known is not None:
                 why.append(f"{name} has other weights ({known[:12]} before, {digest[:12]} now)")
-            for figures in self.figures.values():
-                figures.pop(LOGIT + name, None)
-                figures.pop(GAP + name, None)
+            self._forget(name)
+        for name in self.models.keys() - models.keys():
+            self._forget(name)
         for canary, digest in clips.items():
             if self.clips.get(canary) not in (None, digest):
                 why.append(f"{canary} is another clip")
@@ -117,6 +117,11 @@ class Learned:
         self.models, self.clips = dict(models), dict(clips)
         self.figures = {canary: known for canary, known in self.figures.items() if canary in clips}
         return "; ".join(why)
+
+    def _forget(self, detector: str) -> None:
+        for figures in self.figures.values():
+            figures.pop(LOGIT + detector, None)
+            figures.pop(GAP + detector, None)
 
     def add(self, canary: str, figures: Mapping[str, float], at_most: int) -> None:
         """Remember a round of a canary; of a figure that is known well enough nothing is added."""

@@ -131,6 +131,12 @@ def test_another_clip_is_learned_anew_and_one_that_is_gone_is_forgotten() -> Non
     assert made.learned.figures == {}
 
 
+def test_a_detector_that_is_gone_is_forgotten() -> None:
+    made = judge()
+    assert made.learned.renew({}, CLIPS) == ""
+    assert set(made.learned.figures[FAKE.id]) == {"fps", "face_px", "brightness", "sharpness"}
+
+
 def test_the_same_models_and_clips_change_nothing() -> None:
     made = judge()
     before = made.learned.figures
