@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import av
 import httpx
-import numpy as np
-from aiortc import (
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCRtpSender,
-    RTCSessionDescription,
-    VideoStreamTrack,
-)
-from aiortc.mediastreams import MediaStreamError
-from av.video.frame import VideoFrame
+from aiortc import VideoStreamTrack
 from rich.console import Console
 
 from cli.errors import CallNotTaken
@@ -29,22 +19,18 @@ from stream.errors import SourceError
 from stream.events import ReasonCode
 from stream.ingest.source import redact
 from stream.problems import Problem
-from stream.webrtc.aiortc_compat import close_quietly, gather_on
+from stream.webrtc.outgoing import CODECS, OutgoingCall, PictureTrack, file_pictures
 from styleflow.client.errors import AnalyzerAway, no_answer
-from styleflow.pictures.rgb import is_common
-from styleflow.pictures.seen import as_seen
-from styleflow.pictures.upright import Orientation, pixel_aspect
 from styleflow.video_tracks import best_track
 
-VIDEO = Fraction(1, 90_000)
-CODECS = ("vp8", "h264")
-CONNECT_S = 15.0
+__all__ = ["CODECS", "ClipTrack", "Publisher", "check", "run"]
+
 ADDRESS_HINT = "Start it with `styleflow serve`, or check --whip: http://HOST:PORT/whip/STREAM"
 PATH_HINT = "Let UDP pass between both machines, or set webrtc.advertise on the analyzer"
 ENDED_HINT = "The events of the stream, and the analyzer's log, say why"
 
 
-class ClipTrack(VideoStreamTrack):
+class ClipTrack(PictureTrack):
     """A file's pictures at their own pace, once or over and over.
 
     Args:
@@ -54,55 +40,7 @@ class ClipTrack(VideoStreamTrack):
     """
 
     def __init__(self, path: Path, clock: Clock, *, loop: bool = False) -> None:
-        super().__init__()
-        self._path = path
-        self._clock = clock
-        self._again = loop
-        self._pictures = self._read()
-        self._began: float | None = None
-
-    async def recv(self) -> VideoFrame:
-        """Return the next picture when it is due."""
-        found = await asyncio.to_thread(next, self._pictures, None)
-        if found is None:
-            self.stop()
-            raise MediaStreamError
-        at, frame = found
-        now = self._clock.monotonic()
-        self._began = now - at if self._began is None else self._began
-        if self._began + at > now:
-            await self._clock.sleep(self._began + at - now)
-        frame.pts = round(at / VIDEO)
-        frame.time_base = VIDEO
-        return frame
-
-    def _read(self) -> Iterator[tuple[float, VideoFrame]]:
-        """Yield pictures with the seconds at which they are due."""
-        offset = 0.0
-        while True:
-            at = step = 0.0
-            with av.open(str(self._path)) as container:
-                video = best_track(container)
-                if video is None:
-                    return
-                lies, aspect = None, pixel_aspect(video)
-                for frame in container.decode(video):
-                    lies = lies or Orientation.of(frame)
-                    when = float(frame.time or 0.0)
-                    step, at = max(when - at, 0.0), when
-                    yield offset + at, _speaks_for_itself(frame, lies, aspect)
-            if not self._again or step == 0.0:
-                return
-            offset += at + step
-
-
-def _speaks_for_itself(frame: VideoFrame, lies: Orientation, aspect: Fraction | None) -> VideoFrame:
-    """Return a frame that is seen as it is meant to, though a call says nothing of it beside."""
-    if lies == Orientation() and (aspect or 1) == 1 and is_common(frame):
-        return frame
-    image = as_seen(frame, lies, aspect)
-    height, width = (side // 2 * 2 for side in image.shape[:2])  # encoders want even ones
-    return VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), "rgb24")
+        super().__init__(file_pictures(path, loop=loop), clock)
 
 
 class Publisher:
@@ -115,11 +53,11 @@ class Publisher:
     """
 
     def __init__(self, url: str, token: str | None = None, bind: Sequence[str] = ()) -> None:
-        self._bind = tuple(bind)
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._session: str | None = None
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._outgoing = OutgoingCall(bind)
+        self.connection = self._outgoing.connection
 
     async def call(self, track: VideoStreamTrack, codec: str | None = None) -> None:
         """Offer a track and connect.
@@ -128,12 +66,7 @@ class Publisher:
             CallNotTaken: the endpoint did not take the offer.
             TimeoutError: no connection came about.
         """
-        sender = self.connection.addTrack(track)
-        if codec is not None:
-            self._prefer(sender, codec)
-        gather_on(self.connection, self._bind)
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        offer = self.connection.localDescription.sdp
+        offer = await self._outgoing.offer(track, codec)
         async with httpx.AsyncClient(headers=self._headers, timeout=20) as client:
             response = await client.post(
                 self._url, content=offer, headers={"Content-Type": "application/sdp"}
@@ -141,19 +74,7 @@ class Publisher:
         if response.status_code != 201:
             raise CallNotTaken(_problem(response))
         self._session = urljoin(self._url, response.headers["Location"])
-        connected = asyncio.Event()
-
-        def changed() -> None:
-            if self.connection.connectionState in ("connected", "failed", "closed"):
-                connected.set()
-
-        self.connection.on("connectionstatechange", changed)
-        answer = RTCSessionDescription(response.text, "answer")
-        await self.connection.setRemoteDescription(answer)
-        async with asyncio.timeout(CONNECT_S):
-            await connected.wait()
-        if self.connection.connectionState != "connected":
-            raise TimeoutError
+        await self._outgoing.connect(response.text)
 
     async def hang_up(self) -> None:
         """Take leave; a server that has gone is fine."""
@@ -164,14 +85,7 @@ class Publisher:
             except httpx.HTTPError:
                 pass
             self._session = None
-        await close_quietly(self.connection)
-
-    def _prefer(self, sender: RTCRtpSender, codec: str) -> None:
-        known = RTCRtpSender.getCapabilities("video").codecs
-        wanted = [c for c in known if c.mimeType.lower() == f"video/{codec}"]
-        for transceiver in self.connection.getTransceivers():
-            if transceiver.sender is sender:
-                transceiver.setCodecPreferences(wanted)
+        await self._outgoing.close()
 
 
 def _problem(response: httpx.Response) -> Problem:
@@ -236,6 +150,8 @@ async def _publish(
         await publisher.call(track, codec)
         console.print(f"sending {path} to {redact(url)}", markup=False, highlight=False)
         await over.wait()
+        if track.fault:
+            raise SourceError(ReasonCode.CORRUPT, f"{path} breaks off ({track.fault})")
         if track.readyState == "live":
             raise AnalyzerAway(redact(url), "it has ended the call", ENDED_HINT)
     except httpx.HTTPError as error:

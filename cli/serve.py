@@ -22,6 +22,7 @@ from rich.console import Console
 from cli import logs, wiring
 from cli.alerting import alerting
 from cli.baseline_wiring import baselines_kept
+from cli.canaries import canaries
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
@@ -37,6 +38,7 @@ from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
 from stream.monitoring.figures import (
     alert_figures,
+    canary_figures,
     drift_figures,
     evidence_figures,
     explained_figures,
@@ -171,7 +173,7 @@ async def _serve(
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
     epochs = user_data_path("styleflow") / EPOCH_FILE
     events = EventLog(clock, EventIds(BlocksInFile(epochs, clock, memory.newest)))
-    events.attach(histories)
+    events.attach(histories, canaries=True)
     memory.attach(events)
     incidents = memory.incidents(events, clock, settings.incidents)
     book = BaselineBook(decides=settings.decision.by == "budget")
@@ -212,6 +214,7 @@ async def _serve(
         book, wiring.rated(settings, cards), events, clock, settings.baseline, memory.store
     )
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
+    known = canaries(settings.canaries, events, clock, analyzer, remember=memory.store is not None)
     async with (
         memory,
         analyzer,
@@ -221,11 +224,14 @@ async def _serve(
         kept as baselines,
         tended(incidents),
         drift_watched(drift),
+        known as checked,
     ):
         metrics.scraped.attach(partial(explained_figures, moments))
         if evidence is not None:
             metrics.scraped.attach(partial(evidence_figures, evidence))
         metrics.scraped.attach(lambda: alert_figures(alerts))
+        if checked is not None:
+            metrics.scraped.attach(lambda: canary_figures(checked.report(), checked.age_s))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
         configured = [spec.id for spec in specs]
@@ -252,6 +258,7 @@ async def _serve(
             baselines=baselines,
             drift=drift,
             detectors=lambda: analyzer.models,
+            canaries=checked,
         )
         server = _Server(
             uvicorn.Config(

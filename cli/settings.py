@@ -34,6 +34,7 @@ from stream.analyzer.streams import (
     StreamTags,
 )
 from stream.baseline.settings import BaselineSettings
+from stream.canaries.settings import CanarySettings
 from stream.drift.settings import DriftSettings
 from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
@@ -259,6 +260,7 @@ class Settings(_Section):
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
         alerts: who is told of which incidents, and how.
+        canaries: known clips that are sent through the whole path, to see that it still works.
         log: what is logged and how it looks.
         streams: streams that are there from the start; more can be added while running.
     """
@@ -280,6 +282,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     alerts: AlertsSettings = AlertsSettings()
+    canaries: CanarySettings = CanarySettings()
     log: LogConfig = LogConfig()
     streams: tuple[StreamConfig, ...] = ()
 

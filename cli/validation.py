@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from cli.errors import ConfigInvalid
 from cli.settings import Settings
 from stream.alerts.settings import faults as alert_faults
+from stream.canary import is_canary
 from stream.errors import SourceUrlInvalid
 from stream.ingest.check import check as check_source
 from stream.store.errors import StoreUrlInvalid
@@ -40,6 +41,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_bad_store(settings.store),
         *alert_faults(settings.alerts),
         *_absent_apprise(settings),
+        *_absent_canaries(settings),
         *_absent_files(settings, untrained=untrained),
         *_unknown_detectors(settings),
     )
@@ -88,6 +90,8 @@ def _bad_streams(settings: Settings) -> Iterator[str]:
     if count > most:
         yield f"streams: {count} are more than analyzer.max_streams allows ({most})"
     for index, stream in enumerate(settings.streams):
+        if is_canary(stream.id):
+            yield f"streams[{index}].id: {stream.id!r} is kept for the analyzer's own canaries"
         try:
             check_source(stream.spec().source)
         except SourceUrlInvalid as error:
@@ -97,6 +101,14 @@ def _bad_streams(settings: Settings) -> Iterator[str]:
 def _absent_apprise(settings: Settings) -> Iterator[str]:
     if settings.alerts.channels.apprise and find_spec("apprise") is None:
         yield "alerts.channels.apprise: needs a library; pip install 'styleflow-live[notify]'"
+
+
+def _absent_canaries(settings: Settings) -> Iterator[str]:
+    """Yield which files of canaries are missing."""
+    for index, pair in enumerate(settings.canaries.own if settings.canaries.enabled else ()):
+        for role, path in (("real", pair.real), ("fake", pair.fake)):
+            if not path.is_file():
+                yield f"canaries.own[{index}].{role}: {path} is not here"
 
 
 def _bad_store(store: StoreSettings) -> Iterator[str]:

@@ -4,6 +4,7 @@ StreamError
 ├── SourceError            a source cannot go on; carries a ReasonCode
 ├── SourceUrlInvalid       a URL that names no source we can open
 ├── StreamExists           a stream id that is taken
+├── StreamIdReserved       a stream id that is kept for canaries
 ├── StreamUnknown          a stream id that nobody has
 ├── TooManyStreams         the configured limit of streams is reached
 ├── Overloaded             the machine has more to do than it can
@@ -126,6 +127,21 @@ class StreamExists(StreamError):
 
     def __str__(self) -> str:
         return f"stream {self.stream!r} exists already"
+
+
+@dataclass(eq=False)
+class StreamIdReserved(StreamError):
+    """A stream id that is kept for the analyzer's own canaries."""
+
+    code = "stream_id_reserved"
+    title = "Ids that begin with .canary. belong to canaries"
+    hint = "Choose another id"
+    status = 422
+
+    stream: str
+
+    def __str__(self) -> str:
+        return f"{self.stream!r} is kept for the analyzer's own canaries"
 
 
 @dataclass(eq=False)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.baseline.service import Baselines
+from stream.canaries.service import Canaries
 from stream.clock import Clock
 from stream.drift.watch import DriftWatch
 from stream.evidence.explained import ExplainedMoments
@@ -48,6 +49,7 @@ from web.routes import (
     whip,
 )
 from web.routes.baselines import routes as baseline_routes
+from web.routes.canaries import routes as canary_routes
 from web.routes.drift import routes as drift_routes
 from web.routes.evidence import routes as evidence_routes
 from web.routes.evidence_bundle import BundleSource
@@ -94,6 +96,7 @@ def create_app(
     detectors: Callable[[], Sequence[ModelCard]] = tuple,
     baselines: Baselines | None = None,
     drift: DriftWatch | None = None,
+    canaries: Canaries | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -117,6 +120,7 @@ def create_app(
         explained: what stood out to detectors in incidents; without it there are no such routes.
         bundles: what bundles and reports are made of; without it there are no routes for them.
         detectors: tells which models score streams.
+        canaries: know how the detector fares with known clips; None where none are sent.
         alerting: rules and channels; without them there are no routes for them.
         baselines: known-real video of streams; without them there are no routes for it.
         drift: tells how streams have changed; without it there is no route for it.
@@ -151,6 +155,7 @@ def create_app(
         history.routes(hub, histories, reads, scopes, clock),
         stored.routes(reads, scopes, clock, store_state),
         thresholds.routes(editor, scopes),
+        canary_routes(canaries, scopes),
         caller.routes(scopes),
         models.routes(detectors, scopes),
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),

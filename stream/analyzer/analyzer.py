@@ -34,6 +34,7 @@ from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
 from stream.analyzer.threads import StartThread, start_daemon
 from stream.analyzer.vitals import Vitals
+from stream.canary import TAG, is_canary
 from stream.clock import Clock
 from stream.engine.settings import EngineSettings
 from stream.errors import (
@@ -41,6 +42,7 @@ from stream.errors import (
     Overloaded,
     StreamError,
     StreamExists,
+    StreamIdReserved,
     StreamUnknown,
     TooManyStreams,
 )
@@ -155,7 +157,8 @@ class Analyzer:
         self._drift: Callable[[str], tuple[str, ...]] = lambda stream: ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: tuple[asyncio.Task[None], ...] = ()
-        for sink in (hub, self._telemetry, LogLines()):
+        self.events.attach(hub, canaries=True)
+        for sink in (self._telemetry, LogLines()):
             self.events.attach(sink)
         self._vitals = Vitals(
             self._streams,
@@ -205,15 +208,18 @@ class Analyzer:
         """Start a stream; its source need not be reachable yet.
 
         Raises:
+            StreamIdReserved: the id is one of a canary.
             StreamExists: the id is taken.
             TooManyStreams: the limit is reached.
             Overloaded: the machine has more to do than it can.
             SourceUrlInvalid: the source can never be opened.
         """
+        if is_canary(spec.id):
+            raise StreamIdReserved(spec.id)
         check(spec.source)
         if spec.id in self._streams:
             raise StreamExists(spec.id)
-        if len(self._streams) >= self.settings.max_streams:
+        if sum(not is_canary(id) for id in self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
         if self._degradation.refuses:
             self.metrics.streams_refused.inc()
@@ -325,6 +331,27 @@ class Analyzer:
         except TimeoutError:
             log.warning("device thread is busy; a stream's slots are released later", stream=stream)
 
+    # --- canaries: on the event loop ------------------------------------------------------------
+
+    def no_room_for_canary(self) -> str:
+        """Return why a canary would be in somebody's way now; empty when it would not."""
+        if self._degradation.level:
+            return "there is more to do than this machine can"
+        return "every slot is taken" if self._vitals.slots_full else ""
+
+    async def open_canary(self, stream: str, name: str) -> None:
+        """Start a canary's stream, which counts for no limit, and waits for its call."""
+        if stream in self._streams:
+            await self.remove(stream)
+        self._start(
+            StreamSpec(stream, SourceSettings(SourceUrl.parse("whip://")), name, tags=(TAG,))
+        )
+
+    async def answer_canary(self, stream: str, offer: str) -> CallAnswer:
+        """Answer the call of a canary; see `CallControl.call`."""
+        self._known(stream)
+        return await self._sessions.call(stream, check_offer(offer), Publisher())
+
     @property
     def sessions(self) -> Sessions:
         """The peers that are sending streams."""
@@ -334,6 +361,8 @@ class Analyzer:
 
     async def call(self, stream: str, offer: str, publisher: Publisher | None = None) -> CallAnswer:
         """Answer a WebRTC peer that offers to send a stream; see `CallControl.call`."""
+        if is_canary(stream):
+            raise StreamIdReserved(stream)
         checked, publisher = check_offer(offer), publisher or Publisher()
         self._sessions.check_room()
         with self._sessions.claim(stream, publisher):
@@ -397,7 +426,7 @@ class Analyzer:
 
     def statuses(self) -> tuple[StreamStatus, ...]:
         """Return how every stream stands, ordered by id."""
-        return tuple(self.status(stream) for stream in sorted(self._streams))
+        return tuple(self.status(id) for id in sorted(self._streams) if not is_canary(id))
 
     def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what one stream is judged by; None means what holds for the others."""

@@ -9,6 +9,7 @@ from stream.analyzer.device_worker import DeviceWorker
 from stream.analyzer.outbox import Outbox
 from stream.analyzer.running_stream import RunningStream
 from stream.analyzer.streams import Health
+from stream.canary import is_canary
 from stream.clock import Clock
 from stream.device.device import Device
 from stream.explain.pictures import Pictures
@@ -54,7 +55,7 @@ class Vitals:
     def health(self, now: float) -> Health:
         """Return whether the process is live and ready at monotonic time `now`."""
         turns, answers = self.worker.turns(now), self.worker.healthy
-        streams, level = self.streams.values(), self.degradation.level
+        streams, level = list(self._watched().values()), self.degradation.level
         up = sum(stream.is_live for stream in streams)
         abandoned = self.abandoned + sum(stream.worker.abandoned for stream in streams)
         used = (f"{d.stats.used} of {d.stats.slots} in use" for d in self.devices)
@@ -77,11 +78,21 @@ class Vitals:
             },
         )
 
+    @property
+    def slots_full(self) -> bool:
+        """Whether a detector has no slot left for a further face."""
+        return any(device.stats.used >= device.stats.slots for device in self.devices)
+
+    def _watched(self) -> dict[str, RunningStream]:
+        """Return the streams that somebody wants watched: all but canaries."""
+        return {id: stream for id, stream in self.streams.items() if not is_canary(id)}
+
     def figures(self) -> Iterator[Figure]:
         """Yield what parts count for themselves; read at every scrape."""
         now, utc = self.clock.monotonic(), self.clock.utc()
-        yield Figure("streams", len(self.streams))
-        for id, stream in list(self.streams.items()):
+        watched = self._watched()
+        yield Figure("streams", len(watched))
+        for id, stream in watched.items():
             counters = stream.worker.counters
             yield from figures.ingest_figures(id, counters)
             yield from figures.age_figures(id, counters.newest, now, utc)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from stream.canary import is_canary
 from stream.clock import Clock
 from stream.event_log.ids import EventIds
 from stream.events import Event
@@ -61,13 +62,18 @@ class EventLog:
         self.failures = 0
         self._clock = clock
         self._ids = ids or EventIds()
-        self._sinks: tuple[EventSink, ...] = ()
+        self._sinks: tuple[tuple[EventSink, bool], ...] = ()
         self._waiting: deque[StampedEvent] = deque()
         self._delivering = False
 
-    def attach(self, sink: EventSink) -> None:
-        """Hand a sink every event from now on, after the sinks that are attached already."""
-        self._sinks += (sink,)
+    def attach(self, sink: EventSink, *, canaries: bool = False) -> None:
+        """Hand a sink every event from now on, after the sinks that are attached already.
+
+        Args:
+            sink: takes them.
+            canaries: hand it those of canaries, too, which are in nobody's counts otherwise.
+        """
+        self._sinks += ((sink, canaries),)
 
     def append(self, event: Event) -> StampedEvent:
         """Stamp an event and hand it to every sink.
@@ -86,8 +92,10 @@ class EventLog:
         try:
             while self._waiting:
                 stamped = self._waiting.popleft()
-                for sink in self._sinks:
-                    self._hand(sink, stamped)
+                apart = is_canary(stamped.event.stream)
+                for sink, canaries in self._sinks:
+                    if canaries or not apart:
+                        self._hand(sink, stamped)
         finally:
             self._delivering = False
 

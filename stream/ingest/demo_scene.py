@@ -117,17 +117,31 @@ class Scene:
         frame = self.authentic(index)
         place = self._view.place(self.pose(index))
         rng = np.random.default_rng([self.seed, 3, index])
-        canvas = self._oval.shape[::-1]
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        face = _image(cv2.warpAffine(frame, place[:2], canvas, flags=flags))
-        made = _make_anew(face, index / self.fps, rng)
+        made = _make_anew(self._face(frame, place), index / self.fps, rng)
         self._blend(frame, made, place, place @ _jitter(rng))
+        return frame
+
+    def resynthesised(self, index: int) -> Image:
+        """Return the same frame with its face's mirror image, through a bottleneck, blended in.
+
+        The face that results was never there: its light comes from the wrong side, and it has no
+        detail of its own. The default detector tells it further from `authentic` than `tampered`.
+        """
+        frame = self.authentic(index)
+        place = self._view.place(self.pose(index))
+        self._blend(frame, _mirrored(self._face(frame, place)), place, place)
         return frame
 
     def mask(self, index: int) -> _Floats:
         """Return how much of each pixel `tampered` replaces, `(H, W)`, 0..1."""
         place = self._view.place(self.pose(index))
         return _floats(cv2.warpAffine(self._oval, place[:2], self.size))
+
+    def _face(self, frame: Image, place: _Doubles) -> Image:
+        """Take a face out of its frame, onto a canvas."""
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        canvas = self._oval.shape[::-1]
+        return _image(cv2.warpAffine(frame, place[:2], canvas, flags=flags))
 
     def _photograph(self, picture: Image, index: int) -> Image:
         """Add the camera's exposure and noise."""
@@ -364,6 +378,14 @@ def _make_anew(face: Image, t: float, rng: np.random.Generator) -> Image:
     opening = 0.16 * math.sin(2 * math.pi * 2.7 * t + 1.0) + rng.normal(0, 0.03)
     source_y = y - opening * near * (y - mouth_y) - shaken[..., 1]
     return _image(cv2.remap(painted, x - shaken[..., 0], _floats(source_y), cv2.INTER_LINEAR))
+
+
+def _mirrored(face: Image) -> Image:
+    """Return a face's mirror image without its finer half."""
+    height, width = face.shape[:2]
+    half = (round(width / 2), round(height / 2))
+    small = cv2.resize(face[:, ::-1], half, interpolation=cv2.INTER_AREA)
+    return _image(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def _jitter(rng: np.random.Generator) -> _Doubles:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from stream.alerts.alerts import Alerts
+from stream.canaries.records import Report, State
 from stream.device.device import Device
 from stream.drift.watch import DriftWatch
 from stream.events import ReasonCode
@@ -131,6 +132,27 @@ def explained_figures(moments: ExplainedMoments) -> Iterator[Figure]:
     yield Figure("evidence_explaining", moments.looking)
     for outcome, count in moments.outcomes.items():
         yield Figure("evidence_explained_total", count, (outcome,))
+
+
+def canary_figures(report: Report, age_s: float) -> Iterator[Figure]:
+    """Yield what became of known clips.
+
+    Args:
+        report: how the detector fares with them.
+        age_s: seconds since the last round that was judged, or since the start.
+    """
+    for sight in report.sights:
+        canary = sight.canary.id
+        for detector, opinion in sight.opinions.items():
+            yield Figure("canary_score", opinion.score, (canary, detector))
+            yield Figure("canary_logit", opinion.logit, (canary, detector))
+        if sight.latency_s is not None:
+            yield Figure("canary_latency_seconds", sight.latency_s, (canary,))
+    for result, count in report.rounds.items():
+        yield Figure("canary_rounds_total", count, (result.value,))
+    yield Figure("canary_age_seconds", age_s)
+    for state in State:
+        yield Figure("canary_state", state is report.state, (state.value,))
 
 
 def alert_figures(alerts: Alerts) -> Iterator[Figure]:

@@ -208,6 +208,31 @@ SCRAPED = (
         "Incidents that a rule did not tell at once, by reason.",
         ("reason",),
     ),
+    Family(
+        "gauge",
+        "canary_score",
+        "Last score of a clip that is known to be real or fake.",
+        ("canary", "detector"),
+    ),
+    Family(
+        "gauge",
+        "canary_logit",
+        "Mean rating of a known clip in the last round.",
+        ("canary", "detector"),
+    ),
+    Family(
+        "gauge",
+        "canary_latency_seconds",
+        "Median time from a known clip's pictures to their scores in the last round.",
+        ("canary",),
+    ),
+    Family("counter", "canary_rounds_total", "Rounds of known clips, by result.", ("result",)),
+    Family(
+        "gauge",
+        "canary_age_seconds",
+        "Time since the last round of known clips that was judged, or since the start.",
+    ),
+    Family("gauge", "canary_state", "1 for how the detector fares with known clips.", ("state",)),
     Family("counter", "alerts_unstored_total", "Changes of alerts that the store did not take."),
 )
 """Every metric that parts of the analyzer count for themselves."""

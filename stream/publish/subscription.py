@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from stream.canary import PREFIX, is_canary
 from stream.publish.client_messages import DEFAULT_HZ, ResumePoint, StreamType
 from stream.publish.encode import encode_lagged
 from stream.publish.past_events import CatchUp, Wanted
@@ -33,7 +34,7 @@ class Filter:
     """Messages that a subscriber wants.
 
     Attributes:
-        streams: ids or globs, of which one must match.
+        streams: ids or globs, of which one must match; those of a canary must begin as its id does.
         types: kinds of message.
         max_hz: most messages per second about one face or one stream's status.
         min_state: least state of a score, in the order warming, abstain, ok, suspect.
@@ -44,13 +45,16 @@ class Filter:
     max_hz: float = DEFAULT_HZ
     min_state: State = "warming"
     _compiled: PatternSet = field(init=False, repr=False, compare=False)
+    _canaries: PatternSet = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_compiled", PatternSet(self.streams))
+        named = (wanted for wanted in self.streams if wanted.startswith(PREFIX))
+        object.__setattr__(self, "_canaries", PatternSet(named))
 
     def matches(self, stream: str) -> bool:
-        """Return whether a stream is wanted."""
-        return self._compiled.matches(stream)
+        """Return whether a stream is wanted; a canary is only where somebody asks for canaries."""
+        return (self._canaries if is_canary(stream) else self._compiled).matches(stream)
 
 
 class Publisher(Protocol):

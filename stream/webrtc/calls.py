@@ -7,7 +7,7 @@ Values only. `stream.webrtc.peer` speaks with peers, `stream.webrtc.sessions` ke
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Protocol
 
@@ -104,6 +104,15 @@ class WebRtcSettings:
         if not self.min_kbps <= self.start_kbps <= self.max_kbps:
             rule = f"must lie between min_kbps ({self.min_kbps}) and max_kbps ({self.max_kbps})"
             raise SettingInvalid("start_kbps", self.start_kbps, rule)
+
+
+LOOPBACK = "127.0.0.1"
+"""Address at which this machine calls itself."""
+
+
+def calling_itself(settings: WebRtcSettings) -> WebRtcSettings:
+    """Return the settings of a call of this process to itself: it leaves the machine nowhere."""
+    return replace(settings, bind=(LOOPBACK,), advertise=(), ice_servers=())
 
 
 @dataclass(frozen=True, slots=True)

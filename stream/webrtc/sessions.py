@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from stream.canary import is_canary
 from stream.clock import Clock
 from stream.errors import (
     CallNotYours,
@@ -30,7 +31,7 @@ from stream.errors import (
 from stream.events import LinkQuality, ReasonCode
 from stream.ingest.context import SourceAccess
 from stream.publish.hub import Hub
-from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings
+from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings, calling_itself
 from stream.webrtc.data_channel import HubFull, ScoreSender
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.peer import Peer, ScoresChannel
@@ -198,7 +199,8 @@ class Sessions:
         return self.of(stream) is not None
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        """Return how many calls there are; canaries are none."""
+        return sum(not is_canary(session.stream) for session in list(self._sessions.values()))
 
     # --- sessions ------------------------------------------------------------------------------
 
@@ -211,7 +213,7 @@ class Sessions:
         """
         if not self.settings.enabled:
             raise OfferRefused("calls are switched off; see webrtc.enabled")
-        if len(self._sessions) >= self.settings.max_peers:
+        if len(self) >= self.settings.max_peers:
             raise TooManyPeers(self.settings.max_peers)
 
     @contextmanager
@@ -248,10 +250,12 @@ class Sessions:
             TooManyPeers: the limit is reached.
         """
         await self._make_way(stream)
-        self.check_room()
+        if not is_canary(stream):
+            self.check_room()
         pictures = PictureQueue(layers=1 if offer.layer is None else offer.layer.of)
         name = secrets.token_urlsafe(24)
-        peer = Peer(self.settings, self._clock, pictures, lambda wire: self._tell(name, wire))
+        settings = calling_itself(self.settings) if is_canary(stream) else self.settings
+        peer = Peer(settings, self._clock, pictures, lambda wire: self._tell(name, wire))
         session = Session(name, stream, peer, f'"{secrets.token_hex(8)}"', publisher)
         self._sessions[name] = session
         try:
@@ -357,7 +361,7 @@ class Sessions:
             past = self._past.get(session.stream, StreamTotals())
             self._past[session.stream] = past.plus(session.peer.counters, session.peer.quality)
             del self._sessions[session.name]
-            self.ends[why.code] += 1
+            self.ends[why.code] += not is_canary(session.stream)
         log.info("call ended", stream=session.stream, code=why.code.value, detail=why.detail)
 
     def _tell(self, name: str, channel: ScoresChannel) -> None:

@@ -227,6 +227,11 @@ def undelivered(w: Watched) -> Bounds:
     return exactly({k: v for k, v in waiting.items() if v > 0 and failed[k] > 0})
 
 
+def without_canaries(w: Watched) -> Bounds:
+    """Nothing: this analyzer sends no canaries."""
+    return exactly({})
+
+
 def dropped(w: Watched, window: str, *by: str, **labels: str) -> Vector:
     return w.rise("frames_dropped_total", window, *by, **labels)
 
@@ -263,6 +268,8 @@ WANTED: dict[str, Wanted] = {
     ),
     "styleflow_alerts_waiting > 0 and ignoring(outcome) "
     'increase(styleflow_alerts_total{outcome="failed"}[15m])': undelivered,
+    'styleflow_canary_state{state=~"failing|late"}': without_canaries,
+    "styleflow_canary_age_seconds": without_canaries,
     # dashboard
     "sum(styleflow_stream_up)": lambda w: exactly(w.now("stream_up")),
     "styleflow_streams": lambda w: exactly(w.now("streams")),

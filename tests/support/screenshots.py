@@ -25,6 +25,7 @@ from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
 from styleflow.overlay import PointsAt
 from styleflow.weights import checkpoint as weights
 from tests.support.browser import chromium
+from tests.support.canaries import pair
 from tests.support.wall import PlayedWall, cameras
 from tests.support.web import WebRig, served
 from tests.support.wire import CARD
@@ -120,6 +121,21 @@ async def shipped(wall: PlayedWall) -> None:
     wall.connection("cam-2", ConnectionState.BACKING_OFF, ReasonCode.TIMEOUT, "no packets for 2 s")
 
 
+async def blind(wall: PlayedWall) -> None:
+    """Have the detector checked with known clips, of which half the pictures are lost lately."""
+    await shipped(wall)
+    assert wall.rig.canaries is not None
+    for _ in range(6):
+        wall.rig.canaries.conclude(pair(-0.55, 0.7))
+    for _ in range(2):
+        wall.rig.canaries.conclude(pair(-0.55, 0.7, fps=12.5))
+
+
+async def canaries(page: Page) -> None:
+    """Show the known clips."""
+    await page.get_by_role("button", name="Show canaries").click()
+
+
 async def call(wall: PlayedWall) -> None:
     """Have three people in one call, of whom one is suspect."""
     camera = replace(cameras(1)[0], name="Call with Dr Weber", faces=3, face_px=130.0, shift=0.0)
@@ -169,6 +185,7 @@ SHOTS: dict[str, Shot] = {
     "how-to-read-phone": (shipped, "/help", PHONE, None),
     "stream-phone": (call, "/streams/cam-1", PHONE, None),
     "baseline-panel": (known_camera, "/streams/cam-1", WIDE, known_real),
+    "canaries": (blind, "/", WIDE, canaries),
     "small-window": (shipped, "/", WIDE, glance),
     "small-window-call": (call, "/streams/cam-1", WIDE, glance),
 }
@@ -178,7 +195,8 @@ async def shoot(browser: Browser, folder: Path, name: str) -> None:
     """Make one picture."""
     fill, path, (width, height), then = SHOTS[name]
     kept = Path(tempfile.mkdtemp(prefix="styleflow-baselines-"))
-    wall = PlayedWall(WebRig(clock=SystemClock(), baselines_in=kept))
+    rig = WebRig(clock=SystemClock(), baselines_in=kept, canaries=fill is blind)
+    wall = PlayedWall(rig)
     await fill(wall)
     context = await browser.new_context(
         viewport={"width": width, "height": height},

@@ -59,6 +59,7 @@ from stream.webrtc.calls import CallAnswer, IceServer, Publisher
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.overlay import PointsAt
 from tests.support.baselines import rated
+from tests.support.canaries import PlayedHost, played_canaries
 from tests.support.wire import UNTRAINED, score
 from web.app import create_app
 from web.connection_limits import ConnectionLimits
@@ -289,6 +290,7 @@ class WebRig:
         explained_in: Path | None = None,
         baselines_in: Path = Path("/nowhere"),
         drift: DriftWatch | None = None,
+        canaries: bool = False,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -317,6 +319,8 @@ class WebRig:
         if drift is None:  # another one knows its streams already
             self.log.attach(self.drift)
         self.predictor = PlayedPredictor()
+        self.host = PlayedHost(UNTRAINED)
+        self.canaries = played_canaries(self.clock, self.host) if canaries else None
         self.registry = CollectorRegistry()
         self.store_state = StoreState("", "off", "turned off", 0)
         self.app: FastAPI = create_app(
@@ -340,6 +344,7 @@ class WebRig:
             bundles=bundles,
             detectors=lambda: self.models,
             baselines=self.baselines,
+            canaries=self.canaries,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -101,6 +101,7 @@ ARROWS = {
     "styleflow.client": "errors",
     # values that every room of stream may read
     "stream.clock": "",
+    "stream.canary": "",
     "stream.incident": "",
     "stream.baseline_mark": "",
     "stream.events": "baseline_mark incident",
@@ -108,14 +109,15 @@ ARROWS = {
     "stream.problems": "errors events",
     "stream.faults": "",
     "stream.stream_state": "events",
-    "stream.event_log": "clock events scheduling",
+    "stream.event_log": "canary clock events scheduling",
     "stream.outbound": "",
     # rooms that do not know one another
     "stream.perception": "errors events",
     "stream.engine": "baseline_mark errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "baseline_mark clock errors event_log events incident problems stream_state",
+    "stream.publish": "baseline_mark canary clock errors event_log events incident problems "
+    "stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
@@ -129,10 +131,11 @@ ARROWS = {
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors event_log events incident incidents ingest "
     "perception pipeline scheduling",
-    "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "alerts device drift event_log events evidence explain incidents ingest "
-    "publish scheduling webrtc",
-    "stream.analyzer": "batch clock device engine errors event_log events explain ingest "
+    "stream.webrtc": "canary clock errors events ingest publish",
+    "stream.canaries": "canary clock errors event_log events ingest webrtc",
+    "stream.monitoring": "alerts canaries device drift event_log events evidence explain "
+    "incidents ingest publish scheduling webrtc",
+    "stream.analyzer": "batch canary clock device engine errors event_log events explain ingest "
     "monitoring offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
@@ -281,6 +284,7 @@ def test_media_libraries_live_in_ingest() -> None:
         "stream.ingest",
         "stream.evidence.clip",
         "stream.webrtc.peer",
+        "stream.webrtc.outgoing",
         "stream.webrtc.aiortc_compat",
         "cli.publish",
         "cli.doctor_checks",
@@ -289,8 +293,13 @@ def test_media_libraries_live_in_ingest() -> None:
 
 
 def test_aiortc_has_one_place() -> None:
-    """aiortc is spoken by two modules: its public interface, and what else is needed of it."""
-    allowed = ("stream.webrtc.peer", "stream.webrtc.aiortc_compat", "cli.publish")
+    """aiortc is spoken by few modules: calls in, calls out, and what else is needed of it."""
+    allowed = (
+        "stream.webrtc.peer",
+        "stream.webrtc.outgoing",
+        "stream.webrtc.aiortc_compat",
+        "cli.publish",
+    )
     assert offenders(("stream", "web", "cli"), ("aiortc", "aioice"), allowed=allowed) == []
 
 
@@ -307,6 +316,7 @@ STARTS = (
 )
 MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
+    "stream.webrtc.outgoing": "reads or draws one picture at a time in a worker thread",
     "stream.alerts": "one task per channel, so that a dead one delays only itself",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "stream.baseline.service": "reads and writes a small file in a worker thread",

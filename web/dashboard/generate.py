@@ -21,6 +21,7 @@ from web.problem_responses import ProblemBody
 from web.routes.alerts import AlertsView, RuleBody, TrialView
 from web.routes.baselines import BaselineBody, BaselineView
 from web.routes.caller import CallerView
+from web.routes.canaries import CanariesView
 from web.routes.explained import ExplanationView
 from web.routes.history import HistoryView
 from web.routes.models import ModelList
@@ -39,6 +40,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     ThresholdsView,
     BaselineView,
     CallerView,
+    CanariesView,
     ModelList,
     AlertsView,
     TrialView,

@@ -13,6 +13,7 @@ import type {
   BaselineBody,
   BaselineView,
   CallerView,
+  CanariesView,
   ExplanationView,
   HistoryView,
   IncidentData,
@@ -186,6 +187,11 @@ export class Api {
   /** How the store is doing; what it holds is not counted. */
   async store(): Promise<StoreView> {
     return this.read("api/v1/store?count=false");
+  }
+
+  /** How the detector fares with known clips. */
+  async canaries(): Promise<CanariesView> {
+    return this.read("api/v1/canaries");
   }
 
   /** The key that evidence is signed with. */

@@ -3,6 +3,7 @@
 
 import { useEffect, useReducer, useState } from "preact/hooks";
 import { Api } from "./api";
+import { CanaryDesk } from "./canaries/desk";
 import { IncidentDesk } from "./incidents/desk";
 import { Notifier, realHerald } from "./incidents/notify";
 import { suspects } from "./eyes";
@@ -36,6 +37,7 @@ export class App {
   );
   readonly sound = new Sound(realSpeaker(), () => this.notify());
   readonly incidents = new IncidentDesk(this.api, () => this.notify());
+  readonly canaries = new CanaryDesk(this.api, () => this.notify());
   readonly past = new PastDesk((...wanted) => this.api.stored(...wanted), () => this.notify());
   readonly notifier = new Notifier(
     realHerald(new URL("static/icon-alarm.svg", ROOT).href),

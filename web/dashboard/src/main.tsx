@@ -6,6 +6,7 @@ import { render } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { AlertsPage } from "./alerts/page";
 import { App, useApp, useNow } from "./app";
+import { CanaryBar } from "./canaries/bar";
 import { MoonIcon } from "./icons";
 import { ProblemText } from "./problem";
 import { HelpPage } from "./help/page";
@@ -44,6 +45,7 @@ function Page({ app }: { app: App }) {
       </header>
       <Outage app={app} />
       <StorageBar app={app} />
+      <CanaryBar app={app} />
       {app.begun && <Notices app={app} />}
       <OwnMedia app={app} />
       {/* Made anew once there is something to show, rather than pushed down by the notices. */}

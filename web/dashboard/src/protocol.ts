@@ -102,6 +102,50 @@ export interface CallerView {
   scopes: Scope[];
 }
 
+/** How the detector fares with its canaries. */
+export interface CanariesView {
+  state: State;
+  /** when the last round ended */
+  checked_at: string | null;
+  /** seconds since then, or since the start */
+  age_s: number;
+  every_s: number;
+  /** bound of the latency */
+  latency_s: number;
+  /** of the last round, the gravest first */
+  findings: FindingView[];
+  /** in the order in which they are sent */
+  canaries: CanaryView[];
+  /** id of the one that is on its way; empty between rounds */
+  sending: string;
+  rounds: Record<string, number>;
+  /** rounds that were learned from */
+  learned: number;
+  learn_rounds: number;
+  /** why it learns anew; empty when it does not */
+  anew: string;
+  /** why the last round was skipped; empty when it was not */
+  skipped: string;
+}
+
+/** One known clip, and what was seen of it in the last round. */
+export interface CanaryView {
+  /** of its stream, which is there while it is sent */
+  id: string;
+  name: string;
+  pair: string;
+  role: Role;
+  opinions: OpinionView[];
+  fps: number | null;
+  face_px: number | null;
+  brightness: number | null;
+  sharpness: number | null;
+  latency_s: number | null;
+  failure: string;
+  /** empty while it is learned */
+  expected: ExpectedView[];
+}
+
 /** Faces are not looked at: too many are in view, or all slots of the device are taken. */
 export interface CapacityReachedData {
   kind: "capacity_reached";
@@ -263,6 +307,16 @@ export interface EvidenceData {
 /** What is kept of an incident's video. */
 export type EvidenceState = "none" | "pending" | "kept" | "pruned";
 
+/** A range in which a figure of a canary is expected. */
+export interface ExpectedView {
+  /** fps, face_px, brightness, sharpness or logit */
+  figure: string;
+  /** whose figure it is; empty when it is the path's */
+  detector: string;
+  low: number;
+  high: number;
+}
+
 /** A frame of an incident in which its face was explained. */
 export interface ExplainedFrame {
   /** when the frame arrived */
@@ -337,6 +391,18 @@ export interface FiguresView {
   flagged_at_5: MeasuredView;
   /** by kind of fake, most clips first */
   kinds: KindFiguresView[];
+}
+
+/** What can be wrong with a round. A closed list. */
+export type FindingKind = "missing" | "changed" | "not_told_apart" | "late";
+
+/** One thing that was wrong in the last round. */
+export interface FindingView {
+  kind: FindingKind;
+  canary: string;
+  detector: string;
+  text: string;
+  hint: string;
 }
 
 /** The first message of a client, within five seconds. */
@@ -496,6 +562,16 @@ export interface ModelList {
 /** Fact about a stream that is worth knowing and takes away no verdict. A closed list. */
 export type Notice = "camera_clock" | "small_layer" | "drifted";
 
+/** What one detector said of a canary in the last round. */
+export interface OpinionView {
+  detector: string;
+  /** mean of its ratings after warming up */
+  logit: number;
+  /** the last smoothed score */
+  score: number;
+  ratings: number;
+}
+
 /** Every detector of a stream, the first one first. */
 export interface OverlayList {
   overlays: OverlayView[];
@@ -627,6 +703,12 @@ export interface ResumePoint {
   epoch: number;
   seq: number;
 }
+
+/** What a canary shows. */
+export type Role = "real" | "fake";
+
+/** What became of a round, as it is counted. */
+export type RoundResult = "ok" | "learning" | "findings" | "skipped";
 
 /** A rule: which incidents are told through which channels. */
 export interface RuleBody {
@@ -793,6 +875,9 @@ export interface SourceChange {
 
 /** Kind of a source, as a person tells them apart. */
 export type SourceKind = "camera" | "call" | "file" | "demo";
+
+/** How the detector fares with its canaries. A closed list. */
+export type State = "off" | "waiting" | "learning" | "ok" | "doubtful" | "late" | "failing";
 
 /** State of a stream: its connection, frame rate, loss and faces. */
 export interface StatusData {

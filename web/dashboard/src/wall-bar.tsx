@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { App } from "./app";
 import type { Condition } from "./attention";
+import { CheckedLine } from "./canaries/line";
 import { FullScreen } from "./full-screen";
 import { ConditionIcon } from "./icons";
 import { SmallWindowButton } from "./small/button";
@@ -65,6 +66,7 @@ export function WallBar({ app, tiles, shown, filter, onFilter, held }: Props) {
       <p class="held" aria-live="polite">
         {held ? "Order held while you point here" : ""}
       </p>
+      <CheckedLine app={app} />
       <Choices tiles={tiles} filter={filter} onFilter={onFilter} />
       <div class="glance-tools">
         <SoundSwitch app={app} />

@@ -4,6 +4,7 @@ import { Fragment } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type App, useApp, useNow } from "./app";
 import { condition, Order } from "./attention";
+import { Canaries } from "./canaries/line";
 import { typing } from "./full-screen";
 import { type Layout, layout, pictureWidth } from "./layout";
 import { frameAge, shared } from "./streams";
@@ -93,6 +94,7 @@ export function Wall({ app, onAdd }: { app: App; onAdd: () => void }) {
         ))}
         {ids.length === 0 && <p class="waiting">No stream is so now</p>}
       </section>
+      <Canaries app={app} />
     </>
   );
 }

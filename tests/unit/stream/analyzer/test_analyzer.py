@@ -13,7 +13,13 @@ from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import StreamSpec
 from stream.clock import ManualClock
-from stream.errors import Overloaded, StreamExists, StreamUnknown, TooManyStreams
+from stream.errors import (
+    Overloaded,
+    StreamExists,
+    StreamIdReserved,
+    StreamUnknown,
+    TooManyStreams,
+)
 from stream.event_log.event_log import EventLog, StampedEvent
 from stream.events import (
     ConnectionState,
@@ -203,3 +209,34 @@ async def test_what_has_changed_of_a_stream_is_a_notice_in_its_reports(clip: Pat
     rig.analyzer.drain()
     newest = [s.event for s in rig.told if isinstance(s.event, StreamReport)][-1]
     assert (newest.stream, newest.notices, newest.drift) == ("b", (), ())
+
+
+async def test_a_canary_takes_nobodys_place_and_is_in_no_count(clip: Path) -> None:
+    rig = Rig(clip, max_streams=1)
+    async with rig.analyzer:
+        await rig.analyzer.open_canary(".canary.demo.real", "Canary")
+        await rig.analyzer.add(rig.spec("a"))
+        assert [status.id for status in rig.analyzer.statuses()] == ["a"]
+        assert rig.analyzer.health().details["streams"] == "0 of 1 live"
+        assert rig.figure("streams") == 1
+        assert rig.figure("packets_received_total", stream=".canary.demo.real") is None
+        assert {stamped.event.stream for stamped in rig.told} == {"a"}
+        assert rig.analyzer.status(".canary.demo.real").tags == ("canary",)
+
+
+async def test_nobody_else_may_have_the_id_of_a_canary(clip: Path) -> None:
+    rig = Rig(clip)
+    async with rig.analyzer:
+        with pytest.raises(StreamIdReserved):
+            await rig.analyzer.add(rig.spec(".canary.mine"))
+        with pytest.raises(StreamIdReserved):
+            await rig.analyzer.call(".canary.mine", "")
+
+
+async def test_there_is_no_room_for_a_canary_under_overload(clip: Path) -> None:
+    rig = Rig(clip)
+    async with rig.analyzer:
+        assert rig.analyzer.no_room_for_canary() == ""
+        rig.analyzer.weigh(100.0, Work())
+        rig.analyzer.weigh(103.0, Work(busy_s=3.0, frames=30))
+        assert "more to do" in rig.analyzer.no_room_for_canary()

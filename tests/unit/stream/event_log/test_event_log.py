@@ -27,6 +27,15 @@ def test_all_sinks_get_the_same_stamp() -> None:
     assert one.taken[0] is two.taken[0] is stamped
 
 
+def test_canaries_reach_only_those_who_ask_for_them() -> None:
+    log, everybody, keeper = EventLog(ManualClock()), Recorder(), Recorder()
+    log.attach(everybody)
+    log.attach(keeper, canaries=True)
+    canary, watched = log.append(score(".canary.demo.real")), log.append(score("lobby"))
+    assert everybody.taken == [watched]
+    assert keeper.taken == [canary, watched]
+
+
 def test_a_sink_that_comes_later_gets_what_comes_later() -> None:
     log, late = EventLog(ManualClock()), Recorder()
     log.append(score())

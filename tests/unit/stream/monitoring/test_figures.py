@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.alerts import PlayedChannel, rule
+from tests.support.canaries import pair, played_canaries
 from tests.support.evidence import EvidenceRig
 from tests.support.path import toy_pipeline
 from tests.support.wire import added
@@ -91,6 +93,7 @@ def everything() -> list[Figure]:
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
         *figures.alert_figures(alerts(clock)),
+        *figures.canary_figures(replace(played_canaries(clock).report(), sights=pair()), 12.0),
         *figures.evidence_figures(recorder()),
         *figures.explained_figures(ExplainedMoments(NOBODY_LOOKS, clock, None)),
     ]
@@ -151,6 +154,11 @@ def test_every_scraped_family_is_fed_with_its_labels() -> None:
         ("overload_rung", {}, 0),
         ("incidents_total", {"severity": "high"}, 0),
         ("incidents_refused_total", {"reason": "stream_full"}, 0),
+        ("canary_score", {"canary": ".canary.demo.fake", "detector": "styleflow-live"}, 0.4),
+        ("canary_rounds_total", {"result": "skipped"}, 0),
+        ("canary_age_seconds", {}, 12.0),
+        ("canary_state", {"state": "waiting"}, 1),
+        ("canary_state", {"state": "failing"}, 0),
     ],
 )
 def test_what_is_counted_is_scraped(name: str, labels: dict[str, str], value: float) -> None:

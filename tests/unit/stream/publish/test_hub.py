@@ -384,3 +384,10 @@ def test_a_new_name_is_told_at_once_and_goes_with_everything_after_it() -> None:
     assert (status["data"]["name"], status["data"]["tags"]) == ("North door", ["Berlin"])
     (late,) = rig.read(rig.hub.subscribe(FAST, nothing))
     assert (late["data"]["name"], late["data"]["status"]["tags"]) == ("North door", ["Berlin"])
+
+
+def test_canaries_are_followed_only_by_those_who_name_them() -> None:
+    wanted = [("*",), ("?canary*",), (".canary.*",), (".canary.demo.real",), (".canary.x.*",)]
+    found = [Filter(streams=names).matches(".canary.demo.real") for names in wanted]
+    assert found == [False, False, True, True, False]
+    assert not Filter(streams=(".canary.*",)).matches("lobby")
