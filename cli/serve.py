@@ -179,6 +179,7 @@ async def _serve(
                 seconds
             ),
             untrained=untrained,
+            second=True,
         )
     cards = [scorer.card for scorer in pipeline.scorers]
     for card in cards:

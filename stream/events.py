@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 
 from stream.incident import Incident, IncidentStep
-from styleflow.cards import ModelCard
+from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
 from styleflow.faces.face import TrackEnd as TrackEnd
 
@@ -255,6 +255,7 @@ class StreamAdded:
         source: where its video comes from, without credentials.
         detail: what it waits for before its source says anything.
         tags: what people sort it by, the most important first.
+        second_look: the heavier detector that its faces are shown to now and then, if any.
     """
 
     stream: str
@@ -265,6 +266,7 @@ class StreamAdded:
     source: str = ""
     detail: str = ""
     tags: tuple[str, ...] = ()
+    second_look: ScoringModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +393,26 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondLook:
+    """What a heavier detector said of a face when it was last shown it.
+
+    Attributes:
+        detector: its name.
+        score: its calibrated probability: 1 leans fake.
+        at: media time of the newest frame that it was shown.
+        agrees: whether it and the score beside it lean to the same side; None when one of them
+            leans to neither, or when the detector is untrained.
+        status: how far its scores may be trusted.
+    """
+
+    detector: str
+    score: float
+    at: float
+    agrees: bool | None
+    status: TrainingStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One detector's rolling score of one track: 1 leans fake. Evidence, not proof.
 
@@ -411,6 +433,7 @@ class Score:
         evidence_weight: of a frame of the newest hop, above 0 and at most 1; the interval is made
             of it.
         decision: how its verdict came about, where a budget of false alarms decides; else None.
+        second_look: what a heavier detector last said of this face; None before it was shown it.
     """
 
     stream: str
@@ -433,6 +456,7 @@ class Score:
     detector: str
     evidence_weight: float = 1.0
     decision: Decision | None = None
+    second_look: SecondLook | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ class DeviceWorker:
         """Warm the devices up and start the thread."""
         for device in self._pipeline.devices:
             device.warm_up()
+        if self._pipeline.second is not None:
+            self._pipeline.second.warm_up()
         self._thread = self._start_thread(self.run, "device")
 
     def stop(self) -> None:

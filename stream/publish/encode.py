@@ -19,6 +19,7 @@ from stream.events import (
     Notice,
     Score,
     ScoringModel,
+    SecondLook,
     SourceKind,
     StreamAdded,
     StreamChanged,
@@ -58,6 +59,7 @@ from stream.publish.schema import (
     Quality,
     ScoreData,
     ScoreMessage,
+    SecondLookData,
     SnapshotData,
     SnapshotMessage,
     State,
@@ -298,6 +300,19 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         demo=info.demo,
         notice=info.notice_of(scoring),
         decision=_decision(score.decision),
+        second_look=_second_look(score.second_look),
+    )
+
+
+def _second_look(look: SecondLook | None) -> SecondLookData | None:
+    if look is None:
+        return None
+    return SecondLookData(
+        detector=look.detector,
+        status=look.status,
+        score=look.score,
+        at=look.at,
+        agrees=look.agrees,
     )
 
 

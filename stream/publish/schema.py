@@ -152,6 +152,19 @@ class DecisionData(_Model):
     gave_up: bool = Field(description="so much evidence brought no verdict that none is expected")
 
 
+class SecondLookData(_Model):
+    """What a heavier detector said of a face when it was last shown it."""
+
+    detector: str
+    status: TrainingStatus = Field(description="how far the heavier detector may be trusted")
+    score: Share = Field(description="its calibrated probability that the face is fake")
+    at: Number = Field(description="media seconds of the newest frame that it was shown")
+    agrees: bool | None = Field(
+        description="whether it and `p` lean to the same side; null when one leans to neither, or"
+        " when the heavier detector is untrained"
+    )
+
+
 class ScoreData(_Model):
     """The rolling score of one face: 1 leans fake. Evidence, not proof."""
 
@@ -175,6 +188,9 @@ class ScoreData(_Model):
     notice: str = Field(description="what must stand beside this score; empty when nothing")
     decision: DecisionData | None = Field(
         default=None, description="where a budget of false alarms decides; else null"
+    )
+    second_look: SecondLookData | None = Field(
+        default=None, description="of a heavier detector; null before it was shown this face"
     )
 
 
@@ -372,6 +388,9 @@ class IncidentData(_Model):
     evidence: EvidenceData
     summary: str = Field(description="the same in plain words")
     notice: str
+    second_look: SecondLookData | None = Field(
+        default=None, description="of a heavier detector; null when it was shown none of its faces"
+    )
 
 
 class IncidentChangedData(_Model):

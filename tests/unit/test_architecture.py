@@ -122,13 +122,15 @@ ARROWS = {
     "stream.incidents": "clock errors event_log events incident problems publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
-    "stream.pipeline": "clock device engine errors events explain perception scheduling",
+    "stream.second_look": "clock device engine errors events",
+    "stream.pipeline": "clock device engine errors events explain perception scheduling "
+    "second_look",
     "stream.offline": "clock device engine errors events ingest perception pipeline scheduling",
     "stream.webrtc": "clock errors events ingest publish",
     "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
-    "scheduling webrtc",
+    "scheduling second_look webrtc",
     "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
-    "offline pipeline problems publish scheduling store stream_state webrtc",
+    "offline pipeline problems publish scheduling second_look store stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
     "web.transport": "connection_limits waiting_room",

@@ -9,6 +9,7 @@ import type { ScoreData } from "../protocol";
 import { doubt, type Stream } from "../streams";
 import { ago, number, reasonWords, scoreMeaning, sentence, stateWords } from "../words";
 import { DecisionBar } from "./decision";
+import { SecondLookLine } from "./second_look";
 import { trackColour } from "./timeline";
 import "../verdict.css";
 import "./panel.css";
@@ -120,6 +121,7 @@ function FaceRow({ track, detector, enter, stream }: FaceRowProps) {
       <p class="why">{sentence(reasonWords(face.reasons))}</p>
       <p class="meaning">{scoreMeaning(face, enter)}</p>
       {face.decision && <DecisionBar decision={face.decision} suspect={face.state === "suspect"} />}
+      {face.second_look && <SecondLookLine look={face.second_look} />}
       {others.length > 0 && (
         <ul class="others" aria-label="Other detectors">
           {others.map((score) => (
