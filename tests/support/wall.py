@@ -27,6 +27,7 @@ from stream.events import (
     ReasonCode,
     Score,
     ScoringModel,
+    SecondLook,
     StreamChanged,
     StreamReport,
     TrackEnd,
@@ -67,6 +68,7 @@ class PlayedStream:
     face_px: float = 140.0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shift: float = 0.0
+    second: dict[int, SecondLook] = field(default_factory=dict)  # by face
     slot: int = 0
     epoch: int = 1
     seen: set[int] = field(default_factory=set)
@@ -246,6 +248,7 @@ class PlayedWall:
             ),
             box=box,
             arrived=arrived,
+            second_look=stream.second.get(track),
         )
 
     def _end(self, stream: PlayedStream, reason: TrackEnd) -> None:
