@@ -133,23 +133,19 @@ def clip_figures(
     when: float,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Return the AUC of every way to score a clip, on the clips that all have a score of."""
-    known = [r for r in first if r.score is not None and r.clip in second]
-    if denser:
-        known = [r for r in known if r.clip in denser]
-    labels = np.array([r.label for r in known])
-    groups = [r.group for r in known]
-    one = np.array([logit(r.score or 0.5) for r in known])
-    two = np.array([logit(second[r.clip]) for r in known])
-    leans = np.array([side_of(r.score or 0.5, when) != 0 for r in known])
+    """Return the AUC of every way to score a clip; all have a score of every clip."""
+    labels = np.array([r.label for r in first])
+    groups = [r.group for r in first]
+    one = np.array([logit(r.score or 0.5) for r in first])
+    two = np.array([logit(second[r.clip]) for r in first])
+    leans = np.array([side_of(r.score or 0.5, when) != 0 for r in first])
     ways = {
         "first alone": one,
         "second alone": two,
         "both, when the first leans": np.where(leans, (one + two) / 2, one),
         "both, always": (one + two) / 2,
+        "first alone, denser looks": np.array([logit(denser[r.clip]) for r in first]),
     }
-    if denser:
-        ways["first alone, denser looks"] = np.array([logit(denser[r.clip]) for r in known])
 
     def measure(scores: np.ndarray) -> dict[str, float]:
         found = resample(lambda rows: auc(labels[rows], scores[rows]), groups, rng)
@@ -167,7 +163,7 @@ def clip_figures(
         }
 
     return {
-        "clips": len(known),
+        "clips": len(first),
         "real": int((labels == REAL).sum()),
         "leaning": float(leans.mean()),
         "agrees": float(np.mean(np.sign(one[leans]) == np.sign(two[leans]))),
@@ -484,9 +480,10 @@ def main(
     subject, ones = read_records(first)
     of_second, twos = read_records(second)
     _, denses = read_records(denser)
-    plain = of_condition(ones, PLAIN)
-    dense = of_condition(denses, PLAIN)
     scores = {r.clip: r.score for r in of_condition(twos, PLAIN) if r.score is not None}
+    both = [of_condition(records, PLAIN) for records in (ones, denses)]
+    common = set.intersection(*({r.clip for r in rs if r.score is not None} for rs in both))
+    plain, dense = ([r for r in rs if r.clip in common & scores.keys()] for rs in both)
     dense_scores = {r.clip: r.score for r in dense if r.score is not None}
     rng = np.random.default_rng(seed)
     clips = clip_figures(plain, scores, dense_scores, settings.when, rng)

@@ -151,28 +151,37 @@ class SecondLooks:
         return self._stats
 
     def warm_up(self) -> None:
-        """Measure what a frame costs, so that the first look is paid for like every other."""
-        size = self._clip.size_px
-        blank = np.zeros((size, size, 3), np.uint8)
-        for number in range(_WARM_UP_FRAMES):
-            push = Push(_WARM_UP, blank, fresh=number == 0)
+        """Measure what a frame costs, and how many it takes before there is a number.
+
+        So the first look is paid for like every other.
+        """
+        blank = np.zeros((self._clip.size_px, self._clip.size_px, 3), np.uint8)
+        shown, answered = 0, 0
+        while shown < _WARM_UP_FRAMES or (not answered and shown < self._clip.frames):
+            push = Push(_WARM_UP, blank, fresh=shown == 0)
             begin = self._clock.monotonic()
-            self._run([Plan(0, "", pushes=(push,), rates=(Rate(_WARM_UP),))])
-            if number:  # the first call also prepares the network
+            (ratings,) = self._run([Plan(0, "", pushes=(push,), rates=(Rate(_WARM_UP),))])
+            if shown:  # the first call also prepares the network
                 self._costs.note(self._clock.monotonic() - begin)
+            shown += 1
+            if not answered and ratings.logits:
+                answered = shown
+        self._least = max(self._least, answered)
         self._run([Plan(0, "", forgets=(Forget(_WARM_UP),))])
-        price = self._price
         now = self._clock.monotonic()
         self._account = ComputeAccount(self._settings.share, now)
-        self._account.allow(price)
+        self._account.allow(self._price)
         self._stats = self._snapshot(now)
-        _log.info(
-            "a second look of %s takes about %.2f s; a share of %g allows one every %.0f s",
-            self.scoring.model.name,
-            price,
-            self._settings.share,
-            price / self._settings.share,
-        )
+
+    @property
+    def look_s(self) -> float:
+        """Seconds that a whole look is expected to cost."""
+        return self._price
+
+    @property
+    def least_pause_s(self) -> float:
+        """Seconds from one look to the next that the share allows in the long run."""
+        return self._price / self._settings.share
 
     def take(
         self, seen: Iterable[Seen], events: Sequence[Event], first: str, *, relieved: bool

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from stream.clock import ManualClock
-from stream.engine.plan import Plan, Ratings
+from stream.engine.plan import Plan, Ratings, TrackKey
 from stream.engine.settings import EngineSettings
 from stream.events import AbstainReason, CaptureConditions, Event, Frame, Perceived, Score
 from stream.second_look.second_looks import SecondLooks
@@ -48,6 +49,8 @@ class CostlyDevice:
         self.detector = detector or HeavyDetector()
         self.logit = logit
         self.broken = False
+        self.answers_from = 1  # frames of a face before there is a number
+        self._frames: Counter[TrackKey] = Counter()
         self.plans: list[Plan] = []
         self.spent: list[tuple[float, float]] = []  # when, and how much
         self._clock = clock
@@ -58,12 +61,22 @@ class CostlyDevice:
         if self.broken:
             raise RuntimeError("the device is gone")
         for plan in plans:
+            for push in plan.pushes:
+                self._frames[push.key] = 1 if push.fresh else self._frames[push.key] + 1
             if plan.pushes:
                 seconds = self._cost()
                 self._clock.advance(seconds)
                 self.spent.append((self._clock.monotonic(), seconds))
         return tuple(
-            Ratings(plan.number, {rate.key: self.logit for rate in plan.rates}) for plan in plans
+            Ratings(
+                plan.number,
+                {
+                    rate.key: self.logit
+                    for rate in plan.rates
+                    if self._frames[rate.key] >= self.answers_from
+                },
+            )
+            for plan in plans
         )
 
     @property
@@ -84,9 +97,11 @@ class SecondLookRig:
         settings: SecondLookSettings | None = None,
         cost: Callable[[], float] = lambda: 0.0,
         detector: HeavyDetector | None = None,
+        answers_from: int = 1,
     ) -> None:
         self.clock = ManualClock()
         self.device = CostlyDevice(self.clock, cost, detector)
+        self.device.answers_from = answers_from
         self.looks = SecondLooks(
             self.device,  # type: ignore[arg-type]
             settings or SecondLookSettings(every_s=0, frames=2, share=0.5),

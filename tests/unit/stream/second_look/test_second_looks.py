@@ -193,13 +193,22 @@ def test_a_fault_of_it_is_counted_and_harms_no_score() -> None:
 
 def test_one_that_gives_no_number_is_given_up() -> None:
     rig = SecondLookRig()
-    rig.device.logit = float("nan")
-    rig.device.run = lambda plans: tuple(  # type: ignore[method-assign]
-        replace(answer, logits={}) for answer in type(rig.device).run(rig.device, plans)
-    )
+    rig.device.answers_from = 1000
     (last,) = rig.run({"lobby": 0.9}, 15).values()
     assert last.second_look is None
     assert rig.looks.stats.outcomes[Outcome.UNRATED] == 1
+
+
+def test_a_look_is_as_long_as_the_detector_needs_for_a_number() -> None:
+    """And is paid for as a whole: none ends half way for want of a share."""
+    settings = SecondLookSettings(every_s=0, frames=1, share=0.2)
+    rig = SecondLookRig(settings, cost=lambda: 0.05, answers_from=4)
+    (last,) = rig.run({"lobby": 0.9}, 40).values()
+    assert last.second_look is not None
+    assert len(rig.device.spent) == 4
+    assert rig.looks.look_s == pytest.approx(4 * 1.1 * 0.05)
+    assert rig.looks.least_pause_s == pytest.approx(4 * 1.1 * 0.05 / 0.2)
+    assert sum(rig.looks.stats.outcomes.values()) == 1
 
 
 def test_a_detector_of_more_frames_than_there_are_is_refused_by_its_key() -> None:
