@@ -213,8 +213,7 @@ class SecondLooks:
         try:
             self._look(seen, now)
         except Exception:
-            _log.exception("the second look's detector failed; it is left alone for %g s", AWAY_S)
-            self._away_until = now + AWAY_S
+            self._leave_alone(now)
             self._abandon(Outcome.FAILED)
         self._begin(now, relieved=relieved)
         self._stats = self._snapshot(self._clock.monotonic())
@@ -319,8 +318,17 @@ class SecondLooks:
         del self._bursts[burst.key]
         self._account.release(burst.price)
         self._outcomes[outcome] += 1
-        if burst.pushed:
+        if not burst.pushed:
+            return
+        try:
             self._run([Plan(0, burst.key.stream, forgets=(Forget(burst.key),))])
+        except Exception:
+            self._leave_alone(self._clock.monotonic())
+
+    def _leave_alone(self, now: float) -> None:
+        """Begin no look for a while, because the detector has just failed."""
+        _log.exception("the second look's detector failed; it is left alone for %g s", AWAY_S)
+        self._away_until = now + AWAY_S
 
     def _abandon(self, outcome: Outcome) -> None:
         """End every look after a fault; their slots begin anew at the next push anyway."""

@@ -191,6 +191,17 @@ def test_a_fault_of_it_is_counted_and_harms_no_score() -> None:
     assert last.second_look is not None
 
 
+def test_a_fault_at_the_end_of_a_face_harms_nobody() -> None:
+    rig = SecondLookRig(SecondLookSettings(every_s=0, frames=4))
+    rig.run({"lobby": 0.9}, 3)
+    rig.device.broken = True
+    rig.step({}, events=[TrackEnded("lobby", 1, 1, 0.3, TrackEnd.LOST)])
+    rig.looks.close("lobby")
+    assert rig.looks.stats.outcomes[Outcome.INTERRUPTED] == 1
+    rig.run({"door": 0.9}, 2)
+    assert rig.looks.stats.refused[Refusal.FAILED] == 1
+
+
 def test_one_that_gives_no_number_is_given_up() -> None:
     rig = SecondLookRig()
     rig.device.answers_from = 1000
