@@ -242,11 +242,6 @@ class World:
         """Seconds of the device that second looks took."""
         return self._account.spent
 
-    @property
-    def waited(self) -> int:
-        """Looks that had to wait."""
-        return sum(self._scheduler.refused.values()) if self._scheduler else 0
-
     def show(self, stream: str, clip: Clip, stays_s: float) -> None:
         """Bring a face into view."""
         self._tracks += 1
@@ -408,7 +403,6 @@ def watch_reals(
         "first_ms_per_face_s": 1000 * world.first_s / face_seconds,
         "second_ms_per_face_s": 1000 * world.second_s / face_seconds,
         "second_share": world.second_s / (face_seconds / streams),
-        "waited": world.waited,
         "outcomes": dict(world.outcomes),
     }
 
@@ -458,17 +452,17 @@ def draw(clips: Mapping[str, Any], streams: Mapping[str, Any], path: Path) -> No
     left.invert_yaxis()
     left.axvline(0.5, color="#999999", linestyle="--")
     left.set(xlabel=f"AUC of {clips['clips']} clips")
-    colours = ("#999999", "#7d8f2f", "#2a86c4", "#d9603b")
-    for (way, one), colour in zip(streams.items(), colours, strict=True):
+    styles = (("#999999", 1.5), ("#7d8f2f", 1.5), ("#2a86c4", 5.0), ("#d9603b", 1.5))
+    for (way, one), (colour, wide) in zip(streams.items(), styles, strict=True):
         points = [
             (one["reals"][rule][0] / one["reals"][rule][1], found / of)
             for rule, (found, of) in one["fakes"].items()
         ]
         across, up = zip(*points, strict=True)
-        right.plot(across[:-1], up[:-1], "-o", color=colour, label=way, markersize=3)
+        right.plot(across[:-1], up[:-1], "-o", color=colour, label=way, ms=wide + 2, lw=wide)
         right.plot(across[-1], up[-1], "s", color=colour, markersize=7, fillstyle="none")
     right.set(xlabel="real clips that become high", ylabel="fakes that become high")
-    right.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.05, 0.8))
     right.set_title("limits of the score 0.7 to 0.9; square: as shipped", fontsize=9)
     figure.savefig(path, dpi=110)
 
