@@ -11,7 +11,17 @@ from stream.clock import ManualClock
 from stream.device.device import Device
 from stream.engine.settings import EngineSettings
 from stream.errors import SettingInvalid
-from stream.events import AbstainReason, Event, Score, TrackEnd, TrackEnded
+from stream.events import (
+    AbstainReason,
+    Event,
+    Score,
+    ScoringModel,
+    StreamAdded,
+    TrackEnd,
+    TrackEnded,
+)
+from stream.incident import Severity
+from stream.incidents.settings import IncidentSettings
 from stream.perception.perception import Perception
 from stream.pipeline import Pipeline
 from stream.scheduling.degradation import Relief
@@ -21,6 +31,7 @@ from stream.second_look.settings import SecondLookSettings
 from styleflow.calibration import Calibration
 from styleflow.cards import TrainingStatus
 from styleflow.clips import ClipSpec
+from tests.support.incidents import MachineRig
 from tests.support.models import toy_network
 from tests.support.path import EAGER, CentreFinder, frames
 from tests.support.published import toy_caddm
@@ -237,12 +248,17 @@ def test_settings_without_sense_are_refused(change: dict[str, float]) -> None:
 
 
 def toy_cascade(status: TrainingStatus, bias: float = 8.0) -> Pipeline:
-    """Return a small detector that takes every face for fake, and a toy CADDM behind it."""
+    """Return a small detector that takes every face for fake, and a toy CADDM behind it.
+
+    Args:
+        status: of the toy CADDM.
+        bias: where it leans, whatever it sees.
+    """
     first, heavy = toy_network(), toy_caddm().deploy()
     first.card = replace(first.card, status=TrainingStatus.TRAINED)
-    first.calibration = Calibration(0.01, bias, 0.1, fitted=True)
+    first.calibration = Calibration(0.01, 8.0, 0.1, fitted=True)
     heavy.card = replace(heavy.card, status=status)
-    heavy.calibration = Calibration(0.01, 8.0, 0.1, fitted=True)
+    heavy.calibration = Calibration(0.01, bias, 0.1, fitted=True)
     clock = ManualClock()
     looks = SecondLooks(
         Device(heavy, 2), SecondLookSettings(every_s=0), FIRST, EngineSettings(), clock
@@ -274,6 +290,35 @@ def test_two_small_detectors_agree_on_one_stream() -> None:
     pipeline.close("a")
     assert pipeline.second is not None
     assert pipeline.second.device.stats.used == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "bias", "severity"),
+    [
+        (TrainingStatus.TRAINED, 8.0, Severity.HIGH),
+        (TrainingStatus.TRAINED, -8.0, Severity.MEDIUM),  # it leans to real
+        (TrainingStatus.UNTRAINED, 8.0, Severity.MEDIUM),
+    ],
+)
+def test_from_pictures_to_a_severity_that_takes_both(
+    status: TrainingStatus, bias: float, severity: Severity
+) -> None:
+    """Pipeline, event log and incidents together: frames in, an incident out."""
+    pipeline = toy_cascade(status, bias)
+    assert pipeline.second is not None
+    rules = IncidentSettings(medium_s=0.1, medium_lo=0, high_s=0.3, high_lo=0, high_p=0.6)
+    house = MachineRig(rules)
+    first = ScoringModel(pipeline.scorers[0].card, calibrated=True)
+    house.tell(StreamAdded("a", 0, "Lobby", (first,), second_look=pipeline.second.scoring))
+    for event in play(pipeline, 60):
+        if isinstance(event, Score):
+            house.clock.advance(max(event.arrived - house.clock.monotonic(), 0.0))
+        house.tell(event)
+    (only,) = house.machine.open()
+    assert only.severity is severity
+    assert only.second_look is not None
+    assert only.second_look.detector == "caddm-resnet34"
+    assert only.second_look.status == status.value
 
 
 def test_the_first_detectors_scores_are_the_same_with_and_without() -> None:
