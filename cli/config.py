@@ -125,6 +125,11 @@ def _open_weights(settings: Settings) -> None:
             from cli import wiring  # here: it loads torch, for which nothing else here has a use
 
             cards.append(wiring.checkpoint(detector, settings).card)
+    second = settings.second_look.wanted()
+    if second is not None and second.checkpoint is not None and second.checkpoint.is_file():
+        from cli import wiring
+
+        wiring.checkpoint(second, settings)
     if together is not None and len(cards) == len(chosen):
         together.check(cards)
 

@@ -187,6 +187,7 @@ async def _serve(
             ),
             untrained=untrained,
             cameras=book.camera,
+            second=True,
         )
     cards = [scorer.card for scorer in pipeline.scorers]
     for card in cards:

@@ -45,6 +45,7 @@ from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.perception.settings import PerceptionSettings
 from stream.scheduling.batcher import BatcherSettings
 from stream.scheduling.degradation import OverloadSettings
+from stream.second_look.settings import SecondLookSettings
 from stream.store.settings import StoreSettings
 from stream.webrtc.calls import WebRtcSettings
 from styleflow.calibration import Calibration
@@ -168,6 +169,22 @@ class CalibrationConfig(_Section):
         return Calibration(self.scale, self.bias, self.spread, fitted=True)
 
 
+def _known(name: str) -> str:
+    """Return the name of a detector that there is. Raises ValueError."""
+    if name not in DETECTORS:
+        near = difflib.get_close_matches(name, DETECTORS, n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no detector is called {name!r}{guess}; {', '.join(DETECTORS)}")
+    return name
+
+
+def _only_gend(value: Any, name: str | None, key: str | None) -> Any:
+    """Return a value that detectors of single frames have of their own. Raises ValueError."""
+    if value not in (None, Precision.FLOAT32) and not (name or "gend-").startswith("gend-"):
+        raise ValueError(f"{name} has no {key} of its own; only gend-… does")
+    return value
+
+
 class DetectorConfig(_Section):
     """One of the detectors that look at every stream side by side.
 
@@ -201,11 +218,7 @@ class DetectorConfig(_Section):
     @field_validator("name")
     @classmethod
     def _exists(cls, name: str) -> str:
-        if name not in DETECTORS:
-            near = difflib.get_close_matches(name, DETECTORS, n=1)
-            guess = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no detector is called {name!r}{guess}; {', '.join(DETECTORS)}")
-        return name
+        return _known(name)
 
     @field_validator("psp_input")
     @classmethod
@@ -220,10 +233,66 @@ class DetectorConfig(_Section):
     @field_validator("cadence_hz", "precision")
     @classmethod
     def _judges_frames_alone(cls, value: Any, info: ValidationInfo) -> Any:
-        name = info.data.get("name", "gend-")
-        if value not in (None, Precision.FLOAT32) and not name.startswith("gend-"):
-            raise ValueError(f"{name} has no {info.field_name} of its own; only gend-… does")
-        return value
+        return _only_gend(value, info.data.get("name"), info.field_name)
+
+
+class SecondLookConfig(_Section):
+    """A heavier detector that is shown a face now and then, within a share of the time.
+
+    Attributes:
+        detector: its name, one that is not among `detectors`; empty means there is no second look.
+            It may want at most the first detector's frames a second.
+        checkpoint: its file of weights, likewise as in `detectors`.
+        cadence_hz: frames per second of media time that it is fed; only for gend-….
+        precision: what OpenVINO computes in, float32, bfloat16 or int8; only for gend-….
+        calibration: replaces that of the checkpoint.
+        when: how far the first detector's score has to lean, either way, 0..1: 0.4 is a score of
+            0.7 and more, or of 0.3 and less. 0 takes every score.
+        every_s: seconds after which a face is shown again whatever its score is; 0 only when it
+            has come to lean to another side.
+        share: of the device thread's time that second looks may take, above 0 and at most 0.9.
+            They begin with nothing and never use more than has been earned.
+        frames: sampled frames of one look; empty means half a clip of the detector.
+        at_once: faces that may be looked at a second time at once, each in a slot of its own.
+    """
+
+    detector: str | None = None
+    checkpoint: Path | None = None
+    cadence_hz: Annotated[float, Field(gt=0, le=60)] | None = None
+    precision: Precision = Precision.FLOAT32
+    calibration: CalibrationConfig | None = None
+    when: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.4
+    every_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 30.0
+    share: Annotated[float, Field(gt=0, le=0.9, allow_inf_nan=False)] = 0.2
+    frames: Annotated[int, Field(ge=1, le=1024)] | None = None
+    at_once: Annotated[int, Field(ge=1, le=64)] = 2
+
+    @field_validator("detector")
+    @classmethod
+    def _exists(cls, name: str | None) -> str | None:
+        return None if name is None else _known(name)
+
+    @field_validator("cadence_hz", "precision")
+    @classmethod
+    def _judges_frames_alone(cls, value: Any, info: ValidationInfo) -> Any:
+        return _only_gend(value, info.data.get("detector"), info.field_name)
+
+    def wanted(self) -> DetectorConfig | None:
+        """Return the detector as `detectors` would name it; None when there is none."""
+        if self.detector is None:
+            return None
+        return DetectorConfig(
+            name=self.detector,
+            checkpoint=self.checkpoint,
+            slots=self.at_once,
+            cadence_hz=self.cadence_hz,
+            precision=self.precision,
+            calibration=self.calibration,
+        )
+
+    def settings(self) -> SecondLookSettings:
+        """Return when it is asked, and what it may cost."""
+        return SecondLookSettings(self.when, self.every_s, self.share, self.frames, self.at_once)
 
 
 class LogConfig(_Section):
@@ -255,6 +324,7 @@ class Settings(_Section):
         engine: when scores become verdicts, and when no verdict is given.
         decision: what makes a verdict of the ratings: thresholds, or a budget of false alarms.
         baseline: how much known-real video makes a stream's own null, and for how long it holds.
+        second_look: a heavier detector that is shown a face now and then.
         incidents: when suspect verdicts become an incident, and how severe it is.
         drift: when a stream counts as changed against its own last seven days.
         store: what is remembered beyond a restart, and where.
@@ -277,6 +347,7 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     decision: DecisionSettings = DecisionSettings()
     baseline: BaselineSettings = BaselineSettings()
+    second_look: SecondLookConfig = SecondLookConfig()
     incidents: IncidentSettings = IncidentSettings()
     drift: DriftSettings = DriftSettings()
     store: StoreSettings = StoreSettings()

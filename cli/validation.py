@@ -44,6 +44,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
         *_absent_canaries(settings),
         *_absent_files(settings, untrained=untrained),
         *_unknown_detectors(settings),
+        *_bad_second_look(settings, untrained=untrained),
     )
     if faults:
         raise ConfigInvalid(origin, faults)
@@ -138,6 +139,19 @@ def _absent_files(settings: Settings, *, untrained: bool) -> Iterator[str]:
             yield f"{at}: {path} is not here; {_remedy(detector.name)}"
     if settings.ensemble is not None and not settings.ensemble.is_file():
         yield f"ensemble: {settings.ensemble} is not here; fit one with `styleflow ensemble fit`"
+
+
+def _bad_second_look(settings: Settings, *, untrained: bool) -> Iterator[str]:
+    """Yield why faces cannot be shown to the heavier detector."""
+    name, path = settings.second_look.detector, settings.second_look.checkpoint
+    if name is None:
+        return
+    if name in ([detector.name for detector in settings.detectors] or [BUILT_IN]):
+        yield f"second_look.detector: {name} looks at every stream already; name a heavier one"
+    if path is not None and not path.is_file():
+        yield f"second_look.checkpoint: {path} is not here; {_remedy(name)}"
+    if path is None and name != BUILT_IN and fetched(name) is None and not untrained:
+        yield f"second_look.checkpoint: {name} needs a file of weights; {_remedy(name)}"
 
 
 def _unknown_detectors(settings: Settings) -> Iterator[str]:

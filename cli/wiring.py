@@ -19,6 +19,7 @@ from stream.offline.analysis import VideoLimits
 from stream.offline.files import FileAnalyzer
 from stream.perception.perception import Perception
 from stream.pipeline import Observer, Pipeline, Viewer
+from stream.second_look.second_looks import SecondLooks
 from styleflow import ensemble
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.decisions import DecisionTable, read_table, shipped_table
@@ -88,8 +89,19 @@ def pipeline(
     untrained: bool = False,
     viewer: Viewer | None = None,
     cameras: Callable[[str, ModelCard], Camera | None] | None = None,
+    second: bool = False,
 ) -> Pipeline:
     """Return a pipeline with devices of its own; the face models are shared by its streams.
+
+    Args:
+        settings: which detectors, and everything else.
+        clock: where time comes from.
+        observe: told the duration of every stage.
+        untrained: give random weights, which say so, to detectors that have none.
+        viewer: shown the regions that explain the scores.
+        cameras: knows a stream's own known-real video; see `Pipeline`.
+        second: show faces to the heavier detector that is configured, if one is; only live video
+            has a share of time to give.
 
     Raises:
         WeightsMissing: the face models have not been fetched.
@@ -107,7 +119,37 @@ def pipeline(
         )
         for wanted in chosen(settings)
     ]
-    return _pipeline(settings, clock, devices, observe, together, viewer, cameras)
+    heavier = second_looks(settings, clock, devices[0], untrained=untrained) if second else None
+    return _pipeline(settings, clock, devices, observe, together, viewer, cameras, heavier)
+
+
+def second_looks(
+    settings: Settings, clock: Clock, first: Device, *, untrained: bool = False
+) -> SecondLooks | None:
+    """Return the heavier detector on a device of its own; None when none is configured.
+
+    Args:
+        settings: which one, and what it may cost.
+        clock: measures that.
+        first: the device of the detector whose faces it is shown.
+        untrained: give it random weights, which say so, if it has none.
+
+    Raises:
+        DetectorWeightsMissing: its weights are not there.
+        SettingInvalid: it wants more frames a second than there are.
+    """
+    wanted = settings.second_look.wanted()
+    if wanted is None:
+        return None
+    device = Device(
+        detector(wanted, settings, untrained=untrained),
+        settings.second_look.at_once,
+        settings.model.device,
+        settings.model.threads,
+    )
+    clip, anchor = first.detector.clip, settings.perception.anchor
+    chosen = settings.second_look.settings()
+    return SecondLooks(device, chosen, clip, settings.engine, clock, anchor)
 
 
 def predictor(settings: Settings, clock: Clock, *, untrained: bool = False) -> FileAnalyzer:
@@ -177,6 +219,7 @@ def _pipeline(
     together: ensemble.Ensemble | None = None,
     viewer: Viewer | None = None,
     cameras: Callable[[str, ModelCard], Camera | None] | None = None,
+    second: SecondLooks | None = None,
 ) -> Pipeline:
     finder = load_finder(settings.model.device, runtime(settings))
     clips = [device.detector.clip for device in devices]
@@ -190,6 +233,7 @@ def _pipeline(
         viewer,
         deciders(settings, devices),
         cameras,
+        second,
     )
 
 

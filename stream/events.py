@@ -12,7 +12,7 @@ from enum import Enum, IntEnum, StrEnum
 
 from stream.baseline_mark import BaselineMark
 from stream.incident import Incident, IncidentStep
-from styleflow.cards import ModelCard
+from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
 from styleflow.faces.face import TrackEnd as TrackEnd
 
@@ -269,6 +269,7 @@ class StreamAdded:
         source: where its video comes from, without credentials.
         detail: what it waits for before its source says anything.
         tags: what people sort it by, the most important first.
+        second_look: the heavier detector that its faces are shown to now and then, if any.
     """
 
     stream: str
@@ -279,6 +280,7 @@ class StreamAdded:
     source: str = ""
     detail: str = ""
     tags: tuple[str, ...] = ()
+    second_look: ScoringModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +407,26 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondLook:
+    """What a heavier detector said of a face when it was last shown it.
+
+    Attributes:
+        detector: its name.
+        score: its calibrated probability: 1 leans fake.
+        at: media time of the newest frame that it was shown.
+        agrees: whether it and the score beside it lean to the same side; None when one of them
+            leans to neither, or when the detector is untrained.
+        status: how far its scores may be trusted.
+    """
+
+    detector: str
+    score: float
+    at: float
+    agrees: bool | None
+    status: TrainingStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One detector's rolling score of one track: 1 leans fake. Evidence, not proof.
 
@@ -430,6 +452,7 @@ class Score:
         bits_per_pixel: compressed bits per source pixel of its stream; 0 where it is unknown.
         strangeness: how far the rating lies beyond the clips that calibration saw, in their
             spreads; 0 among them.
+        second_look: what a heavier detector last said of this face; None before it was shown it.
     """
 
     stream: str
@@ -456,6 +479,7 @@ class Score:
     baseline: BaselineMark | None = None
     bits_per_pixel: float = 0.0
     strangeness: float = 0.0
+    second_look: SecondLook | None = None
 
 
 @dataclass(frozen=True, slots=True)

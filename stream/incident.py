@@ -130,6 +130,26 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What a heavier detector said of an incident's face at its newest sighting.
+
+    Attributes:
+        detector: its name.
+        status: how far it may be trusted.
+        score: 1 leans fake.
+        at: media time of the newest frame that it was shown.
+        agrees: whether it leans to the same side as the score beside it; None when one of them
+            leans to neither, or when the detector is untrained.
+    """
+
+    detector: str
+    status: str
+    score: float
+    at: float
+    agrees: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """One face of one stream that looked synthesised for a while.
 
@@ -155,6 +175,7 @@ class Incident:
         notes: how many comments there are.
         evidence: what is kept of its video.
         notice: what must stand beside its scores; empty when nothing must.
+        second_look: what a heavier detector said; None when it was shown none of its faces.
     """
 
     id: str
@@ -176,6 +197,7 @@ class Incident:
     notes: int = 0
     evidence: Evidence = Evidence()
     notice: str = ""
+    second_look: SecondOpinion | None = None
 
 
 @dataclass(frozen=True, slots=True)

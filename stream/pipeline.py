@@ -49,6 +49,7 @@ from stream.explain.overlay import Explanation
 from stream.perception.batching import perceive_together
 from stream.perception.perception import Grid, Perception, Views
 from stream.scheduling.degradation import Relief
+from stream.second_look.second_looks import SecondLooks
 from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard
 from styleflow.clips import ClipSpec
@@ -63,7 +64,8 @@ Observer = Callable[[str, float, str], None]
 """Told how many seconds a stage took and for which detector, from whatever thread it ran in.
 
 A Pipeline tells `perceive` per turn (one frame of each stream in a batch), `step` per frame,
-`device` and `resolve` per batch and detector, and `explain` per picture that somebody asks for;
+`device` and `resolve` per batch and detector, `second_look` per batch where one is configured, and
+`explain` per picture that somebody asks for;
 what serves all detectors is told for "". The analyzer tells what lies around it, per sampled frame
 `decode` (from a packet's arrival until its frame is offered) and `wait` (until its batch is taken),
 per event `hand_over` (until the event loop has it).
@@ -113,11 +115,13 @@ class Pipeline:
             decide when None.
         cameras: knows a stream's own known-real video, by its id and for a detector; none is known
             when None.
+        second: a heavier detector that is shown the first detector's faces now and then.
 
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
         cadence_hz: frames that it wants of a stream, per media second.
         scorers: every scorer on a stream: the detectors', then the ensemble's if there is one.
+        second: see above.
 
     Raises:
         SettingInvalid: two detectors of one name, cadences without a common grid, or an ensemble
@@ -135,8 +139,10 @@ class Pipeline:
         viewer: Viewer | None = None,
         deciders: Callable[[str], Deciders] | None = None,
         cameras: Callable[[str, ModelCard], Camera | None] | None = None,
+        second: SecondLooks | None = None,
     ) -> None:
         self.devices = tuple(devices)
+        self.second = second
         self._deciders = deciders or _by_thresholds
         self._cameras = cameras or _unknown
         self.observe = observe or _ignore
@@ -207,6 +213,8 @@ class Pipeline:
     def close(self, stream: str, reason: TrackEnd = TrackEnd.EPOCH_ENDED) -> tuple[Event, ...]:
         """End every track of a stream, release its slots and forget it."""
         parts = self._streams.pop(stream, None)
+        if self.second is not None:
+            self.second.close(stream)
         return () if parts is None else self._end(parts, reason)
 
     def end(self, stream: str, epoch: int) -> tuple[Event, ...]:
@@ -216,6 +224,8 @@ class Pipeline:
             return ()
         events = self._end(parts, TrackEnd.EPOCH_ENDED)
         parts.perception.close()
+        if self.second is not None:
+            self.second.close(stream)
         return events
 
     def process(self, batch: Sequence[tuple[Frame, int]], asked: Asked | None = None) -> Processed:
@@ -292,6 +302,8 @@ class Pipeline:
         for number, begun in enumerate(underway.begun):
             if begun is not None:
                 events += self._finish(number, planned, *begun)
+        if self.second is not None:
+            events = self._second_look(self.second, planned.frames, events)
         seen = self._seen(planned.frames, asked or _nobody)
         return Processed(tuple(events), planned.faults, seen)
 
@@ -354,6 +366,17 @@ class Pipeline:
                 events += self._told(parts, number, certain)
         self.observe("step", self._clock.monotonic() - begin, "")
         return plans, events
+
+    def _second_look(
+        self, second: SecondLooks, planned: Sequence[PlannedFrame], events: list[Event]
+    ) -> list[Event]:
+        """Show the heavier detector what is due, and return the events with what it has said."""
+        begin, first = self._clock.monotonic(), self.device.detector.card.name
+        seen = [(p.frame, view) for p in planned for number, _, view in p.plans if number == 0]
+        told = second.take(seen, events, first, relieved=self._relief != Relief())
+        took = self._clock.monotonic() - begin
+        self.observe("second_look", took, second.scoring.model.name)
+        return told
 
     def _seen(self, planned: Sequence[PlannedFrame], asked: Asked) -> tuple[Seen, ...]:
         """Return the frames of a batch, with what the detectors that are asked point at in them.

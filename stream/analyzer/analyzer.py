@@ -126,6 +126,7 @@ class Analyzer:
         self.settings = settings or AnalyzerSettings()
         self.events = events or EventLog(clock)
         self._models = tuple(ScoringModel(s.card, s.calibration.fitted) for s in pipeline.scorers)
+        self._second = pipeline.second.scoring if pipeline.second is not None else None
         self._cadence_hz = pipeline.cadence_hz
         self._engine = pipeline.settings
         self._pictures = Pictures()
@@ -170,6 +171,7 @@ class Analyzer:
             hub,
             self._pictures,
             clock,
+            pipeline.second,
         )
         metrics.scraped.attach(self._vitals.figures)
 
@@ -246,6 +248,7 @@ class Analyzer:
                 source=spec.source.url.redacted,
                 detail="waiting for a peer to call" if spec.source.url.is_call else "",
                 tags=spec.tags,
+                second_look=self._second,
             ),
         )
         self._device.open(spec.id)

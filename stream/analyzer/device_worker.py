@@ -114,6 +114,16 @@ class DeviceWorker:
         """Warm the devices up and start the thread."""
         for device in self._pipeline.devices:
             device.warm_up()
+        second = self._pipeline.second
+        if second is not None:
+            second.warm_up()
+            log.info(
+                "second looks",
+                detector=second.scoring.model.name,
+                status=second.scoring.model.status.value,
+                look_s=round(second.look_s, 3),
+                one_every_s=round(second.least_pause_s, 1),
+            )
         self._thread = self._start_thread(self.run, "device")
 
     def stop(self) -> None:

@@ -19,6 +19,7 @@ from stream.monitoring.metrics import Figure
 from stream.problems import DEGRADATION_WORDS
 from stream.publish.hub import Hub
 from stream.scheduling.degradation import Degradation
+from stream.second_look.second_looks import SecondLooks
 from stream.webrtc.sessions import Sessions, StreamTotals
 
 
@@ -36,6 +37,7 @@ class Vitals:
         hub: subscribers.
         pictures: kept for people.
         clock: where time comes from.
+        second: a heavier detector beside the others.
         abandoned: threads of removed streams that were given up.
         remarks: return how parts beside the analyzer are doing, a short sentence each.
     """
@@ -49,6 +51,7 @@ class Vitals:
     hub: Hub
     pictures: Pictures
     clock: Clock
+    second: SecondLooks | None = None
     abandoned: int = 0
     remarks: list[Callable[[], Mapping[str, str]]] = field(default_factory=list)
 
@@ -102,5 +105,7 @@ class Vitals:
         yield from figures.socket_figures(sockets.ended())
         yield from figures.device_figures(self.worker.batching, self.devices)
         yield from figures.degradation_figures(self.degradation)
+        if self.second is not None:
+            yield from figures.second_look_figures(self.second)
         yield from figures.viewer_figures(self.hub, self.pictures)
         yield from figures.session_figures(self.sessions)

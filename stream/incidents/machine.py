@@ -15,8 +15,9 @@ the verdict's own event was dropped on an overloaded machine: the next score ope
 Several detectors make one incident of a face. Each that finds it suspect extends it. The model that
 found it suspect first leads: its highest score is the peak. One that may be trusted further takes
 the lead when it turns suspect too, with its own scores. Severity comes from those detectors only
-that may raise alarms, from their time of suspicion, and never falls. An ensemble is one more
-detector; `incidents.detectors` names it to have only its verdicts count.
+that may raise alarms, from their time of suspicion, and never falls. Where faces are looked at a
+second time it is high only once the heavier detector leans to fake as well, and medium until then.
+An ensemble is one more detector; `incidents.detectors` names it to have only its verdicts count.
 """
 
 from __future__ import annotations
@@ -268,6 +269,8 @@ class IncidentMachine:
         if not opens(model, self.settings):
             return
         seen = _sighting(rater[0], model, p, stream.newest.get(rater), stamped.now)
+        if stream.added.second_look is not None:
+            seen = replace(seen, wants_second=True)
         mine = stream.of(seen.track)
         merge_s = self.settings.merge_s
         if mine and seen.moment - mine.last > merge_s and not mine.holds(rater):
@@ -342,7 +345,8 @@ def _sighting(track: int, model: ModelCard, p: float, newest: Score | None, now:
     believed = 0.0 <= now - newest.arrived <= MAX_LATENCY_S
     moment = newest.arrived if believed else now
     p = finite(newest.score, p)
-    return Sighting(track, model, p, finite(newest.low, p), finite(newest.high, p), moment)
+    low, high = finite(newest.low, p), finite(newest.high, p)
+    return Sighting(track, model, p, low, high, moment, newest.second_look)
 
 
 def _changed(incident: Incident, step: IncidentStep) -> IncidentChanged:

@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from stream.incident import Incident, IncidentStatus, Peak, ScoredBy, Severity
+from stream.events import SecondLook
+from stream.incident import (
+    Incident,
+    IncidentStatus,
+    Peak,
+    ScoredBy,
+    SecondOpinion,
+    Severity,
+)
 from stream.incidents.settings import IncidentSettings
 from stream.problems import notice
 from styleflow.cards import ModelCard, TrainingStatus
@@ -36,6 +44,8 @@ class Sighting:
         lo: lower end of the interval.
         hi: upper end of the interval.
         moment: monotonic seconds at which the newest packet behind it arrived.
+        second: what a heavier detector said of it; None when it was not shown it.
+        wants_second: it takes a heavier detector, too, for an incident to be of high severity.
     """
 
     track: int
@@ -44,6 +54,8 @@ class Sighting:
     lo: float
     hi: float
     moment: float
+    second: SecondLook | None = None
+    wants_second: bool = False
 
     @property
     def rater(self) -> Rater:
@@ -76,6 +88,22 @@ def opens(model: ModelCard, settings: IncidentSettings) -> bool:
     """Say whether a model's verdicts make incidents at all."""
     chosen = not settings.detectors or model.name in settings.detectors
     return chosen and model.status is not TrainingStatus.UNTRAINED
+
+
+def backed(seen: Sighting, settings: IncidentSettings) -> bool:
+    """Say whether a sighting may make an incident's severity high.
+
+    Where faces are looked at a second time, both detectors have to lean to fake, and the second has
+    to be one that may raise alarms; an untrained one never may.
+    """
+    if not seen.wants_second:
+        return True
+    second = seen.second
+    if second is None or second.status is TrainingStatus.UNTRAINED:
+        return False
+    if not second.agrees or second.score <= 0.5:
+        return False
+    return second.status is TrainingStatus.TRAINED or settings.experimental_alarms
 
 
 def severity_of(p: float, lo: float, seconds: float, settings: IncidentSettings) -> Severity:
@@ -163,6 +191,8 @@ class OpenIncident:
         if alarms:
             self._trusted.see(seen.rater, moment)
             graded = severity_of(seen.p, seen.lo, self._trusted.seconds, settings)
+            if graded is Severity.HIGH and not backed(seen, settings):
+                graded = Severity.MEDIUM
             severity = max(before, graded)
         self._lead_with(seen, self._at(moment))
         tracks = self.incident.tracks
@@ -174,6 +204,7 @@ class OpenIncident:
             severity=severity,
             last_at=self._at(moment),
             suspect_s=round(self._all.seconds, 3),
+            second_look=opinion(seen.second) or self.incident.second_look,
         )
         return severity > before
 
@@ -210,6 +241,13 @@ class OpenIncident:
 
     def _at(self, moment: float) -> datetime:
         return self.incident.opened + timedelta(seconds=max(moment - self._opened, 0.0))
+
+
+def opinion(look: SecondLook | None) -> SecondOpinion | None:
+    """Return a second look as incidents tell of it."""
+    if look is None:
+        return None
+    return SecondOpinion(look.detector, look.status.value, look.score, look.at, look.agrees)
 
 
 def scored_by(model: ModelCard) -> ScoredBy:

@@ -26,6 +26,7 @@ from stream.monitoring.metrics import Figure
 from stream.publish.hub import COUNTED_CODES, Hub
 from stream.scheduling.batcher import BatcherStats
 from stream.scheduling.degradation import Degradation
+from stream.second_look.second_looks import SecondLooks
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 
@@ -87,6 +88,19 @@ def degradation_figures(degradation: Degradation) -> Iterator[Figure]:
     """Yield how busy the device thread is, and how much work is left out."""
     yield Figure("device_busy_ratio", degradation.busy)
     yield Figure("overload_rung", degradation.level)
+
+
+def second_look_figures(second: SecondLooks) -> Iterator[Figure]:
+    """Yield how often the heavier detector was shown a face, and what that cost."""
+    stats = second.stats
+    for outcome, count in stats.outcomes.items():
+        yield Figure("second_looks_total", count, (outcome.value,))
+    for reason, count in stats.refused.items():
+        yield Figure("second_looks_refused_total", count, (reason.value,))
+    yield Figure("second_looks_going", stats.going)
+    yield Figure("second_look_seconds_total", stats.spent_s)
+    yield Figure("second_look_share", stats.used)
+    yield Figure("second_look_frame_seconds", stats.frame_s)
 
 
 def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:

@@ -91,6 +91,26 @@ SCRAPED = (
         "How much work is left out, 0 (none) to 4 (new streams are refused).",
     ),
     Family("gauge", "device_busy_ratio", "Share of time that the device thread computes."),
+    Family(
+        "counter",
+        "second_looks_total",
+        "Second looks that are over, by what came of them.",
+        ("outcome",),
+    ),
+    Family(
+        "counter",
+        "second_looks_refused_total",
+        "Second looks that were due and had to wait, by reason.",
+        ("reason",),
+    ),
+    Family("gauge", "second_looks_going", "Faces that are looked at a second time now."),
+    Family(
+        "counter",
+        "second_look_seconds_total",
+        "Time of the device thread that second looks took.",
+    ),
+    Family("gauge", "second_look_share", "Share of the last minute that second looks took."),
+    Family("gauge", "second_look_frame_seconds", "Time that a frame of a second look should take."),
     Family("gauge", "calls", "WebRTC calls now."),
     Family("counter", "calls_ended_total", "WebRTC calls over, by reason.", ("reason",)),
     Family(

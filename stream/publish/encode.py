@@ -20,6 +20,7 @@ from stream.events import (
     Notice,
     Score,
     ScoringModel,
+    SecondLook,
     SourceKind,
     StreamAdded,
     StreamChanged,
@@ -60,6 +61,7 @@ from stream.publish.schema import (
     Quality,
     ScoreData,
     ScoreMessage,
+    SecondLookData,
     SnapshotData,
     SnapshotMessage,
     State,
@@ -301,6 +303,7 @@ def score_data(score: Score, info: StreamInfo, now: float) -> ScoreData:
         notice=info.notice_of(scoring),
         decision=_decision(score.decision),
         baseline=baseline_data(score.baseline),
+        second_look=_second_look(score.second_look),
     )
 
 
@@ -314,6 +317,18 @@ def baseline_data(mark: BaselineMark | None) -> BaselineData | None:
         made=mark.made,
         state=mark.state,
         reason=mark.reason,
+    )
+
+
+def _second_look(look: SecondLook | None) -> SecondLookData | None:
+    if look is None:
+        return None
+    return SecondLookData(
+        detector=look.detector,
+        status=look.status,
+        score=look.score,
+        at=look.at,
+        agrees=look.agrees,
     )
 
 

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from stream.events import IncidentChanged
-from stream.incident import Evidence, Incident, IncidentStatus, Mark, Peak, ScoredBy, Severity
+from stream.incident import (
+    Evidence,
+    Incident,
+    IncidentStatus,
+    Mark,
+    Peak,
+    ScoredBy,
+    SecondOpinion,
+    Severity,
+)
 from stream.publish.schema import (
     EvidenceData,
     IncidentChangedData,
@@ -11,6 +20,7 @@ from stream.publish.schema import (
     MarkData,
     Model,
     PeakData,
+    SecondLookData,
 )
 from styleflow.detectors.protocol import TemporalMode, TrainingStatus
 
@@ -38,6 +48,7 @@ def incident_data(incident: Incident) -> IncidentData:
         evidence=_evidence(incident.evidence),
         summary=incident_summary(incident),
         notice=incident.notice,
+        second_look=_second_look(incident.second_look),
     )
 
 
@@ -75,6 +86,7 @@ def incident_of(data: IncidentData) -> Incident:
             data.evidence.sha256,
         ),
         notice=data.notice,
+        second_look=_second_opinion(data.second_look),
     )
 
 
@@ -110,6 +122,25 @@ def _model(scored_by: ScoredBy) -> Model:
         status=TrainingStatus(scored_by.status),
         sha256=scored_by.sha256,
     )
+
+
+def _second_look(second: SecondOpinion | None) -> SecondLookData | None:
+    if second is None:
+        return None
+    return SecondLookData(
+        detector=second.detector,
+        status=TrainingStatus(second.status),
+        score=second.score,
+        at=second.at,
+        agrees=second.agrees,
+    )
+
+
+def _second_opinion(data: SecondLookData | None) -> SecondOpinion | None:
+    if data is None:
+        return None
+    score, at = data.score or 0.0, data.at or 0.0
+    return SecondOpinion(data.detector, data.status.value, score, at, data.agrees)
 
 
 def _peak(peak: Peak) -> PeakData:

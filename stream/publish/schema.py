@@ -165,6 +165,19 @@ class BaselineData(_Model):
     reason: str = Field(description="why not, in words; empty while it is active")
 
 
+class SecondLookData(_Model):
+    """What a heavier detector said of a face when it was last shown it."""
+
+    detector: str
+    status: TrainingStatus = Field(description="how far the heavier detector may be trusted")
+    score: Share = Field(description="its calibrated probability that the face is fake")
+    at: Number = Field(description="media seconds of the newest frame that it was shown")
+    agrees: bool | None = Field(
+        description="whether it and `p` lean to the same side; null when one leans to neither, or"
+        " when the heavier detector is untrained"
+    )
+
+
 class ScoreData(_Model):
     """The rolling score of one face: 1 leans fake. Evidence, not proof."""
 
@@ -191,6 +204,9 @@ class ScoreData(_Model):
     )
     baseline: BaselineData | None = Field(
         default=None, description="the stream's own known-real video; null without any"
+    )
+    second_look: SecondLookData | None = Field(
+        default=None, description="of a heavier detector; null before it was shown this face"
     )
 
 
@@ -394,6 +410,9 @@ class IncidentData(_Model):
     evidence: EvidenceData
     summary: str = Field(description="the same in plain words")
     notice: str
+    second_look: SecondLookData | None = Field(
+        default=None, description="of a heavier detector; null when it was shown none of its faces"
+    )
 
 
 class IncidentChangedData(_Model):

@@ -339,6 +339,22 @@ class Model(Wire):
     sha256: str
 
 
+class SecondLookData(Wire):
+    """What a heavier detector said of a face when it was last shown it."""
+
+    detector: str
+    status: TrainingStatus
+    """how far the heavier detector may be trusted"""
+    score: float | None = None
+    """its calibrated probability that the face is fake"""
+    at: float | None = None
+    """media seconds of the newest frame that it was shown"""
+    agrees: bool | None = None
+    """whether it and `p` lean to the same side; null when one leans to neither, or when the heavier
+    detector is untrained
+    """
+
+
 class StreamChangedData(Wire):
     """A connection entered another state."""
 
@@ -408,6 +424,37 @@ class StatusData(Wire):
     """the stream's own known-real video; null without any"""
 
 
+class StreamAddedData(Wire):
+    """A stream that can be subscribed to from now on."""
+
+    kind: Literal["stream_added"] = "stream_added"
+    id: str
+    name: str
+    model: Model
+    models: tuple[Model, ...] = ()
+    """every model that scores it, `model` first"""
+    demo: bool
+    notice: str
+    tags: tuple[str, ...] = ()
+    """what people sort it by, the most important first"""
+
+
+class VerdictChangedData(Wire):
+    """The verdict on a face has changed."""
+
+    kind: Literal["verdict_changed"] = "verdict_changed"
+    id: str
+    track: int
+    detector: str
+    at: float | None = None
+    previous: Verdict
+    verdict: Verdict
+    score: float | None = None
+    model: Model
+    demo: bool
+    notice: str
+
+
 class IncidentData(Wire):
     """One face of one stream that looked synthesised for a while."""
 
@@ -432,6 +479,8 @@ class IncidentData(Wire):
     summary: str
     """the same in plain words"""
     notice: str
+    second_look: SecondLookData | None = None
+    """of a heavier detector; null when it was shown none of its faces"""
 
 
 class ScoreData(Wire):
@@ -471,37 +520,8 @@ class ScoreData(Wire):
     """where a budget of false alarms decides; else null"""
     baseline: BaselineData | None = None
     """the stream's own known-real video; null without any"""
-
-
-class StreamAddedData(Wire):
-    """A stream that can be subscribed to from now on."""
-
-    kind: Literal["stream_added"] = "stream_added"
-    id: str
-    name: str
-    model: Model
-    models: tuple[Model, ...] = ()
-    """every model that scores it, `model` first"""
-    demo: bool
-    notice: str
-    tags: tuple[str, ...] = ()
-    """what people sort it by, the most important first"""
-
-
-class VerdictChangedData(Wire):
-    """The verdict on a face has changed."""
-
-    kind: Literal["verdict_changed"] = "verdict_changed"
-    id: str
-    track: int
-    detector: str
-    at: float | None = None
-    previous: Verdict
-    verdict: Verdict
-    score: float | None = None
-    model: Model
-    demo: bool
-    notice: str
+    second_look: SecondLookData | None = None
+    """of a heavier detector; null before it was shown this face"""
 
 
 class IncidentChangedData(Wire):

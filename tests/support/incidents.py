@@ -37,11 +37,16 @@ NIGHT = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 
 
 def watched(
-    stream: str = "lobby", models: Sequence[ModelCard] = (CARD,), *, demo: bool = False
+    stream: str = "lobby",
+    models: Sequence[ModelCard] = (CARD,),
+    *,
+    demo: bool = False,
+    second: ModelCard | None = None,
 ) -> StreamAdded:
-    """Return a stream that some models look at."""
+    """Return a stream that some models look at, and perhaps a heavier one now and then."""
     scoring = tuple(ScoringModel(model, calibrated=True) for model in models)
-    return StreamAdded(stream, 0, stream.title(), scoring, demo)
+    heavier = None if second is None else ScoringModel(second, calibrated=True)
+    return StreamAdded(stream, 0, stream.title(), scoring, demo, second_look=heavier)
 
 
 def incident(name: str = "20260301-023000-1", **changes: Any) -> Incident:

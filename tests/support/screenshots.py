@@ -21,7 +21,8 @@ from stream.clock import SystemClock
 from stream.drift.comparison import FigureChange
 from stream.drift.sketch import Figure
 from stream.drift.words import sentence
-from stream.events import AbstainReason, ConnectionState, ReasonCode, Verdict
+from stream.events import AbstainReason, ConnectionState, ReasonCode, SecondLook, Verdict
+from styleflow.cards import TrainingStatus
 from styleflow.overlay import PointsAt
 from styleflow.weights import checkpoint as weights
 from tests.support.browser import chromium
@@ -160,6 +161,18 @@ async def known_real(page: Page) -> None:
     await panel.scroll_into_view_if_needed()
 
 
+async def looked_at_twice(wall: PlayedWall) -> None:
+    """Have two faces that a heavier detector was shown: it agrees on one, and not on the other."""
+    camera = replace(cameras(1)[0], faces=2, face_px=150.0, shift=90.0)
+    heavier = SecondLook("gend-pe-l", 0.93, 80.0, agrees=True, status=TrainingStatus.TRAINED)
+    await wall.add(camera, ago=PAST_S)
+    wall.past(PAST_S, 90)
+    camera.level, camera.verdict = 0.92, Verdict.SUSPECT
+    wall.past(90, 70)
+    camera.second = {1: heavier, 2: replace(heavier, score=0.81, at=95.0, agrees=False)}
+    wall.past(70)
+
+
 async def glance(page: Page) -> Page:
     """Open the small window."""
     async with page.context.expect_page() as awaited:
@@ -174,6 +187,7 @@ SHOTS: dict[str, Shot] = {
     "dashboard-wall": (fifteen, "/", DESK, None),
     "dashboard-wall-phone": (fifteen, "/", PHONE, None),
     "dashboard-stream": (several, "/streams/cam-1", WIDE, None),
+    "second-look": (looked_at_twice, "/streams/cam-1", WIDE, None),
     "dashboard-overlay": (several, "/streams/cam-1", WIDE, point),
     "dashboard-overlay-phone": (several, "/streams/cam-1", PHONE, point),
     "drift": (drifted, "/streams/cam-1", WIDE, None),

@@ -29,6 +29,7 @@ from stream.events import (
     ReasonCode,
     Score,
     ScoringModel,
+    SecondLook,
     StreamChanged,
     StreamReport,
     TrackEnd,
@@ -71,6 +72,7 @@ class PlayedStream:
     drift: tuple[str, ...] = ()
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shift: float = 0.0
+    second: dict[int, SecondLook] = field(default_factory=dict)  # by face
     slot: int = 0
     epoch: int = 1
     seen: set[int] = field(default_factory=set)
@@ -260,6 +262,7 @@ class PlayedWall:
             ),
             box=box,
             arrived=arrived,
+            second_look=stream.second.get(track),
         )
 
     def _end(self, stream: PlayedStream, reason: TrackEnd) -> None:

@@ -21,6 +21,7 @@ from stream.events import (
     Event,
     ReasonCode,
     Score,
+    SecondLook,
     StreamAdded,
     StreamChanged,
     StreamRemoved,
@@ -175,6 +176,15 @@ scores = st.builds(
     box=st.builds(Box, numbers, numbers, numbers, numbers),
     arrived=numbers,
     detector=detectors,
+    second_look=st.none()
+    | st.builds(
+        SecondLook,
+        detectors,
+        shares,
+        numbers,
+        st.none() | st.booleans(),
+        st.sampled_from(TrainingStatus),
+    ),
 )
 
 changes = st.builds(

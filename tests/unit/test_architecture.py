@@ -127,16 +127,19 @@ ARROWS = {
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
+    "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
-    "stream.pipeline": "batch clock device engine errors events explain perception scheduling",
+    "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
+    "second_look",
     "stream.offline": "clock device engine errors event_log events incident incidents ingest "
     "perception pipeline scheduling",
     "stream.webrtc": "canary clock errors events ingest publish",
     "stream.canaries": "canary clock errors event_log events ingest webrtc",
     "stream.monitoring": "alerts canaries device drift event_log events evidence explain "
-    "incidents ingest publish scheduling webrtc",
+    "incidents ingest publish scheduling second_look webrtc",
     "stream.analyzer": "batch canary clock device engine errors event_log events explain ingest "
-    "monitoring offline pipeline problems publish scheduling store stream_state webrtc",
+    "monitoring offline pipeline problems publish scheduling second_look store stream_state "
+    "webrtc",
     # HTTP and WebSockets
     "web.errors": "",
     "web.transport": "connection_limits waiting_room",

@@ -278,6 +278,15 @@ def test_more_streams_than_max_streams_are_not_called_good(tmp_path: Path) -> No
         ("detectors: [{name: styleflow-live, checkpoint: x}]", "detectors[0].checkpoint: x is not"),
         ("model: {device: 'cuda:99'}", "model.device: there is no cuda:99 here"),
         ("ensemble: nowhere.json", "ensemble: nowhere.json is not here"),
+        (
+            "second_look: {detector: styleflow-live}",
+            "second_look.detector: styleflow-live looks at every stream already",
+        ),
+        (
+            "second_look: {detector: gend-pe-l}",
+            "second_look.checkpoint: gend-pe-l needs a file of weights; `styleflow checkpoints",
+        ),
+        ("second_look: {detector: gend-pe-l, checkpoint: x}", "second_look.checkpoint: x is not"),
         ("streams: [{id: a, source: {url: 'demo://x'}}]", "streams[0].source.url"),
     ],
 )
@@ -455,3 +464,29 @@ def test_only_a_detector_that_judges_frames_alone_has_a_cadence_and_a_precision(
     for key in ("cadence_hz: 0", "cadence_hz: 61", "precision: int4"):
         with pytest.raises(ConfigInvalid):
             load(write(tmp_path, f"detectors: [{{name: gend-pe-l, {key}}}]"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{detector: gend-pl-l}", "second_look.detector: no detector is called 'gend-pl-l'"),
+        ("{detector: gend-pe-l, share: 0}", "second_look.share"),
+        ("{detector: gend-pe-l, share: 0.95}", "second_look.share"),
+        ("{detector: gend-pe-l, when: 1.2}", "second_look.when"),
+        ("{detector: gend-pe-l, every_s: -1}", "second_look.every_s"),
+        ("{detector: caddm-resnet34, precision: int8}", "second_look.precision: caddm-resnet34"),
+        ("{detectr: gend-pe-l}", "second_look.detectr"),
+    ],
+)
+def test_a_second_look_without_sense_names_its_key(tmp_path: Path, text: str, said: str) -> None:
+    assert said in faults(write(tmp_path, f"second_look: {text}"))
+
+
+def test_a_second_look_is_configured_like_a_detector(tmp_path: Path) -> None:
+    text = "second_look: {detector: gend-pe-l, precision: bfloat16, share: 0.1, at_once: 3}"
+    second = load(write(tmp_path, text), {}).second_look
+    wanted = second.wanted()
+    assert wanted is not None
+    assert (wanted.name, wanted.precision.value, wanted.slots) == ("gend-pe-l", "bfloat16", 3)
+    assert second.settings().share == 0.1
+    assert Settings().second_look.wanted() is None

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from cli.settings import load
-from cli.wiring import deciders
+from cli.wiring import deciders, second_looks
+from stream.clock import ManualClock
 from stream.engine.budget import Budget
 from stream.engine.verdict import Thresholds
+from stream.errors import SettingInvalid
+from styleflow.cards import TrainingStatus
+from styleflow.clips import ClipSpec
 from styleflow.decisions import shipped_table
-from styleflow.errors import DecisionTableUnusable
+from styleflow.errors import DecisionTableUnusable, DetectorWeightsMissing
 from styleflow.weights.checkpoint import shipped
 
 
@@ -57,3 +61,32 @@ def test_known_looks_of_other_weights_are_refused():
 def test_known_looks_of_a_detector_that_is_not_here_are_refused():
     with pytest.raises(DecisionTableUnusable, match="not among caddm"):
         deciders(settings(by="budget"), [device(name="caddm-resnet34")])
+
+
+def first(cadence_hz: float = 12.5) -> Any:
+    """Return what wiring asks of the first detector's device: its clip."""
+    return SimpleNamespace(detector=SimpleNamespace(clip=ClipSpec(32, cadence_hz, 224)))
+
+
+def test_there_is_no_second_look_unless_one_is_configured():
+    assert second_looks(load(None, {}), ManualClock(), first()) is None
+
+
+def test_a_second_look_without_weights_says_what_to_bring():
+    wanted = load(None, {}, {"second_look": {"detector": "caddm-resnet34"}})
+    with pytest.raises(DetectorWeightsMissing, match="caddm-resnet34 has no weights"):
+        second_looks(wanted, ManualClock(), first())
+
+
+def test_a_second_look_untrained_on_purpose_says_so():
+    wanted = load(None, {}, {"second_look": {"detector": "caddm-resnet34", "at_once": 3}})
+    made = second_looks(wanted, ManualClock(), first(), untrained=True)
+    assert made is not None
+    assert made.scoring.model.status is TrainingStatus.UNTRAINED
+    assert made.device.stats.slots == 3
+
+
+def test_a_second_look_of_more_frames_than_the_first_gets_names_its_key():
+    wanted = load(None, {}, {"second_look": {"detector": "caddm-resnet34"}})
+    with pytest.raises(SettingInvalid, match=r"second_look\.detector"):
+        second_looks(wanted, ManualClock(), first(2.0), untrained=True)

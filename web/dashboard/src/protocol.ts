@@ -463,6 +463,8 @@ export interface IncidentData {
   /** the same in plain words */
   summary: string;
   notice: string;
+  /** of a heavier detector; null when it was shown none of its faces */
+  second_look: SecondLookData | null;
 }
 
 /** Whether an incident still goes on. */
@@ -803,6 +805,8 @@ export interface ScoreData {
   decision: DecisionData | null;
   /** the stream's own known-real video; null without any */
   baseline: BaselineData | null;
+  /** of a heavier detector; null before it was shown this face */
+  second_look: SecondLookData | null;
 }
 
 /** A newer score of one face. */
@@ -818,6 +822,22 @@ export interface ScoreMessage {
   ts_capture: string | null;
   ts_emit: string;
   data: ScoreData;
+}
+
+/** What a heavier detector said of a face when it was last shown it. */
+export interface SecondLookData {
+  detector: string;
+  /** how far the heavier detector may be trusted */
+  status: TrainingStatus;
+  /** its calibrated probability that the face is fake */
+  score: number | null;
+  /** media seconds of the newest frame that it was shown */
+  at: number | null;
+  /**
+   * whether it and `p` lean to the same side; null when one leans to neither, or when the heavier
+   * detector is untrained
+   */
+  agrees: boolean | null;
 }
 
 /** Everything that is known of one stream at this moment. */

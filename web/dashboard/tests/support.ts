@@ -65,6 +65,7 @@ export function score(more: Partial<ScoreData> = {}): ScoreData {
     notice: "",
     decision: null,
     baseline: null,
+    second_look: null,
     ...more,
   };
 }
@@ -140,6 +141,7 @@ export function incident(more: Partial<IncidentData> = {}): IncidentData {
     label: null,
     labelled: null,
     notes: 0,
+    second_look: null,
     evidence: { state: "pending", start: null, end: null, bytes: 0, sha256: "" },
     summary: "face 4 looked synthesised for 12 s, score 0.93",
     notice: "",

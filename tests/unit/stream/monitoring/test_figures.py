@@ -34,6 +34,8 @@ from stream.publish.hub import Hub
 from stream.publish.schema import CloseCode
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
+from stream.second_look.scheduler import Refusal
+from stream.second_look.second_looks import Outcome
 from stream.store.access import DirectStore
 from stream.store.database import connect
 from stream.store.settings import StoreSettings
@@ -45,6 +47,7 @@ from tests.support.alerts import PlayedChannel, rule
 from tests.support.canaries import pair, played_canaries
 from tests.support.evidence import EvidenceRig
 from tests.support.path import toy_pipeline
+from tests.support.second_look import SecondLookRig
 from tests.support.wire import added
 from web.connection_figures import connection_figures
 from web.connection_limits import ConnectionLimits
@@ -85,6 +88,7 @@ def everything() -> list[Figure]:
         *figures.dropped_figures("a", {"overrun": 3}),
         *figures.device_figures(Batcher(BatcherSettings()).stats, toy_pipeline(slots=4).devices),
         *figures.degradation_figures(Degradation()),
+        *figures.second_look_figures(SecondLookRig().looks),
         *figures.viewer_figures(hub, Pictures()),
         *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
         *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
@@ -159,6 +163,9 @@ def test_every_scraped_family_is_fed_with_its_labels() -> None:
         ("canary_age_seconds", {}, 12.0),
         ("canary_state", {"state": "waiting"}, 1),
         ("canary_state", {"state": "failing"}, 0),
+        ("second_looks_total", {"outcome": "disagrees"}, 0),
+        ("second_looks_refused_total", {"reason": "share"}, 0),
+        ("second_look_share", {}, 0),
     ],
 )
 def test_what_is_counted_is_scraped(name: str, labels: dict[str, str], value: float) -> None:
@@ -180,6 +187,7 @@ def test_what_has_not_happened_is_counted_as_0() -> None:
         *figures.viewer_figures(NOBODY, Pictures()),
         *figures.evidence_figures(EvidenceRig(Path("/nowhere"), store=UNUSED).recorder),
         *figures.drift_figures(drift(ManualClock())),
+        *figures.second_look_figures(SecondLookRig().looks),
     ]
     assert {figure.value for figure in begun} == {0}
     labels = {(figure.name, figure.labels[-1]) for figure in begun if figure.labels}
@@ -191,6 +199,8 @@ def test_what_has_not_happened_is_counted_as_0() -> None:
         *(("calls_ended_total", code.value) for code in ReasonCode),
         *(("ws_disconnects_total", str(int(code))) for code in CloseCode),
         *(("evidence_left_out_packets_total", reason) for reason in LEFT_OUT),
+        *(("second_looks_total", outcome.value) for outcome in Outcome),
+        *(("second_looks_refused_total", refusal.value) for refusal in Refusal),
     }
 
 

@@ -6,10 +6,14 @@ import math
 
 import pytest
 
-from stream.events import AbstainReason, Verdict
-from stream.publish.encode import final_state, state_of, summary
+from stream.events import AbstainReason, SecondLook, Verdict
+from stream.incident import SecondOpinion
+from stream.publish.encode import final_state, score_data, state_of, summary
+from stream.publish.incidents import incident_data, incident_of
 from stream.publish.schema import State
-from tests.support.wire import score
+from styleflow.cards import TrainingStatus
+from tests.support.incidents import incident
+from tests.support.wire import INFO, score
 
 
 @pytest.mark.parametrize(
@@ -56,3 +60,23 @@ def test_a_summary_says_state_and_reasons() -> None:
     assert summary("ok", ()) == "clear: no sign of synthesis"
     assert summary("suspect", ()) == "suspect: looks synthesised"
     assert summary("warming", ()) == "undecided: the score lies between the thresholds"
+
+
+def test_a_second_look_is_told_beside_the_score_with_a_status_of_its_own() -> None:
+    look = SecondLook("gend-pe-l", 0.81, 4.2, agrees=False, status=TrainingStatus.UNCALIBRATED)
+    told = score_data(score(second_look=look), INFO, now=1.0).second_look
+    assert told is not None
+    assert told.model_dump(mode="json") == {
+        "detector": "gend-pe-l",
+        "status": "uncalibrated",
+        "score": 0.81,
+        "at": 4.2,
+        "agrees": False,
+    }
+    assert score_data(score(), INFO, now=1.0).second_look is None
+
+
+def test_a_second_look_at_an_incident_comes_back_from_its_wire_form() -> None:
+    second = SecondOpinion("gend-pe-l", "trained", 0.9, 4.0, agrees=None)
+    made = incident(second_look=second)
+    assert incident_of(incident_data(made)) == made

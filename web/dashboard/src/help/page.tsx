@@ -41,6 +41,11 @@ export function HelpPage({ app }: { app: App }) {
           The bar beside it is the interval, such as 0.10 to 0.35. It is wide while little of the face
           has been seen, or while the picture is small, dark or blurred. A wide interval says: wait.
         </p>
+        <p>
+          Where a second look is switched on, a heavier model is shown a face now and then, and the page
+          says whether it agrees. Then an incident is of high severity only when both find the face
+          synthesised.
+        </p>
       </section>
       <section aria-labelledby="models-title">
         <h2 id="models-title">How good the model is</h2>

@@ -5,6 +5,7 @@ import type { App } from "../app";
 import { Link } from "../link";
 import { Interval } from "../meter";
 import type { IncidentData } from "../protocol";
+import { secondLookWords } from "../stream/second_look";
 import { clock, LABEL_WORDS, moment, number, sentence, suspectFor } from "../words";
 
 interface Props {
@@ -47,6 +48,9 @@ export function Facts({ app, incident, now }: Props) {
         <Fact name="Model">
           {model.name} {model.version}, {model.status}
         </Fact>
+        {incident.second_look && (
+          <Fact name="Second look">{secondLookWords(incident.second_look)}</Fact>
+        )}
         <Fact name="Acknowledged">
           {acknowledged
             ? `by ${acknowledged.by}, ${moment(Date.parse(acknowledged.at), now)}`

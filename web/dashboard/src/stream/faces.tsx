@@ -10,6 +10,7 @@ import type { ScoreData } from "../protocol";
 import { doubt, type Stream } from "../streams";
 import { ago, number, reasonWords, scoreMeaning, sentence, stateWords } from "../words";
 import { DecisionBar } from "./decision";
+import { SecondLookLine } from "./second_look";
 import { trackColour } from "./timeline";
 import "../verdict.css";
 import "./panel.css";
@@ -129,6 +130,7 @@ function FaceRow({ track, detector, enter, stream }: FaceRowProps) {
           relative={face.baseline?.state === "active"}
         />
       )}
+      {face.second_look && <SecondLookLine look={face.second_look} />}
       {others.length > 0 && (
         <ul class="others" aria-label="Other detectors">
           {others.map((score) => (
