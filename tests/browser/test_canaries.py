@@ -36,5 +36,8 @@ async def test_the_line_the_clips_and_the_bar_of_a_detector_that_fails(page: Pag
             rig.canaries.conclude(pair(fps=12.5))
         await expect(bar.get_by_role("alert")).to_contain_text("no longer judges known clips")
         await expect(bar).to_contain_text("check the load")
+        await bar.get_by_role("button", name="Learn anew").click()
+        await expect(bar).to_have_count(0)
+        await expect(page.get_by_text("learning what to expect (0 of 5)")).to_be_visible()
         await page.get_by_role("button", name="Hide canaries").click()
         await expect(clips).to_have_count(0)

@@ -194,6 +194,12 @@ export class Api {
     return this.read("api/v1/canaries");
   }
 
+  /** Have what is expected of known clips learned anew. */
+  async learnCanaries(): Promise<CanariesView> {
+    const answer = await this.ask("api/v1/canaries/learn", { method: "POST" });
+    return (await answer.json()) as CanariesView;
+  }
+
   /** The key that evidence is signed with. */
   async evidenceKey(): Promise<EvidenceKey> {
     return this.read("api/v1/evidence/key");

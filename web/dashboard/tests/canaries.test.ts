@@ -99,9 +99,12 @@ test("a clip that did not get through says why", () => {
 test("what was known last stays while nobody answers", async () => {
   let told = 0;
   let answer: () => Promise<CanariesView> = async () => OK;
-  const desk = new CanaryDesk({ canaries: () => answer() }, () => (told += 1));
+  const learnCanaries = async (): Promise<CanariesView> => ({ ...OK, state: "waiting" });
+  const desk = new CanaryDesk({ canaries: () => answer(), learnCanaries }, () => (told += 1));
   await desk.look();
   answer = () => Promise.reject(new Error("away"));
   await desk.look();
   expect([desk.view, told]).toEqual([OK, 1]);
+  await desk.learn();
+  expect(desk.view?.state).toBe("waiting");
 });

@@ -26,6 +26,14 @@ export function CanaryBar({ app }: { app: App }) {
           </li>
         ))}
       </ul>
+      {app.mayControl && (
+        <p class="meant">
+          Was that meant, such as an update?{" "}
+          <button type="button" class="choice" onClick={() => void app.canaries.learn()}>
+            Learn anew
+          </button>
+        </p>
+      )}
     </section>
   );
 }

@@ -9,13 +9,23 @@ export class CanaryDesk {
   shown = false;
 
   constructor(
-    private readonly api: Pick<Api, "canaries">,
+    private readonly api: Pick<Api, "canaries" | "learnCanaries">,
     private readonly notify: () => void,
   ) {}
 
-  async look(): Promise<void> {
+  /** Ask how the detector fares. */
+  look(): Promise<void> {
+    return this.take(this.api.canaries());
+  }
+
+  /** Have what is seen from now on be what is expected. */
+  learn(): Promise<void> {
+    return this.take(this.api.learnCanaries());
+  }
+
+  private async take(answer: Promise<CanariesView>): Promise<void> {
     try {
-      this.view = await this.api.canaries();
+      this.view = await answer;
     } catch {
       return; // what was said last still holds; the next try tells more
     }
