@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.decision_buckets import gains
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
 from stream.engine.budget import AlarmAccount, BudgetDecider
@@ -467,6 +468,7 @@ def main(
         "known": BUCKETS_KNOW,
         "least": LEAST_IN_BUCKET,
         "hardware": asdict(hardware()),
+        "gains": gains(plain, horizon, HOP_S, seed),
         "ways": try_buckets(plain, horizon, shorter, splits, face, seed, console),
     }
     if buckets_only:

@@ -54,8 +54,8 @@ CAMERAS = {
     "20 people, 100 visits a day": (20, 100),
 }
 """People that a camera sees in all, and visits a day."""
-DISTANCES = (0.2, 0.3, 0.4, 0.5)
-MARGINS = (1.0, 1.25, 1.5, 2.0)
+DISTANCES = (0.3, 0.4, 0.5, 0.6, 0.7)
+MARGINS = (1.0, 1.5, 2.0, 2.5)
 
 Pieces = tuple[Sketch, ...]
 Counts = NDArray[np.int64]
@@ -282,8 +282,9 @@ def noticed(found: Sequence[Course], distance: float, margin: float) -> dict[str
     }
 
 
-def _calibration() -> Calibration:
-    return shipped().calibration
+def setting_name(distance: float, margin: float) -> str:
+    """Return what results call settings."""
+    return f"{distance:g} x {margin:g}"
 
 
 def main(
@@ -296,32 +297,32 @@ def main(
     """Measure notices of unchanged cameras and of changed ones."""
     console = Console()
     subject, records = read_records(results)
-    calibration = _calibration()
+    calibration = shipped().calibration
     crowd = people(of_condition(records, PLAIN), calibration)
-    default = DriftSettings()
+    settings = [(distance, margin) for distance in DISTANCES for margin in MARGINS]
     still = {name: watched(crowd, kind, cameras, seed) for name, kind in CAMERAS.items()}
     unchanged = {
-        f"{distance:g} x {margin:g}": {
-            name: per_month(found, distance, margin) for name, found in still.items()
-        }
-        for distance in DISTANCES
-        for margin in MARGINS
+        setting_name(*each): {name: per_month(found, *each) for name, found in still.items()}
+        for each in settings
     }
-    found: dict[str, dict[str, Any]] = {}
-    if changed is not None:
-        others = people(read_records(changed)[1], calibration)
-        for what in sorted(others[0].changed):
-            found[what] = {
-                name: noticed(
-                    watched(others, kind, cameras, seed, what), default.distance, default.margin
-                )
-                for name, kind in CAMERAS.items()
-            }
-    table = Table("distance x margin", *CAMERAS)
+    others = [] if changed is None else people(read_records(changed)[1], calibration)
+    courses = {
+        (what, name): watched(others, kind, max(cameras // 2, 10), seed, what)
+        for what in sorted(others[0].changed if others else ())
+        for name, kind in CAMERAS.items()
+    }
+    found = {
+        setting_name(*each): {
+            what: {name: noticed(courses[what, name], *each) for name in CAMERAS}
+            for what in sorted({what for what, _ in courses})
+        }
+        for each in settings
+    }
+    table = Table("distance x margin", *CAMERAS, "least noticed of any change")
     for name, row in unchanged.items():
-        table.add_row(name, *(f"{each['per_month']['value']:.2f}" for each in row.values()))
-    for name, row in found.items():
-        table.add_row(f"noticed: {name}", *(f"{each['share']:.0%}" for each in row.values()))
+        shares = [x["share"] for by_kind in found[name].values() for x in by_kind.values()]
+        rates = (f"{each['per_month']['value']:.2f}" for each in row.values())
+        table.add_row(name, *rates, f"{min(shares):.0%}" if shares else "–")
     console.print(table)
     document = {
         "benchmark": "drift",
@@ -330,8 +331,7 @@ def main(
         "sha256": subject.get("sha256"),
         "people": len(crowd),
         "seed": seed,
-        "distance": default.distance,
-        "margin": default.margin,
+        "changed_people": len(others),
         "unchanged": unchanged,
         "noticed": found,
     }
