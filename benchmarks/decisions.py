@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.decision_buckets import gains
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
 from stream.engine.budget import AlarmAccount, BudgetDecider
@@ -57,8 +58,11 @@ BUDGETS = {"1 per 1 h": 1.0, "1 per 10 h": 0.1, "1 per 100 h": 0.01}
 _STEP_S = 0.96  # of a made-up stream: the mean of four ratings
 _FAKE_STAYS_S = 30.0
 HALF_LIFE_S = 2.0
-BUCKETS_KNOW = 0.93
-"""Share of sources that the table knows where buckets are tried; of 41, two buckets of 19."""
+BUCKETS_KNOW = 0.95
+"""Share of sources that the table knows where buckets are tried: of 41, two buckets of 19 and 20,
+and all of them allow the same largest stake, one in twenty."""
+BUCKETS_H = {"1 per 1 h": 1.0, "1 per 10 h": 3.0, "1 per 100 h": 12.0}
+"""Hours of one stream there, long enough to pay for a trial of the smallest budget."""
 SEEN = "all real sources"
 UNKNOWN = Quality()
 _ENGINE = EngineSettings()
@@ -459,11 +463,12 @@ def main(
     plain = of_condition(records, PLAIN)
     lengths = dict(zip(BUDGETS, (hours / 10, hours / 4, hours), strict=True))
     horizon = Horizon(trial_s=trial)
-    shorter = {name: each / 4 for name, each in lengths.items()}
+    shorter = {name: each * splits for name, each in BUCKETS_H.items()}
     buckets: dict[str, Any] = {
         "known": BUCKETS_KNOW,
         "least": LEAST_IN_BUCKET,
         "hardware": asdict(hardware()),
+        "gains": gains(plain, horizon, HOP_S, seed),
         "ways": try_buckets(plain, horizon, shorter, splits, face, seed, console),
     }
     if buckets_only:

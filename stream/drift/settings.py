@@ -24,8 +24,8 @@ class DriftSettings:
     """
 
     enabled: bool = True
-    distance: Annotated[float, Field(gt=0, le=1)] = 0.5
-    margin: Annotated[float, Field(ge=1, le=10)] = 1.5
+    distance: Annotated[float, Field(gt=0, le=1)] = 0.6
+    margin: Annotated[float, Field(ge=1, le=10)] = 2.0
     least_ratings: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     least_days: Annotated[int, Field(ge=2, le=7)] = 3
     every_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 900.0

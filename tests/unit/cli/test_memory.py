@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from cli.errors import ConfigInvalid
 from cli.main import app
-from cli.memory import Memory, restored
+from cli.memory import Memory, restored, watched
 from cli.settings import Settings, load
 from cli.validation import validate
 from stream.analyzer.remembered_streams import RememberedStreams
 from stream.clock import SystemClock
+from stream.drift.settings import DriftSettings
 from stream.event_log.event_log import EventLog
 from stream.ingest.source import SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
@@ -29,7 +30,7 @@ from stream.store.desired import DesiredStreams, WantedStream
 from stream.store.errors import StoreUnavailable, StoreUrlInvalid
 from stream.store.secret_box import SecretBox
 from stream.store.settings import StoreSettings
-from stream.store.tables import events, scores
+from stream.store.tables import drift_hours, events, scores
 from tests.support.databases import EmptyDatabase, Postgres
 from tests.support.store import StoreRig
 from tests.support.threads import SteppedThreads
@@ -49,6 +50,21 @@ async def test_what_is_queued_at_the_end_is_stored(empty_database: EmptyDatabase
     with empty_database.open().reading() as connection:
         assert len(connection.execute(select(scores)).all()) == 2
         assert len(connection.execute(select(events)).all()) == 1
+
+
+async def test_what_drift_has_gathered_at_the_end_is_stored(empty_database: EmptyDatabase) -> None:
+    settings = StoreSettings(url=SecretStr(empty_database.url))
+    memory = Memory.open(settings, SystemClock(), empty_database.folder)
+    log = EventLog(SystemClock())
+    memory.attach(log)
+    drift = memory.drift(log, SystemClock(), DriftSettings())
+    async with memory, watched(drift):
+        for event in (added(), score(), score()):
+            log.append(event)
+    assert drift.waiting == 0
+    with empty_database.open().reading() as connection:
+        (row,) = connection.execute(select(drift_hours)).all()
+    assert '"reasons":[2,' in row.data
 
 
 def test_the_newest_number_is_known_from_the_start(database: Database, tmp_path: Path) -> None:
