@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from cli.challenge_app import challenge
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
 from cli.evidence_app import evidence_app
@@ -47,6 +48,7 @@ app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
 app.add_typer(store_app, name="store")
+app.command()(challenge)
 
 
 def _show_version(wanted: bool) -> None:

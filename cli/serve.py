@@ -21,6 +21,7 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.alerting import alerting
+from cli.challenging import challenging
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
@@ -34,6 +35,7 @@ from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
 from stream.monitoring.figures import (
     alert_figures,
+    challenge_figures,
     evidence_figures,
     explained_figures,
     incident_figures,
@@ -199,6 +201,7 @@ async def _serve(
     metrics.scraped.attach(lambda: incident_figures(incidents))
     watched = alerting(settings.alerts, events, clock, memory.store, incidents)
     explained = explaining(settings.evidence, events, clock, memory.store, analyzer)
+    challenged = challenging(settings.challenges, events, clock, memory.store, analyzer)
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
     async with (
         memory,
@@ -206,11 +209,14 @@ async def _serve(
         watched as alerts,
         explained as moments,
         recorded as evidence,
+        challenged as challenges,
         tended(incidents),
     ):
         metrics.scraped.attach(partial(explained_figures, moments))
         if evidence is not None:
             metrics.scraped.attach(partial(evidence_figures, evidence))
+        if challenges is not None:
+            metrics.scraped.attach(partial(challenge_figures, challenges))
         metrics.scraped.attach(lambda: alert_figures(alerts))
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
@@ -236,6 +242,7 @@ async def _serve(
             bundles=bundle_source(settings) if memory.store is not None else None,
             alerting=alerts,
             detectors=lambda: analyzer.models,
+            challenges=challenges,
         )
         server = _Server(
             uvicorn.Config(

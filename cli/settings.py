@@ -33,6 +33,7 @@ from stream.analyzer.streams import (
     StreamSpec,
     StreamTags,
 )
+from stream.challenge.settings import ChallengeSettings
 from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
 from stream.evidence.settings import EvidenceSettings
@@ -252,6 +253,7 @@ class Settings(_Section):
         engine: when scores become verdicts, and when no verdict is given.
         decision: what makes a verdict of the ratings: thresholds, or a budget of false alarms.
         incidents: when suspect verdicts become an incident, and how severe it is.
+        challenges: what operators may ask people to do, and when it counts as done.
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
         alerts: who is told of which incidents, and how.
@@ -271,6 +273,7 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     decision: DecisionSettings = DecisionSettings()
     incidents: IncidentSettings = IncidentSettings()
+    challenges: ChallengeSettings = ChallengeSettings()
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     alerts: AlertsSettings = AlertsSettings()

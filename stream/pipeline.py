@@ -48,7 +48,7 @@ from styleflow.clips import ClipSpec
 from styleflow.detectors.protocol import points_at
 from styleflow.ensemble import Ensemble
 from styleflow.faces.crops.framing import crop_corners
-from styleflow.faces.face import Box
+from styleflow.faces.face import Box, Face
 from styleflow.overlay import PointsAt
 
 _log = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ class Seen:
         faces: its tracks, and where each is.
         explained: what detectors that were asked point at in this very frame, by their names; a
             detector that has not rated this frame is missing.
+        found: the same tracks, each with its face and landmarks.
     """
 
     frame: Frame
@@ -88,6 +89,7 @@ class Seen:
     explained: Mapping[str, tuple[Explanation, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    found: tuple[tuple[int, Face], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,8 +399,9 @@ class Pipeline:
                 exact = newest[frame.stream, number] is plan and plan.rates
                 if exact and (name in wanted or self._viewer is not None):
                     explained[name] = self._explain(number, plan, frame, view)
-            faces = tuple((face.track, face.face.box) for face in one.plans[0][2].faces)
-            seen.append(Seen(frame, faces, explained))
+            found = tuple((face.track, face.face) for face in one.plans[0][2].faces)
+            faces = tuple((track, face.box) for track, face in found)
+            seen.append(Seen(frame, faces, explained, found))
         if self._viewer is not None:
             for explanation in (e for each in seen for es in each.explained.values() for e in es):
                 self._viewer(explanation)

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
+from stream.challenge.service import Challenges
 from stream.clock import Clock
 from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
@@ -45,6 +46,7 @@ from web.routes import (
     thresholds,
     whip,
 )
+from web.routes.challenges import routes as challenge_routes
 from web.routes.evidence import routes as evidence_routes
 from web.routes.evidence_bundle import BundleSource
 from web.routes.evidence_bundle import routes as bundle_routes
@@ -88,6 +90,7 @@ def create_app(
     explained: ExplainedMoments | None = None,
     bundles: BundleSource | None = None,
     detectors: Callable[[], Sequence[ModelCard]] = tuple,
+    challenges: Challenges | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -112,6 +115,7 @@ def create_app(
         bundles: what bundles and reports are made of; without it there are no routes for them.
         detectors: tells which models score streams.
         alerting: rules and channels; without them there are no routes for them.
+        challenges: what people in streams are asked; without them there are no such routes.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -168,6 +172,8 @@ def create_app(
         app.include_router(explained_routes(explained, incidents, scopes))
     if bundles is not None:
         app.include_router(bundle_routes(bundles, reads, clock, scopes))
+    if challenges is not None:
+        app.include_router(challenge_routes(control, challenges, reads, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     install_handlers(app)

@@ -102,7 +102,8 @@ ARROWS = {
     # values that every room of stream may read
     "stream.clock": "",
     "stream.incident": "",
-    "stream.events": "incident",
+    "stream.compliance": "",
+    "stream.events": "compliance incident",
     "stream.errors": "events",
     "stream.problems": "errors events",
     "stream.faults": "",
@@ -114,21 +115,22 @@ ARROWS = {
     "stream.engine": "errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "clock errors event_log events incident problems stream_state",
+    "stream.publish": "clock compliance errors event_log events incident problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
     "stream.evidence": "clock errors event_log events explain incident ingest publish store",
     "stream.incidents": "clock errors event_log events incident problems publish store",
+    "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     # rooms that put those together
     "stream.pipeline": "clock device engine errors events explain perception scheduling",
     "stream.offline": "clock device engine errors events ingest perception pipeline scheduling",
     "stream.webrtc": "clock errors events ingest publish",
-    "stream.monitoring": "alerts device event_log events evidence explain incidents ingest publish "
-    "scheduling webrtc",
-    "stream.analyzer": "clock device engine errors event_log events explain ingest monitoring "
-    "offline pipeline problems publish scheduling store stream_state webrtc",
+    "stream.monitoring": "alerts challenge compliance device event_log events evidence explain "
+    "incidents ingest publish scheduling webrtc",
+    "stream.analyzer": "challenge clock device engine errors event_log events explain ingest "
+    "monitoring offline pipeline problems publish scheduling store stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
     "web.transport": "connection_limits waiting_room",

@@ -47,12 +47,14 @@ async def test_unknown_paths_are_problems_too() -> None:
 
 OPERATIONS = {
     "addStream",
+    "askChallenge",
     "changeIncident",
     "changeStream",
     "changeThresholds",
     "endCall",
     "getAsyncapi",
     "getCaller",
+    "getChallenge",
     "getExplainedPicture",
     "getExplanation",
     "getHealth",
@@ -67,6 +69,7 @@ OPERATIONS = {
     "getStreamStatus",
     "getThresholds",
     "listAuditEntries",
+    "listChallenges",
     "listEvents",
     "listIncidentLabels",
     "listIncidents",

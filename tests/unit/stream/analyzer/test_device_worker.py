@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.analyzer.device_worker import DeviceWorker
 from stream.analyzer.settings import AnalyzerSettings
+from stream.challenge.watch import Watch
 from stream.clock import ManualClock
 from stream.events import Event, Score, StreamReport, TrackEnded, TrackStarted
 from stream.explain.pictures import Pictures
@@ -44,6 +45,7 @@ class Rig:
         self.pictures = Pictures()
         self.registry = CollectorRegistry()
         self.threads = SteppedThreads()
+        self.watch = Watch()
         self.events: list[Event] = []
         self.worker = DeviceWorker(
             self.pipeline,
@@ -54,6 +56,7 @@ class Rig:
             Metrics(self.registry),
             self.take,
             self.threads,
+            self.watch,
         )
 
     def take(self, events: Iterable[Event]) -> None:
@@ -95,6 +98,20 @@ def test_a_caller_that_hangs_up_ends_its_tracks_and_what_waits_of_it_is_dropped(
     assert rig.worker.batching.waiting == 0
     rig.worker.step()
     assert rig.kinds()[-1] is TrackEnded
+
+
+def test_faces_are_measured_only_while_somebody_is_asked_for_something() -> None:
+    rig = Rig()
+    rig.worker.open("a")
+    rig.offer("a", 3)
+    rig.watch.begin("a")
+    rig.offer("a", 4, first=3)
+    seen = rig.watch.seen("a")
+    rig.watch.end("a")
+    rig.offer("a", 3, first=7)
+    assert [(one.faces, one.track) for one in seen] == [(1, 1)] * 4
+    assert [one.at for one in seen] == pytest.approx([100.24, 100.32, 100.40, 100.48])
+    assert rig.watch.seen("a") == ()
 
 
 def test_streams_report_once_a_second() -> None:

@@ -14,7 +14,10 @@ from sqlalchemy import create_engine
 from cli.memory import store_figures
 from stream.alerts.alerts import Alerts
 from stream.alerts.settings import AlertsSettings
+from stream.challenge.service import Challenges
+from stream.challenge.watch import Watch
 from stream.clock import ManualClock
+from stream.compliance import Outcome
 from stream.event_log.event_log import EventLog
 from stream.events import LinkQuality, ReasonCode
 from stream.evidence.explained import ExplainedMoments
@@ -60,6 +63,8 @@ LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
 
 
 NOBODY_LOOKS: Any = None
+NOBODY_ANSWERS: Any = None
+NOBODY_ASKED = Challenges(EventLog(ManualClock()), ManualClock(), Watch(), NOBODY_ANSWERS)
 
 
 def never(seconds: float, function: object) -> None:
@@ -84,6 +89,7 @@ def everything() -> list[Figure]:
         *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
         *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
         *figures.incident_figures(Incidents(EventLog(clock), clock)),
+        *figures.challenge_figures(NOBODY_ASKED),
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
         *figures.alert_figures(alerts(clock)),
@@ -157,6 +163,7 @@ def test_what_has_not_happened_is_counted_as_0() -> None:
         *figures.call_figures("a", StreamTotals()),
         *figures.session_figures(Sessions(WebRtcSettings(), NOBODY, ManualClock(), never)),
         *figures.viewer_figures(NOBODY, Pictures()),
+        *figures.challenge_figures(NOBODY_ASKED),
         *figures.evidence_figures(EvidenceRig(Path("/nowhere"), store=UNUSED).recorder),
     ]
     assert {figure.value for figure in begun} == {0}
@@ -169,6 +176,7 @@ def test_what_has_not_happened_is_counted_as_0() -> None:
         *(("calls_ended_total", code.value) for code in ReasonCode),
         *(("ws_disconnects_total", str(int(code))) for code in CloseCode),
         *(("evidence_left_out_packets_total", reason) for reason in LEFT_OUT),
+        *(("challenges_total", outcome.value) for outcome in Outcome),
     }
 
 
