@@ -82,3 +82,10 @@ def person(
 def nobody(begin: float, end: float, *, faces: int = 0) -> list[Observation]:
     """Return frames without a face, or with several."""
     return [Observation(float(at), 0, faces) for at in np.arange(begin, end, 1 / HZ)]
+
+
+def still(at: float) -> Observation:
+    """Return what is measured of somebody who sits there, without any picture."""
+    patch = np.random.default_rng(1).normal(120, 20, (16, 16)).astype(np.float32)
+    skin = np.full((4, 3), (190.0, 140.0, 120.0), np.float32)
+    return Observation(at, 1, 1, 1, 0.0, 0.0, 0.3, 140.0, 120.0, patch, patch, skin)

@@ -57,6 +57,12 @@ export interface CapacityReachedData {
   faces_waiting: number;
 }
 
+/** What to ask for. */
+export interface ChallengeBody {
+  /** `random` draws; another one is among what is asked, with something random */
+  task?: Task;
+}
+
 /** The person in a stream is asked for something, or what was seen of it is known. */
 export interface ChallengeChangedData {
   kind: "challenge_changed";
@@ -89,6 +95,17 @@ export interface ChallengeData {
   rise: RiseData | null;
   /** the outcome in plain words */
   sentence: string;
+}
+
+/** Challenges of a stream, newest first. */
+export interface ChallengeList {
+  challenges: ChallengeData[];
+  /** the first one is still on its way */
+  running: boolean;
+  /** the caller has a page of ours open, which shows prompts */
+  page: boolean;
+  /** false: no store answers, these are only the newest */
+  stored: boolean;
 }
 
 /** One thing that the person in a stream was asked to do, and what the video showed. */
@@ -586,6 +603,29 @@ export interface ProblemBody {
   hint: string;
   retry: boolean;
   faults: Fault[];
+}
+
+/** What a caller's page is to show. */
+export interface PromptData {
+  challenge: string;
+  phase: Phase;
+  /** in large letters; empty: nothing */
+  prompt: string;
+  /** to do it; null when nothing is asked now */
+  remaining_s: number | null;
+  /** to show full-screen at once, one after the other; empty: none */
+  colours: string[];
+  /** seconds that all of them together take */
+  colours_s: number;
+}
+
+/** What a caller's page is to show; on the data channel `prompts` and nowhere else. */
+export interface PromptMessage {
+  v: 1;
+  type: "prompt";
+  stream: string;
+  ts_emit: string;
+  data: PromptData;
 }
 
 /** Reports about the stream as a whole, oldest first, about once a second. */

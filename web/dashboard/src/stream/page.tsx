@@ -15,6 +15,7 @@ import { OwnTags, StreamName } from "../stream-name";
 import { Tags } from "../tags";
 import { useTitle } from "../title";
 import { because, sentence, stateWords } from "../words";
+import { ChallengePanel } from "../challenge/panel";
 import { Back, Remove, Share } from "./actions";
 import { ExplanationSwitch, useExplanation } from "./explanation";
 import { Faces } from "./faces";
@@ -150,6 +151,8 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           thresholds={thresholds}
         />
       )}
+
+      {!neverCalled && <ChallengePanel app={app} stream={stream} now={now} />}
 
       <div class="columns">
         <Log title="Events" entries={stream.events} connection={false} named={several} />
