@@ -31,7 +31,7 @@ export function ChallengesOf({ app, incident, now }: ChallengesOfProps) {
   }, [app, stream, opened, until]);
   if (found.length === 0) return null;
   return (
-    <section class="panel" aria-labelledby="challenges-title">
+    <section class="panel around-incident" aria-labelledby="challenges-title">
       <div class="panel-head">
         <h2 id="challenges-title">Asked around this time</h2>
       </div>

@@ -21,8 +21,8 @@ interface ChallengePanelProps {
 export function ChallengePanel({ app, stream, now }: ChallengePanelProps) {
   const [task, setTask] = useState<Task>("random");
   const [refusal, setRefusal] = useState<Problem | null>(null);
-  const { known, page, look } = useKnown(app, stream);
-  if (known === undefined) return null; // this analyzer asks nobody
+  const { known, page, asksNobody, look } = useKnown(app, stream);
+  if (asksNobody) return null;
   const challenge = newest(stream.events) ?? known;
   const running = challenge !== null && challenge.phase !== "done";
 
@@ -95,10 +95,11 @@ function Asking({ challenge, now }: { challenge: ChallengeData; now: number }) {
   );
 }
 
-/** The newest challenge from before this page was opened; undefined where there are none at all. */
+/** The newest challenge from before this page was opened, and who may be asked for what. */
 function useKnown(app: App, stream: Stream) {
-  const [known, setKnown] = useState<ChallengeData | null | undefined>(undefined);
+  const [known, setKnown] = useState<ChallengeData | null>(null);
   const [page, setPage] = useState(false);
+  const [asksNobody, setAsksNobody] = useState(false);
   const [looks, look] = useReducer<number, void>((count) => count + 1, 0);
   const live = app.live.link.phase === "live";
   const state = stream.status?.state;
@@ -110,12 +111,13 @@ function useKnown(app: App, stream: Stream) {
         if (!current) return;
         setKnown(found.challenges[0] ?? null);
         setPage(found.page);
+        setAsksNobody(false);
       },
-      () => {}, // then this analyzer asks nobody
+      (error) => current && setAsksNobody(asProblem(error).status === 404),
     );
     return () => {
       current = false;
     };
   }, [app, stream.id, live, state, looks]);
-  return { known, page, look: () => look() };
+  return { known, page, asksNobody, look: () => look() };
 }
