@@ -114,6 +114,20 @@ def test_faces_are_measured_only_while_somebody_is_asked_for_something() -> None
     assert rig.watch.seen("a") == ()
 
 
+def test_being_asked_for_something_changes_no_score() -> None:
+    """Scores, verdicts and tracks are the same to the last bit."""
+    told = []
+    for asked in (False, True):
+        rig = Rig()
+        rig.worker.open("a")
+        if asked:
+            rig.watch.begin("a")
+        rig.offer("a", 20)
+        told.append([event for event in rig.events if not isinstance(event, StreamReport)])
+    assert any(isinstance(event, Score) for event in told[0])
+    assert told[0] == told[1]
+
+
 def test_streams_report_once_a_second() -> None:
     rig = Rig()
     rig.worker.open("a")
