@@ -3,7 +3,7 @@
 Theory of operation. The face is watched at rest before it is asked for anything; every measure is
 taken against the medians of that time, so neither the camera's angle nor the person's own
 features count. For each action of the set there is a *reach*: how far it is done, 1 being enough.
-An action is done once its reach has stayed at 1 for `HOLD_S`.
+An action is done once its reach has stayed at 1 for `HOLD_S` (a cover: `COVERED_S`).
 
 A recording cannot know what is asked, nor when. So it does not count if the reach is there
 already when the prompt appears, if it comes sooner than anybody reacts, or if another action of
@@ -27,6 +27,12 @@ from stream.compliance import Action, Outcome
 
 HOLD_S = 0.3
 """How long an action must last."""
+
+COVERED_S = 0.8
+"""How long a covered mouth must last: one that talks looks unlike itself for a moment, too."""
+
+SHAPES = 16
+"""Patches of mouth and chin at rest, with which later ones are compared."""
 
 REACT_S = 0.2
 """Nobody reacts sooner than this to a prompt that cannot be foreseen."""
@@ -71,7 +77,7 @@ class Rest:
         tilt_deg: median tilt.
         side: median size against the picture.
         upper: median patch of the eyes.
-        lower: median patch of mouth and chin.
+        lowers: patches of mouth and chin, in all the shapes that they took.
         track: whose face it is.
         epoch: stretch of media time.
     """
@@ -80,7 +86,7 @@ class Rest:
     tilt_deg: float
     side: float
     upper: Grey
-    lower: Grey
+    lowers: tuple[Grey, ...]
     track: int
     epoch: int
 
@@ -129,7 +135,7 @@ def at_rest(seen: Sequence[Observation], seconds: float) -> Rest | str:
         tilt_deg=float(np.median([one.tilt_deg for one in own])),
         side=float(np.median([one.side for one in own])),
         upper=_median([one.upper for one in own if one.upper is not None]),
-        lower=_median([one.lower for one in own if one.lower is not None]),
+        lowers=_spread([one.lower for one in own if one.lower is not None]),
         track=last.track,
         epoch=last.epoch,
     )
@@ -171,7 +177,8 @@ def measured(action: Action, one: Observation, rest: Rest) -> float:
                 return 0.0
             if likeness(one.upper, rest.upper) < LEAST_UPPER:
                 return 0.0
-            return max(1.0 - max(likeness(one.lower, rest.lower), 0.0), 0.0)
+            alike = max(likeness(one.lower, shape) for shape in rest.lowers)
+            return max(1.0 - max(alike, 0.0), 0.0)
 
 
 def verify(
@@ -249,6 +256,7 @@ class _Reaches:
 
     def first(self, action: Action, seen: Sequence[Observation]) -> float | None:
         """Return when an action begins to be done for long enough; None when it never is."""
+        hold = COVERED_S if action is Action.COVER else HOLD_S
         since: float | None = None
         last: float | None = None
         for one in seen:
@@ -256,7 +264,7 @@ class _Reaches:
                 since = None
             if self.of(action, one) >= 1.0:
                 since = one.at if since is None else since
-                if one.at - since >= HOLD_S:
+                if one.at - since >= hold:
                     return since
             last = one.at
         return None
@@ -303,6 +311,12 @@ def _came_first(other: Action) -> str:
         Action.CLOSER: "the face came closer first",
         Action.COVER: "the face was covered first",
     }[other]
+
+
+def _spread(patches: Sequence[Grey]) -> tuple[Grey, ...]:
+    """Return the median of some patches, and single ones from first to last."""
+    places = np.linspace(0, len(patches) - 1, min(SHAPES - 1, len(patches)))
+    return (_median(patches), *(patches[round(float(place))] for place in places))
 
 
 def _median(patches: Sequence[Grey]) -> Grey:
