@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from cli.baseline_app import baseline_app
+from cli.challenge_app import challenge
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
 from cli.evidence_app import evidence_app
@@ -49,6 +50,7 @@ app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
 app.add_typer(store_app, name="store")
+app.command()(challenge)
 
 
 def _show_version(wanted: bool) -> None:

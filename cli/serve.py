@@ -23,6 +23,7 @@ from cli import logs, wiring
 from cli.alerting import alerting
 from cli.baseline_wiring import baselines_kept
 from cli.canaries import canaries
+from cli.challenging import challenging
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import Memory, restored, tended
@@ -39,6 +40,7 @@ from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
 from stream.monitoring.figures import (
     alert_figures,
     canary_figures,
+    challenge_figures,
     drift_figures,
     evidence_figures,
     explained_figures,
@@ -214,6 +216,7 @@ async def _serve(
     kept = baselines_kept(
         book, wiring.rated(settings, cards), events, clock, settings.baseline, memory.store
     )
+    challenged = challenging(settings.challenges, events, clock, memory.store, analyzer)
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
     known = canaries(settings.canaries, events, clock, analyzer, remember=memory.store is not None)
     async with (
@@ -223,6 +226,7 @@ async def _serve(
         explained as moments,
         recorded as evidence,
         kept as baselines,
+        challenged as challenges,
         tended(incidents),
         drift_watched(drift),
         known as checked,
@@ -230,6 +234,8 @@ async def _serve(
         metrics.scraped.attach(partial(explained_figures, moments))
         if evidence is not None:
             metrics.scraped.attach(partial(evidence_figures, evidence))
+        if challenges is not None:
+            metrics.scraped.attach(partial(challenge_figures, challenges))
         metrics.scraped.attach(lambda: alert_figures(alerts))
         if checked is not None:
             metrics.scraped.attach(lambda: canary_figures(checked.report(), checked.age_s))
@@ -260,6 +266,7 @@ async def _serve(
             drift=drift,
             detectors=lambda: analyzer.models,
             canaries=checked,
+            challenges=challenges,
         )
         server = _Server(
             uvicorn.Config(

@@ -35,6 +35,7 @@ from stream.analyzer.streams import (
 )
 from stream.baseline.settings import BaselineSettings
 from stream.canaries.settings import CanarySettings
+from stream.challenge.settings import ChallengeSettings
 from stream.drift.settings import DriftSettings
 from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
@@ -327,6 +328,7 @@ class Settings(_Section):
         second_look: a heavier detector that is shown a face now and then.
         incidents: when suspect verdicts become an incident, and how severe it is.
         drift: when a stream counts as changed against its own last seven days.
+        challenges: what operators may ask people to do, and when it counts as done.
         store: what is remembered beyond a restart, and where.
         evidence: what is kept of an incident's video, and for how long.
         alerts: who is told of which incidents, and how.
@@ -350,6 +352,7 @@ class Settings(_Section):
     second_look: SecondLookConfig = SecondLookConfig()
     incidents: IncidentSettings = IncidentSettings()
     drift: DriftSettings = DriftSettings()
+    challenges: ChallengeSettings = ChallengeSettings()
     store: StoreSettings = StoreSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     alerts: AlertsSettings = AlertsSettings()

@@ -20,6 +20,7 @@ from styleflow.client.messages import (
 )
 from styleflow.client.values import (
     CapacityReachedData,
+    ChallengeChangedData,
     EpochStartedData,
     EventsLostData,
     IncidentChangedData,
@@ -90,6 +91,9 @@ def _event(message: EventMessage) -> str:
             by = f" by {data.by}" if data.by else ""
             said = f"incident {data.incident.id} {data.step}{by}: {data.incident.summary}"
             return _with(data.incident.notice, said)
+        case ChallengeChangedData(challenge=asked):
+            said = asked.sentence or asked.prompt or "the face is watched at rest"
+            return f"challenge by {asked.by}: {said}"
 
 
 def _with(notice: str, said: str) -> str:

@@ -14,7 +14,7 @@ from stream.events import Event, Frame, Perceived
 from stream.explain.overlay import Explanation
 from stream.perception.perception import Perception
 from stream.scheduling.degradation import Relief
-from styleflow.faces.face import Box
+from styleflow.faces.face import Box, Face
 
 
 @dataclass(slots=True)
@@ -98,6 +98,7 @@ class Seen:
         faces: its tracks, and where each is.
         explained: what detectors that were asked point at in this very frame, by their names; a
             detector that has not rated this frame is missing.
+        found: the same tracks, each with its face and landmarks.
     """
 
     frame: Frame
@@ -105,6 +106,7 @@ class Seen:
     explained: Mapping[str, tuple[Explanation, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    found: tuple[tuple[int, Face], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

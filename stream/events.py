@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 
 from stream.baseline_mark import BaselineMark
+from stream.compliance import Challenge
 from stream.incident import Incident, IncidentStep
 from styleflow.cards import ModelCard, TrainingStatus
 from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
@@ -557,6 +558,19 @@ class IncidentChanged:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ChallengeChanged:
+    """The person in a stream is asked for something, or what was seen of it is known.
+
+    Attributes:
+        challenge: as it is now.
+    """
+
+    stream: str
+    epoch: int
+    challenge: Challenge
+
+
 Event = (
     StreamAdded
     | StreamDescribed
@@ -570,5 +584,6 @@ Event = (
     | Score
     | StreamReport
     | IncidentChanged
+    | ChallengeChanged
 )
 """Everything that the analyzer tells the outside world."""

@@ -397,8 +397,9 @@ class Pipeline:
                 exact = newest[frame.stream, number] is plan and plan.rates
                 if exact and (name in wanted or self._viewer is not None):
                     explained[name] = self._explain(number, plan, frame, view)
-            faces = tuple((face.track, face.face.box) for face in one.plans[0][2].faces)
-            seen.append(Seen(frame, faces, explained))
+            found = tuple((face.track, face.face) for face in one.plans[0][2].faces)
+            faces = tuple((track, face.box) for track, face in found)
+            seen.append(Seen(frame, faces, explained, found))
         if self._viewer is not None:
             for explanation in (e for each in seen for es in each.explained.values() for e in es):
                 self._viewer(explanation)

@@ -15,6 +15,7 @@ from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.baseline.service import Baselines
 from stream.canaries.service import Canaries
+from stream.challenge.service import Challenges
 from stream.clock import Clock
 from stream.drift.watch import DriftWatch
 from stream.evidence.explained import ExplainedMoments
@@ -50,6 +51,7 @@ from web.routes import (
 )
 from web.routes.baselines import routes as baseline_routes
 from web.routes.canaries import routes as canary_routes
+from web.routes.challenges import routes as challenge_routes
 from web.routes.drift import routes as drift_routes
 from web.routes.evidence import routes as evidence_routes
 from web.routes.evidence_bundle import BundleSource
@@ -97,6 +99,7 @@ def create_app(
     baselines: Baselines | None = None,
     drift: DriftWatch | None = None,
     canaries: Canaries | None = None,
+    challenges: Challenges | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -124,6 +127,7 @@ def create_app(
         alerting: rules and channels; without them there are no routes for them.
         baselines: known-real video of streams; without them there are no routes for it.
         drift: tells how streams have changed; without it there is no route for it.
+        challenges: what people in streams are asked; without them there are no such routes.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -183,6 +187,8 @@ def create_app(
         app.include_router(bundle_routes(bundles, reads, clock, scopes))
     if baselines is not None:
         app.include_router(baseline_routes(editor, baselines, scopes, clock))
+    if challenges is not None:
+        app.include_router(challenge_routes(control, challenges, reads, scopes))
     if alerting is not None:
         app.include_router(alerts.routes(alerting, scopes))
     if drift is not None:

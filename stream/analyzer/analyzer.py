@@ -35,6 +35,7 @@ from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
 from stream.analyzer.threads import StartThread, start_daemon
 from stream.analyzer.vitals import Vitals
 from stream.canary import TAG, is_canary
+from stream.challenge.watch import Watch
 from stream.clock import Clock
 from stream.engine.settings import EngineSettings
 from stream.errors import (
@@ -130,6 +131,7 @@ class Analyzer:
         self._cadence_hz = pipeline.cadence_hz
         self._engine = pipeline.settings
         self._pictures = Pictures()
+        self.watch = Watch()
         points_at = {s.card.name: s.points_at for s in pipeline.scorers}
         self._desk = PictureDesk(self._pictures, points_at, clock)
         self._clock = clock
@@ -153,6 +155,7 @@ class Analyzer:
             metrics,
             self._outbox.put,
             start_thread,
+            self.watch,
         )
         self._sessions = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
         self._drift: Callable[[str], tuple[str, ...]] = lambda stream: ()
@@ -401,6 +404,19 @@ class Analyzer:
     async def hang_up(self, stream: str, session: str, publisher: Publisher) -> None:
         """End a call because its peer wishes so."""
         await self._sessions.hang_up(stream, session, publisher)
+
+    def has_page(self, stream: str) -> bool:
+        """Say whether a stream's caller has a page open that shows prompts."""
+        return self._sessions.has_page(stream)
+
+    def prompt(self, stream: str, text: str) -> bool:
+        """Send a prompt to the page of a stream's caller; say whether there is one."""
+        return self._sessions.prompt(stream, text)
+
+    def live_epoch(self, stream: str) -> int | None:
+        """Return the epoch of a stream that gives pictures, else None. Raises StreamUnknown."""
+        known = self._known(stream)
+        return known.state.epoch if known.is_live else None
 
     def _later(self, seconds: float, function: Callable[[], None]) -> object:
         assert self._loop is not None

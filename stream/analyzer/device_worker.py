@@ -20,6 +20,8 @@ import structlog
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.threads import StartThread, Thread, start_daemon
 from stream.batch import Planned, Processed, Underway
+from stream.challenge.observing import observe
+from stream.challenge.watch import Watch
 from stream.clock import Clock
 from stream.engine.settings import EngineSettings
 from stream.events import Event, Frame, Score
@@ -72,6 +74,8 @@ class DeviceWorker:
         metrics: where batch sizes and ages of frames go.
         hand_over: takes events.
         start_thread: runs the worker.
+        watch: takes what is measured of streams that are asked for something; one of its own
+            when left out.
 
     Attributes:
         healthy: whether the device answers; False is for good.
@@ -87,12 +91,14 @@ class DeviceWorker:
         metrics: Metrics,
         hand_over: HandOver,
         start_thread: StartThread = start_daemon,
+        watch: Watch | None = None,
     ) -> None:
         self.healthy = True
         self._pipeline = pipeline
         self._clock = clock
         self._settings = settings
         self._pictures = pictures
+        self._watch = watch or Watch()
         self._metrics = metrics
         self._hand_over = hand_over
         self._start_thread = start_thread
@@ -338,12 +344,21 @@ class DeviceWorker:
 
     def _conclude(self, done: Processed) -> None:
         self._keep_pictures(done)
+        self._measure(done)
         for fault in done.faults:
             log.error("a frame could not be processed", stream=fault.stream, error=fault.error)
             self._drop(fault.stream, "fault", 1)
         self._hand_over(done.events)
         if done.faults and not self._devices_answer():
             self.healthy = False  # not these streams are broken but what computes for all
+
+    def _measure(self, done: Processed) -> None:
+        """Measure the faces of streams that are asked for something."""
+        for seen in done.seen:
+            frame = seen.frame
+            if self._watch.watched(frame.stream):
+                measured = observe(frame.image, seen.found, frame.arrived, frame.epoch)
+                self._watch.offer(frame.stream, measured)
 
     def _devices_answer(self) -> bool:
         return all(device.healthy() for device in self._pipeline.devices)

@@ -12,6 +12,8 @@ from datetime import datetime
 
 from stream.alerts.alerts import Alerts
 from stream.canaries.records import Report, State
+from stream.challenge.service import Challenges
+from stream.compliance import Outcome
 from stream.device.device import Device
 from stream.drift.watch import DriftWatch
 from stream.events import ReasonCode
@@ -125,6 +127,17 @@ def incident_figures(incidents: Incidents) -> Iterator[Figure]:
     yield Figure("incidents_unsaved", len(recorder.unsaved) if recorder is not None else 0)
     lost = recorder.lost if recorder is not None else 0
     yield Figure("incidents_lost_total", lost + incidents.forgotten)
+
+
+def challenge_figures(challenges: Challenges) -> Iterator[Figure]:
+    """Yield how many people were asked for something, and what came of it."""
+    for outcome in Outcome:
+        yield Figure("challenges_total", challenges.outcomes[outcome], (outcome.value,))
+    for code, count in challenges.refused.items():
+        yield Figure("challenges_refused_total", count, (code,))
+    yield Figure("challenges_running", challenges.running)
+    yield Figure("challenge_observations_dropped_total", challenges.watch.dropped)
+    yield Figure("challenges_unaudited_total", challenges.unaudited)
 
 
 def evidence_figures(evidence: EvidenceRecorder) -> Iterator[Figure]:

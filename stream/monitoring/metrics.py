@@ -148,6 +148,20 @@ SCRAPED = (
     Family("gauge", "incidents_open", "Incidents that go on."),
     Family(
         "counter",
+        "challenges_total",
+        "Challenges that are over, by how far the video followed.",
+        ("outcome",),
+    ),
+    Family("counter", "challenges_refused_total", "Challenges refused, by code.", ("code",)),
+    Family("gauge", "challenges_running", "Challenges that are running."),
+    Family(
+        "counter",
+        "challenge_observations_dropped_total",
+        "Measures of a running challenge that gave way to newer ones.",
+    ),
+    Family("counter", "challenges_unaudited_total", "Challenges that the audit log did not take."),
+    Family(
+        "counter",
         "incidents_refused_total",
         "Suspect faces that got no incident, by reason.",
         ("reason",),

@@ -11,6 +11,7 @@ from stream.baseline_mark import BaselineMark
 from stream.events import (
     AbstainReason,
     CapacityReached,
+    ChallengeChanged,
     ConnectionState,
     Decision,
     EpochStarted,
@@ -42,6 +43,7 @@ from stream.problems import (
     layer_hint,
     notice,
 )
+from stream.publish.challenges import challenge_changed_data
 from stream.publish.incidents import incident_changed_data
 from stream.publish.schema import (
     BaselineData,
@@ -498,6 +500,8 @@ def _event_data(event: Event, context: Context) -> EventData:
             )
         case IncidentChanged():
             return incident_changed_data(name, event)
+        case ChallengeChanged():
+            return challenge_changed_data(name, event)
         case Score() | StreamReport():
             raise TypeError(f"{type(event).__name__} is state, not an event")
 

@@ -10,12 +10,11 @@ of events.
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from stream.baseline_mark import BaselineState
 from stream.events import (
@@ -30,6 +29,12 @@ from stream.events import (
     Verdict,
 )
 from stream.incident import EvidenceState, IncidentStatus, IncidentStep, Label
+from stream.publish.challenge_schema import ChallengeChangedData as ChallengeChangedData
+from stream.publish.wire import Number as Number
+from stream.publish.wire import Share as Share
+from stream.publish.wire import WireModel as _Model
+from stream.publish.wire import finite_or_none as finite_or_none
+from stream.publish.wire import share_or_none as share_or_none
 from styleflow.detectors.protocol import TemporalMode, TrainingStatus
 
 SUBPROTOCOL = "styleflow.v1.json"
@@ -56,31 +61,6 @@ RESUME_GAP = 4409
 
 
 # --- building blocks ------------------------------------------------------------------------
-
-
-def finite_or_none(value: float | None) -> float | None:
-    """Return a number, or None for one that is not finite."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def share_or_none(value: float | None) -> float | None:
-    """Return a number in [0, 1], or None for any other."""
-    return value if value is not None and 0.0 <= value <= 1.0 else None
-
-
-Number = Annotated[float | None, BeforeValidator(finite_or_none)]
-"""A finite number, or null when there is none."""
-
-Share = Annotated[Annotated[float, Field(ge=0.0, le=1.0)] | None, BeforeValidator(share_or_none)]
-"""A number in [0, 1], or null when there is none."""
-
-
-class _Model(BaseModel):
-    """Base of what the server sends: immutable; a later version may add fields."""
-
-    model_config = ConfigDict(
-        frozen=True, protected_namespaces=(), json_schema_serialization_defaults_required=True
-    )
 
 
 class Window(_Model):
@@ -447,6 +427,7 @@ EventData = Annotated[
     | CapacityReachedData
     | VerdictChangedData
     | IncidentChangedData
+    | ChallengeChangedData
     | EventsLostData,
     Field(discriminator="kind"),
 ]

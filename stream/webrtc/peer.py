@@ -63,6 +63,9 @@ from stream.webrtc.statistics import LinkMeter, PeerCounters
 SCORES = "scores"
 """Label of the data channel on which a peer is told its own scores."""
 
+PROMPTS = "prompts"
+"""Label of the data channel on which a peer's page is told what to show its person."""
+
 RTP_VIDEO = Fraction(1, 90_000)
 
 HOLE_S = 0.3
@@ -81,7 +84,7 @@ FORMATS = {codec: StreamFormat(name, 0, 0, None) for codec, name in DECODERS.ite
 
 
 class ScoresChannel:
-    """The data channel on which a peer is told its own scores.
+    """A data channel on which a peer is told something: its own scores, or what to show.
 
     Args:
         channel: aiortc's.
@@ -121,6 +124,7 @@ class Peer:
         clock: stamps pictures and measures round trips.
         pictures: where its pictures go.
         scores: given the data channel on which it wants its scores; called at most once.
+        prompts: given the one on which its page wants prompts, likewise.
 
     Attributes:
         pictures: where its pictures go.
@@ -134,6 +138,7 @@ class Peer:
         clock: Clock,
         pictures: PictureQueue,
         scores: Callable[[ScoresChannel], None],
+        prompts: Callable[[ScoresChannel], None] = ScoresChannel.close,
     ) -> None:
         self.pictures = pictures
         self._settings = settings
@@ -141,6 +146,8 @@ class Peer:
         self._scores = scores
         self._channels = 0
         self._told = False
+        self._prompts = prompts
+        self._prompted = False
         self._began = clock.monotonic()
         self._heard: float | None = None
         self._seen: float | None = None
@@ -392,6 +399,9 @@ class Peer:
         if channel.label == SCORES and not self._told:
             self._told = True
             self._scores(ScoresChannel(channel, self._settings.max_data))
+        elif channel.label == PROMPTS and not self._prompted:
+            self._prompted = True
+            self._prompts(ScoresChannel(channel, self._settings.max_data))
         elif self._channels <= MAX_CHANNELS:
             channel.close()
         else:

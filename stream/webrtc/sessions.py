@@ -64,6 +64,7 @@ class Session:
         publisher: the credential on which it was begun.
         answered: the peer has its answer.
         scores: what the peer is told on its data channel.
+        prompts: the channel on which its page is told what to show.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Session:
     answered: bool = False
     ending: bool = False
     scores: ScoreSender | None = None
+    prompts: ScoresChannel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,21 @@ class Sessions:
         quality = self.quality(stream)
         return quality.loss if quality is not None else 0.0
 
+    def has_page(self, stream: str) -> bool:
+        """Say whether a stream's caller has a page open that shows prompts."""
+        session = self.of(stream)
+        return session is not None and session.prompts is not None and not session.ending
+
+    def prompt(self, stream: str, text: str) -> bool:
+        """Send a prompt to a stream's caller; one that does not read is sent none."""
+        session = self.of(stream)
+        if session is None or session.prompts is None or session.ending:
+            return False
+        if session.prompts.buffered >= self.settings.max_data:
+            return False
+        session.prompts.send(text)
+        return True
+
     def totals(self, stream: str) -> StreamTotals | None:
         """Return what all callers of a stream have sent so far; None if there was none."""
         past, session = self._past.get(stream), self.of(stream)
@@ -255,7 +272,13 @@ class Sessions:
         pictures = PictureQueue(layers=1 if offer.layer is None else offer.layer.of)
         name = secrets.token_urlsafe(24)
         settings = calling_itself(self.settings) if is_canary(stream) else self.settings
-        peer = Peer(settings, self._clock, pictures, lambda wire: self._tell(name, wire))
+        peer = Peer(
+            settings,
+            self._clock,
+            pictures,
+            lambda wire: self._tell(name, wire),
+            lambda wire: self._prompt_on(name, wire),
+        )
         session = Session(name, stream, peer, f'"{secrets.token_hex(8)}"', publisher)
         self._sessions[name] = session
         try:
@@ -363,6 +386,19 @@ class Sessions:
             del self._sessions[session.name]
             self.ends[why.code] += not is_canary(session.stream)
         log.info("call ended", stream=session.stream, code=why.code.value, detail=why.detail)
+
+    def _prompt_on(self, name: str, channel: ScoresChannel) -> None:
+        """Send a peer's page prompts from now on, until it closes the channel."""
+        session = self._sessions.get(name)
+        if session is None or session.ending:
+            channel.close()
+            return
+
+        def closed() -> None:
+            session.prompts = None
+
+        session.prompts = channel
+        channel.watch(drained=lambda: None, closed=closed)
 
     def _tell(self, name: str, channel: ScoresChannel) -> None:
         """Send a peer its own scores from now on."""

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from styleflow.client.values import (
     CapacityReachedData,
+    ChallengeChangedData,
     EpochStartedData,
     ErrorData,
     EventsLostData,
@@ -73,6 +74,7 @@ class EventMessage(Wire):
         | CapacityReachedData
         | VerdictChangedData
         | IncidentChangedData
+        | ChallengeChangedData
         | EventsLostData,
         Field(discriminator="kind"),
     ]

@@ -54,6 +54,10 @@ AbstainReason = (
 """Why no verdict is given. A closed list, most fundamental first."""
 
 
+Action = Literal["turn_left", "turn_right", "look_up", "closer", "cover", "flash"] | str
+"""One thing that the person is asked to do, sides as the person sees them. A closed list."""
+
+
 BaselineState = Literal["active", "changed", "expired", "unused"] | str
 """Whether trials are compared with a stream's own baseline. A closed list."""
 
@@ -76,6 +80,40 @@ class CapacityReachedData(Wire):
     """how many faces are looked at"""
     faces_waiting: int
     """faces of the stream that are not looked at now"""
+
+
+Outcome = Literal["followed", "not_followed", "early", "other_first", "unjudged"] | str
+"""How far the video followed what was asked. A closed list."""
+
+
+Phase = Literal["watching", "asking", "resting", "done"] | str
+"""Stage of a challenge: watched at rest, asked, at rest between two actions, or over."""
+
+
+class RiseData(Wire):
+    """Ratings while something was asked for, against those before."""
+
+    before: float | None = None
+    """median logit"""
+    inside: float | None = None
+    """median logit"""
+    change: float | None = None
+    """null when there are too few ratings"""
+    low: float | None = None
+    """lower end of its 95 % interval"""
+    high: float | None = None
+    """upper end"""
+    ratings_before: int
+    ratings_inside: int
+    sentence: str
+
+
+Shown = Literal["operator", "caller"] | str
+"""Place where the prompt is shown: the operator's page, or the caller's as well."""
+
+
+Task = Literal["random", "turn", "look_up", "closer", "cover", "flash"] | str
+"""Task that an operator can ask for. A closed list."""
 
 
 ConnectionState = (
@@ -311,6 +349,32 @@ class BaselineData(Wire):
     """why not, in words; empty while it is active"""
 
 
+class ChallengeStepData(Wire):
+    """One thing that the person in a stream was asked to do, and what the video showed."""
+
+    action: Action
+    """sides as the person sees them"""
+    prompt: str
+    """the words in which it was asked"""
+    asked: datetime
+    until: datetime
+    """up to when it counted"""
+    outcome: Outcome | None = None
+    """null while it is asked"""
+    reached: float | None = None
+    """the most that was measured, in `unit`"""
+    needed: float | None = None
+    """what would have been enough"""
+    unit: str
+    """`deg`, `times` the size, `share` of the likeness that is gone, `p`: share of other colours
+    that would have fitted as well
+    """
+    delay_s: float | None = None
+    """from the prompt until it was done; null when it was not"""
+    sentence: str
+    """the same in plain words"""
+
+
 class EpochStartedData(Wire):
     """Media time started anew; every earlier face of the stream has ended."""
 
@@ -424,6 +488,34 @@ class StatusData(Wire):
     """the stream's own known-real video; null without any"""
 
 
+class ChallengeData(Wire):
+    """Something that the person in a stream is asked to do. Context: it changes no score."""
+
+    id: str
+    stream: str
+    epoch: int
+    task: Task
+    """what the operator chose"""
+    by: str
+    shown: Shown
+    """`operator`: to be read out; `caller`: on the caller's page"""
+    phase: Phase
+    prompt: str
+    """what is to be said now; empty when nothing is"""
+    started: datetime
+    deadline: datetime
+    """over at the latest"""
+    ended: datetime | None = None
+    steps: tuple[ChallengeStepData, ...] = ()
+    """what was asked so far"""
+    outcome: Outcome | None = None
+    """null before the end"""
+    rise: RiseData | None = None
+    """null before the end"""
+    sentence: str
+    """the outcome in plain words"""
+
+
 class StreamAddedData(Wire):
     """A stream that can be subscribed to from now on."""
 
@@ -522,6 +614,14 @@ class ScoreData(Wire):
     """the stream's own known-real video; null without any"""
     second_look: SecondLookData | None = None
     """of a heavier detector; null before it was shown this face"""
+
+
+class ChallengeChangedData(Wire):
+    """The person in a stream is asked for something, or what was seen of it is known."""
+
+    kind: Literal["challenge_changed"] = "challenge_changed"
+    id: str
+    challenge: ChallengeData
 
 
 class IncidentChangedData(Wire):

@@ -20,7 +20,9 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, V
 from OpenSSL import SSL
 from prometheus_client import CollectorRegistry
 
+from cli.challenging import challenging
 from stream.analyzer.analyzer import Analyzer
+from stream.challenge.settings import ChallengeSettings
 from stream.clock import SystemClock
 from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline
@@ -86,13 +88,19 @@ async def call_rig(
     settings: WebRtcSettings | None = None,
     pipeline: Callable[[], Pipeline] = toy_pipeline,
     web: WebSettings | None = None,
+    asking: ChallengeSettings | None = None,
 ) -> AsyncIterator[CallRig]:
     """Run an analyzer that answers calls on loopback."""
     clock = SystemClock()
     hub, histories = Hub(clock), StreamHistories()
     registry = CollectorRegistry()
     calls = settings or WebRtcSettings(bind=LOCAL)
-    async with Analyzer(pipeline(), hub, Metrics(registry), clock, calls=calls) as analyzer:
+    async with (
+        Analyzer(pipeline(), hub, Metrics(registry), clock, calls=calls) as analyzer,
+        challenging(
+            asking or ChallengeSettings(), analyzer.events, clock, None, analyzer
+        ) as challenges,
+    ):
         app = create_app(
             analyzer,
             hub,
@@ -102,6 +110,7 @@ async def call_rig(
             clock,
             registry,
             resolve=resolver(()),
+            challenges=challenges,
         )
         async with served(app) as port:
             rig = CallRig(analyzer, port)

@@ -27,6 +27,7 @@ from styleflow.overlay import PointsAt
 from styleflow.weights import checkpoint as weights
 from tests.support.browser import chromium
 from tests.support.canaries import pair
+from tests.support.challenge_screenshots import asked
 from tests.support.wall import PlayedWall, cameras
 from tests.support.web import WebRig, served
 from tests.support.wire import CARD
@@ -34,6 +35,7 @@ from tests.support.wire import CARD
 WIDE = (1280, 800)
 DESK = (1600, 900)
 PHONE = (390, 844)
+TALL = (1280, 1280)
 PAST_S = 300.0
 
 Shot = tuple[
@@ -191,6 +193,7 @@ SHOTS: dict[str, Shot] = {
     "dashboard-overlay": (several, "/streams/cam-1", WIDE, point),
     "dashboard-overlay-phone": (several, "/streams/cam-1", PHONE, point),
     "drift": (drifted, "/streams/cam-1", WIDE, None),
+    "challenge": (asked, "/streams/cam-1", TALL, None),
     "dashboard-crowd": (crowd, "/", WIDE, None),
     "dashboard-phone": (shipped, "/", PHONE, None),
     "waiting-room": (door, "/streams/front-door", WIDE, None),

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -22,6 +23,9 @@ from stream.baseline.book import BaselineBook
 from stream.baseline.service import Baselines
 from stream.baseline.settings import BaselineSettings
 from stream.baseline.shelf import BaselineShelf
+from stream.challenge.service import Challenges
+from stream.challenge.settings import ChallengeSettings
+from stream.challenge.watch import Watch
 from stream.clock import Clock, ManualClock
 from stream.drift.settings import DriftSettings
 from stream.drift.watch import DriftWatch
@@ -89,6 +93,8 @@ class PlayedAnalyzer:
         self.engines: dict[str, EngineSettings] = {}
         self.pictures = Pictures()
         self.pointing: dict[str, PointsAt] = {}  # what detectors can point at
+        self.pages: dict[str, list[str]] = {}  # callers' pages, and what they were told to show
+        self.silent: set[str] = set()  # streams that give no pictures
         self._log = log
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
@@ -213,6 +219,21 @@ class PlayedAnalyzer:
         self.etag(stream, session, publisher)
         del self.calls[session]
 
+    def live_epoch(self, stream: str) -> int | None:
+        """Return the first epoch, unless the test says that no pictures come."""
+        self.spec(stream)
+        return None if stream in self.silent else 1
+
+    def has_page(self, stream: str) -> bool:
+        """Return what the test has set."""
+        return stream in self.pages
+
+    def prompt(self, stream: str, text: str) -> bool:
+        """Keep a prompt for a page that is there."""
+        if stream in self.pages:
+            self.pages[stream].append(text)
+        return stream in self.pages
+
     def health(self) -> Health:
         """Return what the test has set."""
         return self.state
@@ -291,6 +312,7 @@ class WebRig:
         baselines_in: Path = Path("/nowhere"),
         drift: DriftWatch | None = None,
         canaries: bool = False,
+        asking: ChallengeSettings | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -303,6 +325,11 @@ class WebRig:
         self.incidents.attach()
         self.control = PlayedAnalyzer(self.log)
         self.models: tuple[ModelCard, ...] = (UNTRAINED,)
+        self.watch = Watch()
+        self.challenges = Challenges(
+            self.log, self.stamps, self.watch, self.control, asking, rng=Random(1)
+        )
+        self.challenges.attach()
         self.explained = ExplainedMoments(self.control, self.clock, explained_in)
         self.log.attach(self.explained)
         self.book = BaselineBook(decides=True)
@@ -345,6 +372,7 @@ class WebRig:
             detectors=lambda: self.models,
             baselines=self.baselines,
             canaries=self.canaries,
+            challenges=self.challenges,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -103,8 +103,9 @@ ARROWS = {
     "stream.clock": "",
     "stream.canary": "",
     "stream.incident": "",
+    "stream.compliance": "",
     "stream.baseline_mark": "",
-    "stream.events": "baseline_mark incident",
+    "stream.events": "baseline_mark compliance incident",
     "stream.errors": "events",
     "stream.problems": "errors events",
     "stream.faults": "",
@@ -116,17 +117,17 @@ ARROWS = {
     "stream.engine": "baseline_mark errors events",
     "stream.device": "engine errors",  # the engine's plans
     "stream.ingest": "clock errors events",
-    "stream.publish": "baseline_mark canary clock errors event_log events incident problems "
-    "stream_state",
+    "stream.publish": "baseline_mark canary clock compliance errors event_log events incident "
+    "problems stream_state",
     "stream.scheduling": "errors events",
     "stream.explain": "errors events",
     "stream.store": "clock errors event_log events ingest publish scheduling",
     "stream.baseline": "baseline_mark clock errors event_log events publish store",
     "stream.evidence": "clock errors event_log events explain incident ingest publish store",
     "stream.incidents": "clock errors event_log events incident problems publish store",
+    "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    # rooms that put those together
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
@@ -135,11 +136,11 @@ ARROWS = {
     "perception pipeline scheduling",
     "stream.webrtc": "canary clock errors events ingest publish",
     "stream.canaries": "canary clock errors event_log events ingest webrtc",
-    "stream.monitoring": "alerts canaries device drift event_log events evidence explain "
-    "incidents ingest publish scheduling second_look webrtc",
-    "stream.analyzer": "batch canary clock device engine errors event_log events explain ingest "
-    "monitoring offline pipeline problems publish scheduling second_look store stream_state "
-    "webrtc",
+    "stream.monitoring": "alerts canaries challenge compliance device drift event_log events "
+    "evidence explain incidents ingest publish scheduling second_look webrtc",
+    "stream.analyzer": "batch canary challenge clock device engine errors event_log events "
+    "explain ingest monitoring offline pipeline problems publish scheduling second_look store "
+    "stream_state webrtc",
     # HTTP and WebSockets
     "web.errors": "",
     "web.transport": "connection_limits waiting_room",

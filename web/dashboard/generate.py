@@ -16,12 +16,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from stream.publish.asyncapi import CLIENT_MESSAGES, SERVER_MESSAGES
+from stream.publish.challenge_schema import PromptMessage
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL
 from web.problem_responses import ProblemBody
 from web.routes.alerts import AlertsView, RuleBody, TrialView
 from web.routes.baselines import BaselineBody, BaselineView
 from web.routes.caller import CallerView
 from web.routes.canaries import CanariesView
+from web.routes.challenges import ChallengeBody, ChallengeList
 from web.routes.explained import ExplanationView
 from web.routes.history import HistoryView
 from web.routes.models import ModelList
@@ -46,6 +48,8 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     TrialView,
     StoreView,
     ExplanationView,
+    ChallengeList,
+    PromptMessage,
     ProblemBody,
 )
 """Bodies and headers of HTTP responses that the page reads."""
@@ -56,6 +60,7 @@ REQUESTS: tuple[type[BaseModel], ...] = (
     ThresholdsChange,
     RuleBody,
     BaselineBody,
+    ChallengeBody,
 )
 """Bodies of HTTP requests that the page sends."""
 

@@ -48,6 +48,7 @@ async def test_unknown_paths_are_problems_too() -> None:
 OPERATIONS = {
     "addBaseline",
     "addStream",
+    "askChallenge",
     "changeIncident",
     "changeStream",
     "changeThresholds",
@@ -57,6 +58,7 @@ OPERATIONS = {
     "getCaller",
     "getDrift",
     "getCanaries",
+    "getChallenge",
     "getExplainedPicture",
     "getExplanation",
     "getHealth",
@@ -72,6 +74,7 @@ OPERATIONS = {
     "getThresholds",
     "listAuditEntries",
     "listBaselines",
+    "listChallenges",
     "listEvents",
     "listIncidentLabels",
     "listIncidents",

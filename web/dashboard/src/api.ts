@@ -14,6 +14,8 @@ import type {
   BaselineView,
   CallerView,
   CanariesView,
+  ChallengeData,
+  ChallengeList,
   ExplanationView,
   HistoryView,
   IncidentData,
@@ -26,6 +28,7 @@ import type {
   StoreView,
   StreamBody,
   StreamChange,
+  Task,
   ThresholdsChange,
   ThresholdsView,
   TrialView,
@@ -203,6 +206,20 @@ export class Api {
   /** The key that evidence is signed with. */
   async evidenceKey(): Promise<EvidenceKey> {
     return this.read("api/v1/evidence/key");
+  }
+
+  /** Have the person in a stream asked for something. */
+  async askChallenge(id: string, task: Task): Promise<ChallengeData> {
+    const path = `api/v1/streams/${encodeURIComponent(id)}/challenges`;
+    return (await (await this.ask(path, json("POST", { task }))).json()) as ChallengeData;
+  }
+
+  /** What the person in a stream was asked, newest first; in milliseconds since 1970, or all. */
+  async challenges(id: string, from?: number, to?: number): Promise<ChallengeList> {
+    const wanted = new URLSearchParams();
+    if (from !== undefined) wanted.set("from", String(from / 1000));
+    if (to !== undefined) wanted.set("to", String(to / 1000));
+    return this.read(`api/v1/streams/${encodeURIComponent(id)}/challenges?${wanted}`);
   }
 
   /** Where a browser may load a file by itself; null when that needs the token. */

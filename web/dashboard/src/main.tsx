@@ -5,6 +5,7 @@ import "./base.css";
 import { render } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { AlertsPage } from "./alerts/page";
+import { CallerPrompt } from "./challenge/prompt";
 import { App, useApp, useNow } from "./app";
 import { CanaryBar } from "./canaries/bar";
 import { MoonIcon } from "./icons";
@@ -52,6 +53,7 @@ function Page({ app }: { app: App }) {
       <main id="main" key={String(app.begun)} tabIndex={-1}>
         <View app={app} onAdd={() => setAdding(true)} />
       </main>
+      {app.publisher?.prompt && <CallerPrompt prompt={app.publisher.prompt} />}
       {adding && <AddCamera app={app} onClose={() => setAdding(false)} />}
       {app.live.link.phase === "token" && <TokenDialog app={app} />}
     </>

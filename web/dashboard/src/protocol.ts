@@ -22,6 +22,9 @@ export type AbstainReason =
   | "faces_waiting"
   | "undecided";
 
+/** One thing that the person is asked to do, sides as the person sees them. A closed list. */
+export type Action = "turn_left" | "turn_right" | "look_up" | "closer" | "cover" | "flash";
+
 /** Rules and channels. */
 export interface AlertsView {
   rules: RuleView[];
@@ -159,6 +162,83 @@ export interface CapacityReachedData {
   faces_waiting: number;
 }
 
+/** What to ask for. */
+export interface ChallengeBody {
+  /** `random` draws; another one is among what is asked, with something random */
+  task?: Task;
+}
+
+/** The person in a stream is asked for something, or what was seen of it is known. */
+export interface ChallengeChangedData {
+  kind: "challenge_changed";
+  id: string;
+  challenge: ChallengeData;
+}
+
+/** Something that the person in a stream is asked to do. Context: it changes no score. */
+export interface ChallengeData {
+  id: string;
+  stream: string;
+  epoch: number;
+  /** what the operator chose */
+  task: Task;
+  by: string;
+  /** `operator`: to be read out; `caller`: on the caller's page */
+  shown: Shown;
+  phase: Phase;
+  /** what is to be said now; empty when nothing is */
+  prompt: string;
+  started: string;
+  /** over at the latest */
+  deadline: string;
+  ended: string | null;
+  /** what was asked so far */
+  steps: ChallengeStepData[];
+  /** null before the end */
+  outcome: Outcome | null;
+  /** null before the end */
+  rise: RiseData | null;
+  /** the outcome in plain words */
+  sentence: string;
+}
+
+/** Challenges of a stream, newest first. */
+export interface ChallengeList {
+  challenges: ChallengeData[];
+  /** the first one is still on its way */
+  running: boolean;
+  /** the caller has a page of ours open, which shows prompts */
+  page: boolean;
+  /** false: no store answers, these are only the newest */
+  stored: boolean;
+}
+
+/** One thing that the person in a stream was asked to do, and what the video showed. */
+export interface ChallengeStepData {
+  /** sides as the person sees them */
+  action: Action;
+  /** the words in which it was asked */
+  prompt: string;
+  asked: string;
+  /** up to when it counted */
+  until: string;
+  /** null while it is asked */
+  outcome: Outcome | null;
+  /** the most that was measured, in `unit` */
+  reached: number | null;
+  /** what would have been enough */
+  needed: number | null;
+  /**
+   * `deg`, `times` the size, `share` of the likeness that is gone, `p`: share of other colours that
+   * would have fitted as well
+   */
+  unit: string;
+  /** from the prompt until it was done; null when it was not */
+  delay_s: number | null;
+  /** the same in plain words */
+  sentence: string;
+}
+
 /** Say something of an incident; the answer is its `incident_changed`, or an `error`. */
 export interface ChangeIncident {
   /** of the protocol; it may be left out */
@@ -280,6 +360,7 @@ export interface EventMessage {
     | CapacityReachedData
     | VerdictChangedData
     | IncidentChangedData
+    | ChallengeChangedData
     | EventsLostData;
 }
 
@@ -574,6 +655,9 @@ export interface OpinionView {
   ratings: number;
 }
 
+/** How far the video followed what was asked. A closed list. */
+export type Outcome = "followed" | "not_followed" | "early" | "other_first" | "unjudged";
+
 /** Every detector of a stream, the first one first. */
 export interface OverlayList {
   overlays: OverlayView[];
@@ -597,6 +681,9 @@ export interface PeakData {
   hi: number | null;
   at: string;
 }
+
+/** Stage of a challenge: watched at rest, asked, at rest between two actions, or over. */
+export type Phase = "watching" | "asking" | "resting" | "done";
 
 /** Box of a face, in pixels of `Picture-Size`. */
 export interface PictureBox {
@@ -657,6 +744,29 @@ export interface ProblemBody {
   faults: Fault[];
 }
 
+/** What a caller's page is to show. */
+export interface PromptData {
+  challenge: string;
+  phase: Phase;
+  /** in large letters; empty: nothing */
+  prompt: string;
+  /** to do it; null when nothing is asked now */
+  remaining_s: number | null;
+  /** to show full-screen at once, one after the other; empty: none */
+  colours: string[];
+  /** seconds that all of them together take */
+  colours_s: number;
+}
+
+/** What a caller's page is to show; on the data channel `prompts` and nowhere else. */
+export interface PromptMessage {
+  v: 1;
+  type: "prompt";
+  stream: string;
+  ts_emit: string;
+  data: PromptData;
+}
+
 /** Reports about the stream as a whole, oldest first, about once a second. */
 export interface PulseColumns {
   t: number[];
@@ -704,6 +814,23 @@ export type ReasonCode =
 export interface ResumePoint {
   epoch: number;
   seq: number;
+}
+
+/** Ratings while something was asked for, against those before. */
+export interface RiseData {
+  /** median logit */
+  before: number | null;
+  /** median logit */
+  inside: number | null;
+  /** null when there are too few ratings */
+  change: number | null;
+  /** lower end of its 95 % interval */
+  low: number | null;
+  /** upper end */
+  high: number | null;
+  ratings_before: number;
+  ratings_inside: number;
+  sentence: string;
 }
 
 /** What a canary shows. */
@@ -839,6 +966,9 @@ export interface SecondLookData {
    */
   agrees: boolean | null;
 }
+
+/** Place where the prompt is shown: the operator's page, or the caller's as well. */
+export type Shown = "operator" | "caller";
 
 /** Everything that is known of one stream at this moment. */
 export interface SnapshotData {
@@ -1084,6 +1214,9 @@ export interface SubscribedMessage {
   ts_emit: string;
   data: SubscribedData;
 }
+
+/** Task that an operator can ask for. A closed list. */
+export type Task = "random" | "turn" | "look_up" | "closer" | "cover" | "flash";
 
 /** Temporal mode of a detector; the numbers of one mode never stand for the other's. */
 export type TemporalMode = "causal" | "exact" | "mixed";

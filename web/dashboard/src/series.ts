@@ -108,6 +108,17 @@ export function outages(events: readonly Happening[], now: number): [number, num
   return found;
 }
 
+/** The windows in which the person was asked for something, as pairs of milliseconds. */
+export function askedFor(events: readonly Happening[], now: number): [number, number][] {
+  const found = new Map<string, [number, number]>();
+  for (const { data } of events) {
+    if (data.kind !== "challenge_changed") continue;
+    const { id, started, ended } = data.challenge;
+    found.set(id, [Date.parse(started), ended === null ? now : Date.parse(ended)]);
+  }
+  return [...found.values()];
+}
+
 export interface Sample {
   t: number;
   v: number | null;

@@ -2,6 +2,7 @@
 // when the connection breaks. What the browser offers is handed in, so that it can be played.
 
 import { type Problem, problemOf, Refused } from "./api";
+import type { PromptData, PromptMessage } from "./protocol";
 
 export type Kind = "camera" | "tab";
 
@@ -39,6 +40,8 @@ const CODECS = ["video/vp8", "video/h264"];
 export class Publisher {
   sending: Sending;
   media: MediaStream | null = null;
+  /** What the analyzer asks the person to do now. */
+  prompt: PromptData | null = null;
   private peer: RTCPeerConnection | null = null;
   private resource: string | null = null;
   private wait = FIRST_WAIT_MS;
@@ -99,6 +102,7 @@ export class Publisher {
       const sender = peer.addTransceiver(track, { direction: "sendonly", streams: [media] });
       preferDecodable(sender);
     }
+    this.listen(peer);
     await peer.setLocalDescription(await peer.createOffer());
     await this.gathered(peer);
     const answer = await this.browser.ask(this.path, {
@@ -112,6 +116,18 @@ export class Publisher {
     this.resource = resource;
     await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
     this.schedule(CONNECTING_MS, () => this.again());
+  }
+
+  /** Hear what the person is to be shown, on a channel of its own. */
+  private listen(peer: RTCPeerConnection): void {
+    const channel = peer.createDataChannel("prompts");
+    channel.addEventListener("message", ({ data }: MessageEvent<string>) => {
+      if (peer !== this.peer) return;
+      const message = JSON.parse(data) as PromptMessage;
+      if (message.type !== "prompt") return;
+      this.prompt = message.data.phase === "done" ? null : message.data;
+      this.changed();
+    });
   }
 
   private get path(): string {
@@ -181,6 +197,7 @@ export class Publisher {
   private async hangUp(): Promise<void> {
     this.cancel?.();
     this.cancel = null;
+    this.prompt = null;
     this.peer?.close();
     this.peer = null;
     const { resource } = this;

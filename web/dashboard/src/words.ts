@@ -203,6 +203,15 @@ export function tell(entry: Happening, named = false): Told {
       const whose = `Face ${data.track}${named ? `, ${data.detector}` : ""}`;
       return { text: `${whose}: ${said}${score}`, tone, connection: false };
     }
+    case "challenge_changed": {
+      const { challenge } = data;
+      const text = challenge.sentence
+        ? `Challenge: ${challenge.sentence}`
+        : challenge.prompt
+          ? `Challenge: ${challenge.prompt}`
+          : `Challenge by ${challenge.by}: the face is watched at rest`;
+      return { text, tone: "quiet", connection: false };
+    }
     case "events_lost":
       return { text: `${data.count} events were not stored`, tone: "warn", connection: false };
     case "incident_changed": {

@@ -27,8 +27,13 @@ class Peer extends EventTarget {
   iceGatheringState = "complete";
   connectionState = "new";
   localDescription = { sdp: "offer" };
+  readonly prompts = new EventTarget();
   addTransceiver() {
     return {};
+  }
+  createDataChannel(label: string) {
+    expect(label).toBe("prompts");
+    return this.prompts;
   }
   async createOffer() {
     return {};
@@ -44,6 +49,7 @@ class Peer extends EventTarget {
 /** A browser whose answers are scripted, and whose timers run when they are told to. */
 function play(statuses: number[], capture?: Promise<void>, answering?: Promise<void>) {
   const asked: string[] = [];
+  const peers: Peer[] = [];
   const timers = new Map<number, () => void>();
   let count = 0;
   const media = Object.assign(new EventTarget(), {
@@ -55,7 +61,10 @@ function play(statuses: number[], capture?: Promise<void>, answering?: Promise<v
       await capture;
       return media as unknown as MediaStream;
     },
-    connection: () => new Peer() as unknown as RTCPeerConnection,
+    connection: () => {
+      peers.push(new Peer());
+      return peers.at(-1) as unknown as RTCPeerConnection;
+    },
     ask: async (path, { method = "GET" }) => {
       asked.push(`${method} ${path}`);
       if (method !== "POST") return new Response(null, { status: 204 });
@@ -82,7 +91,7 @@ function play(statuses: number[], capture?: Promise<void>, answering?: Promise<v
     }
     await new Promise((done) => setTimeout(done));
   };
-  return { publisher, phases, asked, wake };
+  return { publisher, phases, asked, wake, peers };
 }
 
 test("ICE servers are asked for while the person is", async () => {
@@ -125,4 +134,22 @@ test("what will never be taken is said at once", async () => {
   const { publisher } = play([422]);
   await publisher.start();
   expect(publisher.sending.phase).toBe("failed");
+});
+
+test("what the person is asked comes on a channel of its own, and goes with the result", async () => {
+  const { publisher, peers } = play([]);
+  await publisher.start();
+  const say = (phase: string, prompt: string) => {
+    const data = { challenge: "1", phase, prompt, remaining_s: 6, colours: [], colours_s: 3 };
+    peers[0]?.prompts.dispatchEvent(
+      new MessageEvent("message", { data: JSON.stringify({ v: 1, type: "prompt", stream: "me", data }) }),
+    );
+  };
+  say("asking", "Look up");
+  expect(publisher.prompt?.prompt).toBe("Look up");
+  say("done", "");
+  expect(publisher.prompt).toBeNull();
+  say("asking", "Look up");
+  await publisher.stop();
+  expect(publisher.prompt).toBeNull();
 });

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from stream.analyzer.device_worker import DeviceWorker
 from stream.analyzer.settings import AnalyzerSettings
 from stream.batch import Planned, Processed, Underway
+from stream.challenge.watch import Watch
 from stream.clock import ManualClock
 from stream.events import Event, Frame, Score, StreamReport, TrackEnded, TrackStarted
 from stream.explain.pictures import Pictures
@@ -45,6 +46,7 @@ class Rig:
         self.pictures = Pictures()
         self.registry = CollectorRegistry()
         self.threads = SteppedThreads()
+        self.watch = Watch()
         self.events: list[Event] = []
         self.worker = DeviceWorker(
             self.pipeline,
@@ -55,6 +57,7 @@ class Rig:
             Metrics(self.registry),
             self.take,
             self.threads,
+            self.watch,
         )
 
     def take(self, events: Iterable[Event]) -> None:
@@ -96,6 +99,34 @@ def test_a_caller_that_hangs_up_ends_its_tracks_and_what_waits_of_it_is_dropped(
     assert rig.worker.batching.waiting == 0
     rig.worker.step()
     assert rig.kinds()[-1] is TrackEnded
+
+
+def test_faces_are_measured_only_while_somebody_is_asked_for_something() -> None:
+    rig = Rig()
+    rig.worker.open("a")
+    rig.offer("a", 3)
+    rig.watch.begin("a")
+    rig.offer("a", 4, first=3)
+    seen = rig.watch.seen("a")
+    rig.watch.end("a")
+    rig.offer("a", 3, first=7)
+    assert [(one.faces, one.track) for one in seen] == [(1, 1)] * 4
+    assert [one.at for one in seen] == pytest.approx([100.24, 100.32, 100.40, 100.48])
+    assert rig.watch.seen("a") == ()
+
+
+def test_being_asked_for_something_changes_no_score() -> None:
+    """Scores, verdicts and tracks are the same to the last bit."""
+    told = []
+    for asked in (False, True):
+        rig = Rig()
+        rig.worker.open("a")
+        if asked:
+            rig.watch.begin("a")
+        rig.offer("a", 20)
+        told.append([event for event in rig.events if not isinstance(event, StreamReport)])
+    assert any(isinstance(event, Score) for event in told[0])
+    assert told[0] == told[1]
 
 
 def test_streams_report_once_a_second() -> None:

@@ -15,7 +15,10 @@ from sqlalchemy import create_engine
 from cli.memory import store_figures
 from stream.alerts.alerts import Alerts
 from stream.alerts.settings import AlertsSettings
+from stream.challenge.service import Challenges
+from stream.challenge.watch import Watch
 from stream.clock import ManualClock
+from stream.compliance import Outcome
 from stream.drift.settings import DriftSettings
 from stream.drift.watch import DriftWatch
 from stream.event_log.event_log import EventLog
@@ -35,7 +38,7 @@ from stream.publish.schema import CloseCode
 from stream.scheduling.batcher import Batcher, BatcherSettings
 from stream.scheduling.degradation import Degradation
 from stream.second_look.scheduler import Refusal
-from stream.second_look.second_looks import Outcome
+from stream.second_look.second_looks import Outcome as LookOutcome
 from stream.store.access import DirectStore
 from stream.store.database import connect
 from stream.store.settings import StoreSettings
@@ -68,6 +71,8 @@ LINK = LinkQuality(loss=0.1, jitter_s=0.02, rtt_s=0.05, kbps=900.0)
 
 
 NOBODY_LOOKS: Any = None
+NOBODY_ANSWERS: Any = None
+NOBODY_ASKED = Challenges(EventLog(ManualClock()), ManualClock(), Watch(), NOBODY_ANSWERS)
 
 
 def never(seconds: float, function: object) -> None:
@@ -94,6 +99,7 @@ def everything() -> list[Figure]:
         *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
         *figures.incident_figures(Incidents(EventLog(clock), clock)),
         *figures.drift_figures(drift(clock)),
+        *figures.challenge_figures(NOBODY_ASKED),
         *figures.session_figures(sessions),
         *figures.call_figures("a", StreamTotals(6, 7, 8, REFUSED, LINK)),
         *figures.alert_figures(alerts(clock)),
@@ -185,6 +191,7 @@ def test_what_has_not_happened_is_counted_as_0() -> None:
         *figures.call_figures("a", StreamTotals()),
         *figures.session_figures(Sessions(WebRtcSettings(), NOBODY, ManualClock(), never)),
         *figures.viewer_figures(NOBODY, Pictures()),
+        *figures.challenge_figures(NOBODY_ASKED),
         *figures.evidence_figures(EvidenceRig(Path("/nowhere"), store=UNUSED).recorder),
         *figures.drift_figures(drift(ManualClock())),
         *figures.second_look_figures(SecondLookRig().looks),
@@ -199,8 +206,9 @@ def test_what_has_not_happened_is_counted_as_0() -> None:
         *(("calls_ended_total", code.value) for code in ReasonCode),
         *(("ws_disconnects_total", str(int(code))) for code in CloseCode),
         *(("evidence_left_out_packets_total", reason) for reason in LEFT_OUT),
-        *(("second_looks_total", outcome.value) for outcome in Outcome),
+        *(("second_looks_total", outcome.value) for outcome in LookOutcome),
         *(("second_looks_refused_total", refusal.value) for refusal in Refusal),
+        *(("challenges_total", outcome.value) for outcome in Outcome),
     }
 
 

@@ -10,6 +10,7 @@ import type { IncidentData } from "../protocol";
 import { INCIDENTS } from "../route";
 import { useTitle } from "../title";
 import { incidentWords, limits, sentence } from "../words";
+import { ChallengesOf } from "../challenge/of-incident";
 import { Audit, Notes } from "./ledger";
 import { Facts } from "./facts";
 import { Files } from "./files";
@@ -106,6 +107,7 @@ function Known({ app, view }: { app: App; view: IncidentView }) {
         <Facts app={app} incident={incident} now={now} />
       </div>
       <IncidentTimeline app={app} incident={incident} now={now} seen={seen} />
+      <ChallengesOf app={app} incident={incident} now={now} />
       <div class="columns">
         <Notes notes={view.notes} now={now} onAdd={app.mayControl ? (note) => change({ note }) : null} />
         <section class="panel" aria-labelledby="files-title">

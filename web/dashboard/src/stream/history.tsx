@@ -50,7 +50,12 @@ export function ScoreHistory(props: HistoryProps) {
     <section class="panel" aria-labelledby="timeline-title">
       <div class="panel-head">
         <h2 id="timeline-title">Score over time</h2>
-        <Legend doubtful={doubtful} thresholds={thresholds} banded={past.stepMs > 0} />
+        <Legend
+          doubtful={doubtful}
+          thresholds={thresholds}
+          banded={past.stepMs > 0}
+          asked={past.events.some(({ data }) => data.kind === "challenge_changed")}
+        />
         <div class="spans" role="group" aria-label="Time span">
           {SPANS.map(({ label, ms }) => (
             <button key={ms} type="button" aria-pressed={!zoomedIn && span === ms} onClick={() => live(ms)}>
@@ -161,9 +166,11 @@ interface LegendProps {
   thresholds: ThresholdsView | null;
   /** Bands go from the lowest to the highest score, rather than over the interval. */
   banded: boolean;
+  /** The person was asked for something. */
+  asked?: boolean;
 }
 
-export function Legend({ doubtful, thresholds, banded }: LegendProps) {
+export function Legend({ doubtful, thresholds, banded, asked = false }: LegendProps) {
   return (
     <p class="legend">
       {doubtful && <strong>Not a finding</strong>}
@@ -176,6 +183,7 @@ export function Legend({ doubtful, thresholds, banded }: LegendProps) {
       {banded && <span class="key band">lowest to highest</span>}
       <span class="key epoch">video starts anew</span>
       <span class="key down">not connected</span>
+      {asked && <span class="key asked">asked for something</span>}
     </p>
   );
 }

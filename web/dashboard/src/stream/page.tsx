@@ -17,6 +17,7 @@ import { OwnTags, StreamName } from "../stream-name";
 import { Tags } from "../tags";
 import { useTitle } from "../title";
 import { because, sentence, stateWords } from "../words";
+import { ChallengePanel } from "../challenge/panel";
 import { Back, Remove, Share } from "./actions";
 import { ExplanationSwitch, useExplanation } from "./explanation";
 import { Faces } from "./faces";
@@ -141,6 +142,8 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           onChoose={setChosen}
         />
       </div>
+
+      {!neverCalled && <ChallengePanel app={app} stream={stream} now={now} />}
 
       {!neverCalled && (
         <ScoreHistory

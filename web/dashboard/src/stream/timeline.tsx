@@ -4,7 +4,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { EVERYBODY, MAX_TRACKS, marks, outages, type TrackLine, together, trackLines } from "../series";
+import { askedFor, EVERYBODY, MAX_TRACKS, marks, outages, type TrackLine, together, trackLines } from "../series";
 import type { Happening, Point } from "../streams";
 import { keyed, type Stretch } from "../stretch";
 import { clock, day } from "../words";
@@ -198,6 +198,13 @@ function shade(u: uPlot, at: HTMLElement, { events, now, shaded }: Props): void 
   for (const [from, to] of outages(events, now)) {
     const x = u.valToPos(from / 1000, "x", true);
     ctx.fillRect(x, top, Math.max(u.valToPos(to / 1000, "x", true) - x, 1), height);
+  }
+  ctx.fillStyle = fade(ink(at, "--accent"), 0.14);
+  for (const [from, to] of askedFor(events, now)) {
+    const x = u.valToPos(from / 1000, "x", true);
+    const wide = Math.max(u.valToPos(to / 1000, "x", true) - x, 2);
+    ctx.fillRect(x, top, wide, height);
+    ctx.fillRect(x, top, wide, 4 * devicePixelRatio); // a lid, so that it is seen in a long view
   }
   if (shaded) {
     ctx.fillStyle = fade(ink(at, "--alarm"), 0.12);
