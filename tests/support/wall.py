@@ -194,8 +194,9 @@ class PlayedWall:
         )
 
     def _camera(self, stream: PlayedStream) -> WatchedCamera:
-        made = self.rig.book.camera(stream.id, stream.model)
-        return self._cameras.setdefault(stream.id, made)
+        if stream.id not in self._cameras:
+            self._cameras[stream.id] = self.rig.book.camera(stream.id, stream.model)
+        return self._cameras[stream.id]
 
     def _look(self, stream: PlayedStream) -> None:
         stream.slot += 1
