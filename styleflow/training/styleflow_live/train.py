@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,7 @@ def _train(
     calibration = with_widths(calibration, labels, ratings, sharp)
     figures = _figures(validation, ratings, head, said) | {"style_flow": share}
     figures |= _calibrated(validation, ratings, sharp, calibration)
+    tell(_summary(figures))
     (work / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return Checkpoint(
         kind="styleflow-live",
@@ -300,6 +301,15 @@ def _figures(
         "degradations_move_reals_by": _moved(clips, head, distance),
         "heads_alone": round(auc(labels, said), 4),
     }
+
+
+def _summary(figures: Mapping[str, Any]) -> str:
+    """Return a line with what validation ranks right, and how far real sources lie apart."""
+    value, low, high = figures["auc"]
+    return (
+        f"validation: AUC {value:.3f} ({low:.3f} to {high:.3f}); means of real sources spread by "
+        f"{figures['spread_of_real_sources']:.2f} of the distance between the labels"
+    )
 
 
 def _calibrated(

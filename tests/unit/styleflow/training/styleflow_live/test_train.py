@@ -140,6 +140,15 @@ def test_other_heads_in_the_same_folder_are_not_those_of_the_run_before(prepared
     assert torch.equal(load(prepared.train()).tensors["face.weight"], first)
 
 
+def test_validation_tells_how_far_real_sources_lie_apart_beside_its_auc(prepared):
+    """A detector that ranks well and follows a clip's source is seen while it is trained."""
+    prepared.train()
+    figures = json.loads((prepared.work / FIGURES).read_text())
+    (line,) = (str(said) for said in prepared.said if str(said).startswith("validation: AUC"))
+    assert f"AUC {figures['auc'][0]:.3f} (" in line
+    assert f"spread by {figures['spread_of_real_sources']:.2f} of the distance" in line
+
+
 def test_a_recipe_names_degradations_that_there_are():
     with pytest.raises(ValueError, match="penalised names one or more of half size"):
         replace(RECIPE, penalised=("rain",))
