@@ -140,8 +140,6 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         />
       </div>
 
-      {!neverCalled && <ChallengePanel app={app} stream={stream} now={now} />}
-
       {!neverCalled && (
         <ScoreHistory
           app={app}
@@ -153,6 +151,8 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           thresholds={thresholds}
         />
       )}
+
+      {!neverCalled && <ChallengePanel app={app} stream={stream} now={now} />}
 
       <div class="columns">
         <Log title="Events" entries={stream.events} connection={false} named={several} />
