@@ -1,6 +1,6 @@
 """Challenges: how often real people, who were asked for nothing, do what would have been asked.
 
-    python -m benchmarks.challenges CLIPS [--split train_real] [--every N] [--out FILE]
+    python -m benchmarks.challenges CLIPS [--every N] [--seconds S] [--out FILE]
 
 CLIPS is a folder with `manifest.csv`. Every real clip is measured as a stream is while a challenge
 runs. Its first 1.5 s are the face at rest; a prompt is then imagined at each half second that is
@@ -15,6 +15,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -96,6 +97,7 @@ def main(
     clips: Annotated[Path, typer.Argument(help="Folder with manifest.csv.")],
     split: Annotated[str, typer.Option(help="Whose clips.")] = "train_real",
     out: Annotated[Path, typer.Option(help="The result.")] = RESULT,
+    seconds: Annotated[float, typer.Option(help="Of every clip, from its start.")] = 6.0,
     every: Annotated[int, typer.Option(min=1, help="Only every so many-th clip.")] = 1,
 ) -> None:
     """Measure, and write the result."""
@@ -110,7 +112,8 @@ def main(
     reach: list[dict[str, float]] = []
     rows = rows[::every]
     for row in rows:
-        seen = list(observations(clips / row["file"], finder))
+        watched = observations(clips / row["file"], finder)
+        seen = list(takewhile(lambda one: one.at < seconds, watched))
         flashes.update(flashed(seen, settings, rng))
         if (far := farthest(seen)) is not None:
             reach.append(far)

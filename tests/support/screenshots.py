@@ -35,7 +35,7 @@ from tests.support.wire import CARD
 WIDE = (1280, 800)
 DESK = (1600, 900)
 PHONE = (390, 844)
-TALL = (1280, 1280)
+TALL = (1280, 1360)
 PAST_S = 300.0
 
 Shot = tuple[

@@ -143,8 +143,6 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         />
       </div>
 
-      {!neverCalled && <ChallengePanel app={app} stream={stream} now={now} />}
-
       {!neverCalled && (
         <ScoreHistory
           app={app}
@@ -156,6 +154,8 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
           thresholds={thresholds}
         />
       )}
+
+      {!neverCalled && <ChallengePanel app={app} stream={stream} now={now} />}
 
       <div class="columns">
         <Log title="Events" entries={stream.events} connection={false} named={several} />

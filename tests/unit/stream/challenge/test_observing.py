@@ -1,4 +1,4 @@
-"""A rendered person through the real perception: the face is kept and measured while it acts."""
+"""Observing a rendered person through the real perception: the face is kept while it acts."""
 
 from __future__ import annotations
 
