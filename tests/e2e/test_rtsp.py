@@ -29,6 +29,7 @@ from stream.ingest.context import IngestContext
 from stream.ingest.ingest import Ingest
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
 from tests.support.media import encode, moving_pictures
+from tests.support.ports import free_port
 from tests.support.rtsp import Media, RtspServer, self_signed
 
 pytestmark = pytest.mark.e2e
@@ -504,9 +505,7 @@ def test_a_camera_that_sends_no_video_leaves_no_thread_and_no_socket_behind(
 
 
 def test_nobody_there_is_unreachable_and_tried_again() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with Watch(f"rtsp://127.0.0.1:{port}/x") as watch:
+    with Watch(f"rtsp://127.0.0.1:{free_port()}/x") as watch:
         watch.until(lambda w: w.ingest.counters.attempts >= 2)
         assert watch.failure is not None
         assert (watch.failure.state, watch.failure.code) == (S.BACKING_OFF, ReasonCode.UNREACHABLE)
