@@ -118,7 +118,7 @@ class Server:
                 total += float(match[2])
         return total
 
-    def wait_for_metric(self, name: str, least: float, within_s: float = 30, **labels: str) -> None:
+    def wait_for_metric(self, name: str, least: float, within_s: float = 60, **labels: str) -> None:
         """Wait until a metric has reached a value; counters are copied a few times a second."""
         pause = threading.Event()
         value = self.metric(name, **labels)
@@ -170,7 +170,7 @@ class Watcher:
         self._stack.close()
         self._thread.join(5)
 
-    def wait(self, wanted: Callable[[Message], bool], what: str, within_s: float = 30) -> Message:
+    def wait(self, wanted: Callable[[Message], bool], what: str, within_s: float = 60) -> Message:
         """Return the first remembered or future message that is wanted."""
         seen = 0
 
