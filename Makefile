@@ -7,6 +7,14 @@ DASHBOARD := web/static/dashboard/index.html
 
 .PHONY: bench-check capacity help run test check format e2e bench clean dashboard browser dashboard-test dashboard-protocol
 
+# What computes goes on in two parts beside each other, whose output is shown at their ends; when one
+# fails, no further one is begun, and make fails. What talks to cameras and browsers has the machine to
+# itself, unless WAITING_JOBS says how many may go on at a time.
+WAITING_JOBS ?= 1
+BESIDE = $(MAKE) --no-print-directory --old-file=models \
+  $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) --jobs
+PYTEST = $(BIN)/pytest -o cache_dir=.pytest_cache/$@
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -45,13 +53,32 @@ run: models ## set everything up and analyze the two demo streams on http://127.
 	@$(MAKE) --no-print-directory $(DASHBOARD) || echo "going on without the page: it needs Node.js 20.19 or newer"
 	$(BIN)/styleflow demo
 
-check: models ## format, lint, types and the quick tests; what every commit must pass
+check: lint quick ## format, lint, types and the quick tests; what every commit must pass
+
+.PHONY: lint quick quick-units quick-others
+lint: models
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
 
-test: models check docs dashboard-test dashboard slow tests/spec/node_modules e2e browser ## everything that CI runs: check, then the slower tests
+# Each half is the other's complement, so a new folder of tests is in one of them.
+UNITS := tests/unit/cli tests/unit/stream tests/unit/web
+quick: models
+	$(BESIDE)=2 quick-units quick-others
+
+quick-units: models
+	$(PYTEST) $(UNITS)
+
+quick-others: models
+	$(PYTEST) $(UNITS:%=--ignore=%)
+
+.PHONY: cheap
+cheap: lint dashboard-test docs dashboard tests/spec/node_modules
+
+test: models ## everything that CI runs: what is cheap first, then the quick tests, then the slower ones
+	$(BESIDE)=2 cheap
+	$(BESIDE)=2 quick-units quick-others
+	$(BESIDE)=$(WAITING_JOBS) browser e2e slow
 
 .PHONY: docs
 docs: $(STAMP) ## build the pages in docs as a site into out/site; a warning is an error
@@ -65,13 +92,13 @@ parity: models ## the detectors against every stored output of the published pro
 
 .PHONY: slow
 slow: models ## networks of real size, and whatever else takes many seconds
-	$(BIN)/pytest -m slow --timeout 600
+	$(PYTEST) -m slow --timeout 600
 
 e2e: models ## real sockets, a real RTSP server, real encoders
-	$(BIN)/pytest -m e2e -p no:randomly
+	$(PYTEST) -m e2e -p no:randomly --durations=20
 
 browser: models $(DASHBOARD) ## real headless Chromium and Firefox with fake cameras; skipped where there are none
-	$(BIN)/pytest -m browser -p no:randomly
+	$(PYTEST) -m browser -p no:randomly --durations=20
 
 .PHONY: house
 house: $(STAMP) ## draw docs/images/house.svg anew, after a room or an arrow has changed

@@ -71,10 +71,10 @@ async def test_a_rule_is_made_changed_tried_and_removed_with_the_keyboard(
 ) -> None:
     async with desk.shown() as address:
         await page.goto(address)
-        await page.get_by_role("button", name="New rule").focus()
+        await page.get_by_role("button", name="New rule", exact=True).focus()
         await page.keyboard.press("Enter")
-        form = page.get_by_role("dialog", name="New rule")
-        await expect(form.get_by_label("Name")).to_be_focused()
+        form = page.get_by_role("dialog", name="New rule", exact=True)
+        await expect(form.get_by_label("Name", exact=True)).to_be_focused()
         await page.keyboard.type("doors")
         await page.keyboard.press("Tab")
         await page.keyboard.press("Control+a")
@@ -84,13 +84,13 @@ async def test_a_rule_is_made_changed_tried_and_removed_with_the_keyboard(
         await expect(form.get_by_role("alert")).to_contain_text(
             "Send through: choose at least one channel"
         )
-        await form.get_by_label("hook").press("Space")
-        await form.get_by_label("night-shift").press("Space")
+        await form.get_by_label("hook", exact=True).press("Space")
+        await form.get_by_label("night-shift", exact=True).press("Space")
         await form.get_by_label("Severity").select_option("medium")
-        await form.get_by_role("button", name="Add quiet hours").press("Enter")
-        await form.get_by_label("Mon").press("Space")
-        await form.get_by_role("button", name="Save").press("Enter")
-        row = page.get_by_role("listitem", name="doors")
+        await form.get_by_role("button", name="Add quiet hours", exact=True).press("Enter")
+        await form.get_by_label("Mon", exact=True).press("Space")
+        await form.get_by_role("button", name="Save", exact=True).press("Enter")
+        row = page.get_by_role("listitem", name="doors", exact=True)
         await expect(row).to_contain_text("cam-1, cam-3: severity medium or above")
         await expect(row).to_contain_text("22:00 to 06:00")
         made = desk.alerts.rule("doors").rule
@@ -104,10 +104,10 @@ async def test_a_rule_is_made_changed_tried_and_removed_with_the_keyboard(
             "Not sent through night-shift: Nobody is there"
         )
 
-        await row.get_by_role("button", name="Change doors").press("Enter")
-        form = page.get_by_role("dialog", name="Change doors")
+        await row.get_by_role("button", name="Change doors", exact=True).press("Enter")
+        form = page.get_by_role("dialog", name="Change doors", exact=True)
         await form.get_by_label("Suspect for at least").fill("7")
-        await form.get_by_role("button", name="Save").press("Enter")
+        await form.get_by_role("button", name="Save", exact=True).press("Enter")
         await expect(row).to_contain_text("suspect for 7 s or more")
 
         remove = row.get_by_role("button", name="emove doors")
@@ -124,7 +124,7 @@ async def test_a_rule_is_made_changed_tried_and_removed_with_the_keyboard(
 async def test_a_configured_rule_says_so_and_can_only_be_tried(page: Page, desk: Desk) -> None:
     async with desk.shown() as address:
         await page.goto(address)
-        row = page.get_by_role("listitem", name="all")
+        row = page.get_by_role("listitem", name="all", exact=True)
         await expect(row).to_contain_text("From the configuration")
         await expect(row.get_by_role("button", name="Change")).to_have_count(0)
         await expect(row.get_by_role("button", name="Remove")).to_have_count(0)
@@ -135,10 +135,10 @@ async def test_a_failing_channel_says_why_and_recovers_on_the_page(page: Page, d
     await desk.fail()
     async with desk.shown() as address:
         await page.goto(address)
-        row = page.get_by_role("listitem", name="hook")
+        row = page.get_by_role("listitem", name="hook", exact=True)
         await expect(row).to_contain_text("Failing")
         await expect(row).to_contain_text("The receiver answered 503. What waits is tried again")
-        idle = page.get_by_role("listitem", name="night-shift")
+        idle = page.get_by_role("listitem", name="night-shift", exact=True)
         await expect(idle).to_contain_text("Nothing sent yet")
         await desk.tell("i2")
         await expect(row).to_contain_text("Sending")  # the first one is tried again later
@@ -150,15 +150,15 @@ async def test_what_the_server_refuses_stays_in_the_form_in_its_own_words(
 ) -> None:
     async with desk.shown() as address:
         await page.goto(address)
-        await page.get_by_role("button", name="New rule").click()
+        await page.get_by_role("button", name="New rule", exact=True).click()
         form = page.get_by_role("dialog")
-        await form.get_by_label("Name").fill("nights")
-        await form.get_by_label("hook").check()
-        await form.get_by_role("button", name="Add quiet hours").click()
-        await form.get_by_label("Time zone").fill("Atlantis")
-        await form.get_by_role("button", name="Save").click()
+        await form.get_by_label("Name", exact=True).fill("nights")
+        await form.get_by_label("hook", exact=True).check()
+        await form.get_by_role("button", name="Add quiet hours", exact=True).click()
+        await form.get_by_label("Time zone", exact=True).fill("Atlantis")
+        await form.get_by_role("button", name="Save", exact=True).click()
         await expect(form.get_by_role("alert")).to_contain_text("Europe/Berlin")
-        await expect(form.get_by_label("Name")).to_have_value("nights")
+        await expect(form.get_by_label("Name", exact=True)).to_have_value("nights")
         await page.keyboard.press("Escape")
         await expect(form).to_have_count(0)
 
@@ -167,11 +167,11 @@ async def test_a_viewer_sees_rules_and_is_offered_no_change(page: Page, tmp_path
     settings = WebSettings(tokens=(Token(TokenDigest(VIEWER), Role.VIEWER),))
     async with Desk(tmp_path, settings).shown() as address:
         await page.goto(address)
-        await page.get_by_role("textbox", name="Token").fill(VIEWER)
-        await page.get_by_role("button", name="Connect").click()
-        row = page.get_by_role("listitem", name="all")
+        await page.get_by_role("textbox", name="Token", exact=True).fill(VIEWER)
+        await page.get_by_role("button", name="Connect", exact=True).click()
+        row = page.get_by_role("listitem", name="all", exact=True)
         await expect(row).to_contain_text("Every stream")
-        await expect(page.get_by_role("listitem", name="hook")).to_be_visible()
+        await expect(page.get_by_role("listitem", name="hook", exact=True)).to_be_visible()
         await expect(page.locator(".alerts button")).to_have_count(0)
 
 
@@ -186,10 +186,12 @@ async def test_axe_finds_nothing(
     await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     async with desk.shown() as address:
         await page.goto(address)
-        await expect(page.get_by_role("listitem", name="hook")).to_contain_text("Failing")
+        await expect(page.get_by_role("listitem", name="hook", exact=True)).to_contain_text(
+            "Failing"
+        )
         if form:
-            await page.get_by_role("button", name="New rule").click()
-            await page.get_by_role("button", name="Add quiet hours").click()
+            await page.get_by_role("button", name="New rule", exact=True).click()
+            await page.get_by_role("button", name="Add quiet hours", exact=True).click()
         await page.evaluate(AXE.read_text(encoding="utf-8"))
         found = await page.evaluate("axe.run()")
     assert [

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from stream.webrtc.calls import WebRtcSettings
-from tests.support.browser import chromium
 from tests.support.calls import LOCAL, call_rig
 from web.routes.pages import NOT_BUILT, is_built
 
@@ -24,20 +20,11 @@ pytestmark = [
 BRISK = WebRtcSettings(bind=LOCAL, silence_s=1.5, keep_s=30.0)
 
 
-@pytest.fixture
-def camera(tmp_path: Path) -> Path:
-    """A film of a still texture, 640x480; the toy finder sees a face in its middle."""
-    tiles = np.random.default_rng(1).integers(0, 255, (12, 16, 3), dtype=np.uint8)
-    path = tmp_path / "camera.mjpeg"
-    path.write_bytes(cv2.imencode(".jpg", tiles.repeat(40, 0).repeat(40, 1))[1].tobytes() * 25)
-    return path
-
-
-async def test_pressing_the_button_shows_my_own_score(camera: Path) -> None:
-    async with call_rig(BRISK) as rig, chromium(camera) as browser:
-        page = await browser.new_page()
+async def test_pressing_the_button_shows_my_own_score(filming: Browser) -> None:
+    async with call_rig(BRISK) as rig, await filming.new_context() as context:
+        page = await context.new_page()
         await page.goto(f"http://127.0.0.1:{rig.port}/")
-        await page.get_by_role("button", name="Analyze my camera").click()
+        await page.get_by_role("button", name="Analyze my camera", exact=True).click()
         await expect(page).to_have_url(re.compile("/streams/my-camera-"))
         named = re.compile(r"^my camera, \w+ \d\d:\d\d$")  # as a human would call it
         await expect(page.get_by_role("heading", level=1)).to_have_text(named, timeout=20_000)
@@ -46,7 +33,7 @@ async def test_pressing_the_button_shows_my_own_score(camera: Path) -> None:
         )
         await expect(page.locator(".overlay text")).to_have_text(re.compile(r"#1\s+0\.\d\d"))
         await expect(page.locator(".tag")).to_have_text(["Untrained"])
-        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_role("button", name="Stop", exact=True).click()
         stream = page.url.rpartition("/")[2]
         await rig.until(lambda: rig.analyzer.status(stream).state.value == "ended", "the goodbye")
         await expect(page.locator(".stream-head .state")).to_have_text("Hung up")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
+from playwright.async_api import Browser, Page, Route
 
 from stream.engine.settings import EngineSettings
 from stream.webrtc.calls import WebRtcSettings
-from tests.support.browser import CALL, chromium
+from tests.support.browser import CALL
 from tests.support.calls import LOCAL, CallRig, call_rig
 from tests.support.path import EAGER, toy_pipeline
 
@@ -23,27 +22,21 @@ BRISK = WebRtcSettings(bind=LOCAL, silence_s=1.5, keep_s=0.5)
 SCORED = "window.scored"
 
 
-@pytest.fixture
-def camera(tmp_path: Path) -> Path:
-    """A film of a still texture, 640x480; the toy finder sees a face in its middle."""
-    tiles = np.random.default_rng(1).integers(0, 255, (12, 16, 3), dtype=np.uint8)
-    picture = tiles.repeat(40, 0).repeat(40, 1)
-    path = tmp_path / "camera.mjpeg"
-    path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 25)
-    return path
-
-
-async def open_page(browser: Any, rig: CallRig) -> Any:
+@asynccontextmanager
+async def visitor(browser: Browser, rig: CallRig) -> AsyncIterator[Page]:
+    """A page of the analyzer in a window of its own; nothing of it stays."""
     page = await browser.new_page()
-    await page.goto(f"http://127.0.0.1:{rig.port}/")
-    return page
+    try:
+        await page.goto(f"http://127.0.0.1:{rig.port}/")
+        yield page
+    finally:
+        await page.context.close()
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1"])
-async def test_a_browsers_camera_is_scored_at_its_full_size(camera: Path, codec: str) -> None:
+async def test_a_browsers_camera_is_scored_at_its_full_size(filming: Browser, codec: str) -> None:
     """Without a word about its rate, Chromium sends a quarter of the size for ten seconds."""
-    async with call_rig(BRISK) as rig, chromium(camera) as browser:
-        page = await open_page(browser, rig)
+    async with call_rig(BRISK) as rig, visitor(filming, rig) as page:
         assert await page.evaluate(CALL, ["me", codec]) == ""
         assert await page.evaluate(SCORED)
         heard = await page.evaluate("window.heard")
@@ -90,26 +83,24 @@ SIMULCAST = """async ([rids, small, codec]) => {
     ],
 )
 async def test_simulcast_with_the_low_layer_first_is_scored_at_its_full_size(
-    camera: Path, rids: list[str], small: int, codec: str
+    filming: Browser, rids: list[str], small: int, codec: str
 ) -> None:
     """An answer that names no layer accepts the first one, a quarter of the size."""
-    async with call_rig(BRISK) as rig, chromium(camera) as browser:
-        page = await open_page(browser, rig)
+    async with call_rig(BRISK) as rig, visitor(filming, rig) as page:
         assert await page.evaluate(SIMULCAST, [rids, small, codec]) == ""
         await rig.until(rig.scores, "scores")
         await rig.until(lambda: rig.scores()[-1]["data"]["quality"]["face_px"] > 250, "large face")
 
 
 async def test_a_layer_that_the_offer_does_not_tell_from_a_larger_one_says_its_size(
-    camera: Path,
+    filming: Browser,
 ) -> None:
     """160x120 was analyzed and nothing said."""
     limits = replace(EAGER, min_face_px=EngineSettings().min_face_px)
     async with (
         call_rig(BRISK, lambda: toy_pipeline(settings=limits)) as rig,
-        chromium(camera) as browser,
+        visitor(filming, rig) as page,
     ):
-        page = await open_page(browser, rig)
         assert await page.evaluate(SIMULCAST, [["thumb", "big"], 0, "VP8"]) == ""
 
         def told() -> bool:
@@ -121,12 +112,11 @@ async def test_a_layer_that_the_offer_does_not_tell_from_a_larger_one_says_its_s
     assert any("of its 2 simulcast layers: have it send the larger layer" in h for h in hints)
 
 
-async def test_a_browser_may_be_the_dtls_server_as_well(camera: Path) -> None:
+async def test_a_browser_may_be_the_dtls_server_as_well(filming: Browser) -> None:
     """Its own offers leave it to us, and are answered `passive`."""
-    async with call_rig(BRISK) as rig, chromium(camera) as browser:
-        page = await open_page(browser, rig)
+    async with call_rig(BRISK) as rig, visitor(filming, rig) as page:
 
-        async def as_server(route: Any) -> None:
+        async def as_server(route: Route) -> None:
             offer = route.request.post_data.replace("setup:actpass", "setup:passive")
             await route.continue_(post_data=offer)
 
@@ -137,9 +127,8 @@ async def test_a_browser_may_be_the_dtls_server_as_well(camera: Path) -> None:
         assert await page.evaluate(SCORED)
 
 
-async def test_a_page_that_is_closed_has_vanished(camera: Path) -> None:
-    async with call_rig(BRISK) as rig, chromium(camera) as browser:
-        page = await open_page(browser, rig)
+async def test_a_page_that_is_closed_has_vanished(filming: Browser) -> None:
+    async with call_rig(BRISK) as rig, visitor(filming, rig) as page:
         await page.evaluate(CALL, ["me", "VP8"])
         assert await page.evaluate(SCORED)
         await page.close()
@@ -147,17 +136,15 @@ async def test_a_page_that_is_closed_has_vanished(camera: Path) -> None:
         await rig.until(lambda: rig.events("track_ended"), "end of the track")
 
 
-async def test_codecs_that_are_not_decoded_are_named_to_the_page(camera: Path) -> None:
-    async with call_rig(BRISK) as rig, chromium(camera) as browser:
-        page = await open_page(browser, rig)
+async def test_codecs_that_are_not_decoded_are_named_to_the_page(filming: Browser) -> None:
+    async with call_rig(BRISK) as rig, visitor(filming, rig) as page:
         said = await page.evaluate(CALL, ["me", "VP9", "profile-id=2"])
     assert "VP8, H264 (constrained baseline), VP9 (profile 0) or AV1 (profile 0)" in said
     assert said.endswith("offered: VP9")
 
 
-async def test_a_page_of_another_origin_may_not_call(camera: Path) -> None:
-    async with call_rig(BRISK) as rig, call_rig(BRISK) as other, chromium(camera) as browser:
-        page = await open_page(browser, other)
+async def test_a_page_of_another_origin_may_not_call(filming: Browser) -> None:
+    async with call_rig(BRISK) as rig, call_rig(BRISK) as other, visitor(filming, other) as page:
         said = await page.evaluate(
             """async (url) => {
               const headers = { "Content-Type": "application/sdp" };

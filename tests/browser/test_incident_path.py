@@ -34,7 +34,7 @@ async def test_an_incident_is_seen_played_explained_acknowledged_and_still_there
         await expect(row).to_have_count(1, timeout=90_000)
         await expect(row.locator("h2")).to_have_text("door")
         await row.locator(".row-link").click()
-        pointing = page.get_by_role("button", name="What the detector points at")
+        pointing = page.get_by_role("button", name="What the detector points at", exact=True)
         await expect(pointing).to_be_visible(timeout=30_000)
         camera.kill()
         video = page.locator(".stage video")
@@ -47,7 +47,7 @@ async def test_an_incident_is_seen_played_explained_acknowledged_and_still_there
         await expect(page.locator(".pointed-words")).to_contain_text("not a finding")
         await pointing.click()
 
-        await page.get_by_role("button", name="Acknowledge").click()
+        await page.get_by_role("button", name="Acknowledge", exact=True).click()
         await expect(page.locator(".incident-head .standing")).to_contain_text("Acknowledged")
         address = page.url.removeprefix(server.url)
     with Server(config) as server:

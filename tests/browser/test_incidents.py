@@ -34,15 +34,19 @@ async def suspect(wall: PlayedWall) -> None:
 
 async def test_nothing_yet_says_what_will_come(page: Page, address: str) -> None:
     await page.goto(f"{address}/incidents")
-    await expect(page.get_by_role("heading", name="Nothing has happened yet")).to_be_visible()
-    await expect(page.get_by_role("button", name="Add a camera").last).to_be_visible()
+    await expect(
+        page.get_by_role("heading", name="Nothing has happened yet", exact=True)
+    ).to_be_visible()
+    await expect(page.get_by_role("button", name="Add a camera", exact=True).last).to_be_visible()
 
 
 async def test_an_incident_appears_by_itself_and_in_the_badge_and_title(
     page: Page, wall: PlayedWall, address: str
 ) -> None:
     await page.goto(f"{address}/incidents")
-    await expect(page.get_by_role("heading", name="Nothing has happened yet")).to_be_visible()
+    await expect(
+        page.get_by_role("heading", name="Nothing has happened yet", exact=True)
+    ).to_be_visible()
     async with wall.playing():
         await suspect(wall)
         row = page.locator(".row")
@@ -76,9 +80,10 @@ async def test_a_note_is_there_after_reloading(page: Page, wall: PlayedWall, add
     async with wall.playing():
         await page.goto(f"{address}/incidents")
         await page.get_by_role("link", name="Gate", exact=True).click()
-        await page.get_by_label("Add a note").fill("A mask, seen on the spot.")
+        await page.get_by_label("Add a note", exact=True).fill("A mask, seen on the spot.")
         await page.get_by_role("button", name="Add", exact=True).click()
-        await expect(page.get_by_text("A mask, seen on the spot.")).to_be_visible()
+        notes = page.get_by_role("region", name="Notes", exact=True)
+        await expect(notes.get_by_text("A mask, seen on the spot.")).to_be_visible()
         await expect(page.locator(".timeline canvas")).to_be_visible()
 
 
@@ -88,8 +93,8 @@ async def test_a_viewer_sees_incidents_and_is_offered_no_change(page: Page) -> N
     await suspect(wall)
     async with wall.playing(), served(wall.rig.app) as port:
         await page.goto(f"http://127.0.0.1:{port}/incidents")
-        await page.get_by_role("textbox", name="Token").fill(SECRET)
-        await page.get_by_role("button", name="Connect").click()
+        await page.get_by_role("textbox", name="Token", exact=True).fill(SECRET)
+        await page.get_by_role("button", name="Connect", exact=True).click()
         await expect(page.locator(".row")).to_have_count(1)
         await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
         await page.get_by_role("link", name="Gate", exact=True).click()
@@ -128,7 +133,7 @@ async def test_what_happened_stays_on_the_tile_until_somebody_has_acknowledged_i
     wall.streams["cam-2"].level, wall.streams["cam-2"].verdict = 0.1, Verdict.CLEAR
     async with wall.playing():
         await page.goto(address)
-        tile = page.get_by_role("article", name="Gate")
+        tile = page.get_by_role("article", name="Gate", exact=True)
         mark = tile.locator(".unacknowledged")
         await expect(mark).to_contain_text(re.compile(r"suspect (since )?\d\d:\d\d, peak 0\.\d\d"))
         await expect(page.locator(".unacknowledged")).to_have_count(1)
@@ -137,7 +142,7 @@ async def test_what_happened_stays_on_the_tile_until_somebody_has_acknowledged_i
         await mark.get_by_role("link").focus()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
-        await page.get_by_role("button", name="Acknowledge").click()
+        await page.get_by_role("button", name="Acknowledge", exact=True).click()
         await page.get_by_role("link", name="Streams", exact=True).click()
         await expect(tile).to_be_visible()
         await expect(mark).to_have_count(0)
@@ -178,7 +183,7 @@ async def test_what_the_detector_points_at_is_shown_by_keyboard_and_axe_finds_no
     async with wall.playing():
         await page.goto(f"{address}/incidents")
         await page.get_by_role("link", name="Gate", exact=True).click()
-        pointing = page.get_by_role("button", name="What the detector points at")
+        pointing = page.get_by_role("button", name="What the detector points at", exact=True)
         await pointing.press("Enter")
         await expect(pointing).to_have_attribute("aria-pressed", "true")
         await expect(

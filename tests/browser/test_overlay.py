@@ -41,7 +41,7 @@ async def test_turning_it_on_shows_the_places_of_a_demo_stream(page: Page) -> No
             body = {"id": "demo", "source": {"url": "demo://tampered"}}
             (await http.post("/api/v1/streams", json=body)).raise_for_status()
         await page.goto(f"{address}/streams/demo")
-        switch = page.get_by_role("group", name="Show explanation of")
+        switch = page.get_by_role("group", name="Show explanation of", exact=True)
         button = switch.get_by_role("button", name=CADDM)
         await expect(switch.get_by_role("button")).to_have_count(1)
         await expect(button).to_have_attribute("aria-pressed", "false")
@@ -73,7 +73,7 @@ async def test_places_lie_where_their_crop_lies(page: Page, wall: PlayedWall, ad
     await wall.add(replace(cameras(1)[0], others=(replace(CARD, name=CADDM),)))
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
-        await page.get_by_role("button", name=CADDM).click()
+        await page.get_by_role("button", name=CADDM, exact=True).click()
         await expect(page.locator(REGIONS)).to_have_count(2)
         box, strong = await page.evaluate(
             """() => ['.overlay .box .edge', '.overlay .regions .edge.strong'].map((at) => {
@@ -125,7 +125,7 @@ async def test_wcag_aa_with_places_shown(
     await page.emulate_media(color_scheme=scheme)
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
-        await page.get_by_role("button", name=CADDM).click()
+        await page.get_by_role("button", name=CADDM, exact=True).click()
         await expect(page.locator(REGIONS).first).to_be_attached()
         await page.evaluate(AXE.read_text(encoding="utf-8"))
         found = await page.evaluate(
@@ -143,6 +143,6 @@ async def test_a_phone_shows_the_switch_without_sideways_scrolling(
     await page.set_viewport_size({"width": 390, "height": 844})
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
-        await page.get_by_role("button", name="fakestormer-c23").click()
+        await page.get_by_role("button", name="fakestormer-c23", exact=True).click()
         await expect(page.locator(REGIONS).first).to_be_attached()
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import aioice.ice
 import pytest
+import pytest_asyncio
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from playwright.async_api import Page, Request, Route, expect
 
@@ -28,7 +29,7 @@ class Answerer:
 
     def __init__(self) -> None:
         self.offers: list[Request] = []
-        self.goodbyes: list[str] = []
+        self.goodbyes: asyncio.Queue[str] = asyncio.Queue()
         self.frames: asyncio.Queue[int] = asyncio.Queue(maxsize=1)
         self.refusal: tuple[int, dict[str, object]] | None = None
         self.peers: list[RTCPeerConnection] = []
@@ -40,7 +41,7 @@ class Answerer:
         if request.method == "OPTIONS":
             await route.fulfill(status=204, headers={"accept-post": "application/sdp"})
         elif request.method == "DELETE":
-            self.goodbyes.append(request.url)
+            self.goodbyes.put_nowait(request.url)
             await route.fulfill(status=200)
         elif self.refusal is not None:
             status, problem = self.refusal
@@ -77,7 +78,7 @@ class Answerer:
                 self.frames.put_nowait(frame.width)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def answerer(page: Page, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Answerer]:
     """Takes the calls of the page, on loopback."""
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
@@ -89,7 +90,7 @@ async def answerer(page: Page, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 async def call(page: Page, address: str) -> None:
     await page.goto(address)
-    await page.get_by_role("button", name="Analyze my camera").click()
+    await page.get_by_role("button", name="Analyze my camera", exact=True).click()
 
 
 async def test_my_camera_is_sent_and_its_scores_are_shown(
@@ -116,10 +117,12 @@ async def test_stopping_says_goodbye_and_frees_the_camera(
 ) -> None:
     await call(page, address)
     await expect(page.locator(".own")).to_contain_text("is being analyzed")
-    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="Stop", exact=True).click()
     await expect(page.locator(".own")).to_have_count(0)
-    assert [url.rpartition("/")[2] for url in answerer.goodbyes] == ["secret-1"]
-    await expect(page.get_by_role("button", name="Analyze my camera")).to_be_enabled()
+    async with asyncio.timeout(20):
+        assert (await answerer.goodbyes.get()).rpartition("/")[2] == "secret-1"
+    await expect(page.get_by_role("button", name="Analyze my camera", exact=True)).to_be_enabled()
+    assert answerer.goodbyes.empty()
 
 
 async def test_a_call_that_breaks_is_made_again(
@@ -144,11 +147,11 @@ async def test_what_the_server_refuses_is_shown_in_its_words(
     }
     answerer.refusal = 422, {**problem, "status": 422, "code": "codec"}
     await call(page, address)
-    said = page.get_by_role("alert")
+    said = page.locator('.own[role="alert"]')
     for words in problem.values():
         await expect(said).to_contain_text(words)
     answerer.refusal = None
-    await page.get_by_role("button", name="Try again").click()
+    await page.get_by_role("button", name="Try again", exact=True).click()
     await expect(page.locator(".own")).to_contain_text("is being analyzed")
 
 
@@ -171,8 +174,9 @@ async def test_a_browser_that_cannot_share_a_tab_says_so(
     """On a phone, for example."""
     await page.add_init_script("delete MediaDevices.prototype.getDisplayMedia;")
     await page.goto(address)
-    await page.get_by_role("button", name="Analyze a tab").click()
-    await expect(page.get_by_role("alert")).to_contain_text("This browser cannot share a tab")
+    await page.get_by_role("button", name="Analyze a tab", exact=True).click()
+    said = page.get_by_role("alert").filter(has_text="This browser cannot share a tab")
+    await expect(said).to_be_visible()
     assert answerer.offers == []
 
 
@@ -181,7 +185,7 @@ async def test_a_camera_that_is_not_allowed_is_explained(
 ) -> None:
     await page.add_init_script(DENIED)
     await call(page, address)
-    said = page.get_by_role("alert")
+    said = page.locator('.own[role="alert"]')
     await expect(said).to_contain_text("The camera was not allowed")
     await expect(said).to_contain_text("Allow the camera in the address bar")
     assert answerer.offers == []
@@ -189,6 +193,6 @@ async def test_a_camera_that_is_not_allowed_is_explained(
 
 async def test_a_tab_is_sent_too(page: Page, answerer: Answerer, address: str) -> None:
     await page.goto(address)
-    await page.get_by_role("button", name="Analyze a tab").click()
+    await page.get_by_role("button", name="Analyze a tab", exact=True).click()
     await expect(page.locator(".own")).to_contain_text("The tab is being analyzed")
     await expect(page).to_have_url(re.compile(r"/streams/my-tab-[0-9a-f]{4}$"))

@@ -66,23 +66,23 @@ async def test_the_page_works_below_a_prefix(nginx: Nginx, door: str) -> None:
         page = await context.new_page()
         seen = Seen(page)
         await page.goto(f"{origin}{PREFIX}/")
-        await page.get_by_role("textbox", name="Token").fill(OPERATOR)
-        await page.get_by_role("textbox", name="Token").press("Enter")
+        await page.get_by_role("textbox", name="Token", exact=True).fill(OPERATOR)
+        await page.get_by_role("textbox", name="Token", exact=True).press("Enter")
         tile = page.locator(".tile").filter(has_text="Demo")
         await expect(tile).to_be_visible()
-        await expect(tile.get_by_role("img", name="Demo")).to_be_visible(timeout=30_000)
+        await expect(tile.get_by_role("img", name="Demo", exact=True)).to_be_visible(timeout=30_000)
         await tile.get_by_role("link", name="Demo", exact=True).click()
         await expect(page).to_have_url(f"{origin}{PREFIX}/streams/demo")
         await page.reload()  # as whoever is sent the link
-        await expect(page.get_by_role("heading", name="Demo")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Demo", exact=True)).to_be_visible()
         await page.get_by_role("link", name="All streams", exact=True).click()
         await expect(page).to_have_url(f"{origin}{PREFIX}/")
         async with page.expect_response(lambda r: r.request.method == "POST") as awaited:
-            await page.get_by_role("button", name="Analyze my camera").click()
+            await page.get_by_role("button", name="Analyze my camera", exact=True).click()
         location = (await (await awaited.value).all_headers())["location"]
         assert re.fullmatch(rf"{PREFIX}/whip/my-camera-\w+/[\w-]+", location)
         await expect(page).to_have_url(re.compile(f"{PREFIX}/streams/my-camera-"))
-        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_role("button", name="Stop", exact=True).click()
         async with asyncio.timeout(30):
             while nginx.answers("DELETE", location) != [200]:  # noqa: ASYNC110 - a log has no event
                 await asyncio.sleep(0.1)

@@ -26,7 +26,7 @@ async def three(wall: PlayedWall) -> None:
 async def opened(page: Page) -> Page:
     """Press the button and return the small window."""
     async with page.context.expect_page() as awaited:
-        await page.get_by_role("button", name="Small window").click()
+        await page.get_by_role("button", name="Small window", exact=True).click()
     return await awaited.value
 
 
@@ -85,9 +85,11 @@ async def test_pressing_a_name_shows_the_stream_on_the_page(
     async with wall.playing():
         await page.goto(address)
         small = await opened(page)
-        await small.get_by_role("button", name="Gate").click()
+        await small.get_by_role("button", name="Gate", exact=True).click()
         await expect(page).to_have_url(f"{address}/streams/cam-2")
-        await expect(page.get_by_role("button", name="Close small window")).to_be_visible()
+        await expect(
+            page.get_by_role("button", name="Close small window", exact=True)
+        ).to_be_visible()
 
 
 async def test_without_floating_windows_it_is_a_pop_up_that_closes_with_the_page(
@@ -133,8 +135,9 @@ async def test_a_blocked_pop_up_says_what_to_allow(
     await page.add_init_script(f"{WITHOUT_FLOATING}; {BLOCKED}")
     async with wall.playing():
         await page.goto(address)
-        await page.get_by_role("button", name="Small window").click()
-        await expect(page.get_by_role("alert")).to_contain_text("Allow pop-ups for this page")
+        await page.get_by_role("button", name="Small window", exact=True).click()
+        said = page.get_by_role("alert").filter(has_text="Allow pop-ups for this page")
+        await expect(said).to_be_visible()
 
 
 async def test_the_small_window_closes_and_opens_by_the_same_button(
@@ -145,6 +148,8 @@ async def test_the_small_window_closes_and_opens_by_the_same_button(
         await page.goto(address)
         small = await opened(page)
         async with small.expect_event("close"):
-            await page.get_by_role("button", name="Close small window").click()
+            await page.get_by_role("button", name="Close small window", exact=True).click()
         await opened(page)
-        await expect(page.get_by_role("button", name="Close small window")).to_be_visible()
+        await expect(
+            page.get_by_role("button", name="Close small window", exact=True)
+        ).to_be_visible()

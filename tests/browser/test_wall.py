@@ -115,7 +115,7 @@ async def test_full_screen_hides_the_header_and_escape_leaves(
         await expect(tiles(page)).to_have_count(4)
         await page.keyboard.press("f")
         await expect(page.locator("header.top")).to_be_hidden()
-        await expect(page.get_by_role("button", name="Full screen")).to_have_attribute(
+        await expect(page.get_by_role("button", name="Full screen", exact=True)).to_have_attribute(
             "aria-pressed", "true"
         )
         await page.keyboard.press("Escape")
@@ -163,8 +163,8 @@ async def test_a_stream_is_renamed_where_its_name_stands(
         await page.goto(f"{address}/streams/cam-2")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Gate")
         await expect(page.locator(".stream-name .id")).to_have_text("cam-2")
-        await page.get_by_role("button", name="Change the name").click()
-        field = page.get_by_role("textbox", name="Change the name")
+        await page.get_by_role("button", name="Change the name", exact=True).click()
+        field = page.get_by_role("textbox", name="Change the name", exact=True)
         await expect(field).to_be_focused()
         await expect(field).to_have_value("Gate")
         await field.fill("nothing of it")
@@ -175,8 +175,8 @@ async def test_a_stream_is_renamed_where_its_name_stands(
         await field.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_have_text("North gate, by the river")
         assert wall.rig.control.specs["cam-2"].name == "North gate, by the river"
-        await page.get_by_role("button", name="Change the tags").click()
-        await page.get_by_role("textbox", name="Change the tags").fill("Porto, doors")
+        await page.get_by_role("button", name="Change the tags", exact=True).click()
+        await page.get_by_role("textbox", name="Change the tags", exact=True).fill("Porto, doors")
         await page.keyboard.press("Enter")
         await expect(page.locator("a.own-tag")).to_have_text(["Porto", "doors"])
         await page.locator("a.own-tag").first.click()
@@ -187,8 +187,8 @@ async def test_escape_disarms_a_removal(page: Page, wall: PlayedWall, address: s
     await fill(wall, 1)
     async with wall.playing():
         await page.goto(f"{address}/streams/cam-1")
-        await page.get_by_role("button", name="Remove").click()
-        await expect(page.get_by_role("button", name="Really remove?")).to_be_visible()
+        await page.get_by_role("button", name="Remove", exact=True).click()
+        await expect(page.get_by_role("button", name="Really remove?", exact=True)).to_be_visible()
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("button", name="Remove", exact=True)).to_be_visible()
         assert "cam-1" in wall.rig.control.specs
@@ -207,8 +207,8 @@ async def test_a_viewer_is_offered_nothing_that_would_be_refused(page: Page) -> 
     await fill(wall, 2)
     async with wall.playing(), served(wall.rig.app) as port:
         await page.goto(f"http://127.0.0.1:{port}")
-        await page.get_by_role("textbox", name="Token").fill(SECRET)
-        await page.get_by_role("button", name="Connect").click()
+        await page.get_by_role("textbox", name="Token", exact=True).fill(SECRET)
+        await page.get_by_role("button", name="Connect", exact=True).click()
         await expect(tiles(page)).to_have_count(2)
         for name in ("Add a camera", "Analyze my camera", "Analyze a tab"):
             await expect(page.get_by_role("button", name=name)).to_have_count(0)
@@ -223,10 +223,12 @@ async def test_a_token_that_is_refused_is_not_a_lost_connection(page: Page) -> N
     async with served(wall.rig.app) as port:
         await page.goto(f"http://127.0.0.1:{port}")
         await expect(page.locator(".link")).to_have_text("Token needed")
-        await page.get_by_role("textbox", name="Token").fill("something else")
-        await page.get_by_role("button", name="Connect").click()
+        await page.get_by_role("textbox", name="Token", exact=True).fill("something else")
+        await page.get_by_role("button", name="Connect", exact=True).click()
         await expect(page.locator(".link")).to_have_text("Token refused")
-        await expect(page.get_by_role("heading", name="This token was refused")).to_be_visible()
+        await expect(
+            page.get_by_role("heading", name="This token was refused", exact=True)
+        ).to_be_visible()
         await expect(page.locator(".outage")).to_have_count(0)
 
 

@@ -12,7 +12,9 @@ import random
 import re
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -98,18 +100,27 @@ REQUESTS = {
 }
 
 
+def answered(server: Server, data: bytes) -> bytes:
+    """Return how the answer to these bytes begins, if there is one before it is closed."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as peer:
+        with suppress(ConnectionError):  # closed on us while we talk
+            peer.sendall(data)
+            while len(answer) < 12 and (more := peer.recv(4096)):
+                answer += more
+    return answer
+
+
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_broken_requests_are_answered_or_closed(server: Server, kind: str) -> None:
-    for data in (REQUESTS[kind], *mutated(REQUESTS[kind], kind)):
-        answer = b""
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as peer:
-            with suppress(ConnectionError):  # closed on us while we talk
-                peer.sendall(data)
-                while len(answer) < 12 and (more := peer.recv(4096)):
-                    answer += more
+    """All of a kind at once, since many of them are given up only after a second."""
+    sent = (REQUESTS[kind], *mutated(REQUESTS[kind], kind))
+    with ThreadPoolExecutor(len(sent)) as peers:
+        answers = list(peers.map(partial(answered, server), sent))
+    for data, answer in zip(sent, answers, strict=True):
         status = re.match(rb"HTTP/1\.1 (\d{3})", answer)
         assert bool(answer) is bool(status), (data, answer)
-        assert status is None or int(status[1]) != 500, (data, answer)
+        assert status is None or int(status[1]) not in (500, 503), (data, answer)
 
 
 # --- JSON -----------------------------------------------------------------------------------------

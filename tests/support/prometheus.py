@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.support.broker import free_port
+from tests.support.ports import free_port
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 

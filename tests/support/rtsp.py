@@ -36,6 +36,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.ports import free_port
+
 MTU = 1200
 CLOCK_HZ = 90_000
 TICKS_AT_START = 0xFFF00000  # anything but 0, as the RFC asks, and so that it wraps after 12 s
@@ -232,7 +234,7 @@ class RtspServer:
         refuse: frozenset[str] = frozenset(),
     ) -> None:
         self.faults = Faults()
-        self.port = 0
+        self.port = free_port()  # it may listen again
         self.requests: list[str] = []
         self._media = media
         self._user, self._password, self._basic = user, password, basic

@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class Server:
     """`styleflow serve` as a process of its own; a context manager.
 
-    What it stores is its own and goes with it, unless `config` says where.
+    What it stores is its own and goes with it, unless `config` says where. However busy the machine
+    is, it takes every stream, unless `env` says otherwise.
 
     Args:
         config: a YAML file, or None for the built-in defaults.
@@ -47,6 +48,7 @@ class Server:
         self._command = command + (["--config", str(config)] if config else [])
         self._stored = tempfile.TemporaryDirectory(prefix="styleflow-store-")
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        self._env["STYLEFLOW__OVERLOAD__ENABLED"] = "false"
         elsewhere = "XDG_DATA_HOME" in (env or {})
         if not elsewhere and (config is None or "\nstore:" not in f"\n{config.read_text()}"):
             self._env["STYLEFLOW__STORE__URL"] = f"sqlite:///{self._stored.name}/styleflow.db"
@@ -118,7 +120,7 @@ class Server:
                 total += float(match[2])
         return total
 
-    def wait_for_metric(self, name: str, least: float, within_s: float = 30, **labels: str) -> None:
+    def wait_for_metric(self, name: str, least: float, within_s: float = 60, **labels: str) -> None:
         """Wait until a metric has reached a value; counters are copied a few times a second."""
         pause = threading.Event()
         value = self.metric(name, **labels)
@@ -170,7 +172,7 @@ class Watcher:
         self._stack.close()
         self._thread.join(5)
 
-    def wait(self, wanted: Callable[[Message], bool], what: str, within_s: float = 30) -> Message:
+    def wait(self, wanted: Callable[[Message], bool], what: str, within_s: float = 60) -> Message:
         """Return the first remembered or future message that is wanted."""
         seen = 0
 

@@ -21,6 +21,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "test_documents.py": "README.md and the pages in docs",
     "test_errors.py": "every class of error, with how it is told",
     "test_layout.py": "tests of all packages",
+    "test_makefile.py": "the Makefile",
     "test_words.py": "words of all packages and documents",
 }
 """Tests that no single module is the subject of, and what they are about instead."""

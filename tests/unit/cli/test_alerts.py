@@ -14,7 +14,8 @@ from stream.alerts.settings import AlertsSettings
 from stream.clock import ManualClock
 from tests.support.alerts import PlayedChannel, receiver, store
 from tests.support.alerts import rule as made
-from tests.support.broker import broker, free_port
+from tests.support.broker import broker
+from tests.support.ports import free_port
 from tests.support.web import WebRig, served
 
 

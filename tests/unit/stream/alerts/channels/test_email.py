@@ -22,8 +22,8 @@ from stream.alerts.rules import Alert, AlertKind
 from stream.alerts.settings import EmailSettings
 from stream.incident import IncidentStatus
 from tests.support.alerts import BEGAN, incident, rule
-from tests.support.broker import free_port
 from tests.support.certificates import self_signed
+from tests.support.ports import free_port
 
 
 def message(kind: AlertKind = AlertKind.OPENED, **changes: Any) -> Message:

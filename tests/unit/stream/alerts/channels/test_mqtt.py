@@ -25,8 +25,9 @@ from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog
 from stream.events import ScoringModel, StreamAdded
 from tests.support.alerts import BEGAN, changed, incident, rule
-from tests.support.broker import Broker, broker, free_port
+from tests.support.broker import Broker, broker
 from tests.support.certificates import self_signed
+from tests.support.ports import free_port
 from tests.support.wire import UNTRAINED, score
 
 ROOT = Path(__file__).resolve().parents[5]
