@@ -32,7 +32,7 @@ from stream.drift.comparison import KEPT
 from stream.drift.records import DAY_H, DAYS
 from stream.drift.settings import DriftSettings
 from stream.drift.sketch import BINS, Figure, Sketch
-from stream.events import AbstainReason, Score, Verdict
+from stream.events import AbstainReason, CaptureConditions, Score, Verdict
 from styleflow.calibration import Calibration
 from styleflow.data.index import REAL
 from styleflow.evaluation.metrics import poisson_rate
@@ -104,7 +104,7 @@ def _score(rating: Rating, calibration: Calibration) -> Score:
         box=Box(0.0, 0.0, 1.0, 1.0),
         arrived=0.0,
         detector="",
-        bits_per_pixel=rating.bits_per_pixel,
+        capture=CaptureConditions(bits_per_pixel=rating.bits_per_pixel),
         strangeness=calibration.strangeness(rating.logit),
     )
 

@@ -450,7 +450,6 @@ class Score:
         decision: how its verdict came about, where a budget of false alarms decides; else None.
         capture: conditions of the frames behind it.
         baseline: known-real video of the stream that its trial is compared with; None without one.
-        bits_per_pixel: compressed bits per source pixel of its stream; 0 where it is unknown.
         strangeness: how far the rating lies beyond the clips that calibration saw, in their
             spreads; 0 among them.
         second_look: what a heavier detector last said of this face; None before it was shown it.
@@ -478,7 +477,6 @@ class Score:
     decision: Decision | None = None
     capture: CaptureConditions = CaptureConditions()
     baseline: BaselineMark | None = None
-    bits_per_pixel: float = 0.0
     strangeness: float = 0.0
     second_look: SecondLook | None = None
 

@@ -80,8 +80,8 @@ class Sketch:
         self._count(Figure.BRIGHTNESS, quality.brightness / 255.0)
         self._count(Figure.SHARPNESS, quality.sharpness)
         self._count(Figure.FACE_PX, quality.face_px)
-        if score.bits_per_pixel > 0:
-            self._count(Figure.BITS_PER_PIXEL, score.bits_per_pixel)
+        if score.capture.bits_per_pixel > 0:
+            self._count(Figure.BITS_PER_PIXEL, score.capture.bits_per_pixel)
         self._count(Figure.STRANGENESS, score.strangeness)
 
     def _count(self, figure: Figure, value: float) -> None:

@@ -127,7 +127,6 @@ class Resolver:
             decision=evidence.decision,
             capture=reading.capture,
             baseline=self._camera.mark,
-            bits_per_pixel=bits,
             strangeness=strangeness,
         )
         yield from self._changed(track, before, estimate.score, record.at)

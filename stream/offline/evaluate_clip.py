@@ -91,7 +91,7 @@ def _ratings(track: TrackTimeline) -> tuple[Rating, ...]:
             reasons=tuple(reason.value for reason in score.reasons),
             sharpness=round(score.quality.sharpness, 2),
             face_px=round(score.quality.face_px, 1),
-            bits_per_pixel=round(score.bits_per_pixel, 5),
+            bits_per_pixel=round(score.capture.bits_per_pixel, 5),
             brightness=round(score.quality.brightness, 2),
         )
         for score in track.scores

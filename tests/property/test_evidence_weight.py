@@ -86,7 +86,11 @@ def test_a_poor_stream_widens_intervals_and_moves_nothing_else(
             assert after.low <= before.low
             assert after.high >= before.high
             after = replace(
-                after, low=before.low, high=before.high, evidence_weight=before.evidence_weight
+                after,
+                low=before.low,
+                high=before.high,
+                evidence_weight=before.evidence_weight,
+                capture=before.capture,
             )
         assert after == before
 

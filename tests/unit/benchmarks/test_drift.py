@@ -10,6 +10,7 @@ from stream.drift.comparison import compare
 from stream.drift.records import DAY_H, DAYS
 from stream.drift.settings import DriftSettings
 from stream.drift.sketch import Sketch
+from stream.events import CaptureConditions
 from styleflow.faces.face import FaceQuality
 from tests.support.wire import score
 
@@ -20,7 +21,7 @@ def person(brightness: float, sharpness: float) -> tuple[Sketch, ...]:
     made = Sketch()
     for n in range(8):
         quality = FaceQuality(140.0, sharpness, brightness + n, 0.0)
-        made.add(score(quality=quality, bits_per_pixel=0.05))
+        made.add(score(quality=quality, capture=CaptureConditions(bits_per_pixel=0.05)))
     return (made,)
 
 

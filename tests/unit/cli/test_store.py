@@ -125,4 +125,4 @@ def test_migrate_says_from_where(
 ) -> None:
     assert "up to date" in run("migrate").output
     monkeypatch.setenv("STYLEFLOW__STORE__URL", f"sqlite:///{tmp_path / 'new.db'}")
-    assert "nothing to 0001" in " ".join(run("migrate").output.split())
+    assert "nothing to 0002" in " ".join(run("migrate").output.split())

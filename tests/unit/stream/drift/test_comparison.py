@@ -11,7 +11,7 @@ from stream.drift.comparison import Comparison, compare, distance
 from stream.drift.settings import DriftSettings
 from stream.drift.sketch import Figure, Sketch
 from stream.drift.words import sentence
-from stream.events import AbstainReason
+from stream.events import AbstainReason, CaptureConditions
 from styleflow.faces.face import FaceQuality
 from tests.support.wire import score
 
@@ -30,7 +30,9 @@ def day(
         light = float(brightness + 12 * rng.normal())
         quality = FaceQuality(brightness=light, yaw_deg=0.0, **figures)
         reasons = (AbstainReason.DARK,) if n < dark * ratings else ()
-        made.add(score(quality=quality, reasons=reasons, bits_per_pixel=bits))
+        made.add(
+            score(quality=quality, reasons=reasons, capture=CaptureConditions(bits_per_pixel=bits))
+        )
     return made
 
 

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from stream.drift.sketch import BINS, Figure, Sketch, median, merged, parsed
-from stream.events import AbstainReason
+from stream.events import AbstainReason, CaptureConditions
 from styleflow.faces.face import FaceQuality
 from tests.support.wire import score
 
@@ -33,7 +33,14 @@ def test_what_is_no_number_or_unknown_is_left_out() -> None:
     assert one.ratings == 2
     assert sum(one.counts[Figure.BRIGHTNESS]) == 1
     assert sum(one.counts[Figure.BITS_PER_PIXEL]) == 0
-    assert sum(sketch(100.0, bits_per_pixel=0.05).counts[Figure.BITS_PER_PIXEL]) == 1
+    assert (
+        sum(
+            sketch(100.0, capture=CaptureConditions(bits_per_pixel=0.05)).counts[
+                Figure.BITS_PER_PIXEL
+            ]
+        )
+        == 1
+    )
 
 
 def test_sketches_add_up_and_survive_their_json() -> None:
