@@ -206,6 +206,8 @@ class DetectorConfig(_Section):
             int8 (products of eight bits); the answers then differ, docs/models.md says how much.
             Only for gend-….
         calibration: replaces that of the checkpoint.
+        prior: share of faces that are synthesised where it is used, above 0 and below 1; moves
+            every score by Bayes' rule. Empty means the share that its calibration was made for.
     """
 
     name: str
@@ -215,6 +217,7 @@ class DetectorConfig(_Section):
     cadence_hz: Annotated[float, Field(gt=0, le=60)] | None = None
     precision: Precision = Precision.FLOAT32
     calibration: CalibrationConfig | None = None
+    prior: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @field_validator("name")
     @classmethod

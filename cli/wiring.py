@@ -15,6 +15,7 @@ from stream.engine.budget import Budget
 from stream.engine.camera import Camera
 from stream.engine.decider import Deciders
 from stream.engine.verdict import Thresholds
+from stream.errors import SettingInvalid
 from stream.offline.analysis import VideoLimits
 from stream.offline.files import FileAnalyzer
 from stream.perception.perception import Perception
@@ -311,10 +312,19 @@ def _fed(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:
 
 
 def _calibrated(weights: Checkpoint, wanted: DetectorConfig) -> Checkpoint:
-    """Return weights with the configured calibration, if there is one."""
-    if wanted.calibration is None:
+    """Return weights with the configured calibration and prior, if there are any.
+
+    Raises:
+        SettingInvalid: a prior for a detector that is not calibrated.
+    """
+    if wanted.calibration is not None:
+        status = weights.status
+        if status is TrainingStatus.UNCALIBRATED:
+            status = TrainingStatus.TRAINED
+        weights = replace(weights, calibration=wanted.calibration.fitted(), status=status)
+    if wanted.prior is None:
         return weights
-    status = weights.status
-    if status is TrainingStatus.UNCALIBRATED:
-        status = TrainingStatus.TRAINED
-    return replace(weights, calibration=wanted.calibration.fitted(), status=status)
+    if not weights.calibration.fitted:
+        rule = f"needs a calibration, which the weights of {wanted.name} do not have"
+        raise SettingInvalid("prior", wanted.prior, rule)
+    return replace(weights, calibration=weights.calibration.at_prior(wanted.prior))

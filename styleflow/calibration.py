@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,20 @@ class Calibration:
         half = self.half_width(sharpness) / math.sqrt(max(evidence, 1e-3))
         return _sigmoid(centre - half), _sigmoid(centre + half)
 
+    def at_prior(self, prior: float) -> Calibration:
+        """Return the same calibration where another share of faces, 0..1, is synthesised.
+
+        The evidence of a logit stays what it is; Bayes' rule moves the log odds by the difference.
+        """
+        bias = self.bias + _log_odds(prior) - _log_odds(self.prior)
+        return replace(self, bias=bias, prior=prior)
+
     def near_chance(self, logit: float) -> bool:
         """Say whether a logit lies too close to even odds for a verdict.
 
         The prior is left out of it: how common fakes are makes no rating any firmer.
         """
-        even = self.scale * logit + self.bias - math.log(self.prior / (1 - self.prior))
+        even = self.scale * logit + self.bias - _log_odds(self.prior)
         return abs(even) < self.undecided
 
     def strangeness(self, logit: float) -> float:
@@ -95,6 +103,10 @@ class Calibration:
             return self.spread
         reached = [width.half for width in self.widths if sharpness >= width.sharpness]
         return reached[-1] if reached else self.spread
+
+
+def _log_odds(share: float) -> float:
+    return math.log(share / (1 - share))
 
 
 def _sigmoid(x: float) -> float:

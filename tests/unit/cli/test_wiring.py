@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cli.settings import load
-from cli.wiring import deciders, second_looks
+from cli.settings import DetectorConfig, Settings, load
+from cli.wiring import deciders, detector, second_looks
 from stream.clock import ManualClock
 from stream.engine.budget import Budget
 from stream.engine.verdict import Thresholds
@@ -17,6 +17,7 @@ from stream.errors import SettingInvalid
 from styleflow.cards import TrainingStatus
 from styleflow.clips import ClipSpec
 from styleflow.decisions import shipped_table
+from styleflow.detectors.registry import BUILT_IN
 from styleflow.errors import DecisionTableUnusable, DetectorWeightsMissing
 from styleflow.weights.checkpoint import shipped
 
@@ -90,3 +91,16 @@ def test_a_second_look_of_more_frames_than_the_first_gets_names_its_key():
     wanted = load(None, {}, {"second_look": {"detector": "caddm-resnet34"}})
     with pytest.raises(SettingInvalid, match=r"second_look\.detector"):
         second_looks(wanted, ManualClock(), first(2.0), untrained=True)
+
+
+def test_a_configured_prior_moves_the_shipped_calibration():
+    plain = detector(DetectorConfig(name=BUILT_IN), Settings()).calibration
+    rare = detector(DetectorConfig(name=BUILT_IN, prior=0.01), Settings()).calibration
+    assert plain.prior > rare.prior == 0.01
+    assert rare.probability(0.0) < plain.probability(0.0)
+
+
+def test_a_prior_for_a_detector_without_a_calibration_names_its_key():
+    wanted = DetectorConfig(name="gend-clip-l14", prior=0.01)
+    with pytest.raises(SettingInvalid, match="prior needs a calibration"):
+        detector(wanted, Settings(), untrained=True)

@@ -83,3 +83,31 @@ def test_a_long_clip_s_conformal_interval_is_no_narrower_than_what_clips_scatter
     calibration = Calibration(fitted=True, widths=(Width(0.0, 1.0),))
     assert calibration.interval(0.0, 4.0, 80.0) == calibration.interval(0.0, 1.0, 80.0)
     assert calibration.interval(0.0, 0.25, 80.0) < calibration.interval(0.0, 1.0, 80.0)
+
+
+@given(calibrations, st.floats(-30, 30), st.floats(0.001, 0.999), st.floats(0.001, 0.999))
+def test_a_prior_moves_the_odds_by_bayes_rule_and_can_be_taken_back(calibration, logit, one, other):
+    moved = calibration.at_prior(one)
+    assert moved.prior == one
+    assert moved.scale * logit + moved.bias == pytest.approx(
+        calibration.scale * logit + calibration.bias + math.log(one / (1 - one)), abs=1e-6
+    )
+    back = moved.at_prior(other).at_prior(0.5)
+    assert back.bias == pytest.approx(calibration.bias, abs=1e-6)
+    assert (back.scale, back.spread, back.widths) == (
+        calibration.scale,
+        calibration.spread,
+        calibration.widths,
+    )
+
+
+def test_a_prior_makes_no_rating_firmer():
+    """What is told apart badly is so however common fakes are."""
+    calibration = Calibration(fitted=True, undecided=0.4)
+    for logit in (-1.0, -0.3, 0.3, 1.0):
+        assert calibration.at_prior(0.01).near_chance(logit) == calibration.near_chance(logit)
+
+
+def test_a_score_of_nine_tenths_is_one_of_eight_hundredths_where_one_in_a_hundred_is_fake():
+    calibration = Calibration(fitted=True)
+    assert calibration.at_prior(0.01).probability(math.log(9)) == pytest.approx(0.0833, abs=1e-3)
