@@ -32,6 +32,7 @@ export interface Browser {
 const GATHERING_MS = 1_500;
 const CONNECTING_MS = 10_000;
 const PATIENCE_MS = 4_000;
+const GOODBYE_MS = 1_000;
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 10_000;
 const CODECS = ["video/vp8", "video/h264"];
@@ -198,11 +199,16 @@ export class Publisher {
     this.cancel?.();
     this.cancel = null;
     this.prompt = null;
-    this.peer?.close();
+    const { peer, resource } = this;
     this.peer = null;
-    const { resource } = this;
     this.resource = null;
+    // The goodbye comes first: an analyzer that hears of a closed connection ends the call by
+    // itself, and then knows none that it could be asked to end.
+    const close = () => peer?.close();
+    const stop = this.browser.after(GOODBYE_MS, close);
     await this.end(resource);
+    stop();
+    close();
   }
 
   /** Tell the analyzer that a call is over. */

@@ -43,7 +43,10 @@ class Peer extends EventTarget {
     this.connectionState = "connected";
     this.dispatchEvent(new Event("connectionstatechange"));
   }
-  close() {}
+  closed = () => {};
+  close() {
+    this.closed();
+  }
 }
 
 /** A browser whose answers are scripted, and whose timers run when they are told to. */
@@ -104,6 +107,14 @@ test("ICE servers are asked for while the person is", async () => {
   await started;
   expect(asked).toEqual(["OPTIONS whip/me", "POST whip/me"]);
   expect(publisher.sending.phase).toBe("live");
+});
+
+test("the goodbye comes before the connection is closed", async () => {
+  const { publisher, asked, peers } = play([]);
+  await publisher.start();
+  peers.forEach((peer) => (peer.closed = () => asked.push("closed")));
+  await publisher.stop();
+  expect(asked.slice(1)).toEqual(["POST whip/me", "DELETE /whip/me/x", "closed"]);
 });
 
 test("a call that is answered only after it was stopped is ended", async () => {
