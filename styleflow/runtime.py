@@ -215,6 +215,7 @@ class _Graph:
         self._tensor = openvino.Tensor
         self._compiled = _core().compile_model(model, "CPU", _properties(settings))
         self._requests: list[Any] = []  # openvino.InferRequest
+        self._held: object = None
 
     @classmethod
     def of(cls, net: nn.Module, signature: Signature, settings: RuntimeSettings) -> _Graph:
@@ -252,8 +253,11 @@ class _Graph:
         self, inputs: Sequence[NDArray[Any]]
     ) -> Callable[[], tuple[NDArray[np.float32], ...]]:
         """Begin a batch of items, and return what waits for their answers, each `(B, ...)`."""
+        for request in self._requests:
+            request.wait()  # of a batch that nobody waited for
         batch = inputs[0].shape[0]
         outputs = tuple(np.empty((batch, *shape), np.float32) for shape in self._answers)
+        self._held = (inputs, outputs)  # requests read and write them, and hold no reference
         while len(self._requests) < batch:
             self._requests.append(self._compiled.create_infer_request())
         for item in range(batch):

@@ -85,6 +85,42 @@ def test_a_call_that_was_begun_answers_as_one_that_was_not(
             assert torch.equal(ours, theirs)
 
 
+class Slow(nn.Module):
+    """Computes long enough for its caller to do something else meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*(nn.Conv2d(3, 3, 15, padding=7) for _ in range(30)))
+        seed_weights(self, 1)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+
+@torch.inference_mode()
+def test_what_a_call_reads_stays_until_it_has_been_read() -> None:
+    """Its caller lets go of the inputs at once, and their memory is given to somebody else."""
+    net = compiled(Slow())
+    inputs = torch.rand(6, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    expected = net(inputs)
+    for _ in range(5):
+        finish = begin(net, inputs.clone())
+        others = [torch.full((6, 3, 160, 160), 7.0) for _ in range(4)]
+        assert torch.equal(finish(), expected)
+        del others
+
+
+@torch.inference_mode()
+def test_a_call_that_nobody_waits_for_harms_no_other() -> None:
+    net = compiled(Slow())
+    one, other = torch.zeros(2, 3, 160, 160), torch.ones(2, 3, 160, 160)
+    expected = net(other)
+    begin(net, one)
+    assert torch.equal(begin(net, other)(), expected)
+
+
 @torch.inference_mode()
 def test_an_item_answers_the_same_whoever_its_neighbours_are() -> None:
     fast = compiled(Toy(), workers=2)
