@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -394,6 +395,19 @@ def test_a_code_has_one_meaning() -> None:
 )
 def test_none_of_ours_is_told_as_something_wrong_inside(error: StyleFlowError) -> None:
     assert Problem.of(error).code == error.code != "internal"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*(told[0] for told in TOLD), StreamExists(stream="lobby"), Overloaded(12.0)],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_crosses_processes_as_itself(error: StyleFlowError) -> None:
+    crossed = pickle.loads(pickle.dumps(error))
+    assert type(crossed) is type(error)
+    assert str(crossed) == str(error)
+    assert crossed.hint == error.hint
+    assert vars(crossed).keys() == vars(error).keys()
 
 
 def test_the_class_is_what_every_occurrence_says() -> None:
