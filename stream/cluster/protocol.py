@@ -1,4 +1,4 @@
-"""What workers, gateways and the director ask of each other.
+"""Contract of workers, gateways and the director: what each asks of the others.
 
 A *worker* owns its streams from the packet on: ingest, perception, engine, device, store,
 incidents. Video never leaves it. A *gateway* talks to people and programs. The *director* decides
