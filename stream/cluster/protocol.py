@@ -1,4 +1,4 @@
-"""Contract of workers, gateways and the director: what each asks of the others.
+"""Questions and answers of workers, gateways and the director.
 
 A *worker* owns its streams from the packet on: ingest, perception, engine, device, store,
 incidents. Video never leaves it. A *gateway* talks to people and programs. The *director* decides
