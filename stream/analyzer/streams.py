@@ -187,7 +187,7 @@ class StreamEditor(Protocol):
         """Return how every stream stands, ordered by id."""
         ...
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    def thresholds(self, stream: str | None = None) -> Awaitable[EngineSettings]:
         """Return what one stream is judged by, or what holds for the others.
 
         Raises StreamUnknown.
@@ -218,7 +218,7 @@ class StreamControl(StreamEditor, Protocol):
         """
         ...
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    def pointers(self, stream: str) -> Awaitable[Mapping[str, PointsAt | None]]:
         """Return what each of a stream's detectors can point at; None says that it cannot.
 
         Raises StreamUnknown.
