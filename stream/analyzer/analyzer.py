@@ -388,7 +388,7 @@ class Analyzer:
                 await self.remove(stream)
             raise
 
-    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
+    async def etag(self, stream: str, session: str, publisher: Publisher) -> str:
         """Return the entity tag of a call's ICE session."""
         return self._sessions.etag(stream, session, publisher)
 
@@ -442,8 +442,12 @@ class Analyzer:
         """Return how every stream stands, ordered by id."""
         return tuple(self.status(id) for id in sorted(self._streams) if not is_canary(id))
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    async def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what one stream is judged by; None means what holds for the others."""
+        return self.judged_by(stream)
+
+    def judged_by(self, stream: str | None = None) -> EngineSettings:
+        """Return what `thresholds` does, at once."""
         own = self._known(stream).engine if stream is not None else None
         return own or self._engine
 
@@ -464,7 +468,7 @@ class Analyzer:
         self._known(stream)
         return await self._desk.picture(stream, width, overlay, drawn=drawn)
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    async def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
         """Return what each of a stream's detectors can point at; None says that it cannot."""
         self._known(stream)
         return dict(self._desk.pointers)

@@ -193,7 +193,7 @@ class StreamEditor(Protocol):
         """Return how every stream stands, ordered by id."""
         ...
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    def thresholds(self, stream: str | None = None) -> Awaitable[EngineSettings]:
         """Return what one stream is judged by, or what holds for the others.
 
         Raises StreamUnknown.
@@ -224,7 +224,7 @@ class StreamControl(StreamEditor, Protocol):
         """
         ...
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    def pointers(self, stream: str) -> Awaitable[Mapping[str, PointsAt | None]]:
         """Return what each of a stream's detectors can point at; None says that it cannot.
 
         Raises StreamUnknown.
