@@ -360,7 +360,7 @@ def test_time_has_one_place(banned: str) -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    """Configuration comes from cli.settings; the model cache's folder and what Ray reads excepted."""
+    """Configuration comes from cli.settings, but for the model cache's folder and Ray's own."""
     allowed = ("cli.settings", "styleflow.weights.places", "stream.cluster.ray_cluster")
     found = [
         name
