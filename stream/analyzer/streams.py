@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -104,6 +105,11 @@ class StreamSpec:
     name: str = ""
     priority: Priority = Priority.NORMAL
     tags: tuple[str, ...] = ()
+
+    @property
+    def phase(self) -> float:
+        """Where in the round of sampled windows it begins, 0..1; always the same."""
+        return zlib.crc32(self.id.encode()) / 2**32
 
     @property
     def label(self) -> str:
