@@ -20,10 +20,8 @@ from typing import Any, Protocol
 from stream.analyzer.streams import Health, StreamSpec, StreamStatus
 from stream.engine.settings import EngineSettings
 from stream.event_log.event_log import StampedEvent
+from stream.store.owners import EPOCHS_PER_GENERATION as EPOCHS_PER_GENERATION
 from styleflow.cards import ModelCard
-
-EPOCHS_PER_GENERATION = 1 << 20
-"""A stream's epochs begin at its generation times this, so they rise from owner to owner."""
 
 
 @dataclass(frozen=True, slots=True)

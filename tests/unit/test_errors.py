@@ -430,6 +430,19 @@ def test_none_of_ours_is_told_as_something_wrong_inside(error: StyleFlowError) -
     assert Problem.of(error).code == error.code != "internal"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [*(told[0] for told in TOLD), StreamExists(stream="lobby"), Overloaded(12.0)],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_crosses_processes_as_itself(error: StyleFlowError) -> None:
+    crossed = pickle.loads(pickle.dumps(error))
+    assert type(crossed) is type(error)
+    assert str(crossed) == str(error)
+    assert crossed.hint == error.hint
+    assert vars(crossed).keys() == vars(error).keys()
+
+
 def test_the_class_is_what_every_occurrence_says() -> None:
     """An occurrence may refine the hint; its title and status are those of the page."""
     for error, *_ in TOLD:
