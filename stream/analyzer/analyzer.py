@@ -49,6 +49,7 @@ from stream.errors import (
 from stream.event_log.event_log import EventLog
 from stream.events import (
     ConnectionState,
+    DegradationLevel,
     EpochStarted,
     Event,
     Frame,
@@ -506,6 +507,11 @@ class Analyzer:
     def busy(self) -> float:
         """Share of time that the device thread computed lately, 0..1."""
         return self._degradation.busy
+
+    @property
+    def degradation(self) -> DegradationLevel:
+        """How much work is left out."""
+        return self._degradation.level
 
     @property
     def batching(self) -> BatcherStats:
