@@ -10,43 +10,22 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from importlib.metadata import version
 
 import structlog
 import uvicorn
-from platformdirs import user_data_path
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import disable_created_metrics
 from rich.console import Console
 
 from cli import logs, wiring
-from cli.alerting import alerting
-from cli.baseline_wiring import baselines_kept
-from cli.canaries import canaries
-from cli.challenging import challenging
 from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
-from cli.memory import Memory, restored, tended
-from cli.memory import watched as drift_watched
-from cli.recording import explaining, recording
+from cli.memory import restored
 from cli.settings import Settings
+from cli.station import station
 from cli.validation import validate
-from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.streams import StreamSpec
-from stream.baseline.book import BaselineBook
 from stream.clock import SystemClock
-from stream.event_log.event_log import EventLog
-from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
-from stream.monitoring.figures import (
-    alert_figures,
-    canary_figures,
-    challenge_figures,
-    drift_figures,
-    evidence_figures,
-    explained_figures,
-    incident_figures,
-)
-from stream.monitoring.metrics import Metrics
 from stream.problems import notice
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
@@ -170,103 +149,44 @@ async def _serve(
     remember: bool,
 ) -> None:
     clock = SystemClock()
-    metrics = Metrics(CollectorRegistry())
-    hub, histories = Hub(clock), StreamHistories()
-    memory = await asyncio.to_thread(Memory.open, settings.store, clock)
-    epochs = user_data_path("styleflow") / EPOCH_FILE
-    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock, memory.newest)))
-    events.attach(histories, canaries=True)
-    memory.attach(events)
-    incidents = memory.incidents(events, clock, settings.incidents)
-    book = BaselineBook(decides=settings.decision.by == "budget")
-    with console.status("loading the models"):
-        pipeline = await asyncio.to_thread(
-            wiring.pipeline,
-            settings,
-            clock,
-            lambda stage, seconds, whose: metrics.stage_seconds.labels(stage, whose).observe(
-                seconds
-            ),
-            untrained=untrained,
-            cameras=book.camera,
-            second=True,
-        )
-    cards = [scorer.card for scorer in pipeline.scorers]
-    for card in cards:
-        metrics.build_info.labels(version("styleflow-live"), card.name, card.status.value).set(1)
-    analyzer = Analyzer(
-        pipeline,
-        hub,
-        metrics,
+    histories = StreamHistories()
+    running = station(
+        settings,
         clock,
-        settings.analyzer,
-        settings.batching,
-        calls=settings.webrtc,
-        overload=settings.overload,
-        events=events,
+        untrained=untrained,
+        sinks=(histories,),
+        loading=lambda: console.status("loading the models"),
     )
-    analyzer.remark(memory.health)
-    metrics.scraped.attach(memory.figures)
-    metrics.scraped.attach(lambda: incident_figures(incidents))
-    watched = alerting(settings.alerts, events, clock, memory.store, incidents)
-    drift = memory.drift(events, clock, settings.drift)
-    analyzer.notice_drift(drift.sentences)
-    metrics.scraped.attach(lambda: drift_figures(drift))
-    explained = explaining(settings.evidence, events, clock, memory.store, analyzer)
-    kept = baselines_kept(
-        book, wiring.rated(settings, cards), events, clock, settings.baseline, memory.store
-    )
-    challenged = challenging(settings.challenges, events, clock, memory.store, analyzer)
-    recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
-    known = canaries(settings.canaries, events, clock, analyzer, remember=memory.store is not None)
-    async with (
-        memory,
-        analyzer,
-        watched as alerts,
-        explained as moments,
-        recorded as evidence,
-        kept as baselines,
-        challenged as challenges,
-        tended(incidents),
-        drift_watched(drift),
-        known as checked,
-    ):
-        metrics.scraped.attach(partial(explained_figures, moments))
-        if evidence is not None:
-            metrics.scraped.attach(partial(evidence_figures, evidence))
-        if challenges is not None:
-            metrics.scraped.attach(partial(challenge_figures, challenges))
-        metrics.scraped.attach(lambda: alert_figures(alerts))
-        if checked is not None:
-            metrics.scraped.attach(lambda: canary_figures(checked.report(), checked.age_s))
+    async with running as parts:
+        analyzer, memory, scraped = parts.analyzer, parts.memory, parts.metrics.scraped
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
         configured = [spec.id for spec in specs]
         editor = memory.editor(analyzer, clock, configured) if remember else None
-        metrics.scraped.attach(lambda: connection_figures(limits, strangers))
+        scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
             control=analyzer,
-            hub=hub,
+            hub=parts.hub,
             histories=histories,
             predictor=wiring.predictor(settings, clock, untrained=untrained),
             settings=settings.web,
             clock=clock,
-            registry=metrics.registry,
+            registry=parts.metrics.registry,
             ice_servers=settings.webrtc.ice_servers,
             strangers=strangers,
             editor=editor,
             store=memory.store,
             store_state=memory.state,
-            incidents=incidents,
-            evidence=evidence,
-            explained=moments,
+            incidents=parts.incidents,
+            evidence=parts.evidence,
+            explained=parts.explained,
             bundles=bundle_source(settings) if memory.store is not None else None,
-            alerting=alerts,
-            baselines=baselines,
-            drift=drift,
+            alerting=parts.alerts,
+            baselines=parts.baselines,
+            drift=parts.drift,
             detectors=lambda: analyzer.models,
-            canaries=checked,
-            challenges=challenges,
+            canaries=parts.canaries,
+            challenges=parts.challenges,
         )
         server = _Server(
             uvicorn.Config(
@@ -276,12 +196,12 @@ async def _serve(
                 **server_options(limits),
             )
         )
-        stop_on_signals(server, hub)
+        stop_on_signals(server, parts.hub)
         _exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
         async with restored(editor, clock):
-            _greet(console, settings, listener.getsockname()[1], _notices(cards))
+            _greet(console, settings, listener.getsockname()[1], _notices(parts.cards))
             await server.serve(sockets=[listener])
 
 

@@ -36,6 +36,7 @@ from stream.analyzer.streams import (
 from stream.baseline.settings import BaselineSettings
 from stream.canaries.settings import CanarySettings
 from stream.challenge.settings import ChallengeSettings
+from stream.cluster.settings import ClusterSettings
 from stream.drift.settings import DriftSettings
 from stream.engine.decision_settings import DecisionSettings
 from stream.engine.settings import EngineSettings
@@ -336,6 +337,7 @@ class Settings(_Section):
         evidence: what is kept of an incident's video, and for how long.
         alerts: who is told of which incidents, and how.
         canaries: known clips that are sent through the whole path, to see that it still works.
+        cluster: how many processes analyze streams, on which machines.
         log: what is logged and how it looks.
         streams: streams that are there from the start; more can be added while running.
     """
@@ -360,6 +362,7 @@ class Settings(_Section):
     evidence: EvidenceSettings = EvidenceSettings()
     alerts: AlertsSettings = AlertsSettings()
     canaries: CanarySettings = CanarySettings()
+    cluster: ClusterSettings = ClusterSettings()
     log: LogConfig = LogConfig()
     streams: tuple[StreamConfig, ...] = ()
 

@@ -21,6 +21,9 @@ StreamError
 ├── DetectorUnknown        a name that no running detector has
 ├── OverlayUnavailable     an explanation asked of a detector that has none
 ├── OverlaysBusy           the limit of explanations at a time is reached
+├── WorkerGone             a worker that does not answer any more
+├── WorkerUnknown          a worker's name that nobody has
+├── PlacementImpossible    labels that no worker has
 ├── SecretLost             stored credentials that cannot be read
 ├── IncidentUnknown        an incident id that nobody has
 ├── IncidentFull           an incident has as many comments as it takes
@@ -34,7 +37,7 @@ StreamError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stream.events import ReasonCode
@@ -436,6 +439,60 @@ class CursorInvalid(StreamError):
 
     def __str__(self) -> str:
         return "the cursor is none of ours"
+
+
+@dataclass(eq=False)
+class WorkerGone(StreamError):
+    """A worker does not answer any more; its streams are given to others."""
+
+    code = "worker_gone"
+    title = "The worker of this stream is gone"
+    hint = "The stream is being moved to another worker; try again in a few seconds"
+    status = 503
+    retry = True
+
+    worker: str
+    retry_after_s: float = field(default=5.0)
+
+    def __post_init__(self) -> None:
+        self.hint = (
+            f"The stream is being moved to another worker; try again in {self.retry_after_s:g} s"
+        )
+
+    def __str__(self) -> str:
+        return f"worker {self.worker!r} is gone"
+
+
+@dataclass(eq=False)
+class WorkerUnknown(StreamError):
+    """No worker has this name."""
+
+    code = "worker_unknown"
+    title = "There is no such worker"
+    hint = "GET /api/v1/workers lists those that exist"
+    status = 404
+
+    worker: str
+
+    def __str__(self) -> str:
+        return f"there is no worker {self.worker!r}"
+
+
+@dataclass(eq=False)
+class PlacementImpossible(StreamError):
+    """A stream is pinned to labels that no worker has."""
+
+    code = "placement_impossible"
+    title = "No worker has the labels that this stream is pinned to"
+    hint = "Change its placement, or start a worker with these labels in cluster.labels"
+    status = 409
+
+    stream: str
+    placement: Mapping[str, str]
+
+    def __str__(self) -> str:
+        wanted = ", ".join(f"{key}={value}" for key, value in sorted(self.placement.items()))
+        return f"no worker for stream {self.stream!r} has {wanted}"
 
 
 @dataclass(eq=False)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
@@ -209,8 +208,8 @@ class Analyzer:
 
     # --- streams: on the event loop -----------------------------------------------------------
 
-    async def add(self, spec: StreamSpec) -> StreamStatus:
-        """Start a stream; its source need not be reachable yet.
+    async def add(self, spec: StreamSpec, epoch: int = 0) -> StreamStatus:
+        """Start a stream; its source need not be reachable yet. Epochs follow the given one.
 
         Raises:
             StreamIdReserved: the id is one of a canary.
@@ -229,22 +228,18 @@ class Analyzer:
         if self._degradation.refuses:
             self.metrics.streams_refused.inc()
             raise Overloaded(self._degradation.settings.retry_after_s)
-        return self._start(spec)
+        return self._start(spec, epoch)
 
-    def _start(self, spec: StreamSpec) -> StreamStatus:
-        worker = IngestWorker(
-            spec.id,
-            self._ingest_of(spec),
-            self._emit_of(spec),
-            self._clock,
-            self._start_thread,
-        )
-        stream = self._streams[spec.id] = RunningStream(spec, worker, StreamState(spec.id))
+    def _start(self, spec: StreamSpec, epoch: int = 0) -> StreamStatus:
+        make, emit = self._ingest_of(spec), self._emit_of(spec)
+        worker = IngestWorker(spec.id, make, emit, self._clock, self._start_thread, epoch + 1)
+        stream = RunningStream(spec, worker, StreamState(spec.id), epoch)
+        self._streams[spec.id] = stream
         self._log(
             stream,
             StreamAdded(
                 stream=spec.id,
-                epoch=0,
+                epoch=epoch,
                 name=spec.label,
                 models=self._models,
                 demo=is_demo(spec.source.url),
@@ -277,7 +272,7 @@ class Analyzer:
 
     def _emit_of(self, spec: StreamSpec) -> Emit:
         """Return what takes a stream's frames and events, on its ingest's thread."""
-        low, phase = spec.priority is Priority.LOW, _phase(spec.id)
+        low, phase = spec.priority is Priority.LOW, spec.phase
 
         def emit(item: Frame | StreamChanged | EpochStarted) -> None:
             if not isinstance(item, Frame):
@@ -298,16 +293,16 @@ class Analyzer:
             return self.status(spec.id)
         engine = known.engine
         await self.remove(spec.id)
-        status = self._start(spec)  # what was there already is never refused
+        status = self._start(spec, known.before)  # what was there already is never refused
         if engine is not None:
             await self.retune(engine, spec.id)
         return status
 
-    async def remove(self, stream: str) -> None:
-        """Stop and forget a stream, in any state, in bounded time."""
-        await self._remove(stream, self._clock.monotonic() + self.settings.stop_s)
+    async def remove(self, stream: str, *, moved: bool = False) -> None:
+        """Stop and forget a stream, in any state, in bounded time; it may go on elsewhere."""
+        await self._remove(stream, self._clock.monotonic() + self.settings.stop_s, moved=moved)
 
-    async def _remove(self, stream: str, until: float) -> None:
+    async def _remove(self, stream: str, until: float, *, moved: bool = False) -> None:
         """Stop and forget a stream, whose thread is waited for until this monotonic time."""
         known = self._known(stream)
         if known.leaving is not None:
@@ -322,7 +317,7 @@ class Analyzer:
         self._device.forget(stream)
         await self._close(stream)
         self.drain()
-        self._log(known, StreamRemoved(stream, known.state.epoch))
+        self._log(known, StreamRemoved(stream, known.state.epoch, moved))
         del self._streams[stream]
         self._vitals.abandoned += known.worker.abandoned
         self._pictures.forget(stream)
@@ -495,6 +490,11 @@ class Analyzer:
     # --- figures ------------------------------------------------------------------------------
 
     @property
+    def degradation(self) -> Degradation:
+        """How much there is to do, and what is left out for it; for reading only."""
+        return self._degradation
+
+    @property
     def busy(self) -> float:
         """Share of time that the device thread computed lately, 0..1."""
         return self._degradation.busy
@@ -589,8 +589,3 @@ class Analyzer:
             busy=degradation.busy,
             dropped=degradation.dropped,
         )
-
-
-def _phase(stream: str) -> float:
-    """Return where in the round of sampled windows a stream begins, 0..1; always the same."""
-    return zlib.crc32(stream.encode()) / 2**32

@@ -21,6 +21,7 @@ class RunningStream:
         spec: as it was configured.
         worker: reads its source.
         state: what its events amount to.
+        before: the number that its epochs follow.
         engine: thresholds of its own, if it has any.
         leaving: set when it is gone; None while nobody removes it.
     """
@@ -28,6 +29,7 @@ class RunningStream:
     spec: StreamSpec
     worker: IngestWorker
     state: StreamState
+    before: int = 0
     engine: EngineSettings | None = None
     leaving: asyncio.Event | None = None
 

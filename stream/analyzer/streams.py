@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from stream.engine.settings import EngineSettings
 from stream.events import (
@@ -54,6 +55,31 @@ StreamTags = Annotated[
 """Tags of a stream, the most important first; one that is said twice counts once."""
 
 
+def _as_text(value: Any) -> Any:
+    """Return a label's value as text: YAML and JSON have `true` and 2 as other things."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else value
+
+
+LabelName = Annotated[
+    str, StringConstraints(max_length=32, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
+]
+"""What a label says something about, such as `site`."""
+
+LabelValue = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=64, pattern=f"^{_PLAIN},=]+$"
+    ),
+]
+"""What a label says, such as `north`; `true`, `false` and whole numbers are taken as text."""
+
+Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=16)]
+"""Labels of a worker, or those that a stream demands of its worker; values are compared as text."""
+
+
 class Priority(Enum):
     """Priority of a stream under overload: always analyzed, or only in windows."""
 
@@ -79,6 +105,11 @@ class StreamSpec:
     name: str = ""
     priority: Priority = Priority.NORMAL
     tags: tuple[str, ...] = ()
+
+    @property
+    def phase(self) -> float:
+        """Where in the round of sampled windows it begins, 0..1; always the same."""
+        return zlib.crc32(self.id.encode()) / 2**32
 
     @property
     def label(self) -> str:

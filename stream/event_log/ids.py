@@ -127,13 +127,16 @@ class EventIds:
         self._block = iter(self._take())
         self._last = 0
 
+    def begin(self, block: range) -> None:
+        """Go on in a block that somebody else has taken; the rest of the present one is left."""
+        # A block of the wall clock may begin below the one that is used up.
+        self._block = iter(range(max(block.start, self._last + 1), block.stop))
+
     def next(self) -> int:
         """Return a number above all before it."""
         number = next(self._block, None)
         while number is None:
-            block = self._take()
-            # A block of the wall clock may begin below the one that is used up.
-            self._block = iter(range(max(block.start, self._last + 1), block.stop))
+            self.begin(self._take())
             number = next(self._block, None)
         self._last = number
         return number

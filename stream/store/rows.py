@@ -174,6 +174,9 @@ class Collector:
         """Add the row of an event; a score from before the newest epoch has none."""
         self.batch.newest = stamped.id
         event = stamped.event
+        if isinstance(event, StreamRemoved) and event.moved:
+            self._known.pop(event.stream, None)
+            return
         if isinstance(event, StreamAdded):
             self._add(event, to_us(stamped.utc))
         known = self._known.get(event.stream) or self._late(event.stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from stream.errors import (
     OverlaysBusy,
     OverlayUnavailable,
     Overloaded,
+    PlacementImpossible,
     SecretLost,
     SettingInvalid,
     SourceError,
@@ -42,6 +44,8 @@ from stream.errors import (
     TooManyPeers,
     TooManyStreams,
     VideoBeyondLimits,
+    WorkerGone,
+    WorkerUnknown,
 )
 from stream.events import ReasonCode
 from stream.evidence.errors import BundleRefused, BundleUnmade, SigningKeyLost
@@ -141,6 +145,15 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
     (StreamExists("l"), "stream_exists", "The id is taken", 409, False),
     (StreamUnknown("l"), "stream_unknown", "There is no such stream", 404, False),
     (TooManyStreams(1), "too_many_streams", "No further stream is accepted", 429, True),
+    (WorkerGone("w"), "worker_gone", "The worker of this stream is gone", 503, True),
+    (WorkerUnknown("w"), "worker_unknown", "There is no such worker", 404, False),
+    (
+        PlacementImpossible("l", {"site": "north"}),
+        "placement_impossible",
+        "No worker has the labels that this stream is pinned to",
+        409,
+        False,
+    ),
     (Overloaded(30.0), "overloaded", "No further stream is accepted now", 429, True),
     (
         OfferInvalid("r"),
@@ -324,6 +337,27 @@ def test_waiting_times_stay() -> None:
     assert Problem.of(Overloaded(12.0)).retry_after_s == 12.0
     assert Problem.of(TooManyVideos("d", 7.0)).retry_after_s == 7.0
     assert Problem.of(TooManyPeers(1)).retry_after_s is None
+    assert Problem.of(WorkerGone("w", 3.0)).retry_after_s == 3.0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WorkerGone("w", 3.0),
+        WorkerUnknown("w"),
+        PlacementImpossible("l", {"site": "north"}),
+        Overloaded(30.0),
+        StreamExists("l"),
+        StreamUnknown("l"),
+        TooManyStreams(1),
+        SourceUrlInvalid("rtsp://camera", "no host"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_that_cross_processes_arrive_as_they_were(error: StyleFlowError) -> None:
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is type(error)
+    assert Problem.of(arrived) == Problem.of(error)
 
 
 @pytest.mark.parametrize(
@@ -394,6 +428,19 @@ def test_a_code_has_one_meaning() -> None:
 )
 def test_none_of_ours_is_told_as_something_wrong_inside(error: StyleFlowError) -> None:
     assert Problem.of(error).code == error.code != "internal"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*(told[0] for told in TOLD), StreamExists(stream="lobby"), Overloaded(12.0)],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_crosses_processes_as_itself(error: StyleFlowError) -> None:
+    crossed = pickle.loads(pickle.dumps(error))
+    assert type(crossed) is type(error)
+    assert str(crossed) == str(error)
+    assert crossed.hint == error.hint
+    assert vars(crossed).keys() == vars(error).keys()
 
 
 def test_the_class_is_what_every_occurrence_says() -> None:

@@ -1,0 +1,255 @@
+"""Questions and answers of workers, gateways and the director.
+
+A *worker* owns its streams from the packet on: ingest, perception, engine, device, store,
+incidents. Video never leaves it. A *gateway* talks to people and programs. The *director* decides
+which worker owns which stream, and notices when one is gone.
+
+A stream's *generation* rises by one whenever it is given to a worker. Whoever hears of two owners
+believes the higher generation, so a worker that was thought dead and speaks again is not heard.
+
+Every method of a handle crosses processes: arguments and results are values that pickle, and
+anything may raise `WorkerGone`. Errors of `stream.errors` cross as themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from stream.analyzer.streams import Health, StreamSpec, StreamStatus
+from stream.event_log.event_log import StampedEvent
+from styleflow.cards import ModelCard
+
+EPOCHS_PER_GENERATION = 1 << 20
+"""A stream's epochs begin at its generation times this, so they rise from owner to owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCard:
+    """A worker as it introduces itself; it does not change while the worker lives.
+
+    Attributes:
+        name: unique among all that live, such as `worker-2`.
+        node: the machine's name, as Ray calls it.
+        pid: of its process.
+        version: of this program.
+        labels: what streams may be pinned to, such as `{"gpu": "true", "site": "north"}`.
+        device: what it computes on, such as `cpu` or `cuda:0`.
+        max_streams: how many it takes at most.
+        models: the models that score its streams, the first one first.
+        incarnation: unguessable; another one means that the process is another one.
+    """
+
+    name: str
+    node: str
+    pid: int
+    version: str
+    labels: Mapping[str, str]
+    device: str
+    max_streams: int
+    models: tuple[ModelCard, ...]
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How a worker is doing, answered whenever it is asked.
+
+    Attributes:
+        incarnation: of the process that answers.
+        busy: share of time that its device thread computed lately, 0..1.
+        degradation: level of what it leaves out, 0 none.
+        refuses: whether it takes no further stream because it is full.
+        owned: streams that it runs now, with their generations.
+        health: of its analyzer; not `live` means that its device hangs.
+        sent: position after the newest event in its feed.
+    """
+
+    incarnation: str
+    busy: float
+    degradation: int
+    refuses: bool
+    owned: Mapping[str, int]
+    health: Health
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event of a worker's stream, with the generation of the stream's ownership."""
+
+    generation: int
+    stamped: StampedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of a worker, in the order in which it logged them.
+
+    Attributes:
+        incarnation: of the process that answers; positions of another one mean nothing.
+        position: where to go on from.
+        told: the events; a recap of every stream when `fresh`.
+        fresh: the reader asked without a position, or fell behind: what follows begins anew with a
+            recap, so earlier events are to be had from the store only.
+        lost: events that the reader fell behind by.
+    """
+
+    incarnation: str
+    position: int
+    told: tuple[Told, ...]
+    fresh: bool = False
+    lost: int = 0
+
+
+class WorkerHandle(Protocol):
+    """A worker, as the director and gateways call it."""
+
+    async def card(self) -> WorkerCard:
+        """Return who it is."""
+        ...
+
+    async def beat(self) -> Beat:
+        """Return how it is doing; quick, whatever else goes on."""
+        ...
+
+    async def own(self, spec: StreamSpec, generation: int) -> StreamStatus:
+        """Start a stream that the director has given to it.
+
+        Epochs begin at `generation * EPOCHS_PER_GENERATION`, and event numbers above all that were
+        given away before. Owning what it owns already with a lower generation restarts it.
+
+        Raises what `StreamEditor.add` raises.
+        """
+        ...
+
+    async def disown(self, stream: str, generation: int, *, moved: bool) -> None:
+        """Stop a stream up to this generation; nothing happens if it is not there.
+
+        Args:
+            stream: its id.
+            generation: what it has at most; a newer ownership is left alone.
+            moved: it goes on elsewhere, so nobody is told that it was removed.
+        """
+        ...
+
+    async def ask(self, service: str, method: str, *args: Any, **named: Any) -> Any:
+        """Call a method of one of its parts, by a closed list: `stream.cluster.services`.
+
+        Raises what the method raises.
+        """
+        ...
+
+    async def feed(self, position: int | None, incarnation: str, wait_s: float) -> Batch:
+        """Return events from a position on; waits for the first one, but not longer than asked.
+
+        None as a position asks for a recap: of every stream what a reader must know to follow it.
+        """
+        ...
+
+    async def metrics(self) -> str:
+        """Return its figures in Prometheus's text format."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker, as the director sees it; what `/api/v1/workers` shows.
+
+    Attributes:
+        card: who it is.
+        busy: share of time that its device thread computed lately, 0..1.
+        degradation: level of what it leaves out, 0 none.
+        full: whether it takes no further stream.
+        draining: whether its streams are being moved away, and none are given to it.
+        alive: whether it answers.
+        quiet_s: seconds since it answered last.
+        streams: what it owns, in order.
+        details: one short sentence per check of its health.
+    """
+
+    card: WorkerCard
+    busy: float
+    degradation: int
+    full: bool
+    draining: bool
+    alive: bool
+    quiet_s: float
+    streams: tuple[str, ...]
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A stream and its owner.
+
+    Attributes:
+        spec: as it was given.
+        generation: of the present ownership; 0 before the first.
+        worker: name of its owner; empty while nobody has it.
+        waiting: why nobody has it, in words.
+    """
+
+    spec: StreamSpec
+    generation: int
+    worker: str
+    waiting: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything that the director knows; gateways follow it.
+
+    Attributes:
+        version: rises with every change of streams, owners and workers (not with `busy`).
+        workers: by name.
+        streams: by id.
+        counts: what was done so far: `moves`, `deaths`, `adoptions`, `refusals`.
+    """
+
+    version: int
+    workers: Mapping[str, WorkerView]
+    streams: Mapping[str, Owned]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class DirectorHandle(Protocol):
+    """The director, as gateways call it."""
+
+    async def table(self, version: int, wait_s: float) -> Table:
+        """Return the table once its version is above the given one, or after waiting so long."""
+        ...
+
+    async def add(self, spec: StreamSpec) -> StreamStatus:
+        """Give a stream to a worker.
+
+        Raises:
+            StreamExists: the id is taken.
+            TooManyStreams: the limit is reached.
+            Overloaded: every worker is full.
+            PlacementImpossible: no worker has the labels that it asks for.
+        """
+        ...
+
+    async def change(self, spec: StreamSpec) -> StreamStatus:
+        """Give a stream other settings; see `StreamEditor.change`. Raises StreamUnknown."""
+        ...
+
+    async def remove(self, stream: str) -> None:
+        """Stop and forget a stream. Raises StreamUnknown."""
+        ...
+
+    async def claim(self, stream: str) -> str:
+        """Return the worker for a call: the stream's owner, or the one that is to create it.
+
+        Raises what `add` raises.
+        """
+        ...
+
+    async def drain(self, worker: str, *, draining: bool) -> None:
+        """Move a worker's streams away and give it no more, or take that back.
+
+        Raises WorkerUnknown.
+        """
+        ...
