@@ -89,6 +89,7 @@ class Load:
         lost: share of the sampled frames that were not scored.
         cpu: CPU seconds per second by part: `server` (of workers, the gateway), `workers`, `ray`
             (its own processes), `client`.
+        placed: streams by worker at the end.
     """
 
     streams: int
@@ -97,6 +98,7 @@ class Load:
     worth: float
     lost: float
     cpu: Mapping[str, float]
+    placed: Mapping[str, int]
 
     @property
     def holds(self) -> bool:
@@ -190,13 +192,14 @@ def measure(point: Point, streams: int, seconds: float, video: Path, cores: Sequ
         end = clock.utc().timestamp()
         after, cpu_after = _counters(analyzer), _cpu(analyzer)
         pause.wait(AFTERWARDS_S)
-        scores = listener.received()
+        scores, placed = listener.received(), _placed(analyzer)
     sampled, lost = (now - then for now, then in zip(after, before, strict=True))
     share = min(1.0, lost / sampled) if sampled else 1.0
     ages = [one.age_s for one in scores if begin <= one.at < end]
     worth = pace(scores, begin, end) * (1 - share)
     cpu = rates(cpu_before, cpu_after, end - begin)
-    return Load(streams, refused, Spread.of(ages), round(worth, 2), round(share, 4), cpu)
+    latency = Spread.of(ages)
+    return Load(streams, refused, latency, round(worth, 2), round(share, 4), cpu, placed)
 
 
 def _add(analyzer: AnalyzerProcess, streams: int, video: Path) -> int:
@@ -226,6 +229,15 @@ def _counters(analyzer: AnalyzerProcess) -> tuple[int, int]:
     """Return the frames that were sampled, and those of them that were never scored."""
     text = httpx.get(f"{analyzer.server.url}/metrics", timeout=30).text
     return total(text, "frames_sampled_total"), total(text, "frames_dropped_total")
+
+
+def _placed(analyzer: AnalyzerProcess) -> dict[str, int]:
+    """Return how many streams each worker has; nothing where the analyzer does not say."""
+    answer = httpx.get(f"{analyzer.server.url}/api/v1/workers", timeout=30)
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return {}
+    answer.raise_for_status()
+    return {one["name"]: len(one["streams"]) for one in answer.json()["workers"]}
 
 
 def _cpu(analyzer: AnalyzerProcess) -> dict[str, float]:
