@@ -91,8 +91,21 @@ def test_every_node_of_ray_asks_for_the_token(name: str) -> None:
     environment = SERVICES[name]["environment"]
     assert environment["RAY_AUTH_MODE"] == "token"
     assert environment["RAY_AUTH_TOKEN_PATH"] == "/run/secrets/ray"
-    assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
     assert "ray" in SERVICES[name]["secrets"]
+
+
+RAY_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""What Ray reads before its daemons start, so the program cannot set it in a cluster it joins."""
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_ray_neither_holds_workers_back_nor_calls_home(name: str) -> None:
+    assert RAY_SETTINGS.items() <= SERVICES[name]["environment"].items()
 
 
 def test_each_part_has_the_secrets_that_it_needs_from_files_alone() -> None:
@@ -212,6 +225,12 @@ def test_rays_ports_are_for_the_parts_alone_and_want_the_token() -> None:
     assert environment["RAY_AUTH_MODE"] == "token"
     ray = next(one for one in GATEWAY["spec"]["volumes"] if one["name"] == "ray")
     assert ray["secret"]["secretName"] == CLUSTER["authOptions"]["secretName"]
+
+
+def test_ray_holds_nobody_back_in_pods_either() -> None:
+    for pod in PODS:
+        given = {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
+        assert RAY_SETTINGS.items() <= given.items()
 
 
 def test_the_service_leads_to_the_gateway() -> None:
