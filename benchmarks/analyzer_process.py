@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -23,7 +23,7 @@ MARK = "STYLEFLOW_BENCHMARK_MARK"
 GONE_S = 10.0
 """How long the processes of an analyzer that has ended are waited for, before they are killed."""
 
-PARTS = ("server", "workers", "ray")
+PARTS = ("server", "workers", "others")
 
 
 class AnalyzerProcess:
@@ -84,18 +84,14 @@ class AnalyzerProcess:
                     found.append(_command(pid))
         return found
 
-    def cpu_s(self) -> dict[str, float]:
-        """Return CPU seconds used so far by the server, its workers and what else Ray runs."""
+    def cpu_s(self, workers: Collection[int]) -> dict[str, float]:
+        """Return CPU seconds used so far by the server, these workers, and all others of it."""
         found = dict.fromkeys(PARTS, 0.0)
         for pid in _marked(self._mark):
+            part = "workers" if pid in workers else "others"
             with suppress(OSError):
-                found[self._part(pid)] += cpu_seconds(pid)
+                found["server" if pid == self._server.pid else part] += cpu_seconds(pid)
         return found
-
-    def _part(self, pid: int) -> str:
-        if pid == self._server.pid:
-            return "server"
-        return "workers" if _command(pid).startswith("ray::") else "ray"
 
     def _end(self) -> None:
         """Let nothing of it live on, and remove its folder."""

@@ -24,7 +24,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -87,8 +87,8 @@ class Load:
         latency: from packet to score at the client.
         worth: streams' worth of video that was worked through.
         lost: share of the sampled frames that were not scored.
-        cpu: CPU seconds per second by part: `server` (of workers, the gateway), `workers`, `ray`
-            (its own processes), `client`.
+        cpu: CPU seconds per second by part: `server` (of workers, the gateway), `workers`,
+            `others` (the director, and Ray's own processes), `client`.
         placed: streams by worker at the end.
     """
 
@@ -186,13 +186,15 @@ def measure(point: Point, streams: int, seconds: float, video: Path, cores: Sequ
         pause.wait(WARM_UP_S)
         if strays := analyzer.strays():
             raise RuntimeError(f"not kept to its cores: {', '.join(strays)}")
-        before, cpu_before = _counters(analyzer), _cpu(analyzer)
+        pids = {one["pid"] for one in _workers(analyzer)}
+        before, cpu_before = _counters(analyzer), _cpu(analyzer, pids)
         begin = clock.utc().timestamp()
         pause.wait(seconds)
         end = clock.utc().timestamp()
-        after, cpu_after = _counters(analyzer), _cpu(analyzer)
+        after, cpu_after = _counters(analyzer), _cpu(analyzer, pids)
         pause.wait(AFTERWARDS_S)
-        scores, placed = listener.received(), _placed(analyzer)
+        scores = listener.received()
+        placed = {one["name"]: len(one["streams"]) for one in _workers(analyzer)}
     sampled, lost = (now - then for now, then in zip(after, before, strict=True))
     share = min(1.0, lost / sampled) if sampled else 1.0
     ages = [one.age_s for one in scores if begin <= one.at < end]
@@ -231,17 +233,17 @@ def _counters(analyzer: AnalyzerProcess) -> tuple[int, int]:
     return total(text, "frames_sampled_total"), total(text, "frames_dropped_total")
 
 
-def _placed(analyzer: AnalyzerProcess) -> dict[str, int]:
-    """Return how many streams each worker has; nothing where the analyzer does not say."""
+def _workers(analyzer: AnalyzerProcess) -> list[dict[str, Any]]:
+    """Return the workers as the analyzer tells them; none where it does not."""
     answer = httpx.get(f"{analyzer.server.url}/api/v1/workers", timeout=30)
     if answer.status_code == httpx.codes.NOT_FOUND:
-        return {}
-    answer.raise_for_status()
-    return {one["name"]: len(one["streams"]) for one in answer.json()["workers"]}
+        return []
+    workers: list[dict[str, Any]] = answer.raise_for_status().json()["workers"]
+    return workers
 
 
-def _cpu(analyzer: AnalyzerProcess) -> dict[str, float]:
-    return {**analyzer.cpu_s(), "client": time.process_time()}
+def _cpu(analyzer: AnalyzerProcess, workers: Collection[int]) -> dict[str, float]:
+    return {**analyzer.cpu_s(workers), "client": time.process_time()}
 
 
 def ratio(found: Iterable[Found]) -> dict[str, Any] | None:

@@ -57,7 +57,7 @@ def capacity(results: Path) -> Iterator[str]:
         f"[{stem}.json](../benchmarks/results/{stem}.json):"
     )
     yield ""
-    yield "| | streams held, by round | p95 there | CPU: gateway, workers, Ray, client |"
+    yield "| | streams held, by round | p95 there | CPU: gateway, workers, other, client |"
     yield "|---|---|---|---|"
     for point in result["points"]:
         yield _point(point)
@@ -81,7 +81,7 @@ def _point(point: Result) -> str:
         return f"| {name} | none | – | – |"
     most = max(held, key=lambda one: one["streams"])
     cpu = most["cpu"]
-    parts = ", ".join(f"{cpu[part]:.2f}" for part in ("server", "workers", "ray", "client"))
+    parts = ", ".join(f"{cpu[part]:.2f}" for part in ("server", "workers", "others", "client"))
     rounds = ", ".join(map(str, point["held"]))
     return f"| {name} | {rounds} | {most['latency']['p95_ms']:.0f} ms | {parts} |"
 

@@ -15,7 +15,7 @@ from benchmarks.latency import Spread
 
 def load(streams: int, p95_ms: float = 90.0, refused: int = 0, worth: float | None = None) -> Load:
     spread = Spread(100, 30.0, p95_ms, p95_ms)
-    cpu = {"server": 0.01 * streams, "workers": 0.1 * streams, "ray": 0.02, "client": 0.01}
+    cpu = {"server": 0.01 * streams, "workers": 0.1 * streams, "others": 0.02, "client": 0.01}
     return Load(streams, refused, spread, streams if worth is None else worth, 0.0, cpu, {})
 
 

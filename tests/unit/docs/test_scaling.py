@@ -14,7 +14,7 @@ HARDWARE = {"cpu": "AMD EPYC", "measured": "2026-11-30"}
 
 
 def point(workers: int, cores: int, *held: int) -> dict[str, Any]:
-    cpu = {"server": 0.11, "workers": 0.8, "ray": 0.03, "client": 0.01}
+    cpu = {"server": 0.11, "workers": 0.8, "others": 0.03, "client": 0.01}
     load = {"streams": max(held, default=1), "latency": {"p95_ms": 141.2}, "cpu": cpu}
     loads = [{**load, "holds": bool(held)}]
     return {"workers": workers, "cores": cores, "held": list(held), "loads": loads}
