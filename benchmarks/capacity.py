@@ -372,7 +372,7 @@ def main(
             raise typer.BadParameter(str(error)) from None
         path = capacity_cores.run(
             points,
-            hardware(),
+            replace(hardware(), threads=load(None, {}, None).model.threads or 0),  # the analyzer's
             out,
             seconds=2.0 if quick else seconds,
             rounds=1 if quick else rounds,
