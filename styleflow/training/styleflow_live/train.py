@@ -36,6 +36,7 @@ from styleflow.training.calibration import (
 )
 from styleflow.training.loop import train
 from styleflow.training.progress import StepText, Tell, telling
+from styleflow.training.styleflow_live.calls import Shifts, call_all, call_shifts
 from styleflow.training.styleflow_live.degradations import DEGRADATIONS
 from styleflow.training.styleflow_live.features import (
     EVERY_LOOK,
@@ -71,7 +72,13 @@ def read(
     Arguments as for `look_at_all`; clips of sources that the recipe leaves out are not read.
     """
     wanted = [entry for entry in entries if entry.source not in recipe.left_out]
-    return look_at_all(wanted, recipe.looks, work / "looks", make_finder, processes, observe)
+    kept, refused = look_at_all(
+        wanted, recipe.looks, work / "looks", make_finder, processes, observe
+    )
+    if recipe.calls:
+        asked = recipe.looks, recipe.calls, recipe.seed, work, make_finder, processes, observe
+        call_all(kept, *asked)
+    return kept, refused
 
 
 def run(
@@ -120,6 +127,7 @@ def run(
             [*training, *unlabelled], validation, recipe.seed, tell
         )
     shifts = _round_trips(recipe, training, work, tell, processes)
+    calls = _calls(recipe, training, work, tell, processes)
     # What validates is rated as live video rates it: by every look.
     made = _train(
         recipe,
@@ -128,6 +136,7 @@ def run(
         encoded(unlabelled, recipe.runs, "unlabelled") if unlabelled else (),
         np.array([np.mean([sharpness(crop) for crop in c.looks().crops]) for c in validation]),
         shifts,
+        calls,
         lessons,
         work,
         tell,
@@ -156,6 +165,24 @@ def _round_trips(
     return round_trips(clips, recipe.dimensions, recipe.autoencoder, work, processes, observe)
 
 
+def _calls(
+    recipe: StyleFlowLiveRecipe,
+    clips: Sequence[LookedAt],
+    work: Path,
+    tell: Tell,
+    processes: int,
+) -> list[Shifts | None]:
+    """Return what calls add to clips; nothing where none are wanted."""
+    if not recipe.calls:
+        return []
+
+    def observe(done: int, of: int) -> None:
+        tell(StepText(f"calls {done}/{of}", "calls", done, of))
+
+    asked = recipe.looks, recipe.calls, recipe.seed, work, processes, observe
+    return call_shifts(clips, recipe.dimensions, *asked)
+
+
 def _apart(
     clips: Sequence[LookedAt], sources: Sequence[str]
 ) -> tuple[list[LookedAt], list[LookedAt]]:
@@ -171,6 +198,7 @@ def _train(
     unlabelled: Sequence[ClipFeatures],
     sharp: NDArray[np.float64],
     shifts: Sequence[Shift | None],
+    calls: Sequence[Shifts | None],
     lessons: Lessons | None,
     work: Path,
     tell: Tell,
@@ -185,7 +213,9 @@ def _train(
     pseudo = [
         clip.mean + shift for clip, shift in zip(training, shifts, strict=True) if shift is not None
     ]
-    head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions, penalised, pseudo)
+    head = fit_heads(
+        training, recipe.heads, recipe.penalty_rank, opinions, penalised, pseudo, calls
+    )
     _give(network, head)
     with torch.no_grad():
         network.projection.copy_(fit_projection(training, recipe.dimensions))

@@ -265,3 +265,24 @@ def test_a_label_that_is_missing_is_said(prepared):
     ):
         with pytest.raises(LabelsMissing, match=purpose):
             run(RECIPE, *parts, prepared.work, prepared.said.append)
+
+
+def test_heads_may_learn_from_clips_after_calls(prepared):
+    """The other head, which wants none, stays what it was."""
+    heads = (HeadSpec(calls=0.5), HeadSpec(("mouth", "eyes"), penalty=0.0))
+    recipe = replace(RECIPE, heads=heads, calls=1)
+    parts = partition(read_manifest(prepared.clips / "manifest.csv"))
+    videos = [
+        read(recipe, entries, prepared.work, MiddleFinder, 1, None)[0]
+        for entries in (parts.training, parts.validation)
+    ]
+    called = load(run(recipe, *videos, prepared.work, prepared.said.append)).tensors
+    plain = load(prepared.train()).tensors
+    assert not torch.equal(called["face.weight"], plain["face.weight"])
+    assert torch.equal(called["regions.weight"], plain["regions.weight"])
+
+
+@pytest.mark.parametrize(("calls", "share"), [(1, 0.0), (0, 0.5)])
+def test_a_recipe_names_calls_and_who_learns_from_them_or_neither(calls, share):
+    with pytest.raises(ValueError, match="or neither"):
+        replace(RECIPE, heads=(HeadSpec(calls=share),), calls=calls)
