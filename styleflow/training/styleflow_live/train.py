@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ FILE = "styleflow-live.safetensors"
 
 FIGURES = "validation.json"
 """What validation said of it."""
+
+# Sums of matrix products are rounded in another order by another number of threads, so whoever
+# trains again must get these whatever the machine or OMP_NUM_THREADS says.
+_FLOW_THREADS = 2
 
 
 def read(
@@ -224,7 +229,8 @@ def _train(
     observer = telling(tell, "flow", recipe.flow)
     # A finished state holds the whole network: one of other heads must never be taken for this.
     folder = work / f"flow-{_key(recipe, network)}"
-    trained = train(task, recipe.flow, recipe.seed, folder, observer)
+    with _threads(_FLOW_THREADS):
+        trained = train(task, recipe.flow, recipe.seed, folder, observer)
     assert isinstance(trained, StyleFlowLive)
     said = head.logits(np.stack([clip.mean for clip in validation]))
     share = weigh_flow(trained, training, validation, said)
@@ -249,6 +255,17 @@ def _train(
         status=TrainingStatus.EXPERIMENTAL if calibration.fitted else TrainingStatus.UNCALIBRATED,
         provenance=_provenance(recipe, training, len(pseudo), lessons),
     )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch compute on so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _key(recipe: StyleFlowLiveRecipe, network: StyleFlowLive) -> str:
