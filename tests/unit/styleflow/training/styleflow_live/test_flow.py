@@ -137,3 +137,38 @@ def test_style_attention_is_trained_with_the_flow_and_may_tell(tmp_path):
         assert learned in changed
     labels = [clip.entry.label for clip in held_out]
     assert auc(labels, flow_ratings(net, held_out)) > 0.8
+
+
+def test_batches_draw_evenly_by_repository_and_by_generator_and_not_by_clip():
+    """A repository of five clips is drawn as often as one of a single clip, labels half each."""
+    clips = [replace(c, entry=replace(c.entry, source="large")) for c in moving(12)]
+    clips = [
+        replace(
+            c, entry=replace(c.entry, source="small", generator="rare" if c.entry.label else "")
+        )
+        if number < 2
+        else c
+        for number, c in enumerate(clips)
+    ]
+    drawn = []
+
+    class Watched:
+        """A generator that notes how likely each clip was to be drawn."""
+
+        rng = np.random.default_rng(0)
+
+        def choice(self, of, size=None, p=None):
+            if p is not None:
+                drawn.append(np.asarray(p))
+            return self.rng.choice(of, size, p=p)
+
+    FlowTask(network(clips), clips, clips, 8, 5).loss(Watched())
+    (likely,) = drawn
+    shares = {}
+    for clip, share in zip(clips, likely, strict=True):
+        entry = clip.entry
+        name = (entry.label, entry.generator if entry.label else entry.source)
+        shares[name] = shares.get(name, 0) + share
+    assert shares == pytest.approx(
+        {(0, "small"): 1 / 4, (0, "large"): 1 / 4, (1, "rare"): 1 / 4, (1, "gen"): 1 / 4}
+    )
