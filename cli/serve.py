@@ -193,7 +193,7 @@ async def _serve(
                 version("styleflow-live"),
                 settings.model.device,
                 settings.analyzer.max_streams,
-                lambda: Load(analyzer.busy, analyzer.degradation),
+                lambda: Load(analyzer.busy, analyzer.degradation.level),
             ),
         )
         server = _Server(

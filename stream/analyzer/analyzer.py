@@ -509,11 +509,6 @@ class Analyzer:
         return self._degradation.busy
 
     @property
-    def degradation(self) -> DegradationLevel:
-        """How much work is left out."""
-        return self._degradation.level
-
-    @property
     def batching(self) -> BatcherStats:
         """How frames have shared the device so far."""
         return self._device.batching
