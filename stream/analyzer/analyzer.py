@@ -49,7 +49,6 @@ from stream.errors import (
 from stream.event_log.event_log import EventLog
 from stream.events import (
     ConnectionState,
-    DegradationLevel,
     EpochStarted,
     Event,
     Frame,

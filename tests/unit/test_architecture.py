@@ -128,8 +128,8 @@ ARROWS = {
     "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.cluster": "analyzer clock engine errors event_log events monitoring store "
-    "stream_state webrtc",
+    "stream.cluster": "analyzer canary clock engine errors event_log events explain monitoring "
+    "publish store stream_state webrtc",
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
