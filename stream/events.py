@@ -301,10 +301,16 @@ class StreamDescribed:
 
 @dataclass(frozen=True, slots=True)
 class StreamRemoved:
-    """A stream is gone; its id may be given to another one."""
+    """A stream is gone; its id may be given to another one.
+
+    Attributes:
+        moved: it goes on in another process, so it is gone for this one's parts alone: people are
+            not told, and the store does not hear of it.
+    """
 
     stream: str
     epoch: int
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

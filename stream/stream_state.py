@@ -79,6 +79,7 @@ class StreamState:
         match event:
             case StreamAdded():
                 self.added, self.changed_at = event, now
+                return self._forget_late()
             case StreamDescribed() if self.added is not None:
                 self.added = replace(self.added, name=event.name, tags=event.tags)
             case StreamChanged():
@@ -89,7 +90,7 @@ class StreamState:
                 self.scores[event.track, event.detector] = event
                 return self._forget(self._surplus())
             case EpochStarted():
-                return self._forget({t for (t, _), s in self.scores.items() if self.is_late(s)})
+                return self._forget_late()
             case TrackEnded():
                 return self._forget({event.track})
             case _:
@@ -100,6 +101,9 @@ class StreamState:
         was_live = self.change is not None and self.change.state is ConnectionState.LIVE
         self.reconnects += was_live and event.state in _LOST
         self.change, self.changed_at = event, now
+
+    def _forget_late(self) -> tuple[int, ...]:
+        return self._forget({t for (t, _), s in self.scores.items() if self.is_late(s)})
 
     def _surplus(self) -> set[int]:
         """Return the track that has to give way to a newer one, if one has."""

@@ -59,6 +59,18 @@ class StyleFlowError(Exception):
     retry: bool = False
     retry_after_s: float | None = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what makes an equal error in another process, however this one was called."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[StyleFlowError], args: tuple[object, ...], state: dict[str, object]
+) -> StyleFlowError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 @dataclass(eq=False)
 class ShapeMismatch(StyleFlowError):

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
@@ -50,7 +49,6 @@ from stream.errors import (
 from stream.event_log.event_log import EventLog
 from stream.events import (
     ConnectionState,
-    DegradationLevel,
     EpochStarted,
     Event,
     Frame,
@@ -160,6 +158,7 @@ class Analyzer:
         )
         self._sessions = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
         self._drift: Callable[[str], tuple[str, ...]] = lambda stream: ()
+        self._epoch: Callable[[str], int] = lambda stream: 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: tuple[asyncio.Task[None], ...] = ()
         self.events.attach(hub, canaries=True)
@@ -233,19 +232,14 @@ class Analyzer:
         return self._start(spec)
 
     def _start(self, spec: StreamSpec) -> StreamStatus:
-        worker = IngestWorker(
-            spec.id,
-            self._ingest_of(spec),
-            self._emit_of(spec),
-            self._clock,
-            self._start_thread,
-        )
+        make, emit, epoch = self._ingest_of(spec), self._emit_of(spec), self._epoch(spec.id)
+        worker = IngestWorker(spec.id, make, emit, self._clock, self._start_thread, epoch + 1)
         stream = self._streams[spec.id] = RunningStream(spec, worker, StreamState(spec.id))
         self._log(
             stream,
             StreamAdded(
                 stream=spec.id,
-                epoch=0,
+                epoch=epoch,
                 name=spec.label,
                 models=self._models,
                 demo=is_demo(spec.source.url),
@@ -278,7 +272,7 @@ class Analyzer:
 
     def _emit_of(self, spec: StreamSpec) -> Emit:
         """Return what takes a stream's frames and events, on its ingest's thread."""
-        low, phase = spec.priority is Priority.LOW, _phase(spec.id)
+        low, phase = spec.priority is Priority.LOW, spec.phase
 
         def emit(item: Frame | StreamChanged | EpochStarted) -> None:
             if not isinstance(item, Frame):
@@ -304,11 +298,11 @@ class Analyzer:
             await self.retune(engine, spec.id)
         return status
 
-    async def remove(self, stream: str) -> None:
-        """Stop and forget a stream, in any state, in bounded time."""
-        await self._remove(stream, self._clock.monotonic() + self.settings.stop_s)
+    async def remove(self, stream: str, *, moved: bool = False) -> None:
+        """Stop and forget a stream, in any state, in bounded time; it may go on elsewhere."""
+        await self._remove(stream, self._clock.monotonic() + self.settings.stop_s, moved=moved)
 
-    async def _remove(self, stream: str, until: float) -> None:
+    async def _remove(self, stream: str, until: float, *, moved: bool = False) -> None:
         """Stop and forget a stream, whose thread is waited for until this monotonic time."""
         known = self._known(stream)
         if known.leaving is not None:
@@ -323,7 +317,7 @@ class Analyzer:
         self._device.forget(stream)
         await self._close(stream)
         self.drain()
-        self._log(known, StreamRemoved(stream, known.state.epoch))
+        self._log(known, StreamRemoved(stream, known.state.epoch, moved))
         del self._streams[stream]
         self._vitals.abandoned += known.worker.abandoned
         self._pictures.forget(stream)
@@ -394,7 +388,7 @@ class Analyzer:
                 await self.remove(stream)
             raise
 
-    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
+    async def etag(self, stream: str, session: str, publisher: Publisher) -> str:
         """Return the entity tag of a call's ICE session."""
         return self._sessions.etag(stream, session, publisher)
 
@@ -448,8 +442,12 @@ class Analyzer:
         """Return how every stream stands, ordered by id."""
         return tuple(self.status(id) for id in sorted(self._streams) if not is_canary(id))
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    async def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what one stream is judged by; None means what holds for the others."""
+        return self.judged_by(stream)
+
+    def judged_by(self, stream: str | None = None) -> EngineSettings:
+        """Return what `thresholds` does, at once."""
         own = self._known(stream).engine if stream is not None else None
         return own or self._engine
 
@@ -470,7 +468,7 @@ class Analyzer:
         self._known(stream)
         return await self._desk.picture(stream, width, overlay, drawn=drawn)
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    async def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
         """Return what each of a stream's detectors can point at; None says that it cannot."""
         self._known(stream)
         return dict(self._desk.pointers)
@@ -489,6 +487,10 @@ class Analyzer:
         """Have reports say what has changed of a stream; `read` returns it, a sentence each."""
         self._drift = read
 
+    def number_epochs(self, after: Callable[[str], int]) -> None:
+        """Have the epochs of a stream that is started follow a number, instead of 0."""
+        self._epoch = after
+
     def remark(self, read: Callable[[], Mapping[str, str]]) -> None:
         """Have a part beside the analyzer say how it is doing in the details of its health."""
         self._vitals.remarks.append(read)
@@ -496,14 +498,14 @@ class Analyzer:
     # --- figures ------------------------------------------------------------------------------
 
     @property
+    def degradation(self) -> Degradation:
+        """How much there is to do, and what is left out for it; for reading only."""
+        return self._degradation
+
+    @property
     def busy(self) -> float:
         """Share of time that the device thread computed lately, 0..1."""
         return self._degradation.busy
-
-    @property
-    def degradation(self) -> DegradationLevel:
-        """How much work is left out."""
-        return self._degradation.level
 
     @property
     def batching(self) -> BatcherStats:
@@ -595,8 +597,3 @@ class Analyzer:
             busy=degradation.busy,
             dropped=degradation.dropped,
         )
-
-
-def _phase(stream: str) -> float:
-    """Return where in the round of sampled windows a stream begins, 0..1; always the same."""
-    return zlib.crc32(stream.encode()) / 2**32

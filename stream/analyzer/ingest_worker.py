@@ -35,6 +35,7 @@ class IngestWorker:
         emit: takes frames and events, on the ingest's thread.
         clock: where time comes from.
         start_thread: runs an ingest.
+        first_epoch: number of its first epoch.
 
     Attributes:
         log: the stream's newest packets; the same for every ingest of the stream.
@@ -49,6 +50,7 @@ class IngestWorker:
         emit: Emit,
         clock: Clock,
         start_thread: StartThread = start_daemon,
+        first_epoch: int = 1,
     ) -> None:
         self.stream = stream
         self.log = PacketLog()
@@ -59,7 +61,7 @@ class IngestWorker:
         self._clock = clock
         self._start_thread = start_thread
         self._past: IngestCounters | None = None
-        self._ingest = make(1, self.log)
+        self._ingest = make(first_epoch, self.log)
         self._stop = threading.Event()
         self._thread: Thread | None = None
 

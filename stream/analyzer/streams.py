@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -106,6 +107,11 @@ class StreamSpec:
     tags: tuple[str, ...] = ()
 
     @property
+    def phase(self) -> float:
+        """Where in the round of sampled windows it begins, 0..1; always the same."""
+        return zlib.crc32(self.id.encode()) / 2**32
+
+    @property
     def label(self) -> str:
         """What people call it, or its id."""
         return self.name or self.id
@@ -187,7 +193,7 @@ class StreamEditor(Protocol):
         """Return how every stream stands, ordered by id."""
         ...
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    def thresholds(self, stream: str | None = None) -> Awaitable[EngineSettings]:
         """Return what one stream is judged by, or what holds for the others.
 
         Raises StreamUnknown.
@@ -218,7 +224,7 @@ class StreamControl(StreamEditor, Protocol):
         """
         ...
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    def pointers(self, stream: str) -> Awaitable[Mapping[str, PointsAt | None]]:
         """Return what each of a stream's detectors can point at; None says that it cannot.
 
         Raises StreamUnknown.

@@ -8,7 +8,7 @@ all the same.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -82,10 +82,22 @@ class EventLog:
         all sinks see the same order.
         """
         stamped = StampedEvent(self._ids.next(), self._clock.monotonic(), self._clock.utc(), event)
+        self._put(stamped)
+        return stamped
+
+    def relay(self, stamped: StampedEvent) -> StampedEvent:
+        """Hand every sink an event of another log, under the number and the UTC that it has there.
+
+        Only its monotonic time is this log's, because other processes have other clocks.
+        """
+        stamped = replace(stamped, now=self._clock.monotonic())
+        self._put(stamped)
+        return stamped
+
+    def _put(self, stamped: StampedEvent) -> None:
         self._waiting.append(stamped)
         if not self._delivering:
             self._deliver()
-        return stamped
 
     def _deliver(self) -> None:
         self._delivering = True

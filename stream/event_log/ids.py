@@ -124,16 +124,24 @@ class EventIds:
 
     def __init__(self, take: TakeBlock | None = None) -> None:
         self._take = take or BlocksInMemory()
-        self._block = iter(self._take())
         self._last = 0
+        self._go_on(self._take())
+
+    def begin(self, block: range) -> None:
+        """Go on in a block that somebody else has taken, unless the present one is above it."""
+        if block.start > self._began:
+            self._go_on(block)
+
+    def _go_on(self, block: range) -> None:
+        self._began = block.start
+        # A block of the wall clock may begin below the one that is used up.
+        self._block = iter(range(max(block.start, self._last + 1), block.stop))
 
     def next(self) -> int:
         """Return a number above all before it."""
         number = next(self._block, None)
         while number is None:
-            block = self._take()
-            # A block of the wall clock may begin below the one that is used up.
-            self._block = iter(range(max(block.start, self._last + 1), block.stop))
+            self._go_on(self._take())
             number = next(self._block, None)
         self._last = number
         return number

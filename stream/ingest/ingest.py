@@ -50,6 +50,7 @@ class Ingest:
         self._access = context.access
         self._lock = threading.Lock()
         self._connection = Connection(stream)
+        self._connection.epoch = context.first_epoch - 1
         self._backoff = Backoff(context.rng)
         self._tally = Tally()
         self._frames = FrameBuilder(stream, context, self._tally)

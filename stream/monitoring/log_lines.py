@@ -23,7 +23,7 @@ class LogLines:
                 log.info("stream changed", stream=stream, state=event.state.value, **why)
             case StreamDescribed(stream=stream, name=name, tags=tags):
                 log.info("stream described", stream=stream, name=name, tags=list(tags))
-            case StreamRemoved(stream=stream):
-                log.info("stream removed", stream=stream)
+            case StreamRemoved(stream=stream, moved=moved):
+                log.info("stream moved away" if moved else "stream removed", stream=stream)
             case _:
                 pass

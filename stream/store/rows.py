@@ -174,6 +174,9 @@ class Collector:
         """Add the row of an event; a score from before the newest epoch has none."""
         self.batch.newest = stamped.id
         event = stamped.event
+        if isinstance(event, StreamRemoved) and event.moved:
+            self._known.pop(event.stream, None)
+            return
         if isinstance(event, StreamAdded):
             self._add(event, to_us(stamped.utc))
         known = self._known.get(event.stream) or self._late(event.stream)
@@ -216,7 +219,8 @@ class Collector:
         return taken
 
     def _add(self, event: StreamAdded, at: int) -> None:
-        epoch = self._known[event.stream].epoch if event.stream in self._known else 0
+        before = self._known.get(event.stream)
+        epoch = max(before.epoch, event.epoch) if before else event.epoch
         known = _Known(StreamInfo.of(event), clean(event.source, 4096), epoch)
         self._known[event.stream] = known
         self._announce(event.stream, known, at)

@@ -115,6 +115,11 @@ def calling_itself(settings: WebRtcSettings) -> WebRtcSettings:
     return replace(settings, bind=(LOOPBACK,), advertise=(), ice_servers=())
 
 
+def always(_: datetime) -> bool:
+    """Return that a credential works, which is so where nobody says otherwise."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Publisher:
     """Credential on which a call is made.
@@ -128,7 +133,7 @@ class Publisher:
 
     credential: Hashable = None
     max_streams: int | None = None
-    valid_at: Callable[[datetime], bool] = lambda _: True
+    valid_at: Callable[[datetime], bool] = always
     manages: bool = False
 
     def may_change(self, owner: Publisher) -> bool:
@@ -169,7 +174,7 @@ class CallControl(Protocol):
         """
         ...
 
-    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
+    def etag(self, stream: str, session: str, publisher: Publisher) -> Awaitable[str]:
         """Return the entity tag of the ICE session of a stream's call.
 
         Raises:

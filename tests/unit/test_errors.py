@@ -23,6 +23,7 @@ from stream.alerts.errors import (
     AlertRuleUnknown,
     AlertUndelivered,
 )
+from stream.cluster.errors import ClusterUnreachable
 from stream.errors import (
     CallUnknown,
     DetectorUnknown,
@@ -152,6 +153,13 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
         "placement_impossible",
         "No worker has the labels that this stream is pinned to",
         409,
+        False,
+    ),
+    (
+        ClusterUnreachable("w", "r"),
+        "cluster_unreachable",
+        "The cluster cannot be reached",
+        500,
         False,
     ),
     (Overloaded(30.0), "overloaded", "No further stream is accepted now", 429, True),
@@ -428,6 +436,19 @@ def test_a_code_has_one_meaning() -> None:
 )
 def test_none_of_ours_is_told_as_something_wrong_inside(error: StyleFlowError) -> None:
     assert Problem.of(error).code == error.code != "internal"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*(told[0] for told in TOLD), StreamExists(stream="lobby"), Overloaded(12.0)],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_crosses_processes_as_itself(error: StyleFlowError) -> None:
+    crossed = pickle.loads(pickle.dumps(error))
+    assert type(crossed) is type(error)
+    assert str(crossed) == str(error)
+    assert crossed.hint == error.hint
+    assert vars(crossed).keys() == vars(error).keys()
 
 
 def test_the_class_is_what_every_occurrence_says() -> None:

@@ -100,3 +100,9 @@ def test_a_new_name_leaves_everything_else_as_it_was() -> None:
     state.apply(StreamDescribed("lobby", 1, "North door", ("Berlin",)), 9.0)
     assert state.added == replace(added(), name="North door", tags=("Berlin",))
     assert (state.changed_at, len(state.scores)) == (1.0, 1)
+
+
+def test_scores_of_an_earlier_owner_are_forgotten_when_the_stream_is_added_anew() -> None:
+    state = folded(added(), score(track=1), score(track=2))
+    gone = state.apply(replace(added(), epoch=1 << 20), 9.0)
+    assert (gone, state.scores, state.epoch) == ((1, 2), {}, 1 << 20)

@@ -8,9 +8,10 @@ import pytest
 
 from stream.analyzer.streams import Health, StreamStatus
 from stream.cluster.figures import WorkerState, relay_figures
-from stream.cluster.machines import THIS_PROCESS, Load, OneProcess
+from stream.cluster.machines import THIS_PROCESS, Cluster, Load, OneProcess
+from stream.cluster.relay import RelayCounts
 from stream.errors import OnlyWorker, WorkerGone, WorkerUnknown
-from tests.support.machines import PlayedMachines, table, worker
+from tests.support.machines import PlayedMachines, PlayedWorker, table, worker
 from tests.support.wire import UNTRAINED
 
 
@@ -69,6 +70,12 @@ def test_the_table_says_whose_a_stream_is() -> None:
     assert machines.worker_of("never") == ""
 
 
+def test_before_the_director_has_told_anything_there_is_nobody() -> None:
+    machines = Cluster(lambda: None, PlayedMachines(table()), lambda name: PlayedWorker())
+    assert machines.table().workers == {}
+    assert machines.worker_of("lobby") == ""
+
+
 async def test_metrics_are_of_all_that_answer_in_time() -> None:
     gone = replace(worker("worker-4"), alive=False)
     machines = PlayedMachines(
@@ -108,8 +115,8 @@ def test_what_the_director_has_done_is_counted_under_its_metrics() -> None:
 def test_what_has_not_happened_in_a_cluster_is_counted_as_0() -> None:
     """A series that appears with the first death has no rise that could be alarmed on."""
     machines = PlayedMachines(replace(table(worker("worker-1")), counts={}))
-    begun = [*machines.figures(), *relay_figures(0, 0)]
+    begun = [*machines.figures(), *relay_figures(RelayCounts(), 0)]
     counters = [figure for figure in begun if figure.name.endswith("_total")]
-    assert len(counters) == 7
+    assert len(counters) == 10
     assert {figure.value for figure in counters} == {0}
     assert ("worker_metrics_missed_total", ("worker-1",)) in [(f.name, f.labels) for f in begun]

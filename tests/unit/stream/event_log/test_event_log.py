@@ -72,3 +72,29 @@ def test_what_a_sink_appends_comes_after_what_it_was_given_for_everybody() -> No
     log.append(track_ended())
     assert [s.event for s in after.taken] == [track_started(), verdict_changed(), track_ended()]
     assert before.taken == after.taken
+
+
+def test_an_event_of_another_log_keeps_its_number_and_its_utc() -> None:
+    clock = ManualClock(start=5.0)
+    log, recorder = EventLog(clock), Recorder()
+    log.attach(recorder)
+    elsewhere = StampedEvent(77, 912.0, clock.utc(), score())
+    relayed = log.relay(elsewhere)
+    assert recorder.taken == [relayed]
+    assert (relayed.id, relayed.utc, relayed.event) == (77, elsewhere.utc, elsewhere.event)
+    assert relayed.now == 5.0
+
+
+def test_an_event_that_is_relayed_waits_for_its_turn() -> None:
+    log, recorder = EventLog(ManualClock()), Recorder()
+    other = StampedEvent(1 << 50, 0.0, ManualClock().utc(), track_ended())
+
+    class Answers:
+        def accept(self, stamped: StampedEvent) -> None:
+            if stamped.event == score():
+                log.relay(other)
+
+    log.attach(Answers())
+    log.attach(recorder)
+    first = log.append(score())
+    assert [stamped.id for stamped in recorder.taken] == [first.id, other.id]
