@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from stream.analyzer.streams import Health, StreamStatus
+from stream.analyzer.streams import Health, StreamSpec, StreamStatus
+from stream.clock import SystemClock
 from stream.cluster.figures import WorkerState, relay_figures
+from stream.cluster.gateway import Gateway
 from stream.cluster.machines import THIS_PROCESS, Cluster, Load, OneProcess
 from stream.cluster.relay import RelayCounts
+from stream.engine.settings import EngineSettings
 from stream.errors import OnlyWorker, WorkerGone, WorkerUnknown
+from stream.event_log.event_log import EventLog
+from stream.ingest.source import SourceSettings, SourceUrl
+from stream.publish.hub import Hub
+from tests.support.cluster import LocalCluster
 from tests.support.machines import PlayedMachines, PlayedWorker, table, worker
 from tests.support.wire import UNTRAINED
 
@@ -120,3 +128,31 @@ def test_what_has_not_happened_in_a_cluster_is_counted_as_0() -> None:
     assert len(counters) == 10
     assert {figure.value for figure in counters} == {0}
     assert ("worker_metrics_missed_total", ("worker-1",)) in [(f.name, f.labels) for f in begun]
+
+
+async def test_a_gateway_s_machines_are_those_that_its_director_knows() -> None:
+    cluster, clock = LocalCluster(2), SystemClock()
+    async with Gateway(
+        cluster.director,
+        cluster.handles.__getitem__,
+        EventLog(clock),
+        Hub(clock),
+        clock,
+        EngineSettings(),
+    ) as gateway:
+        machines = Cluster(
+            lambda: gateway.table, gateway.director, cluster.handles.__getitem__, within_s=0.05
+        )
+        await gateway.add(StreamSpec("lobby", SourceSettings(SourceUrl.parse("demo://authentic"))))
+        assert machines.worker_of("lobby") == "worker-1"
+        assert set(await machines.metrics()) == {"worker-1", "worker-2"}
+        cluster.handles["worker-2"].cut = True
+        assert set(await machines.metrics()) == {"worker-1"}
+        assert machines.missed == {"worker-2": 1}
+        await machines.drain("worker-1", draining=True)
+        async with asyncio.timeout(5):
+            while not machines.table().workers["worker-1"].draining:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        with pytest.raises(WorkerUnknown):
+            await machines.drain("worker-9", draining=True)
+        await gateway.remove("lobby")
