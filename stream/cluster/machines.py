@@ -20,6 +20,7 @@ from stream.analyzer.streams import Health, StreamStatus
 from stream.cluster.figures import cluster_figures
 from stream.cluster.protocol import Table, WorkerCard, WorkerView
 from stream.errors import OnlyWorker, StreamError, WorkerUnknown
+from stream.events import DegradationLevel
 from stream.monitoring.metrics import Figure
 from styleflow.cards import ModelCard
 
@@ -159,7 +160,8 @@ class OneProcess:
             card=card,
             busy=load.busy,
             degradation=load.degradation,
-            full=0 < self._max_streams <= len(streams),
+            full=load.degradation >= DegradationLevel.REFUSE_STREAMS
+            or 0 < self._max_streams <= len(streams),
             draining=False,
             alive=health.live,
             quiet_s=0.0,

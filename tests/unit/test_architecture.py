@@ -325,6 +325,7 @@ MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.webrtc.outgoing": "reads or draws one picture at a time in a worker thread",
     "stream.alerts": "one task per channel, so that a dead one delays only itself",
+    "stream.cluster.director": "a task per question to a worker and per order, each with an end",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "stream.baseline.service": "reads and writes a small file in a worker thread",
     "stream.evidence.recorder": "writes one video at a time in a worker thread",

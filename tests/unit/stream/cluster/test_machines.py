@@ -37,12 +37,10 @@ class Alone:
         return Health(self.live, self.live, {"device": "answers"})
 
 
-def alone(analyzer: Alone | None = None, max_streams: int = 4) -> OneProcess:
+def alone(analyzer: Alone | None = None, degradation: int = 2) -> OneProcess:
     """Return a process that is busy for half of the time."""
-    load = Load(0.5, 2)
-    return OneProcess(
-        analyzer or Alone(), lambda: [UNTRAINED], "1.0", "cpu", max_streams, lambda: load
-    )
+    load = Load(0.5, degradation)
+    return OneProcess(analyzer or Alone(), lambda: [UNTRAINED], "1.0", "cpu", 4, lambda: load)
 
 
 async def test_a_single_process_is_its_own_only_worker() -> None:
@@ -69,6 +67,12 @@ def test_a_single_process_whose_device_hangs_is_not_alive() -> None:
     analyzer = Alone()
     analyzer.live = False
     assert not alone(analyzer).table().workers[THIS_PROCESS].alive
+
+
+@pytest.mark.parametrize(("degradation", "full"), [(3, False), (4, True)])
+def test_a_single_process_that_refuses_streams_is_full(degradation: int, full: bool) -> None:
+    found = alone(degradation=degradation).table().workers[THIS_PROCESS]
+    assert found.full is full
 
 
 def test_the_table_says_whose_a_stream_is() -> None:
