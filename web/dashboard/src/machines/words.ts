@@ -68,7 +68,7 @@ export function nextWords(worker: WorkerEntry, view: WorkersView): string {
         ? `${its(streams.length)} being moved to others, one after the other; each pauses for a moment. Calls stay until they end.`
         : `${its(streams.length)} staying: no other worker has room.`;
     case "drained":
-      return "It has no streams and gets none: it can be stopped or upgraded. A new process takes streams again.";
+      return "It has no streams and gets none: it can be stopped or upgraded. Take it back when it runs again.";
     case "full":
       return view.several
         ? "It takes no further stream; those that it has go on, and the next ones go to others."
