@@ -25,6 +25,7 @@ from cli.station import exempt_from_collection, station
 from cli.validation import validate
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
+from stream.cluster.machines import Load, OneProcess
 from stream.problems import notice
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
@@ -186,6 +187,14 @@ async def _serve(
             detectors=lambda: analyzer.models,
             canaries=parts.canaries,
             challenges=parts.challenges,
+            machines=OneProcess(
+                analyzer,
+                lambda: analyzer.models,
+                version("styleflow-live"),
+                settings.model.device,
+                settings.analyzer.max_streams,
+                lambda: Load(analyzer.busy, analyzer.degradation.level),
+            ),
         )
         server = _Server(
             uvicorn.Config(
