@@ -19,7 +19,9 @@ from cli.memory import Memory
 from cli.settings import Settings
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock
+from stream.cluster.figures import relay_figures
 from stream.cluster.gateway import Gateway
+from stream.cluster.machines import Cluster
 from stream.cluster.ray_cluster import RayCluster, RayWorkerHandle
 from stream.errors import WorkerGone
 from stream.event_log.event_log import EventLog
@@ -111,6 +113,10 @@ async def behind_gateway(
             ray.director, RayWorkerHandle, events, hub, clock, settings.engine, wanted
         )
         gateway.remark(memory.health)
+        machines = Cluster(lambda: gateway.table, ray.director, RayWorkerHandle)
+        metrics.scraped.attach(machines.figures)
+        relay = gateway.relay
+        metrics.scraped.attach(lambda: relay_figures(relay.counts, relay.fence.fenced))
         configured = [spec.id for spec in specs]
         editor = memory.editor(gateway, clock, configured) if remember else None
         async with memory, gateway:
@@ -123,7 +129,7 @@ async def behind_gateway(
                 memory=memory,
                 editor=editor,
                 detectors=lambda: gateway.models,
-                services={},
+                services={"machines": machines},
             )
 
 
