@@ -255,6 +255,7 @@ def store_figures(writer: StoreWriter) -> Iterator[Figure]:
     yield Figure("store_rows_deleted_total", sum(writer.deleted.values()))
     yield Figure("store_events_lost_total", writer.lost)
     yield Figure("store_writes_refused_total", writer.refused_writes)
+    yield Figure("store_rows_fenced_total", writer.ownership.fenced)
     yield Figure("store_failures_total", writer.failures)
     yield Figure("store_waiting", writer.waiting)
     yield Figure("store_commit_seconds", writer.commit_s)

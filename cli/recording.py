@@ -59,7 +59,7 @@ async def recording(
         clock,
         settings,
         analyzer.looked_at,
-        lambda stream: asdict(analyzer.thresholds(stream)),
+        lambda stream: asdict(analyzer.judged_by(stream)),
     )
     events.attach(recorder)
     task = asyncio.create_task(recorder.run(), name="evidence")

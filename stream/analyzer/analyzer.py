@@ -158,6 +158,7 @@ class Analyzer:
         )
         self._sessions = Sessions(calls or WebRtcSettings(), hub, clock, self._later)
         self._drift: Callable[[str], tuple[str, ...]] = lambda stream: ()
+        self._epoch: Callable[[str], int] = lambda stream: 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tickers: tuple[asyncio.Task[None], ...] = ()
         self.events.attach(hub, canaries=True)
@@ -208,8 +209,8 @@ class Analyzer:
 
     # --- streams: on the event loop -----------------------------------------------------------
 
-    async def add(self, spec: StreamSpec, epoch: int = 0) -> StreamStatus:
-        """Start a stream; its source need not be reachable yet. Epochs follow the given one.
+    async def add(self, spec: StreamSpec) -> StreamStatus:
+        """Start a stream; its source need not be reachable yet.
 
         Raises:
             StreamIdReserved: the id is one of a canary.
@@ -228,13 +229,12 @@ class Analyzer:
         if self._degradation.refuses:
             self.metrics.streams_refused.inc()
             raise Overloaded(self._degradation.settings.retry_after_s)
-        return self._start(spec, epoch)
+        return self._start(spec)
 
-    def _start(self, spec: StreamSpec, epoch: int = 0) -> StreamStatus:
-        make, emit = self._ingest_of(spec), self._emit_of(spec)
+    def _start(self, spec: StreamSpec) -> StreamStatus:
+        make, emit, epoch = self._ingest_of(spec), self._emit_of(spec), self._epoch(spec.id)
         worker = IngestWorker(spec.id, make, emit, self._clock, self._start_thread, epoch + 1)
-        stream = RunningStream(spec, worker, StreamState(spec.id), epoch)
-        self._streams[spec.id] = stream
+        stream = self._streams[spec.id] = RunningStream(spec, worker, StreamState(spec.id))
         self._log(
             stream,
             StreamAdded(
@@ -293,7 +293,7 @@ class Analyzer:
             return self.status(spec.id)
         engine = known.engine
         await self.remove(spec.id)
-        status = self._start(spec, known.before)  # what was there already is never refused
+        status = self._start(spec)  # what was there already is never refused
         if engine is not None:
             await self.retune(engine, spec.id)
         return status
@@ -388,7 +388,7 @@ class Analyzer:
                 await self.remove(stream)
             raise
 
-    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
+    async def etag(self, stream: str, session: str, publisher: Publisher) -> str:
         """Return the entity tag of a call's ICE session."""
         return self._sessions.etag(stream, session, publisher)
 
@@ -442,8 +442,12 @@ class Analyzer:
         """Return how every stream stands, ordered by id."""
         return tuple(self.status(id) for id in sorted(self._streams) if not is_canary(id))
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    async def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what one stream is judged by; None means what holds for the others."""
+        return self.judged_by(stream)
+
+    def judged_by(self, stream: str | None = None) -> EngineSettings:
+        """Return what `thresholds` does, at once."""
         own = self._known(stream).engine if stream is not None else None
         return own or self._engine
 
@@ -464,7 +468,7 @@ class Analyzer:
         self._known(stream)
         return await self._desk.picture(stream, width, overlay, drawn=drawn)
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    async def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
         """Return what each of a stream's detectors can point at; None says that it cannot."""
         self._known(stream)
         return dict(self._desk.pointers)
@@ -482,6 +486,10 @@ class Analyzer:
     def notice_drift(self, read: Callable[[str], tuple[str, ...]]) -> None:
         """Have reports say what has changed of a stream; `read` returns it, a sentence each."""
         self._drift = read
+
+    def number_epochs(self, after: Callable[[str], int]) -> None:
+        """Have the epochs of a stream that is started follow a number, instead of 0."""
+        self._epoch = after
 
     def remark(self, read: Callable[[], Mapping[str, str]]) -> None:
         """Have a part beside the analyzer say how it is doing in the details of its health."""

@@ -92,7 +92,7 @@ class RememberedStreams:
             StreamSpec(wanted.id, wanted.source, wanted.name, priority, wanted.tags)
         )
         if wanted.thresholds:
-            values = asdict(self._control.thresholds())
+            values = asdict(await self._control.thresholds())
             values |= {k: v for k, v in wanted.thresholds.items() if k in values}
             await self._control.retune(EngineSettings(**values), wanted.id)
 
@@ -129,7 +129,7 @@ class RememberedStreams:
             StoreUnavailable: it does not run, and nobody knows now whether it is remembered.
         """
         try:
-            wanted = self._as_wanted(stream)
+            wanted = await self._as_wanted(stream)
         except StreamUnknown:
             ours = stream not in self._configured
             if not ours or not await asyncio.to_thread(self._is_wanted, stream):
@@ -156,7 +156,7 @@ class RememberedStreams:
 
     async def _remember(self, stream: str, action: str) -> None:
         """Keep a stream as it is now, or only that somebody has changed it."""
-        await self._write(self._as_wanted(stream), action)
+        await self._write(await self._as_wanted(stream), action)
 
     async def _write(self, wanted: WantedStream, action: str) -> None:
         at, by = self._clock.utc(), asked_by.get()
@@ -167,9 +167,10 @@ class RememberedStreams:
             wanted.id,
         )
 
-    def _as_wanted(self, stream: str) -> WantedStream:
+    async def _as_wanted(self, stream: str) -> WantedStream:
         spec = self._control.spec(stream)
-        own, others = asdict(self._control.thresholds(stream)), asdict(self._control.thresholds())
+        own = asdict(await self._control.thresholds(stream))
+        others = asdict(await self._control.thresholds())
         differs = {key: value for key, value in own.items() if value != others[key]}
         return WantedStream(
             spec.id, spec.source, spec.name, spec.priority.value, differs, spec.tags
@@ -200,6 +201,6 @@ class RememberedStreams:
         """Return how every stream stands, ordered by id."""
         return self._control.statuses()
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    async def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what one stream is judged by, or what holds for the others."""
-        return self._control.thresholds(stream)
+        return await self._control.thresholds(stream)

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from stream.analyzer.ingest_worker import IngestWorker
+from stream.analyzer.status import connection_of, status_of
 from stream.analyzer.streams import StreamSpec, StreamStatus
 from stream.engine.settings import EngineSettings
 from stream.events import ConnectionState, DegradationLevel
@@ -21,7 +22,6 @@ class RunningStream:
         spec: as it was configured.
         worker: reads its source.
         state: what its events amount to.
-        before: the number that its epochs follow.
         engine: thresholds of its own, if it has any.
         leaving: set when it is gone; None while nobody removes it.
     """
@@ -29,7 +29,6 @@ class RunningStream:
     spec: StreamSpec
     worker: IngestWorker
     state: StreamState
-    before: int = 0
     engine: EngineSettings | None = None
     leaving: asyncio.Event | None = None
 
@@ -50,34 +49,8 @@ class RunningStream:
 
     def status(self, models: tuple[ModelCard, ...], overload: DegradationLevel) -> StreamStatus:
         """Return how the stream stands, for people."""
-        spec, state = self.spec, self.state
-        added, change, report = state.added, state.change, state.report
-        waiting = added.detail if added is not None else ""
-        return StreamStatus(
-            id=spec.id,
-            name=spec.label,
-            source=spec.source.url.redacted,
-            demo=added is not None and added.demo,
-            state=self._connection,
-            code=change.code if change is not None else None,
-            detail=change.detail if change is not None else waiting,
-            retry_in_s=change.retry_in_s if change is not None else None,
-            epoch=state.epoch,
-            fps=report.fps,
-            loss=report.loss,
-            age_s=report.age_s,
-            reconnects=state.reconnects,
-            reasons=report.reasons,
-            models=models,
-            scores=tuple(state.scores.values()),
-            link=report.link,
-            priority=spec.priority,
-            overload=overload,
-            faces_waiting=report.faces_waiting,
-            tags=spec.tags,
-        )
+        return status_of(self.spec, self.state, models, overload)
 
     @property
     def _connection(self) -> ConnectionState:
-        change = self.state.change
-        return change.state if change is not None else ConnectionState.CONNECTING
+        return connection_of(self.state)

@@ -1,16 +1,17 @@
 """Worker: an analyzer and its services as the director and gateways call them.
 
 It runs the streams that it is given, from the packet on, and keeps the newest events for gateways
-to fetch. A stream's epochs begin at its generation's, so they rise from owner to owner. Everything
-here belongs to one event loop; nothing of Ray is known here.
+to fetch. A stream's generation is the number of a block that nobody had before: its epochs follow
+it, and the worker's event numbers go on in it, so both rise from owner to owner. Everything here
+belongs to one event loop; nothing of Ray is known here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -20,15 +21,12 @@ from stream.analyzer.streams import StreamSpec, StreamStatus
 from stream.cluster.feed import Feed
 from stream.cluster.protocol import EPOCHS_PER_GENERATION, Batch, Beat, WorkerCard
 from stream.errors import StreamUnknown
-from stream.event_log.event_log import EventLog
+from stream.event_log.ids import EventIds, block_of
+from stream.webrtc.calls import CallAnswer
 
 log = structlog.get_logger(__name__)
 
 FEED_EVENTS = 16_384
-
-
-async def _nothing() -> None:
-    """Do nothing."""
 
 
 class _Turns:
@@ -61,8 +59,8 @@ class StreamWorker:
         allowed: names of what may be asked of every part.
         figures: returns the figures in Prometheus's text format.
         feed_events: events that wait for gateways.
-        renumber: has the numbers of events begin above all that were given away; awaited before a
-            stream is started that may have had an owner before.
+        ids: numbers of its events; in a cluster they go on in the block of a new generation.
+        block: returns a generation that nobody has had, for a stream that a call makes.
         fence: tells the store that from now on a stream has a generation.
     """
 
@@ -74,7 +72,8 @@ class StreamWorker:
         allowed: Mapping[str, Collection[str]],
         figures: Callable[[], str] = str,
         feed_events: int = FEED_EVENTS,
-        renumber: Callable[[], Awaitable[None]] = _nothing,
+        ids: EventIds | None = None,
+        block: Callable[[], Awaitable[int]] | None = None,
         fence: Callable[[str, int], None] = lambda stream, generation: None,
     ) -> None:
         self._card = card
@@ -82,13 +81,14 @@ class StreamWorker:
         self._services: dict[str, object] = {"control": analyzer, **services}
         self._allowed = allowed
         self._figures = figures
-        self._renumber = renumber
+        self._ids = ids
+        self._block = block
         self._fence = fence
         self._generations: dict[str, int] = {}
         self._turns = _Turns()
         self._feed = Feed(card.incarnation, feed_events, lambda id: self._generations.get(id, 0))
-        events: EventLog = analyzer.events
-        events.attach(self._feed)
+        analyzer.number_epochs(lambda id: self._generations.get(id, 0) * EPOCHS_PER_GENERATION)
+        analyzer.events.attach(self._feed)
 
     async def card(self) -> WorkerCard:
         """Return who it is."""
@@ -124,16 +124,22 @@ class StreamWorker:
                 return self._analyzer.status(spec.id)
             if held is not None:
                 await self._drop(spec.id, moved=True)
-            await self._renumber()
-            self._fence(spec.id, generation)
-            self._generations[spec.id] = generation
-            try:
-                status = await self._analyzer.add(spec, generation * EPOCHS_PER_GENERATION)
-            except BaseException:
-                del self._generations[spec.id]
-                raise
-            log.info("stream owned", stream=spec.id, generation=generation)
-            return status
+            with self._owning(spec.id, generation):
+                return await self._analyzer.add(spec)
+
+    @contextmanager
+    def _owning(self, stream: str, generation: int) -> Iterator[None]:
+        """Own a stream from before its first event on, unless it cannot be started."""
+        if self._ids is not None:
+            self._ids.begin(block_of(generation))
+        self._fence(stream, generation)
+        self._generations[stream] = generation
+        try:
+            yield
+        except BaseException:
+            self._generations.pop(stream, None)
+            raise
+        log.info("stream owned", stream=stream, generation=generation)
 
     async def disown(self, stream: str, generation: int, *, moved: bool) -> None:
         """Stop a stream up to this generation; see `WorkerHandle.disown`."""
@@ -164,9 +170,21 @@ class StreamWorker:
             raise LookupError(f"a worker answers no {service}.{method}")
         if (service, method) == ("control", "specs"):
             return self.specs()
+        if (service, method) == ("control", "call"):
+            return await self._call(*args, **named)
         asked = getattr(part, method)
         answer = asked(*args, **named) if callable(asked) else asked
         return await answer if inspect.isawaitable(answer) else answer
+
+    async def _call(self, stream: str, *args: Any, **named: Any) -> CallAnswer:
+        """Answer a call; the stream that it may make gets a generation of its own."""
+        if self._block is None or stream in self._owned():
+            return await self._analyzer.call(stream, *args, **named)
+        async with self._turns.of(stream):
+            if stream in self._owned():
+                return await self._analyzer.call(stream, *args, **named)
+            with self._owning(stream, await self._block()):
+                return await self._analyzer.call(stream, *args, **named)
 
     def specs(self) -> tuple[StreamSpec, ...]:
         """Return the settings of the streams that it owns, ordered by id."""

@@ -124,11 +124,16 @@ class EventIds:
 
     def __init__(self, take: TakeBlock | None = None) -> None:
         self._take = take or BlocksInMemory()
-        self._block = iter(self._take())
         self._last = 0
+        self._go_on(self._take())
 
     def begin(self, block: range) -> None:
-        """Go on in a block that somebody else has taken; the rest of the present one is left."""
+        """Go on in a block that somebody else has taken, unless the present one is above it."""
+        if block.start > self._began:
+            self._go_on(block)
+
+    def _go_on(self, block: range) -> None:
+        self._began = block.start
         # A block of the wall clock may begin below the one that is used up.
         self._block = iter(range(max(block.start, self._last + 1), block.stop))
 
@@ -136,7 +141,7 @@ class EventIds:
         """Return a number above all before it."""
         number = next(self._block, None)
         while number is None:
-            self.begin(self._take())
+            self._go_on(self._take())
             number = next(self._block, None)
         self._last = number
         return number

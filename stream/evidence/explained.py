@@ -79,7 +79,7 @@ class Look(Protocol):
         """Return the newest picture; see `StreamControl`."""
         ...
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    def pointers(self, stream: str) -> Awaitable[Mapping[str, PointsAt | None]]:
         """Return what each detector of a stream can point at; see `StreamControl`."""
         ...
 
@@ -263,7 +263,7 @@ class ExplainedMoments:
         detector = incident.scored_by.name
         try:
             still = await self._look.picture(incident.stream, WIDTH, detector)
-            points_at = self._look.pointers(incident.stream)[detector]
+            points_at = (await self._look.pointers(incident.stream))[detector]
         except OverlayUnavailable:
             self._end(looking, "unable")
             return

@@ -136,6 +136,11 @@ SCRAPED = (
     Family("counter", "store_rows_deleted_total", "Rows of the store that were too old."),
     Family("counter", "store_events_lost_total", "Events that were never stored."),
     Family("counter", "store_writes_refused_total", "Other writes that the store did not take."),
+    Family(
+        "counter",
+        "store_rows_fenced_total",
+        "Rows not stored because their stream had a newer owner.",
+    ),
     Family("counter", "store_failures_total", "Commits of the store that failed."),
     Family("gauge", "store_waiting", "Events that wait to be stored."),
     Family("gauge", "store_commit_seconds", "Time that the last commit of the store took."),

@@ -219,7 +219,8 @@ class Collector:
         return taken
 
     def _add(self, event: StreamAdded, at: int) -> None:
-        epoch = self._known[event.stream].epoch if event.stream in self._known else 0
+        before = self._known.get(event.stream)
+        epoch = max(before.epoch, event.epoch) if before else event.epoch
         known = _Known(StreamInfo.of(event), clean(event.source, 4096), epoch)
         self._known[event.stream] = known
         self._announce(event.stream, known, at)

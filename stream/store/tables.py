@@ -34,6 +34,7 @@ metadata = MetaData(
 )
 
 _Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts INTEGER keys by itself
+_Epoch = BigInteger().with_variant(Integer, "sqlite")  # of 64 bits there, too
 
 streams = Table(
     "streams",
@@ -69,7 +70,7 @@ scores = Table(
     Column("stream", Integer, primary_key=True, autoincrement=False),
     Column("at", BigInteger, primary_key=True, comment="arrival of its newest packet"),
     Column("seq", BigInteger, primary_key=True, comment="number of the event"),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", _Epoch, nullable=False),
     Column("track", Integer, nullable=False),
     Column("model", Integer, nullable=False),
     Column("p", Float),
@@ -90,7 +91,7 @@ score_seconds = Table(
     Column("second", BigInteger, autoincrement=False, comment="since 1970"),
     Column("track", Integer, autoincrement=False),
     Column("model", Integer, autoincrement=False),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", _Epoch, nullable=False),
     Column("count", Integer, nullable=False),
     Column("p_min", Float),
     Column("p_mean", Float),
@@ -124,7 +125,7 @@ pulses = Table(
     metadata,
     Column("stream", Integer, primary_key=True, autoincrement=False),
     Column("at", BigInteger, primary_key=True, autoincrement=False),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", _Epoch, nullable=False),
     Column("fps", Float),
     Column("loss", Float),
     Column("tracks", Integer, nullable=False),
@@ -137,7 +138,7 @@ events = Table(
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("stream", Integer, nullable=False),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", _Epoch, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("message", Text, nullable=False, comment="JSON as on the wire"),
@@ -249,3 +250,11 @@ alert_rules = Table(
     Column("changed", BigInteger, nullable=False),
 )
 """Alert rules that were made on the page; those of the configuration are the file's."""
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("stream", String(64), primary_key=True),
+    Column("generation", BigInteger, nullable=False, comment="of the newest owner"),
+)
+"""Streams that one of several analyzers was given; rows of older owners are not written."""

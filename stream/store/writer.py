@@ -34,6 +34,7 @@ from stream.store.access import T, Write
 from stream.store.batches import BatchWriter, Numbers, Written
 from stream.store.database import OF_A_ROW, Database, prepare, reason_of
 from stream.store.errors import StoreError, StoreUnavailable
+from stream.store.owners import Ownership
 from stream.store.retention import Retention, fill_seconds
 from stream.store.rows import Batch, Collector
 from stream.store.settings import StoreSettings
@@ -85,6 +86,7 @@ class _Done:
 
     written: Written
     outcomes: list[_Outcome]
+    fenced: int
 
 
 class StoreWriter:
@@ -106,6 +108,7 @@ class StoreWriter:
         refused_writes: writes that found the mailbox full, or the database away.
         commit_s: how long the last commit took.
         collisions: events whose numbers another analyzer had taken.
+        ownership: which streams this analyzer was given, where several write.
         failing: what the database says, while it cannot be written; empty otherwise.
         failing_since: when that began; None otherwise.
     """
@@ -124,6 +127,7 @@ class StoreWriter:
         self.refused_writes = 0
         self.commit_s = 0.0
         self.collisions = 0
+        self.ownership = Ownership()
         self.failing = ""
         self.failing_since: datetime | None = None
         self._database = database
@@ -238,6 +242,7 @@ class StoreWriter:
             with suppress(StoreUnavailable):
                 self._database.relieve()
         self._make_ready()
+        self.ownership.tell(self._database)
         while self._take(until) or self._writes.peek() is not None:
             self._commit()
         if self._retention.due(self._clock.monotonic()):
@@ -285,7 +290,7 @@ class StoreWriter:
             raise
         self._numbers.keep()
         self._left = None
-        self._count(done.written)
+        self._count(done)
         self.commit_s = self._clock.monotonic() - began
         self._succeeded(began)
         for outcome in done.outcomes:
@@ -300,10 +305,14 @@ class StoreWriter:
         rows: Callable[[Connection, Batch], Written],
     ) -> _Done:
         with self._database.writing() as connection:
+            batch, fenced = self.ownership.kept(connection, batch)
             written = rows(connection, batch)
-            return _Done(written, [self._done(connection, waiting) for waiting in writes])
+            outcomes = [self._done(connection, waiting) for waiting in writes]
+            return _Done(written, outcomes, fenced)
 
-    def _count(self, written: Written) -> None:
+    def _count(self, done: _Done) -> None:
+        written = done.written
+        self.ownership.fenced += done.fenced
         self.written.update(written.rows)
         self._lost += written.refused
         if written.refused:

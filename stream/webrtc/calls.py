@@ -174,7 +174,7 @@ class CallControl(Protocol):
         """
         ...
 
-    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
+    def etag(self, stream: str, session: str, publisher: Publisher) -> Awaitable[str]:
         """Return the entity tag of the ICE session of a stream's call.
 
         Raises:

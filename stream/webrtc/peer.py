@@ -83,7 +83,7 @@ DECODERS = {"VP8": "vp8", "H264": "h264", "VP9": "vp9", "AV1": "libdav1d"}
 FORMATS = {codec: StreamFormat(name, 0, 0, None) for codec, name in DECODERS.items()}
 
 
-class ScoresChannel:
+class ToldChannel:
     """A data channel on which a peer is told something: its own scores, or what to show.
 
     Args:
@@ -137,8 +137,8 @@ class Peer:
         settings: WebRtcSettings,
         clock: Clock,
         pictures: PictureQueue,
-        scores: Callable[[ScoresChannel], None],
-        prompts: Callable[[ScoresChannel], None] = ScoresChannel.close,
+        scores: Callable[[ToldChannel], None],
+        prompts: Callable[[ToldChannel], None] = ToldChannel.close,
     ) -> None:
         self.pictures = pictures
         self._settings = settings
@@ -398,10 +398,10 @@ class Peer:
         self._channels += 1
         if channel.label == SCORES and not self._told:
             self._told = True
-            self._scores(ScoresChannel(channel, self._settings.max_data))
+            self._scores(ToldChannel(channel, self._settings.max_data))
         elif channel.label == PROMPTS and not self._prompted:
             self._prompted = True
-            self._prompts(ScoresChannel(channel, self._settings.max_data))
+            self._prompts(ToldChannel(channel, self._settings.max_data))
         elif self._channels <= MAX_CHANNELS:
             channel.close()
         else:

@@ -34,7 +34,7 @@ from stream.publish.hub import Hub
 from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings, calling_itself
 from stream.webrtc.data_channel import HubFull, ScoreSender
 from stream.webrtc.datagrams import DatagramRefusal
-from stream.webrtc.peer import Peer, ScoresChannel
+from stream.webrtc.peer import Peer, ToldChannel
 from stream.webrtc.picture_queue import PeerAccess, PictureQueue
 from stream.webrtc.sdp import Offer, parse_fragment
 from stream.webrtc.statistics import PeerCounters
@@ -75,7 +75,7 @@ class Session:
     answered: bool = False
     ending: bool = False
     scores: ScoreSender | None = None
-    prompts: ScoresChannel | None = None
+    prompts: ToldChannel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +387,7 @@ class Sessions:
             self.ends[why.code] += not is_canary(session.stream)
         log.info("call ended", stream=session.stream, code=why.code.value, detail=why.detail)
 
-    def _prompt_on(self, name: str, channel: ScoresChannel) -> None:
+    def _prompt_on(self, name: str, channel: ToldChannel) -> None:
         """Send a peer's page prompts from now on, until it closes the channel."""
         session = self._sessions.get(name)
         if session is None or session.ending:
@@ -400,7 +400,7 @@ class Sessions:
         session.prompts = channel
         channel.watch(drained=lambda: None, closed=closed)
 
-    def _tell(self, name: str, channel: ScoresChannel) -> None:
+    def _tell(self, name: str, channel: ToldChannel) -> None:
         """Send a peer its own scores from now on."""
         session = self._sessions.get(name)
         if session is None or session.ending or session.scores is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from stream.alerts.alerts import Alerts
 from stream.alerts.errors import AlertUndelivered
@@ -143,6 +145,28 @@ async def test_a_failing_channel_says_why_and_recovers_on_the_page(page: Page, d
         await desk.tell("i2")
         await expect(row).to_contain_text("Sending")  # the first one is tried again later
         await expect(row).not_to_contain_text("503")
+
+
+async def test_a_form_that_is_open_before_the_streams_are_known_stays_open(
+    page: Page, desk: Desk
+) -> None:
+    known = asyncio.Event()
+
+    async def held(socket: WebSocketRoute) -> None:
+        await known.wait()
+        socket.connect_to_server()
+
+    async with desk.shown() as address:
+        await page.route_web_socket(re.compile("/api/v1/scores"), held)
+        await page.goto(address)
+        await page.get_by_role("button", name="New rule", exact=True).click()
+        form = page.get_by_role("dialog")
+        await form.get_by_label("Name", exact=True).fill("nights")
+        known.set()
+        await expect(page.locator("p.link")).to_have_text("Live")
+        await page.wait_for_timeout(200)  # for the first snapshots, which come after "Live"
+        await form.get_by_label("hook", exact=True).check()
+        await expect(form.get_by_label("Name", exact=True)).to_have_value("nights")
 
 
 async def test_what_the_server_refuses_stays_in_the_form_in_its_own_words(

@@ -314,8 +314,8 @@ async def test_thresholds_of_one_stream_outlive_its_reconnection(clip: Path) -> 
         own = replace(EAGER, min_face_px=10_000)
         await analyzer.retune(own, "a")
         await analyzer.change(spec("a", clip, Pace.NATIVE, loop=True, timeout_s=3))
-        assert analyzer.thresholds("a") == own
-        assert analyzer.thresholds("b") == analyzer.thresholds() == EAGER
+        assert await analyzer.thresholds("a") == own
+        assert await analyzer.thresholds("b") == await analyzer.thresholds() == EAGER
         small = await listener.until(
             lambda m: m["type"] == "score" and "face_small" in m["data"]["reasons"]
         )
@@ -422,7 +422,7 @@ async def test_what_a_detector_points_at_is_asked_only_while_somebody_looks(
             )
         await analyzer.picture("a", 64)
         assert explained == []
-        assert dict(analyzer.pointers("a")) == silent
+        assert dict(await analyzer.pointers("a")) == silent
         async with asyncio.timeout(PATIENCE_S):
             while (still := await analyzer.picture("a", 64, "caddm-resnet34")) is None or not (
                 still.overlay is not None and still.overlay.explained

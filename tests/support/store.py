@@ -9,6 +9,7 @@ from sqlalchemy import Table, select
 
 from stream.clock import ManualClock
 from stream.event_log.event_log import EventLog
+from stream.event_log.ids import EventIds
 from stream.events import Event
 from stream.store.database import Database
 from stream.store.settings import StoreSettings
@@ -18,13 +19,19 @@ STEADY = StoreSettings()
 
 
 class StoreRig:
-    """A writer without a thread, behind an event log."""
+    """A writer without a thread, behind an event log that may have numbers of its own."""
 
-    def __init__(self, database: Database, settings: StoreSettings = STEADY, **more: Any) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: StoreSettings = STEADY,
+        ids: EventIds | None = None,
+        **more: Any,
+    ) -> None:
         self.clock = ManualClock(start=100.0)
         self.database = database
         self.writer = StoreWriter(database, replace(settings), self.clock, **more)
-        self.log = EventLog(self.clock)
+        self.log = EventLog(self.clock, ids)
         self.log.attach(self.writer)
 
     def publish(self, *events: Event) -> list[int]:

@@ -161,7 +161,7 @@ class PlayedAnalyzer:
         """Return all, ordered by id."""
         return tuple(self.status(stream) for stream in sorted(self.specs))
 
-    def thresholds(self, stream: str | None = None) -> EngineSettings:
+    async def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what was set last."""
         if stream is None:
             return self.engine
@@ -177,13 +177,13 @@ class PlayedAnalyzer:
         self, stream: str, width: int, overlay: str | None = None, *, drawn: bool = False
     ) -> Still | None:
         """Return the picture that the test has offered, as the real analyzer would."""
-        able = self.pointers(stream)
+        able = await self.pointers(stream)
         if overlay is not None and able.get(overlay) is None:
             raise OverlayUnavailable(overlay, ())
         self.pictures.watch(stream, 0.0, overlay)
         return self.pictures.still(stream, width, overlay, drawn=drawn)
 
-    def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
+    async def pointers(self, stream: str) -> Mapping[str, PointsAt | None]:
         """Return what the test has set, and that the stream's other models cannot point."""
         self.spec(stream)
         first = self.cards.get(stream, UNTRAINED)
@@ -200,7 +200,7 @@ class PlayedAnalyzer:
         self.offers.append(offer)
         return CallAnswer(session, '"first"', "v=0\r\nanswer")
 
-    def etag(self, stream: str, session: str, publisher: Publisher) -> str:
+    async def etag(self, stream: str, session: str, publisher: Publisher) -> str:
         """Return the tag of a call."""
         if self.calls.get(session) != stream:
             raise CallUnknown
@@ -216,7 +216,7 @@ class PlayedAnalyzer:
 
     async def hang_up(self, stream: str, session: str, publisher: Publisher) -> None:
         """Forget a call."""
-        self.etag(stream, session, publisher)
+        await self.etag(stream, session, publisher)
         del self.calls[session]
 
     def live_epoch(self, stream: str) -> int | None:

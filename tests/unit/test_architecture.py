@@ -128,7 +128,8 @@ ARROWS = {
     "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.cluster": "analyzer errors event_log events stream_state",
+    "stream.cluster": "analyzer canary clock engine errors event_log events explain publish store "
+    "stream_state webrtc",
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
@@ -323,12 +324,14 @@ MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.webrtc.outgoing": "reads or draws one picture at a time in a worker thread",
     "stream.alerts": "one task per channel, so that a dead one delays only itself",
+    "stream.cluster.director": "a task per question to a worker and per order, each with an end",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "stream.baseline.service": "reads and writes a small file in a worker thread",
     "stream.evidence.recorder": "writes one video at a time in a worker thread",
     "stream.evidence.explained": "writes one still at a time in a worker thread",
     "stream.drift.watch": "reads a stream's last eight days in a worker thread",
     "stream.incidents.service": "reads earlier incidents in a worker thread",
+    "stream.cluster": "one task per worker, question and order; each ends with whoever began it",
     "web.sockets": "one task group per client connection, ended with it",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
@@ -359,8 +362,8 @@ def test_time_has_one_place(banned: str) -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    """Configuration comes from cli.settings; the model cache's folder is the one exception."""
-    allowed = ("cli.settings", "styleflow.weights.places")
+    """Configuration comes from cli.settings, but for the model cache's folder and Ray's own."""
+    allowed = ("cli.settings", "styleflow.weights.places", "stream.cluster.ray_cluster")
     found = [
         name
         for name in MODULES

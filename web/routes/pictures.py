@@ -165,7 +165,7 @@ def routes(control: StreamControl, scopes: ScopeCheck, clock: Clock) -> APIRoute
             return Response(status_code=304, headers={"etag": tag})
         headers = _headers(still, clock)
         if still.overlay is not None:
-            points_at = control.pointers(id)[still.overlay.detector]
+            points_at = (await control.pointers(id))[still.overlay.detector]
             headers["picture-overlay"] = overlay_view(still.overlay, points_at).model_dump_json()
         return Response(still.jpeg, media_type="image/jpeg", headers=headers)
 
@@ -181,7 +181,7 @@ def routes(control: StreamControl, scopes: ScopeCheck, clock: Clock) -> APIRoute
                 OverlayView(
                     detector=detector, points_at=points_at, summary=POINTS_AT_WORDS[points_at]
                 )
-                for detector, points_at in control.pointers(id).items()
+                for detector, points_at in (await control.pointers(id)).items()
             )
         )
 

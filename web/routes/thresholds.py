@@ -78,7 +78,7 @@ def routes(control: StreamEditor, scopes: ScopeCheck) -> APIRouter:
     )
     async def get_thresholds(id: StreamId) -> ThresholdsView:
         """Return the thresholds of a stream."""
-        return _view(control, id)
+        return await _view(control, id)
 
     @router.patch(
         "/{id}/thresholds",
@@ -87,7 +87,7 @@ def routes(control: StreamEditor, scopes: ScopeCheck) -> APIRouter:
     )
     async def change_thresholds(id: StreamId, body: ThresholdsChange) -> ThresholdsView:
         """Judge a stream by other thresholds from its next frame on; nothing is forgotten."""
-        current, configured = control.thresholds(id), control.thresholds()
+        current, configured = await control.thresholds(id), await control.thresholds()
         wanted: dict[str, Any] = {
             key: getattr(configured, key) if value is None else value
             for key, value in body.model_dump(exclude_unset=True).items()
@@ -95,15 +95,15 @@ def routes(control: StreamEditor, scopes: ScopeCheck) -> APIRouter:
         changed = replace(current, **wanted)
         if changed != current:
             await control.retune(changed, id)
-        return _view(control, id)
+        return await _view(control, id)
 
     return router
 
 
-def _view(control: StreamEditor, stream: str) -> ThresholdsView:
+async def _view(control: StreamEditor, stream: str) -> ThresholdsView:
     return ThresholdsView(
-        current=_thresholds(control.thresholds(stream)),
-        configured=_thresholds(control.thresholds()),
+        current=_thresholds(await control.thresholds(stream)),
+        configured=_thresholds(await control.thresholds()),
     )
 
 

@@ -82,7 +82,7 @@ class WhipEndpoint:
         self, request: Request, stream: str, session: str, caller: Caller
     ) -> Response:
         """Take further candidates, of the ICE session that there is."""
-        etag = self._control.etag(stream, session, caller.publisher)
+        etag = await self._control.etag(stream, session, caller.publisher)
         _check_type(request, FRAGMENT)
         expected = request.headers.get("if-match")
         if expected is None:

@@ -14,7 +14,7 @@ from stream.evidence.records import EvidenceRow
 from stream.incident import Evidence, EvidenceState
 from stream.incidents import records as incident_records
 from stream.store import audit
-from stream.store.database import Database, open_database
+from stream.store.database import HEAD, Database, open_database
 from stream.store.tables import audit as audit_table
 from stream.store.tables import score_seconds
 from tests.support import past
@@ -125,4 +125,4 @@ def test_migrate_says_from_where(
 ) -> None:
     assert "up to date" in run("migrate").output
     monkeypatch.setenv("STYLEFLOW__STORE__URL", f"sqlite:///{tmp_path / 'new.db'}")
-    assert "nothing to 0002" in " ".join(run("migrate").output.split())
+    assert f"nothing to {HEAD}" in " ".join(run("migrate").output.split())

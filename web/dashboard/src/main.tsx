@@ -29,6 +29,7 @@ function Page({ app }: { app: App }) {
   useIcon(app);
   const [adding, setAdding] = useState(false);
   const { route } = app;
+  const ofStreams = route.page === "wall" || route.page === "stream";
   const empty = app.streams.known && app.streams.all.size === 0 && route.page === "wall";
   return (
     <>
@@ -49,8 +50,9 @@ function Page({ app }: { app: App }) {
       <CanaryBar app={app} />
       {app.begun && <Notices app={app} />}
       <OwnMedia app={app} />
-      {/* Made anew once there is something to show, rather than pushed down by the notices. */}
-      <main id="main" key={String(app.begun)} tabIndex={-1}>
+      {/* Where nothing is shown before streams are known, it is made anew then, rather than pushed
+          down by the notices. Other pages stay: somebody may be writing on them. */}
+      <main id="main" key={ofStreams ? String(app.begun) : "kept"} tabIndex={-1}>
         <View app={app} onAdd={() => setAdding(true)} />
       </main>
       {app.publisher?.prompt && <CallerPrompt prompt={app.publisher.prompt} />}

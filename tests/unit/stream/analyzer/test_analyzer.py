@@ -167,12 +167,12 @@ async def test_a_tick_weighs_what_the_device_has_done(clip: Path) -> None:
 async def test_thresholds_of_its_own_outlive_a_change_of_a_stream(clip: Path) -> None:
     rig = Rig(clip)
     await rig.analyzer.add(rig.spec("a"))
-    common = rig.analyzer.thresholds()
+    common = await rig.analyzer.thresholds()
     own = type(common)(min_face_px=500.0)
     await rig.analyzer.retune(own, "a")
     await rig.analyzer.change(rig.spec("a", "renamed"))
-    assert rig.analyzer.thresholds("a") == own
-    assert rig.analyzer.thresholds() == common
+    assert await rig.analyzer.thresholds("a") == own
+    assert await rig.analyzer.thresholds() == common
     assert rig.analyzer.spec("a").name == "renamed"
     with pytest.raises(StreamUnknown):
         await rig.analyzer.change(rig.spec("c"))

@@ -79,7 +79,7 @@ async def test_changes_and_removals_last_too(site: Site) -> None:
     await streams.add(spec("lobby"))
     await streams.add(spec("lift"))
     await streams.change(replace(streams.spec("lobby"), name="Entrance"))
-    await streams.retune(replace(streams.thresholds(), enter=0.95), "lobby")
+    await streams.retune(replace(await streams.thresholds(), enter=0.95), "lobby")
     await streams.remove("lift")
     analyzer, streams = site.start()
     await streams.restore()

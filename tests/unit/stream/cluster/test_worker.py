@@ -15,7 +15,7 @@ from stream.analyzer.streams import StreamSpec
 from stream.clock import ManualClock
 from stream.cluster.protocol import EPOCHS_PER_GENERATION, Told, WorkerCard, WorkerHandle
 from stream.cluster.worker import StreamWorker
-from stream.errors import StreamUnknown, TooManyStreams
+from stream.errors import OfferRefused, StreamUnknown, TooManyStreams
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EventIds, block_of
 from stream.events import (
@@ -29,11 +29,16 @@ from stream.events import (
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Hub
+from stream.webrtc.calls import Publisher
 from tests.support.media import encode, moving_pictures
+from tests.support.offers import only
 from tests.support.path import toy_pipeline
 from tests.support.threads import SteppedThreads
 
-ALLOWED = {"control": ("status", "models", "retune", "picture", "specs"), "drift": ("sentences",)}
+ALLOWED = {
+    "control": ("status", "models", "retune", "picture", "specs", "call"),
+    "drift": ("sentences",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,7 @@ class Rig:
         self.clip = clip
         self.threads = SteppedThreads()
         self.ids = EventIds()
-        self.blocks = iter(range(2000, 3000))
+        self.blocks = iter(range(5000, 6000))
         self.fenced: list[tuple[str, int]] = []
         self.analyzer = Analyzer(
             toy_pipeline(),
@@ -78,14 +83,15 @@ class Rig:
             {"drift": Drift()},
             ALLOWED,
             lambda: "styleflow_streams 0.0\n",
-            renumber=self.renumber,
+            ids=self.ids,
+            block=self.block,
             fence=lambda stream, generation: self.fenced.append((stream, generation)),
         )
 
-    async def renumber(self) -> None:
-        """Go on in the next block."""
+    async def block(self) -> int:
+        """Return the next block."""
         await asyncio.sleep(0)
-        self.ids.begin(block_of(next(self.blocks)))
+        return next(self.blocks)
 
     def spec(self, stream: str) -> StreamSpec:
         """Return settings that play the clip as fast as possible."""
@@ -174,13 +180,25 @@ async def test_owning_again_restarts_only_for_a_higher_generation(clip: Path) ->
     assert not any(isinstance(t.stamped.event, StreamRemoved) for t in await rig.told())
 
 
-async def test_numbers_rise_above_those_of_every_earlier_owner(clip: Path) -> None:
+async def test_numbers_go_on_in_the_block_of_the_newest_generation(clip: Path) -> None:
     rig = Rig(clip)
-    await rig.worker.own(rig.spec("a"), 1)
-    await rig.worker.own(rig.spec("b"), 2)
-    first, second = await rig.told()
-    assert first.stamped.id == block_of(2000).start
-    assert second.stamped.id == block_of(2001).start
+    for stream, generation in (("a", 2000), ("b", 2002), ("c", 2001)):
+        await rig.worker.own(rig.spec(stream), generation)
+    numbers = [told.stamped.id for told in await rig.told()]
+    assert numbers == [block_of(2000).start, block_of(2002).start, block_of(2002).start + 1]
+
+
+async def test_a_stream_that_a_call_makes_has_a_generation_of_its_own(clip: Path) -> None:
+    rig = Rig(clip)
+    async with rig.analyzer:
+        answer = await rig.worker.ask("control", "call", "guest", only("VP8"), Publisher())
+        assert answer.session
+        (told,) = (t for t in await rig.told() if isinstance(t.stamped.event, StreamAdded))
+        assert (told.generation, told.stamped.event.epoch) == (5000, 5000 * EPOCHS_PER_GENERATION)
+        assert (await rig.worker.beat()).owned == {"guest": 5000}
+        with pytest.raises(OfferRefused):
+            await rig.worker.ask("control", "call", "other", "v=0", Publisher())
+        assert (await rig.worker.beat()).owned == {"guest": 5000}
 
 
 async def test_a_stream_s_epochs_go_on_in_its_generation_after_a_change(clip: Path) -> None:

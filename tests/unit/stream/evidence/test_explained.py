@@ -64,7 +64,7 @@ class Played:
             raise self.next
         return self.next
 
-    def pointers(self, stream: str) -> dict[str, PointsAt | None]:
+    async def pointers(self, stream: str) -> dict[str, PointsAt | None]:
         return {"toy": PointsAt.TRACES}
 
 

@@ -21,7 +21,7 @@ from stream.webrtc.aiortc_compat import (
 )
 from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.depacketize import framed
-from stream.webrtc.peer import Peer, ScoresChannel
+from stream.webrtc.peer import Peer, ToldChannel
 from stream.webrtc.picture_queue import PictureQueue
 from stream.webrtc.sdp import check_offer, parse_fragment
 from stream.webrtc.statistics import LinkSample
@@ -39,7 +39,7 @@ class Rig:
     settings: WebRtcSettings = LOCAL
     clock: ManualClock = field(default_factory=lambda: ManualClock(100.0))
     pictures: PictureQueue = field(default_factory=PictureQueue)
-    channels: list[ScoresChannel] = field(default_factory=list)
+    channels: list[ToldChannel] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.peer = Peer(self.settings, self.clock, self.pictures, self.channels.append)

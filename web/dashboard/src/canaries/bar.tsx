@@ -3,7 +3,7 @@
 import { useEffect } from "preact/hooks";
 import type { App } from "../app";
 import { canaryTrouble } from "./words";
-import "./canaries.css";
+import "../trouble-bar.css";
 
 const EVERY_MS = 10_000;
 const SHOWN_MS = 2_000;
@@ -15,7 +15,7 @@ export function CanaryBar({ app }: { app: App }) {
   const trouble = canaryTrouble(app.canaries.view);
   if (trouble === null) return null;
   return (
-    <section class="canary-bar" aria-label="Detector">
+    <section class="trouble-bar" aria-label="Detector">
       <p role="alert">
         <strong>{trouble.what}.</strong>
       </p>

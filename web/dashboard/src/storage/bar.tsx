@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { type App, useNow } from "../app";
 import type { StoreView } from "../protocol";
 import { storageTrouble } from "./words";
-import "./bar.css";
+import "../trouble-bar.css";
 
 const EVERY_MS = 5_000;
 /** What somebody came for is asked for first. */
@@ -15,7 +15,7 @@ export function StorageBar({ app }: { app: App }) {
   const trouble = storageTrouble(useStore(app), now);
   if (trouble === null) return null;
   return (
-    <section class="storage-bar" aria-label="Storage">
+    <section class="trouble-bar" aria-label="Storage">
       <p role="alert">
         <strong>{trouble.what}.</strong>
       </p>
