@@ -25,6 +25,7 @@ async def canaries(
     analyzer: Analyzer,
     *,
     remember: bool = True,
+    worker: str = "",
 ) -> AsyncIterator[Canaries | None]:
     """Have canaries sent for as long as this is not left; None when none are wanted.
 
@@ -34,6 +35,7 @@ async def canaries(
         clock: where time comes from.
         analyzer: they are sent to.
         remember: keep what was learned beyond a restart.
+        worker: whose they are, where several of a cluster share the user's data directory.
 
     Raises:
         OSError: a clip's file is not there.
@@ -41,7 +43,8 @@ async def canaries(
     if not settings.enabled:
         yield None
         return
-    file = LearnedFile(user_data_path("styleflow") / FILE if remember else None)
+    name = f"{worker}-{FILE}" if worker else FILE
+    file = LearnedFile(user_data_path("styleflow") / name if remember else None)
     made = Canaries(settings, clips(settings), analyzer, clock, file)
     events.attach(made, canaries=True)
     analyzer.remark(made.health)

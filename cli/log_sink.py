@@ -175,6 +175,45 @@ class QuietStream:
             self._stream.flush()
 
 
+class LineRing:
+    """A writable object that keeps the newest lines for another process to fetch.
+
+    Lines come from any thread, and are read on the event loop.
+
+    Args:
+        size: lines that are kept; the oldest gives way.
+    """
+
+    def __init__(self, size: int = MAX_LINES) -> None:
+        self._lines: deque[str] = deque(maxlen=size)
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> int:
+        """Keep a text."""
+        with self._lock:
+            self._lines.append(text if len(text) <= MAX_LINE else text[:MAX_LINE] + "…\n")
+            self._end += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def read(self, position: int) -> tuple[int, tuple[str, ...]]:
+        """Return the lines from a position on, and where to go on.
+
+        What gave way is said in a line; a position of an earlier process means the beginning.
+        """
+        with self._lock:
+            begin, end = self._end - len(self._lines), self._end
+            lines = tuple(self._lines)
+        if position > end:
+            position = 0
+        lost = max(begin - position, 0)
+        told = (f"({lost} log lines were lost before this one)\n",) if lost else ()
+        return end, told + lines[max(position - begin, 0) :]
+
+
 class SinkHandler(logging.Handler):
     """Handler of the standard library's logging that puts lines into a sink.
 
@@ -183,7 +222,7 @@ class SinkHandler(logging.Handler):
         limit: which lines are too many.
     """
 
-    def __init__(self, sink: LineSink, limit: RateLimit) -> None:
+    def __init__(self, sink: LineSink | LineRing, limit: RateLimit) -> None:
         super().__init__()
         self._sink = sink
         self._limit = limit

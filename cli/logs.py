@@ -12,19 +12,35 @@ from typing import Any, Literal
 
 import structlog
 
-from cli.log_sink import LineSink, RateLimit, SinkHandler
+from cli.log_sink import LineRing, LineSink, RateLimit, SinkHandler
 
 _sinks: list[LineSink] = []
 
 
-def configure(level: str, form: Literal["console", "json"]) -> None:
-    """Send log lines to standard error, readable for people or as JSON for machines."""
-    sink, limit = _sink(), RateLimit()
+def configure(
+    level: str,
+    form: Literal["console", "json"],
+    *,
+    elsewhere: LineRing | None = None,
+    worker: str = "",
+    colors: bool | None = None,
+) -> None:
+    """Send log lines to standard error, readable for people or as JSON for machines.
+
+    Args:
+        level: of the least important lines that are told.
+        form: of the lines.
+        elsewhere: takes them instead of standard error.
+        worker: name of the worker whose lines these are; each says it.
+        colors: whether they are coloured for people; if standard error is a terminal when None.
+    """
+    limit = RateLimit()
+    sink: LineSink | LineRing = elsewhere if elsewhere is not None else _sink()
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
+            colors=sys.stderr.isatty() if colors is None else colors,
             # the rich formatter prints local variables, and those may hold secrets
             exception_formatter=structlog.dev.plain_traceback,
         )
@@ -32,6 +48,7 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
     structlog.configure(
         processors=[
             _limited(limit),
+            *([_of(worker)] if worker else []),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -44,7 +61,9 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
         cache_logger_on_first_use=False,  # a program that embeds us may configure again
     )
     handler = SinkHandler(sink, limit)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(
+        logging.Formatter(f"{worker}: " * bool(worker) + "%(levelname)s %(name)s: %(message)s")
+    )
     root = logging.getLogger()
     root.handlers = [h for h in root.handlers if not isinstance(h, SinkHandler)]
     if not root.handlers:  # a program that embeds us may have its own
@@ -53,6 +72,21 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
     logging.raiseExceptions = False
     for noisy in ("aiortc", "aioice", "alembic", "httpx", "matplotlib", "libav", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def relay(line: str) -> None:
+    """Write a line that another process has made."""
+    (_sinks[0] if _sinks else sys.stderr).write(line)
+
+
+def _of(worker: str) -> structlog.types.Processor:
+    """Return a processor that says whose line it is."""
+
+    def process(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        event.setdefault("worker", worker)
+        return event
+
+    return process
 
 
 def _sink() -> LineSink:

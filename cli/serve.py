@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import resource
 import signal
 import socket
@@ -22,7 +21,7 @@ from cli.evidence import bundle_source
 from cli.log_sink import QuietStream
 from cli.memory import restored
 from cli.settings import Settings
-from cli.station import station
+from cli.station import exempt_from_collection, station
 from cli.validation import validate
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
@@ -197,22 +196,12 @@ async def _serve(
             )
         )
         stop_on_signals(server, parts.hub)
-        _exempt_from_collection()
+        exempt_from_collection()
         for spec in specs:
             await analyzer.add(spec)
         async with restored(editor, clock):
             _greet(console, settings, listener.getsockname()[1], _notices(parts.cards))
             await server.serve(sockets=[listener])
-
-
-def _exempt_from_collection() -> None:
-    """Exempt what is loaded from garbage collection: it stays until the end, which streams do not.
-
-    Modules and models have so many objects that looking through them all stops every thread for a
-    fifth of a second of computing, every few seconds while requests come and go.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _notices(cards: Sequence[ModelCard]) -> str:

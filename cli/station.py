@@ -7,6 +7,7 @@ a cluster has one.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from stream.challenge.service import Challenges
 from stream.clock import Clock
 from stream.drift.watch import DriftWatch
 from stream.event_log.event_log import EventLog, EventSink
-from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds
+from stream.event_log.ids import EPOCH_FILE, BlocksInFile, EventIds, TakeBlock
 from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
 from stream.incidents.service import Incidents
@@ -62,6 +63,7 @@ class Station:
         metrics: the figures of all parts.
         hub: tells subscribers.
         events: tells every part what happens.
+        ids: numbers of the events.
         cards: the models that score, the first one first.
         memory: what is remembered beyond a restart.
         analyzer: the streams.
@@ -79,6 +81,7 @@ class Station:
     metrics: Metrics
     hub: Hub
     events: EventLog
+    ids: EventIds
     cards: tuple[ModelCard, ...]
     memory: Memory
     analyzer: Analyzer
@@ -100,6 +103,8 @@ async def station(
     untrained: bool = False,
     sinks: Sequence[EventSink] = (),
     loading: Callable[[], AbstractContextManager[object]] = nullcontext,
+    worker: str = "",
+    blocks: TakeBlock | None = None,
 ) -> AsyncIterator[Station]:
     """Run a station, without streams at first, until this is left.
 
@@ -109,6 +114,8 @@ async def station(
         untrained: give detectors without weights random ones.
         sinks: are told every event, those of canaries too, before anybody else.
         loading: entered while the models are loaded.
+        worker: its name, if it is one of several that share the store.
+        blocks: where numbers of events come from; the user's data directory when left out.
 
     Raises:
         WeightsMissing: the face models have not been fetched; and what else `wiring.pipeline`,
@@ -117,7 +124,8 @@ async def station(
     metrics, hub = Metrics(CollectorRegistry()), Hub(clock)
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
     epochs = user_data_path("styleflow") / EPOCH_FILE
-    events = EventLog(clock, EventIds(BlocksInFile(epochs, clock, memory.newest)))
+    ids = EventIds(blocks or BlocksInFile(epochs, clock, memory.newest))
+    events = EventLog(clock, ids)
     for sink in sinks:
         events.attach(sink, canaries=True)
     memory.attach(events)
@@ -142,7 +150,8 @@ async def station(
     )
     challenged = challenging(settings.challenges, events, clock, memory.store, analyzer)
     recorded = recording(settings.evidence, events, clock, memory.store, incidents, analyzer)
-    known = canaries(settings.canaries, events, clock, analyzer, remember=memory.store is not None)
+    remember = memory.store is not None
+    known = canaries(settings.canaries, events, clock, analyzer, remember=remember, worker=worker)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(memory)
         await stack.enter_async_context(analyzer)
@@ -159,6 +168,7 @@ async def station(
             metrics=metrics,
             hub=hub,
             events=events,
+            ids=ids,
             cards=cards,
             memory=memory,
             analyzer=analyzer,
@@ -212,6 +222,16 @@ def _analyzer(
         overload=settings.overload,
         events=events,
     )
+
+
+def exempt_from_collection() -> None:
+    """Exempt what is loaded from garbage collection: it stays until the end, which streams do not.
+
+    Modules and models have so many objects that looking through them all stops every thread for a
+    fifth of a second of computing, every few seconds while requests come and go.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _scrape(made: Station) -> None:

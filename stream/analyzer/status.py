@@ -1,4 +1,4 @@
-"""How a stream stands, for people: its settings and what its events amount to, in one value."""
+"""Status of a stream, for people: its settings and what its events amount to, in one value."""
 
 from __future__ import annotations
 

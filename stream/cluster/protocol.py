@@ -13,11 +13,12 @@ anything may raise `WorkerGone`. Errors of `stream.errors` cross as themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stream.analyzer.streams import Health, StreamSpec, StreamStatus
+from stream.engine.settings import EngineSettings
 from stream.event_log.event_log import StampedEvent
 from stream.store.owners import EPOCHS_PER_GENERATION as EPOCHS_PER_GENERATION
 from styleflow.cards import ModelCard
@@ -187,12 +188,14 @@ class Owned:
         generation: of the present ownership; 0 before the first.
         worker: name of its owner; empty while nobody has it.
         waiting: why nobody has it, in words.
+        thresholds: what it is judged by where that was changed; None as all others.
     """
 
     spec: StreamSpec
     generation: int
     worker: str
     waiting: str = ""
+    thresholds: EngineSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,19 +207,46 @@ class Table:
         workers: by name.
         streams: by id.
         counts: what was done so far: `moves`, `deaths`, `adoptions`, `refusals`.
+        thresholds: what all streams are judged by where that was changed; None as configured.
     """
 
     version: int
     workers: Mapping[str, WorkerView]
     streams: Mapping[str, Owned]
     counts: Mapping[str, int] = field(default_factory=dict)
+    thresholds: EngineSettings | None = None
 
 
 class DirectorHandle(Protocol):
     """The director, as gateways call it."""
 
     async def table(self, version: int, wait_s: float) -> Table:
-        """Return the table once its version is above the given one, or after waiting so long."""
+        """Return the table once its version is above the given one, or after waiting so long.
+
+        A version above the director's own is one of an earlier director: it answers at once, so a
+        version that falls tells that the director has begun anew.
+        """
+        ...
+
+    async def block(self) -> int:
+        """Return a start epoch that nobody else has, above all that were given away before.
+
+        Generations are taken from the same count.
+        """
+        ...
+
+    async def want(self, specs: Sequence[StreamSpec]) -> None:
+        """Have streams that are configured or were stored; those that exist stay as they are.
+
+        One that no worker can take now waits for one that can.
+        """
+        ...
+
+    async def retune(self, settings: EngineSettings, stream: str | None) -> None:
+        """Judge one stream, or all, by other thresholds from now on, wherever they move.
+
+        Raises StreamUnknown.
+        """
         ...
 
     async def add(self, spec: StreamSpec) -> StreamStatus:

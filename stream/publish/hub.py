@@ -73,6 +73,7 @@ class Hub:
         coalesced: states replaced by a newer one before they were sent.
         lagged: events that clients were too slow for.
         stale: scores of an epoch that had ended; not sent.
+        missing: events that were lost on the way to this hub.
         published: messages by type, counted once for all subscribers.
         disconnects: connections gone, by close code.
         stopped: set once everybody is asked to go.
@@ -84,6 +85,7 @@ class Hub:
         self.coalesced = 0
         self.lagged = 0
         self.stale = 0
+        self.missing = 0
         self.published: Counter[str] = Counter()
         self.disconnects: Counter[int] = Counter()
         self.stopped: Cut | None = None
@@ -136,6 +138,24 @@ class Hub:
         for subscription in self._subscriptions:
             if subscription.wanted.matches(stream.id):
                 self._follow(subscription, followed, None, stamped.now, stamped.utc)
+
+    def settle(self, stream: str, missing: int) -> None:
+        """Take note that events of a stream before its newest one are to be had from the store.
+
+        Args:
+            stream: which one; one that is not there is fine.
+            missing: how many of those were never told here. If there are some, who follows the
+                stream is asked to connect again, and resumes behind what it got.
+        """
+        followed = self._streams.get(stream)
+        if followed is None:
+            return
+        followed.stream.settle()
+        if missing:
+            self.missing += missing
+            reason = f"events of {stream} were lost on the way here: resume"
+            for subscription in followed.subscriptions:
+                subscription.cut_off(Cut(CloseCode.RESTARTING, reason[:123]))
 
     def stop(self, code: CloseCode = CloseCode.GOING_AWAY, reason: str = "shutting down") -> None:
         """Ask every client to go; later ones are refused."""

@@ -109,6 +109,10 @@ class PublishedStream:
             self._snapshot = Message(self.id, self.seq, "snapshot", text)
         return self._snapshot
 
+    def settle(self) -> None:
+        """Let nobody resume before the newest event: what was before it is not all here."""
+        self._floor = self.seq
+
     def place_of(self, point: ResumePoint | None) -> int | None:
         """Return the ordinal to go on from; None if the point is missing, too old or foreign."""
         if point is None or not self._floor <= point.seq <= self.seq:

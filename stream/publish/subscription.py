@@ -1,7 +1,7 @@
 """A subscription: what one subscriber wants, and what it still has to get.
 
 The subscriber reads with `take` and `due`. `join`, `tell`, `offer`, `forget` and `leave` are the
-hub's side, and for nobody else.
+hub's side, and for nobody else; so is `cut_off`.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ class Subscription:
 
     def _lag(self, stream: str, reading: Reading) -> str | None:
         if reading.lost_critical:
-            self._cut_off(f"too slow: {reading.evicted} events of {stream} were lost")
+            self._too_slow(f"too slow: {reading.evicted} events of {stream} were lost")
             return None
         data = LaggedData(
             subscription=self.name,
@@ -262,8 +262,12 @@ class Subscription:
         reading.skip_evicted()
         return encode_lagged(stream, self._publisher.epoch(stream), data, self._publisher.utc())
 
-    def _cut_off(self, reason: str) -> None:
-        self.cut = Cut(CloseCode.TOO_SLOW, reason.encode()[:123].decode(errors="ignore"))
+    def _too_slow(self, reason: str) -> None:
+        self.cut_off(Cut(CloseCode.TOO_SLOW, reason.encode()[:123].decode(errors="ignore")))
+
+    def cut_off(self, cut: Cut) -> None:
+        """Have the subscriber go, and tell it nothing more."""
+        self.cut = cut
         self._snapshots.clear()
         self._closed.clear()
         self._catching.clear()
@@ -318,7 +322,7 @@ class Subscription:
         if self.cut is not None or not behind or "event" not in self.wanted.types:
             return
         if len(self._closed) >= self._closed_logs:
-            self._cut_off("too slow: the last events of removed streams were lost")
+            self._too_slow("too slow: the last events of removed streams were lost")
             return
         self._closed.append((stream, reading))
         self._wake()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import pickle
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from stream.cluster.protocol import (
     WorkerHandle,
     WorkerView,
 )
+from stream.engine.settings import EngineSettings
 from stream.errors import (
     Overloaded,
     StreamExists,
@@ -182,7 +183,8 @@ class ScriptedWorker:
         if position == self.newest:
             self._news.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
             except TimeoutError:
                 return Batch(self.incarnation, position, ())
         told = tuple(self._ring[position - self._fell :][:256])
@@ -299,17 +301,19 @@ class ScriptedDirector:
         self.owned: dict[str, Owned] = {}
         self.alive = dict.fromkeys(handles, True)
         self.draining: set[str] = set()
+        self.thresholds: EngineSettings | None = None
         self._generations = itertools.count(1)
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
 
     async def table(self, version: int, wait_s: float) -> Table:
         """Return the table once it is newer."""
-        async with self._changed:
+        if self.version <= version:
             with suppress(TimeoutError):
-                newer = self._changed.wait_for(lambda: self.version > version)
-                await asyncio.wait_for(newer, wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
         workers = {name: await self._view(name) for name in self.handles}
-        return crossed(Table(self.version, workers, dict(self.owned), {"moves": 0}))
+        counts = {"moves": 0}
+        return crossed(Table(self.version, workers, dict(self.owned), counts, self.thresholds))
 
     async def _view(self, name: str) -> WorkerView:
         worker = self.handles[name].worker
@@ -329,9 +333,9 @@ class ScriptedDirector:
 
     async def changed(self) -> None:
         """Tell everybody that the table is another one."""
-        async with self._changed:
-            self.version += 1
-            self._changed.notify_all()
+        self.version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
         """Give a stream to the worker with the fewest."""
@@ -361,7 +365,11 @@ class ScriptedDirector:
         """Give a stream to a worker, with the next generation."""
         generation = next(self._generations)
         status = await self.handles[worker].own(spec, generation)
-        self.owned[spec.id] = Owned(spec, generation, worker)
+        known = self.owned.get(spec.id)
+        kept = known.thresholds if known is not None else None
+        self.owned[spec.id] = Owned(spec, generation, worker, "", kept)
+        if kept is not None:
+            await self.handles[worker].ask("control", "retune", kept, spec.id)
         await self.changed()
         return status
 
@@ -394,6 +402,29 @@ class ScriptedDirector:
         del self.owned[stream]
         if self.alive[owned.worker]:
             await self.handles[owned.worker].disown(stream, owned.generation, moved=False)
+        await self.changed()
+
+    async def block(self) -> int:
+        """Return a start epoch."""
+        return next(self._generations)
+
+    async def want(self, specs: Sequence[StreamSpec]) -> None:
+        """Have streams that are not there yet."""
+        for spec in specs:
+            if spec.id not in self.owned:
+                await self.add(spec)
+
+    async def retune(self, settings: EngineSettings, stream: str | None) -> None:
+        """Keep thresholds, and pass them to whom they concern."""
+        if stream is None:
+            self.thresholds = settings
+            self.owned = {s: replace(o, thresholds=None) for s, o in self.owned.items()}
+            for handle in self.handles.values():
+                await handle.ask("control", "retune", settings, None)
+        else:
+            owned = self._known(stream)
+            self.owned[stream] = replace(owned, thresholds=settings)
+            await self.handles[owned.worker].ask("control", "retune", settings, stream)
         await self.changed()
 
     async def claim(self, stream: str) -> str:

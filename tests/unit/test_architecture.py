@@ -128,7 +128,7 @@ ARROWS = {
     "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.cluster": "analyzer errors event_log events store stream_state webrtc",
+    "stream.cluster": "analyzer engine errors event_log events store stream_state webrtc",
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
@@ -329,6 +329,7 @@ MAY_START = {
     "stream.evidence.explained": "writes one still at a time in a worker thread",
     "stream.drift.watch": "reads a stream's last eight days in a worker thread",
     "stream.incidents.service": "reads earlier incidents in a worker thread",
+    "stream.cluster": "one task per worker, question and order; each ends with whoever began it",
     "web.sockets": "one task group per client connection, ended with it",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
@@ -359,8 +360,8 @@ def test_time_has_one_place(banned: str) -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    """Configuration comes from cli.settings; the model cache's folder is the one exception."""
-    allowed = ("cli.settings", "styleflow.weights.places")
+    """Configuration comes from cli.settings, but for the model cache's folder and Ray's own."""
+    allowed = ("cli.settings", "styleflow.weights.places", "stream.cluster.ray_cluster")
     found = [
         name
         for name in MODULES

@@ -23,6 +23,7 @@ from stream.alerts.errors import (
     AlertRuleUnknown,
     AlertUndelivered,
 )
+from stream.cluster.errors import ClusterUnreachable
 from stream.errors import (
     CallUnknown,
     DetectorUnknown,
@@ -152,6 +153,13 @@ TOLD: list[tuple[StyleFlowError, str, str, int, bool]] = [
         "placement_impossible",
         "No worker has the labels that this stream is pinned to",
         409,
+        False,
+    ),
+    (
+        ClusterUnreachable("w", "r"),
+        "cluster_unreachable",
+        "The cluster cannot be reached",
+        500,
         False,
     ),
     (Overloaded(30.0), "overloaded", "No further stream is accepted now", 429, True),

@@ -1,0 +1,183 @@
+"""Workers and the director of a cluster, made of the settings in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from platformdirs import user_data_path
+from prometheus_client import disable_created_metrics, generate_latest
+
+from cli import logs
+from cli.log_sink import LineRing
+from cli.settings import ModelConfig, Settings
+from stream.clock import SystemClock
+from stream.cluster.protocol import WorkerCard
+from stream.cluster.ray_cluster import RayDirectorHandle, Whereabouts
+from stream.cluster.worker import StreamWorker
+from stream.event_log.ids import EPOCH_FILE, BlocksInFile, block_of
+
+if TYPE_CHECKING:
+    from cli.station import Station
+
+SERVICES: dict[str, tuple[str, ...]] = {
+    "control": ("specs", "status", "thresholds", "retune", "change", "picture", "pointers"),
+}
+
+LINES_S = 0.1
+"""Pause between two looks for log lines of this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """A worker and its log lines, in its own process.
+
+    Attributes:
+        worker: runs streams.
+        ring: its newest log lines.
+    """
+
+    worker: StreamWorker
+    ring: LineRing
+
+    async def lines(self, position: int, wait_s: float) -> tuple[int, tuple[str, ...]]:
+        """Return log lines from a position on, and where to go on."""
+        end, lines = self.ring.read(position)
+        while not lines and wait_s > 0:
+            wait_s -= LINES_S
+            await asyncio.sleep(LINES_S)
+            end, lines = self.ring.read(position)
+        return end, lines
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """How a worker is made; crosses to its process.
+
+    Attributes:
+        settings: of everything; they hold secrets, which no representation shows.
+        share: of how many workers this is one, on its machine.
+        untrained: give detectors without weights random ones.
+        colors: whether log lines are coloured.
+    """
+
+    settings: Settings = field(repr=False)
+    share: int = 1
+    untrained: bool = False
+    colors: bool = False
+
+    def __call__(
+        self, at: Whereabouts, director: RayDirectorHandle
+    ) -> AbstractAsyncContextManager[RunningWorker]:
+        """Return what runs a worker."""
+        return _worker(self, at, director)
+
+
+@asynccontextmanager
+async def _worker(
+    plan: WorkerPlan, at: Whereabouts, director: RayDirectorHandle
+) -> AsyncIterator[RunningWorker]:
+    """Run a worker until this is left."""
+    settings, ring = shared(plan.settings, plan.share), LineRing()
+    log = settings.log
+    logs.configure(log.level, log.format, elsewhere=ring, worker=at.name, colors=plan.colors)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
+    from cli.station import exempt_from_collection, station  # slow: torch and all models
+
+    clock = SystemClock()
+    beside = BlocksInFile(user_data_path("styleflow") / EPOCH_FILE, clock)
+    blocks = chain([block_of(await director.block())], iter(beside, range(0)))
+    running = station(
+        settings,
+        clock,
+        untrained=plan.untrained,
+        worker=at.name,
+        blocks=lambda: next(blocks),
+    )
+    async with running as parts:
+        exempt_from_collection()
+        writer = parts.memory.writer
+        owned = writer.ownership.owns if writer is not None else _nothing
+        yield RunningWorker(
+            StreamWorker(
+                _card(settings, parts, at),
+                parts.analyzer,
+                _services(parts),
+                SERVICES,
+                lambda: generate_latest(parts.metrics.registry).decode(),
+                settings.cluster.feed_events,
+                parts.ids,
+                director.block,
+                owned,
+            ),
+            ring,
+        )
+
+
+def _nothing(stream: str, generation: int) -> None:
+    """Tell no store."""
+
+
+def _services(parts: Station) -> dict[str, object]:
+    """Return the parts that may be asked, by name; those that there are."""
+    services = {
+        "incidents": parts.incidents,
+        "evidence": parts.evidence,
+        "explained": parts.explained,
+        "baselines": parts.baselines,
+        "drift": parts.drift,
+        "canaries": parts.canaries,
+        "challenges": parts.challenges,
+        "alerts": parts.alerts,
+    }
+    return {name: part for name, part in services.items() if part is not None}
+
+
+def _card(settings: Settings, parts: Station, at: Whereabouts) -> WorkerCard:
+    """Return who a worker is."""
+    gpu = {"gpu": "true"} if on_gpu(settings) else {}
+    return WorkerCard(
+        name=at.name,
+        node=at.node,
+        pid=os.getpid(),
+        version=version("styleflow-live"),
+        labels={**gpu, **at.labels, **settings.cluster.labels},
+        device=settings.model.device,
+        max_streams=settings.analyzer.max_streams,
+        models=parts.cards,
+        incarnation=at.incarnation,
+    )
+
+
+def on_gpu(settings: Settings) -> bool:
+    """Return whether workers want a GPU each."""
+    return settings.model.device.startswith("cuda")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def shared(settings: Settings, workers: int) -> Settings:
+    """Return the settings of one of several workers that share a machine.
+
+    What would take every core takes its share of them, and the GPU is the one that Ray shows.
+    """
+    model = settings.model
+    share = max(cores() // workers, 1)
+    own = ModelConfig(
+        checkpoint=model.checkpoint,
+        device="cuda" if on_gpu(settings) else model.device,
+        runtime=model.runtime,
+        workers=model.workers or min(share, 64),
+        threads=model.threads or share,
+        slots=model.slots,
+    )
+    return settings.model_copy(update={"model": own})

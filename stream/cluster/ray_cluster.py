@@ -1,0 +1,439 @@
+"""Ray, which workers and the director run on: nobody else imports it, and this only when asked.
+
+Workers and the director are named actors: processes that Ray starts again when they die. A handle
+finds its actor by that name, so it goes on with the next process. Every call has a time limit of
+its own, because one to a machine that cannot be reached never ends by itself. Errors of this
+program cross as themselves; those of Ray mean that the worker is gone.
+
+How an actor is made of the settings is somebody else's knowledge: `Plan` and `DirectorPlan` are
+values that cross to its process and make it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from stream.analyzer.streams import StreamSpec, StreamStatus
+from stream.cluster.errors import ClusterUnreachable, RayMissing
+from stream.cluster.protocol import Batch, Beat, Table, WorkerCard
+from stream.engine.settings import EngineSettings
+from stream.errors import WorkerGone
+
+log = structlog.get_logger(__name__)
+
+NAMESPACE = "styleflow"
+DIRECTOR = "styleflow-director"
+
+CALL_S = 30.0
+"""Longest time that a call may take, unless it says otherwise: stopping a stream takes seconds."""
+
+BEAT_S = 5.0
+STOP_S = 20.0
+OBJECT_STORE = 80 * 1024 * 1024
+"""Bytes of shared memory for values that cross, the least that Ray takes: no video crosses."""
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told that this runs
+    "RAY_worker_niceness": "0",  # else every score comes behind everything else on the machine
+    "RAY_memory_monitor_refresh_ms": "0",  # the kernel decides who goes, as for any process
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+"""Settings of Ray that it reads from the environment before it starts."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What a worker's process knows of itself.
+
+    Attributes:
+        name: of the worker.
+        node: name of the machine.
+        labels: of the machine, as whoever started Ray there gave them.
+        incarnation: unguessable.
+    """
+
+    name: str
+    node: str
+    labels: Mapping[str, str]
+    incarnation: str
+
+
+class RunningWorker(Protocol):
+    """A worker and its log lines, in its own process."""
+
+    @property
+    def worker(self) -> Any:
+        """The `WorkerHandle`."""
+        ...
+
+    async def lines(self, position: int, wait_s: float) -> tuple[int, tuple[str, ...]]:
+        """Return log lines from a position on, and where to go on."""
+        ...
+
+
+class Plan(Protocol):
+    """How a worker is made; crosses to its process."""
+
+    def __call__(
+        self, at: Whereabouts, director: RayDirectorHandle
+    ) -> AbstractAsyncContextManager[RunningWorker]:
+        """Return what runs a worker."""
+        ...
+
+
+class DirectorPlan(Protocol):
+    """How the director is made; crosses to its process."""
+
+    def __call__(
+        self,
+        workers: Callable[[], Awaitable[Mapping[str, RayWorkerHandle]]],
+        restart: Callable[[str], Awaitable[None]],
+    ) -> AbstractAsyncContextManager[Any]:
+        """Return what runs the director."""
+        ...
+
+
+def _ray() -> ModuleType:
+    """Return Ray. Raises RayMissing."""
+    os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
+    try:
+        import ray
+    except ImportError:
+        raise RayMissing from None
+    return ray
+
+
+# --- in the actors' processes ---------------------------------------------------------------------
+
+
+class _Actor:
+    """Something that is built on the actor's event loop, once, and then asked."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._made: asyncio.Task[Any] | None = None
+
+    async def _build(self) -> Any:
+        raise NotImplementedError
+
+    async def ready(self) -> None:
+        """Wait until it is built. Raises what building raised."""
+        if self._made is None:
+            self._made = asyncio.create_task(self._build(), name="build")
+        await asyncio.shield(self._made)
+
+    async def stop(self) -> None:
+        """End everything that it runs; the process is ended by whoever asked for that."""
+        if self._made is not None:
+            await asyncio.gather(self._made, return_exceptions=True)
+        await self._stack.aclose()
+
+
+class WorkerActor(_Actor):
+    """A worker as an actor; its methods are those of `WorkerHandle`.
+
+    Args:
+        plan: makes the worker.
+        name: of the worker.
+    """
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        super().__init__()
+        self._plan = plan
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    async def _build(self) -> RunningWorker:
+        context = _ray().get_runtime_context()
+        labels = {
+            key: value
+            for key, value in context.get_node_labels().items()
+            if not key.startswith("ray.io/")
+        }
+        at = Whereabouts(self._name, socket.gethostname(), labels, secrets.token_urlsafe(12))
+        return await self._stack.enter_async_context(self._plan(at, RayDirectorHandle()))
+
+    async def _running(self) -> RunningWorker:
+        """Return the worker; one that is still being built does not answer yet."""
+        if self._made is None or not self._made.done():
+            building = asyncio.create_task(self.ready())
+            building.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise WorkerGone(self._name)
+        running: RunningWorker = self._made.result()
+        return running
+
+    async def call(self, method: str, *args: Any, **named: Any) -> Any:
+        """Call a method of `WorkerHandle`."""
+        running = await self._running()
+        return await getattr(running.worker, method)(*args, **named)
+
+    async def lines(self, position: int, wait_s: float) -> tuple[int, tuple[str, ...]]:
+        """Return log lines from a position on, and where to go on."""
+        return await (await self._running()).lines(position, wait_s)
+
+
+class DirectorActor(_Actor):
+    """The director as an actor; its methods are those of `DirectorHandle`.
+
+    Args:
+        plan: makes the director.
+    """
+
+    def __init__(self, plan: DirectorPlan) -> None:
+        super().__init__()
+        self._plan = plan
+        self._workers: dict[str, RayWorkerHandle] = {}
+
+    def __repr__(self) -> str:
+        return "director"
+
+    async def _build(self) -> Any:
+        return await self._stack.enter_async_context(self._plan(self.workers, _restart))
+
+    async def workers(self) -> Mapping[str, RayWorkerHandle]:
+        """Return every worker that Ray knows of, whether it answers or not."""
+        names = await asyncio.to_thread(_worker_names)
+        for name in names:
+            self._workers.setdefault(name, RayWorkerHandle(name))
+        return {name: self._workers[name] for name in names}
+
+    async def call(self, method: str, *args: Any, **named: Any) -> Any:
+        """Call a method of `DirectorHandle`."""
+        await self.ready()
+        assert self._made is not None
+        return await getattr(self._made.result(), method)(*args, **named)
+
+
+def _worker_names() -> list[str]:
+    from ray.util import list_named_actors
+
+    return sorted(name for name in list_named_actors() if name != DIRECTOR)
+
+
+async def _restart(name: str) -> None:
+    """End a worker's process; Ray starts another one."""
+    with suppress(ValueError):  # it is gone
+        actor = await asyncio.to_thread(_ray().get_actor, name, NAMESPACE)
+        _ray().kill(actor, no_restart=False)
+
+
+# --- handles --------------------------------------------------------------------------------------
+
+
+class _Handle:
+    """A way to an actor by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._actor: Any = None
+
+    async def ready(self, within_s: float) -> None:
+        """Wait until it is built. Raises what building raised, or WorkerGone."""
+        await self._remote("ready", within_s)
+
+    async def stop(self, within_s: float = STOP_S) -> None:
+        """Have it end what it runs. Raises WorkerGone."""
+        await self._remote("stop", within_s)
+
+    async def _call(self, method: str, *args: Any, limit_s: float = CALL_S, **named: Any) -> Any:
+        return await self._remote("call", limit_s, method, *args, **named)
+
+    async def _remote(self, method: str, limit_s: float, *args: Any, **named: Any) -> Any:
+        ray = _ray()
+        try:
+            async with asyncio.timeout(limit_s):
+                if self._actor is None:
+                    self._actor = await asyncio.to_thread(ray.get_actor, self.name, NAMESPACE)
+                answer = getattr(self._actor, method).remote(*args, **named)
+                return await answer
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            raise (cause if isinstance(cause, Exception) else error) from None
+        except (ray.exceptions.RayError, ValueError, TimeoutError) as error:
+            self._actor = None
+            log.debug("no answer", actor=self.name, method=method, reason=str(error))
+            raise WorkerGone(self.name) from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name,)
+
+
+class RayWorkerHandle(_Handle):
+    """A worker in a process of its own; implements `WorkerHandle`.
+
+    Args:
+        name: of its actor.
+    """
+
+    async def card(self) -> WorkerCard:
+        """Return who it is."""
+        card: WorkerCard = await self._call("card", limit_s=BEAT_S)
+        return card
+
+    async def beat(self) -> Beat:
+        """Return how it is doing."""
+        beat: Beat = await self._call("beat", limit_s=BEAT_S)
+        return beat
+
+    async def own(self, spec: StreamSpec, generation: int) -> StreamStatus:
+        """Start a stream."""
+        status: StreamStatus = await self._call("own", spec, generation)
+        return status
+
+    async def disown(self, stream: str, generation: int, *, moved: bool) -> None:
+        """Stop a stream."""
+        await self._call("disown", stream, generation, moved=moved)
+
+    async def ask(self, service: str, method: str, *args: Any, **named: Any) -> Any:
+        """Call a method of one of its parts."""
+        return await self._call("ask", service, method, *args, **named)
+
+    async def feed(self, position: int | None, incarnation: str, wait_s: float) -> Batch:
+        """Return events."""
+        limit_s = wait_s + BEAT_S
+        batch: Batch = await self._call("feed", position, incarnation, wait_s, limit_s=limit_s)
+        return batch
+
+    async def metrics(self) -> str:
+        """Return its figures."""
+        text: str = await self._call("metrics", limit_s=BEAT_S)
+        return text
+
+    async def lines(self, position: int, wait_s: float) -> tuple[int, tuple[str, ...]]:
+        """Return log lines from a position on, and where to go on."""
+        lines: tuple[int, tuple[str, ...]]
+        lines = await self._remote("lines", wait_s + BEAT_S, position, wait_s)
+        return lines
+
+
+class RayDirectorHandle(_Handle):
+    """The director in a process of its own; implements `DirectorHandle`."""
+
+    def __init__(self, name: str = DIRECTOR) -> None:
+        super().__init__(name)
+
+    async def table(self, version: int, wait_s: float) -> Table:
+        """Return the table once it is newer."""
+        table: Table = await self._call("table", version, wait_s, limit_s=wait_s + BEAT_S)
+        return table
+
+    async def add(self, spec: StreamSpec) -> StreamStatus:
+        """Give a stream to a worker."""
+        status: StreamStatus = await self._call("add", spec)
+        return status
+
+    async def change(self, spec: StreamSpec) -> StreamStatus:
+        """Give a stream other settings."""
+        status: StreamStatus = await self._call("change", spec)
+        return status
+
+    async def remove(self, stream: str) -> None:
+        """Stop and forget a stream."""
+        await self._call("remove", stream)
+
+    async def claim(self, stream: str) -> str:
+        """Return the worker for a call."""
+        worker: str = await self._call("claim", stream)
+        return worker
+
+    async def drain(self, worker: str, *, draining: bool) -> None:
+        """Move a worker's streams away, or take that back."""
+        await self._call("drain", worker, draining=draining)
+
+    async def block(self) -> int:
+        """Return the number of a block that nobody has had."""
+        block: int = await self._call("block")
+        return block
+
+    async def want(self, specs: Sequence[StreamSpec]) -> None:
+        """Have streams placed that are not there yet."""
+        await self._call("want", specs)
+
+    async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
+        """Judge one stream, or all, by other thresholds."""
+        await self._call("retune", settings, stream)
+
+
+# --- the cluster ----------------------------------------------------------------------------------
+
+
+class RayCluster:
+    """Ray, started here or joined; to be made on the main thread, which outlives it.
+
+    What is started here ends with this process, however it ends: Ray's own processes ask the
+    kernel for that, and they ask for the end of the thread that started them. Only this process and
+    those that it starts know the token without which nobody may speak with them.
+
+    Args:
+        address: of a cluster to join; empty starts one that serves this process alone.
+        workers: how many a cluster that is started here has room for.
+        gpus: how many of its workers want a GPU.
+
+    Raises:
+        RayMissing: the extra is not installed.
+        ClusterUnreachable: nobody answers at the address.
+    """
+
+    def __init__(self, address: str = "", workers: int = 1, gpus: int = 0) -> None:
+        if not address:
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+        self._ray = _ray()
+        started = {"num_cpus": workers + 1, "object_store_memory": OBJECT_STORE}
+        started |= {"num_gpus": gpus} if gpus else {}
+        try:
+            self._ray.init(
+                address=address or "local",
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                configure_logging=False,
+                **({} if address else {"include_dashboard": False, **started}),
+            )
+        except (ConnectionError, self._ray.exceptions.RayError, RuntimeError) as error:
+            raise ClusterUnreachable(address or "this machine", str(error)) from None
+        self.director = RayDirectorHandle()
+
+    def start_director(self, plan: DirectorPlan) -> None:
+        """Start the director, unless there is one."""
+        self._start(DirectorActor, DIRECTOR, plan, num_cpus=0, resources=self._at_head())
+
+    def start_worker(self, name: str, plan: Plan, *, gpu: bool = False) -> RayWorkerHandle:
+        """Start a worker, unless there is one of this name."""
+        self._start(WorkerActor, name, plan, name, num_cpus=1, num_gpus=1 if gpu else 0)
+        return RayWorkerHandle(name)
+
+    def _start(self, actor: type, name: str, *args: Any, **options: Any) -> None:
+        made = self._ray.remote(actor).options(
+            name=name,
+            namespace=NAMESPACE,
+            get_if_exists=True,
+            lifetime="detached",
+            max_restarts=-1,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
+            **options,
+        )
+        made.remote(*args)
+
+    def _at_head(self) -> Mapping[str, float]:
+        """Return what binds an actor to the machine that the others find each other by."""
+        head = "node:__internal_head__"
+        return {head: 0.001} if head in self._ray.cluster_resources() else {}
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started here ends."""
+        self._ray.shutdown()
