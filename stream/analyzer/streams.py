@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -98,6 +98,7 @@ class StreamSpec:
         name: what people call it; the id when empty.
         priority: what becomes of it when there is more work than the machine can do.
         tags: what people sort it by, the most important first.
+        placement: labels that its worker must have, all of them; empty means any worker.
     """
 
     id: str
@@ -105,6 +106,7 @@ class StreamSpec:
     name: str = ""
     priority: Priority = Priority.NORMAL
     tags: tuple[str, ...] = ()
+    placement: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def phase(self) -> float:

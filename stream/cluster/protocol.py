@@ -208,6 +208,7 @@ class Table:
         streams: by id.
         counts: what was done so far: `moves`, `deaths`, `adoptions`, `refusals`.
         thresholds: what all streams are judged by where that was changed; None as configured.
+        director: number of the director; another one means that it has begun anew.
     """
 
     version: int
@@ -215,6 +216,7 @@ class Table:
     streams: Mapping[str, Owned]
     counts: Mapping[str, int] = field(default_factory=dict)
     thresholds: EngineSettings | None = None
+    director: int = 0
 
 
 class DirectorHandle(Protocol):
@@ -223,8 +225,8 @@ class DirectorHandle(Protocol):
     async def table(self, version: int, wait_s: float) -> Table:
         """Return the table once its version is above the given one, or after waiting so long.
 
-        A version above the director's own is one of an earlier director: it answers at once, so a
-        version that falls tells that the director has begun anew.
+        Versions of a director are above those of all before it, and `Table.director` is another
+        number then.
         """
         ...
 

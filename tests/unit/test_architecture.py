@@ -128,7 +128,7 @@ ARROWS = {
     "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.cluster": "analyzer engine errors event_log events store stream_state webrtc",
+    "stream.cluster": "analyzer clock engine errors event_log events store stream_state webrtc",
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
@@ -323,6 +323,7 @@ MAY_START = {
     "stream.analyzer": "runs the analyzer: threads.py starts its threads",
     "stream.webrtc.outgoing": "reads or draws one picture at a time in a worker thread",
     "stream.alerts": "one task per channel, so that a dead one delays only itself",
+    "stream.cluster.director": "a task per question to a worker and per order, each with an end",
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "stream.baseline.service": "reads and writes a small file in a worker thread",
     "stream.evidence.recorder": "writes one video at a time in a worker thread",
