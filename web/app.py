@@ -17,6 +17,7 @@ from stream.baseline.service import Baselines
 from stream.canaries.service import Canaries
 from stream.challenge.service import Challenges
 from stream.clock import Clock
+from stream.cluster.machines import Machines, OneProcess
 from stream.drift.watch import DriftWatch
 from stream.evidence.explained import ExplainedMoments
 from stream.evidence.recorder import EvidenceRecorder
@@ -48,6 +49,7 @@ from web.routes import (
     streams,
     thresholds,
     whip,
+    workers,
 )
 from web.routes.baselines import routes as baseline_routes
 from web.routes.canaries import routes as canary_routes
@@ -100,6 +102,7 @@ def create_app(
     drift: DriftWatch | None = None,
     canaries: Canaries | None = None,
     challenges: Challenges | None = None,
+    machines: Machines | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -128,6 +131,7 @@ def create_app(
         baselines: known-real video of streams; without them there are no routes for it.
         drift: tells how streams have changed; without it there is no route for it.
         challenges: what people in streams are asked; without them there are no such routes.
+        machines: the workers that streams are given to; this process alone if None.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -135,6 +139,7 @@ def create_app(
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
+    machines = machines or OneProcess(control, detectors, program)
     authenticator = Authenticator(settings.tokens)
     scopes = ScopeCheck(authenticator, clock)
     fetcher = Fetcher(settings.fetch, resolve)
@@ -154,7 +159,9 @@ def create_app(
     )
     for router in (
         health.routes(control),
-        streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
+        streams.routes(
+            editor, hub, scopes, clock, settings.source_roots, resolve, machines.worker_of
+        ),
         pictures.routes(control, scopes, clock),
         history.routes(hub, histories, reads, scopes, clock),
         stored.routes(reads, scopes, clock, store_state),
@@ -165,7 +172,8 @@ def create_app(
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),
-        metrics.routes(registry, scopes),
+        metrics.routes(registry, machines, scopes),
+        workers.routes(machines, scopes, clock, store),
         scores.routes(
             hub,
             authenticator,

@@ -128,7 +128,8 @@ ARROWS = {
     "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.cluster": "analyzer clock engine errors event_log events store stream_state webrtc",
+    "stream.cluster": "analyzer canary clock engine errors event_log events explain monitoring "
+    "publish store stream_state webrtc",
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
@@ -148,6 +149,7 @@ ARROWS = {
     "web.connection_limits": "settings waiting_room",
     "web.waiting_room": "",
     "web.root_path": "",
+    "web.exposition": "",
     "web.head": "",
     "web.connection_figures": "connection_limits waiting_room",
     "web.problem_responses": "errors",
@@ -158,8 +160,8 @@ ARROWS = {
     "web.stored_past": "store_reads",
     "web.history_formats": "errors",
     "web.sockets": "security settings waiting_room",
-    "web.routes": "errors history_formats past_queries problem_responses root_path security "
-    "settings sockets store_reads waiting_room",
+    "web.routes": "errors exposition history_formats past_queries problem_responses root_path "
+    "security settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
     "web.app": "head problem_responses root_path routes security settings store_reads "
     "stored_past waiting_room",
@@ -332,6 +334,7 @@ MAY_START = {
     "stream.incidents.service": "reads earlier incidents in a worker thread",
     "stream.cluster": "one task per worker, question and order; each ends with whoever began it",
     "web.sockets": "one task group per client connection, ended with it",
+    "web.exposition": "reads the metrics of workers in a worker thread",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
     "styleflow.runtime": "one thread that loads OpenVINO, and has ended before its caller goes on",
