@@ -1,6 +1,7 @@
 """Faults of a cluster, again and again: how soon they are noticed, mended, and what is lost.
 
     python -m benchmarks.cluster_faults [--times N] [--streams N] [--faults NAMES] [--minutes M]
+        [--scripted]
 
 Three Ray nodes in network namespaces of this machine, joined by a bridge: `head` with Ray's control
 service, the director and two gateways, `left` and `right` with a worker each. A WebSocket client
@@ -11,13 +12,18 @@ here follows every stream and goes to the other gateway when its own is gone. Th
 * `gateway`: kill -9 of the gateway that the client has;
 * `partition`: the cable of the worker's machine is pulled for ten seconds (`ip link set down`).
 
-Streams are demo sources that the workers make themselves; every second one ends after a while and
-begins anew, so that faces end and verdicts change all the time. All machines share this one's
-cores and files: a store in a file stands for a database that every machine reaches.
+Streams are files that every machine can read, played at their own pace and again and again; every
+second one is short, so that faces end and verdicts change all the time. All machines share this
+one's cores and files: a store in a file stands for a database that every machine reaches.
+
+With `--scripted` workers look at no video and make up events, see `benchmarks.scripted_workers`:
+what is left is the time that noticing, placing and telling take, without that of loading models,
+receiving video and filling a detector's window.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import tempfile
@@ -36,7 +42,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks.cluster_program import Client, Gateway
+from benchmarks.cameras import render
+from benchmarks.cluster_program import Client, Gateway, play
 from benchmarks.fault_judge import Heard, Spread, Verdict, heard, judge, spread
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
@@ -46,6 +53,12 @@ from tests.support.ray_nodes import RayNodes
 
 RESULTS = Path(__file__).parent / "results"
 FAULTS = ("worker", "node", "gateway", "partition")
+_NAMES = {
+    "worker": "a worker is killed",
+    "node": "a machine is lost",
+    "gateway": "a gateway is killed",
+    "partition": "the network is cut for 10 s",
+}
 MACHINES = ("head", "left", "right")
 PORTS = (8001, 8002)
 PARTITION_S = 10.0
@@ -62,8 +75,8 @@ SETTLE_S = 4.0
 """Time for events to be stored and shown before both are compared."""
 
 POLL_S = 0.1
-SHORT_S = 12
-"""Length of the sources that end."""
+LONG_S, SHORT_S = 60.0, 8.0
+"""Lengths of the files that streams play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,24 +322,27 @@ def _stored(gateway: Gateway, since: float, ahead: float) -> Iterator[Heard]:
 
 
 @contextmanager
-def rig(streams: int, clock: Clock, say: Callable[[str], None]) -> Iterator[Rig]:
+def rig(streams: int, clock: Clock, say: Callable[[str], None], *, scripted: bool) -> Iterator[Rig]:
     """Build a cluster, and take it down again."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sff-")))
         config = folder / "styleflow.yaml"
-        ids = _configure(config, streams, folder)
+        say("making clips")
+        ids = _configure(config, streams, folder, scripted=scripted)
         machines = stack.enter_context(Namespaces(MACHINES))
         env = {"XDG_DATA_HOME": str(folder), "STYLEFLOW__OVERLOAD__ENABLED": "false"}
         nodes = stack.enter_context(RayNodes(machines, env=env))
         for name in MACHINES:
             say(f"starting Ray on {name}")
             nodes.start(name, 0 if name == "head" else 1)
+        if scripted:
+            say("starting scripted workers")
+            play(machines.under("head"), nodes.address, nodes.env, ["--store", _store(folder)])
         words = ["serve", "--config", str(config), "--host", "0.0.0.0", "--cluster", nodes.address]
+        words += [] if scripted else ["--workers", "2"]
         under, address = machines.under("head"), machines.address("head")
         gateways = tuple(
-            stack.enter_context(
-                Gateway(under, address, port, [*words, "--workers", "2"], nodes.env, folder)
-            )
+            stack.enter_context(Gateway(under, address, port, words, nodes.env, folder))
             for port in PORTS
         )
         for gateway in gateways:
@@ -339,19 +355,23 @@ def rig(streams: int, clock: Clock, say: Callable[[str], None]) -> Iterator[Rig]
         yield Rig(machines, nodes, gateways, client, sight, ids, clock)
 
 
-def _configure(path: Path, streams: int, folder: Path) -> tuple[str, ...]:
-    """Write a configuration with some streams, and return their ids."""
+def _store(folder: Path) -> str:
+    return f"sqlite:///{folder}/styleflow.db"
+
+
+def _configure(path: Path, streams: int, folder: Path, *, scripted: bool) -> tuple[str, ...]:
+    """Write a configuration with some streams and what they play, and return their ids."""
     ids = tuple(f"stream-{number}" for number in range(streams))
-    urls = [
-        f"demo://{'tampered' if n % 4 > 1 else 'authentic'}?seed={n}"
-        + (f"&seconds={SHORT_S}" if n % 2 else "")
-        for n in range(streams)
-    ]
+    clips = (folder / "long.mp4", folder / "short.mp4")
+    for clip, seconds in zip(clips, (LONG_S, SHORT_S), strict=True):
+        if not scripted:
+            render(clip, seconds)
     document = {
         "web": {"insecure": True},
-        "store": {"url": f"sqlite:///{folder}/styleflow.db"},
+        "store": {"url": _store(folder)},
         "streams": [
-            {"id": stream, "source": {"url": url}} for stream, url in zip(ids, urls, strict=True)
+            {"id": stream, "source": {"url": str(clips[number % 2]), "loop": True}}
+            for number, stream in enumerate(ids)
         ],
     }
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -379,6 +399,28 @@ def _summary(trials: list[Trial]) -> dict[str, Any]:
     }
 
 
+def faults_of(trials: list[Trial]) -> list[dict[str, Any]]:
+    """Return the summary as docs/scaling.md shows it, a line per kind of fault."""
+    return [
+        {
+            "fault": _NAMES[kind],
+            "times": found["times"],
+            "noticed_s": _span(Spread(**found["noticed_s"])),
+            "scored_s": _span(Spread(**found["again_s"])),
+            "events_lost": found["unstored"] + found["unshown"],
+            "split_brain_scores": found["split_brain"],
+        }
+        for kind, found in summary(trials).items()
+    ]
+
+
+def _span(times: Spread) -> dict[str, float] | None:
+    if math.isnan(times.median):
+        return None
+    found = {"p50": round(times.median, 2), "most": round(times.known_worst, 2)}
+    return found | ({"never": times.missing} if times.missing else {})
+
+
 def table(trials: list[Trial]) -> Table:
     """Return the summary as people read it."""
     made = Table("fault", "times", "noticed", "scored again", "lost", "split brain")
@@ -396,7 +438,7 @@ def _time(times: Spread) -> str:
 
 
 def run(
-    faults: tuple[str, ...], times: int, streams: int, seconds: float
+    faults: tuple[str, ...], times: int, streams: int, seconds: float, *, scripted: bool = False
 ) -> tuple[list[Trial], str]:
     """Let faults happen in turns, and return what they did and why it ended early, if it did."""
     clock, trials = SystemClock(), list[Trial]()
@@ -408,7 +450,7 @@ def run(
             progress.update(task, description=what)
 
         try:
-            with rig(streams, clock, say) as made:
+            with rig(streams, clock, say, scripted=scripted) as made:
                 until = clock.monotonic() + seconds
                 for number in range(times):
                     for fault in faults:
@@ -441,6 +483,7 @@ def main(
     streams: Annotated[int, typer.Option(min=1, max=16, help="How many.")] = 4,
     faults: Annotated[str, typer.Option(help="Which, in this order.")] = ",".join(FAULTS),
     minutes: Annotated[float, typer.Option(min=0.5, help="No fault begins after.")] = 15.0,
+    scripted: Annotated[bool, typer.Option(help="Workers that only make up events.")] = False,
 ) -> None:
     """Hurt a cluster again and again, and say what that does."""
     if reason := missing():
@@ -449,18 +492,21 @@ def main(
     if unknown := set(chosen) - set(FAULTS):
         raise SystemExit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
     where = hardware()
-    trials, ended = run(chosen, times, streams, minutes * 60)
+    trials, ended = run(chosen, times, streams, minutes * 60, scripted=scripted)
     console = Console()
     if ended:
         console.print(f"ended early: {ended}", soft_wrap=True)
     if not trials:
         raise SystemExit("there was no fault; nothing was written")
-    path = out / f"cluster-faults-{where.commit.rstrip('+')}.json"
+    name = "scripted-faults" if scripted else "cluster-faults"
+    path = out / f"{name}-{where.commit.rstrip('+')}.json"
     document = {
         "benchmark": "cluster_faults",
         "hardware": where.to_json(),
+        "scripted": scripted,
         "streams": streams,
         "ended_early": ended,
+        "faults": faults_of(trials),
         "summary": summary(trials),
         "trials": [asdict(trial) for trial in trials],
     }

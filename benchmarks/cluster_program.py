@@ -35,6 +35,28 @@ ASK_S = 5.0
 _AGAIN_S = 0.1
 
 
+def play(
+    under: Sequence[str], cluster: str, env: Mapping[str, str], options: Sequence[str] = ()
+) -> None:
+    """Start two scripted workers in a cluster, and the director.
+
+    Raises:
+        RuntimeError: they do not start.
+    """
+    command = [*under, sys.executable, "-m", "benchmarks.scripted_workers", cluster, *options]
+    done = subprocess.run(
+        command,
+        env=dict(env),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=READY_S,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"scripted workers do not start: {done.stderr[-3000:]}")
+
+
 class Gateway:
     """One `styleflow serve` of a cluster; a context manager that ends it.
 

@@ -167,13 +167,18 @@ class Spread:
 
     Attributes:
         median: of those that are known.
-        worst: the longest; not a number when one is missing.
+        known_worst: the longest of those that are known.
         missing: how many are not known, because what was waited for never came.
     """
 
     median: float
-    worst: float
+    known_worst: float
     missing: int
+
+    @property
+    def worst(self) -> float:
+        """The longest of all; not a number when one is missing."""
+        return math.nan if self.missing else self.known_worst
 
 
 def spread(times: Collection[float | None]) -> Spread:
@@ -182,4 +187,4 @@ def spread(times: Collection[float | None]) -> Spread:
     missing = len(times) - len(known)
     if not known:
         return Spread(math.nan, math.nan, missing)
-    return Spread(median(known), math.nan if missing else max(known), missing)
+    return Spread(median(known), max(known), missing)

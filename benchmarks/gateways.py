@@ -22,8 +22,6 @@ import os
 import re
 import resource
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from array import array
@@ -47,7 +45,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from benchmarks.cluster_program import ROOT, Gateway
+from benchmarks.cluster_program import Gateway, play
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
 from benchmarks.scripted_workers import COMPUTED_S, HOP_S
@@ -317,10 +315,8 @@ def gateways(streams: int, hop_s: float, computed_s: float) -> Iterator[tuple[Ga
         nodes = stack.enter_context(RayNodes(machines, env={"XDG_DATA_HOME": str(folder)}))
         nodes.start("head", WORKERS)
         under, address = machines.under("head"), machines.address("head")
-        scripted = [*under, sys.executable, "-m", "benchmarks.scripted_workers", nodes.address]
-        scripted += ["--workers", str(WORKERS), "--hop-s", str(hop_s)]
-        scripted += ["--computed-s", str(computed_s)]
-        subprocess.run(scripted, env=nodes.env, cwd=ROOT, check=True, timeout=120)
+        options = ["--hop-s", str(hop_s), "--computed-s", str(computed_s)]
+        play(under, nodes.address, nodes.env, options)
         words = ["serve", "--config", str(config), "--host", "0.0.0.0", "--cluster", nodes.address]
         made = tuple(
             stack.enter_context(Gateway(under, address, port, words, nodes.env, folder))

@@ -1,14 +1,16 @@
 """Workers of a cluster that look at no video: their streams' events are made up, at a real cadence.
 
-    python -m benchmarks.scripted_workers ADDRESS [--workers N] [--hz HZ] [--computed-ms MS]
+    python -m benchmarks.scripted_workers ADDRESS [--workers N] [--hop-s S] [--computed-s S]
+        [--store URL]
 
 For measuring what stands behind workers on a machine that could never analyze so many streams. All
 but the analysis is real: the worker with its feed, its generations and its numbers, the director,
-and Ray's actors, which stay in the cluster after this has ended. Nothing is stored.
+and Ray's actors, which stay in the cluster after this has ended. Events are stored where `--store`
+says.
 
-Every stream has one face with a score `hz` times a second, a report every second, and now and then
-a change of verdict or the end of the face. A score says that its newest packet arrived
-`computed_ms` before it was given out, as if it had taken so long to compute.
+Every stream has one face with a score every `--hop-s`, a report every second, and now and then a
+change of verdict or the end of the face. A score says that its newest packet arrived
+`--computed-s` before it was given out, as if it had taken so long to compute.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
+from pydantic import SecretStr
 
+from cli.memory import Memory
 from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.status import status_of
@@ -55,6 +59,7 @@ from stream.events import (
     VerdictChanged,
 )
 from stream.scheduling.degradation import Degradation
+from stream.store.settings import StoreSettings
 from stream.stream_state import StreamState
 from tests.support.wire import CARD, score
 
@@ -222,10 +227,12 @@ class ScriptedPlan:
     Attributes:
         hop_s: seconds between two scores of a face.
         computed_s: age of a score when it is given out.
+        store: URL of the store; empty for none.
     """
 
     hop_s: float = HOP_S
     computed_s: float = COMPUTED_S
+    store: str = field(default="", repr=False)
 
     def __call__(
         self, at: Whereabouts, director: RayDirectorHandle
@@ -241,14 +248,26 @@ async def _worker(
     clock = SystemClock()
     first = block_of(await director.block())
     ids = EventIds(lambda: first)
-    analyzer = ScriptedAnalyzer(EventLog(clock, ids), clock, plan.hop_s, plan.computed_s)
+    events = EventLog(clock, ids)
+    stored = StoreSettings(enabled=bool(plan.store), url=SecretStr(plan.store or "sqlite://"))
+    memory = await asyncio.to_thread(Memory.open, stored, clock)
+    memory.attach(events)
+    analyzer = ScriptedAnalyzer(events, clock, plan.hop_s, plan.computed_s)
     card = WorkerCard(
         at.name, at.node, os.getpid(), "scripted", {}, "none", MAX_STREAMS, (CARD,), at.incarnation
     )
     services = {"control": ("specs", "status")}
     # It has all of an analyzer that a worker asks for as long as nobody calls.
     played = cast(Analyzer, analyzer)
-    yield ScriptedWorker(StreamWorker(card, played, {}, services, ids=ids, block=director.block))
+    writer = memory.writer
+    fence = writer.ownership.owns if writer is not None else _nothing
+    worker = StreamWorker(card, played, {}, services, ids=ids, block=director.block, fence=fence)
+    async with memory:
+        yield ScriptedWorker(worker)
+
+
+def _nothing(stream: str, generation: int) -> None:
+    """Tell no store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +322,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="How many.")] = 2,
     hop_s: Annotated[float, typer.Option(min=0.01, help="Between two scores of a face.")] = HOP_S,
     computed_s: Annotated[float, typer.Option(min=0, help="Age of a new score.")] = COMPUTED_S,
+    store: Annotated[str, typer.Option(help="URL of the store; none if left out.")] = "",
 ) -> None:
     """Start a director and scripted workers in a cluster, and leave them there."""
     cluster = RayCluster(address)
@@ -310,7 +330,7 @@ def main(
         blocks = Path(tempfile.mkdtemp(prefix="sfblocks-")) / "next"
         cluster.start_director(ScriptedDirectorPlan(str(blocks)))
         for number in range(1, workers + 1):
-            cluster.start_worker(f"worker-{number}", ScriptedPlan(hop_s, computed_s))
+            cluster.start_worker(f"worker-{number}", ScriptedPlan(hop_s, computed_s, store))
         asyncio.run(_ready(cluster, workers))
     finally:
         cluster.close()

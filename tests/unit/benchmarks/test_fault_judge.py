@@ -94,5 +94,6 @@ def test_the_worst_of_times_is_unknown_when_one_is_missing() -> None:
     """A median of the others still says something."""
     found = spread([1.0, 3.0, None])
     assert (found.median, found.missing, math.isnan(found.worst)) == (2.0, 1, True)
+    assert found.known_worst == 3.0
     assert spread([1.0, 3.0]).worst == 3.0
     assert math.isnan(spread([]).median)
