@@ -151,8 +151,9 @@ async def _director(
 ) -> AsyncIterator[Director]:
     """Run the director until this is left; numbers rise above all that the store has seen."""
     clock = SystemClock()
-    above = await asyncio.to_thread(_newest, settings, clock)
-    blocks = BlocksInFile(user_data_path("styleflow") / EPOCH_FILE, clock, above)
+    file = user_data_path("styleflow") / EPOCH_FILE
+    above = await asyncio.to_thread(_newest, settings, clock, needed=not file.exists())
+    blocks = BlocksInFile(file, clock, above)
     director = Director(
         workers, settings.cluster, clock, lambda: blocks().start >> BLOCK_BITS, restart
     )
@@ -164,15 +165,22 @@ async def _director(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _newest(settings: Settings, clock: Clock) -> int:
-    """Return a number that lies below those of all later events, by what the store has seen."""
+def _newest(settings: Settings, clock: Clock, *, needed: bool) -> int:
+    """Return a number that lies below those of all later events, by what the store has seen.
+
+    Raises:
+        StoreUnavailable: it cannot be asked, and nobody else knows: a director on this machine has
+            never counted, and one on another may have.
+    """
     memory = Memory.open(settings.store, clock)
     if memory.writer is None:
         return 0
     database = memory.writer.database
     try:
-        return max(memory.newest, (highest_generation(database) << BLOCK_BITS))
+        return max(memory.newest, highest_generation(database) << BLOCK_BITS)
     except StoreUnavailable:
+        if needed:
+            raise
         return memory.newest
     finally:
         database.close()
