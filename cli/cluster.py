@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,12 +16,16 @@ from prometheus_client import disable_created_metrics, generate_latest
 
 from cli import logs
 from cli.log_sink import LineRing
+from cli.memory import Memory
 from cli.settings import ModelConfig, Settings
-from stream.clock import SystemClock
-from stream.cluster.protocol import WorkerCard
+from stream.clock import Clock, SystemClock
+from stream.cluster.director import Director
+from stream.cluster.protocol import WorkerCard, WorkerHandle
 from stream.cluster.ray_cluster import RayDirectorHandle, Whereabouts
 from stream.cluster.worker import StreamWorker
-from stream.event_log.ids import EPOCH_FILE, BlocksInFile, block_of
+from stream.event_log.ids import BLOCK_BITS, EPOCH_FILE, BlocksInFile, block_of
+from stream.store.errors import StoreUnavailable
+from stream.store.owners import highest_generation
 
 if TYPE_CHECKING:
     from cli.station import Station
@@ -118,6 +122,60 @@ async def _worker(
             ),
             ring,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlan:
+    """How the director is made; crosses to its process.
+
+    Attributes:
+        settings: as those of workers.
+    """
+
+    settings: Settings = field(repr=False)
+
+    def __call__(
+        self,
+        workers: Callable[[], Awaitable[Mapping[str, WorkerHandle]]],
+        restart: Callable[[str], Awaitable[None]],
+    ) -> AbstractAsyncContextManager[Director]:
+        """Return what runs the director."""
+        return _director(self.settings, workers, restart)
+
+
+@asynccontextmanager
+async def _director(
+    settings: Settings,
+    workers: Callable[[], Awaitable[Mapping[str, WorkerHandle]]],
+    restart: Callable[[str], Awaitable[None]],
+) -> AsyncIterator[Director]:
+    """Run the director until this is left; numbers rise above all that the store has seen."""
+    clock = SystemClock()
+    above = await asyncio.to_thread(_newest, settings, clock)
+    blocks = BlocksInFile(user_data_path("styleflow") / EPOCH_FILE, clock, above)
+    director = Director(
+        workers, settings.cluster, clock, lambda: blocks().start >> BLOCK_BITS, restart
+    )
+    task = asyncio.create_task(director.run(), name="director")
+    try:
+        yield director
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _newest(settings: Settings, clock: Clock) -> int:
+    """Return a number that lies below those of all later events, by what the store has seen."""
+    memory = Memory.open(settings.store, clock)
+    if memory.writer is None:
+        return 0
+    database = memory.writer.database
+    try:
+        return max(memory.newest, (highest_generation(database) << BLOCK_BITS))
+    except StoreUnavailable:
+        return memory.newest
+    finally:
+        database.close()
 
 
 def _nothing(stream: str, generation: int) -> None:

@@ -87,6 +87,16 @@ def serve(
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Remember nothing beyond a restart.")
     ] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto", help="Analyze in so many processes; needs the extra cluster."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Use the workers of this Ray cluster, as host:port."),
+    ] = None,
     untrained: UntrainedOption = False,
 ) -> None:
     """Run the analyzer until it is interrupted.
@@ -99,7 +109,8 @@ def serve(
 
     web = {"host": host, "port": port, "insecure": insecure or None}
     store = {"enabled": False if no_store else None}
-    settings = load(config, environment(), {"web": web, "store": store})
+    spread = {"workers": workers, "address": cluster}
+    settings = load(config, environment(), {"web": web, "store": store, "cluster": spread})
     origin = str(config or "configuration")
     run(settings, Console(stderr=True), untrained=untrained, origin=origin)
 

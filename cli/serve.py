@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -18,15 +19,14 @@ from rich.console import Console
 
 from cli import logs, wiring
 from cli.evidence import bundle_source
+from cli.front import MakeFront, alone
 from cli.log_sink import QuietStream
-from cli.memory import restored
 from cli.settings import Settings
-from cli.station import exempt_from_collection, station
+from cli.station import exempt_from_collection
 from cli.validation import validate
 from stream.analyzer.streams import StreamSpec
 from stream.clock import SystemClock
 from stream.problems import notice
-from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
 from styleflow.cards import ModelCard
 from web.app import create_app
@@ -69,11 +69,22 @@ def run(
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
     _tell_native_crashes()
     specs = [stream.spec() for stream in settings.streams]
-    with _bind(settings.web.host, settings.web.port) as listener:
+    with _bind(settings.web.host, settings.web.port) as listener, _front(settings) as front:
         _raise_descriptor_limit()
-        asyncio.run(
-            _serve(settings, specs, listener, console, untrained=untrained, remember=remember)
-        )
+        served = partial(_serve, untrained=untrained, remember=remember, front=front)
+        asyncio.run(served(settings, specs, listener, console))
+
+
+@contextmanager
+def _front(settings: Settings) -> Iterator[MakeFront]:
+    """Return what makes the front; where workers are wanted, Ray is imported and runs here."""
+    if settings.cluster.workers != 0 or settings.cluster.address:
+        from cli.gateway import behind_gateway, cluster
+
+        with cluster(settings) as ray:
+            yield partial(behind_gateway, ray)
+    else:
+        yield alone
 
 
 def _raise_descriptor_limit() -> None:
@@ -146,46 +157,31 @@ async def _serve(
     *,
     untrained: bool,
     remember: bool,
+    front: MakeFront,
 ) -> None:
     clock = SystemClock()
-    histories = StreamHistories()
-    running = station(
-        settings,
-        clock,
-        untrained=untrained,
-        sinks=(histories,),
-        loading=lambda: console.status("loading the models"),
-    )
+    running = front(settings, specs, clock, console.status, untrained=untrained, remember=remember)
     async with running as parts:
-        analyzer, memory, scraped = parts.analyzer, parts.memory, parts.metrics.scraped
+        memory = parts.memory
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
-        configured = [spec.id for spec in specs]
-        editor = memory.editor(analyzer, clock, configured) if remember else None
-        scraped.attach(lambda: connection_figures(limits, strangers))
+        parts.metrics.scraped.attach(lambda: connection_figures(limits, strangers))
         app = create_app(
-            control=analyzer,
+            control=parts.control,
             hub=parts.hub,
-            histories=histories,
+            histories=parts.histories,
             predictor=wiring.predictor(settings, clock, untrained=untrained),
             settings=settings.web,
             clock=clock,
             registry=parts.metrics.registry,
             ice_servers=settings.webrtc.ice_servers,
             strangers=strangers,
-            editor=editor,
+            editor=parts.editor,
             store=memory.store,
             store_state=memory.state,
-            incidents=parts.incidents,
-            evidence=parts.evidence,
-            explained=parts.explained,
             bundles=bundle_source(settings) if memory.store is not None else None,
-            alerting=parts.alerts,
-            baselines=parts.baselines,
-            drift=parts.drift,
-            detectors=lambda: analyzer.models,
-            canaries=parts.canaries,
-            challenges=parts.challenges,
+            detectors=parts.detectors,
+            **parts.services,
         )
         server = _Server(
             uvicorn.Config(
@@ -197,10 +193,8 @@ async def _serve(
         )
         stop_on_signals(server, parts.hub)
         exempt_from_collection()
-        for spec in specs:
-            await analyzer.add(spec)
-        async with restored(editor, clock):
-            _greet(console, settings, listener.getsockname()[1], _notices(parts.cards))
+        async with parts.streams():
+            _greet(console, settings, listener.getsockname()[1], _notices(parts.detectors()))
             await server.serve(sockets=[listener])
 
 

@@ -12,6 +12,7 @@ StreamError
 ├── OfferRefused           a WebRTC offer that is understood but cannot be met
 ├── NotACall               a call to a stream that has a source of its own
 ├── StreamBusy             a call to a stream that another peer is sending
+├── OnlyWorker             draining a process whose streams have nowhere to go
 ├── TooManyPeers           the configured limit of calls is reached
 ├── PublisherFull          a publisher's own limit of streams is reached
 ├── CallUnknown            a call that nobody is in
@@ -254,6 +255,18 @@ class StreamBusy(StreamError):
 
     def __str__(self) -> str:
         return f"another peer is sending stream {self.stream!r}"
+
+
+class OnlyWorker(StreamError):
+    """A process is to be drained whose streams have nowhere to go."""
+
+    code = "only_worker"
+    title = "There is no other worker"
+    hint = "Start with --workers 2 or more, or with --cluster, so that streams can move"
+    status = 409
+
+    def __str__(self) -> str:
+        return "this process analyzes all streams itself"
 
 
 @dataclass(eq=False)

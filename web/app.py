@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.analyzer.streams import StreamControl, StreamEditor
 from stream.clock import Clock
+from stream.cluster.machines import Machines, OneProcess
 from stream.offline.analysis import Predictor
 from stream.outbound import Resolver, system_resolver
 from stream.publish.history import StreamHistories
@@ -40,6 +41,7 @@ from web.routes import (
     streams,
     thresholds,
     whip,
+    workers,
 )
 from web.routes.baselines import routes as baseline_routes
 from web.routes.canaries import routes as canary_routes
@@ -102,6 +104,7 @@ def create_app(
     drift: DriftService | None = None,
     canaries: CanaryService | None = None,
     challenges: ChallengeService | None = None,
+    machines: Machines | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -130,6 +133,7 @@ def create_app(
         baselines: known-real video of streams; without them there are no routes for it.
         drift: tells how streams have changed; without it there is no route for it.
         challenges: what people in streams are asked; without them there are no such routes.
+        machines: the workers that streams are given to; this process alone if None.
     """
     editor = editor or control
     reads = StoreReads(store)
@@ -137,6 +141,7 @@ def create_app(
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")
+    machines = machines or OneProcess(control, detectors, program)
     authenticator = Authenticator(settings.tokens)
     scopes = ScopeCheck(authenticator, clock)
     fetcher = Fetcher(settings.fetch, resolve)
@@ -156,7 +161,9 @@ def create_app(
     )
     for router in (
         health.routes(control),
-        streams.routes(editor, hub, scopes, clock, settings.source_roots, resolve),
+        streams.routes(
+            editor, hub, scopes, clock, settings.source_roots, resolve, machines.worker_of
+        ),
         pictures.routes(control, scopes, clock),
         history.routes(hub, histories, reads, scopes, clock),
         stored.routes(reads, scopes, clock, store_state),
@@ -167,7 +174,8 @@ def create_app(
         whip.routes(control, scopes, ice_servers, settings.allowed_origins),
         predict.routes(predictions, scopes),
         asyncapi.routes(program, settings.root_path),
-        metrics.routes(registry, scopes),
+        metrics.routes(registry, machines, scopes),
+        workers.routes(machines, scopes, clock, store),
         scores.routes(
             hub,
             authenticator,

@@ -39,6 +39,10 @@ CALL_S = 30.0
 
 BEAT_S = 5.0
 STOP_S = 20.0
+
+AGAIN_S = 10.0
+"""Pause after building something in vain, such as without the store's server."""
+
 OBJECT_STORE = 80 * 1024 * 1024
 """Bytes of shared memory for values that cross, the least that Ray takes: no video crosses."""
 
@@ -125,18 +129,30 @@ class _Actor:
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self._made: asyncio.Task[Any] | None = None
+        self._stopped = False
 
     async def _build(self) -> Any:
         raise NotImplementedError
 
     async def ready(self) -> None:
-        """Wait until it is built. Raises what building raised."""
+        """Wait until it is built. Raises what building raised; later it is tried again."""
         if self._made is None:
             self._made = asyncio.create_task(self._build(), name="build")
+            self._made.add_done_callback(self._built)
         await asyncio.shield(self._made)
+
+    def _built(self, made: asyncio.Task[Any]) -> None:
+        """Have building tried again after a while, unless it went well."""
+        if not made.cancelled() and (error := made.exception()) is not None:
+            log.error("not built", what=repr(self), error=repr(error))
+            asyncio.get_running_loop().call_later(AGAIN_S, self._forget)
+
+    def _forget(self) -> None:
+        self._made = None
 
     async def stop(self) -> None:
         """End everything that it runs; the process is ended by whoever asked for that."""
+        self._stopped = True
         if self._made is not None:
             await asyncio.gather(self._made, return_exceptions=True)
         await self._stack.aclose()
@@ -168,23 +184,27 @@ class WorkerActor(_Actor):
         at = Whereabouts(self._name, socket.gethostname(), labels, secrets.token_urlsafe(12))
         return await self._stack.enter_async_context(self._plan(at, RayDirectorHandle()))
 
-    async def _running(self) -> RunningWorker:
+    def _running(self) -> RunningWorker:
         """Return the worker; one that is still being built does not answer yet."""
-        if self._made is None or not self._made.done():
+        made = self._made
+        if made is not None and made.done() and made.exception() is None:
+            running: RunningWorker = made.result()
+            return running
+        if not self._stopped:
             building = asyncio.create_task(self.ready())
             building.add_done_callback(lambda done: done.cancelled() or done.exception())
-            raise WorkerGone(self._name)
-        running: RunningWorker = self._made.result()
-        return running
+        raise WorkerGone(self._name)
 
     async def call(self, method: str, *args: Any, **named: Any) -> Any:
         """Call a method of `WorkerHandle`."""
-        running = await self._running()
+        running = self._running()
+        if self._stopped:
+            raise WorkerGone(self._name)
         return await getattr(running.worker, method)(*args, **named)
 
     async def lines(self, position: int, wait_s: float) -> tuple[int, tuple[str, ...]]:
-        """Return log lines from a position on, and where to go on."""
-        return await (await self._running()).lines(position, wait_s)
+        """Return log lines from a position on, and where to go on; after the end, too."""
+        return await self._running().lines(position, wait_s)
 
 
 class DirectorActor(_Actor):
@@ -393,7 +413,7 @@ class RayCluster:
         if not address:
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
         self._ray = _ray()
-        started = {"num_cpus": workers + 1, "object_store_memory": OBJECT_STORE}
+        started = {"num_cpus": workers, "object_store_memory": OBJECT_STORE}
         started |= {"num_gpus": gpus} if gpus else {}
         try:
             self._ray.init(
@@ -406,6 +426,11 @@ class RayCluster:
         except (ConnectionError, self._ray.exceptions.RayError, RuntimeError) as error:
             raise ClusterUnreachable(address or "this machine", str(error)) from None
         self.director = RayDirectorHandle()
+
+    @property
+    def room(self) -> int:
+        """How many workers it has room for: one for each CPU that Ray was told of."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
 
     def start_director(self, plan: DirectorPlan) -> None:
         """Start the director, unless there is one."""

@@ -1,9 +1,9 @@
 """Every Prometheus name of the analyzer, in one list.
 
-Labels are limited to stream id, detector, stage, reason, state, verdict, severity, code, and
-channel and outcome of alerts: never URLs, track ids, clients or addresses. Detectors are those of
-the configuration, and the ensemble; where a figure is no single detector's, the label is empty. The
-series of a removed stream are removed with it.
+Labels are limited to stream id, detector, stage, reason, state, verdict, severity, code, name of a
+worker, and channel and outcome of alerts: never URLs, track ids, clients or addresses. Detectors
+are those of the configuration, and the ensemble; where a figure is no single detector's, the label
+is empty. The series of a removed stream are removed with it.
 """
 
 from __future__ import annotations
@@ -273,6 +273,32 @@ SCRAPED = (
     ),
     Family("gauge", "canary_state", "1 for how the detector fares with known clips.", ("state",)),
     Family("counter", "alerts_unstored_total", "Changes of alerts that the store did not take."),
+    Family("gauge", "workers", "Workers of the cluster, by state.", ("state",)),
+    Family("gauge", "streams_waiting", "Streams that no worker of the cluster has."),
+    Family("counter", "stream_moves_total", "Streams moved from a living worker to another."),
+    Family("counter", "worker_deaths_total", "Workers that were counted as dead."),
+    Family(
+        "counter",
+        "streams_adopted_total",
+        "Streams that a starting director found with their workers.",
+    ),
+    Family("counter", "placements_refused_total", "Streams that no worker could take."),
+    Family(
+        "counter",
+        "worker_metrics_missed_total",
+        "Scrapes in which a worker's metrics did not come in time.",
+        ("worker",),
+    ),
+    Family(
+        "counter",
+        "fenced_events_total",
+        "Events that were not passed on, because their stream had another owner by then.",
+    ),
+    Family(
+        "counter",
+        "relay_events_lost_total",
+        "Events of workers that a gateway fell behind by; the store has them.",
+    ),
 )
 """Every metric that parts of the analyzer count for themselves."""
 

@@ -125,6 +125,10 @@ class StatusView(Wire):
     notice: str
     scores: tuple[ScoreData, ...] = ()
     at: datetime
+    worker: str = ""
+    """name of the worker that analyzes it; empty while nobody does, and where one process does
+    everything
+    """
 
 
 class StreamView(Wire):

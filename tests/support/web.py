@@ -27,6 +27,7 @@ from stream.challenge.service import Challenges
 from stream.challenge.settings import ChallengeSettings
 from stream.challenge.watch import Watch
 from stream.clock import Clock, ManualClock
+from stream.cluster.machines import Machines
 from stream.drift.settings import DriftSettings
 from stream.drift.watch import DriftWatch
 from stream.engine.settings import EngineSettings
@@ -313,6 +314,7 @@ class WebRig:
         drift: DriftWatch | None = None,
         canaries: bool = False,
         asking: ChallengeSettings | None = None,
+        machines: Machines | None = None,
     ) -> None:
         self.clock = clock or ManualClock(start=100.0)
         self.hub = Hub(self.clock, hub)
@@ -373,6 +375,7 @@ class WebRig:
             baselines=self.baselines,
             canaries=self.canaries,
             challenges=self.challenges,
+            machines=machines,
         )
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:

@@ -129,8 +129,8 @@ ARROWS = {
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
     "stream.cluster": "alerts analyzer baseline canaries canary clock compliance drift engine "
-    "errors event_log events evidence explain incident incidents publish store stream_state "
-    "webrtc",
+    "errors event_log events evidence explain incident incidents monitoring publish store "
+    "stream_state webrtc",
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
@@ -150,6 +150,7 @@ ARROWS = {
     "web.connection_limits": "settings waiting_room",
     "web.waiting_room": "",
     "web.root_path": "",
+    "web.exposition": "",
     "web.head": "",
     "web.connection_figures": "connection_limits waiting_room",
     "web.problem_responses": "errors",
@@ -161,8 +162,8 @@ ARROWS = {
     "web.stored_past": "store_reads",
     "web.history_formats": "errors",
     "web.sockets": "security services settings waiting_room",
-    "web.routes": "errors history_formats past_queries problem_responses root_path security "
-    "services settings sockets store_reads waiting_room",
+    "web.routes": "errors exposition history_formats past_queries problem_responses root_path "
+    "security services settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
     "web.app": "head problem_responses root_path routes security services settings store_reads "
     "stored_past waiting_room",
@@ -336,6 +337,7 @@ MAY_START = {
     "stream.incidents.service": "reads earlier incidents in a worker thread",
     "stream.cluster": "one task per worker, question and order; each ends with whoever began it",
     "web.sockets": "one task group per client connection, ended with it",
+    "web.exposition": "reads the metrics of workers in a worker thread",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
     "styleflow.runtime": "one thread that loads OpenVINO, and has ended before its caller goes on",

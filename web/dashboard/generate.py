@@ -31,6 +31,7 @@ from web.routes.pictures import OverlayList, PictureFaces, PictureOverlay
 from web.routes.stored import StoreView
 from web.routes.streams import StreamBody, StreamChange
 from web.routes.thresholds import ThresholdsChange, ThresholdsView
+from web.routes.workers import WorkersView
 
 TARGET = Path(__file__).parent / "src" / "protocol.ts"
 
@@ -47,6 +48,7 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     AlertsView,
     TrialView,
     StoreView,
+    WorkersView,
     ExplanationView,
     ChallengeList,
     PromptMessage,

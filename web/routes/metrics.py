@@ -1,20 +1,23 @@
-"""`GET /metrics`: the metrics of the process in Prometheus' text format."""
+"""`GET /metrics`: metrics of the process, and of its workers, in Prometheus' text format."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
+from stream.cluster.machines import Machines
+from web.exposition import exposition
 from web.security.auth import Scope
 from web.security.scopes import ScopeCheck
 
 
-def routes(registry: CollectorRegistry, scopes: ScopeCheck) -> APIRouter:
+def routes(registry: CollectorRegistry, machines: Machines, scopes: ScopeCheck) -> APIRouter:
     """Return the route.
 
     Args:
-        registry: holds the metrics.
+        registry: holds the metrics of this process.
+        machines: add those of workers.
         scopes: checks that the caller may read metrics.
     """
     router = APIRouter(tags=["descriptions"])
@@ -22,6 +25,6 @@ def routes(registry: CollectorRegistry, scopes: ScopeCheck) -> APIRouter:
     @router.get("/metrics", dependencies=[Depends(scopes.require(Scope.METRICS))])
     async def get_metrics() -> Response:
         """Return Prometheus metrics."""
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(await exposition(registry, machines), media_type=CONTENT_TYPE_LATEST)
 
     return router

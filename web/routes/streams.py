@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -130,6 +131,11 @@ class StatusView(StreamView):
     notice: str
     scores: tuple[ScoreData, ...]
     at: datetime
+    worker: str = Field(
+        default="",
+        description="name of the worker that analyzes it; empty while nobody does, and where one "
+        "process does everything",
+    )
 
 
 class StreamList(BaseModel):
@@ -145,6 +151,7 @@ def routes(
     clock: Clock,
     roots: tuple[Path, ...],
     resolve: Resolver,
+    worker_of: Callable[[str], str],
 ) -> APIRouter:
     """Return the routes.
 
@@ -155,6 +162,7 @@ def routes(
         clock: where time comes from.
         roots: folders whose files may be added.
         resolve: finds addresses.
+        worker_of: returns the name of a stream's worker, empty if there is none.
     """
     read = Depends(scopes.require(Scope.READ))
     steer = Depends(scopes.require(Scope.CONTROL))
@@ -222,7 +230,7 @@ def routes(
     @router.get("/{id}/status", dependencies=[read], responses=documented_problems(401, 404))
     async def get_stream_status(id: StreamId) -> StatusView:
         """Return how a stream is doing, with its newest scores."""
-        return _status(control.status(id), hub.info(id), clock)
+        return _status(control.status(id), hub.info(id), clock, worker_of(id))
 
     return router
 
@@ -263,7 +271,7 @@ def _view(status: StreamStatus) -> StreamView:
     )
 
 
-def _status(status: StreamStatus, info: StreamInfo, clock: Clock) -> StatusView:
+def _status(status: StreamStatus, info: StreamInfo, clock: Clock, worker: str) -> StatusView:
     return StatusView(
         **_view(status).model_dump(),
         epoch=status.epoch,
@@ -280,4 +288,5 @@ def _status(status: StreamStatus, info: StreamInfo, clock: Clock) -> StatusView:
         notice=info.notice,
         scores=tuple(score_data(score, info, clock.monotonic()) for score in status.scores),
         at=clock.utc(),
+        worker=worker,
     )

@@ -52,6 +52,7 @@ OPERATIONS = {
     "changeIncident",
     "changeStream",
     "changeThresholds",
+    "drainWorker",
     "endCall",
     "getAsyncapi",
     "getBaseline",
@@ -82,6 +83,7 @@ OPERATIONS = {
     "listOverlays",
     "listSnoozes",
     "listStreams",
+    "listWorkers",
     "predict",
     "removeBaseline",
     "removeStream",
@@ -89,6 +91,7 @@ OPERATIONS = {
     "learnCanaries",
     "startCall",
     "trickleCall",
+    "undrainWorker",
     "wakeStream",
 }
 """Names of functions in clients that are generated: one that changes breaks them."""

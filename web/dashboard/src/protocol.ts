@@ -1347,6 +1347,12 @@ export interface VerdictChangedData {
   notice: string;
 }
 
+/** A stream that no worker has. */
+export interface WaitingStream {
+  id: string;
+  why: string;
+}
+
 /** The media time behind a score. */
 export interface Window {
   /** media seconds of the first frame, within the epoch */
@@ -1357,6 +1363,51 @@ export interface Window {
   frames: number;
   /** sampling slots that held no usable frame */
   missing: number;
+}
+
+/** One process that analyzes streams, and how it is doing. */
+export interface WorkerEntry {
+  name: string;
+  /** name of its machine */
+  node: string;
+  pid: number;
+  /** of the program; differs while an upgrade rolls on */
+  version: string;
+  /** what streams may be pinned to */
+  labels: Record<string, string>;
+  /** what it computes on */
+  device: string;
+  /** that score its streams, the first one first */
+  models: Model[];
+  /** ids, in order */
+  streams: string[];
+  /** how many it takes at most; 0 when that is not known */
+  max_streams: number;
+  /** share of time that its device thread computed lately */
+  busy: number;
+  /** what it leaves out, as in a stream's status */
+  overload: string;
+  /** it takes no further stream */
+  full: boolean;
+  /** its streams are moved away, and it gets no others */
+  draining: boolean;
+  /** it answers */
+  alive: boolean;
+  /** seconds since it answered last */
+  quiet_s: number;
+  /** one sentence per check */
+  health: Record<string, string>;
+}
+
+/** Every worker, ordered by machine and name, and what was done with them. */
+export interface WorkersView {
+  /** false where one process does everything */
+  several: boolean;
+  workers: WorkerEntry[];
+  /** streams that no worker has */
+  waiting: WaitingStream[];
+  /** what the director has done: moves, deaths, adoptions, refusals */
+  counts: Record<string, number>;
 }
 
 export type ServerMessage =

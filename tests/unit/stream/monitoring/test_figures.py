@@ -18,6 +18,7 @@ from stream.alerts.settings import AlertsSettings
 from stream.challenge.service import Challenges
 from stream.challenge.watch import Watch
 from stream.clock import ManualClock
+from stream.cluster.figures import relay_figures
 from stream.compliance import Outcome
 from stream.drift.settings import DriftSettings
 from stream.drift.watch import DriftWatch
@@ -49,6 +50,7 @@ from stream.webrtc.sessions import Sessions, StreamTotals
 from tests.support.alerts import PlayedChannel, rule
 from tests.support.canaries import pair, played_canaries
 from tests.support.evidence import EvidenceRig
+from tests.support.machines import PlayedMachines, table, worker
 from tests.support.path import toy_pipeline
 from tests.support.second_look import SecondLookRig
 from tests.support.wire import added
@@ -106,6 +108,8 @@ def everything() -> list[Figure]:
         *figures.canary_figures(replace(played_canaries(clock).report(), sights=pair()), 12.0),
         *figures.evidence_figures(recorder()),
         *figures.explained_figures(ExplainedMoments(NOBODY_LOOKS, clock, None)),
+        *PlayedMachines(table(worker("worker-1"))).figures(),
+        *relay_figures(0, 0),
     ]
 
 

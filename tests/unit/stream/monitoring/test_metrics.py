@@ -23,7 +23,7 @@ def test_names_and_labels_follow_the_conventions(metrics: Metrics) -> None:
     allowed = {
         "stream", "stage", "reason", "state", "verdict", "cause", "code", "segment",
         "version", "model", "status", "le", "detector", "severity",
-        "channel", "outcome", "canary", "result",
+        "channel", "outcome", "canary", "result", "worker",
     }  # fmt: skip
     for family in metrics.registry.collect():
         assert re.fullmatch(r"styleflow_[a-z_]+", family.name)

@@ -1,0 +1,180 @@
+"""Serving in front of workers: the gateway's parts, and the processes that stand behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, redirect_stdout
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from cli import logs
+from cli.cluster import ControlPlan, WorkerPlan, cores, on_gpu
+from cli.front import Front, Loading
+from cli.memory import Memory
+from cli.settings import Settings
+from stream.analyzer.streams import StreamSpec
+from stream.clock import Clock
+from stream.cluster.gateway import Gateway
+from stream.cluster.ray_cluster import RayCluster, RayWorkerHandle
+from stream.errors import WorkerGone
+from stream.event_log.event_log import EventLog
+from stream.monitoring.metrics import Metrics
+from stream.publish.history import StreamHistories
+from stream.publish.hub import Hub
+
+log = structlog.get_logger(__name__)
+
+START_S = 180.0
+"""How long workers may take to start: each loads its models."""
+
+LINES_S = 5.0
+PAUSE_S = 0.5
+
+LAST_LINES_S = 0.3
+"""How long the last lines of workers that end are waited for."""
+
+KNOWN_S = 5.0
+"""How long it may take until the first worker is heard of."""
+
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@contextmanager
+def cluster(settings: Settings) -> Iterator[RayCluster]:
+    """Start Ray or join one until this is left; on the main thread, before any event loop.
+
+    Raises:
+        RayMissing: the extra is not installed.
+        ClusterUnreachable: it cannot be started, or nobody answers.
+    """
+    wanted = settings.cluster
+    gpu = on_gpu(settings)
+    count = wanted.workers
+    if count is None and not wanted.address:
+        count = _gpus() if gpu else cores()
+    made = RayCluster(wanted.address, count or 0, (count or 0) if gpu else 0)
+    try:
+        with redirect_stdout(_RayLines()):
+            yield made
+    finally:
+        made.close()
+
+
+def _gpus() -> int:
+    """Return how many GPUs this machine has."""
+    import torch
+
+    return max(torch.cuda.device_count(), 1)
+
+
+class _RayLines(io.TextIOBase):
+    """Standard output while Ray runs: what it says there is logged; nobody else prints."""
+
+    def write(self, text: str) -> int:
+        """Log what is said."""
+        for line in text.splitlines():
+            if said := _COLORS.sub("", line).strip():
+                log.info("ray says", line=said.partition(". ")[0][:200])
+        return len(text)
+
+
+@asynccontextmanager
+async def behind_gateway(
+    ray: RayCluster,
+    settings: Settings,
+    specs: Sequence[StreamSpec],
+    clock: Clock,
+    loading: Loading,
+    *,
+    untrained: bool,
+    remember: bool,
+) -> AsyncIterator[Front]:
+    """Run a gateway, and the workers that are wanted; see `cli.front.alone`."""
+    metrics, hub, histories = Metrics(CollectorRegistry()), Hub(clock), StreamHistories()
+    events = EventLog(clock)
+    events.attach(histories)
+    async with _workers(ray, settings, loading, untrained=untrained):
+        memory = await asyncio.to_thread(Memory.open, settings.store, clock)
+        metrics.scraped.attach(memory.figures)
+
+        async def wanted() -> None:
+            await ray.director.want(tuple(specs))
+            if editor is not None:
+                await editor.restore()
+
+        gateway = Gateway(
+            ray.director, RayWorkerHandle, events, hub, clock, settings.engine, wanted
+        )
+        gateway.remark(memory.health)
+        configured = [spec.id for spec in specs]
+        editor = memory.editor(gateway, clock, configured) if remember else None
+        async with memory, gateway:
+            await _until_known(gateway)
+            yield Front(
+                control=gateway,
+                hub=hub,
+                histories=histories,
+                metrics=metrics,
+                memory=memory,
+                editor=editor,
+                detectors=lambda: gateway.models,
+                services={},
+            )
+
+
+@asynccontextmanager
+async def _workers(
+    ray: RayCluster, settings: Settings, loading: Loading, *, untrained: bool
+) -> AsyncIterator[None]:
+    """Start the director and the workers that are wanted, unless they are there.
+
+    Those of a cluster of our own are asked to end when this is left; others go on.
+    """
+    wanted = settings.cluster
+    count = wanted.workers if wanted.workers is not None else ray.room
+    ray.start_director(ControlPlan(settings))
+    share = count if not wanted.address else 1
+    plan = WorkerPlan(settings, max(share, 1), untrained, sys.stderr.isatty())
+    names = [f"{wanted.name}-{number}" for number in range(1, count + 1)]
+    handles = [ray.start_worker(name, plan, gpu=on_gpu(settings)) for name in names]
+    lines = [asyncio.create_task(_relay_lines(handle)) for handle in handles]
+    try:
+        with loading(f"starting {count} workers"):
+            await ray.director.ready(START_S)
+            await asyncio.gather(*(handle.ready(START_S) for handle in handles))
+        yield
+    finally:
+        if not wanted.address:
+            await asyncio.gather(*(handle.stop() for handle in handles), return_exceptions=True)
+            await asyncio.sleep(LAST_LINES_S)
+        for task in lines:
+            task.cancel()
+        await asyncio.gather(*lines, return_exceptions=True)
+
+
+async def _relay_lines(worker: RayWorkerHandle) -> None:
+    """Write a worker's log lines where this process's are, until cancelled."""
+    position = 0
+    while True:
+        try:
+            position, lines = await worker.lines(position, LINES_S)
+        except WorkerGone:
+            await asyncio.sleep(PAUSE_S)
+            continue
+        for line in lines:
+            logs.relay(line)
+
+
+async def _until_known(gateway: Gateway) -> None:
+    """Wait until a worker has said which models it has, but not for long."""
+    try:
+        async with asyncio.timeout(KNOWN_S):
+            while not gateway.models:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        log.warning("no worker answers yet")
