@@ -39,15 +39,17 @@ COPY stream stream
 COPY web web
 COPY --from=dashboard /src/web/static/dashboard web/static/dashboard
 COPY cli cli
-# PostgreSQL as the store, and the past as Parquet.
+# PostgreSQL as the store, the past as Parquet, and Ray for workers on many machines.
 RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt \
-    && pip install -c /tmp/constraints.txt '.[postgres,parquet]'
+    && pip install -c /tmp/constraints.txt '.[cluster,postgres,parquet]'
 RUN STYLEFLOW_CACHE=/opt/styleflow/models styleflow models fetch
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin styleflow \
     && install -d -o styleflow /data
 COPY --from=build /opt/styleflow /opt/styleflow
+# KubeRay starts `ray` from a login shell, which knows the system's own folders alone.
+RUN ln -s /opt/styleflow/bin/ray /usr/local/bin/ray
 COPY configs /etc/styleflow
 ENV PATH=/opt/styleflow/bin:$PATH \
     STYLEFLOW_CACHE=/opt/styleflow/models \

@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 DASHBOARD := web/static/dashboard/index.html
 
-.PHONY: bench-check capacity help run test check format e2e bench clean dashboard browser dashboard-test dashboard-protocol
+.PHONY: bench-check capacity capacity-cores help run test check format e2e bench clean dashboard browser dashboard-test dashboard-protocol
 
 # What computes goes on in two parts beside each other, whose output is shown at their ends; when one
 # fails, no further one is begun, and make fails. What talks to cameras and browsers has the machine to
@@ -113,6 +113,10 @@ bench-check: models ## measure ratios anew and compare them with the committed o
 
 capacity: models ## find how many streams this machine holds, beside the alternatives (15 minutes)
 	$(BIN)/python -m benchmarks.capacity
+
+capacity-cores: models ## find how many streams workers hold on one core and on two (12 minutes)
+	$(BIN)/python -m benchmarks.capacity --workers 0,1,2 --cores 1,1,2
+	$(BIN)/python -m docs.scaling
 
 bench: models ## measure latency, the causal step and the published detectors; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.step

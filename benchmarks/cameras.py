@@ -51,6 +51,31 @@ def render(
     return path
 
 
+def repeated(clip: Path, path: Path, seconds: float) -> Path:
+    """Write a clip over and over into one file, its packets as they are, and return its path.
+
+    Played at its own pace such a file is a camera that costs nothing but what its reader does, and
+    its time goes on where a looped file would begin anew.
+    """
+    with av.open(str(clip)) as given, av.open(str(path), "w") as container:
+        video = given.streams.video[0]
+        stream = container.add_stream_from_template(video)
+        units = [
+            (unit.pts, bytes(unit), unit.is_keyframe) for unit in given.demux(video) if unit.size
+        ]
+        time_base = video.time_base
+        assert time_base is not None
+        length = round(len(units) / FPS / time_base)
+        for turn in range(max(1, round(seconds * FPS / len(units)))):
+            for pts, data, keyframe in units:
+                assert pts is not None
+                unit = av.Packet(data)
+                unit.pts = unit.dts = pts + turn * length  # a camera's pictures keep their order
+                unit.time_base, unit.is_keyframe, unit.stream = time_base, keyframe, stream
+                container.mux(unit)
+    return path
+
+
 class Cameras:
     """Some cameras in a process of their own; a context manager.
 

@@ -1,6 +1,7 @@
 """Number of streams that one machine holds, beside what people would otherwise run.
 
     python -m benchmarks.capacity [--out DIR] [--seconds S] [--size WxH ...] [--only NAME ...]
+    python -m benchmarks.capacity --workers 1,2 --cores 1,2     (see benchmarks/capacity_cores.py)
 
 Cameras in a process of their own play real H.264 over RTSP at 25 frames per second, one face each.
 Streams are added until a load no longer holds: p95 from packet to published score above 300 ms,
@@ -24,10 +25,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -43,8 +45,10 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from benchmarks import capacity_cores
 from benchmarks.cameras import SIZE, Cameras, render
 from benchmarks.hardware import Hardware, hardware
+from benchmarks.held import MAX_LOST, MOST, P95_MS, Load, search
 from benchmarks.latency import END_TO_END, Account, Reader, Recorder, RecordingHub, Spread
 from benchmarks.plain_loop import WINDOW
 from benchmarks.recompute import Recomputing
@@ -64,12 +68,6 @@ from styleflow.weights.face_networks import load_finder
 
 _ROOT = Path(__file__).resolve().parent.parent
 RESULTS = _ROOT / "benchmarks" / "results"
-P95_MS = 300.0
-MAX_LOST = 0.01
-SHORT = 0.03
-"""How much less than the cadence promises may be sampled before a load does not hold: the edges of
-a short measurement cost up to two frames per stream, a reader that falls behind costs more."""
-MOST = 64
 WARM_UP_S = 4.0
 PATIENCE_S = 45.0
 BATCHING_AT = 8
@@ -82,35 +80,6 @@ class Variant(StrEnum):
     BATCHING_OFF = "batching_off"
     INCREMENTAL_OFF = "incremental_off"
     PLAIN_LOOP = "plain_loop"
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one number of streams came to.
-
-    Attributes:
-        streams: cameras at the same time.
-        latency: from packet to published score.
-        worth: streams' worth of sampled frames that were worked through.
-        lost: share of the sampled frames that were not.
-        fill: mean frames per batch; 1 where there are no batches.
-        cpu: CPU seconds per second, cameras not included.
-        busy_ms: time of the device thread per frame; none where there is no such thread.
-    """
-
-    streams: int
-    latency: Spread
-    worth: float
-    lost: float
-    fill: float
-    cpu: float
-    busy_ms: float | None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the load is within the limits."""
-        enough = self.worth >= (1 - SHORT) * self.streams * (1 - MAX_LOST)
-        return self.latency.p95_ms <= P95_MS and self.lost < MAX_LOST and enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,27 +106,6 @@ class Curve:
         capacity = max((one.streams for one in known if one.holds), default=0)
         worth = float(capacity) or max((one.worth for one in known), default=0.0)
         return cls(variant, capacity, round(worth, 2), tuple(known))
-
-
-def search(measure: Callable[[int], Load], most: int = MOST) -> list[Load]:
-    """Return the loads that it takes to find the largest one that holds, in the order tried."""
-    tried: dict[int, Load] = {}
-
-    def holds(streams: int) -> bool:
-        if streams not in tried:
-            tried[streams] = measure(streams)
-        return tried[streams].holds
-
-    low, high = 0, 1
-    while high <= most and holds(high):
-        low, high = high, 2 * high
-    high = min(high, most + 1)
-    while high - low > max(1, low // 8):
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    if low == 0 and 2 not in tried:
-        tried[2] = measure(2)  # one process per core shows what saturation is worth
-    return list(tried.values())
 
 
 def pipeline(variant: Variant, settings: Settings, clock: SystemClock, seen: Recorder) -> Pipeline:
@@ -404,9 +352,35 @@ def main(
     size: Annotated[list[str] | None, typer.Option(help="Picture sizes, such as 640x480.")] = None,
     only: Annotated[list[Variant] | None, typer.Option(help="Variants to measure.")] = None,
     most: Annotated[int, typer.Option(min=1, help="Streams at most.")] = MOST,
+    workers: Annotated[
+        str | None, typer.Option(help="Numbers of workers, such as 1,2; 0 is without Ray.")
+    ] = None,
+    cores: Annotated[
+        str | None, typer.Option(help="Numbers of cores that go with them, such as 1,2.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Searches per number of workers.")] = 2,
     quick: Annotated[bool, typer.Option("--quick", help="2 s per load, 2 streams.")] = False,
 ) -> None:
     """Find how many streams this machine holds, beside the alternatives."""
+    if workers or cores:
+        usable = sorted(os.sched_getaffinity(0))
+        try:
+            points = capacity_cores.points(
+                workers or cores or "", cores or workers or "", len(usable)
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        path = capacity_cores.run(
+            points,
+            replace(hardware(), threads=load(None, {}, None).model.threads or 0),  # the analyzer's
+            out,
+            seconds=2.0 if quick else seconds,
+            rounds=1 if quick else rounds,
+            most=2 if quick else most,
+            cores=usable,
+        )
+        Console().print(f"{path}", soft_wrap=True)
+        return
     logs.configure("error", "console")
     settings = load(None, {}, None)
     if settings.model.threads is not None:

@@ -56,6 +56,7 @@ class Wanted:
         data: what tables call the clips; the data set or the manifest's folder when empty.
         trained_on: what tables say that the weights were trained on.
         rounds: bootstrap draws behind each interval.
+        conditions: names of the grid's conditions to try, too, where not all are wanted.
     """
 
     clips: str
@@ -73,6 +74,7 @@ class Wanted:
     data: str = ""
     trained_on: str = ""
     rounds: int = 1000
+    conditions: tuple[str, ...] = ()
 
 
 def run(settings: Settings, asked: Wanted) -> Exit:
@@ -159,13 +161,19 @@ def conditions(runner: EvaluationRunner, asked: Wanted) -> tuple[str, ...]:
     """Return the conditions under which clips are looked at, the most important first.
 
     Raises:
-        ResultsUnusable: the detector offers no ablation, and one is wanted.
+        ResultsUnusable: the detector offers no ablation, and one is wanted; or the grid has no
+            condition of a name.
     """
     if asked.ablate and len(runner.cues) < 2:
         reason = f"{runner.card.name} cannot leave out a cue; run without --ablate"
         raise ResultsUnusable(asked.out, reason)
     without = [f"{WITHOUT}{cue}" for cue in runner.cues] if asked.ablate else []
-    degraded = [condition.name for condition in GRID] if asked.grid else []
+    grid = [condition.name for condition in GRID]
+    unknown = sorted(set(asked.conditions) - set(grid))
+    if unknown:
+        reason = f"no condition is named {unknown[0]!r}; there are {', '.join(grid)}"
+        raise ResultsUnusable(asked.out, reason)
+    degraded = grid if asked.grid else [name for name in grid if name in asked.conditions]
     return (PLAIN, *without, *degraded)
 
 

@@ -53,6 +53,10 @@ def evaluate_clips(
     grid: Annotated[
         bool, typer.Option("--grid", help="Also degrade the clips in twelve ways; takes longer.")
     ] = False,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(help="Also degrade the clips in this way of the grid; may be given again."),
+    ] = None,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Also take away each cue of the detector in turn.")
     ] = False,
@@ -96,6 +100,7 @@ def evaluate_clips(
         data,
         trained_on,
         rounds,
+        tuple(condition or ()),
     )
     raise typer.Exit(run(load(config, environment()), wanted))
 

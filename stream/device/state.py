@@ -26,6 +26,8 @@ class State:
 
     def __init__(self, detector: Detector, slots: int, device: torch.device) -> None:
         self._detector = detector
+        # Asked once: whether an object fits a protocol costs Python more than a small push.
+        self._looking = detector if isinstance(detector, Looking) else None
         self._device = device
         self._tensors = detector.init_state(slots)
         self._generations = [0] * slots
@@ -63,17 +65,16 @@ class State:
         Raises:
             StaleSlot: a slot is of another generation than its row; nothing is fed.
         """
-        rows, gaps, detector = self._rows(slots), self._tensor(missing), self._detector
-        if looks is not None and isinstance(detector, Looking):
+        rows, gaps = self._rows(slots), self._tensor(missing)
+        if looks is not None and self._looking is not None:
             looked = torch.tensor(list(looks), dtype=torch.bool, device=self._device)
-            detector.push_looks(self._tensors, rows, images, gaps, looked, seen)
+            self._looking.push_looks(self._tensors, rows, images, gaps, looked, seen)
         else:
-            detector.push(self._tensors, rows, images, gaps)
+            self._detector.push(self._tensors, rows, images, gaps)
 
     def begin_looks(self, images: Tensor) -> Callable[[], tuple[Tensor, ...]] | None:
         """Begin to look at crops, by a detector that looks at few; None when it does not."""
-        detector = self._detector
-        return detector.begin_looks(images) if isinstance(detector, Looking) else None
+        return None if self._looking is None else self._looking.begin_looks(images)
 
     def reanchor(self, slots: Sequence[Slot], images: Tensor) -> None:
         """Replace the newest frame of each slot; see `Detector.reanchor`.

@@ -6,7 +6,7 @@ last bit. Nothing here knows logits; `verdict.py` does.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,6 +31,7 @@ class Coverage:
 
     def __init__(self, slots: int) -> None:
         self._fates: deque[SlotFate] = deque(maxlen=slots)
+        self._count: Counter[SlotFate] = Counter()  # of the remembered ones
         self._newest: int | None = None
 
     @property
@@ -50,18 +51,20 @@ class Coverage:
         skipped = min(max(overrun, 0), passed)
         self._fill(SlotFate.MISSING, passed - skipped)
         self._fill(SlotFate.OVERRUN, skipped)
-        self._fates.append(SlotFate.CONTAMINATED if contaminated else SlotFate.USABLE)
+        self._fill(SlotFate.CONTAMINATED if contaminated else SlotFate.USABLE, 1)
         self._newest = slot
 
     def restart(self) -> None:
         """Forget everything: a new epoch began."""
         self._fates.clear()
+        self._count.clear()
         self._newest = None
 
     def resize(self, slots: int) -> None:
         """Remember another number of slots from now on, keeping the newest."""
         if slots != self._fates.maxlen:
             self._fates = deque(self._fates, maxlen=slots)
+            self._count = Counter(self._fates)
 
     @property
     def loss(self) -> float:
@@ -80,12 +83,16 @@ class Coverage:
 
     def _fill(self, fate: SlotFate, times: int) -> None:
         room = self._fates.maxlen or 0
-        self._fates.extend([fate] * min(times, room))
+        for _ in range(min(times, room)):
+            if len(self._fates) == room:
+                self._count[self._fates[0]] -= 1
+            self._fates.append(fate)
+            self._count[fate] += 1
 
     def _share(self, *fates: SlotFate) -> float:
         if not self._fates:
             return 0.0
-        return sum(fate in fates for fate in self._fates) / len(self._fates)
+        return sum(self._count[fate] for fate in fates) / len(self._fates)
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,8 +302,9 @@ class Timeline:
         return pts > self._last and not self._leaps(stamp, pts)
 
     def _leaps(self, stamp: Stamp, pts: int) -> bool:
-        limit = max(Fraction(JUMP_S) / stamp.time_base, Fraction(JUMP_FRAMES * self._usual()))
-        return abs(pts - self._last) > limit
+        leap, base = abs(pts - self._last), stamp.time_base  # in whole numbers: this is asked often
+        long = leap * base.numerator > JUMP_S * base.denominator
+        return long and leap > JUMP_FRAMES * self._usual()
 
     def _lasts(self, stamp: Stamp, pts: int) -> bool:
         """Take in a stamp that does not go on; return whether those before it lead up to it."""

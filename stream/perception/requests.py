@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Protocol, cast, runtime_checkable
 
 from styleflow.faces.face import Face, FaceRequest, Image
 
@@ -35,11 +36,17 @@ Searching = Generator[FaceRequest, tuple[Face, ...], tuple[Face, ...]]
 
 def find_all(finder: Finder, requests: Sequence[FaceRequest]) -> list[tuple[Face, ...]]:
     """Return the faces that each request asks for; none depends on its neighbours."""
-    if isinstance(finder, BatchFinder):
-        return finder.find_all(requests)
+    if _takes_batches(type(finder)):
+        return cast(BatchFinder, finder).find_all(requests)
     return [
         finder.find(request.image, request.tiles, request.known)
         if request.detect
         else finder.follow(request.image, request.known)
         for request in requests
     ]
+
+
+@lru_cache(maxsize=64)
+def _takes_batches(kind: type[Finder]) -> bool:
+    """Return whether finders of a class are batch finders; Python takes long to tell."""
+    return issubclass(kind, BatchFinder)

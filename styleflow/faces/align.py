@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -49,6 +50,7 @@ TEMPLATE_PX = 256
 _TEMPLATE = np.array(
     [[96.5, 120.0], [159.5, 120.0], [128.0, 157.0], [100.5, 185.5], [155.5, 185.5]]
 )
+_TEMPLATE_BYTES = _TEMPLATE.tobytes()
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) * TEMPLATE_PX
 _MIN_SPREAD_PX = 1.0  # five points closer together than this name no direction
 _NOSE_OVER_EYES = 0.55  # how far the nose stands out; 0.551 fitted to FaceMesh's depth
@@ -197,9 +199,15 @@ def template(size_px: int = TEMPLATE_PX) -> Points:
 
 def is_alignable(points: Points) -> bool:
     """Say whether five points are finite and far enough apart to name a transform."""
-    if points.shape != (5, 2) or not np.isfinite(points).all():
+    if points.shape != (5, 2):
         return False
-    return bool(np.abs(points - _middle(points)).max() >= _MIN_SPREAD_PX)
+    far = False
+    for values in points.T.tolist():  # ten numbers: NumPy's calls cost more than the sums
+        middle = sum(values) / 5
+        if not math.isfinite(middle) or not all(map(math.isfinite, values)):
+            return False
+        far |= max(max(values) - middle, middle - min(values)) >= _MIN_SPREAD_PX
+    return far
 
 
 def fit(points: Points, goal: Points | None = None) -> Transform:
@@ -219,11 +227,10 @@ def fit(points: Points, goal: Points | None = None) -> Transform:
     """
     if not is_alignable(points):
         raise ShapeMismatch("five points", "(5, 2), finite and apart", points.shape)
-    s = _complex(template() if goal is None else goal)
+    s_middle, turned, spread = _goal(_TEMPLATE_BYTES if goal is None else goal.tobytes())
     m = _complex(points)
-    s_middle, m_middle = _middle(s), _middle(m)
-    ds = s - s_middle
-    a = complex((ds.conj() * (m - m_middle)).sum() / (np.abs(ds) ** 2).sum())
+    m_middle = _middle(m)
+    a = complex((turned * (m - m_middle)).sum() / spread)
     b = complex(m_middle - a * s_middle)
     if abs(a) < 1e-6:  # points that mirror the template cancel: no similarity describes them
         a = complex(1e-6)
@@ -234,6 +241,15 @@ def fit(points: Points, goal: Points | None = None) -> Transform:
             [inverse.imag, inverse.real, shift.imag],
         ]
     )
+
+
+@lru_cache(maxsize=64)
+def _goal(points: bytes) -> tuple[np.complex128, NDArray[np.complex128], np.float64]:
+    """Return what `fit` wants of the points to meet: middle, conjugate about it, spread."""
+    s = _complex(np.frombuffer(points, np.float64).reshape(5, 2))
+    middle = _middle(s)
+    about = s - middle
+    return middle, about.conj(), (np.abs(about) ** 2).sum()
 
 
 def apply(transform: Transform, points: Points) -> Points:

@@ -36,6 +36,7 @@ class Server:
         config: a YAML file, or None for the built-in defaults.
         env: environment variables besides the test's own.
         under: command that starts it, for example with other limits.
+        arguments: further ones of `serve`.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class Server:
         config: Path | None = None,
         env: dict[str, str] | None = None,
         under: Sequence[str] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
-        command = [*under, sys.executable, "-m", "cli.main", "serve", "--port", "0"]
+        command = [*under, sys.executable, "-m", "cli.main", "serve", "--port", "0", *arguments]
         self._command = command + (["--config", str(config)] if config else [])
         self._stored = tempfile.TemporaryDirectory(prefix="styleflow-store-")
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}

@@ -18,6 +18,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
     "test_architecture.py": "imports of all packages",
     "test_deploy.py": "the files in deploy, and what the image has for them",
+    "test_deploy_cluster.py": "the files in deploy that run a cluster",
     "test_documents.py": "README.md and the pages in docs",
     "test_errors.py": "every class of error, with how it is told",
     "test_layout.py": "tests of all packages",

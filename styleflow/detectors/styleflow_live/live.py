@@ -239,7 +239,7 @@ class StyleFlowLiveDetector(StyleFlowLive):
         followed = self.follow(hidden, latents - state.last_latent[rows], since)
         hidden = torch.where(state.looked[rows][:, None, None], followed, hidden)
         kept = self.kept(since)
-        logits = self.look_logits(features) + self.flow_logits(hidden)
+        logits = self.look_logits(features) + self.flow_logits(hidden, features)
         state.evidence[rows] = state.evidence[rows] * kept + logits
         state.weight[rows] = state.weight[rows] * kept + 1
         state.hidden[rows], state.last_latent[rows] = hidden, latents

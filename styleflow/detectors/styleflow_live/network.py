@@ -27,11 +27,13 @@ from torch import Tensor, nn
 from styleflow.clips import ClipSpec
 from styleflow.detectors.layers.style_gru import CausalStyleGRU
 from styleflow.detectors.layers.vision_transformer import DINOV2_S14, ViTDims
+from styleflow.detectors.styleflow.style_attention import StyleAttention
 from styleflow.detectors.styleflow_live.face_encoder import FaceEncoder
 from styleflow.errors import ShapeMismatch, WeightsUnusable
 from styleflow.runtime import begin
 
 _MOST = {"size_px": 1024, "latent": 4096, "hidden": 8192, "layers": 8, "frames": 1024}
+_WIDEST_ATTENTION = 4096
 _STYLE = 2  # mean and spread of each depth are style; the regions are not
 
 
@@ -48,6 +50,8 @@ class StyleFlowLiveDims:
         latent: length of one level's style vector; there are two levels per block.
         hidden: width of the recurrent state.
         layers: stacked recurrent layers.
+        attention: width of the style attention, a divisor of `hidden`: what the look shows at every
+            depth looks up what the StyleGRU remembers. 0 leaves it out.
         gap_half_life: looks that did not happen after which half of the style flow is forgotten.
         frames: length of a window of evidence, in sampled frames.
         cadence_hz: sampled frames per second of media time.
@@ -62,6 +66,7 @@ class StyleFlowLiveDims:
     latent: int = 32
     hidden: int = 64
     layers: int = 1
+    attention: int = 0
     gap_half_life: float = 2.0
     frames: int = 32
     cadence_hz: float = 12.5
@@ -74,6 +79,10 @@ class StyleFlowLiveDims:
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ValueError(f"{name} lies in 1..{most}, not {value}")
+        if not 0 <= self.attention <= _WIDEST_ATTENTION:
+            raise ValueError(f"attention lies in 0..{_WIDEST_ATTENTION}, not {self.attention}")
+        if self.attention and self.hidden % self.attention:
+            raise ValueError(f"attention divides hidden, {self.hidden}, unlike {self.attention}")
         if not 1 <= self.look_every <= self.frames:
             raise ValueError(f"look_every lies in 1..{self.frames}, not {self.look_every}")
         for name in ("gap_half_life", "cadence_hz"):
@@ -123,8 +132,9 @@ def look_places(slots: Sequence[int], every: int) -> list[int]:
 class StyleFlowLive(nn.Module):
     """What is learned on top of the foundation features, and, once it has them, the encoder.
 
-    Source: StyleFlow (Choi et al., CVPR 2024), style flow of a face as evidence; AdaIN's instance
-        statistics (Huang and Belongie, ICCV 2017) as style.
+    Source: StyleFlow (Choi et al., CVPR 2024), style flow of a face as evidence, and style
+        attention where it is asked for; AdaIN's instance statistics (Huang and Belongie, ICCV 2017)
+        as style.
     Departs: no generator and no inversion; a causal StyleGRU that steps from look to look, and
         linear heads on foundation features in place of a network over a whole clip.
     """
@@ -141,8 +151,14 @@ class StyleFlowLive(nn.Module):
         self.style_gru = CausalStyleGRU(
             dims.style_levels * dims.latent, dims.hidden, dims.layers, dims.gap_half_life
         )
-        self.flow_norm = nn.LayerNorm(dims.hidden)
-        self.flow_head = nn.Linear(dims.hidden, 1)
+        self.content: nn.Linear | None = None
+        self.style_attention: StyleAttention | None = None
+        if dims.attention:
+            self.content = nn.Linear(width, dims.attention)
+            self.style_attention = StyleAttention(dims.attention)
+        said = dims.attention or dims.hidden
+        self.flow_norm = nn.LayerNorm(said)
+        self.flow_head = nn.Linear(said, 1)
         self.encoder: FaceEncoder | None = None
         if not dims.published:
             self.encoder = FaceEncoder(dims.backbone, dims.blocks, dims.size_px)
@@ -192,9 +208,20 @@ class StyleFlowLive(nn.Module):
         statistics = features[..., :_STYLE, :].flatten(1, 2)  # (B, L, D)
         return torch.einsum("bld,ldk->blk", statistics, self.projection)
 
-    def flow_logits(self, hidden: Tensor) -> Tensor:
-        """Return what the style flow says, `(B,)`, of hidden states `(B, layers, H)`."""
-        logits: Tensor = self.flow_head(self.flow_norm(hidden[:, -1]))
+    def flow_logits(self, hidden: Tensor, features: Tensor) -> Tensor:
+        """Return what the style flow says, `(B,)`.
+
+        Args:
+            hidden: states of the StyleGRU after looks, `(B, layers, H)`.
+            features: statistics of these looks, `(B, blocks, 4, D)`; only style attention asks for
+                them: their means are its content, a token per depth.
+        """
+        said = hidden[:, -1]
+        if self.content is not None and self.style_attention is not None:
+            tokens = self.content(features[..., 0, :])  # (B, blocks, attention)
+            # The content asks and is not handed on: the heads rate it already, far stiffer.
+            said = self.style_attention.say(*self.style_attention.attend(tokens, said)).mean(dim=1)
+        logits: Tensor = self.flow_head(self.flow_norm(said))
         return logits.squeeze(-1)
 
     def follow(self, hidden: Tensor, delta: Tensor, since: Tensor) -> Tensor:
@@ -254,7 +281,7 @@ class StyleFlowLive(nn.Module):
             since = slots[:, number] - slots[:, max(number - 1, 0)]
             if before is not None:
                 hidden = self.follow(hidden, latents - before, since)
-            logits = self.look_logits(look) + self.flow_logits(hidden)
+            logits = self.look_logits(look) + self.flow_logits(hidden, look)
             kept = self.kept(since)
             evidence, weight = evidence * kept + logits, weight * kept + 1
             ratings.append(evidence / weight)

@@ -1,5 +1,8 @@
 """Style flow between looks: projected latents, the causal StyleGRU, and how much it may say.
 
+Where the dimensions ask for style attention, what a look shows at every depth attends to the
+StyleGRU's state, and that is trained with it.
+
 The latents' projection is learned without labels: of how each statistic moves from look to look
 within a clip, the strongest directions. The StyleGRU and its head are then trained on windows of
 looks by cross-entropy and by StyleFlow's contrastive loss on its hidden states, with everything
@@ -24,6 +27,7 @@ from styleflow.training.styleflow_live.heads import source_weights
 
 _CONTRAST = 0.1
 _WORTH_IT = 0.005  # AUC on validation below which the style flow is left out
+_LEARNED = ("style_gru.", "content.", "style_attention.", "flow_norm.", "flow_head.")
 _SHARES = (0.25, 0.5, 1.0)
 
 
@@ -74,7 +78,7 @@ class FlowTask:
         self._long, self._starts = [c for c, _ in kept], [s for _, s in kept]
         self._weights = source_weights([clip.entry for clip in self._long])
         for name, parameter in network.named_parameters():
-            learns = name.startswith(("style_gru.", "flow_norm.", "flow_head."))
+            learns = name.startswith(_LEARNED)
             parameter.requires_grad_(learns)
         with torch.no_grad():
             self._latents = [_latents(network, clip) for clip in self._long]
@@ -90,7 +94,12 @@ class FlowTask:
         )
         labels = torch.tensor([float(self._long[c].entry.label) for c in chosen])
         states = network.style_gru.states(latents[:, 1:] - latents[:, :-1])
-        logits = network.flow_logits(states.flatten(0, 1)).view(len(chosen), -1)
+        looks = [
+            self._long[c].looks[s + 1 : s + self._looks]
+            for c, s in zip(chosen, starts, strict=True)
+        ]
+        features = torch.from_numpy(np.concatenate(looks).astype(np.float32))
+        logits = network.flow_logits(states.flatten(0, 1), features).view(len(chosen), -1)
         classified = smoothed_bce(logits, labels[:, None].expand_as(logits))
         apart = contrastive(states[:, -1, -1], labels)
         figures = {"bce": float(classified.detach()), "contrast": float(apart.detach())}
@@ -109,13 +118,14 @@ def flow_ratings(network: StyleFlowLive, clips: Sequence[ClipFeatures]) -> NDArr
     network.eval()
     ratings = []
     for clip in clips:
-        latents, slots = _latents(network, clip)[None], torch.from_numpy(clip.slots)[None]
+        features = torch.from_numpy(clip.looks.astype(np.float32))
+        latents, slots = network.latents(features)[None], torch.from_numpy(clip.slots)[None]
         hidden = network.style_gru.start(1)
-        said = [network.flow_logits(hidden)]
+        said = [network.flow_logits(hidden, features[:1])]
         for number in range(1, latents.shape[1]):
             delta = latents[:, number] - latents[:, number - 1]
             hidden = network.follow(hidden, delta, slots[:, number] - slots[:, number - 1])
-            said.append(network.flow_logits(hidden))
+            said.append(network.flow_logits(hidden, features[number : number + 1]))
         ratings.append(float(torch.cat(said).mean()))
     return np.array(ratings)
 

@@ -39,12 +39,14 @@ class HeadSpec:
         statistics: names of `STATISTICS` that it sees.
         penalty: weight of the penalty on what degradations do to reals.
         round_trips: share of the fakes' weight that pseudo-fakes have, where there are any.
+        calls: share of every clip's weight that the same clip after calls has, where it was in any.
         ridge: stiffness.
     """
 
     statistics: tuple[str, ...] = ("mean", "spread")
     penalty: float = 0.1
     round_trips: float = 0.0
+    calls: float = 0.0
     ridge: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -54,8 +56,9 @@ class HeadSpec:
             raise ValueError(f"statistics are of {', '.join(STATISTICS)}, not {self.statistics}")
         if self.penalty < 0 or not self.ridge > 0:
             raise ValueError("penalty is 0 or more, and ridge above 0")
-        if not 0 <= self.round_trips < 1:
-            raise ValueError(f"round_trips lies between 0 and 1, not {self.round_trips}")
+        for name in ("round_trips", "calls"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} lies between 0 and 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +131,7 @@ def fit_heads(
     opinions: Opinions | None = None,
     penalised: Sequence[int] | None = None,
     pseudo: Sequence[Array] = (),
+    calls: Sequence[Array | None] = (),
 ) -> Head:
     """Return the mean of heads, each at the size at which training clips spread by 1.
 
@@ -138,6 +142,7 @@ def fit_heads(
         opinions: what a teacher thinks of the clips; the heads are fitted to that, too.
         penalised: rows of the clips' degraded looks that the penalty sees; all when None.
         pseudo: vectors of pseudo-fakes, `(blocks, 4, D)` each, for the heads that want them.
+        calls: what calls add to the clips' vectors, `(draws, blocks, 4, D)` each, likewise.
     """
     labels = np.array([float(clip.entry.label) for clip in clips])
     weights = source_weights([clip.entry for clip in clips])
@@ -156,7 +161,10 @@ def fit_heads(
             x[:, :, seen].reshape(len(x), -1),
             shifts[:, :, seen].reshape(len(shifts), -1),
         )
-        rows = _with_pseudo(flat, targets, counted, [p[:, seen].ravel() for p in pseudo], spec)
+        rows = _with_calls(
+            flat, targets, counted, [_rows(added, seen) for added in calls], spec.calls
+        )
+        rows = _with_pseudo(*rows, [p[:, seen].ravel() for p in pseudo], spec)
         direction = fit_direction(*rows, shifted, spec, penalty_rank)
         scored = flat @ direction
         direction = (direction / (scored.std() * len(specs))).reshape(shape)
@@ -164,6 +172,32 @@ def fit_heads(
         middle = np.average(x[:, :, seen], axis=0, weights=weights)
         biases[seen] -= np.einsum("bsd,bsd->s", middle, direction)
     return Head(total, biases)
+
+
+def _rows(added: Array | None, seen: list[int]) -> Array | None:
+    """Return what a head sees of what calls add to a clip, `(draws, F)`."""
+    return None if added is None else added[:, :, seen].reshape(len(added), -1)
+
+
+def _with_calls(
+    x: Array, targets: Array, counted: Array, added: Sequence[Array | None], share: float
+) -> tuple[Array, Array, Array]:
+    """Return vectors, targets and weights with the same clips after calls, as a head wants.
+
+    Each clip's weight stays what it was, so sources and labels go on counting evenly.
+    """
+    heard = [(n, each) for n, each in enumerate(added) if each is not None and len(each)]
+    if not heard or share == 0:
+        return x, targets, counted
+    kept = counted.copy()
+    vectors, labels, weights = [x], [targets], [kept]
+    for number, each in heard:
+        count = len(each)
+        vectors.append(x[number] + each)
+        labels.append(np.full(count, targets[number]))
+        weights.append(np.full(count, share * counted[number] / count))
+        kept[number] *= 1 - share
+    return np.concatenate(vectors), np.concatenate(labels), np.concatenate(weights)
 
 
 def _with_pseudo(

@@ -41,7 +41,7 @@ from styleflow.data.video import (
 )
 from styleflow.detectors.styleflow_live.network import look_places
 from styleflow.errors import VideoUnusable
-from styleflow.faces.align import mirrored_warp
+from styleflow.faces.align import Transform, mirrored_warp
 from styleflow.faces.face import Image
 from styleflow.faces.finder import FaceFinder
 from styleflow.sampling import GridSampler, Sampled
@@ -138,8 +138,23 @@ def look_at_all(
     return tuple(kept), tuple(refusals)
 
 
-def look_at(entry: Entry, spec: LookSpec, finder: FaceFinder) -> Looks | None:
-    """Return the looks at one clip; None when it shows no face.
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """The pictures of a clip's looks, and where its face is in them.
+
+    Attributes:
+        slots: of the cadence grid.
+        pictures: each with the pictures before it, itself last.
+        anchors: under which each is cropped.
+    """
+
+    slots: list[int]
+    pictures: list[tuple[Image, ...]]
+    anchors: list[Transform]
+
+
+def followed(entry: Entry, spec: LookSpec, finder: FaceFinder) -> Followed | None:
+    """Return what looks at a clip see; None when it shows no face.
 
     Raises:
         VideoUnusable: it cannot be read.
@@ -151,19 +166,33 @@ def look_at(entry: Entry, spec: LookSpec, finder: FaceFinder) -> Looks | None:
     plan = anchored(path, [(n, s.at) for n, s in enumerate(sampled)])
     slots = [sampled[n].slot for n in plan.frames]
     chosen = look_places(slots, spec.every)
-    pictures = [sampled[plan.frames[place]].item for place in chosen]
-    anchors = [plan.arriving[place] for place in chosen]
+    return Followed(
+        [slots[place] for place in chosen],
+        [sampled[plan.frames[place]].item for place in chosen],
+        [plan.arriving[place] for place in chosen],
+    )
+
+
+def look_at(entry: Entry, spec: LookSpec, finder: FaceFinder) -> Looks | None:
+    """Return the looks at one clip; None when it shows no face.
+
+    Raises:
+        VideoUnusable: it cannot be read.
+    """
+    seen = followed(entry, spec, finder)
+    if seen is None:
+        return None
+    pictures, anchors = seen.pictures, seen.anchors
     crops = [mirrored_warp(p[-1], a, spec.size_px) for p, a in zip(pictures, anchors, strict=True)]
-    middle = len(chosen) // 2
+    middle = len(crops) // 2
     degraded: list[Image] = []
     if entry.label == REAL:
-        history = _even(np.stack(pictures[middle]))
+        history = even(np.stack(pictures[middle]))
         for seed, degrade in enumerate(DEGRADATIONS.values()):
             degraded.append(mirrored_warp(degrade(history, seed), anchors[middle], spec.size_px))
     blank = np.zeros((0, spec.size_px, spec.size_px, 3), np.uint8)
-    first = slots[chosen[0]]
     return Looks(
-        np.array([slots[place] - first for place in chosen], np.int64),
+        np.array([slot - seen.slots[0] for slot in seen.slots], np.int64),
         np.stack(crops),
         middle,
         np.stack(degraded) if degraded else blank,
@@ -182,7 +211,7 @@ def sampled_pictures(video: Path, spec: LookSpec) -> Iterator[Sampled[tuple[Imag
     yield from sampler.finish()
 
 
-def _even(frames: Frames) -> Frames:
+def even(frames: Frames) -> Frames:
     """Return pictures without a last odd row or column, which 4:2:0 cannot hold."""
     height, width = (n // 2 * 2 for n in frames.shape[1:3])
     return np.ascontiguousarray(frames[:, :height, :width])

@@ -48,6 +48,8 @@ class StyleFlowLiveRecipe:
         penalty_rank: directions into which what degradations do is compressed.
         penalised: names of `DEGRADATIONS` whose effect on reals is penalised; what the others do
             is measured only.
+        calls: how often every clip, real and fake, is put through two codec generations, drawn
+            once for all of a pair, for the heads that want them (`HeadSpec.calls`).
         autoencoder: folder with the weights of a tiny auto-encoder (`autoencoder.py`), whose round
             trips of real faces are pseudo-fakes for the heads that want them (`round_trips`). None
             trains without, and the checkpoint says so.
@@ -74,6 +76,7 @@ class StyleFlowLiveRecipe:
     heads: tuple[HeadSpec, ...] = (HeadSpec(),)
     penalty_rank: int = 350
     penalised: tuple[str, ...] = PENALISED
+    calls: Annotated[int, Field(ge=0, le=16)] = 0
     autoencoder: Path | None = None
     flow: LoopSettings = field(default_factory=lambda: LoopSettings(600))
     flow_batches: FlowBatches = field(default_factory=FlowBatches)
@@ -94,6 +97,10 @@ class StyleFlowLiveRecipe:
         if unknown or not self.penalised:
             known = ", ".join(DEGRADATIONS)
             raise ValueError(f"penalised names one or more of {known}, not {self.penalised}")
+        if any(head.calls for head in self.heads) != bool(self.calls):
+            raise ValueError(
+                "calls: a number of draws, and a share in one head at least, or neither"
+            )
         if not self.dimensions.published:
             raise ValueError("dimensions.published is true: only heads are trained here")
         if self.teacher is not None and self.teacher not in TEACHERS:

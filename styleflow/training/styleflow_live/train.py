@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from styleflow.training.calibration import (
 )
 from styleflow.training.loop import train
 from styleflow.training.progress import StepText, Tell, telling
+from styleflow.training.styleflow_live.calls import Shifts, call_all, call_shifts
 from styleflow.training.styleflow_live.degradations import DEGRADATIONS
 from styleflow.training.styleflow_live.features import (
     EVERY_LOOK,
@@ -57,6 +59,10 @@ FILE = "styleflow-live.safetensors"
 FIGURES = "validation.json"
 """What validation said of it."""
 
+# Sums of matrix products are rounded in another order by another number of threads, so whoever
+# trains again must get these whatever the machine or OMP_NUM_THREADS says.
+_FLOW_THREADS = 2
+
 
 def read(
     recipe: StyleFlowLiveRecipe,
@@ -71,7 +77,13 @@ def read(
     Arguments as for `look_at_all`; clips of sources that the recipe leaves out are not read.
     """
     wanted = [entry for entry in entries if entry.source not in recipe.left_out]
-    return look_at_all(wanted, recipe.looks, work / "looks", make_finder, processes, observe)
+    kept, refused = look_at_all(
+        wanted, recipe.looks, work / "looks", make_finder, processes, observe
+    )
+    if recipe.calls:
+        asked = recipe.looks, recipe.calls, recipe.seed, work, make_finder, processes, observe
+        call_all(kept, *asked)
+    return kept, refused
 
 
 def run(
@@ -120,6 +132,7 @@ def run(
             [*training, *unlabelled], validation, recipe.seed, tell
         )
     shifts = _round_trips(recipe, training, work, tell, processes)
+    calls = _calls(recipe, training, work, tell, processes)
     # What validates is rated as live video rates it: by every look.
     made = _train(
         recipe,
@@ -128,6 +141,7 @@ def run(
         encoded(unlabelled, recipe.runs, "unlabelled") if unlabelled else (),
         np.array([np.mean([sharpness(crop) for crop in c.looks().crops]) for c in validation]),
         shifts,
+        calls,
         lessons,
         work,
         tell,
@@ -156,6 +170,24 @@ def _round_trips(
     return round_trips(clips, recipe.dimensions, recipe.autoencoder, work, processes, observe)
 
 
+def _calls(
+    recipe: StyleFlowLiveRecipe,
+    clips: Sequence[LookedAt],
+    work: Path,
+    tell: Tell,
+    processes: int,
+) -> list[Shifts | None]:
+    """Return what calls add to clips; nothing where none are wanted."""
+    if not recipe.calls:
+        return []
+
+    def observe(done: int, of: int) -> None:
+        tell(StepText(f"calls {done}/{of}", "calls", done, of))
+
+    asked = recipe.looks, recipe.calls, recipe.seed, work, processes, observe
+    return call_shifts(clips, recipe.dimensions, *asked)
+
+
 def _apart(
     clips: Sequence[LookedAt], sources: Sequence[str]
 ) -> tuple[list[LookedAt], list[LookedAt]]:
@@ -171,6 +203,7 @@ def _train(
     unlabelled: Sequence[ClipFeatures],
     sharp: NDArray[np.float64],
     shifts: Sequence[Shift | None],
+    calls: Sequence[Shifts | None],
     lessons: Lessons | None,
     work: Path,
     tell: Tell,
@@ -185,7 +218,9 @@ def _train(
     pseudo = [
         clip.mean + shift for clip, shift in zip(training, shifts, strict=True) if shift is not None
     ]
-    head = fit_heads(training, recipe.heads, recipe.penalty_rank, opinions, penalised, pseudo)
+    head = fit_heads(
+        training, recipe.heads, recipe.penalty_rank, opinions, penalised, pseudo, calls
+    )
     _give(network, head)
     with torch.no_grad():
         network.projection.copy_(fit_projection(training, recipe.dimensions))
@@ -194,7 +229,8 @@ def _train(
     observer = telling(tell, "flow", recipe.flow)
     # A finished state holds the whole network: one of other heads must never be taken for this.
     folder = work / f"flow-{_key(recipe, network)}"
-    trained = train(task, recipe.flow, recipe.seed, folder, observer)
+    with _threads(_FLOW_THREADS):
+        trained = train(task, recipe.flow, recipe.seed, folder, observer)
     assert isinstance(trained, StyleFlowLive)
     said = head.logits(np.stack([clip.mean for clip in validation]))
     share = weigh_flow(trained, training, validation, said)
@@ -219,6 +255,17 @@ def _train(
         status=TrainingStatus.EXPERIMENTAL if calibration.fitted else TrainingStatus.UNCALIBRATED,
         provenance=_provenance(recipe, training, len(pseudo), lessons),
     )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch compute on so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _key(recipe: StyleFlowLiveRecipe, network: StyleFlowLive) -> str:

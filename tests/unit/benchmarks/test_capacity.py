@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 
 from benchmarks.capacity import (
     Curve,
-    Load,
     Run,
     Variant,
     batching_ratio,
     chart,
     ratios,
-    search,
     table,
 )
 from benchmarks.hardware import hardware
+from benchmarks.held import Load, search
 from benchmarks.latency import Spread
 from benchmarks.recompute import Recomputing
 from cli.settings import load as load_settings

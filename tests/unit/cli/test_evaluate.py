@@ -182,6 +182,26 @@ class TwoCues(StyleFlowLiveDetector):
         return toy_network(1 + self.cues.index(cue))
 
 
+def test_single_conditions_of_the_grid_are_tried_by_name(clips: Path, tmp_path: Path) -> None:
+    few = "--limit", "2", "--seconds", "1"
+    asked = "--condition", "half size", "--condition", "H.264 crf 35"
+
+    result = evaluate(clips, tmp_path / "out", *few, *asked)
+
+    assert result.exit_code == 0, result.output
+    assert list(metrics(tmp_path / "out")["robustness"]) == ["H.264 crf 35", "half size"]
+
+
+def test_a_condition_that_the_grid_lacks_is_one_line_with_those_that_there_are(
+    clips: Path, tmp_path: Path
+) -> None:
+    result = evaluate(clips, tmp_path / "out", "--condition", "half-size")
+
+    assert result.exit_code == Exit.ERROR
+    assert "no condition is named 'half-size'; there are" in result.stderr
+    assert "half size" in result.stderr
+
+
 def test_a_detector_that_offers_it_is_judged_without_each_cue(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from stream.baseline.book import BaselineBook, Kept
 from stream.events import AbstainReason, Score, StreamReport, TrackEnded, TrackStarted
+from stream.pipeline import Pipeline, Planned
 from stream.scheduling.degradation import Relief
+from styleflow.cards import TrainingStatus
 from styleflow.faces.face import Face, Image
 from tests.support.baselines import baseline
-from tests.support.path import CentreFinder, frames, toy_pipeline
+from tests.support.path import EAGER, CentreFinder, frames, toy_pipeline
 
 PICTURE: Image = np.random.default_rng(3).integers(0, 255, (120, 160, 3), dtype=np.uint8)
 POISON: Image = np.zeros((120, 160, 3), dtype=np.uint8)
@@ -104,6 +108,55 @@ def test_a_stream_scores_the_same_alone_and_in_company() -> None:
         two = [e for e in two if e.stream == "a"]
         assert [s.track for s in one] == [s.track for s in two]
         np.testing.assert_allclose([s.logit for s in one], [s.logit for s in two], atol=1e-5)
+
+
+@pytest.mark.parametrize("dwell_s", [1.84, 1.92, 2.0, 2.08])
+def test_live_video_looks_at_the_very_frames_that_a_file_s_analysis_looks_at(
+    dwell_s: float,
+) -> None:
+    """A file comes frame by frame; live, batches come in company and before answers are there.
+
+    The verdict falls just before a look that is due without it.
+    """
+    suspicious = replace(EAGER, enter=0.02, leave=0.01, dwell_s=dwell_s)
+    count = 120
+
+    def opened() -> Pipeline:
+        pipeline = toy_pipeline(settings=suspicious, status=TrainingStatus.EXPERIMENTAL)
+        for stream in ("a", "b"):
+            pipeline.open(stream)
+        return pipeline
+
+    file, offline = opened(), []
+    for frame in frames("a", PICTURE, count):
+        planned = file.plan([(frame, 0)])
+        offline += _looks(planned, "a")
+        file.conclude(file.begin(planned))
+
+    live, looks, before = opened(), [], None
+    own, others = frames("a", PICTURE, count), frames("b", PICTURE[::-1], count)
+    for first in range(0, count, 3):
+        company = [*own[first : first + 3], *others[first : first + 3]]
+        planned = live.plan([(frame, 0) for frame in company])
+        looks += _looks(planned, "a")
+        if before is not None:
+            live.conclude(before)
+        before = live.begin(planned)
+    assert looks == offline
+    distances = [after - earlier for earlier, after in pairwise(offline)]
+    assert distances[0] == 3  # a new face
+    assert distances[-1] == 12  # one with a verdict
+    assert distances == sorted(distances)
+
+
+def _looks(planned: Planned, stream: str) -> list[int]:
+    """Return the slots of a stream's frames that the plan has looked at."""
+    return [
+        each.frame.slot
+        for each in planned.frames
+        if each.frame.stream == stream
+        and any(push.look for _, plan, _ in each.plans for push in plan.pushes)
+    ]
 
 
 def test_stages_are_timed() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.engine.window import Admission, Coverage, TrackWindow
 from styleflow.faces.face import FaceQuality
@@ -49,6 +51,31 @@ def test_resizing_keeps_the_newest_slots() -> None:
         coverage.advance(slot, 0, contaminated=contaminated)
     coverage.resize(2)
     assert coverage.loss == pytest.approx(1 / 2)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(-1, 9), st.booleans()), max_size=40),
+    st.integers(1, 6),
+    st.integers(1, 6),
+)
+def test_shares_are_those_of_the_remembered_slots(
+    frames: list[tuple[int, int, bool]], before: int, after: int
+) -> None:
+    coverage, fates, slot = Coverage(before), list[str](), -1
+    for number, (step, overrun, contaminated) in enumerate(frames):
+        if number == 20:
+            coverage.resize(after)
+            fates = fates[-after:]
+        slot += 1 if number == 0 else step
+        passed = 0 if number == 0 else step - 1
+        skipped = min(max(overrun, 0), passed)
+        fates += ["missing"] * (passed - skipped) + ["overrun"] * skipped
+        fates.append("contaminated" if contaminated else "usable")
+        fates = fates[-(before if number < 20 else after) :]
+        coverage.advance(slot, overrun, contaminated=contaminated)
+        lost = fates.count("missing") + fates.count("contaminated")
+        assert coverage.loss == lost / len(fates)
+        assert coverage.overrun == fates.count("overrun") / len(fates)
 
 
 def test_an_epoch_starts_with_a_clean_sheet() -> None:

@@ -17,6 +17,7 @@ from tests.support.models import TOY, crops, toy_network
 NONE = torch.zeros(1, dtype=torch.int64)
 ROW = torch.tensor([1])
 SELDOM = replace(TOY, look_every=3, frames=8)
+ATTENDING = replace(SELDOM, attention=2)
 
 
 def _tensors(state):
@@ -103,8 +104,9 @@ def test_a_look_that_did_not_happen_lets_the_style_flow_decay():
     torch.testing.assert_close(state.hidden[1:], net.style_gru.decay(grown, torch.tensor([1])))
 
 
-def test_stepping_gives_what_a_whole_clip_gives():
-    net = toy_network(dims=SELDOM)
+@pytest.mark.parametrize("dims", [SELDOM, ATTENDING], ids=["plain", "attending"])
+def test_stepping_gives_what_a_whole_clip_gives(dims):
+    net = toy_network(dims=dims)
     state, rows, clip = net.init_state(2), torch.arange(2), crops(1, 2, 8)
     stepped = []
     for frame in clip.unbind(1):
@@ -173,12 +175,13 @@ def test_rows_that_are_not_named_stay_bit_identical(what):
         assert all(torch.equal(a, b) for a, b in zip(before, _tensors(state), strict=True))
 
 
-def test_everything_learned_has_a_say_in_a_whole_clip():
-    net = toy_network().train().requires_grad_(True)
+@pytest.mark.parametrize("dims", [TOY, replace(TOY, attention=2)], ids=["plain", "attending"])
+def test_everything_learned_has_a_say_in_a_whole_clip(dims):
+    net = toy_network(dims=dims).train().requires_grad_(True)
     net.score_clip(crops(0, 2, 4)).sum().backward()
     silent = {n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()}
     # The map is drawn and not rated; a bias that all keys share changes no attention.
-    keys = {n for n in silent if n.endswith("attention.key.bias")}
+    keys = {n for n in silent if n.endswith(("attention.key.bias", "style_attention.w_k.bias"))}
     unused = {
         "map_bias",
         "encoder.pointing",
@@ -186,6 +189,18 @@ def test_everything_learned_has_a_say_in_a_whole_clip():
         "encoder.trunk.norm.bias",
     }
     assert silent - keys <= unused
+
+
+def test_with_style_attention_what_is_seen_looks_up_what_was_remembered():
+    """The same memory says other things of other looks; without attention it says the same."""
+    looks = [_features(toy_network(), crops(seed, 1)) for seed in (1, 2)]
+    hidden = torch.randn(1, TOY.layers, TOY.hidden, generator=torch.Generator().manual_seed(0))
+    plain, attending = toy_network(dims=SELDOM), toy_network(dims=ATTENDING)
+    assert plain.style_attention is None
+    assert len({float(plain.flow_logits(hidden, look)) for look in looks}) == 1
+    assert len({float(attending.flow_logits(hidden, look)) for look in looks}) == 2
+    other = attending.flow_logits(-hidden, looks[0])
+    assert not torch.allclose(other, attending.flow_logits(hidden, looks[0]))
 
 
 def test_frames_without_a_clip_axis_are_refused():
@@ -211,6 +226,8 @@ def test_a_lighter_encoder_keeps_state_and_logits_in_float32():
         {"gap_half_life": float("nan")},
         {"cadence_hz": 0},
         {"look_every": 0},
+        {"attention": -1},
+        {"attention": 48},
         {"evidence_half_life": 0},
         {"size_px": 200},
         {"blocks": (2, 13)},

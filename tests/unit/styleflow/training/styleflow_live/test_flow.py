@@ -40,9 +40,9 @@ def moving(count: int, seed: int = 0, *, tells: bool = True) -> list[ClipFeature
     return made
 
 
-def network(clips: list[ClipFeatures]) -> StyleFlowLive:
+def network(clips: list[ClipFeatures], attention: int = 0) -> StyleFlowLive:
     """Return an untrained network with its projection."""
-    made = StyleFlowLive(DIMS)
+    made = StyleFlowLive(replace(DIMS, attention=attention))
     seed_weights(made, 0)
     with torch.no_grad():
         made.projection.copy_(fit_projection(clips, DIMS))
@@ -65,8 +65,8 @@ def test_too_few_looks_for_a_projection_are_said():
         fit_projection(moving(1), replace(DIMS, latent=9))
 
 
-def _trained(clips, held_out, folder):
-    task = FlowTask(network(clips), clips, held_out, 16, 5)
+def _trained(clips, held_out, folder, attention=0):
+    task = FlowTask(network(clips, attention), clips, held_out, 16, 5)
     settings = LoopSettings(60, 5e-3, bf16=False, average=0.5)
     made = train(task, settings, 0, folder)
     assert isinstance(made, StyleFlowLive)
@@ -126,3 +126,49 @@ def test_clips_with_too_few_looks_are_not_drawn(tmp_path):
     loss, figures = FlowTask(network(clips), clips, clips, 8, 5).loss(np.random.default_rng(0))
     assert torch.isfinite(loss)
     assert set(figures) == {"bce", "contrast"}
+
+
+def test_style_attention_is_trained_with_the_flow_and_may_tell(tmp_path):
+    clips, held_out = moving(40, 1), moving(40, 2)
+    before = network(clips, 3).state_dict()
+    net = _trained(clips, held_out, tmp_path, attention=3)
+    changed = {n for n, t in net.state_dict().items() if not torch.equal(t, before[n])}
+    for learned in ("content.weight", "style_attention.lp.weight", "style_attention.w_q.weight"):
+        assert learned in changed
+    labels = [clip.entry.label for clip in held_out]
+    assert auc(labels, flow_ratings(net, held_out)) > 0.8
+
+
+def test_batches_draw_evenly_by_repository_and_by_generator_and_not_by_clip():
+    """A repository of five clips is drawn as often as one of a single clip, labels half each."""
+    clips = [replace(c, entry=replace(c.entry, source="large")) for c in moving(12)]
+    clips = [
+        replace(
+            c, entry=replace(c.entry, source="small", generator="rare" if c.entry.label else "")
+        )
+        if number < 2
+        else c
+        for number, c in enumerate(clips)
+    ]
+    drawn = []
+
+    class Watched:
+        """A generator that notes how likely each clip was to be drawn."""
+
+        rng = np.random.default_rng(0)
+
+        def choice(self, of, size=None, p=None):
+            if p is not None:
+                drawn.append(np.asarray(p))
+            return self.rng.choice(of, size, p=p)
+
+    FlowTask(network(clips), clips, clips, 8, 5).loss(Watched())
+    (likely,) = drawn
+    shares = {}
+    for clip, share in zip(clips, likely, strict=True):
+        entry = clip.entry
+        name = (entry.label, entry.generator if entry.label else entry.source)
+        shares[name] = shares.get(name, 0) + share
+    assert shares == pytest.approx(
+        {(0, "small"): 1 / 4, (0, "large"): 1 / 4, (1, "rare"): 1 / 4, (1, "gen"): 1 / 4}
+    )

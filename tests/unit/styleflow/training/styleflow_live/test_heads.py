@@ -237,3 +237,31 @@ def test_of_clips_without_labels_only_opinions_count():
     left_out, unheard_of = fitted(says[:40], ()), fitted(of_labelled, others)
     ours, theirs = (vectors @ weights.ravel() for weights in (left_out, unheard_of))
     assert np.corrcoef(ours, theirs)[0, 1] > 1 - 1e-6
+
+
+def test_clips_after_calls_take_a_share_of_their_own_clips_weight():
+    """Every clip counts what it counted before, so that sources go on counting evenly."""
+    data = clips(60)
+    rng = np.random.default_rng(5)
+    # Calls move feature 1, in which fakes happen to lead, and nothing else.
+    added = [np.zeros((2, BLOCKS, 4, WIDTH)) for _ in data]
+    for each in added:
+        each[..., 1] = rng.normal(0, 6.0, (2, BLOCKS, 4))
+    plain = fit_heads(data, [HeadSpec(("mean",), penalty=0.0, ridge=1e-3)], 50)
+    spec = HeadSpec(("mean",), penalty=0.0, calls=0.5, ridge=1e-3)
+    called = fit_heads(data, [spec], 50, calls=added)
+
+    def leans(head):
+        return np.abs(head.weights[:, 0, 1]).sum() / np.abs(head.weights[:, 0]).sum()
+
+    assert leans(called) < leans(plain) / 2
+    nobody = fit_heads(data, [spec], 50, calls=[None] * len(data))
+    np.testing.assert_array_equal(nobody.weights, plain.weights)
+    still = [np.zeros((2, BLOCKS, 4, WIDTH)) for _ in data]
+    same = fit_heads(data, [spec], 50, calls=still)
+    np.testing.assert_allclose(same.weights, plain.weights, rtol=1e-3, atol=1e-6)
+
+
+def test_a_share_of_calls_lies_below_one():
+    with pytest.raises(ValueError, match="calls lies between"):
+        HeadSpec(calls=1.0)

@@ -265,3 +265,57 @@ def test_a_label_that_is_missing_is_said(prepared):
     ):
         with pytest.raises(LabelsMissing, match=purpose):
             run(RECIPE, *parts, prepared.work, prepared.said.append)
+
+
+def test_heads_may_learn_from_clips_after_calls(prepared):
+    """The other head, which wants none, stays what it was."""
+    heads = (HeadSpec(calls=0.5), HeadSpec(("mouth", "eyes"), penalty=0.0))
+    recipe = replace(RECIPE, heads=heads, calls=1)
+    parts = partition(read_manifest(prepared.clips / "manifest.csv"))
+    videos = [
+        read(recipe, entries, prepared.work, MiddleFinder, 1, None)[0]
+        for entries in (parts.training, parts.validation)
+    ]
+    called = load(run(recipe, *videos, prepared.work, prepared.said.append)).tensors
+    plain = load(prepared.train()).tensors
+    assert not torch.equal(called["face.weight"], plain["face.weight"])
+    assert torch.equal(called["regions.weight"], plain["regions.weight"])
+
+
+@pytest.mark.parametrize(("calls", "share"), [(1, 0.0), (0, 0.5)])
+def test_a_recipe_names_calls_and_who_learns_from_them_or_neither(calls, share):
+    with pytest.raises(ValueError, match="or neither"):
+        replace(RECIPE, heads=(HeadSpec(calls=share),), calls=calls)
+
+
+def test_a_recipe_may_ask_for_style_attention_and_its_checkpoint_is_a_detector(prepared):
+    recipe = replace(RECIPE, dimensions=replace(RECIPE.dimensions, attention=3))
+    made = load(run(recipe, *prepared.read(), prepared.work, prepared.said.append))
+    assert "style_attention.w_q.weight" in made.tensors
+    assert torch.isfinite(build(made).score_clip(crops(0, 1, 4))).all()
+    plain = load(prepared.train())
+    assert "style_attention.w_q.weight" not in plain.tensors
+    assert torch.equal(plain.tensors["face.weight"], made.tensors["face.weight"])
+
+
+def test_the_flow_is_trained_on_as_many_threads_whatever_the_environment_says(
+    prepared, monkeypatch
+):
+    """A run with OMP_NUM_THREADS=1 gave a StyleGRU that differed in its last bits."""
+    seen, videos, loop = [], prepared.read(), train.train
+
+    def watched(*asked):
+        seen.append(torch.get_num_threads())
+        return loop(*asked)
+
+    monkeypatch.setattr(train, "train", watched)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            work = prepared.work.with_name(f"work{threads}")
+            run(RECIPE, *videos, work, prepared.said.append)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [2, 2]
