@@ -198,6 +198,7 @@ class ScriptedDirector:
         self.alive: dict[str, bool] = dict.fromkeys(handles, True)
         self.draining: set[str] = set()
         self.full: set[str] = set()
+        self.number = 1
         self.thresholds: EngineSettings | None = None
         self._generations = itertools.count(5000)
         self._changed = asyncio.Event()
@@ -211,7 +212,10 @@ class ScriptedDirector:
         await self._adopt()
         workers = {name: await self._view(name) for name in self.handles}
         counts = {"moves": 0}
-        return crossed(Table(self.version, workers, dict(self.owned), counts, self.thresholds))
+        number = self.number
+        return crossed(
+            Table(self.version, workers, dict(self.owned), counts, self.thresholds, number)
+        )
 
     async def _view(self, name: str) -> WorkerView:
         worker = self.handles[name].worker
