@@ -45,6 +45,8 @@ async def alerting(
     clock: Clock,
     store: StoreAccess | None,
     incidents: Incidents,
+    *,
+    shared: bool = False,
 ) -> AsyncIterator[Alerts]:
     """Have alerts follow the events and be delivered, from the first stream to the last.
 
@@ -53,7 +55,7 @@ async def alerting(
     """
     program = version("styleflow-live")
     channels = build_channels(settings.channels, clock, program, IncidentSnoozes(incidents))
-    alerts = Alerts(channels, settings, store, clock)
+    alerts = Alerts(channels, settings, store, clock, shared=shared)
     await alerts.load()
     events.attach(alerts)
     task = asyncio.create_task(alerts.run(), name="alerts")

@@ -93,6 +93,7 @@ class EvidenceRecorder:
         settings: how much is kept, and for how long.
         frames: see `Frames`; without it a bundle cannot be replayed.
         thresholds: see `Thresholds`.
+        shared: others keep video in the same folder and store: what is unfinished there is theirs.
 
     Attributes:
         kept: clips written since the start.
@@ -114,6 +115,8 @@ class EvidenceRecorder:
         settings: EvidenceSettings,
         frames: Frames = _none,
         thresholds: Thresholds = _unknown,
+        *,
+        shared: bool = False,
     ) -> None:
         self.kept = 0
         self.pruned = 0
@@ -131,7 +134,7 @@ class EvidenceRecorder:
         self._files = EvidenceFiles(store, shelf)
         self._clock = clock
         self._settings = settings
-        self._started = False
+        self._started = shared
         self._prune_at = 0.0
         self._gathering: dict[str, Gathering] = {}
         self._waiting: deque[Gathering] = deque()
