@@ -39,7 +39,7 @@ from stream.evidence.files import EvidenceFiles
 from stream.evidence.shelf import Shelf
 from stream.monitoring.metrics import Metrics
 from stream.publish.history import StreamHistories
-from stream.publish.hub import Hub
+from stream.publish.hub import Hub, HubSettings
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +109,8 @@ async def behind_gateway(
     remember: bool,
 ) -> AsyncIterator[Front]:
     """Run a gateway, and the workers that are wanted; see `cli.front.alone`."""
-    metrics, hub, histories = Metrics(CollectorRegistry()), Hub(clock), StreamHistories()
+    metrics, histories = Metrics(CollectorRegistry()), StreamHistories()
+    hub = Hub(clock, HubSettings(max_clients=settings.web.sockets.subscribers))
     events = EventLog(clock)
     events.attach(histories)
     async with _workers(ray, settings, loading, untrained=untrained):
