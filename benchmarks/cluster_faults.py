@@ -43,7 +43,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from benchmarks.cameras import render
-from benchmarks.cluster_program import Client, Gateway, play
+from benchmarks.cluster_program import Client, Gateway, end_on_signals, play
 from benchmarks.fault_judge import Heard, Spread, Verdict, heard, judge, spread
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
@@ -491,6 +491,7 @@ def main(
     chosen = tuple(faults.split(","))
     if unknown := set(chosen) - set(FAULTS):
         raise SystemExit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
+    end_on_signals()
     where = hardware()
     trials, ended = run(chosen, times, streams, minutes * 60, scripted=scripted)
     console = Console()
