@@ -345,9 +345,10 @@ def rig(streams: int, clock: Clock, say: Callable[[str], None], *, scripted: boo
             stack.enter_context(Gateway(under, address, port, words, nodes.env, folder))
             for port in PORTS
         )
+        say("starting gateways, and workers")
         for gateway in gateways:
-            say(f"starting a gateway at {gateway.url}")
             gateway.start()
+        for gateway in gateways:
             gateway.wait()
         sight = Sight(gateways, clock)
         stack.enter_context(sight.running())
