@@ -20,10 +20,10 @@ from cli.memory import Memory
 from cli.settings import Settings
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock
+from stream.cluster.figures import relay_figures
 from stream.cluster.gateway import Gateway
 from stream.cluster.incidents import GatewayIncidents
 from stream.cluster.machines import Cluster
-from stream.cluster.protocol import Table
 from stream.cluster.ray_cluster import RayCluster, RayWorkerHandle
 from stream.cluster.services import (
     AskedAlerts,
@@ -54,8 +54,6 @@ LAST_LINES_S = 0.3
 
 KNOWN_S = 5.0
 """How long it may take until the first worker is heard of."""
-
-_NOTHING = Table(0, {}, {})
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -119,6 +117,9 @@ async def behind_gateway(
         memory = await asyncio.to_thread(Memory.open, settings.store, clock)
         metrics.scraped.attach(memory.figures)
 
+        async def start(spec: StreamSpec) -> None:
+            await ray.director.want((spec,))
+
         async def wanted() -> None:
             await ray.director.want(tuple(specs))
             if editor is not None:
@@ -128,10 +129,12 @@ async def behind_gateway(
             ray.director, RayWorkerHandle, events, hub, clock, settings.engine, wanted
         )
         gateway.remark(memory.health)
-        machines = Cluster(lambda: gateway.table or _NOTHING, ray.director, RayWorkerHandle)
+        machines = Cluster(lambda: gateway.table, ray.director, RayWorkerHandle)
         metrics.scraped.attach(machines.figures)
+        relay = gateway.relay
+        metrics.scraped.attach(lambda: relay_figures(relay.counts, relay.fence.fenced))
         configured = [spec.id for spec in specs]
-        editor = memory.editor(gateway, clock, configured) if remember else None
+        editor = memory.editor(gateway, clock, configured, start) if remember else None
         async with memory, gateway:
             await _until_known(gateway)
             yield Front(

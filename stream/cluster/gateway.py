@@ -157,11 +157,12 @@ class Gateway:
     async def _follow(self) -> None:
         pause = BACKOFF_S[0]
         while not is_ending():
-            version = self.table.version if self.table is not None else -1
+            known = self.table
+            version = known.version if known is not None else -1
             try:
                 async with asyncio.timeout(TABLE_S + ANSWER_S):
                     table = await self.director.table(version, TABLE_S)
-                if self.table is None or table.version < version:
+                if known is None or table.director != known.director:
                     await self._wanted()
             except (StreamError, TimeoutError, OSError) as error:
                 if self._quiet_since is None:
