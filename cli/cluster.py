@@ -22,6 +22,7 @@ from stream.clock import Clock, SystemClock
 from stream.cluster.director import Director
 from stream.cluster.protocol import WorkerCard, WorkerHandle
 from stream.cluster.ray_cluster import RayDirectorHandle, Whereabouts
+from stream.cluster.services import ASKABLE
 from stream.cluster.worker import StreamWorker
 from stream.event_log.ids import BLOCK_BITS, EPOCH_FILE, BlocksInFile, block_of
 from stream.store.errors import StoreUnavailable
@@ -29,10 +30,6 @@ from stream.store.owners import highest_generation
 
 if TYPE_CHECKING:
     from cli.station import Station
-
-SERVICES: dict[str, tuple[str, ...]] = {
-    "control": ("specs", "status", "thresholds", "retune", "change", "picture", "pointers"),
-}
 
 LINES_S = 0.1
 """Pause between two looks for log lines of this process."""
@@ -113,7 +110,7 @@ async def _worker(
                 _card(settings, parts, at),
                 parts.analyzer,
                 _services(parts),
-                SERVICES,
+                ASKABLE,
                 lambda: generate_latest(parts.metrics.registry).decode(),
                 settings.cluster.feed_events,
                 parts.ids,

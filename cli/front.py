@@ -10,6 +10,7 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from cli.memory import Memory, restored
@@ -18,6 +19,7 @@ from cli.station import station
 from stream.analyzer.remembered_streams import RememberedStreams
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock
+from stream.cluster.machines import Load, OneProcess
 from stream.monitoring.metrics import Metrics
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
@@ -116,6 +118,14 @@ async def alone(
                 "drift": parts.drift,
                 "canaries": parts.canaries,
                 "challenges": parts.challenges,
+                "machines": OneProcess(
+                    analyzer,
+                    lambda: analyzer.models,
+                    version("styleflow-live"),
+                    settings.model.device,
+                    settings.analyzer.max_streams,
+                    lambda: Load(analyzer.busy, analyzer.degradation.level),
+                ),
             },
             streams=streams,
         )

@@ -15,14 +15,28 @@ from prometheus_client import CollectorRegistry
 from cli import logs
 from cli.cluster import ControlPlan, WorkerPlan, cores, on_gpu
 from cli.front import Front, Loading
+from cli.incidents import evidence_folder
 from cli.memory import Memory
 from cli.settings import Settings
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock
 from stream.cluster.gateway import Gateway
+from stream.cluster.incidents import GatewayIncidents
+from stream.cluster.machines import Cluster
+from stream.cluster.protocol import Table
 from stream.cluster.ray_cluster import RayCluster, RayWorkerHandle
+from stream.cluster.services import (
+    AskedAlerts,
+    AskedBaselines,
+    AskedCanaries,
+    AskedChallenges,
+    AskedDrift,
+    AskedExplained,
+)
 from stream.errors import WorkerGone
 from stream.event_log.event_log import EventLog
+from stream.evidence.files import EvidenceFiles
+from stream.evidence.shelf import Shelf
 from stream.monitoring.metrics import Metrics
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub
@@ -40,6 +54,8 @@ LAST_LINES_S = 0.3
 
 KNOWN_S = 5.0
 """How long it may take until the first worker is heard of."""
+
+_NOTHING = Table(0, {}, {})
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -111,6 +127,8 @@ async def behind_gateway(
             ray.director, RayWorkerHandle, events, hub, clock, settings.engine, wanted
         )
         gateway.remark(memory.health)
+        machines = Cluster(lambda: gateway.table or _NOTHING, ray.director, RayWorkerHandle)
+        metrics.scraped.attach(machines.figures)
         configured = [spec.id for spec in specs]
         editor = memory.editor(gateway, clock, configured) if remember else None
         async with memory, gateway:
@@ -123,8 +141,28 @@ async def behind_gateway(
                 memory=memory,
                 editor=editor,
                 detectors=lambda: gateway.models,
-                services={},
+                services=_services(settings, gateway, memory, clock, machines),
             )
+
+
+def _services(
+    settings: Settings, gateway: Gateway, memory: Memory, clock: Clock, machines: Cluster
+) -> dict[str, object]:
+    """Return the other parts, as `create_app` calls them: workers are asked for what they know."""
+    store, kept = memory.store, settings.evidence.enabled
+    budget = settings.decision.by == "budget"
+    files = EvidenceFiles(store, Shelf(evidence_folder(settings.evidence))) if store else None
+    return {
+        "incidents": GatewayIncidents(gateway, clock, settings.incidents, store),
+        "evidence": files if kept else None,
+        "explained": AskedExplained(gateway),
+        "alerting": AskedAlerts(gateway),
+        "baselines": AskedBaselines(gateway, settings.baseline, decides=budget),
+        "drift": AskedDrift(gateway),
+        "canaries": AskedCanaries(gateway) if settings.canaries.enabled else None,
+        "challenges": AskedChallenges(gateway) if settings.challenges.enabled else None,
+        "machines": machines,
+    }
 
 
 @asynccontextmanager

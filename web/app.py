@@ -11,17 +11,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from stream.alerts.alerts import Alerts
 from stream.analyzer.streams import StreamControl, StreamEditor
-from stream.baseline.service import Baselines
-from stream.canaries.service import Canaries
-from stream.challenge.service import Challenges
 from stream.clock import Clock
 from stream.cluster.machines import Machines, OneProcess
-from stream.drift.watch import DriftWatch
-from stream.evidence.explained import ExplainedMoments
-from stream.evidence.recorder import EvidenceRecorder
-from stream.incidents.service import Incidents
 from stream.offline.analysis import Predictor
 from stream.outbound import Resolver, system_resolver
 from stream.publish.history import StreamHistories
@@ -64,6 +56,16 @@ from web.security.auth import Authenticator
 from web.security.fetch import Fetcher
 from web.security.guard import Guard
 from web.security.scopes import ScopeCheck
+from web.services import (
+    AlertService,
+    BaselineService,
+    CanaryService,
+    ChallengeService,
+    DriftService,
+    EvidenceService,
+    ExplainedService,
+    IncidentService,
+)
 from web.settings import WebSettings
 from web.store_reads import StoreReads
 from web.stored_past import StoredPast
@@ -92,16 +94,16 @@ def create_app(
     editor: StreamEditor | None = None,
     store: StoreAccess | None = None,
     store_state: Callable[[], StoreState] = lambda: StoreState("", "off", "off", 0),
-    incidents: Incidents | None = None,
-    alerting: Alerts | None = None,
-    evidence: EvidenceRecorder | None = None,
-    explained: ExplainedMoments | None = None,
+    incidents: IncidentService | None = None,
+    alerting: AlertService | None = None,
+    evidence: EvidenceService | None = None,
+    explained: ExplainedService | None = None,
     bundles: BundleSource | None = None,
     detectors: Callable[[], Sequence[ModelCard]] = tuple,
-    baselines: Baselines | None = None,
-    drift: DriftWatch | None = None,
-    canaries: Canaries | None = None,
-    challenges: Challenges | None = None,
+    baselines: BaselineService | None = None,
+    drift: DriftService | None = None,
+    canaries: CanaryService | None = None,
+    challenges: ChallengeService | None = None,
     machines: Machines | None = None,
 ) -> FastAPI:
     """Return the application.

@@ -23,7 +23,7 @@ from starlette.websockets import WebSocketDisconnect
 from stream.clock import Clock
 from stream.errors import HubFull, IncidentUnknown
 from stream.faults import dotted, told
-from stream.incidents.service import Change, Incidents
+from stream.incidents.service import Change
 from stream.problems import Problem
 from stream.publish.asyncapi import CLIENT_MESSAGES
 from stream.publish.client_messages import (
@@ -41,6 +41,7 @@ from stream.publish.patterns import is_pattern
 from stream.publish.schema import RESUME_GAP, SUBPROTOCOL, CloseCode, ErrorData, SubscribedData
 from styleflow.errors import StyleFlowError
 from web.security.auth import Authenticator, Caller, Scope, bearer
+from web.services import IncidentService
 from web.settings import SocketSettings
 from web.waiting_room import WaitingRoom
 
@@ -95,7 +96,7 @@ class ScoreSocket:
         clock: Clock,
         strangers: WaitingRoom,
         past: PastEvents | None = None,
-        incidents: Incidents | None = None,
+        incidents: IncidentService | None = None,
     ) -> None:
         self._socket = socket
         self._hub = hub

@@ -279,6 +279,27 @@ class Alerts:
         self._engine.replace(self._rules())
         return self.rule(rule.name)
 
+    async def reread(self) -> bool:
+        """Take the page's rules from the store, where another process may have written them.
+
+        Returns:
+            Whether they were read; without a store there is nothing to read.
+
+        Raises StoreUnavailable.
+        """
+        if self._store is None:
+            return False
+        store = self._store
+
+        def read() -> dict[str, Rule]:
+            with store.reading() as connection:
+                return {rule.name: rule for rule in records.read_rules(connection)}
+
+        made = await asyncio.to_thread(read)
+        self._made = {n: rule for n, rule in made.items() if n not in self._configured}
+        self._engine.replace(self._rules())
+        return True
+
     async def remove_rule(self, name: str, by: str) -> None:
         """Remove a rule of the page.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 
 from stream.cluster.protocol import Table, WorkerView
+from stream.cluster.relay import RelayCounts
 from stream.monitoring.metrics import Figure
 
 _COUNTS = {
@@ -54,12 +55,15 @@ def cluster_figures(table: Table, missed: Mapping[str, int]) -> Iterator[Figure]
         yield Figure("worker_metrics_missed_total", missed.get(worker, 0), (worker,))
 
 
-def relay_figures(fenced: int, lost: int) -> Iterator[Figure]:
-    """Yield which events of workers a gateway did not pass on.
+def relay_figures(done: RelayCounts, fenced: int) -> Iterator[Figure]:
+    """Yield which events of workers a gateway passed on, and which it did not.
 
     Args:
+        done: what its relay has done.
         fenced: events of streams that had another owner by then.
-        lost: events that it fell behind by.
     """
+    yield Figure("relay_events_total", done.relayed)
+    yield Figure("relay_events_lost_total", done.lost)
+    yield Figure("relay_events_strayed_total", done.strays)
+    yield Figure("relay_failures_total", done.failures)
     yield Figure("fenced_events_total", fenced)
-    yield Figure("relay_events_lost_total", lost)

@@ -20,6 +20,7 @@ from stream.analyzer.streams import Health, StreamStatus
 from stream.cluster.figures import cluster_figures
 from stream.cluster.protocol import Table, WorkerCard, WorkerView
 from stream.errors import OnlyWorker, StreamError, WorkerUnknown
+from stream.events import DegradationLevel
 from stream.monitoring.metrics import Figure
 from styleflow.cards import ModelCard
 
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 WITHIN_S = 1.0
 """How long a scrape waits for a worker's metrics."""
+
+NOTHING_TOLD = Table(-1, {}, {})
 
 THIS_PROCESS = "this process"
 """Name of the only worker where there is no cluster."""
@@ -157,7 +160,8 @@ class OneProcess:
             card=card,
             busy=load.busy,
             degradation=load.degradation,
-            full=0 < self._max_streams <= len(streams),
+            full=load.degradation >= DegradationLevel.REFUSE_STREAMS
+            or 0 < self._max_streams <= len(streams),
             draining=False,
             alive=health.live,
             quiet_s=0.0,
@@ -189,7 +193,7 @@ class Cluster:
     """Workers that a director gives streams to, as a gateway knows them.
 
     Args:
-        table: returns what the director last told.
+        table: returns what the director last told; None before it has told anything.
         director: drains workers.
         handle: returns the worker of a name.
         within_s: how long a worker's metrics are waited for.
@@ -202,16 +206,20 @@ class Cluster:
 
     def __init__(
         self,
-        table: Callable[[], Table],
+        table: Callable[[], Table | None],
         director: Drainer,
         handle: Callable[[str], Measured],
         within_s: float = WITHIN_S,
     ) -> None:
-        self.table = table
+        self._told = table
         self.missed: Counter[str] = Counter()
         self._director = director
         self._handle = handle
         self._within_s = within_s
+
+    def table(self) -> Table:
+        """Return what the director last told; nothing before that."""
+        return self._told() or NOTHING_TOLD
 
     def worker_of(self, stream: str) -> str:
         """Return the name of the stream's owner, as the director told last."""

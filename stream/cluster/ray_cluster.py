@@ -16,8 +16,10 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
@@ -227,7 +229,8 @@ class DirectorActor(_Actor):
 
     async def workers(self) -> Mapping[str, RayWorkerHandle]:
         """Return every worker that Ray knows of, whether it answers or not."""
-        names = await asyncio.to_thread(_worker_names)
+        loop = asyncio.get_running_loop()
+        names = await loop.run_in_executor(_finder(), _worker_names)
         for name in names:
             self._workers.setdefault(name, RayWorkerHandle(name))
         return {name: self._workers[name] for name in names}
@@ -248,8 +251,23 @@ def _worker_names() -> list[str]:
 async def _restart(name: str) -> None:
     """End a worker's process; Ray starts another one."""
     with suppress(ValueError):  # it is gone
-        actor = await asyncio.to_thread(_ray().get_actor, name, NAMESPACE)
+        actor = await _found(name)
         _ray().kill(actor, no_restart=False)
+
+
+@cache
+def _finder() -> ThreadPoolExecutor:
+    """Return the threads that ask which actors there are.
+
+    They hang while there is no head node, so they are none of those that everybody else uses.
+    """
+    return ThreadPoolExecutor(2, "actors")
+
+
+async def _found(name: str) -> Any:
+    """Return the actor of a name. Raises ValueError."""
+    asked = asyncio.get_running_loop().run_in_executor(_finder(), _ray().get_actor, name, NAMESPACE)
+    return await asked
 
 
 # --- handles --------------------------------------------------------------------------------------
@@ -278,14 +296,15 @@ class _Handle:
         try:
             async with asyncio.timeout(limit_s):
                 if self._actor is None:
-                    self._actor = await asyncio.to_thread(ray.get_actor, self.name, NAMESPACE)
+                    self._actor = await _found(self.name)
                 answer = getattr(self._actor, method).remote(*args, **named)
                 return await answer
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise (cause if isinstance(cause, Exception) else error) from None
         except (ray.exceptions.RayError, ValueError, TimeoutError) as error:
-            self._actor = None
+            if isinstance(error, ray.exceptions.ActorDiedError):
+                self._actor = None  # for good; one that is restarted keeps its handle
             log.debug("no answer", actor=self.name, method=method, reason=str(error))
             raise WorkerGone(self.name) from None
 

@@ -17,15 +17,16 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
 from stream.clock import Clock
-from stream.errors import ClipUnmade, EvidenceMissing, StreamError
+from stream.errors import ClipUnmade, StreamError
 from stream.event_log.event_log import StampedEvent
 from stream.events import IncidentChanged
 from stream.evidence import records
+from stream.evidence.files import EvidenceFiles, Which
 from stream.evidence.gathering import Gathering
 from stream.evidence.records import EvidenceRow, Shelved
 from stream.evidence.settings import EvidenceSettings
@@ -127,6 +128,7 @@ class EvidenceRecorder:
         self._told = told
         self._store = store
         self._shelf = shelf
+        self._files = EvidenceFiles(store, shelf)
         self._clock = clock
         self._settings = settings
         self._started = False
@@ -397,30 +399,16 @@ class EvidenceRecorder:
 
     async def row(self, incident: str) -> EvidenceRow:
         """Return what is kept of an incident. Raises EvidenceMissing, StoreUnavailable."""
-        row = self._unsaved.get(incident) or await asyncio.to_thread(self._find, incident)
-        if row is None:
-            raise EvidenceMissing(incident, "nothing is known of it")
-        return row
+        return self._unsaved.get(incident) or await self._files.row(incident)
 
-    async def file(self, incident: str, which: Literal["clip", "picture"]) -> Path:
+    async def file(self, incident: str, which: Which) -> Path:
         """Return the clip of an incident, or the picture of its peak.
 
         Raises:
             EvidenceMissing: there is none.
             StoreUnavailable: nobody knows now.
         """
-        row = await self.row(incident)
-        if row.evidence.state is not EvidenceState.KEPT:
-            raise EvidenceMissing(incident, f"its evidence is {row.evidence.state.value}")
-        name = "" if which == "clip" else str(row.details["picture"]) or "picture.none"
-        path = await asyncio.to_thread(self._shelf.path, row, name)
-        if path is None:
-            raise EvidenceMissing(incident, f"its {which} is not in the folder")
-        return path
-
-    def _find(self, incident: str) -> EvidenceRow | None:
-        with self._store.reading() as connection:
-            return records.find(connection, incident)
+        return await self._files.path(await self.row(incident), which)
 
 
 def _size(each: Shelved) -> int:

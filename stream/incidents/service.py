@@ -352,6 +352,15 @@ class Incidents:
         if snooze is not None:
             self._log_snooze(snooze, by, "snooze.removed")
 
+    def heed(self, stream: str, snooze: Snooze | None) -> None:
+        """Take note of a snooze, or of its end, that another process has written."""
+        known = self.machine.snoozes.pop(stream, None)
+        if snooze is not None:
+            self.machine.snoozes[stream] = snooze
+        if snooze != known:
+            for listener in self._listeners:
+                listener(stream, snooze)
+
     def on_snooze(self, listener: Callable[[str, Snooze | None], None]) -> None:
         """Have somebody told of every stream that is snoozed, or woken (None)."""
         self._listeners.append(listener)

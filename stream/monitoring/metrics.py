@@ -280,9 +280,9 @@ SCRAPED = (
     Family(
         "counter",
         "streams_adopted_total",
-        "Streams that a starting director found with their workers.",
+        "Streams that a director found with a worker, rather than gave to it.",
     ),
-    Family("counter", "placements_refused_total", "Streams that no worker could take."),
+    Family("counter", "placements_refused_total", "Times that a stream found no room."),
     Family(
         "counter",
         "worker_metrics_missed_total",
@@ -294,6 +294,13 @@ SCRAPED = (
         "fenced_events_total",
         "Events that were not passed on, because their stream had another owner by then.",
     ),
+    Family("counter", "relay_events_total", "Events of workers that were passed on."),
+    Family(
+        "counter",
+        "relay_events_strayed_total",
+        "Events of workers that had been passed on already, or of no known stream.",
+    ),
+    Family("counter", "relay_failures_total", "Questions to workers that were not answered."),
     Family(
         "counter",
         "relay_events_lost_total",

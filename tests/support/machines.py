@@ -98,3 +98,16 @@ class PlayedMachines(Cluster):
         """Have a worker be as it is given."""
         workers = {**self.now.workers, view.card.name: view}
         self.now = replace(self.now, version=self.now.version + 1, workers=workers)
+
+
+def two_machines() -> PlayedMachines:
+    """Return five workers on two machines: one busy, one drained, one dead, one left behind."""
+    cams = [f"cam-{n + 1}" for n in range(12)]
+    first = replace(worker("worker-1", *cams[:4]), busy=0.58)
+    drained = replace(worker("worker-2", *cams[4:6]), draining=True)
+    busy = replace(worker("worker-3", *cams[6:10], node="north-2"), busy=0.93, degradation=1)
+    dead = replace(worker("worker-4", node="north-2"), alive=False, quiet_s=14.0)
+    old = replace(worker("worker-5", cams[10], node="north-2", version="0.9"), busy=0.12)
+    now = table(first, drained, replace(busy, full=True), dead, old)
+    lost = replace(table(waiting=(cams[11],)).streams[cams[11]], waiting="no worker has site=south")
+    return PlayedMachines(replace(now, streams={**now.streams, cams[11]: lost}))

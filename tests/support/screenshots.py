@@ -28,6 +28,7 @@ from styleflow.weights import checkpoint as weights
 from tests.support.browser import chromium
 from tests.support.canaries import pair
 from tests.support.challenge_screenshots import asked
+from tests.support.machines import two_machines
 from tests.support.wall import PlayedWall, cameras
 from tests.support.web import WebRig, served
 from tests.support.wire import CARD
@@ -36,6 +37,7 @@ WIDE = (1280, 800)
 DESK = (1600, 900)
 PHONE = (390, 844)
 TALL = (1280, 1360)
+SQUARE = (1280, 1080)
 PAST_S = 300.0
 
 Shot = tuple[
@@ -46,7 +48,12 @@ Shot = tuple[
 ]
 """Who fills the wall, the view, the window's size, what is done before; that may name the page."""
 
-READY = {"/incidents": ".row", "/help": ".model-card", "/streams/front-door": ".qr"}
+READY = {
+    "/incidents": ".row",
+    "/help": ".model-card",
+    "/streams/front-door": ".qr",
+    "/machines": ".worker",
+}
 """What must be there before a picture is made, where that is not a live one."""
 
 
@@ -185,6 +192,13 @@ async def glance(page: Page) -> Page:
     return small
 
 
+async def spread(wall: PlayedWall) -> None:
+    """Add the streams of four workers on two machines, see `two_machines`."""
+    for camera in cameras(12):
+        await wall.add(camera, ago=20.0)
+    wall.past(20.0)
+
+
 SHOTS: dict[str, Shot] = {
     "dashboard-wall": (fifteen, "/", DESK, None),
     "dashboard-wall-phone": (fifteen, "/", PHONE, None),
@@ -203,6 +217,8 @@ SHOTS: dict[str, Shot] = {
     "stream-phone": (call, "/streams/cam-1", PHONE, None),
     "baseline-panel": (known_camera, "/streams/cam-1", WIDE, known_real),
     "canaries": (blind, "/", WIDE, canaries),
+    "machines": (spread, "/machines", SQUARE, None),
+    "machines-phone": (spread, "/machines", PHONE, None),
     "small-window": (shipped, "/", WIDE, glance),
     "small-window-call": (call, "/streams/cam-1", WIDE, glance),
 }
@@ -212,7 +228,9 @@ async def shoot(browser: Browser, folder: Path, name: str) -> None:
     """Make one picture."""
     fill, path, (width, height), then = SHOTS[name]
     kept = Path(tempfile.mkdtemp(prefix="styleflow-baselines-"))
-    rig = WebRig(clock=SystemClock(), baselines_in=kept, canaries=fill is blind)
+    machines = two_machines() if fill is spread else None
+    known = fill is blind
+    rig = WebRig(clock=SystemClock(), baselines_in=kept, canaries=known, machines=machines)
     wall = PlayedWall(rig)
     await fill(wall)
     context = await browser.new_context(

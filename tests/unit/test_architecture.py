@@ -128,8 +128,9 @@ ARROWS = {
     "stream.challenge": "clock compliance errors event_log events publish store",
     "stream.drift": "clock event_log events problems store",
     "stream.alerts": "clock errors event_log events incident outbound problems publish store",
-    "stream.cluster": "analyzer canary clock engine errors event_log events explain monitoring "
-    "publish store stream_state webrtc",
+    "stream.cluster": "alerts analyzer baseline canaries canary clock compliance drift engine "
+    "errors event_log events evidence explain incident incidents monitoring publish store "
+    "stream_state webrtc",
     "stream.second_look": "clock device engine errors events",
     "stream.batch": "device engine events explain perception scheduling",
     "stream.pipeline": "batch clock device engine errors events explain perception scheduling "
@@ -154,16 +155,17 @@ ARROWS = {
     "web.connection_figures": "connection_limits waiting_room",
     "web.problem_responses": "errors",
     "web.security": "errors problem_responses",
+    "web.services": "",
     "web.settings": "root_path security",
     "web.store_reads": "errors",
     "web.past_queries": "errors",
     "web.stored_past": "store_reads",
     "web.history_formats": "errors",
-    "web.sockets": "security settings waiting_room",
+    "web.sockets": "security services settings waiting_room",
     "web.routes": "errors exposition history_formats past_queries problem_responses root_path "
-    "security settings sockets store_reads waiting_room",
+    "security services settings sockets store_reads waiting_room",
     "web.dashboard": "problem_responses routes",
-    "web.app": "head problem_responses root_path routes security settings store_reads "
+    "web.app": "head problem_responses root_path routes security services settings store_reads "
     "stored_past waiting_room",
 }
 """Which rooms of its own package a room may import. Every arrow is used, or the table is wrong."""
@@ -329,6 +331,7 @@ MAY_START = {
     "stream.offline.files": "one worker thread at a time, for files beside live streams",
     "stream.baseline.service": "reads and writes a small file in a worker thread",
     "stream.evidence.recorder": "writes one video at a time in a worker thread",
+    "stream.evidence.files": "reads a row and looks for a file in a worker thread",
     "stream.evidence.explained": "writes one still at a time in a worker thread",
     "stream.drift.watch": "reads a stream's last eight days in a worker thread",
     "stream.incidents.service": "reads earlier incidents in a worker thread",

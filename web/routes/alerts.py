@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stream.alerts.alerts import Alerts, ChannelStatus, RuleStatus
+from stream.alerts.alerts import ChannelStatus, RuleStatus
 from stream.alerts.settings import NAME, Glob, Name, QuietHours, Rule, Seconds, SeverityName
 from stream.errors import SettingInvalid
 from web.errors import RequestInvalid
 from web.problem_responses import documented_problems
 from web.security.auth import Caller, Scope
 from web.security.scopes import ScopeCheck
+from web.services import AlertService, settled
 
 RuleName = Annotated[str, Path(pattern=NAME, max_length=64)]
 
@@ -111,7 +112,7 @@ class TrialView(BaseModel):
     results: tuple[TrialResultView, ...]
 
 
-def routes(alerts: Alerts, scopes: ScopeCheck) -> APIRouter:
+def routes(alerts: AlertService, scopes: ScopeCheck) -> APIRouter:
     """Return the routes.
 
     Args:
@@ -126,8 +127,8 @@ def routes(alerts: Alerts, scopes: ScopeCheck) -> APIRouter:
     async def list_alerts() -> AlertsView:
         """List rules and channels, with what became of their messages."""
         return AlertsView(
-            rules=tuple(_rule(status) for status in alerts.rules()),
-            channels=tuple(_channel(status) for status in alerts.channels()),
+            rules=tuple(_rule(status) for status in await settled(alerts.rules())),
+            channels=tuple(_channel(status) for status in await settled(alerts.channels())),
         )
 
     @router.put("/rules/{name}", responses=documented_problems(401, 403, 409, 422, 429))

@@ -12,7 +12,7 @@ from stream.analyzer.streams import StreamEditor, StreamName
 from stream.baseline.baseline import Baseline
 from stream.baseline.errors import BaselineUnknown
 from stream.baseline.making import Said
-from stream.baseline.service import Baselines, Stretch
+from stream.baseline.service import Stretch
 from stream.clock import Clock
 from stream.publish.schema import Number
 from web.errors import RequestInvalid
@@ -20,6 +20,7 @@ from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
 from web.security.auth import Caller, Scope
 from web.security.scopes import ScopeCheck
+from web.services import BaselineService, settled
 
 LAST_MINUTES = 10.0
 """How much "the last minutes" are where nothing is said."""
@@ -95,7 +96,7 @@ class BaselineList(BaseModel):
 
 
 def routes(
-    control: StreamEditor, baselines: Baselines, scopes: ScopeCheck, clock: Clock
+    control: StreamEditor, baselines: BaselineService, scopes: ScopeCheck, clock: Clock
 ) -> APIRouter:
     """Return the routes.
 
@@ -112,9 +113,10 @@ def routes(
     @router.get("/baselines", dependencies=[read], responses=documented_problems(401))
     async def list_baselines() -> BaselineList:
         """List every baseline, also of streams that are not there now."""
-        found = (
-            _detail(kept.baseline, baselines, expired=kept.expired) for kept in baselines.all()
-        )
+        found = [
+            await _detail(kept.baseline, baselines, expired=kept.expired)
+            for kept in await settled(baselines.all())
+        ]
         return BaselineList(baselines=tuple(found))
 
     @router.get(
@@ -123,12 +125,12 @@ def routes(
     async def get_baseline(id: StreamId) -> BaselineView:
         """Return a stream's baseline, and whether its last minutes would do for one."""
         control.spec(id)  # there must be such a stream
-        kept = baselines.get(id)
+        kept = await settled(baselines.get(id))
         return BaselineView(
             baseline=None
             if kept is None
-            else _detail(kept.baseline, baselines, expired=kept.expired),
-            recent_minutes=round(baselines.recent_minutes(id, LAST_MINUTES), 2),
+            else await _detail(kept.baseline, baselines, expired=kept.expired),
+            recent_minutes=round(await settled(baselines.recent_minutes(id, LAST_MINUTES)), 2),
             least_minutes=baselines.settings.least_minutes,
             decides=baselines.decides,
         )
@@ -151,14 +153,14 @@ def routes(
             stretch = _stretch(id, body.stretch)
             said = Said(id, name, stretch.words, caller.name, clock.utc())
             made = await baselines.add_stretch(said, stretch)
-        return _detail(made, baselines, expired=False)
+        return await _detail(made, baselines, expired=False)
 
     @router.delete(
         "/streams/{id}/baseline", status_code=204, responses=documented_problems(401, 403, 404)
     )
     async def remove_baseline(id: StreamId, caller: Caller = operator) -> None:
         """Forget a stream's baseline; a stream that is gone may have one, too."""
-        if baselines.get(id) is None:
+        if await settled(baselines.get(id)) is None:
             raise BaselineUnknown(id)
         await baselines.remove(id, caller.name)
 
@@ -177,7 +179,9 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _detail(baseline: Baseline, baselines: Baselines, *, expired: bool) -> BaselineDetail:
+async def _detail(
+    baseline: Baseline, baselines: BaselineService, *, expired: bool
+) -> BaselineDetail:
     found = baseline.statistics
     return BaselineDetail(
         stream=baseline.stream,
@@ -192,5 +196,5 @@ def _detail(baseline: Baseline, baselines: Baselines, *, expired: bool) -> Basel
         faces=found.faces,
         trials=found.trials,
         effective=round(found.effective, 1),
-        advice=baselines.advice(baseline),
+        advice=await settled(baselines.advice(baseline)),
     )

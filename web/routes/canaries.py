@@ -18,10 +18,10 @@ from stream.canaries.records import (
     Sight,
     State,
 )
-from stream.canaries.service import Canaries
 from web.problem_responses import documented_problems
 from web.security.auth import Scope
 from web.security.scopes import ScopeCheck
+from web.services import CanaryService, settled
 
 
 class OpinionView(BaseModel):
@@ -87,7 +87,7 @@ class CanariesView(BaseModel):
     skipped: str = Field(description="why the last round was skipped; empty when it was not")
 
 
-def routes(canaries: Canaries | None, scopes: ScopeCheck) -> APIRouter:
+def routes(canaries: CanaryService | None, scopes: ScopeCheck) -> APIRouter:
     """Return the routes.
 
     Args:
@@ -98,22 +98,23 @@ def routes(canaries: Canaries | None, scopes: ScopeCheck) -> APIRouter:
     steer = Depends(scopes.require(Scope.CONTROL))
     router = APIRouter(prefix="/api/v1/canaries", tags=["canaries"])
 
-    def said() -> CanariesView:
+    async def said() -> CanariesView:
         if canaries is None:
             return _view(NOTHING_SENT, 0.0)
-        return _view(canaries.report(), canaries.age_s)
+        report = await settled(canaries.report())
+        return _view(report, await settled(canaries.age_s))
 
     @router.get("", dependencies=[read], responses=documented_problems(401))
     async def get_canaries() -> CanariesView:
         """Say how the detector fares with clips that are known to be real or fake."""
-        return said()
+        return await said()
 
     @router.post("/learn", dependencies=[steer], responses=documented_problems(401, 403))
     async def learn_canaries() -> CanariesView:
         """Forget what is expected; the next rounds say what is, from then on."""
         if canaries is not None:
-            canaries.learn_anew()
-        return said()
+            await settled(canaries.learn_anew())
+        return await said()
 
     return router
 

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from stream.analyzer.streams import StreamControl
-from stream.challenge.service import Challenges
 from stream.compliance import Phase, Task
 from stream.publish.challenge_schema import ChallengeChangedData, ChallengeData
 from stream.publish.challenges import challenge_data
@@ -24,6 +23,7 @@ from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
 from web.security.auth import Caller, Scope
 from web.security.scopes import ScopeCheck
+from web.services import ChallengeService, settled
 from web.store_reads import StoreReads
 
 MAX_LIMIT = 100
@@ -54,7 +54,7 @@ class ChallengeList(BaseModel):
 
 
 def routes(
-    control: StreamControl, challenges: Challenges, reads: StoreReads, scopes: ScopeCheck
+    control: StreamControl, challenges: ChallengeService, reads: StoreReads, scopes: ScopeCheck
 ) -> APIRouter:
     """Return the routes.
 
@@ -77,7 +77,7 @@ def routes(
         The answer comes at once; `challenge_changed` events say what to read out and what was seen.
         """
         task = body.task if body is not None else Task.RANDOM
-        return challenge_data(challenges.ask(id, task, caller.name))
+        return challenge_data(await settled(challenges.ask(id, task, caller.name)))
 
     @router.get("", dependencies=[read], responses=documented_problems(401, 404, 422))
     async def list_challenges(
@@ -89,7 +89,7 @@ def routes(
         """List the challenges of a stream, newest first; also of one that is gone."""
         since = None if begin is None else moment(begin, "from")
         until = None if end is None else moment(end, "to")
-        known = challenges.of(id)
+        known = await settled(challenges.of(id))
         wanted = EventFilter(id, "challenge_changed", since, until)
         earlier: tuple[ChallengeData, ...] = ()
         stored = True
@@ -107,14 +107,14 @@ def routes(
         return ChallengeList(
             challenges=tuple(ordered[:limit]),
             running=bool(known) and known[0].phase is not Phase.DONE,
-            page=challenges.has_page(id),
+            page=await settled(challenges.has_page(id)),
             stored=stored,
         )
 
     @router.get("/{challenge}", dependencies=[read], responses=documented_problems(401, 404))
     async def get_challenge(id: StreamId, challenge: ChallengeId) -> ChallengeData:
         """Return a challenge that is in memory, as it stands now."""
-        return challenge_data(challenges.find(id, challenge))
+        return challenge_data(await settled(challenges.find(id, challenge)))
 
     return router
 

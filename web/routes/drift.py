@@ -10,12 +10,13 @@ from pydantic import BaseModel, Field
 from stream.analyzer.streams import StreamControl
 from stream.drift.comparison import FigureChange
 from stream.drift.sketch import Figure
-from stream.drift.watch import DriftState, DriftWatch
+from stream.drift.watch import DriftState
 from stream.drift.words import STALE, sentence
 from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
 from web.security.auth import Scope
 from web.security.scopes import ScopeCheck
+from web.services import DriftService, settled
 
 
 class DriftFigure(BaseModel):
@@ -45,7 +46,7 @@ class DriftView(BaseModel):
     summary: str = Field(description="what stands beside scores; empty while nothing has changed")
 
 
-def routes(control: StreamControl, drift: DriftWatch, scopes: ScopeCheck) -> APIRouter:
+def routes(control: StreamControl, drift: DriftService, scopes: ScopeCheck) -> APIRouter:
     """Return the route.
 
     Args:
@@ -63,7 +64,7 @@ def routes(control: StreamControl, drift: DriftWatch, scopes: ScopeCheck) -> API
     async def get_drift(id: StreamId) -> DriftView:
         """Return how a stream has changed against its own last seven days."""
         control.status(id)
-        return _view(drift.state(id))
+        return _view(await settled(drift.state(id)))
 
     return router
 

@@ -8,17 +8,17 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import FileResponse
 
 from stream.evidence.clip import MEDIA_TYPES
-from stream.evidence.recorder import EvidenceRecorder
 from stream.publish.client_messages import IncidentId
 from web.problem_responses import documented_problems
 from web.security.auth import Scope
 from web.security.scopes import ScopeCheck
+from web.services import EvidenceService
 
 _KEPT = {"Cache-Control": "private, max-age=3600"}
 _PROBLEMS = documented_problems(401, 404, 503)
 
 
-def routes(evidence: EvidenceRecorder, scopes: ScopeCheck) -> APIRouter:
+def routes(evidence: EvidenceService, scopes: ScopeCheck) -> APIRouter:
     """Return the routes.
 
     Args:

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from stream.errors import EvidenceMissing
-from stream.evidence.explained import REASONS, ExplainedMoment, ExplainedMoments
-from stream.incidents.service import Incidents
+from stream.evidence.explained import REASONS, ExplainedMoment
 from stream.problems import POINTS_AT_WORDS
 from stream.publish.client_messages import IncidentId
 from stream.publish.schema import Share
@@ -18,6 +17,7 @@ from web.problem_responses import documented_problems
 from web.routes.pictures import PictureBox, PictureOverlay, overlay_view
 from web.security.auth import Scope
 from web.security.scopes import ScopeCheck
+from web.services import ExplainedService, IncidentService
 
 _KEPT = {"Cache-Control": "private, max-age=60"}
 _PROBLEMS = documented_problems(401, 404, 503)
@@ -43,7 +43,9 @@ class ExplanationView(BaseModel):
     frame: ExplainedFrame | None
 
 
-def routes(explained: ExplainedMoments, incidents: Incidents, scopes: ScopeCheck) -> APIRouter:
+def routes(
+    explained: ExplainedService, incidents: IncidentService, scopes: ScopeCheck
+) -> APIRouter:
     """Return the routes.
 
     Args:

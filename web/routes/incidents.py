@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.analyzer.streams import StreamControl
 from stream.incident import IncidentStatus, Label, Severity, Snooze
 from stream.incidents.records import Cursor, Wanted
-from stream.incidents.service import Change, Incidents, Story
+from stream.incidents.service import Change, Story
 from stream.publish.client_messages import IncidentId, Words
 from stream.publish.incidents import incident_data
 from stream.publish.schema import IncidentData, SeverityWord
@@ -19,6 +19,7 @@ from web.problem_responses import documented_problems
 from web.routes.streams import StreamId
 from web.security.auth import Caller, Scope
 from web.security.scopes import ScopeCheck
+from web.services import IncidentService, settled
 
 MAX_LIMIT = 500
 MAX_SNOOZE_MINUTES = 7 * 24 * 60
@@ -122,7 +123,7 @@ class IncidentQuery(_Request):
         )
 
 
-def routes(control: StreamControl, incidents: Incidents, scopes: ScopeCheck) -> APIRouter:
+def routes(control: StreamControl, incidents: IncidentService, scopes: ScopeCheck) -> APIRouter:
     """Return the routes.
 
     Args:
@@ -177,7 +178,8 @@ def routes(control: StreamControl, incidents: Incidents, scopes: ScopeCheck) -> 
     @router.get("/snoozes", dependencies=[read], responses=documented_problems(401))
     async def list_snoozes() -> SnoozeList:
         """List the streams that open no incidents now."""
-        return SnoozeList(snoozes=tuple(_snooze(each) for each in incidents.snoozes))
+        found = await settled(incidents.snoozes)
+        return SnoozeList(snoozes=tuple(_snooze(each) for each in found))
 
     @router.put("/streams/{id}/snooze", responses=documented_problems(401, 403, 404, 422, 429))
     async def snooze_stream(
@@ -185,12 +187,12 @@ def routes(control: StreamControl, incidents: Incidents, scopes: ScopeCheck) -> 
     ) -> SnoozeView:
         """Have a stream open no incidents for a while; it ends by itself."""
         control.spec(id)  # there must be such a stream
-        return _snooze(incidents.snooze(id, body.reason, body.minutes, caller.name))
+        return _snooze(await settled(incidents.snooze(id, body.reason, body.minutes, caller.name)))
 
     @router.delete("/streams/{id}/snooze", status_code=204, responses=documented_problems(401, 403))
     async def wake_stream(id: StreamId, caller: Caller = operator) -> None:
         """End a snooze before its time; a stream that has none is fine."""
-        incidents.wake(id, caller.name)
+        await settled(incidents.wake(id, caller.name))
 
     return router
 

@@ -27,7 +27,7 @@ _TYPES = {
     "txt": "text/plain; charset=utf-8",
 }
 _DOCS = ("docs.js", "style.css", "icon.svg", "icon-alarm.svg", "icon-clear.svg")
-_VIEWS = ("/", "/streams/{id}", "/incidents", "/incidents/{id}", "/alerts", "/help")
+_VIEWS = ("/", "/streams/{id}", "/incidents", "/incidents/{id}", "/alerts", "/machines", "/help")
 _REVALIDATE = "no-cache"
 _FOREVER = "public, max-age=31536000, immutable"  # built files carry a digest in their name
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from stream.clock import Clock
-from stream.incidents.service import Incidents
 from stream.problems import Problem
 from stream.publish.hub import Hub
 from stream.publish.past_events import PastEvents
@@ -13,6 +12,7 @@ from stream.publish.schema import SUBPROTOCOL
 from web.errors import UnknownSubprotocol
 from web.problem_responses import problem_response
 from web.security.auth import Authenticator
+from web.services import IncidentService
 from web.settings import SocketSettings
 from web.sockets import ScoreSocket
 from web.waiting_room import WaitingRoom
@@ -25,7 +25,7 @@ def routes(
     clock: Clock,
     strangers: WaitingRoom,
     past: PastEvents | None = None,
-    incidents: Incidents | None = None,
+    incidents: IncidentService | None = None,
 ) -> APIRouter:
     """Return the route.
 

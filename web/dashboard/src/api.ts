@@ -32,6 +32,8 @@ import type {
   ThresholdsChange,
   ThresholdsView,
   TrialView,
+  WorkerEntry,
+  WorkersView,
 } from "./protocol";
 import { ROOT } from "./root";
 
@@ -203,6 +205,21 @@ export class Api {
     return (await answer.json()) as CanariesView;
   }
 
+  /** The processes that analyze streams. */
+  async workers(): Promise<WorkersView> {
+    return this.read("api/v1/workers");
+  }
+
+  /** Have a worker's streams moved away, and give it no more. */
+  async drain(worker: string): Promise<WorkerEntry> {
+    return (await (await this.ask(drainPath(worker), { method: "PUT" })).json()) as WorkerEntry;
+  }
+
+  /** Give a drained worker streams again. */
+  async undrain(worker: string): Promise<WorkerEntry> {
+    return (await (await this.ask(drainPath(worker), { method: "DELETE" })).json()) as WorkerEntry;
+  }
+
   /** The key that evidence is signed with. */
   async evidenceKey(): Promise<EvidenceKey> {
     return this.read("api/v1/evidence/key");
@@ -252,6 +269,10 @@ export class Api {
 
 function rulePath(name: string): string {
   return `api/v1/alerts/rules/${encodeURIComponent(name)}`;
+}
+
+function drainPath(worker: string): string {
+  return `api/v1/workers/${encodeURIComponent(worker)}/drain`;
 }
 
 function json(method: string, body: unknown): RequestInit {

@@ -8,6 +8,7 @@ import { IncidentDesk } from "./incidents/desk";
 import { Notifier, realHerald } from "./incidents/notify";
 import { suspects } from "./eyes";
 import { Live, type Socket } from "./live";
+import { MachineDesk } from "./machines/desk";
 import { PastDesk } from "./past";
 import { PictureDesk } from "./pictures";
 import { realShop, SmallWindow } from "./small/window";
@@ -38,6 +39,7 @@ export class App {
   readonly sound = new Sound(realSpeaker(), () => this.notify());
   readonly incidents = new IncidentDesk(this.api, () => this.notify());
   readonly canaries = new CanaryDesk(this.api, () => this.notify());
+  readonly machines = new MachineDesk(this.api, () => this.notify());
   readonly past = new PastDesk((...wanted) => this.api.stored(...wanted), () => this.notify());
   readonly notifier = new Notifier(
     realHerald(new URL("static/icon-alarm.svg", ROOT).href),
@@ -112,6 +114,7 @@ export class App {
     const live = this.live.link.phase === "live";
     if (live && !this.greeted) {
       void this.incidents.recount();
+      void this.machines.look();
       if (this.route.page === "incidents") void this.incidents.show(this.route.filter);
       this.api.caller().then(
         ({ scopes }) => {

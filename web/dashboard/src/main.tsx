@@ -14,6 +14,7 @@ import { HelpPage } from "./help/page";
 import { IncidentList } from "./incidents/list";
 import { IncidentPage } from "./incidents/page";
 import { Link } from "./link";
+import { MachinesPage } from "./machines/page";
 import { INCIDENTS } from "./route";
 import { AddCamera, Starters } from "./start";
 import { StorageBar } from "./storage/bar";
@@ -77,6 +78,8 @@ function View({ app, onAdd }: { app: App; onAdd: () => void }) {
       return <HelpPage app={app} />;
     case "alerts":
       return <AlertsPage app={app} />;
+    case "machines":
+      return <MachinesPage app={app} />;
   }
 }
 
@@ -106,6 +109,11 @@ function Views({ app }: { app: App }) {
       <Link app={app} to={{ page: "alerts" }} current={page === "alerts"}>
         Alerts
       </Link>
+      {(app.machines.several || page === "machines") && (
+        <Link app={app} to={{ page: "machines" }} current={page === "machines"}>
+          Machines
+        </Link>
+      )}
       <Link app={app} to={{ page: "help" }} current={page === "help"}>
         Help
       </Link>

@@ -10,6 +10,7 @@ export type Route =
   | { page: "incidents"; filter: Filter }
   | { page: "incident"; id: string }
   | { page: "alerts" }
+  | { page: "machines" }
   | { page: "help" };
 
 export type StreamRoute = Extract<Route, { page: "stream" }>;
@@ -26,6 +27,7 @@ export function parse(path: string, query: string, root = ROOT.pathname): Route 
   }
   if (/^help\/?$/.test(below)) return { page: "help" };
   if (/^alerts\/?$/.test(below)) return { page: "alerts" };
+  if (/^machines\/?$/.test(below)) return { page: "machines" };
   const id = /^streams\/([^/]+)\/?$/.exec(below)?.[1];
   if (id === undefined) {
     const filter = wallFilterOf(params);
@@ -52,6 +54,8 @@ export function address(route: Route, root = ROOT.pathname): string {
       return `${root}help`;
     case "alerts":
       return `${root}alerts`;
+    case "machines":
+      return `${root}machines`;
     case "incident":
       return `${root}incidents/${encodeURIComponent(route.id)}`;
     case "stream": {

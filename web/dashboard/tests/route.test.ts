@@ -13,6 +13,7 @@ test.each([
   ["/incidents/", "?status=open&severity=huge", { page: "incidents", filter: { ...EVERY, status: "open" } }],
   ["/incidents/n-1", "", { page: "incident", id: "n-1" }],
   ["/alerts", "", { page: "alerts" }],
+  ["/machines", "", { page: "machines" }],
   ["/alerts/x", "", { page: "wall" }],
   ["/streams/%zz", "", { page: "stream", id: "%zz", from: null, to: null }],
 ])("%s%s", (path, query, route) => {

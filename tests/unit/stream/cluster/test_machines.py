@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from stream.analyzer.streams import Health, StreamStatus
+from stream.analyzer.streams import Health, StreamSpec, StreamStatus
+from stream.clock import SystemClock
 from stream.cluster.figures import WorkerState, relay_figures
-from stream.cluster.machines import THIS_PROCESS, Load, OneProcess
+from stream.cluster.gateway import Gateway
+from stream.cluster.machines import THIS_PROCESS, Cluster, Load, OneProcess
+from stream.cluster.relay import RelayCounts
+from stream.engine.settings import EngineSettings
 from stream.errors import OnlyWorker, WorkerGone, WorkerUnknown
-from tests.support.machines import PlayedMachines, table, worker
+from stream.event_log.event_log import EventLog
+from stream.ingest.source import SourceSettings, SourceUrl
+from stream.publish.hub import Hub
+from tests.support.cluster import LocalCluster
+from tests.support.machines import PlayedMachines, PlayedWorker, table, worker
 from tests.support.wire import UNTRAINED
 
 
@@ -28,12 +37,10 @@ class Alone:
         return Health(self.live, self.live, {"device": "answers"})
 
 
-def alone(analyzer: Alone | None = None, max_streams: int = 4) -> OneProcess:
+def alone(analyzer: Alone | None = None, degradation: int = 2) -> OneProcess:
     """Return a process that is busy for half of the time."""
-    load = Load(0.5, 2)
-    return OneProcess(
-        analyzer or Alone(), lambda: [UNTRAINED], "1.0", "cpu", max_streams, lambda: load
-    )
+    load = Load(0.5, degradation)
+    return OneProcess(analyzer or Alone(), lambda: [UNTRAINED], "1.0", "cpu", 4, lambda: load)
 
 
 async def test_a_single_process_is_its_own_only_worker() -> None:
@@ -62,11 +69,23 @@ def test_a_single_process_whose_device_hangs_is_not_alive() -> None:
     assert not alone(analyzer).table().workers[THIS_PROCESS].alive
 
 
+@pytest.mark.parametrize(("degradation", "full"), [(3, False), (4, True)])
+def test_a_single_process_that_refuses_streams_is_full(degradation: int, full: bool) -> None:
+    found = alone(degradation=degradation).table().workers[THIS_PROCESS]
+    assert found.full is full
+
+
 def test_the_table_says_whose_a_stream_is() -> None:
     machines = PlayedMachines(table(worker("worker-1", "lobby"), waiting=("door",)))
     assert machines.worker_of("lobby") == "worker-1"
     assert machines.worker_of("door") == ""
     assert machines.worker_of("never") == ""
+
+
+def test_before_the_director_has_told_anything_there_is_nobody() -> None:
+    machines = Cluster(lambda: None, PlayedMachines(table()), lambda name: PlayedWorker())
+    assert machines.table().workers == {}
+    assert machines.worker_of("lobby") == ""
 
 
 async def test_metrics_are_of_all_that_answer_in_time() -> None:
@@ -108,8 +127,36 @@ def test_what_the_director_has_done_is_counted_under_its_metrics() -> None:
 def test_what_has_not_happened_in_a_cluster_is_counted_as_0() -> None:
     """A series that appears with the first death has no rise that could be alarmed on."""
     machines = PlayedMachines(replace(table(worker("worker-1")), counts={}))
-    begun = [*machines.figures(), *relay_figures(0, 0)]
+    begun = [*machines.figures(), *relay_figures(RelayCounts(), 0)]
     counters = [figure for figure in begun if figure.name.endswith("_total")]
-    assert len(counters) == 7
+    assert len(counters) == 10
     assert {figure.value for figure in counters} == {0}
     assert ("worker_metrics_missed_total", ("worker-1",)) in [(f.name, f.labels) for f in begun]
+
+
+async def test_a_gateway_s_machines_are_those_that_its_director_knows() -> None:
+    cluster, clock = LocalCluster(2), SystemClock()
+    async with Gateway(
+        cluster.director,
+        cluster.handles.__getitem__,
+        EventLog(clock),
+        Hub(clock),
+        clock,
+        EngineSettings(),
+    ) as gateway:
+        machines = Cluster(
+            lambda: gateway.table, gateway.director, cluster.handles.__getitem__, within_s=0.05
+        )
+        await gateway.add(StreamSpec("lobby", SourceSettings(SourceUrl.parse("demo://authentic"))))
+        assert machines.worker_of("lobby") == "worker-1"
+        assert set(await machines.metrics()) == {"worker-1", "worker-2"}
+        cluster.handles["worker-2"].cut = True
+        assert set(await machines.metrics()) == {"worker-1"}
+        assert machines.missed == {"worker-2": 1}
+        await machines.drain("worker-1", draining=True)
+        async with asyncio.timeout(5):
+            while not machines.table().workers["worker-1"].draining:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        with pytest.raises(WorkerUnknown):
+            await machines.drain("worker-9", draining=True)
+        await gateway.remove("lobby")

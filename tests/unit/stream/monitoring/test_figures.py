@@ -19,6 +19,7 @@ from stream.challenge.service import Challenges
 from stream.challenge.watch import Watch
 from stream.clock import ManualClock
 from stream.cluster.figures import relay_figures
+from stream.cluster.relay import RelayCounts
 from stream.compliance import Outcome
 from stream.drift.settings import DriftSettings
 from stream.drift.watch import DriftWatch
@@ -109,7 +110,7 @@ def everything() -> list[Figure]:
         *figures.evidence_figures(recorder()),
         *figures.explained_figures(ExplainedMoments(NOBODY_LOOKS, clock, None)),
         *PlayedMachines(table(worker("worker-1"))).figures(),
-        *relay_figures(0, 0),
+        *relay_figures(RelayCounts(), 0),
     ]
 
 

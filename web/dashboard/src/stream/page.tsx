@@ -7,6 +7,7 @@ import { condition } from "../attention";
 import { BaselinePanel } from "../baseline/panel";
 import { DriftNotice } from "../drift/notice";
 import { ConditionIcon } from "../icons";
+import { RunsOn } from "../machines/page";
 import { LivePicture } from "../picture";
 import { ProblemText } from "../problem";
 import type { OverlayView, ThresholdsView } from "../protocol";
@@ -87,6 +88,7 @@ function Known({ app, stream, route }: { app: App; stream: Stream; route: Stream
         <div class="tags">
           <Tags stream={stream} />
           <OwnTags app={app} stream={stream} />
+          <RunsOn app={app} stream={stream.id} />
         </div>
         <div class="actions">
           <SmallWindowButton app={app} subject={stream.id} title={stream.name} />
