@@ -80,7 +80,7 @@ class Parts:
     def __call__(self, analyzer: Analyzer, clock: Clock) -> Mapping[str, Any]:
         """Make them for a worker."""
         events = analyzer.events
-        incidents = Incidents(events, clock, store=self.store, shared=True)
+        incidents = Incidents(events, clock, store=self.store, alone=False)
         incidents.attach()
         settings = AlertsSettings(rules=(rule(),))
         drift = DriftWatch(DriftSettings(), clock, None)
