@@ -356,6 +356,7 @@ class Placement:
                 self._changed()
         elif member.holds.get(order.stream, order.generation + 1) <= order.generation:
             del member.holds[order.stream]
+            self._changed()
 
     def failed(self, order: Order, why: str, now: float, *, refused: bool = False) -> None:
         """Note that a worker has not carried an order out.
