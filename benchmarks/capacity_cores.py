@@ -36,7 +36,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import StrMethodFormatter
 from rich.console import Console
 
 from benchmarks.analyzer_process import AnalyzerProcess, pinned, rates
@@ -359,8 +359,8 @@ def chart(found: Sequence[Found], where: Hardware, path: Path) -> None:
     loads, cores = figure.subplots(1, 2)
     _draw_loads(loads, found)
     _draw_law(cores, found, fitted(found))
-    for axes in (loads, cores):
-        axes.legend(frameon=False, loc="upper left")
+    for axes, place in ((loads, "best"), (cores, "upper left")):
+        axes.legend(frameon=False, loc=place)
         axes.spines[["top", "right"]].set_visible(False)
     figure.text(0.5, -0.03, where.caption(), ha="center", fontsize=7, color="#555555")
     figure.savefig(path, dpi=120, bbox_inches="tight")
@@ -405,8 +405,8 @@ def _draw_law(axes: Axes, found: Sequence[Found], law: Fit | None) -> None:
     if even:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("cores (log)")
     axes.set_ylabel("streams held (log)")
     axes.set_title("Amdahl's law; beyond the dots nothing was measured")

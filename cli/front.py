@@ -118,14 +118,7 @@ async def alone(
                 "drift": parts.drift,
                 "canaries": parts.canaries,
                 "challenges": parts.challenges,
-                "machines": OneProcess(
-                    analyzer,
-                    lambda: analyzer.models,
-                    version("styleflow-live"),
-                    settings.model.device,
-                    settings.analyzer.max_streams,
-                    lambda: Load(analyzer.busy, analyzer.degradation.level),
-                ),
+                "machines": _this_process(parts.analyzer, settings),
             },
             streams=streams,
         )

@@ -140,7 +140,10 @@ def faults(results: Path) -> Iterator[str]:
 
 
 def _span(seconds: Mapping[str, float] | None) -> str:
-    return "–" if seconds is None else f"{seconds['p50']:.1f} s, at most {seconds['most']:.1f} s"
+    if seconds is None:
+        return "–"
+    never = f", {seconds['never']} times never" if seconds.get("never") else ""
+    return f"{seconds['p50']:.1f} s, at most {seconds['most']:.1f} s{never}"
 
 
 def _number(count: int | None) -> str:
