@@ -163,9 +163,11 @@ async def measure(streams: int, rounds: int, settings: Settings, clip: Path) -> 
     async with AsyncExitStack() as stack:
         bench = await _bench(stack, settings, streams)
         urls = stack.enter_context(Cameras(clip, streams)).urls
-        for number, url in enumerate(urls):
-            source = SourceSettings(SourceUrl.parse(url), transport=Transport.TCP)
-            await bench.gateway.add(StreamSpec(f"camera-{number}", source))
+        sources = [SourceSettings(SourceUrl.parse(url), transport=Transport.TCP) for url in urls]
+        specs = [StreamSpec(f"camera-{number}", source) for number, source in enumerate(sources)]
+        await bench.director.want(specs)
+        while len(bench.scores.at) < streams:
+            await bench.clock.sleep(1.0)
         await bench.clock.sleep(WARM_UP_S)
         return [await _drained(bench, f"worker-{turn % 2 + 1}") for turn in range(rounds)]
 

@@ -8,9 +8,9 @@ from stream.clock import ManualClock
 
 def test_a_pause_is_the_longest_time_without_a_score() -> None:
     scores = Scores(ManualClock())
-    scores.at["camera"] = [1.0, 1.2, 3.0, 3.2]
-    assert scores.longest("camera", 1.0, 3.3) == 1.8
-    assert scores.longest("camera", 1.0, 9.2) == 6.0
+    scores.at["camera"] = [1.0, 1.25, 3.0, 3.25]
+    assert scores.longest("camera", 1.0, 3.5) == 1.75
+    assert scores.longest("camera", 1.0, 9.25) == 6.0
     assert scores.longest("gone", 0.0, 5.0) == 5.0
 
 
