@@ -12,6 +12,7 @@ from importlib.metadata import version
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import structlog
 from platformdirs import user_data_path
 from prometheus_client import disable_created_metrics, generate_latest
 
@@ -27,11 +28,18 @@ from stream.cluster.services import ASKABLE
 from stream.cluster.worker import StreamWorker
 from stream.event_log.ids import BLOCK_BITS, EPOCH_FILE, BlocksInFile, block_of
 from stream.incident import EvidenceState
+from stream.store.access import StoreAccess
 from stream.store.errors import StoreUnavailable
 from stream.store.owners import highest_generation
+from styleflow.errors import StyleFlowError
 
 if TYPE_CHECKING:
     from cli.station import Station
+
+log = structlog.get_logger(__name__)
+
+STORED_S = 1.0
+"""Longest time for which a worker keeps a stream that moves until all of it is stored."""
 
 LINES_S = 0.1
 """Pause between two looks for log lines of this process."""
@@ -119,9 +127,19 @@ async def _worker(
                 director.block,
                 owned,
                 partial(_take_over, parts),
+                partial(_stored, writer) if writer is not None else None,
             ),
             ring,
         )
+
+
+async def _stored(writer: StoreAccess) -> None:
+    """Wait until what was told so far is in the store, but not for long."""
+    try:
+        async with asyncio.timeout(STORED_S):
+            await asyncio.wrap_future(writer.submit(lambda connection: None))
+    except (TimeoutError, StyleFlowError) as error:
+        log.warning("a stream is given up before all of it is stored", reason=str(error))
 
 
 @dataclass(frozen=True, slots=True)

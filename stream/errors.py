@@ -473,7 +473,7 @@ class WorkerGone(StreamError):
         )
 
     def __str__(self) -> str:
-        return f"worker {self.worker!r} is gone"
+        return f"worker {self.worker!r} is gone" if self.worker else "no worker answers"
 
 
 @dataclass(eq=False)

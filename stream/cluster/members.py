@@ -67,8 +67,14 @@ class Member:
         self.settled = {stream: self.settled[stream] for stream in newer}
 
     def view(self, now: float, streams: Iterable[str]) -> WorkerView:
-        """Return it as others see it, with the streams that it owns."""
-        owned = tuple(sorted(streams))
+        """Return it as others see it, with the streams that it owns, and those that it still runs.
+
+        Args:
+            now: monotonic seconds.
+            streams: what it owns. A worker that drains is empty once it has let go of everything.
+        """
+        owned = set(streams)
+        runs = owned | set(self.holds) if self.alive else owned
         return WorkerView(
             card=self.card,
             busy=self.busy,
@@ -77,7 +83,7 @@ class Member:
             draining=self.draining,
             alive=self.alive,
             quiet_s=max(now - self.heard, 0.0),
-            streams=owned,
+            streams=tuple(sorted(runs)),
             details=self.details,
         )
 

@@ -97,10 +97,15 @@ class Placement:
         return member is not None and member.card.incarnation == incarnation
 
     def joined(self, card: WorkerCard, now: float) -> None:
-        """Take in a worker, or the process that has come in the place of another one."""
-        if card.name in self._members:
+        """Take in a worker, or the process that has come in the place of another one.
+
+        Who was drained stays so until that is taken back.
+        """
+        before = self._members.get(card.name)
+        if before is not None:
             self.lost(card.name, "was restarted", now)
-        self._members[card.name] = Member(card, now)
+        draining = before is not None and before.draining
+        self._members[card.name] = Member(card, now, draining=draining)
         self._changed()
 
     def beat(self, worker: str, beat: Beat, asked: float, now: float) -> frozenset[str]:
@@ -356,6 +361,7 @@ class Placement:
                 self._changed()
         elif member.holds.get(order.stream, order.generation + 1) <= order.generation:
             del member.holds[order.stream]
+            self._changed()
 
     def failed(self, order: Order, why: str, now: float, *, refused: bool = False) -> None:
         """Note that a worker has not carried an order out.

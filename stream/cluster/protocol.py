@@ -164,7 +164,7 @@ class WorkerView:
         draining: whether its streams are being moved away, and none are given to it.
         alive: whether it answers.
         quiet_s: seconds since it answered last.
-        streams: what it owns, in order.
+        streams: what it owns, and what it still runs that others own now, in order.
         details: one short sentence per check of its health.
     """
 

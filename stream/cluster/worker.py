@@ -71,6 +71,8 @@ class StreamWorker:
         block: returns a generation that nobody has had, for a stream that a call makes.
         fence: tells the store that from now on a stream has a generation.
         taken: awaited beside everything else after a stream was given to this worker.
+        stored: waits until everything that was told is in the store. What is written there of a
+            stream that was given up is left out as soon as its next owner has begun.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class StreamWorker:
         block: Callable[[], Awaitable[int]] | None = None,
         fence: Callable[[str, int], None] = lambda stream, generation: None,
         taken: Callable[[str], Awaitable[None]] | None = None,
+        stored: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._card = card
         self._analyzer = analyzer
@@ -95,6 +98,7 @@ class StreamWorker:
         self._block = block
         self._fence = fence
         self._taken = taken
+        self._stored = stored
         self._taking: set[asyncio.Task[None]] = set()
         self._generations: dict[str, int] = {}
         self._turns = _Turns()
@@ -165,6 +169,8 @@ class StreamWorker:
             if held is None or held > generation:
                 return
             await self._drop(stream, moved=moved)
+            if moved and self._stored is not None:
+                await self._stored()
             log.info("stream given up", stream=stream, generation=held, moved=moved)
 
     async def _drop(self, stream: str, *, moved: bool) -> None:

@@ -85,7 +85,6 @@ class PlacementMachine(RuleBasedStateMachine):
         if not self.placement.knows(name, answer.incarnation):
             if answer.incarnation != worker.card.incarnation:
                 return  # of a process that is not there any more
-            self.draining.discard(name)
             self.placement.joined(worker.card, self.now)
         strangers = self.placement.beat(
             name, answer, self.now if asked is None else asked, self.now

@@ -437,7 +437,7 @@ def test_a_worker_that_does_not_let_go_in_time_holds_up_its_successor_for_a_mome
 # --- drain, calls, thresholds ---------------------------------------------------------------------
 
 
-def test_a_drained_worker_ends_empty_stays_so_and_is_filled_after_its_restart() -> None:
+def test_a_drained_worker_ends_empty_and_stays_so_until_that_is_taken_back() -> None:
     async def test() -> None:
         cluster = await filled(PaperWorker("a"), PaperWorker("b"))
         await cluster.asked(cluster.director.drain("a", draining=True))
@@ -448,7 +448,9 @@ def test_a_drained_worker_ends_empty_stays_so_and_is_filled_after_its_restart() 
         assert cluster.workers["a"].owned == {}
         cluster.workers["a"].restart()
         await cluster.pass_(1.0)
-        assert not (await cluster.table()).workers["a"].draining
+        assert (await cluster.table()).workers["a"].draining
+        assert cluster.workers["a"].owned == {}
+        await cluster.asked(cluster.director.drain("a", draining=False))
         await cluster.asked(cluster.director.add(spec("newer")))
         assert set(cluster.workers["a"].owned) == {"newer"}
 

@@ -88,7 +88,16 @@ class Rig:
             block=self.block,
             fence=lambda stream, generation: self.fenced.append((stream, generation)),
             taken=self.take,
+            stored=self.store,
         )
+        self.stored = asyncio.Event()
+        self.stored.set()
+        self.waits = asyncio.Event()
+
+    async def store(self) -> None:
+        """Wait for the store."""
+        self.waits.set()
+        await self.stored.wait()
 
     async def take(self, stream: str) -> None:
         """Note what was taken, and fail; the stream does not suffer from it."""
@@ -158,6 +167,19 @@ async def test_a_stream_that_ended_by_itself_is_not_owned(clip: Path) -> None:
     await rig.analyzer.remove("a")
     assert (await rig.worker.beat()).owned == {}
     await rig.worker.disown("a", 1, moved=False)
+
+
+async def test_a_stream_that_moves_is_given_up_only_when_all_of_it_is_stored(clip: Path) -> None:
+    """Else the next owner's first row bars what this one still has to write."""
+    rig = Rig(clip)
+    await rig.worker.own(rig.spec("a"), 1)
+    rig.stored.clear()
+    moving = asyncio.ensure_future(rig.worker.disown("a", 1, moved=True))
+    await rig.waits.wait()
+    assert (await rig.worker.beat()).owned == {}
+    assert not moving.done()
+    rig.stored.set()
+    await moving
 
 
 async def test_a_move_tells_nobody_and_a_removal_does(clip: Path) -> None:
