@@ -1,4 +1,4 @@
-"""Cost of a stream here beside its cost in another checkout, and how many each holds.
+"""Cost of a stream here beside that of another checkout, and how many streams each holds.
 
     git worktree add ../before COMMIT
     python -m benchmarks.side_by_side ../before [--streams N] [--seconds S] [--rounds R]

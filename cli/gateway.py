@@ -20,10 +20,10 @@ from cli.memory import Memory
 from cli.settings import Settings
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock
+from stream.cluster.figures import relay_figures
 from stream.cluster.gateway import Gateway
 from stream.cluster.incidents import GatewayIncidents
 from stream.cluster.machines import Cluster
-from stream.cluster.protocol import Table
 from stream.cluster.ray_cluster import RayCluster, RayWorkerHandle
 from stream.cluster.services import (
     AskedAlerts,
@@ -39,7 +39,7 @@ from stream.evidence.files import EvidenceFiles
 from stream.evidence.shelf import Shelf
 from stream.monitoring.metrics import Metrics
 from stream.publish.history import StreamHistories
-from stream.publish.hub import Hub
+from stream.publish.hub import Hub, HubSettings
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,6 @@ LAST_LINES_S = 0.3
 
 KNOWN_S = 5.0
 """How long it may take until the first worker is heard of."""
-
-_NOTHING = Table(0, {}, {})
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -111,7 +109,8 @@ async def behind_gateway(
     remember: bool,
 ) -> AsyncIterator[Front]:
     """Run a gateway, and the workers that are wanted; see `cli.front.alone`."""
-    metrics, hub, histories = Metrics(CollectorRegistry()), Hub(clock), StreamHistories()
+    metrics, histories = Metrics(CollectorRegistry()), StreamHistories()
+    hub = Hub(clock, HubSettings(max_clients=settings.web.sockets.subscribers))
     events = EventLog(clock)
     events.attach(histories)
     async with _workers(ray, settings, loading, untrained=untrained):
@@ -127,8 +126,10 @@ async def behind_gateway(
             ray.director, RayWorkerHandle, events, hub, clock, settings.engine, wanted
         )
         gateway.remark(memory.health)
-        machines = Cluster(lambda: gateway.table or _NOTHING, ray.director, RayWorkerHandle)
+        machines = Cluster(lambda: gateway.table, ray.director, RayWorkerHandle)
         metrics.scraped.attach(machines.figures)
+        relay = gateway.relay
+        metrics.scraped.attach(lambda: relay_figures(relay.counts, relay.fence.fenced))
         configured = [spec.id for spec in specs]
         editor = memory.editor(gateway, clock, configured) if remember else None
         async with memory, gateway:

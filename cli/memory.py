@@ -7,7 +7,7 @@ can be neither made nor opened. A server that is away is waited for, see `stream
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ import structlog
 from platformdirs import user_data_path
 
 from stream.analyzer.remembered_streams import RememberedStreams
-from stream.analyzer.streams import StreamEditor
+from stream.analyzer.streams import StreamEditor, StreamSpec
 from stream.analyzer.threads import StartThread, Thread, start_daemon
 from stream.clock import Clock
 from stream.drift.settings import DriftSettings
@@ -127,7 +127,11 @@ class Memory:
         return self.writer
 
     def editor(
-        self, control: StreamEditor, clock: Clock, configured: Collection[str]
+        self,
+        control: StreamEditor,
+        clock: Clock,
+        configured: Collection[str],
+        start: Callable[[StreamSpec], Awaitable[object]] | None = None,
     ) -> RememberedStreams | None:
         """Return what the API changes streams through, so that they are there after a restart.
 
@@ -135,11 +139,12 @@ class Memory:
             control: the analyzer.
             clock: where time comes from.
             configured: ids of the configuration's streams.
+            start: starts a stored stream where that is not `control.add`.
         """
         if self.writer is None:
             return None
         desired = DesiredStreams(SecretBox(self._key))
-        return RememberedStreams(control, self.writer, desired, clock, configured)
+        return RememberedStreams(control, self.writer, desired, clock, configured, start)
 
     def attach(self, events: EventLog) -> None:
         """Have every event stored from now on."""

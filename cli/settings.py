@@ -28,6 +28,7 @@ from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.streams import (
     MAX_STREAM_ID,
     STREAM_ID,
+    Labels,
     Priority,
     StreamName,
     StreamSpec,
@@ -114,6 +115,8 @@ class StreamConfig(_Section):
         name: what people call it; the id when empty. At most 128 characters, none of control.
         priority: normal or low; under overload, low ones are looked at only in windows.
         tags: what people sort it by, the most important first; at most 16 of 32 characters.
+        placement: labels that its worker must have, all of them, as in {gpu: true, site: north};
+            see `cluster.labels`. Without effect where one process does everything.
     """
 
     id: Annotated[str, Field(pattern=STREAM_ID, max_length=MAX_STREAM_ID)]
@@ -121,10 +124,18 @@ class StreamConfig(_Section):
     name: StreamName = ""
     priority: Priority = Priority.NORMAL
     tags: StreamTags = ()
+    placement: Labels = Field(default_factory=dict)
 
     def spec(self) -> StreamSpec:
         """Return what the analyzer wants. Raises SourceUrlInvalid."""
-        return StreamSpec(self.id, self.source.settings(), self.name, self.priority, self.tags)
+        return StreamSpec(
+            self.id,
+            self.source.settings(),
+            self.name,
+            self.priority,
+            self.tags,
+            self.placement,
+        )
 
 
 class ModelConfig(_Section):

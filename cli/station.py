@@ -50,7 +50,7 @@ from stream.monitoring.figures import (
 )
 from stream.monitoring.metrics import Metrics
 from stream.pipeline import Pipeline
-from stream.publish.hub import Hub
+from stream.publish.hub import Hub, HubSettings
 from styleflow.cards import ModelCard
 
 
@@ -121,7 +121,8 @@ async def station(
         WeightsMissing: the face models have not been fetched; and what else `wiring.pipeline`,
             `Memory.open` and the parts raise.
     """
-    metrics, hub = Metrics(CollectorRegistry()), Hub(clock)
+    metrics = Metrics(CollectorRegistry())
+    hub = Hub(clock, HubSettings(max_clients=settings.web.sockets.subscribers))
     memory = await asyncio.to_thread(Memory.open, settings.store, clock)
     epochs = user_data_path("styleflow") / EPOCH_FILE
     ids = EventIds(blocks or BlocksInFile(epochs, clock, memory.newest))

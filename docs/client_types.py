@@ -143,6 +143,9 @@ def type_of(schema: Schema) -> str:
             return f"tuple[{type_of(schema['items'])}, ...]"
         case "object" if isinstance(schema.get("additionalProperties"), Mapping):
             return f"dict[str, {type_of(schema['additionalProperties'])}]"
+        case "object" if "patternProperties" in schema:
+            (values,) = schema["patternProperties"].values()
+            return f"dict[str, {type_of(values)}]"
         case str() as kind if kind in PLAIN:
             return PLAIN[kind]
     raise ValueError(f"no Python type for {json.dumps(schema)}")

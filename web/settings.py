@@ -38,12 +38,15 @@ class SocketSettings:
         hello_s: a client that has not said hello by then is closed.
         before_hello: connections at a time that have not said hello; a further one takes the place
             of another. Places of subscribers are only given after hello.
+        subscribers: that have said hello at a time; a further one is told to come back later. Those
+            on data channels of calls count, too.
         stall_s: a client that has not taken a message for so long is closed.
         max_subscriptions: subscriptions per connection.
     """
 
     hello_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
     before_hello: Annotated[int, Field(ge=1, le=100_000)] = 64
+    subscribers: Annotated[int, Field(ge=1, le=1_000_000)] = 512
     stall_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     max_subscriptions: Annotated[int, Field(ge=1, le=1024)] = 16
 

@@ -285,9 +285,10 @@ class Analyzer:
         return emit
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
-        """Give a stream other settings; it restarts unless only its name or tags are new."""
+        """Give a stream other settings; it restarts unless only words about it are new."""
         known = self._known(spec.id)
-        if spec == replace(known.spec, name=spec.name, tags=spec.tags):
+        kept = known.spec
+        if spec == replace(kept, name=spec.name, tags=spec.tags, placement=spec.placement):
             known.spec = spec
             self._log(known, StreamDescribed(spec.id, known.state.epoch, spec.label, spec.tags))
             return self.status(spec.id)

@@ -7,7 +7,7 @@ the file's, and not those that a call creates and takes away again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Future
 from dataclasses import asdict
 
@@ -16,7 +16,7 @@ import structlog
 from stream.analyzer.streams import Priority, StreamEditor, StreamSpec, StreamStatus
 from stream.clock import Clock
 from stream.engine.settings import EngineSettings
-from stream.errors import StreamError, StreamUnknown
+from stream.errors import StreamError, StreamExists, StreamUnknown
 from stream.store.access import StoreAccess
 from stream.store.audit import asked_by
 from stream.store.desired import DesiredStreams, WantedStream
@@ -37,6 +37,8 @@ class RememberedStreams:
         desired: how.
         clock: where time comes from.
         configured: ids of the configuration's streams, which the file remembers.
+        start: starts a stored stream where that is not `control.add`: in a cluster it may wait for
+            a worker.
 
     Attributes:
         forgotten: changes that were done and could not be remembered.
@@ -49,9 +51,11 @@ class RememberedStreams:
         desired: DesiredStreams,
         clock: Clock,
         configured: Collection[str] = (),
+        start: Callable[[StreamSpec], Awaitable[object]] | None = None,
     ) -> None:
         self.forgotten = 0
         self._control = control
+        self._start_stored = start or control.add
         self._store = store
         self._desired = desired
         self._clock = clock
@@ -78,6 +82,8 @@ class RememberedStreams:
             self._remembered.add(stream.id)
             try:
                 await self._start(stream)
+            except StreamExists:
+                log.debug("a stored stream runs already", stream=stream.id)
             except (StreamError, ValueError, TypeError) as error:
                 log.error("a stored stream is not started", stream=stream.id, reason=str(error))
         return True
@@ -88,8 +94,10 @@ class RememberedStreams:
 
     async def _start(self, wanted: WantedStream) -> None:
         priority = Priority(wanted.priority)
-        await self._control.add(
-            StreamSpec(wanted.id, wanted.source, wanted.name, priority, wanted.tags)
+        await self._start_stored(
+            StreamSpec(
+                wanted.id, wanted.source, wanted.name, priority, wanted.tags, wanted.placement
+            )
         )
         if wanted.thresholds:
             values = asdict(await self._control.thresholds())
@@ -173,7 +181,13 @@ class RememberedStreams:
         others = asdict(await self._control.thresholds())
         differs = {key: value for key, value in own.items() if value != others[key]}
         return WantedStream(
-            spec.id, spec.source, spec.name, spec.priority.value, differs, spec.tags
+            spec.id,
+            spec.source,
+            spec.name,
+            spec.priority.value,
+            differs,
+            spec.tags,
+            spec.placement,
         )
 
     async def _committed(self, future: Future[None], stream: str) -> None:

@@ -51,4 +51,5 @@ def status_of(
         overload=overload,
         faces_waiting=report.faces_waiting,
         tags=spec.tags,
+        placement=spec.placement,
     )

@@ -148,6 +148,7 @@ class StreamStatus:
     overload: DegradationLevel = DegradationLevel.NONE
     faces_waiting: int = 0
     tags: tuple[str, ...] = ()
+    placement: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class StreamEditor(Protocol):
         ...
 
     def change(self, spec: StreamSpec) -> Awaitable[StreamStatus]:
-        """Give a stream other settings; it restarts unless only its name or tags are new.
+        """Give a stream other settings; it restarts unless only its name, tags or labels are new.
 
         Raises StreamUnknown.
         """

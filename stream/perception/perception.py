@@ -71,6 +71,7 @@ class Perception:
         self._epoch: int | None = None
         self._size: tuple[int, int] = (0, 0)
         self._search = FaceSearch(self.settings)
+        self._described: list[tuple[Face, Appearance | None]] = []  # of the newest frame
 
     @property
     def detections(self) -> int:
@@ -163,7 +164,7 @@ class Perception:
         search, image = self._search, frame.image
         known, may_redetect = search.known, search.may_redetect
         faces = yield from search.search(image, frame.at, damaged=frame.capture.contaminated)
-        identities = [describe(image, face) for face in faces]
+        identities = self._describe(image, faces)
         over = self._relieve(frame)
         # Nothing is decided on a damaged picture, so there is nothing to be certain of.
         checked = known and may_redetect and not frame.capture.contaminated
@@ -173,7 +174,18 @@ class Perception:
             faces = yield from search.detect(image, frame.at, blind)
             identities = [describe(image, face) for face in faces]
         search.known = faces
+        self._described = list(zip(faces, identities, strict=True))
         return faces, identities, over
+
+    def _describe(self, image: Image, faces: Sequence[Face]) -> _Identities:
+        """Return the appearance of each face; one in which nothing moved looks as it did."""
+        before = {id(face.mesh): seen for face, seen in self._described}
+        return [
+            before[id(face.mesh)]
+            if face.sight is not None and face.sight.reused and id(face.mesh) in before
+            else describe(image, face)
+            for face in faces
+        ]
 
     def _relieve(self, frame: Frame) -> tuple[tuple[int, TrackEnd], ...]:
         """End the tracks of the faces that make room for others in this frame."""

@@ -38,6 +38,7 @@ class WantedStream:
         priority: name of its priority.
         thresholds: what it is judged by where that differs from the configuration, by name.
         tags: what people sort it by, the most important first.
+        placement: labels that its worker must have.
     """
 
     id: str
@@ -46,6 +47,7 @@ class WantedStream:
     priority: str = "normal"
     thresholds: Mapping[str, float] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    placement: Mapping[str, str] = field(default_factory=dict)
 
     def shown(self) -> dict[str, Any]:
         """Return what may be told of it to anybody."""
@@ -56,6 +58,7 @@ class WantedStream:
             **_source_settings(self.source),
             "thresholds": dict(self.thresholds),
             "tags": list(self.tags),
+            "placement": dict(self.placement),
         }
 
 
@@ -136,6 +139,7 @@ class DesiredStreams:
                     **_source_settings(wanted.source),
                     "thresholds": dict(wanted.thresholds),
                     "tags": list(wanted.tags),
+                    "placement": dict(wanted.placement),
                 },
                 sort_keys=True,
             ),
@@ -163,7 +167,8 @@ class DesiredStreams:
         )
         thresholds = settings.get("thresholds", {})
         tags = tuple(str(tag) for tag in settings.get("tags", ()))
-        return WantedStream(row.id, source, row.name, row.priority, thresholds, tags)
+        placement = {str(key): str(value) for key, value in settings.get("placement", {}).items()}
+        return WantedStream(row.id, source, row.name, row.priority, thresholds, tags, placement)
 
     def _url(self, row: Row[Any]) -> SourceUrl:
         if row.secret is None:
@@ -192,6 +197,7 @@ def _detail(wanted: WantedStream, before: Row[Any] | None) -> dict[str, Any]:
     if before is None or not before.wanted:
         return now
     then = {"source": before.source, "name": before.name, "priority": before.priority, "tags": []}
+    then |= {"placement": {}}  # rows of older versions have none
     then |= json.loads(before.settings)
     changed = {key: value for key, value in now.items() if then.get(key) != value}
     return changed or {"source": now["source"]}

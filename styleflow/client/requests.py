@@ -124,6 +124,8 @@ class StreamBody(Wire):
     name: str = ""
     priority: Priority = "normal"
     tags: tuple[str, ...] = ()
+    placement: dict[str, str] = Field(default_factory=dict)
+    """labels that its worker must have, all of them"""
 
 
 class StreamChange(Wire):
@@ -133,3 +135,4 @@ class StreamChange(Wire):
     name: str | None = None
     priority: Priority | None = None
     tags: tuple[str, ...] | None = None
+    placement: dict[str, str] | None = None

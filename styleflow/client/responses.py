@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from styleflow.client.values import (
     AbstainReason,
     ConnectionState,
@@ -109,6 +111,8 @@ class StatusView(Wire):
     summary: str
     tags: tuple[str, ...] = ()
     """what people sort it by, the most important first"""
+    placement: dict[str, str] = Field(default_factory=dict)
+    """labels that its worker must have"""
     epoch: int
     fps: float | None = None
     loss: float | None = None
@@ -146,6 +150,8 @@ class StreamView(Wire):
     summary: str
     tags: tuple[str, ...] = ()
     """what people sort it by, the most important first"""
+    placement: dict[str, str] = Field(default_factory=dict)
+    """labels that its worker must have"""
 
 
 class StreamList(Wire):

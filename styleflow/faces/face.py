@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from styleflow.faces.sight import Sight
+
 Image = NDArray[np.uint8]
 """One RGB picture, `(H, W, 3)` uint8."""
 
@@ -84,12 +86,14 @@ class Face:
         points: the five points, `(5, 2)`.
         confidence: the face detector's own confidence in [0, 1]; not a deepfake score.
         mesh: the landmarks of FaceMesh, `(468, 2)`, once a mesh has been laid over the face.
+        sight: what it was laid over; None where it is not to be kept.
     """
 
     box: Box
     points: Points
     confidence: float
     mesh: Points | None = None
+    sight: Sight | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import pickle
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -26,11 +26,12 @@ from stream.cluster.protocol import (
     Beat,
     Owned,
     Table,
-    Told,
     WorkerCard,
     WorkerHandle,
     WorkerView,
 )
+from stream.cluster.services import ASKABLE
+from stream.cluster.worker import StreamWorker
 from stream.engine.settings import EngineSettings
 from stream.errors import (
     Overloaded,
@@ -40,13 +41,11 @@ from stream.errors import (
     WorkerGone,
     WorkerUnknown,
 )
-from stream.event_log.event_log import EventLog, StampedEvent
+from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EventIds
-from stream.events import Event, StreamAdded, StreamRemoved
-from stream.ingest.source import SourceSettings, SourceUrl
+from stream.events import Event
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Hub
-from stream.stream_state import StreamState
 from tests.support.path import toy_pipeline
 from tests.support.threads import SteppedThreads
 
@@ -60,25 +59,22 @@ def crossed(value: T) -> T:
     return pickle.loads(pickle.dumps(value))  # type: ignore[no-any-return]
 
 
-class ScriptedWorker:
-    """A worker over a real analyzer whose threads run only when the test says so.
+class LocalWorker:
+    """A worker over an analyzer whose threads run only when the test says so.
 
     Attributes:
+        name: of the worker.
         analyzer: the analyzer.
         threads: runs its ingests, see `SteppedThreads`.
-        owned: generations of its streams.
-        newest: position after the newest event in the feed.
+        worker: answers.
     """
 
-    def __init__(self, name: str, clock: Clock, ids: EventIds, max_streams: int = 16) -> None:
+    def __init__(
+        self, name: str, clock: Clock, block: Callable[[], Awaitable[int]], max_streams: int = 16
+    ) -> None:
         self.name = name
-        self.incarnation = f"{name}-1"
         self.threads = SteppedThreads()
-        self.owned: dict[str, int] = {}
-        self.newest = 0
-        self.refuses = False
-        self._max_streams = max_streams
-        self._events = EventLog(clock, ids)
+        ids = EventIds()
         self.analyzer = Analyzer(
             toy_pipeline(),
             Hub(clock),
@@ -86,126 +82,26 @@ class ScriptedWorker:
             clock,
             AnalyzerSettings(max_streams=max_streams, stop_s=0.001),
             seed=1,
-            events=self._events,
+            events=EventLog(clock, ids),
             start_thread=self.threads,
         )
-        self._states: dict[str, StreamState] = {}
-        self._ids: dict[str, StampedEvent] = {}
-        self._ring: list[Told] = []
-        self._fell = 0  # events that are no longer in the ring
-        self._news = asyncio.Event()
-        self._moving: set[str] = set()
-        self._events.attach(self)
-
-    def accept(self, stamped: StampedEvent) -> None:
-        """Keep an event for whoever reads the feed; a stream that moves is not told as removed."""
-        event = stamped.event
-        stream = event.stream
-        if isinstance(event, StreamRemoved) and stream in self._moving:
-            return
-        generation = self.owned.get(stream, 0)
-        event = replace(event, epoch=generation * EPOCHS_PER_GENERATION + event.epoch)
-        stamped = replace(stamped, event=event)
-        if isinstance(event, StreamAdded):
-            self._states[stream] = StreamState(stream)
-        if stream in self._states and not isinstance(event, StreamRemoved):
-            self._states[stream].apply(event, stamped.now)
-            self._ids[stream] = stamped
-        self._ring.append(Told(generation, stamped))
-        self.newest += 1
-        if len(self._ring) > RING:
-            del self._ring[0]
-            self._fell += 1
-        self._news.set()
-
-    def say(self, *events: Event) -> None:
-        """Log events of its streams."""
-        for event in events:
-            self._events.append(event)
-
-    async def card(self) -> WorkerCard:
-        """Return who it is."""
-        return WorkerCard(
-            self.name,
-            "here",
-            1,
-            "0",
-            {},
-            "cpu",
-            self._max_streams,
-            self.analyzer.models,
-            self.incarnation,
+        models = self.analyzer.models
+        card = WorkerCard(name, "here", 1, "0", {}, "cpu", max_streams, models, f"{name}-1")
+        self.worker = StreamWorker(
+            card, self.analyzer, {}, ASKABLE, feed_events=RING, ids=ids, block=block
         )
 
-    async def beat(self) -> Beat:
-        """Return how it is doing."""
-        owned, health = dict(self.owned), self.analyzer.health()
-        return Beat(self.incarnation, 0.1, 0, self.refuses, owned, health, self.newest)
+    def say(self, *events: Event) -> None:
+        """Log events of its streams; their epochs count from the first of the ownership."""
+        for event in events:
+            epoch = self.analyzer.status(event.stream).epoch
+            first = epoch - epoch % EPOCHS_PER_GENERATION
+            self.analyzer.events.append(replace(event, epoch=first + event.epoch))
 
-    async def own(self, spec: StreamSpec, generation: int) -> StreamStatus:
-        """Start a stream."""
-        if spec.id in self.owned:
-            await self._stop(spec.id, moved=True)
-        self.owned[spec.id] = generation
-        try:
-            return await self.analyzer.add(spec)
-        except BaseException:
-            del self.owned[spec.id]
-            raise
-
-    async def disown(self, stream: str, generation: int, *, moved: bool) -> None:
-        """Stop a stream up to a generation."""
-        if self.owned.get(stream, generation + 1) <= generation:
-            await self._stop(stream, moved=moved)
-
-    async def _stop(self, stream: str, *, moved: bool) -> None:
-        if moved:
-            self._moving.add(stream)
-        await self.analyzer.remove(stream)
-        self._moving.discard(stream)
-        self.owned.pop(stream, None)
-        self._states.pop(stream, None)
-
-    async def ask(self, service: str, method: str, *args: Any, **named: Any) -> Any:
-        """Call a method of one of its parts."""
-        parts: dict[str, Any] = {"control": self.analyzer}
-        answer = getattr(parts[service], method)
-        if not callable(answer):
-            return answer
-        answer = answer(*args, **named)
-        return await answer if isinstance(answer, Awaitable) else answer
-
-    async def feed(self, position: int | None, incarnation: str, wait_s: float) -> Batch:
-        """Return events from a position on, or a recap."""
-        if position is None or incarnation != self.incarnation or position < self._fell:
-            lost = self._fell - position if position is not None else 0
-            return Batch(self.incarnation, self.newest, self._recap(), True, max(lost, 0))
-        if position == self.newest:
-            self._news.clear()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._news.wait()
-            except TimeoutError:
-                return Batch(self.incarnation, position, ())
-        told = tuple(self._ring[position - self._fell :][:256])
-        return Batch(self.incarnation, position + len(told), told)
-
-    def _recap(self) -> tuple[Told, ...]:
-        told = []
-        for stream, state in self._states.items():
-            newest, generation = self._ids[stream], self.owned.get(stream, 0)
-            events: tuple[Event | None, ...] = (
-                state.added,
-                state.change,
-                state.report,
-                *state.scores.values(),
-            )
-            told += [Told(generation, replace(newest, event=e)) for e in events if e is not None]
-        return tuple(told)
-
-    async def metrics(self) -> str:
-        """Return no figures."""
-        return ""
+    def play(self, stream: str) -> None:
+        """Read a stream's source to its end."""
+        self.threads.named(f"ingest-{stream}").run()
+        self.analyzer.drain()
 
 
 @dataclass(eq=False)
@@ -299,10 +195,11 @@ class ScriptedDirector:
         self.max_streams = max_streams
         self.version = 0
         self.owned: dict[str, Owned] = {}
-        self.alive = dict.fromkeys(handles, True)
+        self.alive: dict[str, bool] = dict.fromkeys(handles, True)
         self.draining: set[str] = set()
+        self.full: set[str] = set()
         self.thresholds: EngineSettings | None = None
-        self._generations = itertools.count(1)
+        self._generations = itertools.count(5000)
         self._changed = asyncio.Event()
 
     async def table(self, version: int, wait_s: float) -> Table:
@@ -348,18 +245,13 @@ class ScriptedDirector:
     def least(self) -> str:
         """Return the worker that takes the next stream."""
         counts = {name: 0 for name, alive in self.alive.items() if alive}
-        counts = {n: c for n, c in counts.items() if not self._of(n).refuses}
+        counts = {n: c for n, c in counts.items() if n not in self.full}
         if not counts:
             raise Overloaded(30.0)
         for owned in self.owned.values():
             if owned.worker in counts:
                 counts[owned.worker] += 1
         return min(counts, key=lambda name: (counts[name], name))
-
-    def _of(self, name: str) -> ScriptedWorker:
-        worker = self.handles[name].worker
-        assert isinstance(worker, ScriptedWorker)
-        return worker
 
     async def place(self, spec: StreamSpec, worker: str) -> StreamStatus:
         """Give a stream to a worker, with the next generation."""
@@ -429,10 +321,15 @@ class ScriptedDirector:
 
     async def claim(self, stream: str) -> str:
         """Return the worker for a call."""
-        if stream in self.owned:
-            return self.owned[stream].worker
-        await self.add(StreamSpec(stream, SourceSettings(SourceUrl.parse("whip://"))))
-        return self.owned[stream].worker
+        return self.owned[stream].worker if stream in self.owned else self.least()
+
+    async def adopt(self) -> None:
+        """Learn of the streams that calls have made."""
+        for name, handle in self.handles.items():
+            beat, specs = await handle.beat(), await handle.ask("control", "specs")
+            for spec in specs:
+                self.owned.setdefault(spec.id, Owned(spec, beat.owned[spec.id], name))
+        await self.changed()
 
     async def drain(self, worker: str, *, draining: bool) -> None:
         """Move a worker's streams away, or take that back."""
@@ -462,11 +359,14 @@ class LocalCluster:
 
     def __init__(self, count: int = 2, clock: Clock | None = None, max_streams: int = 16) -> None:
         self.clock = clock or SystemClock()
-        ids = EventIds()
         names = [f"worker-{number}" for number in range(1, count + 1)]
-        self.workers = {n: ScriptedWorker(n, self.clock, ids, max_streams) for n in names}
-        self.handles = {name: LocalHandle(self.workers[name], name) for name in names}
+        self.handles: dict[str, LocalHandle] = {}
         self.director = ScriptedDirector(self.handles)
+        block = self.director.block
+        self.workers = {name: LocalWorker(name, self.clock, block, max_streams) for name in names}
+        for name, made in self.workers.items():
+            self.handles[name] = LocalHandle(made.worker, name)
+            self.director.alive[name] = True
 
     def pause(self, worker: str) -> None:
         """Stop a worker's process."""
@@ -484,6 +384,6 @@ class LocalCluster:
         """End a worker's process."""
         self.handles[worker].dead = True
 
-    def owner(self, stream: str) -> ScriptedWorker:
+    def owner(self, stream: str) -> LocalWorker:
         """Return the worker that owns a stream."""
         return self.workers[self.director.owned[stream].worker]

@@ -156,6 +156,7 @@ class PlayedAnalyzer:
             scores=(score(stream),),
             priority=spec.priority,
             tags=spec.tags,
+            placement=spec.placement,
         )
 
     def statuses(self) -> tuple[StreamStatus, ...]:

@@ -128,6 +128,9 @@ def _options(schema: Schema) -> list[str]:
             return [_array(schema)]
         case "object" if "additionalProperties" in schema:
             return [f"Record<string, {type_of(schema['additionalProperties'])}>"]
+        case "object" if "patternProperties" in schema:
+            (values,) = schema["patternProperties"].values()
+            return [f"Record<string, {type_of(values)}>"]
     raise ValueError(f"no TypeScript type for {json.dumps(schema)}")
 
 

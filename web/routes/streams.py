@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.analyzer.streams import (
     MAX_STREAM_ID,
     STREAM_ID,
+    Labels,
     Priority,
     StreamEditor,
     StreamName,
@@ -87,6 +88,9 @@ class StreamBody(_Request):
     name: StreamName = ""
     priority: Priority = Priority.NORMAL
     tags: StreamTags = ()
+    placement: Labels = Field(
+        default_factory=dict, description="labels that its worker must have, all of them"
+    )
 
 
 class StreamChange(_Request):
@@ -96,6 +100,7 @@ class StreamChange(_Request):
     name: StreamName | None = None
     priority: Priority | None = None
     tags: StreamTags | None = None
+    placement: Labels | None = None
 
 
 class StreamView(BaseModel):
@@ -112,6 +117,9 @@ class StreamView(BaseModel):
     priority: Priority
     summary: str
     tags: tuple[str, ...] = Field(description="what people sort it by, the most important first")
+    placement: Mapping[str, str] = Field(
+        default_factory=dict, description="labels that its worker must have"
+    )
 
 
 class StatusView(StreamView):
@@ -192,7 +200,8 @@ def routes(
     async def add_stream(request: Request, body: StreamBody, response: Response) -> StreamView:
         """Add a stream. Its source need not be reachable yet."""
         source = await source_of(body.source)
-        status = await control.add(StreamSpec(body.id, source, body.name, body.priority, body.tags))
+        spec = StreamSpec(body.id, source, body.name, body.priority, body.tags, body.placement)
+        status = await control.add(spec)
         response.headers["Location"] = public_path(request, f"/api/v1/streams/{body.id}")
         return _view(status)
 
@@ -202,7 +211,7 @@ def routes(
         return _view(control.status(id))
 
     @router.patch(
-        "/{id}", dependencies=[steer], responses=documented_problems(400, 401, 403, 404, 422)
+        "/{id}", dependencies=[steer], responses=documented_problems(400, 401, 403, 404, 409, 422)
     )
     async def change_stream(id: StreamId, body: StreamChange) -> StreamView:
         """Change a stream. With another source or priority it connects anew, in a new epoch."""
@@ -217,6 +226,7 @@ def routes(
             source=replace(spec.source, **changes),
             priority=body.priority or spec.priority,
             tags=spec.tags if body.tags is None else body.tags,
+            placement=spec.placement if body.placement is None else body.placement,
         )
         return _view(control.status(id) if changed == spec else await control.change(changed))
 
@@ -268,6 +278,7 @@ def _view(status: StreamStatus) -> StreamView:
             reached=status.age_s is not None,
         ),
         tags=status.tags,
+        placement=status.placement,
     )
 
 

@@ -22,6 +22,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+async def test_as_many_subscribe_at_a_time_as_the_settings_say(data: Path) -> None:
+    settings = load(None, {"STYLEFLOW__WEB__SOCKETS__SUBSCRIBERS": "3"})
+    async with station(settings, SystemClock()) as made:
+        assert made.hub.settings.max_clients == 3
+
+
 async def test_a_station_has_every_part_that_is_configured(data: Path) -> None:
     entered: list[str] = []
 

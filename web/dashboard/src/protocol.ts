@@ -1130,6 +1130,8 @@ export interface StreamBody {
   name?: string;
   priority?: Priority;
   tags?: string[];
+  /** labels that its worker must have, all of them */
+  placement?: Record<string, string>;
 }
 
 /** Changes to a stream; what is left out stays. */
@@ -1138,6 +1140,7 @@ export interface StreamChange {
   name?: string | null;
   priority?: Priority | null;
   tags?: string[] | null;
+  placement?: Record<string, string> | null;
 }
 
 /** A connection entered another state. */

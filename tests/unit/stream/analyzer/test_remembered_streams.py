@@ -213,6 +213,45 @@ async def test_a_stored_stream_that_cannot_be_started_can_be_removed(site: Site)
     ]
 
 
+async def test_labels_of_its_worker_last_too(site: Site) -> None:
+    _, streams = site.start()
+    await streams.add(spec(placement={"site": "north"}))
+    analyzer, streams = site.start()
+    await streams.restore()
+    assert analyzer.specs["lobby"].placement == {"site": "north"}
+
+
+async def test_streams_that_another_gateway_has_started_are_no_fault(site: Site) -> None:
+    _, streams = site.start()
+    await streams.add(spec())
+    analyzer, streams = site.start()
+    await analyzer.add(spec())
+    with capture_logs() as lines:
+        assert await streams.restore()
+    assert [line for line in lines if line["log_level"] == "error"] == []
+    await streams.remove("lobby")
+    again, streams = site.start()
+    await streams.restore()
+    assert again.specs == {}
+
+
+async def test_stored_streams_can_be_started_in_another_way_than_added_ones(site: Site) -> None:
+    _, streams = site.start()
+    await streams.add(spec())
+    analyzer, clock = PlayedAnalyzer(EventLog(ManualClock())), ManualClock()
+    desired, wanted = DesiredStreams(SecretBox(site.key)), list[StreamSpec]()
+
+    async def start(spec: StreamSpec) -> None:
+        wanted.append(spec)
+
+    streams = RememberedStreams(analyzer, DirectStore(site.engine), desired, clock, (), start)
+    await streams.restore()
+    assert wanted == [spec()]
+    assert analyzer.specs == {}
+    await streams.add(spec("lift"))
+    assert list(analyzer.specs) == ["lift"]
+
+
 async def test_a_name_and_tags_last_too(site: Site) -> None:
     _, streams = site.start()
     await streams.add(spec("lobby"))

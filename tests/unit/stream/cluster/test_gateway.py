@@ -194,7 +194,7 @@ async def test_a_stream_whose_worker_died_is_told_as_removed_once() -> None:
         await until(lambda: bool(other.of("a", StreamRemoved)))
         cluster.resume(old.name)
         old.say(score("a"))
-        await old.disown("a", 99, moved=False)
+        await old.worker.disown("a", 9999, moved=False)
         cluster.director.alive[old.name] = True
         await cluster.director.changed()
         await until(lambda: site.gateway.relay.fence.fenced >= 2)

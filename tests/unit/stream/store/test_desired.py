@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, update
+from sqlalchemy import Engine, create_engine, select, update
 
 from stream.ingest.source import Pace, SourceSettings, SourceUrl, Transport
 from stream.store import audit
@@ -136,6 +137,32 @@ def test_one_stream_that_cannot_be_read_does_not_cost_the_others(
         broken = update(streams).where(streams.c.id == "lobby").values(settings="{")
         connection.execute(broken)
         assert [found.id for found in desired.wanted(connection)] == ["lift"]
+
+
+def test_labels_are_kept_and_a_change_of_them_is_audited(
+    engine: Engine, desired: DesiredStreams
+) -> None:
+    save(engine, desired, CAMERA)
+    with engine.begin() as connection:
+        pinned = replace(CAMERA, placement={"site": "north"})
+        desired.save(connection, pinned, AT, "guard", "stream.changed")
+        assert desired.wanted(connection)[0].placement == {"site": "north"}
+        newest = audit.entries(connection, subject="stream/lobby")[0]
+    assert newest.detail == {"placement": {"site": "north"}}
+
+
+def test_a_stream_that_an_older_version_has_stored_is_pinned_to_nothing(
+    engine: Engine, desired: DesiredStreams
+) -> None:
+    save(engine, desired, CAMERA)
+    with engine.begin() as connection:
+        row = connection.execute(select(streams.c.settings)).scalar_one()
+        older = {key: value for key, value in json.loads(row).items() if key != "placement"}
+        connection.execute(update(streams).values(settings=json.dumps(older)))
+        assert desired.wanted(connection)[0].placement == {}
+        desired.save(connection, replace(CAMERA, name="Door"), AT, "guard", "stream.changed")
+        newest = audit.entries(connection, subject="stream/lobby")[0]
+    assert newest.detail == {"name": "Door"}
 
 
 def test_tags_are_kept_and_a_change_of_them_is_audited(

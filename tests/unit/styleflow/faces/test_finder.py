@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from styleflow.faces.face import Box, Face, Image
+from styleflow.faces.face import Box, Face, FaceRequest, Image
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import FaceMeshNet
+from styleflow.faces.sight import MOST_REUSED
 from tests.support.faces import face_at
 
 BLANK = np.zeros((480, 640, 3), np.uint8)
@@ -151,3 +152,64 @@ def test_several_faces_in_one_pass_equal_one_by_one(finder: FaceFinder, portrait
 def test_broken_points_are_survived(finder: FaceFinder, portrait: Image) -> None:
     broken = Face(Box(170, 60, 280, 180), np.full((5, 2), np.nan), 0.9)
     assert len(finder.follow(portrait, [broken])) == 1
+
+
+class Layer(Believer):
+    """A mesh that counts the faces that it is laid over, and names each by when it was laid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.laid: list[int] = []
+
+    def refine_all(
+        self, pictures: Sequence[tuple[Image, Sequence[Face]]]
+    ) -> list[tuple[tuple[Face, float], ...]]:
+        self.laid.append(sum(len(faces) for _, faces in pictures))
+        number = float(len(self.laid))
+        return [
+            tuple((replace(f, mesh=np.full((468, 2), number)), 0.9) for f in faces)
+            for _, faces in pictures
+        ]
+
+
+def blobs() -> Image:
+    coarse = np.random.default_rng(0).integers(40, 200, (48, 64, 3), dtype=np.uint8)
+    return np.asarray(coarse.repeat(10, 0).repeat(10, 1), np.uint8)
+
+
+def test_the_mesh_is_not_laid_again_where_nothing_moved() -> None:
+    mesh, image = Layer(), blobs()
+    finder = FaceFinder(Eye(), mesh)
+    known = finder.follow(image, [face_at(150, 200), face_at(450, 200)])
+    moved = image.copy()
+    moved[150:250, 400:500] = np.roll(image, 5, 0)[150:250, 400:500]
+    later = finder.follow(moved, known)
+    assert [f.box.centre for f in later] == [f.box.centre for f in known]
+    assert [f.mesh[0, 0] for f in later if f.mesh is not None] == [1.0, 2.0]
+    assert mesh.laid == [2, 1]
+    assert (finder.laid, finder.reused) == (3, 1)
+
+
+def test_a_detection_lays_the_mesh_anew_and_so_does_time() -> None:
+    mesh, image = Layer(), blobs()
+    finder = FaceFinder(Eye(face_at(150, 200)), mesh)
+    known = finder.find(image)
+    known = finder.find(image, known=known)
+    assert mesh.laid == [1, 1]
+    for _ in range(MOST_REUSED + 1):
+        known = finder.follow(image, known)
+    assert mesh.laid == [1, 1, *[0] * MOST_REUSED, 1]
+
+
+def test_requests_answer_alike_alone_and_together() -> None:
+    image = blobs()
+    moved = np.roll(image, 7, 1)
+    requests = []
+    for start in (face_at(150, 200), face_at(300, 300)):
+        known = FaceFinder(Eye(), Layer()).follow(image, [start])
+        requests += [FaceRequest(image, known), FaceRequest(moved, known)]
+    together = FaceFinder(Eye(), Layer()).find_all(requests)
+    alone = [FaceFinder(Eye(), Layer()).find_all([request])[0] for request in requests]
+    for ours, theirs in zip(together, alone, strict=True):
+        assert [f.box for f in ours] == [f.box for f in theirs]
+        assert all(np.array_equal(a.mesh, b.mesh) for a, b in zip(ours, theirs, strict=True))

@@ -146,6 +146,21 @@ async def test_a_name_and_tags_are_given_changed_and_taken_back() -> None:
         assert (back["name"], back["tags"]) == ("lobby", [])
 
 
+async def test_labels_of_its_worker_are_given_changed_and_taken_back() -> None:
+    async with WebRig().client() as http:
+        said = {**CAMERA, "placement": {"gpu": True, "site": " north "}}
+        added = (await http.post("/api/v1/streams", json=said)).json()
+        assert added["placement"] == {"gpu": "true", "site": "north"}
+        place = "/api/v1/streams/lobby"
+        renamed = (await http.patch(place, json={"name": "Door"})).json()
+        assert renamed["placement"] == {"gpu": "true", "site": "north"}
+        moved = (await http.patch(place, json={"placement": {"site": "south"}})).json()
+        assert moved["placement"] == {"site": "south"}
+        assert (await http.get(f"{place}/status")).json()["placement"] == {"site": "south"}
+        free = (await http.patch(place, json={"placement": {}})).json()
+        assert free["placement"] == {}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -158,6 +173,11 @@ async def test_a_name_and_tags_are_given_changed_and_taken_back() -> None:
         {"tags": ["x" * 33]},
         {"tags": ["tab\there"]},
         {"tags": [str(n) for n in range(17)]},
+        {"placement": {"site": ""}},
+        {"placement": {"site": "a,b"}},
+        {"placement": {"": "north"}},
+        {"placement": {str(n): "x" for n in range(17)}},
+        {"placement": ["site"]},
     ],
 )
 async def test_a_name_or_tag_that_could_mislead_is_refused(change: dict[str, object]) -> None:
