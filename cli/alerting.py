@@ -45,8 +45,18 @@ async def alerting(
     clock: Clock,
     store: StoreAccess | None,
     incidents: Incidents,
+    *,
+    waiting: bool = True,
 ) -> AsyncIterator[Alerts]:
     """Have alerts follow the events and be delivered, from the first stream to the last.
+
+    Args:
+        settings: channels and rules.
+        events: are followed.
+        clock: where time comes from.
+        store: remembers messages.
+        incidents: are snoozed by switches.
+        waiting: send messages that wait in the store.
 
     Raises:
         AlertChannelMissing: a channel needs a library that is not here.
@@ -54,7 +64,7 @@ async def alerting(
     program = version("styleflow-live")
     channels = build_channels(settings.channels, clock, program, IncidentSnoozes(incidents))
     alerts = Alerts(channels, settings, store, clock)
-    await alerts.load()
+    await alerts.load(waiting=waiting)
     events.attach(alerts)
     task = asyncio.create_task(alerts.run(), name="alerts")
     try:

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from stream.cluster.ray_cluster import RayDirectorHandle, Whereabouts
 from stream.cluster.services import ASKABLE
 from stream.cluster.worker import StreamWorker
 from stream.event_log.ids import BLOCK_BITS, EPOCH_FILE, BlocksInFile, block_of
+from stream.incident import EvidenceState
 from stream.store.errors import StoreUnavailable
 from stream.store.owners import highest_generation
 
@@ -116,6 +118,7 @@ async def _worker(
                 parts.ids,
                 director.block,
                 owned,
+                partial(_take_over, parts),
             ),
             ring,
         )
@@ -148,8 +151,9 @@ async def _director(
 ) -> AsyncIterator[Director]:
     """Run the director until this is left; numbers rise above all that the store has seen."""
     clock = SystemClock()
-    above = await asyncio.to_thread(_newest, settings, clock)
-    blocks = BlocksInFile(user_data_path("styleflow") / EPOCH_FILE, clock, above)
+    file = user_data_path("styleflow") / EPOCH_FILE
+    above = await asyncio.to_thread(_newest, settings, clock, needed=not file.exists())
+    blocks = BlocksInFile(file, clock, above)
     director = Director(
         workers, settings.cluster, clock, lambda: blocks().start >> BLOCK_BITS, restart
     )
@@ -161,18 +165,32 @@ async def _director(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _newest(settings: Settings, clock: Clock) -> int:
-    """Return a number that lies below those of all later events, by what the store has seen."""
+def _newest(settings: Settings, clock: Clock, *, needed: bool) -> int:
+    """Return a number that lies below those of all later events, by what the store has seen.
+
+    Raises:
+        StoreUnavailable: it cannot be asked, and nobody else knows: a director on this machine has
+            never counted, and one on another may have.
+    """
     memory = Memory.open(settings.store, clock)
     if memory.writer is None:
         return 0
     database = memory.writer.database
     try:
-        return max(memory.newest, (highest_generation(database) << BLOCK_BITS))
+        return max(memory.newest, highest_generation(database) << BLOCK_BITS)
     except StoreUnavailable:
+        if needed:
+            raise
         return memory.newest
     finally:
         database.close()
+
+
+async def _take_over(parts: Station, stream: str) -> None:
+    """Close what a stream's owner of before has left open."""
+    for incident in await parts.incidents.take_over(stream):
+        if parts.evidence is not None and incident.evidence.state is EvidenceState.PENDING:
+            parts.evidence.give_up(incident.id)
 
 
 def _nothing(stream: str, generation: int) -> None:

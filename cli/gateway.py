@@ -117,6 +117,9 @@ async def behind_gateway(
         memory = await asyncio.to_thread(Memory.open, settings.store, clock)
         metrics.scraped.attach(memory.figures)
 
+        async def start(spec: StreamSpec) -> None:
+            await ray.director.want((spec,))
+
         async def wanted() -> None:
             await ray.director.want(tuple(specs))
             if editor is not None:
@@ -131,7 +134,7 @@ async def behind_gateway(
         relay = gateway.relay
         metrics.scraped.attach(lambda: relay_figures(relay.counts, relay.fence.fenced))
         configured = [spec.id for spec in specs]
-        editor = memory.editor(gateway, clock, configured) if remember else None
+        editor = memory.editor(gateway, clock, configured, start) if remember else None
         async with memory, gateway:
             await _until_known(gateway)
             yield Front(

@@ -151,9 +151,11 @@ class Memory:
         if self.writer is not None:
             events.attach(self.writer)
 
-    def incidents(self, events: EventLog, clock: Clock, settings: IncidentSettings) -> Incidents:
+    def incidents(
+        self, events: EventLog, clock: Clock, settings: IncidentSettings, *, alone: bool = True
+    ) -> Incidents:
         """Return the incidents of an analyzer, which listen from now on; see `tended`."""
-        incidents = Incidents(events, clock, settings, self.store)
+        incidents = Incidents(events, clock, settings, self.store, alone=alone)
         incidents.attach()
         return incidents
 

@@ -32,6 +32,8 @@ async def recording(
     store: StoreAccess | None,
     incidents: Incidents,
     analyzer: Analyzer,
+    *,
+    alone: bool = True,
 ) -> AsyncIterator[EvidenceRecorder | None]:
     """Have video of incidents kept, from the first stream to the last; None when none is."""
     if not settings.enabled or store is None:
@@ -60,6 +62,7 @@ async def recording(
         settings,
         analyzer.looked_at,
         lambda stream: asdict(analyzer.judged_by(stream)),
+        alone=alone,
     )
     events.attach(recorder)
     task = asyncio.create_task(recorder.run(), name="evidence")

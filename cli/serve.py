@@ -69,14 +69,14 @@ def run(
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
     _tell_native_crashes()
     specs = [stream.spec() for stream in settings.streams]
-    with _bind(settings.web.host, settings.web.port) as listener, _front(settings) as front:
+    with _bind(settings.web.host, settings.web.port) as listener, front_of(settings) as front:
         _raise_descriptor_limit()
         served = partial(_serve, untrained=untrained, remember=remember, front=front)
         asyncio.run(served(settings, specs, listener, console))
 
 
 @contextmanager
-def _front(settings: Settings) -> Iterator[MakeFront]:
+def front_of(settings: Settings) -> Iterator[MakeFront]:
     """Return what makes the front; where workers are wanted, Ray is imported and runs here."""
     if settings.cluster.workers != 0 or settings.cluster.address:
         from cli.gateway import behind_gateway, cluster

@@ -36,7 +36,7 @@ def validate(settings: Settings, origin: str, *, untrained: bool = False) -> Non
     """
     faults = (
         *_bad_address(settings),
-        *_absent_device(settings.model.device),
+        *(() if settings.cluster.address else _absent_device(settings.model.device)),
         *_bad_streams(settings),
         *_bad_store(settings.store),
         *alert_faults(settings.alerts),
@@ -88,7 +88,8 @@ def _absent_device(name: str) -> Iterator[str]:
 
 def _bad_streams(settings: Settings) -> Iterator[str]:
     count, most = len(settings.streams), settings.analyzer.max_streams
-    if count > most:
+    alone = settings.cluster.workers == 0 and not settings.cluster.address
+    if alone and count > most:
         yield f"streams: {count} are more than analyzer.max_streams allows ({most})"
     for index, stream in enumerate(settings.streams):
         if is_canary(stream.id):

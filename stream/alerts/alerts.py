@@ -142,22 +142,28 @@ class Alerts:
         self._wake = {name: asyncio.Event() for name in self._channels}
         self.outbox = Outbox(self._channels, store, settings.outbox, rng or random.Random())
 
-    async def load(self) -> None:
-        """Go on where the last process stopped. What cannot be read is logged and left behind."""
+    async def load(self, *, waiting: bool = True) -> None:
+        """Go on where the last process stopped. What cannot be read is logged and left behind.
+
+        Args:
+            waiting: send the messages that wait in the store; where several processes share it,
+                one of them does.
+        """
         try:
             if self._store is not None:
-                await asyncio.to_thread(self._read, self._store)
+                await asyncio.to_thread(self._read, self._store, waiting=waiting)
         except Exception:
             log.exception("alerts of before cannot be read from the store")
         self._engine.replace(self._rules())
 
-    def _read(self, store: StoreAccess) -> None:
+    def _read(self, store: StoreAccess, *, waiting: bool) -> None:
         with store.reading() as connection:
             for rule in records.read_rules(connection):
                 if rule.name not in self._configured:
                     self._made[rule.name] = rule
             self._engine.restore(records.told(connection, REMEMBERED))
-            self.outbox.restore(records.waiting(connection, self._channels))
+            if waiting:
+                self.outbox.restore(records.waiting(connection, self._channels))
 
     def accept(self, stamped: StampedEvent) -> None:
         """Take the next event."""

@@ -11,7 +11,7 @@ MAX_STREAMS = 65_536
 
 
 class Fence:
-    """The highest generation of every stream that was heard of; it never falls.
+    """The highest generation of every stream that was heard of; it falls by `reset` alone.
 
     Args:
         max_streams: streams that are remembered, gone ones among them; the one that was heard of
@@ -36,6 +36,15 @@ class Fence:
         self._highest[stream] = highest  # at the end of the line
         while len(self._highest) > self._max_streams:
             del self._highest[next(iter(self._highest))]
+
+    def reset(self, stream: str, generation: int) -> None:
+        """Take a stream's generation for the highest, also where a higher one was announced.
+
+        For an announcement that came to nothing, because the director ended before its order was
+        carried out; never below a generation that has spoken.
+        """
+        self._highest.pop(stream, None)
+        self.hear(stream, generation)
 
     def close(self, stream: str, generation: int) -> None:
         """Bar all owners up to a generation, because everybody was told that the stream is gone."""

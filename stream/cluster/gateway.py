@@ -51,6 +51,9 @@ SEEN_S = 2.0
 GRACE_S = 2.0
 """How long a living worker has to say itself that a stream is gone."""
 
+ANEW_S = 10.0
+"""How long a director that begins has to learn of the streams that another one knew."""
+
 BACKOFF_S = (0.1, 2.0)
 """First and longest pause before the director is asked again."""
 
@@ -123,6 +126,7 @@ class Gateway:
         self._leaving: dict[str, float] = {}
         self._changed = asyncio.Event()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._wanting: asyncio.Task[None]
         events.attach(hub)
         events.attach(self._board)
         events.attach(self)
@@ -130,6 +134,7 @@ class Gateway:
     # --- life -------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Gateway:
+        self._wanting = asyncio.create_task(_nothing(), name="nothing wanted yet")
         self._tasks = (
             asyncio.create_task(self._follow(), name="table"),
             asyncio.create_task(self._calls.watch(self._end_call), name="calls of publishers"),
@@ -145,6 +150,8 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._wanting.cancel()
+        await asyncio.gather(self._wanting, return_exceptions=True)
         await self.relay.close()
 
     def accept(self, stamped: StampedEvent) -> None:
@@ -161,8 +168,6 @@ class Gateway:
             try:
                 async with asyncio.timeout(TABLE_S + ANSWER_S):
                     table = await self.director.table(version, TABLE_S)
-                if self.table is None or table.version < version:
-                    await self._wanted()
             except (StreamError, TimeoutError, OSError) as error:
                 if self._quiet_since is None:
                     self._quiet_since = self._clock.monotonic()
@@ -180,20 +185,40 @@ class Gateway:
     def take(self, table: Table) -> None:
         """Follow what the director says: its workers, their streams, and those that are gone."""
         before, self.table = self.table, table
+        anew = before is None or before.director != table.director
         for stream, owned in table.streams.items():
             self._leaving.pop(stream, None)
-            if owned.generation:
+            if anew and owned.generation:
+                self.relay.correct(stream, owned.generation)
+            elif owned.generation:
                 self.relay.announce(stream, owned.generation)
         self._follow_workers(table, first=before is None)
         now = self._clock.monotonic()
         for stream, owned in before.streams.items() if before is not None else ():
             if stream not in table.streams:
                 alive = owned.worker in table.workers and table.workers[owned.worker].alive
-                self._leaving[stream] = now + (GRACE_S if alive else 0.0)
+                grace = ANEW_S if anew else GRACE_S if alive else 0.0
+                self._leaving[stream] = now + grace
         for stream in [s for s, until in self._leaving.items() if until <= now]:
             del self._leaving[stream]
             self.relay.end(stream)
+        if anew:
+            self._wanting.cancel()
+            self._wanting = asyncio.create_task(self._want(), name="wanted streams")
         self._wake()
+
+    async def _want(self) -> None:
+        """Have what is wanted told to a director that has just begun, until it has heard."""
+        pause = BACKOFF_S[0]
+        while not is_ending():
+            try:
+                await self._wanted()
+            except (StreamError, TimeoutError, OSError) as error:
+                log.warning("the director does not hear what is wanted", reason=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, BACKOFF_S[1])
+            else:
+                return
 
     def _follow_workers(self, table: Table, *, first: bool) -> None:
         for reader in self.relay.readers:

@@ -92,6 +92,9 @@ class Place:
             forgotten with the call.
         worker: its owner; empty while it waits for one.
         generation: of the newest ownership; 0 before the first.
+        carried: generation under which a worker was last known to run it. Others are told of this
+            one: if this director dies, a generation that was decided on and never carried out would
+            bar the owner that there is.
         waiting: why it waits.
         thresholds: what it is judged by, where that was changed.
         placed: when it was given to its owner.
@@ -104,6 +107,7 @@ class Place:
     kept: bool = True
     worker: str = ""
     generation: int = 0
+    carried: int = 0
     waiting: str = ""
     thresholds: EngineSettings | None = None
     placed: float = -math.inf
@@ -118,4 +122,4 @@ class Place:
 
     def view(self) -> Owned:
         """Return it as others see it."""
-        return Owned(self.spec, self.generation, self.worker, self.waiting, self.thresholds)
+        return Owned(self.spec, self.carried, self.worker, self.waiting, self.thresholds)

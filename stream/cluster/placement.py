@@ -150,6 +150,7 @@ class Placement:
 
     def _adopt(self, place: Place, member: Member, generation: int, now: float) -> None:
         place.worker, place.generation, place.waiting = member.name, generation, ""
+        place.carried = generation
         place.placed, place.failures = now, 0
         self._counts["adoptions"] += 1
         self._changed()
@@ -351,7 +352,8 @@ class Placement:
             member.holds[order.stream] = order.generation
             place = self._places.get(order.stream)
             if place is not None and place.generation == order.generation:
-                place.failures = 0
+                place.failures, place.carried = 0, order.generation
+                self._changed()
         elif member.holds.get(order.stream, order.generation + 1) <= order.generation:
             del member.holds[order.stream]
 

@@ -185,7 +185,7 @@ class Owned:
 
     Attributes:
         spec: as it was given.
-        generation: of the present ownership; 0 before the first.
+        generation: of the newest ownership that a worker has begun; 0 before the first.
         worker: name of its owner; empty while nobody has it.
         waiting: why nobody has it, in words.
         thresholds: what it is judged by where that was changed; None as all others.

@@ -202,6 +202,15 @@ class Relay:
         if generation > self.fence.of(stream) and not self._must_hold(stream, generation, None):
             self.fence.hear(stream, generation)
 
+    def correct(self, stream: str, generation: int) -> None:
+        """Take a new director's word for a stream's generation, unless a higher one has spoken."""
+        hold = self._holds.get(stream)
+        if hold is not None and not hold.told and hold.generation > generation:
+            del self._holds[stream]
+            hold.over.set()
+        if stream not in self._holds:
+            self.fence.reset(stream, max(generation, self.generation(stream)))
+
     def end(self, stream: str) -> None:
         """Tell that a stream is gone whose owner cannot say so, unless that was told already."""
         place = self._places.get(stream)
@@ -344,8 +353,10 @@ class Relay:
         place = self._places.get(stream)
         if stream in self._holds:
             return generation >= self._holds[stream].generation
-        if place is None or generation <= place.generation or place.reader is reader:
+        if place is None or place.reader is reader:
             return False
+        if generation <= max(place.generation, self.fence.of(stream)):
+            return False  # the old owner is not heard any more, or it is the same one
         if not place.reader.answers:
             return False
         self._holds[stream] = hold = _Hold(generation, place.reader)
@@ -379,8 +390,6 @@ class Relay:
             return
         hold.over.set()
         self.fence.hear(stream, hold.generation)
-        if stream in self._places:
-            self._places[stream].generation = hold.generation
         for told, reader in hold.told:
             self._take(told, reader)
 

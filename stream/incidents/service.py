@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -122,6 +122,9 @@ class Incidents:
         clock: where time comes from.
         settings: when there is an incident, and how much is kept.
         store: what remembers them; None keeps them in memory only.
+        alone: whether no other process writes into the store: then every incident that is open
+            there at the start was left by an earlier run. Else only those
+            of streams that are taken over, see `take_over`.
 
     Attributes:
         machine: the open ones.
@@ -136,7 +139,10 @@ class Incidents:
         clock: Clock,
         settings: IncidentSettings | None = None,
         store: StoreAccess | None = None,
+        *,
+        alone: bool = True,
     ) -> None:
+        self._alone = alone
         self.settings = settings or IncidentSettings()
         self.machine = IncidentMachine(self.settings)
         self.recorder = Recorder(store) if store is not None else None
@@ -182,11 +188,36 @@ class Incidents:
         self._started = True
         for snooze in snoozes:
             self.machine.snoozes.setdefault(snooze.stream, snooze)
+        if self._alone:
+            self._close(left, self._began)
+
+    async def take_over(self, stream: str) -> tuple[Incident, ...]:
+        """Take over a stream from another process: its snooze holds, what it left open is closed.
+
+        Returns:
+            The incidents that were closed.
+        """
+        if self._store is None:
+            return ()
+        now = self._clock.utc()
+        try:
+            snoozes, left = await asyncio.to_thread(self._read, _left_over)
+        except StoreError as error:
+            log.warning("incidents of before cannot be read", stream=stream, error=str(error))
+            return ()
+        for snooze in snoozes:
+            if snooze.stream == stream:
+                self.heed(stream, snooze)
+        return self._close((incident for incident in left if incident.stream == stream), now)
+
+    def _close(self, left: Iterable[Incident], before: datetime) -> tuple[Incident, ...]:
+        """Close what somebody else has opened and does not look after any more; return it."""
         known = self._known()
-        for incident in left:
-            if incident.id not in known and incident.opened <= self._began:
-                over = replace(incident, status=IncidentStatus.CLOSED, closed=incident.last_at)
-                self._tell(over, IncidentStep.CLOSED)
+        mine = [each for each in left if each.id not in known and each.opened <= before]
+        for incident in mine:
+            over = replace(incident, status=IncidentStatus.CLOSED, closed=incident.last_at)
+            self._tell(over, IncidentStep.CLOSED)
+        return tuple(mine)
 
     async def run(self) -> None:
         """Look after them until cancelled."""

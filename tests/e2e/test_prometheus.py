@@ -232,6 +232,11 @@ def without_canaries(w: Watched) -> Bounds:
     return exactly({})
 
 
+def without_workers(w: Watched) -> Bounds:
+    """Nothing: this analyzer is one process."""
+    return exactly({})
+
+
 def dropped(w: Watched, window: str, *by: str, **labels: str) -> Vector:
     return w.rise("frames_dropped_total", window, *by, **labels)
 
@@ -270,6 +275,8 @@ WANTED: dict[str, Wanted] = {
     'increase(styleflow_alerts_total{outcome="failed"}[15m])': undelivered,
     'styleflow_canary_state{state=~"failing|late"}': without_canaries,
     "styleflow_canary_age_seconds": without_canaries,
+    'styleflow_workers{state="gone"}': without_workers,
+    "styleflow_streams_waiting": without_workers,
     # dashboard
     "sum(styleflow_stream_up)": lambda w: exactly(w.now("stream_up")),
     "styleflow_streams": lambda w: exactly(w.now("streams")),

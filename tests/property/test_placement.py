@@ -66,6 +66,7 @@ class PlacementMachine(RuleBasedStateMachine):
         self.orders: list[Order] = []
         self.answers: list[tuple[str, Beat, float]] = []
         self.highest: dict[str, int] = defaultdict(int)
+        self.told: dict[str, int] = defaultdict(int)
         self.owners: dict[tuple[str, int], str] = {}
         self.moves: list[float] = []
         self.hidden: set[str] = set()
@@ -289,12 +290,7 @@ class PlacementMachine(RuleBasedStateMachine):
             self.placement.lost(name, "does not answer", self.now)
         for stream, demands in self.wanted.items():
             self.placement.want(spec(stream, demands))
-        # What was decided and never carried out is forgotten: nobody has spoken under it.
-        self.highest.clear()
-        for worker in self.workers.values():
-            for stream, held in worker.holds.items():
-                if worker.running and worker.reached:
-                    self.highest[stream] = max(self.highest[stream], held)
+        self.told.clear()  # the newest owner may be one that is not reached
         known = self.placement.table(self.now).streams
         self.wanted |= {s: dict(known[s].spec.placement) for s in STREAMS if s in known}
 
@@ -369,9 +365,9 @@ class PlacementMachine(RuleBasedStateMachine):
     @invariant()
     def generations_never_fall(self) -> None:
         for stream, owned in self.placement.table(self.now).streams.items():
-            if owned.worker:
-                assert owned.generation >= self.highest[stream]
-                self.highest[stream] = owned.generation
+            if owned.generation:
+                assert owned.generation >= self.told[stream]
+                self.told[stream] = owned.generation
 
     @invariant()
     def owners_are_alive(self) -> None:

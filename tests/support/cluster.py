@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import pickle
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -198,6 +198,7 @@ class ScriptedDirector:
         self.alive: dict[str, bool] = dict.fromkeys(handles, True)
         self.draining: set[str] = set()
         self.full: set[str] = set()
+        self.number = 1
         self.thresholds: EngineSettings | None = None
         self._generations = itertools.count(5000)
         self._changed = asyncio.Event()
@@ -208,9 +209,13 @@ class ScriptedDirector:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._changed.wait()
+        await self._adopt()
         workers = {name: await self._view(name) for name in self.handles}
         counts = {"moves": 0}
-        return crossed(Table(self.version, workers, dict(self.owned), counts, self.thresholds))
+        number = self.number
+        return crossed(
+            Table(self.version, workers, dict(self.owned), counts, self.thresholds, number)
+        )
 
     async def _view(self, name: str) -> WorkerView:
         worker = self.handles[name].worker
@@ -323,13 +328,14 @@ class ScriptedDirector:
         """Return the worker for a call."""
         return self.owned[stream].worker if stream in self.owned else self.least()
 
-    async def adopt(self) -> None:
+    async def _adopt(self) -> None:
         """Learn of the streams that calls have made."""
         for name, handle in self.handles.items():
-            beat, specs = await handle.beat(), await handle.ask("control", "specs")
-            for spec in specs:
-                self.owned.setdefault(spec.id, Owned(spec, beat.owned[spec.id], name))
-        await self.changed()
+            beat = await handle.worker.beat()
+            for stream in beat.owned.keys() - self.owned.keys() if self.alive[name] else ():
+                specs = {each.id: each for each in await handle.worker.ask("control", "specs")}
+                self.owned[stream] = Owned(specs[stream], beat.owned[stream], name)
+                await self.changed()
 
     async def drain(self, worker: str, *, draining: bool) -> None:
         """Move a worker's streams away, or take that back."""
@@ -345,7 +351,7 @@ class ScriptedDirector:
 
 
 class LocalCluster:
-    """Some workers and a director, in this process.
+    """Some workers and a director, in this process; an async context manager where peers call.
 
     Args:
         count: how many workers, called `worker-1` and so on.
@@ -359,6 +365,7 @@ class LocalCluster:
 
     def __init__(self, count: int = 2, clock: Clock | None = None, max_streams: int = 16) -> None:
         self.clock = clock or SystemClock()
+        self._running = AsyncExitStack()
         names = [f"worker-{number}" for number in range(1, count + 1)]
         self.handles: dict[str, LocalHandle] = {}
         self.director = ScriptedDirector(self.handles)
@@ -367,6 +374,14 @@ class LocalCluster:
         for name, made in self.workers.items():
             self.handles[name] = LocalHandle(made.worker, name)
             self.director.alive[name] = True
+
+    async def __aenter__(self) -> LocalCluster:
+        for each in self.workers.values():
+            await self._running.enter_async_context(each.analyzer)
+        return self
+
+    async def __aexit__(self, *ended: object) -> None:
+        await self._running.aclose()
 
     def pause(self, worker: str) -> None:
         """Stop a worker's process."""

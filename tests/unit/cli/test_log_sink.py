@@ -18,6 +18,7 @@ from cli.log_sink import (
     MAX_LINES,
     MAX_OF_A_KIND,
     WINDOW_S,
+    LineRing,
     LineSink,
     RateLimit,
     SinkHandler,
@@ -126,3 +127,30 @@ def test_a_value_that_cannot_be_shown_raises_nothing(
         structlog.configure(**before)
         root.handlers, root.level = handlers, level
     assert "told" in stream.getvalue()
+
+
+def test_lines_for_another_process_are_read_from_where_it_was() -> None:
+    ring = LineRing(3)
+    ring.write("a\n")
+    assert ring.read(0) == (1, ("a\n",))
+    assert ring.read(1) == (1, ())
+    for text in "bcde":
+        ring.write(f"{text}\n")
+    end, lines = ring.read(1)
+    assert (end, lines) == (5, ("(1 log lines were lost before this one)\n", "c\n", "d\n", "e\n"))
+    assert ring.read(99) == ring.read(0)
+
+
+def test_lines_of_a_worker_say_whose_they_are() -> None:
+    ring = LineRing()
+    before = structlog.get_config()
+    handlers = list(logging.getLogger().handlers)
+    try:
+        logs.configure("info", "console", elsewhere=ring, worker="worker-2", colors=False)
+        structlog.get_logger("test").info("stream added", stream="lobby")
+    finally:
+        structlog.configure(**before)
+        logging.getLogger().handlers = handlers
+    (line,) = ring.read(0)[1]
+    assert "stream added" in line
+    assert "stream=lobby worker=worker-2" in line

@@ -174,6 +174,17 @@ async def test_after_a_restart_nothing_is_told_twice(kept: DirectStore) -> None:
     assert [message.kind.value for message in before.taken + after.taken] == ["opened", "closed"]
 
 
+async def test_what_waits_in_a_store_of_several_is_sent_by_one_of_them(kept: DirectStore) -> None:
+    clock, other, first = ManualClock(epoch=BEGAN), PlayedChannel(), PlayedChannel()
+    before = alerts_of(kept, clock, PlayedChannel())
+    before.accept(stamped(changed()))
+    for channel, waiting in ((other, False), (first, True)):
+        alerts = alerts_of(kept, clock, channel)
+        await alerts.load(waiting=waiting)
+        assert await alerts.step("hook") == waiting
+    assert (len(other.taken), len(first.taken)) == (0, 1)
+
+
 KILLED = """
 import asyncio, sys
 from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -38,10 +38,16 @@ def spec(stream: str) -> StreamSpec:
     return StreamSpec(stream, SourceSettings(SourceUrl.parse("demo://authentic")))
 
 
+async def nothing() -> None:
+    """Want nothing."""
+
+
 class Site:
     """A gateway with a hub, and what was told there."""
 
-    def __init__(self, cluster: LocalCluster) -> None:
+    def __init__(
+        self, cluster: LocalCluster, wanted: Callable[[], Awaitable[None]] = nothing
+    ) -> None:
         self.clock = SystemClock()
         self.hub = Hub(self.clock)
         self.events = EventLog(self.clock)
@@ -53,6 +59,7 @@ class Site:
             self.hub,
             self.clock,
             EngineSettings(),
+            wanted,
         )
         self.events.attach(self)
 
@@ -318,3 +325,31 @@ async def test_thresholds_follow_a_stream_that_moves() -> None:
         assert await one.gateway.thresholds("a") == tuned
         await until(lambda: (known := two.gateway.table) is not None and "a" in known.streams)
         assert await two.gateway.thresholds("a") == tuned
+
+
+async def test_a_new_director_is_told_what_is_wanted_and_believed_what_it_says() -> None:
+    """It knows less for a while, and an order of the old one may never have been carried out."""
+    cluster, calls = LocalCluster(2), []
+
+    async def wanted() -> None:
+        calls.append(cluster.director.number)
+        await cluster.director.want([spec("a"), spec("b")])
+
+    site = Site(cluster, wanted)
+    async with site.gateway:
+        await until(lambda: bool(site.hub.knows("a") and site.hub.knows("b")))
+        promised = replace(cluster.director.owned["a"], generation=9000, worker="worker-2")
+        real, gone = cluster.director.owned["a"], cluster.director.owned.pop("b")
+        cluster.director.owned["a"] = promised
+        await cluster.director.changed()
+        await until(lambda: site.gateway.relay.fence.of("a") == 9000)
+        cluster.director.owned["a"] = real
+        cluster.director.number = 2
+        await cluster.director.changed()
+        await until(lambda: calls == [1, 2])
+        cluster.workers[real.worker].say(score("a"))
+        await until(lambda: len(site.of("a", Score)) == 1)
+        assert site.hub.knows("b")
+        assert not site.of("b", StreamRemoved)
+        assert cluster.director.owned["b"].worker == gone.worker
+    assert site.events.failures == 0

@@ -101,3 +101,12 @@ def test_a_block_that_is_used_up_is_followed_by_another(path: Path) -> None:
 
 def test_two_million_starts_stay_within_what_javascript_holds() -> None:
     assert block_of(2**20 - 1).stop <= LIMIT // 2
+
+
+def test_numbers_go_on_in_a_block_of_somebody_else_if_it_is_above() -> None:
+    ids = EventIds()
+    first = ids.next()
+    ids.begin(block_of(5000))
+    assert ids.next() == block_of(5000).start > first
+    ids.begin(block_of(4000))
+    assert ids.next() == block_of(5000).start + 1

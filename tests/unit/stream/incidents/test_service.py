@@ -70,10 +70,12 @@ class House(MachineRig):
         settings: IncidentSettings | None = None,
         ids: EventIds | None = None,
         clock: ManualClock | None = None,
+        *,
+        alone: bool = True,
     ) -> None:
         self.clock = clock or ManualClock(100.0, NIGHT)
         self.log = EventLog(self.clock, ids)
-        self.incidents = Incidents(self.log, self.clock, settings, store)
+        self.incidents = Incidents(self.log, self.clock, settings, store, alone=alone)
         self.machine = self.incidents.machine
         self.changes = []
         self.incidents.attach()
@@ -177,6 +179,27 @@ async def test_a_restart_closes_what_was_left_open_and_keeps_snoozes(store: Fail
     assert change.incident.closed == change.incident.last_at
     assert stored(store, name).status is IncidentStatus.CLOSED
     assert [snooze.reason for snooze in after.incidents.snoozes] == ["cleaning"]
+
+
+async def test_one_of_several_processes_closes_only_what_it_takes_over(store: FailingStore) -> None:
+    before = House(store, ids=EventIds())
+    name = before.open_one()
+    before.incidents.snooze("lobby", "cleaning", 60, "ann")
+
+    later = ManualClock(5.0, NIGHT + timedelta(minutes=5))
+    after = House(store, clock=later, alone=False)
+    await after.incidents.start()
+    assert await after.incidents.take_over("gate") == ()
+    assert after.changes == []
+    assert stored(store, name).status is IncidentStatus.OPEN
+
+    after.incidents.machine.snoozes.clear()
+    (closed,) = await after.incidents.take_over("lobby")
+    assert closed.id == name
+    assert [change.step for change in after.changes] == [IncidentStep.CLOSED]
+    assert stored(store, name).status is IncidentStatus.CLOSED
+    assert [snooze.reason for snooze in after.incidents.snoozes] == ["cleaning"]
+    assert await after.incidents.take_over("lobby") == ()
 
 
 async def test_a_store_that_is_away_at_the_start_is_asked_again(store: FailingStore) -> None:

@@ -1,0 +1,81 @@
+"""What a worker's process is made of, and that one process has nothing of it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.cluster import ControlPlan, RunningWorker, WorkerPlan, cores, shared
+from cli.log_sink import LineRing
+from cli.settings import load
+from stream.cluster import ray_cluster
+from stream.cluster.errors import RayMissing
+from stream.cluster.ray_cluster import DIRECTOR, RayDirectorHandle, RayWorkerHandle
+
+ROOT = Path(__file__).resolve().parents[3]
+
+SECRET = "rtsp://ann:hunter2@10.0.0.1/1"
+STREAMS = {"streams": [{"id": "gate", "source": {"url": SECRET}}]}
+
+
+def test_one_process_imports_no_ray() -> None:
+    program = """
+import json, sys
+from cli import serve
+from cli.front import alone
+from cli.settings import load
+with serve.front_of(load(None, {})) as front:
+    assert front is alone
+print(json.dumps([name for name in sys.modules if name.split(".")[0] == "ray"]))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RayMissing) as caught:
+        ray_cluster.RayCluster()
+    assert "styleflow-live[cluster]" in caught.value.hint
+
+
+@pytest.mark.parametrize("plan", [WorkerPlan, ControlPlan])
+def test_plans_cross_and_their_secrets_are_not_shown(
+    plan: type[WorkerPlan] | type[ControlPlan],
+) -> None:
+    made = plan(load(None, {}, STREAMS))
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert "hunter2" not in repr(made)
+
+
+def test_handles_cross_by_name() -> None:
+    assert pickle.loads(pickle.dumps(RayWorkerHandle("worker-1"))).name == "worker-1"
+    assert pickle.loads(pickle.dumps(RayDirectorHandle())).name == DIRECTOR
+
+
+def test_workers_of_one_machine_share_its_cores() -> None:
+    every = load(None, {})
+    every = every.model_copy(
+        update={"model": every.model.model_copy(update={"workers": None, "threads": None})}
+    )
+    model = shared(every, cores()).model
+    assert (model.workers, model.threads) == (1, 1)
+    model = shared(every, 1).model
+    assert (model.workers, model.threads) == (min(cores(), 64), cores())
+    fixed = load(None, {}, {"model": {"workers": 3, "device": "cuda:1"}})
+    model = shared(fixed, 8).model
+    assert (model.workers, model.device) == (3, "cuda")
+
+
+async def test_log_lines_are_waited_for() -> None:
+    ring = LineRing()
+    running = RunningWorker(None, ring)  # type: ignore[arg-type]
+    assert await running.lines(0, 0.0) == (0, ())
+    ring.write("a\n")
+    assert await running.lines(0, 60.0) == (1, ("a\n",))
