@@ -16,6 +16,7 @@ from typing import Any
 from cli.memory import Memory, restored
 from cli.settings import Settings
 from cli.station import station
+from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.remembered_streams import RememberedStreams
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock
@@ -122,3 +123,14 @@ async def alone(
             },
             streams=streams,
         )
+
+
+def _this_process(analyzer: Analyzer, settings: Settings) -> OneProcess:
+    return OneProcess(
+        analyzer,
+        lambda: analyzer.models,
+        version("styleflow-live"),
+        settings.model.device,
+        settings.analyzer.max_streams,
+        lambda: Load(analyzer.busy, analyzer.degradation.level),
+    )

@@ -33,7 +33,7 @@ async def recording(
     incidents: Incidents,
     analyzer: Analyzer,
     *,
-    alone: bool = True,
+    shared: bool = False,
 ) -> AsyncIterator[EvidenceRecorder | None]:
     """Have video of incidents kept, from the first stream to the last; None when none is."""
     if not settings.enabled or store is None:
@@ -62,7 +62,7 @@ async def recording(
         settings,
         analyzer.looked_at,
         lambda stream: asdict(analyzer.judged_by(stream)),
-        alone=alone,
+        shared=shared,
     )
     events.attach(recorder)
     task = asyncio.create_task(recorder.run(), name="evidence")

@@ -75,9 +75,10 @@ class Outbox:
         self._rng = rng
 
     def restore(self, parcels: Iterable[Parcel]) -> None:
-        """Go on with messages of before a restart, oldest first."""
+        """Go on with messages of before a restart, oldest first; not with those that wait here."""
         for parcel in parcels:
-            self._keep(parcel)
+            if parcel.message.id not in self._queues[parcel.message.channel]:
+                self._keep(parcel)
 
     def post(self, message: Message, now: datetime) -> None:
         """Send a message as soon as its channel can; one that already waits is not sent twice."""
