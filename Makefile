@@ -114,8 +114,8 @@ bench-check: models ## measure ratios anew and compare them with the committed o
 capacity: models ## find how many streams this machine holds, beside the alternatives (15 minutes)
 	$(BIN)/python -m benchmarks.capacity
 
-capacity-cores: models ## find how many streams workers hold on one core and on two (12 minutes)
-	$(BIN)/python -m benchmarks.capacity --workers 0,1,2 --cores 1,1,2
+capacity-cores: models ## find how many streams workers hold on one core and on two (10 minutes)
+	$(BIN)/python -m benchmarks.capacity --workers 1,2 --cores 1,2
 	$(BIN)/python -m docs.scaling
 
 bench: models ## measure latency, the causal step and the published detectors; results go to benchmarks/results/

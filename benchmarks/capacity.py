@@ -359,6 +359,9 @@ def main(
         str | None, typer.Option(help="Numbers of cores that go with them, such as 1,2.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Searches per number of workers.")] = 2,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="No further such search begins after.")
+    ] = 9.0,
     quick: Annotated[bool, typer.Option("--quick", help="2 s per load, 2 streams.")] = False,
 ) -> None:
     """Find how many streams this machine holds, beside the alternatives."""
@@ -376,6 +379,7 @@ def main(
             out,
             seconds=2.0 if quick else seconds,
             rounds=1 if quick else rounds,
+            minutes=minutes,
             most=2 if quick else most,
             cores=usable,
         )

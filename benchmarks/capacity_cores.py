@@ -1,6 +1,6 @@
 """Streams held by workers on cores, over HTTP and WebSocket alone, and what more cores would hold.
 
-    python -m benchmarks.capacity --workers 1,2 --cores 1,2 [--rounds N] [--seconds S]
+    python -m benchmarks.capacity --workers 1,2 --cores 1,2 [--rounds N] [--minutes M]
 
 `styleflow serve --workers N` is started with nothing but so many cores to run on (0 workers mean
 one process without Ray). Everything shares these cores: Ray, the gateway, the workers and the
@@ -300,13 +300,18 @@ class Run:
         self._cores = cores
         self._console = console
 
-    def rounds(self, count: int, most: int) -> None:
-        """Find what every point holds, so many times."""
+    def rounds(self, count: int, most: int, minutes: float) -> None:
+        """Find what every point holds, so many times; no further round begins after so long."""
+        clock = SystemClock()
+        until = clock.monotonic() + 60 * minutes
         with tempfile.TemporaryDirectory() as folder:
             clip = render(Path(folder) / "clip.mp4")
             video = repeated(clip, Path(folder) / "camera.mp4", VIDEO_S)
-            for _ in range(count):
+            for number in range(count):
                 for one in self.found:
+                    if number and clock.monotonic() > until:
+                        self._console.print(f"{one.point}: no time for round {number + 1}")
+                        continue
                     holds = partial(self._holds, one, video)
                     one.held.append(edge(holds, self._near(one), most))
                     self._console.print(f"[bold]{one.point}: {one.held[-1]} held[/bold]")
@@ -419,6 +424,7 @@ def run(
     *,
     seconds: float,
     rounds: int,
+    minutes: float,
     most: int,
     cores: Sequence[int],
 ) -> Path:
@@ -426,7 +432,7 @@ def run(
     path = out / f"capacity-cores-{where.commit.rstrip('+')}.json"
     console = Console()
     work = Run([Found(one) for one in wanted], seconds, path, where, cores, console)
-    work.rounds(rounds, most)
+    work.rounds(rounds, most, minutes)
     chart(work.found, where, path.with_suffix(".png"))
     if found := ratio(work.found):
         console.print(found)

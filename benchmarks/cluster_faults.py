@@ -43,7 +43,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from benchmarks.cameras import render
-from benchmarks.cluster_program import Client, Gateway, play
+from benchmarks.cluster_program import Client, Gateway, end_on_signals, play
 from benchmarks.fault_judge import Heard, Spread, Verdict, heard, judge, spread
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
@@ -345,9 +345,10 @@ def rig(streams: int, clock: Clock, say: Callable[[str], None], *, scripted: boo
             stack.enter_context(Gateway(under, address, port, words, nodes.env, folder))
             for port in PORTS
         )
+        say("starting gateways, and workers")
         for gateway in gateways:
-            say(f"starting a gateway at {gateway.url}")
             gateway.start()
+        for gateway in gateways:
             gateway.wait()
         sight = Sight(gateways, clock)
         stack.enter_context(sight.running())
@@ -491,6 +492,7 @@ def main(
     chosen = tuple(faults.split(","))
     if unknown := set(chosen) - set(FAULTS):
         raise SystemExit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
+    end_on_signals()
     where = hardware()
     trials, ended = run(chosen, times, streams, minutes * 60, scripted=scripted)
     console = Console()

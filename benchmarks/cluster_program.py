@@ -35,6 +35,16 @@ ASK_S = 5.0
 _AGAIN_S = 0.1
 
 
+def end_on_signals() -> None:
+    """Have SIGTERM and SIGINT end what runs in an orderly way, whoever started this process."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
 def play(
     under: Sequence[str], cluster: str, env: Mapping[str, str], options: Sequence[str] = ()
 ) -> None:

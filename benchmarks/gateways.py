@@ -45,7 +45,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from benchmarks.cluster_program import Gateway, play
+from benchmarks.cluster_program import Gateway, end_on_signals, play
 from benchmarks.hardware import hardware
 from benchmarks.result import write_result
 from benchmarks.scripted_workers import COMPUTED_S, HOP_S
@@ -370,7 +370,7 @@ def run(
         task = progress.add_task("starting a cluster")
         made = stack.enter_context(gateways(streams, hop_s, computed_s))
         progress.update(task, description=f"connecting {count} clients")
-        pipes = [stack.enter_context(_process(part)) for part in _parts(count, streams, made)]
+        pipes = [stack.enter_context(_process(part)) for part in parts(count, streams, made)]
         seen.connected = sum(pipe.recv() for pipe in pipes)
         idle = [Lazy(made[number % len(made)].url) for number in range(lazy)]
         for each in idle:
@@ -401,7 +401,7 @@ def run(
     return seen
 
 
-def _parts(count: int, streams: int, made: Sequence[Gateway]) -> list[tuple[list[str], list[str]]]:
+def parts(count: int, streams: int, made: Sequence[Gateway]) -> list[tuple[list[str], list[str]]]:
     """Divide clients among processes, each with its gateway and its stream."""
     ids = _ids(streams)
     urls = [made[number % len(made)].url for number in range(count)]
@@ -436,6 +436,7 @@ def main(
     """Measure how old scores are at many clients of two gateways."""
     if reason := missing():
         raise SystemExit(reason)
+    end_on_signals()
     raise_limit(4096)
     where = hardware()
     seen = run(count, streams, slow, seconds, hop_s, computed_s)

@@ -46,17 +46,25 @@ async def alerting(
     store: StoreAccess | None,
     incidents: Incidents,
     *,
-    shared: bool = False,
+    waiting: bool = True,
 ) -> AsyncIterator[Alerts]:
     """Have alerts follow the events and be delivered, from the first stream to the last.
+
+    Args:
+        settings: channels and rules.
+        events: are followed.
+        clock: where time comes from.
+        store: remembers messages.
+        incidents: are snoozed by switches.
+        waiting: send messages that wait in the store.
 
     Raises:
         AlertChannelMissing: a channel needs a library that is not here.
     """
     program = version("styleflow-live")
     channels = build_channels(settings.channels, clock, program, IncidentSnoozes(incidents))
-    alerts = Alerts(channels, settings, store, clock, shared=shared)
-    await alerts.load()
+    alerts = Alerts(channels, settings, store, clock)
+    await alerts.load(waiting=waiting)
     events.attach(alerts)
     task = asyncio.create_task(alerts.run(), name="alerts")
     try:

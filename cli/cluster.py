@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from stream.cluster.ray_cluster import RayDirectorHandle, Whereabouts
 from stream.cluster.services import ASKABLE
 from stream.cluster.worker import StreamWorker
 from stream.event_log.ids import BLOCK_BITS, EPOCH_FILE, BlocksInFile, block_of
+from stream.incident import EvidenceState
 from stream.store.errors import StoreUnavailable
 from stream.store.owners import highest_generation
 
@@ -116,6 +118,7 @@ async def _worker(
                 parts.ids,
                 director.block,
                 owned,
+                partial(_take_over, parts),
             ),
             ring,
         )
@@ -181,6 +184,13 @@ def _newest(settings: Settings, clock: Clock, *, needed: bool) -> int:
         return memory.newest
     finally:
         database.close()
+
+
+async def _take_over(parts: Station, stream: str) -> None:
+    """Close what a stream's owner of before has left open."""
+    for incident in await parts.incidents.take_over(stream):
+        if parts.evidence is not None and incident.evidence.state is EvidenceState.PENDING:
+            parts.evidence.give_up(incident.id)
 
 
 def _nothing(stream: str, generation: int) -> None:

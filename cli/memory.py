@@ -152,10 +152,10 @@ class Memory:
             events.attach(self.writer)
 
     def incidents(
-        self, events: EventLog, clock: Clock, settings: IncidentSettings, *, shared: bool = False
+        self, events: EventLog, clock: Clock, settings: IncidentSettings, *, alone: bool = True
     ) -> Incidents:
         """Return the incidents of an analyzer, which listen from now on; see `tended`."""
-        incidents = Incidents(events, clock, settings, self.store, shared=shared)
+        incidents = Incidents(events, clock, settings, self.store, alone=alone)
         incidents.attach()
         return incidents
 

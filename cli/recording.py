@@ -33,7 +33,7 @@ async def recording(
     incidents: Incidents,
     analyzer: Analyzer,
     *,
-    shared: bool = False,
+    alone: bool = True,
 ) -> AsyncIterator[EvidenceRecorder | None]:
     """Have video of incidents kept, from the first stream to the last; None when none is."""
     if not settings.enabled or store is None:
@@ -62,7 +62,7 @@ async def recording(
         settings,
         analyzer.looked_at,
         lambda stream: asdict(analyzer.judged_by(stream)),
-        shared=shared,
+        alone=alone,
     )
     events.attach(recorder)
     task = asyncio.create_task(recorder.run(), name="evidence")

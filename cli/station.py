@@ -130,8 +130,8 @@ async def station(
     for sink in sinks:
         events.attach(sink, canaries=True)
     memory.attach(events)
-    shared = bool(worker)
-    incidents = memory.incidents(events, clock, settings.incidents, shared=shared)
+    alone = not worker
+    incidents = memory.incidents(events, clock, settings.incidents, alone=alone)
     book = BaselineBook(decides=settings.decision.by == "budget")
     with loading():
         pipeline = await asyncio.to_thread(
@@ -142,7 +142,8 @@ async def station(
     analyzer.remark(memory.health)
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
-    watched = alerting(settings.alerts, events, clock, memory.store, incidents, shared=shared)
+    waiting = alone or worker == f"{settings.cluster.name}-1"
+    watched = alerting(settings.alerts, events, clock, memory.store, incidents, waiting=waiting)
     drift = memory.drift(events, clock, settings.drift)
     analyzer.notice_drift(drift.sentences)
     metrics.scraped.attach(lambda: drift_figures(drift))
@@ -152,7 +153,7 @@ async def station(
     )
     challenged = challenging(settings.challenges, events, clock, memory.store, analyzer)
     recorded = recording(
-        settings.evidence, events, clock, memory.store, incidents, analyzer, shared=shared
+        settings.evidence, events, clock, memory.store, incidents, analyzer, alone=alone
     )
     remember = memory.store is not None
     known = canaries(settings.canaries, events, clock, analyzer, remember=remember, worker=worker)

@@ -1,4 +1,4 @@
-"""Figures of `docs/scaling.md`, written from the newest results of two benchmarks.
+"""Figures of `docs/scaling.md`, written from the newest results of three benchmarks.
 
 `python -m docs.scaling` writes them anew, and a test compares the committed page with what is
 written, so that no figure stands there that no result has.
@@ -33,7 +33,7 @@ def newest(name: str, results: Path = RESULTS) -> tuple[str, Result] | None:
 
 def written(page: str, results: Path = RESULTS) -> str:
     """Return the page with its parts as the newest results have them."""
-    for name, part in {"capacity": capacity, "faults": faults}.items():
+    for name, part in {"capacity": capacity, "gateways": gateways, "faults": faults}.items():
         text = "\n".join(part(results))
         pattern = rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)"
         page, times = re.subn(pattern, rf"\g<1>\n{text}\n\n\g<2>", page, flags=re.DOTALL)
@@ -118,36 +118,74 @@ def _law(result: Result, law: Result) -> Iterator[str]:
 def faults(results: Path) -> Iterator[str]:
     """Yield the lines on how long failures take."""
     found = newest("cluster-faults", results)
-    if found is None:
+    scripted = newest("scripted-faults", results)
+    if found is None and scripted is None:
         yield "How long each takes was not measured: no result of it is committed."
         return
-    stem, result = found
     yield (
-        f"Measured on {result['hardware']['cpu']} with three nodes of Ray in network namespaces of "
-        f"one machine, median and longest, [{stem}.json](../benchmarks/results/{stem}.json); what "
-        "has no line was not measured:"
+        "Three nodes of Ray in network namespaces of one machine; median and longest. What has no "
+        "line was not measured."
     )
-    yield ""
-    yield (
-        "| failure | times | until noticed | until scored again | events lost | "
-        "scores of two owners |"
-    )
-    yield "|---|---|---|---|---|---|"
-    for one in result["faults"]:
-        spans = " | ".join(_span(one[key]) for key in ("noticed_s", "scored_s"))
-        lost, split = (_number(one[key]) for key in ("events_lost", "split_brain_scores"))
-        yield f"| {one['fault']} | {one['times']} | {spans} | {lost} | {split} |"
+    for one, what in (
+        (found, "Streams of video"),
+        (scripted, "Workers that make up events, so without loading models and filling windows"),
+    ):
+        if one is not None:
+            stem, result = one
+            where = result["hardware"]
+            yield ""
+            yield (
+                f"{what}, on {where['cpu']} at load {where['load_1m']:g}, "
+                f"[{stem}.json](../benchmarks/results/{stem}.json):"
+            )
+            yield ""
+            yield (
+                "| failure | times | until noticed | until scored again | events lost | "
+                "scores of two owners |"
+            )
+            yield "|---|---|---|---|---|---|"
+            yield from map(_fault, result["faults"])
+
+
+def _fault(one: Result) -> str:
+    spans = " | ".join(_span(one[key]) for key in ("noticed_s", "scored_s"))
+    lost, split = (_number(one[key]) for key in ("events_lost", "split_brain_scores"))
+    return f"| {one['fault']} | {one['times']} | {spans} | {lost} | {split} |"
 
 
 def _span(seconds: Mapping[str, float] | None) -> str:
     if seconds is None:
         return "–"
-    never = f", {seconds['never']} times never" if seconds.get("never") else ""
+    never = f", {seconds['never']} never" if seconds.get("never") else ""
     return f"{seconds['p50']:.1f} s, at most {seconds['most']:.1f} s{never}"
 
 
 def _number(count: int | None) -> str:
     return "–" if count is None else str(count)
+
+
+def gateways(results: Path) -> Iterator[str]:
+    """Yield the lines on how many clients gateways serve."""
+    found = newest("gateways", results)
+    if found is None:
+        yield "How many clients a gateway serves was not measured: no result of it is committed."
+        return
+    stem, result = found
+    ages = ", ".join(f"{name} {_ms(result['age_s'][name])}" for name in ("p50", "p99"))
+    flat = [one["flat"] for one in result["memory"] if one is not None]
+    yield (
+        f"Two gateways and {result['connected']} WebSocket clients of one stream each, on "
+        f"{result['hardware']['cpu']}, the clients on the same cores "
+        f"([{stem}.json](../benchmarks/results/{stem}.json)): {result['streams']} streams whose "
+        f"events two workers made up, {result['messages_per_s']:.0f} messages a second, age of a "
+        f"score at a client {ages}. Of {result['slow']} clients that never read, "
+        f"{result['slow_cut']} were cut off; memory was flat at {sum(flat)} of {len(flat)} "
+        "gateways."
+    )
+
+
+def _ms(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{1e3 * seconds:.0f} ms"
 
 
 def main() -> None:

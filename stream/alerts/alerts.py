@@ -29,7 +29,6 @@ from stream.alerts.errors import (
 )
 from stream.alerts.messages import Message, messages_of, trial_message
 from stream.alerts.outbox import ChannelCounts, Outbox
-from stream.alerts.records import Parcel
 from stream.alerts.rules import Alert, HeldBack, RuleEngine
 from stream.alerts.settings import AlertsSettings, Rule
 from stream.clock import Clock
@@ -49,9 +48,6 @@ REMEMBERED = 10_000
 
 TICK_S = 1.0
 """Seconds between two looks at what time alone has brought due."""
-
-ORPHANED_S = 120.0
-"""Seconds after which a message that is due and was not tried is nobody's."""
 
 PRUNE_S = 3600.0
 """Seconds between two removals of old messages."""
@@ -121,8 +117,6 @@ class Alerts:
         store: where messages and the page's rules outlive the process; without one they do not.
         clock: where time comes from.
         rng: draws the waits between attempts.
-        shared: others send messages out of the same store. Only what nobody has tried for
-            `ORPHANED_S` is taken over from them; receivers tell repeats by a message's id.
 
     Attributes:
         outbox: messages on their way.
@@ -136,11 +130,8 @@ class Alerts:
         store: StoreAccess | None,
         clock: Clock,
         rng: random.Random | None = None,
-        *,
-        shared: bool = False,
     ) -> None:
         self.faults = 0
-        self._shared = shared and store is not None
         self._channels = {channel.name: channel for channel in channels}
         self._settings = settings
         self._store = store
@@ -151,22 +142,27 @@ class Alerts:
         self._wake = {name: asyncio.Event() for name in self._channels}
         self.outbox = Outbox(self._channels, store, settings.outbox, rng or random.Random())
 
-    async def load(self) -> None:
-        """Go on where the last process stopped. What cannot be read is logged and left behind."""
+    async def load(self, *, waiting: bool = True) -> None:
+        """Go on where the last process stopped. What cannot be read is logged and left behind.
+
+        Args:
+            waiting: send the messages that wait in the store; where several processes share it,
+                one of them does.
+        """
         try:
             if self._store is not None:
-                await asyncio.to_thread(self._read, self._store)
+                await asyncio.to_thread(self._read, self._store, waiting=waiting)
         except Exception:
             log.exception("alerts of before cannot be read from the store")
         self._engine.replace(self._rules())
 
-    def _read(self, store: StoreAccess) -> None:
+    def _read(self, store: StoreAccess, *, waiting: bool) -> None:
         with store.reading() as connection:
             for rule in records.read_rules(connection):
                 if rule.name not in self._configured:
                     self._made[rule.name] = rule
             self._engine.restore(records.told(connection, REMEMBERED))
-            if not self._shared:
+            if waiting:
                 self.outbox.restore(records.waiting(connection, self._channels))
 
     def accept(self, stamped: StampedEvent) -> None:
@@ -406,33 +402,10 @@ class Alerts:
             except TimeoutError:
                 continue
 
-    async def adopt(self) -> None:
-        """Go on with messages that whoever shares the store has left behind."""
-        store, before = self._store, self._clock.utc() - timedelta(seconds=ORPHANED_S)
-        assert store is not None
-
-        def read() -> list[Parcel]:
-            with store.reading() as connection:
-                waiting = records.waiting(connection, self._channels)
-                return [parcel for parcel in waiting if parcel.due < before]
-
-        try:
-            left = await asyncio.to_thread(read)
-        except Exception as error:
-            log.warning("messages left behind cannot be read", error=type(error).__name__)
-            return
-        self.outbox.restore(left)
-        for name in {parcel.message.channel for parcel in left}:
-            self._wake[name].set()
-
     async def _keep_time(self) -> None:
         pruned = float("-inf")
-        adopted = self._clock.monotonic()
         while True:
             self.tick()
-            if self._shared and self._clock.monotonic() - adopted >= ORPHANED_S:
-                adopted = self._clock.monotonic()
-                await self.adopt()
             if self._clock.monotonic() - pruned >= PRUNE_S:
                 pruned = self._clock.monotonic()
                 await self._prune()

@@ -75,10 +75,9 @@ class Outbox:
         self._rng = rng
 
     def restore(self, parcels: Iterable[Parcel]) -> None:
-        """Go on with messages of before a restart, oldest first; not with those that wait here."""
+        """Go on with messages of before a restart, oldest first."""
         for parcel in parcels:
-            if parcel.message.id not in self._queues[parcel.message.channel]:
-                self._keep(parcel)
+            self._keep(parcel)
 
     def post(self, message: Message, now: datetime) -> None:
         """Send a message as soon as its channel can; one that already waits is not sent twice."""

@@ -29,6 +29,14 @@ log = structlog.get_logger(__name__)
 FEED_EVENTS = 16_384
 
 
+async def _told(taken: Awaitable[None], stream: str) -> None:
+    """Await what follows from a stream's being taken; the stream goes on whatever becomes of it."""
+    try:
+        await taken
+    except Exception:
+        log.exception("what was left of a stream is not taken over", stream=stream)
+
+
 class _Turns:
     """Turns of who does something with a stream; no memory is kept of those that are over."""
 
@@ -62,6 +70,7 @@ class StreamWorker:
         ids: numbers of its events; in a cluster they go on in the block of a new generation.
         block: returns a generation that nobody has had, for a stream that a call makes.
         fence: tells the store that from now on a stream has a generation.
+        taken: awaited beside everything else after a stream was given to this worker.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class StreamWorker:
         ids: EventIds | None = None,
         block: Callable[[], Awaitable[int]] | None = None,
         fence: Callable[[str, int], None] = lambda stream, generation: None,
+        taken: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._card = card
         self._analyzer = analyzer
@@ -84,6 +94,8 @@ class StreamWorker:
         self._ids = ids
         self._block = block
         self._fence = fence
+        self._taken = taken
+        self._taking: set[asyncio.Task[None]] = set()
         self._generations: dict[str, int] = {}
         self._turns = _Turns()
         self._feed = Feed(card.incarnation, feed_events, lambda id: self._generations.get(id, 0))
@@ -125,7 +137,12 @@ class StreamWorker:
             if held is not None:
                 await self._drop(spec.id, moved=True)
             with self._owning(spec.id, generation):
-                return await self._analyzer.add(spec)
+                status = await self._analyzer.add(spec)
+            if self._taken is not None:
+                task = asyncio.create_task(_told(self._taken(spec.id), spec.id))
+                self._taking.add(task)
+                task.add_done_callback(self._taking.discard)
+            return status
 
     @contextmanager
     def _owning(self, stream: str, generation: int) -> Iterator[None]:

@@ -93,7 +93,8 @@ class EvidenceRecorder:
         settings: how much is kept, and for how long.
         frames: see `Frames`; without it a bundle cannot be replayed.
         thresholds: see `Thresholds`.
-        shared: others keep video in the same folder and store: what is unfinished there is theirs.
+        alone: whether no other process keeps evidence in the same store and folder: then what
+            somebody was about to keep at the start was an earlier run's.
 
     Attributes:
         kept: clips written since the start.
@@ -116,8 +117,9 @@ class EvidenceRecorder:
         frames: Frames = _none,
         thresholds: Thresholds = _unknown,
         *,
-        shared: bool = False,
+        alone: bool = True,
     ) -> None:
+        self._alone = alone
         self.kept = 0
         self.pruned = 0
         self.lost: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
@@ -134,7 +136,7 @@ class EvidenceRecorder:
         self._files = EvidenceFiles(store, shelf)
         self._clock = clock
         self._settings = settings
-        self._started = shared
+        self._started = False
         self._prune_at = 0.0
         self._gathering: dict[str, Gathering] = {}
         self._waiting: deque[Gathering] = deque()
@@ -263,6 +265,9 @@ class EvidenceRecorder:
 
     async def _start(self) -> None:
         """Take over from an earlier run: what it was about to keep is not there."""
+        if not self._alone:
+            self._started = True
+            return
         try:
             left, untold = await asyncio.to_thread(self._take_over, self._mine())
         except StoreError as error:
@@ -279,6 +284,12 @@ class EvidenceRecorder:
         for name, evidence in over.items():
             if name not in mine:
                 self._told(name, evidence)
+
+    def give_up(self, incident: str) -> None:
+        """Note that nobody keeps an incident's video any more: its process has ended."""
+        if incident not in self._mine():
+            self._save(EvidenceRow(incident))
+            self._told(incident, Evidence())
 
     def _mine(self) -> set[str]:
         """Return the incidents that this run is about to keep video of, or has."""

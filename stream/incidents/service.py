@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from stream.clock import Clock
 from stream.errors import IncidentFull, IncidentUnknown, StreamError, TooManySnoozes
 from stream.event_log.event_log import EventLog, StampedEvent
-from stream.events import IncidentChanged, StreamAdded
+from stream.events import IncidentChanged
 from stream.incident import (
     Evidence,
     Incident,
@@ -55,9 +55,6 @@ MAX_EVIDENCE = 1024
 
 SAVED_S = 2.0
 """How long an operator's change waits to be on disk before it is answered."""
-
-INHERIT_S = 5.0
-"""How long an earlier owner of a stream has to close its incidents itself."""
 
 TICK_S = 1.0
 
@@ -125,8 +122,9 @@ class Incidents:
         clock: where time comes from.
         settings: when there is an incident, and how much is kept.
         store: what remembers them; None keeps them in memory only.
-        shared: others write to the store, too. What is open there may be theirs, so an incident is
-            taken over with its stream.
+        alone: whether no other process writes into the store: then every incident that is open
+            there at the start was left by an earlier run. Else only those
+            of streams that are taken over, see `take_over`.
 
     Attributes:
         machine: the open ones.
@@ -142,8 +140,9 @@ class Incidents:
         settings: IncidentSettings | None = None,
         store: StoreAccess | None = None,
         *,
-        shared: bool = False,
+        alone: bool = True,
     ) -> None:
+        self._alone = alone
         self.settings = settings or IncidentSettings()
         self.machine = IncidentMachine(self.settings)
         self.recorder = Recorder(store) if store is not None else None
@@ -152,8 +151,6 @@ class Incidents:
         self._clock = clock
         self._store = store
         self._memory = Memory(self.settings.kept)
-        self._shared = shared and store is not None
-        self._inherited: dict[str, tuple[int, float]] = {}
         self._began = clock.utc()
         self._started = store is None
         self._changing = asyncio.Lock()
@@ -173,8 +170,6 @@ class Incidents:
             if self._store is None:
                 self._memory.keep(event, stamped.utc)
             return
-        if self._shared and isinstance(event, StreamAdded):
-            self._inherited[event.stream] = event.epoch, stamped.now + INHERIT_S
         for change in self.machine.take(stamped):
             self._events.append(change)
 
@@ -193,35 +188,36 @@ class Incidents:
         self._started = True
         for snooze in snoozes:
             self.machine.snoozes.setdefault(snooze.stream, snooze)
-        if self._shared:
-            return
-        known = self._known()
-        for incident in left:
-            if incident.id not in known and incident.opened <= self._began:
-                self._close_left(incident)
+        if self._alone:
+            self._close(left, self._began)
 
-    def _close_left(self, incident: Incident) -> None:
-        """Close what another run has left open."""
-        over = replace(incident, status=IncidentStatus.CLOSED, closed=incident.last_at)
-        self._tell(over, IncidentStep.CLOSED)
+    async def take_over(self, stream: str) -> tuple[Incident, ...]:
+        """Take over a stream from another process: its snooze holds, what it left open is closed.
 
-    async def _inherit(self) -> None:
-        """Close what earlier owners of streams of ours have left open, once they had the time."""
-        now = self._clock.monotonic()
-        due = {stream: at for stream, (at, until) in self._inherited.items() if until <= now}
-        if not due:
-            return
+        Returns:
+            The incidents that were closed.
+        """
+        if self._store is None:
+            return ()
+        now = self._clock.utc()
         try:
-            left = await asyncio.to_thread(self._read, records.left_open)
+            snoozes, left = await asyncio.to_thread(self._read, _left_over)
         except StoreError as error:
-            log.warning("incidents of earlier owners cannot be read yet", error=str(error))
-            return
+            log.warning("incidents of before cannot be read", stream=stream, error=str(error))
+            return ()
+        for snooze in snoozes:
+            if snooze.stream == stream:
+                self.heed(stream, snooze)
+        return self._close((incident for incident in left if incident.stream == stream), now)
+
+    def _close(self, left: Iterable[Incident], before: datetime) -> tuple[Incident, ...]:
+        """Close what somebody else has opened and does not look after any more; return it."""
         known = self._known()
-        for incident in left:
-            if incident.id not in known and incident.epoch < due.get(incident.stream, 0):
-                self._close_left(incident)
-        for stream in due:
-            del self._inherited[stream]
+        mine = [each for each in left if each.id not in known and each.opened <= before]
+        for incident in mine:
+            over = replace(incident, status=IncidentStatus.CLOSED, closed=incident.last_at)
+            self._tell(over, IncidentStep.CLOSED)
+        return tuple(mine)
 
     async def run(self) -> None:
         """Look after them until cancelled."""
@@ -237,7 +233,6 @@ class Incidents:
         self.tick()
         if not self._started:
             await self.start()
-        await self._inherit()
         while self._news:
             name, evidence = self._news.popleft()
             try:

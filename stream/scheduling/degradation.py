@@ -165,12 +165,12 @@ class Degradation:
     def observe(self, now: float, work: Work) -> bool:
         """Take in how much was done, and return whether the level has changed.
 
+        How busy the device is is known, too, where nothing is ever left out.
+
         Args:
             now: monotonic seconds, never less than before.
             work: everything done so far.
         """
-        if not self.settings.enabled:
-            return False
         self._samples.append(_Sample(now, work))
         while len(self._samples) > 2 and now - self._samples[1].at >= self.settings.climb_s:
             self._samples.popleft()
@@ -181,7 +181,7 @@ class Degradation:
         self.busy = (work.busy_s - oldest.work.busy_s) / seconds
         frames = work.frames - oldest.work.frames
         self.dropped = (work.dropped - oldest.work.dropped) / frames if frames > 0 else 0.0
-        return self._judge(now)
+        return self.settings.enabled and self._judge(now)
 
     def _judge(self, now: float) -> bool:
         limits = self.settings

@@ -137,14 +137,16 @@ def through_h264(frames: Frames, crf: int, preset: str = "veryfast", rate: int =
 
 
 def through_vp8(frames: Frames, bit_rate: int, rate: int = 25) -> Frames:
-    """Return pictures after VP8 encoding, as a call does it, and decoding.
+    """Return pictures after VP8 encoding, as a call does it, and decoding; however busy we are.
 
     Args:
         frames: `(T, H, W, 3)` RGB uint8, H and W even.
         bit_rate: bits a second.
         rate: frames a second that the stream claims.
     """
-    options: dict[str, object] = {"deadline": "realtime", "cpu-used": "8"}
+    # Above 0 the encoder works less thoroughly the longer it takes, so a busy machine would code
+    # otherwise than an idle one. Below 0 is a fixed speed; this is the one of an encoder with time.
+    options: dict[str, object] = {"deadline": "realtime", "cpu-used": "-4"}
     return _coded(frames, "matroska", "libvpx", rate, options, bit_rate)
 
 

@@ -47,7 +47,7 @@ from styleflow.faces.finder import FaceFinder
 from styleflow.sampling import GridSampler, Sampled
 from styleflow.training.styleflow_live.degradations import DEGRADATIONS, HISTORY
 
-_VERSION = 2  # counts up when the same clip would be kept differently
+_VERSION = 3  # counts up when the same clip would be kept differently
 
 
 @dataclass(frozen=True, slots=True)

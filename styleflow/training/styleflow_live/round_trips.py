@@ -31,10 +31,11 @@ from styleflow.training.styleflow_live.autoencoder import (
 )
 from styleflow.training.styleflow_live.features import feature_encoder
 from styleflow.training.styleflow_live.looks import LookedAt
+from styleflow.training.threads import always_as_many_threads
 from styleflow.weights import cache as published
 from styleflow.weights.checkpoint import digest
 
-_VERSION = 1  # counts up when the same look would come back otherwise
+_VERSION = 2  # counts up when the same look would come back otherwise
 # The face in an aligned crop, brows to chin, in template pixels.
 _CENTRE, _AXES = (128, 150), (56, 75)
 _EDGE = 1 / 40  # softness of its edge, in sides of the crop
@@ -90,7 +91,8 @@ def redrawn(look: Image, trips: TinyAutoencoder) -> Image:
     side = look.shape[0]
     spare = -side % MULTIPLE
     padded = np.pad(look, ((0, spare), (0, spare), (0, 0)), mode="edge")
-    back = trips.round_trip(padded[None])[0, :side, :side].astype(np.float64)
+    with always_as_many_threads():
+        back = trips.round_trip(padded[None])[0, :side, :side].astype(np.float64)
     mask = _face(side)
     inside = mask[..., 0] > 0.5
     wanted, found = look[inside].astype(np.float64), back[inside]

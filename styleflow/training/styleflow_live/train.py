@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,7 @@ from styleflow.training.styleflow_live.looks import LookedAt, look_at_all
 from styleflow.training.styleflow_live.recipe import StyleFlowLiveRecipe
 from styleflow.training.styleflow_live.round_trips import Shift, round_trips
 from styleflow.training.styleflow_live.teacher import Lessons, Teacher, agreement
+from styleflow.training.threads import always_as_many_threads
 from styleflow.weights.checkpoint import Checkpoint, digest, save
 
 FILE = "styleflow-live.safetensors"
@@ -58,10 +58,6 @@ FILE = "styleflow-live.safetensors"
 
 FIGURES = "validation.json"
 """What validation said of it."""
-
-# Sums of matrix products are rounded in another order by another number of threads, so whoever
-# trains again must get these whatever the machine or OMP_NUM_THREADS says.
-_FLOW_THREADS = 2
 
 
 def read(
@@ -229,7 +225,7 @@ def _train(
     observer = telling(tell, "flow", recipe.flow)
     # A finished state holds the whole network: one of other heads must never be taken for this.
     folder = work / f"flow-{_key(recipe, network)}"
-    with _threads(_FLOW_THREADS):
+    with always_as_many_threads():
         trained = train(task, recipe.flow, recipe.seed, folder, observer)
     assert isinstance(trained, StyleFlowLive)
     said = head.logits(np.stack([clip.mean for clip in validation]))
@@ -255,17 +251,6 @@ def _train(
         status=TrainingStatus.EXPERIMENTAL if calibration.fitted else TrainingStatus.UNCALIBRATED,
         provenance=_provenance(recipe, training, len(pseudo), lessons),
     )
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch compute on so many threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _key(recipe: StyleFlowLiveRecipe, network: StyleFlowLive) -> str:

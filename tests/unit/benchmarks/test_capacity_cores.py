@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -89,3 +90,27 @@ def test_where_nothing_held_a_chart_is_drawn_all_the_same(tmp_path: Path) -> Non
     path = tmp_path / "nothing.png"
     chart([Found(Point(1, 1), [0], [load(1, 900)])], hardware(), path)
     assert path.exists()
+
+
+def test_rounds_take_turns_and_none_begins_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured in time stands in the file, with the loads of both points."""
+    tried: list[tuple[Point, int]] = []
+
+    def measured_here(point: Point, streams: int, *_: object) -> Load:
+        tried.append((point, streams))
+        return load(streams, p95_ms=90.0 if streams <= 9 * point.cores else 900.0)
+
+    monkeypatch.setattr("benchmarks.capacity_cores.measure", measured_here)
+    monkeypatch.setattr("benchmarks.capacity_cores.render", lambda path: path)
+    monkeypatch.setattr("benchmarks.capacity_cores.repeated", lambda clip, path, seconds: path)
+    found = [Found(Point(1, 1)), Found(Point(2, 2))]
+    run = Run(found, 1.0, tmp_path / "cores.json", hardware(), [0, 1], Console())
+    run.rounds(2, 64, minutes=1.0)
+    assert [one.held for one in found] == [[9, 9], [18, 18]]
+    points_in_turn = [point for point, _ in itertools.groupby(tried, key=lambda one: one[0])]
+    assert points_in_turn == [Point(1, 1), Point(2, 2)] * 2
+    assert json.loads((tmp_path / "cores.json").read_text())["ratio"]["value"] == 2.0
+    run.rounds(3, 64, minutes=0.0)
+    assert [one.held for one in found] == [[9, 9, 9], [18, 18, 18]]

@@ -10,7 +10,7 @@ import pytest
 
 from docs.scaling import PAGE, newest, written
 
-HARDWARE = {"cpu": "AMD EPYC", "measured": "2026-11-30"}
+HARDWARE = {"cpu": "AMD EPYC", "measured": "2026-11-30", "load_1m": 0.4}
 
 
 def point(workers: int, cores: int, *held: int) -> dict[str, Any]:
@@ -53,6 +53,18 @@ FAULTS = {
 }
 
 
+GATEWAYS = {
+    "hardware": HARDWARE,
+    "connected": 1000,
+    "streams": 64,
+    "messages_per_s": 4166.4,
+    "age_s": {"p50": 0.081, "p95": None, "p99": 0.3124, "max": None},
+    "slow": 8,
+    "slow_cut": 8,
+    "memory": [{"flat": True}, None],
+}
+
+
 def page(folder: Path, **results: Any) -> str:
     for name, result in results.items():
         (folder / f"{name.replace('_', '-')}.json").write_text(json.dumps(result))
@@ -69,6 +81,7 @@ def test_without_results_the_page_says_so_and_has_no_figure(tmp_path: Path) -> N
     text = page(tmp_path)
     assert "Not measured yet" in text
     assert "How long each takes was not measured" in text
+    assert "How many clients a gateway serves was not measured" in text
     assert "projected |" not in text
 
 
@@ -89,6 +102,21 @@ def test_failures_are_told_with_their_median_and_longest(tmp_path: Path) -> None
     text = page(tmp_path, cluster_faults_abc=FAULTS)
     line = "| worker killed | 10 | 0.3 s, at most 0.7 s | 2.0 s, at most 3.4 s | 0 | – |"
     assert line in text
+    assert "make up events" not in text
+    once_never = {**FAULTS["faults"][0], "noticed_s": None}
+    once_never["scored_s"] = {"p50": 2.0, "most": 3.0, "never": 1}
+    text = page(tmp_path, scripted_faults_abc={**FAULTS, "faults": [once_never]})
+    assert "Workers that make up events" in text
+    assert "| worker killed | 10 | – | 2.0 s, at most 3.0 s, 1 never | 0 | – |" in text
+
+
+def test_how_many_clients_gateways_serve_is_told(tmp_path: Path) -> None:
+    text = page(tmp_path, gateways_abc=GATEWAYS)
+    assert "1000 WebSocket clients" in text
+    assert "at a client p50 81 ms, p99 312 ms. Of 8 clients" in text
+    assert "flat at 1 of 1 gateways" in text
+    unread = {**GATEWAYS, "age_s": dict.fromkeys(("p50", "p99"))}
+    assert "p50 unknown, p99 unknown" in page(tmp_path, gateways_abc=unread)
 
 
 def test_the_newest_result_counts_by_the_day_it_was_measured(tmp_path: Path) -> None:

@@ -174,35 +174,15 @@ async def test_after_a_restart_nothing_is_told_twice(kept: DirectStore) -> None:
     assert [message.kind.value for message in before.taken + after.taken] == ["opened", "closed"]
 
 
-async def test_of_a_shared_store_only_what_was_left_behind_is_taken_over(
-    kept: DirectStore,
-) -> None:
-    clock, dead, mine = ManualClock(epoch=BEGAN), PlayedChannel(), PlayedChannel()
-    settings = AlertsSettings(rules=(rule(channels=("hook",)),))
-    alerts_of(kept, clock, dead).accept(stamped(changed()))
-    other = Alerts((mine,), settings, kept, clock, random.Random(3), shared=True)
-    await other.load()
-    await other.adopt()
-    assert not await other.step("hook")
-    clock.advance(121.0)
-    await other.adopt()
-    await other.adopt()
-    assert await other.step("hook")
-    assert not await other.step("hook")
-    assert [message.kind.value for message in mine.taken] == ["opened"]
-
-
-async def test_rules_that_another_process_has_made_hold_once_they_are_read(
-    kept: DirectStore,
-) -> None:
-    clock = ManualClock(epoch=BEGAN)
-    one, other = alerts_of(kept, clock, PlayedChannel()), alerts_of(kept, clock, PlayedChannel())
-    await one.put_rule(rule(name="night", channels=("hook",)), "ann")
-    assert await other.reread()
-    assert other.rule("night").rule == one.rule("night").rule
-    await one.remove_rule("night", "ann")
-    assert await other.reread()
-    assert [status.rule.name for status in other.rules()] == [s.rule.name for s in one.rules()]
+async def test_what_waits_in_a_store_of_several_is_sent_by_one_of_them(kept: DirectStore) -> None:
+    clock, other, first = ManualClock(epoch=BEGAN), PlayedChannel(), PlayedChannel()
+    before = alerts_of(kept, clock, PlayedChannel())
+    before.accept(stamped(changed()))
+    for channel, waiting in ((other, False), (first, True)):
+        alerts = alerts_of(kept, clock, channel)
+        await alerts.load(waiting=waiting)
+        assert await alerts.step("hook") == waiting
+    assert (len(other.taken), len(first.taken)) == (0, 1)
 
 
 KILLED = """

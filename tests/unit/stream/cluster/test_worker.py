@@ -64,6 +64,7 @@ class Rig:
         self.ids = EventIds()
         self.blocks = iter(range(5000, 6000))
         self.fenced: list[tuple[str, int]] = []
+        self.taken: list[str] = []
         self.analyzer = Analyzer(
             toy_pipeline(),
             Hub(clock),
@@ -86,7 +87,13 @@ class Rig:
             ids=self.ids,
             block=self.block,
             fence=lambda stream, generation: self.fenced.append((stream, generation)),
+            taken=self.take,
         )
+
+    async def take(self, stream: str) -> None:
+        """Note what was taken, and fail; the stream does not suffer from it."""
+        self.taken.append(stream)
+        raise OSError("no store")
 
     async def block(self) -> int:
         """Return the next block."""
@@ -130,6 +137,8 @@ async def test_a_stream_begins_at_its_generation(clip: Path) -> None:
     assert epochs[EpochStarted] == {base + 1}
     assert epochs[StreamChanged] | epochs[StreamReport] == {base, base + 1}
     assert rig.fenced == [("a", 3)]
+    await asyncio.sleep(0)
+    assert rig.taken == ["a"]
 
 
 async def test_beats_say_what_is_owned(clip: Path) -> None:

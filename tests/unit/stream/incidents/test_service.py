@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ from stream.store.access import DirectStore, StoreAccess
 from stream.store.database import Database
 from stream.store.errors import StoreUnavailable
 from tests.support.incidents import NIGHT, MachineRig, watched
-from tests.support.wire import added
 
 KEPT = Evidence(EvidenceState.KEPT, NIGHT, NIGHT, 9, "ab" * 32)
 
@@ -73,11 +71,11 @@ class House(MachineRig):
         ids: EventIds | None = None,
         clock: ManualClock | None = None,
         *,
-        shared: bool = False,
+        alone: bool = True,
     ) -> None:
         self.clock = clock or ManualClock(100.0, NIGHT)
         self.log = EventLog(self.clock, ids)
-        self.incidents = Incidents(self.log, self.clock, settings, store, shared=shared)
+        self.incidents = Incidents(self.log, self.clock, settings, store, alone=alone)
         self.machine = self.incidents.machine
         self.changes = []
         self.incidents.attach()
@@ -183,45 +181,25 @@ async def test_a_restart_closes_what_was_left_open_and_keeps_snoozes(store: Fail
     assert [snooze.reason for snooze in after.incidents.snoozes] == ["cleaning"]
 
 
-async def test_a_worker_that_starts_closes_no_incident_of_another_one(store: FailingStore) -> None:
-    other = House(store, ids=EventIds(), shared=True)
-    name = other.open_one()
-    other.incidents.snooze("lobby", "cleaning", 60, "ann")
-    mine = House(store, clock=ManualClock(5.0, NIGHT + timedelta(minutes=5)), shared=True)
-    await mine.incidents.start()
-    assert mine.changes == []
+async def test_one_of_several_processes_closes_only_what_it_takes_over(store: FailingStore) -> None:
+    before = House(store, ids=EventIds())
+    name = before.open_one()
+    before.incidents.snooze("lobby", "cleaning", 60, "ann")
+
+    later = ManualClock(5.0, NIGHT + timedelta(minutes=5))
+    after = House(store, clock=later, alone=False)
+    await after.incidents.start()
+    assert await after.incidents.take_over("gate") == ()
+    assert after.changes == []
     assert stored(store, name).status is IncidentStatus.OPEN
-    assert [snooze.reason for snooze in mine.incidents.snoozes] == ["cleaning"]
 
-
-async def test_a_stream_s_new_owner_closes_what_the_old_one_left_open(store: FailingStore) -> None:
-    other = House(store, ids=EventIds(), shared=True)
-    name = other.open_one()
-    mine = House(store, clock=ManualClock(5.0, NIGHT + timedelta(minutes=5)), shared=True)
-    await mine.incidents.start()
-    mine.tell(replace(added("garden"), epoch=1 << 20), replace(added("lobby"), epoch=1 << 20))
-    await mine.incidents.tend()
-    assert mine.changes == []  # the old owner has some time to do so itself
-    mine.clock.advance(6.0)
-    await mine.incidents.tend()
-    await mine.incidents.tend()
-    (change,) = mine.changes
-    assert (change.incident.id, change.step) == (name, IncidentStep.CLOSED)
-
-
-async def test_a_snooze_of_another_process_is_heeded_and_not_written_again(
-    store: FailingStore,
-) -> None:
-    one, other = House(store, shared=True), House(store, shared=True)
-    heard: list[tuple[str, Snooze | None]] = []
-    other.incidents.on_snooze(lambda stream, snooze: heard.append((stream, snooze)))
-    snooze = one.incidents.snooze("lobby", "cleaning", 60, "ann")
-    other.incidents.heed("lobby", snooze)
-    other.incidents.heed("lobby", snooze)
-    assert other.incidents.snoozes == (snooze,)
-    other.incidents.heed("lobby", None)
-    assert other.incidents.snoozes == ()
-    assert heard == [("lobby", snooze), ("lobby", None)]
+    after.incidents.machine.snoozes.clear()
+    (closed,) = await after.incidents.take_over("lobby")
+    assert closed.id == name
+    assert [change.step for change in after.changes] == [IncidentStep.CLOSED]
+    assert stored(store, name).status is IncidentStatus.CLOSED
+    assert [snooze.reason for snooze in after.incidents.snoozes] == ["cleaning"]
+    assert await after.incidents.take_over("lobby") == ()
 
 
 async def test_a_store_that_is_away_at_the_start_is_asked_again(store: FailingStore) -> None:

@@ -133,6 +133,14 @@ def test_switched_off_it_never_moves():
     )
 
 
+def test_switched_off_it_says_how_busy_the_device_is_all_the_same():
+    """It said 0, so that streams were placed as if every worker were idle."""
+    machine = Machine(OverloadSettings(enabled=False))
+    machine.run(10, busy=0.7, dropped=0.2)
+    assert machine.degradation.busy == pytest.approx(0.7)
+    assert machine.degradation.dropped == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
