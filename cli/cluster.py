@@ -23,8 +23,6 @@ from stream.clock import Clock, SystemClock
 from stream.cluster.director import Director
 from stream.cluster.protocol import WorkerCard, WorkerHandle
 from stream.cluster.ray_cluster import RayDirectorHandle, Whereabouts
-from stream.cluster.services import ASKABLE
-from stream.cluster.worker import StreamWorker
 from stream.event_log.ids import BLOCK_BITS, EPOCH_FILE, BlocksInFile, block_of
 from stream.incident import EvidenceState
 from stream.store.errors import StoreUnavailable
@@ -32,6 +30,7 @@ from stream.store.owners import highest_generation
 
 if TYPE_CHECKING:
     from cli.station import Station
+    from stream.cluster.worker import StreamWorker
 
 LINES_S = 0.1
 """Pause between two looks for log lines of this process."""
@@ -91,7 +90,10 @@ async def _worker(
     log = settings.log
     logs.configure(log.level, log.format, elsewhere=ring, worker=at.name, colors=plan.colors)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
-    from cli.station import exempt_from_collection, station  # slow: torch and all models
+    # Slow and large, with torch and all models: the director's process has nothing of it.
+    from cli.station import exempt_from_collection, station
+    from stream.cluster.services import ASKABLE
+    from stream.cluster.worker import StreamWorker
 
     clock = SystemClock()
     beside = BlocksInFile(user_data_path("styleflow") / EPOCH_FILE, clock)
