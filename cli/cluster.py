@@ -24,8 +24,6 @@ from stream.clock import Clock, SystemClock
 from stream.cluster.director import Director
 from stream.cluster.protocol import WorkerCard, WorkerHandle
 from stream.cluster.ray_cluster import RayDirectorHandle, Whereabouts
-from stream.cluster.services import ASKABLE
-from stream.cluster.worker import StreamWorker
 from stream.event_log.ids import BLOCK_BITS, EPOCH_FILE, BlocksInFile, block_of
 from stream.incident import EvidenceState
 from stream.store.access import StoreAccess
@@ -35,6 +33,7 @@ from styleflow.errors import StyleFlowError
 
 if TYPE_CHECKING:
     from cli.station import Station
+    from stream.cluster.worker import StreamWorker
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +98,10 @@ async def _worker(
     log = settings.log
     logs.configure(log.level, log.format, elsewhere=ring, worker=at.name, colors=plan.colors)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nobody
-    from cli.station import exempt_from_collection, station  # slow: torch and all models
+    # Slow and large, with torch and all models: the director's process has nothing of it.
+    from cli.station import exempt_from_collection, station
+    from stream.cluster.services import ASKABLE
+    from stream.cluster.worker import StreamWorker
 
     clock = SystemClock()
     beside = BlocksInFile(user_data_path("styleflow") / EPOCH_FILE, clock)

@@ -38,6 +38,17 @@ print(json.dumps([name for name in sys.modules if name.split(".")[0] == "ray"]))
     assert json.loads(done.stdout) == []
 
 
+def test_the_director_s_process_loads_no_networks() -> None:
+    program = """
+import json, sys
+import cli.cluster
+print(json.dumps([name for name in ("torch", "openvino", "av", "ray") if name in sys.modules]))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RayMissing) as caught:
