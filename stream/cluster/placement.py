@@ -45,6 +45,9 @@ CLAIM_S = 10.0
 MAX_REST_S = 60.0
 """Longest pause between two tries to start a stream that its workers cannot start."""
 
+MAX_REFUSED_S = 2.0
+"""The same for a stream that was refused for want of room: that may change within seconds."""
+
 MAX_REMOVED = 4096
 """Removed streams that are remembered, for workers that were cut off and still run them."""
 
@@ -383,7 +386,8 @@ class Placement:
             return
         place.failures += 1
         at_once = refused and place.failures == 1
-        place.rests = now if at_once else now + min(2.0 ** min(place.failures, 16), MAX_REST_S)
+        longest = MAX_REFUSED_S if refused else MAX_REST_S
+        place.rests = now if at_once else now + min(2.0 ** min(place.failures, 16), longest)
         place.worker, place.waiting = "", why
         self._changed()
 

@@ -259,6 +259,24 @@ def test_a_stream_that_cannot_be_started_is_tried_ever_more_rarely() -> None:
     assert cluster.placement.table(cluster.now).streams["s"].waiting == "no such file"
 
 
+def test_a_moved_stream_that_was_refused_does_not_wait_long_once_there_is_room() -> None:
+    """It waited for up to a minute: nobody scored it, though its next worker had room again."""
+    cluster = full(1, card("a"), card("b"))
+    cluster.placement.drain(cluster.owners()["s0"], draining=True)
+    tried: list[float] = []
+    while cluster.now < 220.0:
+        for order in cluster.placement.decide(cluster.now):
+            if isinstance(order, Own):
+                tried.append(cluster.now)
+                cluster.placement.failed(order, "full", cluster.now, refused=True)
+            else:
+                cluster.holds[order.worker].clear()
+                cluster.placement.done(order, cluster.now)
+        cluster.now += 0.5
+        cluster.hear()
+    assert max(after - before for before, after in itertools.pairwise(tried)) <= 2.5
+
+
 # --- workers that are lost ------------------------------------------------------------------------
 
 
