@@ -27,6 +27,7 @@ from stream.evidence.replay import Comparison, Pair, RecordedModel, Recording
 from stream.offline.rescore import rescore
 from styleflow import ensemble
 from styleflow.errors import DetectorWeightsMissing
+from styleflow.runtime_settings import Precision
 from styleflow.weights import importing
 from styleflow.weights.checkpoint import Checkpoint
 
@@ -113,11 +114,15 @@ def _settings(settings: Settings, bundle: Recording) -> Settings:
             for each in recorded.get("detectors", ())
         ]
         taken = {key: recorded[key] for key in TAKEN if key in recorded}
+        # Before it could be chosen, the precision was this one.
+        precision = recorded.get("model", {}).get("precision", Precision.BFLOAT16.value)
+        taken["model"] = {"precision": precision}
         wanted = Settings.model_validate({**taken, "detectors": detectors})
     except (ValidationError, AttributeError, TypeError, ValueError) as error:
         raise BundleRefused(f"its configuration cannot be used: {error}") from None
     same = {key: getattr(wanted, key) for key in (*TAKEN, "detectors")}
-    return settings.model_copy(update={**same, "ensemble": None})
+    model = settings.model.model_copy(update={"precision": wanted.model.precision})
+    return settings.model_copy(update={**same, "model": model, "ensemble": None})
 
 
 def _detectors(

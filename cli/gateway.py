@@ -37,6 +37,7 @@ from stream.errors import WorkerGone
 from stream.event_log.event_log import EventLog
 from stream.evidence.files import EvidenceFiles
 from stream.evidence.shelf import Shelf
+from stream.monitoring.figures import subscriber_figures
 from stream.monitoring.metrics import Metrics
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
@@ -116,6 +117,7 @@ async def behind_gateway(
     async with _workers(ray, settings, loading, untrained=untrained):
         memory = await asyncio.to_thread(Memory.open, settings.store, clock)
         metrics.scraped.attach(memory.figures)
+        metrics.scraped.attach(lambda: subscriber_figures(hub))
 
         async def start(spec: StreamSpec) -> None:
             await ray.director.want((spec,))

@@ -153,6 +153,9 @@ class ModelConfig(_Section):
         threads: CPU threads of torch; empty lets torch choose. In its small calls a second thread
             waits more than it works, and on a busy machine costs many times the CPU time (two
             cores at load 7: 12 ms per frame with one thread, 58 to 260 ms with two).
+        precision: what OpenVINO computes styleflow-live's picture network in on a CPU, float32,
+            bfloat16 or int8; empty means int8 on a processor that multiplies eight bits in one step
+            (VNNI), and else bfloat16. docs/performance.md says how far scores differ.
         slots: faces that can be scored at the same time; a further one is refused and reported.
     """
 
@@ -161,6 +164,7 @@ class ModelConfig(_Section):
     runtime: Runtime = Runtime.AUTO
     workers: Annotated[int, Field(ge=1, le=64)] | None = 1
     threads: Annotated[int, Field(ge=1, le=4096)] | None = 1
+    precision: Precision | None = None
     slots: Annotated[int, Field(ge=1, le=4096)] = 64
 
 

@@ -79,7 +79,8 @@ def detector(wanted: DetectorConfig, settings: Settings, *, untrained: bool = Fa
 def runtime(settings: Settings) -> RuntimeSettings:
     """Return how networks without memory are run."""
     workers = settings.model.workers or os.cpu_count() or 1
-    return RuntimeSettings(settings.model.runtime, workers, graphs_dir())
+    model = settings.model
+    return RuntimeSettings(model.runtime, workers, graphs_dir(), bearing=model.precision)
 
 
 def pipeline(

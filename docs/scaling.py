@@ -156,7 +156,7 @@ def _fault(one: Result) -> str:
 def _span(seconds: Mapping[str, float] | None) -> str:
     if seconds is None:
         return "–"
-    never = f", {seconds['never']} never" if seconds.get("never") else ""
+    never = f", {seconds['never']} times never" if seconds.get("never") else ""
     return f"{seconds['p50']:.1f} s, at most {seconds['most']:.1f} s{never}"
 
 

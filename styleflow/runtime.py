@@ -26,16 +26,12 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-import importlib
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -43,7 +39,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from styleflow.eight_bits import quantise, ranges_of, round_weights
 from styleflow.errors import RuntimeDiffers, ShapeMismatch
+from styleflow.openvino_core import core, library
 from styleflow.runtime_settings import Precision, Runtime, RuntimeSettings
 
 if TYPE_CHECKING:
@@ -63,8 +61,11 @@ bfloat16 and int8 moved the logit by at most 1.5e-3."""
 LARGEST_KEPT = 64 << 20
 """Weights of the largest network whose graph is kept."""
 
-MIN_EIGHT_BIT = 1 << 14
-"""Numbers of the smallest weights that int8 rounds to eight bits; smaller ones gain nothing."""
+RANGED_TOLERANCE = 0.2
+"""The same for eight bits with ranges measured on faces, of which the probe's noise is none: of the
+shipped network's two answers it moved the farther one by 0.09."""
+
+_EIGHT_BIT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 EIGHT_BIT_GROUP = 32
 """Numbers of an input that share a scale while int8 multiplies them."""
@@ -129,15 +130,32 @@ def accelerate(detector: object, settings: RuntimeSettings) -> None:
     for name in getattr(detector, "stateless", ()):
         net = getattr(detector, name)
         if net is not None:
-            its = reduced(settings) if name in bearing else settings
+            its = reduced(settings, net) if name in bearing else settings
             setattr(detector, name, accelerated(net, its))
 
 
-def reduced(settings: RuntimeSettings) -> RuntimeSettings:
-    """Return settings for a part that bears bfloat16: computed in it unless they say int8."""
-    if settings.precision is Precision.FLOAT32:
-        return replace(settings, precision=Precision.BFLOAT16)
-    return settings
+def reduced(settings: RuntimeSettings, net: nn.Module) -> RuntimeSettings:
+    """Return settings for a part that bears less than float32; see `RuntimeSettings.bearing`."""
+    if settings.precision is not Precision.FLOAT32:
+        return settings
+    precision = settings.bearing
+    if precision is None:
+        eight = multiplies_eight_bits() and ranges_of(net) is not None
+        precision = Precision.INT8 if eight else Precision.BFLOAT16
+    return replace(settings, precision=precision)
+
+
+@functools.cache
+def multiplies_eight_bits() -> bool:
+    """Return whether this processor adds up products of eight bits in one step.
+
+    Others multiply pairs of them into sums of sixteen bits, which may not hold them.
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return bool(flags & _EIGHT_BIT_PRODUCTS)
 
 
 class Compiled(nn.Module):
@@ -208,12 +226,12 @@ class _Graph:
         *,
         returns_tuple: bool,
     ) -> None:
-        openvino = _openvino()
+        openvino = library()
         self.signature = signature
         self.returns_tuple = returns_tuple
         self._answers = tuple(answers)
         self._tensor = openvino.Tensor
-        self._compiled = _core().compile_model(model, "CPU", _properties(settings))
+        self._compiled = core().compile_model(model, "CPU", _properties(settings))
         self._requests: list[Any] = []  # openvino.InferRequest
         self._held: object = None
 
@@ -225,11 +243,17 @@ class _Graph:
         returns_tuple = isinstance(expected, tuple)
         answers = expected if returns_tuple else (expected,)
         shapes = [tuple(answer.shape[1:]) for answer in answers]
-        allowed = TOLERANCES[settings.precision]
+        eight = settings.precision is Precision.INT8
+        ranges = ranges_of(net) if eight else None
+        allowed = TOLERANCES[settings.precision] if ranges is None else RANGED_TOLERANCE
         for model in _models(net, probe, _kept_at(net, signature, settings.cache)):
-            if settings.precision is Precision.INT8:
+            its = settings
+            if ranges is not None:
+                quantise(model, ranges)
+                its = replace(settings, precision=Precision.BFLOAT16)  # of what is left
+            elif eight:
                 round_weights(model)
-            graph = cls(model, signature, shapes, settings, returns_tuple=returns_tuple)
+            graph = cls(model, signature, shapes, its, returns_tuple=returns_tuple)
             apart = _apart(graph([_array(x) for x in probe]), answers)
             if apart <= allowed:
                 return graph
@@ -430,33 +454,6 @@ def _properties(settings: RuntimeSettings) -> dict[str, Any]:
     }
 
 
-def _openvino() -> ModuleType:
-    """Import OpenVINO where it is used, for it costs 0.2 s, and keep it from reporting home.
-
-    It tells its makers of every import and conversion through a package of its own, and goes on
-    without where that cannot be imported.
-    """
-    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
-    return importlib.import_module("openvino")
-
-
-@functools.cache
-def _core() -> openvino.Core:
-    """Return the one OpenVINO of this process, whose plugin for CPUs stays until the end.
-
-    The plugin gives the thread that loads it a stack for signal handlers. When it goes, it unmaps
-    that stack, and puts the earlier one back only in the same thread and only if no other plugin
-    has been loaded since. Otherwise that thread is left with a stack that is gone: Python's signal
-    handlers use it, so the next signal (Ctrl-C, SIGTERM, a timer) is a segmentation fault, of which
-    `faulthandler` can say nothing either. So the plugin is loaded once, in a thread that has ended
-    before anything is compiled, and the stacks of all other threads stay as they were.
-    """
-    core = _openvino().Core()
-    with ThreadPoolExecutor(1, "openvino") as once:
-        once.submit(core.get_versions, "CPU").result()
-    return core
-
-
 def _models(
     net: nn.Module, probe: tuple[Tensor, ...], kept: Path | None
 ) -> Iterator[openvino.Model]:
@@ -475,7 +472,7 @@ def _models(
 
 def convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
     """Return a network as a graph for items like the probe."""
-    openvino = _openvino()
+    openvino = library()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -495,51 +492,11 @@ def convert(net: nn.Module, probe: tuple[Tensor, ...]) -> openvino.Model:
     return model
 
 
-def round_weights(model: openvino.Model) -> int:
-    """Round the weights of a graph's matrix products to eight bits, in place.
-
-    Each output keeps a scale of its own, so that its largest weight is 127 steps. The processor
-    then multiplies eight bits by eight: it rounds what goes in by the group, as it computes.
-
-    Returns:
-        How many products have such weights now.
-    """
-    openvino = _openvino()
-    make = openvino.opset13
-    done = 0
-    for node in model.get_ordered_ops():
-        weights = _constant_weights(node)
-        if weights is None:
-            continue
-        axis = 1 if node.get_attributes()["transpose_b"] else 0
-        steps = np.abs(weights).max(axis, keepdims=True) / 127
-        steps[steps == 0] = 1
-        rounded = make.constant(np.rint(weights / steps).astype(np.int8))
-        restored = make.multiply(make.convert(rounded, "f32"), make.constant(steps))
-        node.input(1).replace_source_output(restored.output(0))
-        done += 1
-    model.validate_nodes_and_infer_types()
-    return done
-
-
-def _constant_weights(node: Any) -> NDArray[np.float32] | None:
-    """Return the matrix that a matrix product multiplies with; None where it is none, or small."""
-    if node.get_type_name() != "MatMul":
-        return None
-    source = node.input_value(1).get_node()
-    if source.get_type_name() != "Constant":
-        return None
-    weights: NDArray[Any] = source.data
-    if weights.ndim != 2 or weights.dtype != np.float32 or weights.size < MIN_EIGHT_BIT:
-        return None
-    return weights
-
-
 def _kept_at(net: nn.Module, signature: Signature, cache: Path | None) -> Path | None:
     """Return where this network's graph is kept: named for all that it depends on."""
     if cache is None or sum(p.numel() for p in net.parameters()) > LARGEST_KEPT:
         return None
-    digest = hashlib.sha256(f"{_openvino().__version__} {torch.__version__}".encode())
+    digest = hashlib.sha256(f"{library().__version__} {torch.__version__}".encode())
     digest.update(f"{net!r} {signature}".encode())
     for name, tensor in net.state_dict().items():
         digest.update(name.encode())
@@ -550,7 +507,7 @@ def _kept_at(net: nn.Module, signature: Signature, cache: Path | None) -> Path |
 def _read(path: Path) -> openvino.Model | None:
     """Return a kept graph; None when the file is damaged."""
     try:
-        return _core().read_model(path)
+        return core().read_model(path)
     except RuntimeError:
         return None
 
@@ -561,7 +518,7 @@ def _keep(model: openvino.Model, path: Path) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             made = Path(folder) / path.name
-            _openvino().save_model(model, made, compress_to_fp16=False)
+            library().save_model(model, made, compress_to_fp16=False)
             os.replace(made.with_suffix(".bin"), path.with_suffix(".bin"))
             os.replace(made, path)  # last: whoever sees the graph finds its weights
     except (OSError, RuntimeError):

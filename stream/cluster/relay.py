@@ -146,6 +146,7 @@ class Relay:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places: dict[str, _Place] = {}
         self._holds: dict[str, _Hold] = {}
+        self._heard_out: set[str] = set()
         self._helpers: set[asyncio.Task[None]] = set()
 
     # --- whom it follows --------------------------------------------------------------------
@@ -221,6 +222,7 @@ class Relay:
         removed = StreamRemoved(stream, 0)
         number = place.newest + 1  # of no other event of this stream, and the same everywhere
         del self._places[stream]
+        self._heard_out.discard(stream)
         self._events.relay(
             StampedEvent(number, self._clock.monotonic(), self._clock.utc(), removed)
         )
@@ -326,6 +328,8 @@ class Relay:
             if place is None or number >= place.newest or told.generation > place.generation:
                 self._places[stream] = _Place(told.generation, reader, number)
                 self._tell(told, reader)
+                if self._is_cut_short(stream, told.generation, reader, place):
+                    self._settle(stream, 1)
             else:
                 self.counts.strays += 1
         elif isinstance(event, IncidentChanged) and place is None:
@@ -345,6 +349,19 @@ class Relay:
             stamped = replace(stamped, event=replace(event, arrived=arrived))
         self.counts.relayed += 1
         self._events.relay(stamped)
+
+    def _is_cut_short(
+        self, stream: str, generation: int, reader: Reader, old: _Place | None
+    ) -> bool:
+        """Return whether a new owner speaks before the old one was heard to the end.
+
+        What it said then is in the store, up to where the new one began, and nowhere else.
+        """
+        heard_out = stream in self._heard_out
+        self._heard_out.discard(stream)
+        if old is None or old.generation == generation or old.reader is reader:
+            return False
+        return not heard_out
 
     # --- moves ------------------------------------------------------------------------------
 
@@ -388,6 +405,8 @@ class Relay:
         hold = self._holds.pop(stream, None)
         if hold is None:
             return
+        if _is_heard(hold):
+            self._heard_out.add(stream)
         hold.over.set()
         self.fence.hear(stream, hold.generation)
         for told, reader in hold.told:

@@ -109,6 +109,11 @@ def viewer_figures(hub: Hub, pictures: Pictures) -> Iterator[Figure]:
     """Yield how subscribers and those who ask for pictures fare."""
     yield Figure("explained_pictures_total", pictures.explained)
     yield Figure("overlays_refused_total", pictures.refused)
+    yield from subscriber_figures(hub)
+
+
+def subscriber_figures(hub: Hub) -> Iterator[Figure]:
+    """Yield how subscribers fare."""
     yield Figure("ws_clients", hub.clients)
     yield Figure("ws_coalesced_total", hub.coalesced)
     yield Figure("ws_lagged_total", hub.lagged)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from styleflow.faces.sight import Sight
+if TYPE_CHECKING:
+    from styleflow.faces.sight import Sight
 
 Image = NDArray[np.uint8]
 """One RGB picture, `(H, W, 3)` uint8."""

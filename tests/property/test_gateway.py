@@ -35,6 +35,7 @@ class Scene:
         clock = self.cluster.clock
         self.hub = Hub(clock)
         self.told: list[int] = []
+        self.follower = self.hub.subscribe(Filter(), lambda: None)
         events = EventLog(clock)
         self.gateway = Gateway(
             self.cluster.director,
@@ -81,19 +82,21 @@ class Scene:
         """Do all steps, and then what brings everybody back; collect the generations of scores."""
         async with self.gateway:
             await self.gateway.add(SPEC)
-            follower = self.hub.subscribe(Filter(), lambda: None)
+            self.follower = self.hub.subscribe(Filter(), lambda: None)
             for what in (*steps, "bury", "new", "resume", "mend", "wake", "old", "rest", "new"):
                 await self.step(what)
-                self.read(follower)
+                self.read()
             with suppress(TimeoutError):
                 async with asyncio.timeout(3.0):
                     while not self.generations or self.generations[-1] < 5001:
                         await asyncio.sleep(0.01)
-                        self.read(follower)
+                        self.read()
 
-    def read(self, follower: object) -> None:
-        """Take what the subscriber gets."""
-        while (text := follower.take(self.cluster.clock.monotonic() + 9)) is not None:  # type: ignore[attr-defined]
+    def read(self) -> None:
+        """Take what the subscriber gets; one that is asked to connect again does so."""
+        if self.follower.cut is not None:
+            self.follower = self.hub.subscribe(Filter(), lambda: None)
+        while (text := self.follower.take(self.cluster.clock.monotonic() + 9)) is not None:
             message = json.loads(text)
             if message["type"] == "score":
                 self.generations.append(message["epoch"] // EPOCHS_PER_GENERATION)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import pickle
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -46,6 +46,7 @@ from stream.event_log.ids import EventIds
 from stream.events import Event
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Hub
+from styleflow.cards import TrainingStatus
 from tests.support.path import toy_pipeline
 from tests.support.threads import SteppedThreads
 
@@ -59,6 +60,15 @@ def crossed(value: T) -> T:
     return pickle.loads(pickle.dumps(value))  # type: ignore[no-any-return]
 
 
+Parts = Callable[[Analyzer, Clock], Mapping[str, Any]]
+"""Makes what a worker has beside its analyzer, by name."""
+
+
+def no_parts(analyzer: Analyzer, clock: Clock) -> Mapping[str, Any]:
+    """Return nothing beside the analyzer."""
+    return {}
+
+
 class LocalWorker:
     """A worker over an analyzer whose threads run only when the test says so.
 
@@ -67,16 +77,22 @@ class LocalWorker:
         analyzer: the analyzer.
         threads: runs its ingests, see `SteppedThreads`.
         worker: answers.
+        parts: what is beside the analyzer, by its name.
     """
 
     def __init__(
-        self, name: str, clock: Clock, block: Callable[[], Awaitable[int]], max_streams: int = 16
+        self,
+        name: str,
+        clock: Clock,
+        block: Callable[[], Awaitable[int]],
+        max_streams: int = 16,
+        parts: Parts = no_parts,
     ) -> None:
         self.name = name
         self.threads = SteppedThreads()
         ids = EventIds()
         self.analyzer = Analyzer(
-            toy_pipeline(),
+            toy_pipeline(status=TrainingStatus.TRAINED),
             Hub(clock),
             Metrics(CollectorRegistry()),
             clock,
@@ -85,10 +101,11 @@ class LocalWorker:
             events=EventLog(clock, ids),
             start_thread=self.threads,
         )
+        self.parts = parts(self.analyzer, clock)
         models = self.analyzer.models
         card = WorkerCard(name, "here", 1, "0", {}, "cpu", max_streams, models, f"{name}-1")
         self.worker = StreamWorker(
-            card, self.analyzer, {}, ASKABLE, feed_events=RING, ids=ids, block=block
+            card, self.analyzer, self.parts, ASKABLE, feed_events=RING, ids=ids, block=block
         )
 
     def say(self, *events: Event) -> None:
@@ -356,6 +373,8 @@ class LocalCluster:
     Args:
         count: how many workers, called `worker-1` and so on.
         clock: where time comes from; the machine's when left out.
+        max_streams: streams that a worker takes.
+        parts: makes what every worker has beside its analyzer.
 
     Attributes:
         workers: by name.
@@ -363,14 +382,22 @@ class LocalCluster:
         director: gives streams to them.
     """
 
-    def __init__(self, count: int = 2, clock: Clock | None = None, max_streams: int = 16) -> None:
+    def __init__(
+        self,
+        count: int = 2,
+        clock: Clock | None = None,
+        max_streams: int = 16,
+        parts: Parts = no_parts,
+    ) -> None:
         self.clock = clock or SystemClock()
         self._running = AsyncExitStack()
         names = [f"worker-{number}" for number in range(1, count + 1)]
         self.handles: dict[str, LocalHandle] = {}
         self.director = ScriptedDirector(self.handles)
         block = self.director.block
-        self.workers = {name: LocalWorker(name, self.clock, block, max_streams) for name in names}
+        self.workers = {
+            name: LocalWorker(name, self.clock, block, max_streams, parts) for name in names
+        }
         for name, made in self.workers.items():
             self.handles[name] = LocalHandle(made.worker, name)
             self.director.alive[name] = True

@@ -84,10 +84,12 @@ ARROWS = {
     "styleflow.video_tracks": "",
     "styleflow.ensemble": "calibration cards errors",
     "styleflow.runtime_settings": "",
-    "styleflow.runtime": "errors runtime_settings",
+    "styleflow.openvino_core": "",
+    "styleflow.eight_bits": "errors openvino_core",
+    "styleflow.runtime": "eight_bits errors openvino_core runtime_settings",
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
-    "styleflow.detectors": "calibration cards clips digest errors overlay runtime",
+    "styleflow.detectors": "calibration cards clips digest eight_bits errors overlay runtime",
     "styleflow.pictures": "faces",
     "styleflow.weights": "calibration cards detectors digest errors faces runtime runtime_settings",
     # what is learned from, learning, and how well it went
@@ -340,7 +342,7 @@ MAY_START = {
     "web.exposition": "reads the metrics of workers in a worker thread",
     "web.store_reads": "a few worker threads at a time, for what requests read of the store",
     "web.routes.predict": "one worker thread at a time behind a bounded queue",
-    "styleflow.runtime": "one thread that loads OpenVINO, and has ended before its caller goes on",
+    "styleflow.openvino_core": "one thread that loads it, and has ended before its caller goes on",
     "styleflow.data.parallel": "processes that prepare videos, for as long as a command runs",
     "cli": "asyncio.run and the server are started at the root",
 }

@@ -80,6 +80,14 @@ def test_there_are_two_workers_a_gateway_and_a_postgresql() -> None:
     assert SERVICES["store"]["image"].startswith("postgres:")
 
 
+def test_all_nodes_are_of_one_image_that_is_built_here() -> None:
+    """Compose would look for an image without `build` in a registry."""
+    for name in NODES:
+        assert SERVICES[name]["image"] == SERVICES["head"]["image"]
+        assert SERVICES[name]["build"] == SERVICES["head"]["build"]
+        assert SERVICES[name]["build"]["context"] == ".."
+
+
 def test_no_port_but_the_gateways_is_published_and_that_on_loopback() -> None:
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
     assert published == {"gateway": ["127.0.0.1:8000:8000"]}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from styleflow.detectors.layers.vision_transformer import VisionTransformer, ViTDims
+from styleflow.eight_bits import Ranges, shipped_ranges
 from styleflow.errors import ShapeMismatch, WeightsUnusable
 
 STATISTICS = ("mean", "spread", "mouth", "eyes")
@@ -91,6 +92,11 @@ class FaceEncoder(nn.Module):
         except RuntimeError as error:  # torch's word for tensors that do not fit the module
             raise WeightsUnusable("foundation network", str(error)) from error
         return encoder
+
+    @property
+    def ranges(self) -> Ranges | None:
+        """What goes into its products on faces; None where its weights are not the published."""
+        return shipped_ranges(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return what looks at faces give.

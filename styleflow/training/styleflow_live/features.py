@@ -1,7 +1,7 @@
 """Features of looks: what the frozen encoder makes of every kept crop, computed once.
 
 Fitting heads takes seconds and encoding takes minutes, so what comes out of the encoder is kept, a
-file per clip. It is computed as live video computes it, by the same runtime in the same precision.
+file per clip. It is computed by live video's runtime, in half precision.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from styleflow.data.index import Entry
 from styleflow.detectors.styleflow_live.face_encoder import FaceEncoder
 from styleflow.detectors.styleflow_live.network import StyleFlowLiveDims
 from styleflow.runtime import accelerated, reduced
-from styleflow.runtime_settings import RuntimeSettings
+from styleflow.runtime_settings import Precision, RuntimeSettings
 from styleflow.training.styleflow_live.looks import LookedAt
 from styleflow.weights import cache as published
 from styleflow.weights.checkpoint import digest
@@ -125,15 +125,15 @@ def encode_all(
 
 
 def feature_encoder(dims: StyleFlowLiveDims, processes: int) -> nn.Module:
-    """Return the frozen encoder in live video's runtime and precision; see `FaceEncoder`.
+    """Return the frozen encoder in live video's runtime; see `FaceEncoder`.
 
     Raises:
         WeightsMissing: the published weights are not on this machine.
     """
     shape = (dims.backbone, dims.blocks, dims.size_px)
     encoder = FaceEncoder.of(*shape, published.dinov2()).eval().requires_grad_(requires_grad=False)
-    settings = RuntimeSettings(workers=processes, cache=graphs_dir())
-    return accelerated(encoder, reduced(settings))
+    settings = RuntimeSettings(workers=processes, cache=graphs_dir(), bearing=Precision.BFLOAT16)
+    return accelerated(encoder, reduced(settings, encoder))
 
 
 def _keep(clip: LookedAt, runs: Runs, encoder: nn.Module, path: Path) -> None:

@@ -12,7 +12,7 @@ from benchmarks.gateways import Sample, memory, parts, quantiles
 
 
 def _samples(*rss: float) -> list[Sample]:
-    return [Sample(float(n), 0, mb, 0.0, 1) for n, mb in enumerate(rss)]
+    return [Sample(float(n), 0, mb, 0.0, 1, 0) for n, mb in enumerate(rss)]
 
 
 def test_memory_that_stays_is_flat_and_memory_that_grows_is_not() -> None:

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cli import wiring
 from cli.main import app
+from cli.settings import DetectorConfig, Settings
 from stream.events import CaptureConditions
 from stream.evidence.bundle import SIDECAR
 from stream.evidence.sidecar import Sidecar
 from stream.ingest.frame_log import FrameNote
 from stream.store.access import to_us
+from styleflow.runtime_settings import Precision
 from tests.support.bundles import KEY, MADE, bundled, contents, forged, unzipped, zipped
 
 RUNNER = CliRunner()
@@ -82,6 +85,34 @@ def test_a_configuration_of_another_shape_is_refused(tmp_path: Path) -> None:
     assert "configuration cannot be used" in replayed(
         noted(tmp_path, **{"configuration.json": settings})
     )
+
+
+@pytest.mark.parametrize(
+    ("configuration", "precision"),
+    [
+        ({}, Precision.BFLOAT16),
+        ({"model": {"slots": 3}}, Precision.BFLOAT16),
+        ({"model": {"precision": None}}, None),
+        ({"model": {"precision": "int8"}}, Precision.INT8),
+    ],
+)
+def test_a_bundle_is_scored_in_the_precision_that_it_was_recorded_in(
+    configuration: dict[str, Any],
+    precision: Precision | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of a time when there was no choice was scored in half precision."""
+    asked: list[Settings] = []
+
+    def chosen(settings: Settings) -> tuple[DetectorConfig, ...]:
+        asked.append(settings)
+        return (DetectorConfig(name="styleflow-live"),)
+
+    monkeypatch.setattr(wiring, "chosen", chosen)
+    replayed(noted(tmp_path, **{"configuration.json": configuration}))
+    assert [settings.model.precision for settings in asked] == [precision]
+    assert asked[0].model.slots == Settings().model.slots  # this machine's
 
 
 def test_a_bundle_without_notes_of_frames_is_told(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_failures_are_told_with_their_median_and_longest(tmp_path: Path) -> None
     once_never["scored_s"] = {"p50": 2.0, "most": 3.0, "never": 1}
     text = page(tmp_path, scripted_faults_abc={**FAULTS, "faults": [once_never]})
     assert "Workers that make up events" in text
-    assert "| worker killed | 10 | – | 2.0 s, at most 3.0 s, 1 never | 0 | – |" in text
+    assert "| worker killed | 10 | – | 2.0 s, at most 3.0 s, 1 times never | 0 | – |" in text
 
 
 def test_how_many_clients_gateways_serve_is_told(tmp_path: Path) -> None:

@@ -187,11 +187,36 @@ def test_half_the_precision_is_asked_for_where_it_is_allowed_and_nowhere_else(
 
 def test_what_bears_half_the_precision_may_be_computed_in_eight_bits() -> None:
     """The configured precision is the general mechanism; a part's own wish only halves float32."""
-    assert reduced(RuntimeSettings(workers=3)) == RuntimeSettings(
+    assert reduced(RuntimeSettings(workers=3), Toy()) == RuntimeSettings(
         workers=3, precision=Precision.BFLOAT16
     )
     eight = RuntimeSettings(precision=Precision.INT8)
-    assert reduced(eight) == eight
+    assert reduced(eight, Toy()) == eight
+
+
+@pytest.mark.parametrize(
+    ("fast", "measured", "asked", "precision"),
+    [
+        (True, True, None, Precision.INT8),
+        (False, True, None, Precision.BFLOAT16),
+        (True, False, None, Precision.BFLOAT16),
+        (True, True, Precision.FLOAT32, Precision.FLOAT32),
+        (True, True, Precision.BFLOAT16, Precision.BFLOAT16),
+        (False, False, Precision.INT8, Precision.INT8),
+    ],
+)
+def test_eight_bits_are_for_processors_and_networks_that_are_known_to_bear_them(
+    fast: bool,
+    measured: bool,
+    asked: Precision | None,
+    precision: Precision,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "multiplies_eight_bits", lambda: fast)
+    net = Toy()
+    if measured:
+        net.ranges = {}  # type: ignore[assignment]
+    assert reduced(RuntimeSettings(bearing=asked), net).precision is precision
 
 
 @pytest.mark.parametrize("elsewhere", [compiled, lambda net: Captured(net, plain_call)])

@@ -185,6 +185,19 @@ async def test_what_waits_in_a_store_of_several_is_sent_by_one_of_them(kept: Dir
     assert (len(other.taken), len(first.taken)) == (0, 1)
 
 
+async def test_rules_that_another_process_has_made_hold_once_they_are_read(
+    kept: DirectStore,
+) -> None:
+    clock = ManualClock(epoch=BEGAN)
+    one, other = alerts_of(kept, clock, PlayedChannel()), alerts_of(kept, clock, PlayedChannel())
+    await one.put_rule(rule(name="night", channels=("hook",)), "ann")
+    assert await other.reread()
+    assert other.rule("night").rule == one.rule("night").rule
+    await one.remove_rule("night", "ann")
+    assert await other.reread()
+    assert [status.rule.name for status in other.rules()] == [s.rule.name for s in one.rules()]
+
+
 KILLED = """
 import asyncio, sys
 from pathlib import Path

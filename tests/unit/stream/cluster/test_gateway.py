@@ -353,3 +353,42 @@ async def test_a_new_director_is_told_what_is_wanted_and_believed_what_it_says()
         assert not site.of("b", StreamRemoved)
         assert cluster.director.owned["b"].worker == gone.worker
     assert site.events.failures == 0
+
+
+async def test_who_follows_a_stream_whose_owner_was_cut_off_reads_its_last_words_in_the_store() -> (
+    None
+):
+    """They were stored behind the cut, and nobody showed them."""
+    cluster = LocalCluster(2)
+    async with sites(cluster) as (site,):
+        await site.gateway.add(spec("a"))
+        old = cluster.owner("a")
+        follower = site.hub.subscribe(Filter(), lambda: None)
+        seen = ResumePoint(epoch=site.gateway.status("a").epoch, seq=site.ids("a")[-1])
+        cluster.cut_off(old.name)
+        await until(lambda: not site.gateway.relay.readers[0].answers)
+        old.say(verdict_changed("a"))
+        await cluster.director.bury(old.name)
+        await until(lambda: follower.cut is not None)
+        assert follower.cut is not None
+        assert follower.cut.code == 1012
+        assert site.hub.beyond_memory(Filter(), {"a": seen}) == {"a": seen.seq}
+
+
+async def test_who_follows_a_stream_that_was_moved_in_peace_stays() -> None:
+    cluster = LocalCluster(2)
+    async with sites(cluster) as (site,):
+        await site.gateway.add(spec("a"))
+        cluster.owner("a").say(verdict_changed("a"))
+        follower = site.hub.subscribe(Filter(), lambda: None)
+
+        def newest() -> int:
+            return cluster.director.owned["a"].generation
+
+        for worker in ("worker-2", "worker-1", "worker-2"):
+            await cluster.director.move("a", worker)
+            await until(lambda: site.gateway.relay.generation("a") == newest())
+        cluster.owner("a").say(score("a"))
+        await until(lambda: len(site.of("a", Score)) == 1)
+        assert follower.cut is None
+        assert site.hub.missing == 0

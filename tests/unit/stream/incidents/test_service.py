@@ -202,6 +202,21 @@ async def test_one_of_several_processes_closes_only_what_it_takes_over(store: Fa
     assert await after.incidents.take_over("lobby") == ()
 
 
+async def test_a_snooze_of_another_process_is_heeded_and_not_written_again(
+    store: FailingStore,
+) -> None:
+    one, other = House(store), House(store)
+    heard: list[tuple[str, Snooze | None]] = []
+    other.incidents.on_snooze(lambda stream, snooze: heard.append((stream, snooze)))
+    snooze = one.incidents.snooze("lobby", "cleaning", 60, "ann")
+    other.incidents.heed("lobby", snooze)
+    other.incidents.heed("lobby", snooze)
+    assert other.incidents.snoozes == (snooze,)
+    other.incidents.heed("lobby", None)
+    assert other.incidents.snoozes == ()
+    assert heard == [("lobby", snooze), ("lobby", None)]
+
+
 async def test_a_store_that_is_away_at_the_start_is_asked_again(store: FailingStore) -> None:
     before = House(store)
     name = before.open_one()
