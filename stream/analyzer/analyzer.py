@@ -209,8 +209,13 @@ class Analyzer:
 
     # --- streams: on the event loop -----------------------------------------------------------
 
-    async def add(self, spec: StreamSpec) -> StreamStatus:
+    async def add(self, spec: StreamSpec, *, decided: bool = False) -> StreamStatus:
         """Start a stream; its source need not be reachable yet.
+
+        Args:
+            spec: its settings.
+            decided: it is to run here even under overload, because it ran elsewhere before, or
+                whoever gives it knows how busy all are.
 
         Raises:
             StreamIdReserved: the id is one of a canary.
@@ -226,7 +231,7 @@ class Analyzer:
             raise StreamExists(spec.id)
         if sum(not is_canary(id) for id in self._streams) >= self.settings.max_streams:
             raise TooManyStreams(self.settings.max_streams)
-        if self._degradation.refuses:
+        if self._degradation.refuses and not decided:
             self.metrics.streams_refused.inc()
             raise Overloaded(self._degradation.settings.retry_after_s)
         return self._start(spec)

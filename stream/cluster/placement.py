@@ -45,6 +45,9 @@ CLAIM_S = 10.0
 MAX_REST_S = 60.0
 """Longest pause between two tries to start a stream that its workers cannot start."""
 
+MAX_REFUSED_S = 2.0
+"""The same for a stream that was refused for want of room: that may change within seconds."""
+
 MAX_REMOVED = 4096
 """Removed streams that are remembered, for workers that were cut off and still run them."""
 
@@ -383,7 +386,8 @@ class Placement:
             return
         place.failures += 1
         at_once = refused and place.failures == 1
-        place.rests = now if at_once else now + min(2.0 ** min(place.failures, 16), MAX_REST_S)
+        longest = MAX_REFUSED_S if refused else MAX_REST_S
+        place.rests = now if at_once else now + min(2.0 ** min(place.failures, 16), longest)
         place.worker, place.waiting = "", why
         self._changed()
 
@@ -396,7 +400,7 @@ class Placement:
             if not place.worker and place.rests <= now and not (hold and place.generation == 0)
         ]
         for place in sorted(waiting, key=lambda place: place.spec.priority is Priority.LOW):
-            member = self._least_busy(self._with_room(place.spec), now)
+            member = self._taker(place, now)
             if member is not None:
                 self._give(place, member, now)
             elif place.waiting != (why := self._why(place.spec)):
@@ -421,7 +425,7 @@ class Placement:
             owner = self._members.get(place.worker)
             if owner is None or owner.takes(place.spec) or place.rests > now or not place.kept:
                 continue
-            member = self._least_busy(self._with_room(place.spec), now)
+            member = self._taker(place, now)
             if member is not None:
                 self._give(place, member, now)
                 self._counts["moves"] += 1
@@ -486,14 +490,21 @@ class Placement:
             raise TooManyStreams(sum(member.card.max_streams for member in living))
         raise Overloaded(RETRY_S)
 
-    def _with_room(self, spec: StreamSpec | None) -> list[Member]:
-        """Return the workers that a stream may be given to now."""
+    def _taker(self, place: Place, now: float) -> Member | None:
+        """Return the worker for a stream that exists; what ran is not refused for overload."""
+        members = self._with_room(place.spec)
+        if not members and place.carried:
+            members = self._with_room(place.spec, overloaded=True)
+        return self._least_busy(members, now)
+
+    def _with_room(self, spec: StreamSpec | None, *, overloaded: bool = False) -> list[Member]:
+        """Return the workers that a stream may be given to now, overloaded ones if need be."""
         owned = self._owned()
         return [
             member
             for member in self._members.values()
             if (member.takes(spec) if spec else member.alive and not member.draining)
-            and not member.refuses
+            and (overloaded or not member.refuses)
             and len(owned[member.name]) < member.card.max_streams
         ]
 

@@ -141,7 +141,7 @@ class StreamWorker:
             if held is not None:
                 await self._drop(spec.id, moved=True)
             with self._owning(spec.id, generation):
-                status = await self._analyzer.add(spec)
+                status = await self._analyzer.add(spec, decided=True)
             if self._taken is not None:
                 task = asyncio.create_task(_told(self._taken(spec.id), spec.id))
                 self._taking.add(task)

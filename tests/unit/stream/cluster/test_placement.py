@@ -259,6 +259,46 @@ def test_a_stream_that_cannot_be_started_is_tried_ever_more_rarely() -> None:
     assert cluster.placement.table(cluster.now).streams["s"].waiting == "no such file"
 
 
+def test_what_ran_already_is_not_refused_for_overload() -> None:
+    """Streams of a lost or drained worker waited, though others could have left something out."""
+    cluster = full(4, card("a"), card("b"), card("c"))
+    cluster.full |= {"a", "b", "c"}
+    cluster.hear()
+    cluster.placement.lost("a", "is gone", cluster.now)
+    cluster.placement.drain("b", draining=True)
+    cluster.placement.want(spec("new"))
+    cluster.go()
+    assert cluster.per_worker() == {"c": 4, "": 1}
+    assert cluster.owners()["new"] == ""
+    with pytest.raises(Overloaded):
+        cluster.placement.add(spec("newer"), cluster.now)
+
+
+def test_the_limit_of_streams_holds_for_what_ran_already() -> None:
+    cluster = full(4, card("a"), card("b", max_streams=3))
+    cluster.placement.lost("a", "is gone", cluster.now)
+    cluster.go()
+    assert cluster.per_worker() == {"b": 3, "": 1}
+
+
+def test_a_moved_stream_that_was_refused_does_not_wait_long_once_there_is_room() -> None:
+    """It waited for up to a minute: nobody scored it, though its next worker had room again."""
+    cluster = full(1, card("a"), card("b"))
+    cluster.placement.drain(cluster.owners()["s0"], draining=True)
+    tried: list[float] = []
+    while cluster.now < 220.0:
+        for order in cluster.placement.decide(cluster.now):
+            if isinstance(order, Own):
+                tried.append(cluster.now)
+                cluster.placement.failed(order, "full", cluster.now, refused=True)
+            else:
+                cluster.holds[order.worker].clear()
+                cluster.placement.done(order, cluster.now)
+        cluster.now += 0.5
+        cluster.hear()
+    assert max(after - before for before, after in itertools.pairwise(tried)) <= 2.5
+
+
 # --- workers that are lost ------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ from stream.events import (
 from stream.ingest.source import Pace, SourceSettings, SourceUrl
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Hub
+from stream.scheduling.degradation import Work
 from stream.webrtc.calls import Publisher
 from tests.support.media import encode, moving_pictures
 from tests.support.offers import only
@@ -159,6 +160,16 @@ async def test_beats_say_what_is_owned(clip: Path) -> None:
     with pytest.raises(TooManyStreams):
         await rig.worker.own(rig.spec("b"), 1)
     assert (await rig.worker.beat()).owned == {"a": 3}
+
+
+async def test_a_stream_that_is_given_is_not_refused_for_overload(clip: Path) -> None:
+    """It may have run elsewhere until now; the director refuses new ones."""
+    rig = Rig(clip)
+    for second in range(30):
+        rig.analyzer.weigh(100.0 + second, Work(busy_s=float(second)))
+    assert (await rig.worker.beat()).refuses
+    await rig.worker.own(rig.spec("a"), 1)
+    assert (await rig.worker.beat()).owned == {"a": 1}
 
 
 async def test_a_stream_that_ended_by_itself_is_not_owned(clip: Path) -> None:
