@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
+from platformdirs import user_data_path
 from pydantic import SecretStr
 
 from cli.memory import Memory
@@ -327,7 +327,7 @@ def main(
     """Start a director and scripted workers in a cluster, and leave them there."""
     cluster = RayCluster(address)
     try:
-        blocks = Path(tempfile.mkdtemp(prefix="sfblocks-")) / "next"
+        blocks = user_data_path("styleflow") / "scripted-blocks"
         cluster.start_director(ScriptedDirectorPlan(str(blocks)))
         for number in range(1, workers + 1):
             cluster.start_worker(f"worker-{number}", ScriptedPlan(hop_s, computed_s, store))
