@@ -3,10 +3,11 @@
     python -m benchmarks.moves [--streams N] [--rounds R] [--out DIR]
 
 Two workers, a director and a gateway in one process, whose values cross as pickles; cameras over
-RTSP with a key frame every two seconds. One worker is drained until it is empty, then the other
+RTSP that begin every connection with a key frame, so the wait for one comes on top where a camera
+does not. Nothing is stored. One worker is drained until it is empty, then the other
 one, and so on. A pause is the longest time between two scores of a stream, as the gateway tells
 them, from three seconds before a drain until its streams are scored again; without a drain it is
-one hop. Events are lost if a worker told them of a stream that it owned and the gateway did not.
+one hop. Events count as lost where a worker's feed had dropped them before the gateway read them.
 """
 
 from __future__ import annotations
