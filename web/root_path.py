@@ -22,6 +22,7 @@ OWN_SEGMENTS = frozenset(
         "healthz",
         "help",
         "livez",
+        "machines",
         "metrics",
         "openapi.json",
         "predict",
