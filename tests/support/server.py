@@ -144,10 +144,16 @@ class Server:
 
 
 class Watcher:
-    """A WebSocket client in a thread: what it was told, and a way to wait for more."""
+    """A WebSocket client in a thread: what it was told, and a way to wait for more.
+
+    Attributes:
+        messages: what it was told.
+        code: with which the server closed the connection; None while it is open.
+    """
 
     def __init__(self, address: str, streams: tuple[str, ...], wanted: dict[str, Any]) -> None:
         self.messages: list[Message] = []
+        self.code: int | None = None
         self._changed = threading.Condition()
         self._stack = ExitStack()
         self._socket = self._stack.enter_context(
@@ -167,7 +173,9 @@ class Watcher:
                     self.messages.append(json.loads(text))
                     self._changed.notify_all()
         except ConnectionClosed:
-            return
+            pass
+        finally:
+            self.code = self._socket.close_code
 
     def close(self) -> None:
         """Say goodbye."""

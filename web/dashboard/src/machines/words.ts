@@ -65,7 +65,7 @@ export function nextWords(worker: WorkerEntry, view: WorkersView): string {
     }
     case "draining":
       return others.length > 0
-        ? `${its(streams.length)} being moved to others, one after the other; each pauses for a moment. Calls stay until they end.`
+        ? `${its(streams.length)} being moved to others, one after the other; each pauses for a moment. A stream that a call has made stays until the call ends.`
         : `${its(streams.length)} staying: no other worker has room.`;
     case "drained":
       return "It has no streams and gets none: it can be stopped or upgraded. Take it back when it runs again.";
