@@ -1,4 +1,4 @@
-"""Two workers in processes of their own, over real Ray: spread, drained, killed, and gone at last.
+"""`serve --workers 2`, over real Ray: streams are spread, drained, killed, and gone at last.
 
 One server for all of them, in the order in which they stand here: what each leaves is what the next
 one begins with. Where Ray is not installed there is nothing to test.

@@ -58,6 +58,11 @@ RUN: dict[str, tuple[int, ...]] = {
 
 ELSEWHERE = {
     f"{STYLEFLOW} serve &": ("tests/support/server.py", "what the others of this test talk to"),
+    f"{STYLEFLOW} serve --workers auto": ("tests/e2e/test_cluster.py", "there two of them"),
+    f"{STYLEFLOW} serve --cluster head:6379 --workers 6": (
+        "benchmarks/cluster_faults.py",
+        "needs a cluster; there one of three nodes, which tests/e2e/test_cluster_faults.py runs",
+    ),
     "make run": ("Makefile", "ends never; its parts are what `make test` sets up, and `demo`"),
     "make test": ("Makefile", "runs this test"),
     f"{STYLEFLOW} watch": ("tests/e2e/test_client.py", "runs it in a pipe, as text and as JSON"),
