@@ -126,8 +126,8 @@ class ScriptedAnalyzer:
         """Return that all is well."""
         return Health(live=True, ready=True, details={"device": "made up"})
 
-    async def add(self, spec: StreamSpec) -> StreamStatus:
-        """Begin to play a stream."""
+    async def add(self, spec: StreamSpec, *, decided: bool = False) -> StreamStatus:
+        """Begin to play a stream; there is always room, whether it is `decided` or not."""
         epoch = self._epoch(spec.id)
         stream = self._streams[spec.id] = _Stream(spec, epoch, StreamState(spec.id))
         models = (ScoringModel(CARD, calibrated=True),)
