@@ -118,7 +118,7 @@ async def measure(
                         dropped,
                         sampled - processed - sum(dropped.values()) - waiting,
                         status.overload.word,
-                        round(analyzer.busy, 2),
+                        round(analyzer.degradation.busy, 2),
                         _rss_mb(),
                     )
                 )

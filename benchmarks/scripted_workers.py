@@ -99,8 +99,7 @@ class ScriptedAnalyzer:
     Attributes:
         events: see above.
         settings: how much it takes on.
-        degradation: it leaves nothing out.
-        busy: share of time that a device would have computed; made up.
+        degradation: it leaves nothing out and is never busy, so streams are spread by their number.
     """
 
     def __init__(self, events: EventLog, clock: Clock, hop_s: float, computed_s: float) -> None:
@@ -112,11 +111,6 @@ class ScriptedAnalyzer:
         self._computed_s = computed_s
         self._streams: dict[str, _Stream] = {}
         self._epoch: Callable[[str], int] = lambda stream: 0
-
-    @property
-    def busy(self) -> float:
-        """A share that rises with the number of streams."""
-        return min(len(self._streams) / MAX_STREAMS, 1.0)
 
     def number_epochs(self, after: Callable[[str], int]) -> None:
         """Have the epochs of a stream that is started follow a number."""

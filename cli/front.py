@@ -132,5 +132,5 @@ def _this_process(analyzer: Analyzer, settings: Settings) -> OneProcess:
         version("styleflow-live"),
         settings.model.device,
         settings.analyzer.max_streams,
-        lambda: Load(analyzer.busy, analyzer.degradation.level),
+        lambda: Load(analyzer.degradation.busy, analyzer.degradation.level),
     )

@@ -509,11 +509,6 @@ class Analyzer:
         return self._degradation
 
     @property
-    def busy(self) -> float:
-        """Share of time that the device thread computed lately, 0..1."""
-        return self._degradation.busy
-
-    @property
     def batching(self) -> BatcherStats:
         """How frames have shared the device so far."""
         return self._device.batching

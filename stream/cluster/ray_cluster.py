@@ -15,6 +15,7 @@ import asyncio
 import os
 import secrets
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -125,7 +126,7 @@ def _ray() -> ModuleType:
 # --- in the actors' processes ---------------------------------------------------------------------
 
 
-class _Actor:
+class _Actor(ABC):
     """Something that is built on the actor's event loop, once, and then asked."""
 
     def __init__(self) -> None:
@@ -133,8 +134,9 @@ class _Actor:
         self._made: asyncio.Task[Any] | None = None
         self._stopped = False
 
+    @abstractmethod
     async def _build(self) -> Any:
-        raise NotImplementedError
+        """Return what answers, ready to be asked."""
 
     async def ready(self) -> None:
         """Wait until it is built. Raises what building raised; later it is tried again."""

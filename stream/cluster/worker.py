@@ -116,7 +116,7 @@ class StreamWorker:
         full = len(owned) >= analyzer.settings.max_streams
         return Beat(
             incarnation=self._card.incarnation,
-            busy=analyzer.busy,
+            busy=analyzer.degradation.busy,
             degradation=int(analyzer.degradation.level),
             refuses=full or analyzer.degradation.refuses,
             owned=owned,

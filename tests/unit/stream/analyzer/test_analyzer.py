@@ -160,7 +160,7 @@ async def test_a_tick_weighs_what_the_device_has_done(clip: Path) -> None:
     for _ in range(20):
         rig.clock.advance(0.25)
         rig.analyzer.tick()
-    assert rig.analyzer.busy == 0.0
+    assert rig.analyzer.degradation.busy == 0.0
     assert rig.analyzer.status("a").overload is DegradationLevel.NONE
 
 
