@@ -33,6 +33,7 @@ from web.app import create_app
 from web.connection_figures import connection_figures
 from web.connection_limits import ConnectionLimits
 from web.routes.pages import NOT_BUILT, is_built
+from web.store_reads import ReadPlaces
 from web.transport import LISTEN_QUEUE, server_options
 from web.waiting_room import WaitingRoom
 
@@ -165,7 +166,9 @@ async def _serve(
         memory = parts.memory
         limits = ConnectionLimits(settings.web.connections)
         strangers = WaitingRoom(settings.web.sockets.before_hello)
+        read_places = ReadPlaces.of(memory.store)
         parts.metrics.scraped.attach(lambda: connection_figures(limits, strangers))
+        parts.metrics.scraped.attach(read_places.figures)
         app = create_app(
             control=parts.control,
             hub=parts.hub,
@@ -178,6 +181,7 @@ async def _serve(
             strangers=strangers,
             editor=parts.editor,
             store=memory.store,
+            read_places=read_places,
             store_state=memory.state,
             bundles=bundle_source(settings) if memory.store is not None else None,
             detectors=parts.detectors,

@@ -67,7 +67,7 @@ from web.services import (
     IncidentService,
 )
 from web.settings import WebSettings
-from web.store_reads import StoreReads
+from web.store_reads import ReadPlaces
 from web.stored_past import StoredPast
 from web.waiting_room import WaitingRoom
 
@@ -105,6 +105,7 @@ def create_app(
     canaries: CanaryService | None = None,
     challenges: ChallengeService | None = None,
     machines: Machines | None = None,
+    read_places: ReadPlaces | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -134,10 +135,12 @@ def create_app(
         drift: tells how streams have changed; without it there is no route for it.
         challenges: what people in streams are asked; without them there are no such routes.
         machines: the workers that streams are given to; this process alone if None.
+        read_places: the places for reads of the store; those of `store` if None.
     """
     editor = editor or control
-    reads = StoreReads(store)
-    past = StoredPast(store, StoreReads(store, at_once=1, waiting=1024)) if store else None
+    read_places = read_places or ReadPlaces.of(store)
+    reads = read_places.requests
+    past = StoredPast(store, read_places.resuming) if store else None
     if strangers is None:  # an empty one is false
         strangers = WaitingRoom(settings.sockets.before_hello)
     program = version("styleflow-live")

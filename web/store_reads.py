@@ -8,11 +8,13 @@ live video needs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from stream.monitoring.metrics import Figure
 from stream.store.access import StoreAccess
 from stream.store.errors import StoreOff
 from web.errors import StoreBusy
@@ -75,3 +77,26 @@ class StoreReads:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # told to whoever asked, if they are still there
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlaces:
+    """The places of everybody who reads the store.
+
+    Attributes:
+        requests: of HTTP requests.
+        resuming: of subscribers that go on after events that only the store still has.
+    """
+
+    requests: StoreReads
+    resuming: StoreReads
+
+    @classmethod
+    def of(cls, store: StoreAccess | None) -> ReadPlaces:
+        """Return free places; a thousand clients that come back at once wait for their turn."""
+        return cls(StoreReads(store), StoreReads(store, at_once=1, waiting=1024))
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield how many reads were refused, by why they were made; called at scrape time."""
+        yield Figure("store_reads_refused_total", self.requests.refused, ("request",))
+        yield Figure("store_reads_refused_total", self.resuming.refused, ("resume",))

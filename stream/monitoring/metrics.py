@@ -138,6 +138,12 @@ SCRAPED = (
     Family("counter", "store_writes_refused_total", "Other writes that the store did not take."),
     Family(
         "counter",
+        "store_reads_refused_total",
+        "Reads of the store that there was no place for, by reason.",
+        ("reason",),
+    ),
+    Family(
+        "counter",
         "store_rows_fenced_total",
         "Rows not stored because their stream had a newer owner.",
     ),

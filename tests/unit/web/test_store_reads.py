@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, text
 from stream.store.access import DirectStore
 from stream.store.errors import StoreOff
 from web.errors import StoreBusy
-from web.store_reads import StoreReads
+from web.store_reads import ReadPlaces, StoreReads
 
 
 @pytest.fixture
@@ -92,3 +92,17 @@ async def test_an_error_of_a_read_is_its_askers(store: DirectStore) -> None:
         await reads.read(wrong)
     await asyncio.sleep(0)
     assert await reads.read(one) == 1
+
+
+async def test_refused_reads_are_told_by_why_they_were_made(store: DirectStore) -> None:
+    places, go = ReadPlaces(StoreReads(store, 1, 0), StoreReads(store, 1, 0)), threading.Event()
+    running = asyncio.create_task(places.resuming.read(lambda connection: go.wait(10)))
+    await asyncio.sleep(0)
+    with pytest.raises(StoreBusy):
+        await places.resuming.read(one)
+    go.set()
+    await running
+    assert {(f.name, f.labels): f.value for f in places.figures()} == {
+        ("store_reads_refused_total", ("request",)): 0,
+        ("store_reads_refused_total", ("resume",)): 1,
+    }

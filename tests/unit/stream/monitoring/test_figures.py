@@ -58,6 +58,7 @@ from tests.support.wire import added
 from web.connection_figures import connection_figures
 from web.connection_limits import ConnectionLimits
 from web.settings import ConnectionSettings
+from web.store_reads import ReadPlaces
 from web.waiting_room import WaitingRoom
 
 DONE = IngestCounters(
@@ -99,6 +100,7 @@ def everything() -> list[Figure]:
         *figures.second_look_figures(SecondLookRig().looks),
         *figures.viewer_figures(hub, Pictures()),
         *connection_figures(ConnectionLimits(ConnectionSettings()), WaitingRoom(1)),
+        *ReadPlaces.of(None).figures(),
         *store_figures(StoreWriter(NOWHERE, StoreSettings(), clock)),
         *figures.incident_figures(Incidents(EventLog(clock), clock)),
         *figures.drift_figures(drift(clock)),
