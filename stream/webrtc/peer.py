@@ -158,6 +158,7 @@ class Peer:
         self._patience = GIVE_UP_S
         self._lost = False
         self._hung_up = False
+        self._was_silent = False
         self._ufrag = ""
         self._taken = self._audio = self._losses = self._asks = self._bytes = 0
         servers = [
@@ -296,6 +297,16 @@ class Peer:
         return SourceError(ReasonCode.UNREACHABLE, "no way to the peer was found, or it is lost")
 
     def _silence(self, now: float) -> SourceError | None:
+        """Return why a peer is given up that was silent the last time, too.
+
+        After a pause of this process everybody seems silent: what they sent meanwhile waits in
+        their sockets, and is read before the next time.
+        """
+        why = self._overdue(now)
+        sure, self._was_silent = self._was_silent, why is not None
+        return why if sure else None
+
+    def _overdue(self, now: float) -> SourceError | None:
         limits = self._settings
         self._listen(now)
         if self._heard is None:

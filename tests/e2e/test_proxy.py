@@ -6,6 +6,7 @@ hands it on.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -114,27 +115,27 @@ def test_a_stream_is_found_by_its_location(door: Door) -> None:
         assert http.delete(added.headers["location"]).status_code == 204
 
 
-def test_scores_come_to_whoever_has_a_token(door: Door) -> None:
-    with door.scores(origin=door.origin) as socket:
+async def test_scores_come_to_whoever_has_a_token(door: Door) -> None:
+    async with door.scores(origin=door.origin) as socket:
         said = [
             {"type": "hello", "token": VIEWER},
             {"type": "subscribe", "id": "a", "streams": ["demo"]},
         ]
         for message in said:
-            socket.send(json.dumps(message))
+            await socket.send(json.dumps(message))
         heard: list[dict[str, Any]] = []
         while not heard or heard[-1]["type"] != "score":
-            heard.append(json.loads(socket.recv(timeout=60)))
+            heard.append(json.loads(await asyncio.wait_for(socket.recv(), 60)))
     assert heard[0]["type"] == "subscribed"
     assert heard[-1]["stream"] == "demo"
 
 
 @pytest.mark.parametrize("token", [None, "a token that is not ours"])
-def test_without_a_token_nothing_is_said(door: Door, token: str | None) -> None:
-    with door.scores() as socket:
-        socket.send(json.dumps({"type": "hello", "token": token}))
+async def test_without_a_token_nothing_is_said(door: Door, token: str | None) -> None:
+    async with door.scores() as socket:
+        await socket.send(json.dumps({"type": "hello", "token": token}))
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=20)
+            await asyncio.wait_for(socket.recv(), 20)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == CloseCode.FORBIDDEN
     with door.http(token) as http:
@@ -143,11 +144,11 @@ def test_without_a_token_nothing_is_said(door: Door, token: str | None) -> None:
         assert http.post(f"{PREFIX}/whip/me", content=CHROMIUM, headers=SDP).status_code == 401
 
 
-def test_another_web_page_is_refused(door: Door) -> None:
+async def test_another_web_page_is_refused(door: Door) -> None:
     """Also one at another port of the same host."""
     for origin in ("https://evil.example", f"https://{HOST}"):
-        with pytest.raises(InvalidStatus) as refused, door.scores(origin=origin):
-            pass
+        with pytest.raises(InvalidStatus) as refused:
+            await door.scores(origin=origin)
         assert refused.value.response.status_code == 403
 
 

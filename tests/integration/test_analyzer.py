@@ -235,6 +235,9 @@ async def test_a_source_that_fails_says_why_and_hurts_nobody(clip: Path, tmp_pat
         await analyzer.add(spec("broken", tmp_path / "nowhere.mp4"))
         await analyzer.add(spec("a", clip, Pace.NATIVE, loop=True))
         await listener.until(lambda m: m["type"] == "score" and m["stream"] == "a")
+        await listener.until(
+            lambda m: is_event("stream_changed", "broken")(m) and m["data"]["state"] == "failed"
+        )
         broken = analyzer.status("broken")
         assert broken.state is ConnectionState.FAILED
         assert broken.code is ReasonCode.NOT_FOUND

@@ -49,7 +49,7 @@ from web.app import Control, create_app
 from web.settings import WebSettings
 
 ANN, BOB = Publisher("ann"), Publisher("bob")
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 class Rig(Protocol):

@@ -87,7 +87,7 @@ class Scene:
                 await self.step(what)
                 self.read()
             with suppress(TimeoutError):
-                async with asyncio.timeout(3.0):
+                async with asyncio.timeout(30.0):
                     while not self.generations or self.generations[-1] < 5001:
                         await asyncio.sleep(0.01)
                         self.read()

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from stream.publish.schema import SUBPROTOCOL
@@ -139,12 +139,17 @@ class Door:
             base_url=url, verify=self._trust, headers=headers, timeout=20, trust_env=False
         )
 
-    def scores(self, **options: Any) -> ClientConnection:
-        """Return a WebSocket to the scores below the prefix."""
+    def scores(self, **options: Any) -> connect:
+        """Return a WebSocket to the scores below the prefix; an asynchronous context manager.
+
+        The blocking client reads in a thread of its own, and a TLS connection must not be read in
+        one thread while another writes.
+        """
         url = f"wss://{HOST}:{self.port}{PREFIX}/api/v1/scores"
         return connect(
             url,
-            address=("127.0.0.1", self.port),
+            host="127.0.0.1",
+            port=self.port,
             ssl=self._trust,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             proxy=None,

@@ -31,7 +31,7 @@ from stream.publish.hub import Filter, Hub, Subscription
 from tests.support.cluster import LocalCluster
 from tests.support.wire import score, track_ended, verdict_changed
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 def spec(stream: str) -> StreamSpec:
@@ -140,24 +140,32 @@ async def test_a_stream_that_moves_keeps_its_place_in_the_hub() -> None:
 async def test_a_planned_move_loses_no_event_of_the_old_owner() -> None:
     """The new owner is heard of first; the old one's last words must be told before."""
     cluster = LocalCluster(2)
+    held, slow, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    first, second = (cluster.handles[name].feed for name in ("worker-1", "worker-2"))
+
+    async def late(*args: Any) -> Any:
+        batch = await first(*args)
+        if batch.told and held.is_set():
+            await slow.wait()
+        return batch
+
+    async def early(*args: Any) -> Any:
+        batch = await second(*args)
+        if batch.told:
+            heard.set()
+        return batch
+
+    cluster.handles["worker-1"].feed = late  # type: ignore[method-assign]
+    cluster.handles["worker-2"].feed = early  # type: ignore[method-assign]
     async with sites(cluster) as (site,):
         await site.gateway.add(spec("a"))
-        old, handle = cluster.owner("a"), cluster.handles["worker-1"]
-        feed = handle.feed
-        slow = asyncio.Event()
-
-        async def late(*args: Any) -> Any:
-            batch = await feed(*args)
-            if batch.told and not slow.is_set():
-                await slow.wait()
-            return batch
-
-        handle.feed = late  # type: ignore[method-assign]
-        await asyncio.sleep(0.6)  # the question that is under way ends
+        old = cluster.owner("a")
+        held.set()
         old.say(*(verdict_changed("a", track) for track in range(5)))
         await cluster.director.move("a", "worker-2")
         cluster.owner("a").say(score("a"))
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(WAIT_S):
+            await heard.wait()
         slow.set()
         await until(lambda: len(site.of("a", Score)) == 1)
         kinds = [type(event).__name__ for event in site.of("a")]

@@ -50,7 +50,7 @@ from tests.support.alerts import PlayedChannel, rule, store
 from tests.support.cluster import LocalCluster
 from tests.support.wire import CARD, score
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 @dataclass

@@ -157,7 +157,7 @@ def test_urls_are_shown_without_a_password() -> None:
 
 def test_a_url_may_say_how_it_is_spoken_with(postgres: Postgres, tmp_path: Path) -> None:
     """What it does not say has defaults: nobody waits for ever for a server that is gone."""
-    url = f"{postgres.migrated()}?application_name=other&connect_timeout=2"
+    url = f"{postgres.migrated()}?application_name=other&connect_timeout=60"
     with open_database(url, tmp_path).reading() as connection:
         show = (text(f"SHOW {name}") for name in ("application_name", "lock_timeout"))
         assert [connection.execute(one).scalar() for one in show] == ["other", "30s"]

@@ -65,6 +65,11 @@ class Rig:
     async def end_after(self, seconds: float) -> SourceError | None:
         return await self.peer.tend(self.clock.advance(seconds))
 
+    async def silence_of(self, seconds: float) -> SourceError | None:
+        """Look after the peer when so much time has passed, and once more: silence is no pause."""
+        assert await self.end_after(seconds) is None
+        return await self.end_after(0.25)
+
 
 @pytest.fixture
 async def rig() -> Any:
@@ -156,8 +161,8 @@ async def test_a_picture_of_vp9_is_put_together_and_half_a_one_is_a_loss(rig: Ri
 
 async def test_a_peer_that_never_connects_is_given_up(rig: Rig) -> None:
     await rig.answered()
-    assert await rig.end_after(14.9) is None
-    end = await rig.end_after(0.2)
+    assert await rig.silence_of(14.5) is None
+    end = await rig.silence_of(0.3)
     assert end is not None
     assert end.code is ReasonCode.TIMEOUT
     assert "did not connect" in end.detail
@@ -166,11 +171,24 @@ async def test_a_peer_that_never_connects_is_given_up(rig: Rig) -> None:
 async def test_a_peer_that_falls_silent_has_vanished(rig: Rig) -> None:
     await rig.answered()
     rig.picture(VP8_KEY, 0)
-    assert await rig.end_after(4.9) is None
-    end = await rig.end_after(0.2)
+    assert await rig.silence_of(4.5) is None
+    end = await rig.silence_of(0.3)
     assert end is not None
     assert end.code is ReasonCode.TIMEOUT
     assert "vanished" in end.detail
+
+
+async def test_calls_ended_as_vanished_after_a_pause_of_our_own(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that had stopped for longer than `silence_s` ended every call when it went on."""
+    answer_pings(monkeypatch, answer=False)
+    await rig.answered()
+    for second in range(3):
+        rig.picture(VP8_KEY, second * 90_000)
+        assert await rig.end_after(60.0) is None  # what was sent meanwhile waits in the socket
+        rig.picture(VP8_KEY, second * 90_000 + 1)
+        assert await rig.end_after(0.25) is None
 
 
 async def test_a_peer_that_is_there_but_sends_no_video_is_hung_up_on(
@@ -181,7 +199,7 @@ async def test_a_peer_that_is_there_but_sends_no_video_is_hung_up_on(
     rig.picture(VP8_KEY, 0)
     for _ in range(15):
         assert await rig.end_after(1.0) is None
-    end = await rig.end_after(0.5)
+    end = await rig.silence_of(0.5)
     assert end is not None
     assert "no video" in end.detail
 
