@@ -189,6 +189,7 @@ def subject(
     return {
         "detector": runner.card.name,
         "sha256": runner.card.sha256,
+        "precision": runner.precision,
         "manifest": clips.sha256,
         "seconds": asked.seconds,
         "offline": asked.offline,
@@ -271,6 +272,7 @@ def about(
         "detector": card.name,
         "version": card.version,
         "weights_sha256": card.sha256,
+        "precision": runner.precision,
         "mode": card.mode.value,
         "status": card.status.value,
         "command": provenance.command(),

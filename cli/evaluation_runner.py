@@ -28,6 +28,7 @@ from styleflow.evaluation.ablation import Ablating
 from styleflow.evaluation.conditions import GRID, Condition
 from styleflow.evaluation.offline import OfflineRating, rate_offline
 from styleflow.evaluation.record import PLAIN, WITHOUT, ClipRecord, describe
+from styleflow.runtime import computed_in
 from styleflow.weights.face_networks import load_finder
 
 MAX_OFFLINE_FRAMES = 1500
@@ -81,6 +82,12 @@ class EvaluationRunner:
     def card(self) -> ModelCard:
         """What is known of the model that is evaluated."""
         return self._pipeline.scorer(self._wanted.detector).card
+
+    @property
+    def precision(self) -> str:
+        """In what numbers networks are computed here, of several models all."""
+        found = {computed_in(device.detector) for device in self._pipeline.devices}
+        return ", ".join(sorted(found))
 
     @property
     def cues(self) -> tuple[str, ...]:

@@ -54,6 +54,9 @@ class _Board:
 class ProgressBoard(_Board):
     """Draws how far each stage of a command is; a context manager.
 
+    Where nothing can be drawn anew, as in the file of a run in the background, every tenth of a
+    stage is a line.
+
     Args:
         console: where it is drawn.
     """
@@ -67,6 +70,7 @@ class ProgressBoard(_Board):
             TextColumn("{task.fields[figures]}", markup=False),
         )
         super().__init__(columns, console)
+        self._tenths: dict[str, int] | None = None if console.is_terminal else {}
 
     def tell(self, text: str) -> None:
         """Show a text: as a bar where it says how far a stage is, else as a line."""
@@ -84,6 +88,11 @@ class ProgressBoard(_Board):
         if stage not in self._bars:
             self._bars[stage] = self._progress.add_task(stage, figures=figures)
         self._progress.update(self._bars[stage], completed=done, total=total, figures=figures)
+        if self._tenths is not None and total:
+            tenth = 10 * done // total
+            if tenth > self._tenths.get(stage, 0):
+                self.say(f"{stage} {done}/{total}{': ' * bool(figures)}{figures}")
+            self._tenths[stage] = tenth
 
 
 class DownloadBoard(_Board):

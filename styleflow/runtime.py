@@ -145,6 +145,20 @@ def reduced(settings: RuntimeSettings, net: nn.Module) -> RuntimeSettings:
     return replace(settings, precision=precision)
 
 
+def computed_in(detector: object) -> str:
+    """Return in what numbers a detector's parts without memory are computed, such as `int8`.
+
+    Of parts that differ all are named. Whatever is not compiled computes as the network does.
+    """
+    parts = (getattr(detector, name, None) for name in getattr(detector, "stateless", ()))
+    found = {
+        part.precision if isinstance(part, Compiled) else Precision.FLOAT32
+        for part in parts
+        if part is not None
+    }
+    return ", ".join(sorted(one.value for one in found or {Precision.FLOAT32}))
+
+
 @functools.cache
 def multiplies_eight_bits() -> bool:
     """Return whether this processor adds up products of eight bits in one step.
@@ -173,6 +187,11 @@ class Compiled(nn.Module):
         self.net = net
         self._settings = settings
         self._graph: _Graph | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """In what numbers the network is computed."""
+        return self._settings.precision
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
         """Return a copy that compiles at its own first call: what is compiled cannot be copied."""

@@ -395,6 +395,7 @@ def _made_with(made_with: Mapping[str, Any]) -> Section:
     machine = made_with["hardware"]
     rows = [
         ("weights", f"{made_with['version']}, sha256 {made_with['weights_sha256']}"),
+        ("computed in", made_with.get("precision", "")),
         ("training", made_with["status"]),
         ("command", made_with["command"]),
         ("commit", made_with["commit"]),

@@ -33,10 +33,23 @@ class KindFiguresView(BaseModel):
     auc: MeasuredView
 
 
+class OtherFiguresView(BaseModel):
+    """What an evaluation found on clips that chose nothing about the weights."""
+
+    date: str
+    precision: str = Field(description="what the networks were computed in, such as bfloat16")
+    reals: int = Field(description="real clips")
+    fakes: int = Field(description="fake clips")
+    auc: MeasuredView = Field(description="share of pairs of a fake and a real clip ranked right")
+    kinds: tuple[KindFiguresView, ...] = Field(description="by kind of fake, most clips first")
+
+
 class FiguresView(BaseModel):
     """What an evaluation through the live engine found of a model's weights."""
 
     date: str
+    precision: str = Field(description="what the networks were computed in, such as int8")
+    chose: bool = Field(description="whether these clips had a part in choosing the weights")
     reals: int = Field(description="real clips")
     fakes: int = Field(description="fake clips, of generators that the model was not trained on")
     unscored: int = Field(description="clips that got no score")
@@ -45,6 +58,9 @@ class FiguresView(BaseModel):
         description="share of fakes above the threshold that flags 5 % of the real clips"
     )
     kinds: tuple[KindFiguresView, ...] = Field(description="by kind of fake, most clips first")
+    once: OtherFiguresView | None = Field(
+        description="of clips that were looked at once, when all was decided; null without them"
+    )
 
 
 class ModelFigures(BaseModel):

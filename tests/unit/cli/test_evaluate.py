@@ -151,6 +151,20 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 
 @pytest.mark.usefixtures("toy")
+def test_ratings_in_other_numbers_are_never_mixed_with_those_that_are_there(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder moved to a processor that multiplies eight bits was gone on with in eight bits."""
+    out = tmp_path / "out"
+    assert evaluate(clips, out, "--limit", "2").exit_code == Exit.OK
+    assert metrics(out)["provenance"]["precision"] == "float32"
+    monkeypatch.setattr(EvaluationRunner, "precision", property(lambda _: "int8"))
+    again = evaluate(clips, out)
+    assert again.exit_code == Exit.ERROR, again.output
+    assert "precision" in " ".join(again.output.split())
+
+
+@pytest.mark.usefixtures("toy")
 def test_a_limit_takes_both_labels_and_says_that_it_is_a_trial(clips: Path, tmp_path: Path) -> None:
     assert evaluate(clips, tmp_path / "out", "--limit", "2").exit_code == Exit.OK
     found = metrics(tmp_path / "out")

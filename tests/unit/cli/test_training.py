@@ -6,6 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,21 @@ def test_the_board_draws_stages_and_says_the_rest() -> None:
     assert "3/9" in text
     assert "loss 0.5" in text
     assert "2/4" in text
+
+
+def test_a_run_in_the_background_says_how_far_it_is_and_not_only_at_its_end() -> None:
+    """Its file was empty for half an hour: bars that cannot be drawn anew come at the end."""
+    said = StringIO()
+    with ProgressBoard(Console(file=said, width=80)) as board:
+        looks = board.counting("looks")
+        for done in range(1, 41):
+            looks(done, 40)
+        board.tell(StepText("flow 300/600: validation 0.6", "flow", 300, 600))
+        lines = said.getvalue().splitlines()
+    assert lines == [
+        *(f"looks {done}/40" for done in range(4, 41, 4)),
+        "flow 300/600: validation 0.6",
+    ]
 
 
 def test_a_teacher_without_weights_is_noticed_before_anything_is_prepared(

@@ -27,6 +27,7 @@ from styleflow.runtime import (
     accelerate,
     accelerated,
     begin,
+    computed_in,
     plain_call,
     reduced,
 )
@@ -217,6 +218,17 @@ def test_eight_bits_are_for_processors_and_networks_that_are_known_to_bear_them(
     if measured:
         net.ranges = {}  # type: ignore[assignment]
     assert reduced(RuntimeSettings(bearing=asked), net).precision is precision
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [(Precision.INT8, "float32, int8"), (Precision.FLOAT32, "float32")]
+)
+def test_a_detector_tells_what_its_parts_are_computed_in(asked: Precision, told: str) -> None:
+    plain = SimpleNamespace(stateless=("net", "other"), reduced=("net",), net=Toy(), other=Toy())
+    assert computed_in(plain) == "float32"
+    accelerate(plain, RuntimeSettings(bearing=asked))
+    assert computed_in(plain) == told
+    assert computed_in(object()) == "float32"
 
 
 @pytest.mark.parametrize("elsewhere", [compiled, lambda net: Captured(net, plain_call)])

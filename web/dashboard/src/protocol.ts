@@ -460,6 +460,10 @@ export interface Fault {
 /** What an evaluation through the live engine found of a model's weights. */
 export interface FiguresView {
   date: string;
+  /** what the networks were computed in, such as int8 */
+  precision: string;
+  /** whether these clips had a part in choosing the weights */
+  chose: boolean;
   /** real clips */
   reals: number;
   /** fake clips, of generators that the model was not trained on */
@@ -472,6 +476,8 @@ export interface FiguresView {
   flagged_at_5: MeasuredView;
   /** by kind of fake, most clips first */
   kinds: KindFiguresView[];
+  /** of clips that were looked at once, when all was decided; null without them */
+  once: OtherFiguresView | null;
 }
 
 /** What can be wrong with a round. A closed list. */
@@ -653,6 +659,21 @@ export interface OpinionView {
   /** the last smoothed score */
   score: number;
   ratings: number;
+}
+
+/** What an evaluation found on clips that chose nothing about the weights. */
+export interface OtherFiguresView {
+  date: string;
+  /** what the networks were computed in, such as bfloat16 */
+  precision: string;
+  /** real clips */
+  reals: number;
+  /** fake clips */
+  fakes: number;
+  /** share of pairs of a fake and a real clip ranked right */
+  auc: MeasuredView;
+  /** by kind of fake, most clips first */
+  kinds: KindFiguresView[];
 }
 
 /** How far the video followed what was asked. A closed list. */

@@ -9,7 +9,7 @@ import { ProblemText } from "../problem";
 import type { FiguresView, ModelFigures } from "../protocol";
 import { useTitle } from "../title";
 import { limits, number, VERDICTS } from "../words";
-import { flaggedWords, kindWords, rankedWords, weakKinds } from "./figures";
+import { flaggedWords, kindWords, onceWords, precisionWords, rankedWords, weakKinds } from "./figures";
 import "../verdict.css";
 import "./page.css";
 
@@ -133,6 +133,7 @@ function Figures({ figures }: { figures: FiguresView }) {
   return (
     <>
       <p>{rankedWords(figures)}</p>
+      {figures.once && <p>{onceWords(figures.once)}</p>}
       <p>{flaggedWords(figures)}</p>
       {weak.length > 0 && (
         <p>
@@ -143,7 +144,8 @@ function Figures({ figures }: { figures: FiguresView }) {
       )}
       <table>
         <caption>
-          Measured on {figures.reals} real and {figures.fakes} fake clips, {figures.date}
+          Measured on {figures.reals} real and {figures.fakes} fake clips, {figures.date}, in{" "}
+          {precisionWords(figures.precision)}
         </caption>
         <thead>
           <tr>
