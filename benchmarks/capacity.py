@@ -2,6 +2,7 @@
 
     python -m benchmarks.capacity [--out DIR] [--seconds S] [--size WxH ...] [--only NAME ...]
     python -m benchmarks.capacity --workers 1,2 --cores 1,2     (see benchmarks/capacity_cores.py)
+    python -m benchmarks.capacity --gpu                         (see benchmarks/capacity_gpu.py)
 
 Cameras in a process of their own play real H.264 over RTSP at 25 frames per second, one face each.
 Streams are added until a load no longer holds: p95 from packet to published score above 300 ms,
@@ -45,7 +46,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from benchmarks import capacity_cores
+from benchmarks import capacity_cores, capacity_gpu
 from benchmarks.cameras import SIZE, Cameras, render
 from benchmarks.hardware import Hardware, hardware
 from benchmarks.held import MAX_LOST, MOST, P95_MS, Load, search
@@ -108,10 +109,17 @@ class Curve:
         return cls(variant, capacity, round(worth, 2), tuple(known))
 
 
-def pipeline(variant: Variant, settings: Settings, clock: SystemClock, seen: Recorder) -> Pipeline:
+def pipeline(
+    variant: Variant,
+    settings: Settings,
+    clock: SystemClock,
+    seen: Recorder,
+    *,
+    untrained: bool = False,
+) -> Pipeline:
     """Return the pipeline of a variant."""
     if variant is not Variant.INCREMENTAL_OFF:
-        return wiring.pipeline(settings, clock, seen)
+        return wiring.pipeline(settings, clock, seen, untrained=untrained)
     inner = wiring.detector(wiring.chosen(settings)[0], settings)
     slots, threads = settings.model.slots, settings.model.threads
     device = Device(Recomputing(inner, WINDOW), slots, settings.model.device, threads)
@@ -126,12 +134,18 @@ def pipeline(variant: Variant, settings: Settings, clock: SystemClock, seen: Rec
 
 
 async def run_analyzer(
-    variant: Variant, streams: int, seconds: float, settings: Settings, clip: Path
+    variant: Variant,
+    streams: int,
+    seconds: float,
+    settings: Settings,
+    clip: Path,
+    *,
+    untrained: bool = False,
 ) -> Load:
     """Run an analyzer on some cameras and measure it once it is warm."""
     clock, recorder = SystemClock(), Recorder()
     metrics, hub = Metrics(CollectorRegistry()), RecordingHub(clock, recorder)
-    made = pipeline(variant, settings, clock, recorder)
+    made = pipeline(variant, settings, clock, recorder, untrained=untrained)
     alone = variant is Variant.BATCHING_OFF
     batching = replace(settings.batching, max_batch=1, per_stream=1) if alone else settings.batching
     analyzer = Analyzer(
@@ -139,7 +153,7 @@ async def run_analyzer(
         hub,
         metrics,
         clock,
-        replace(settings.analyzer, max_streams=MOST),
+        replace(settings.analyzer, max_streams=max(MOST, streams)),
         batching,
         seed=0,
         overload=OverloadSettings(enabled=False),
@@ -338,6 +352,33 @@ class Run:
         write_result(document, self._path)
 
 
+def _on_gpu(out: Path, seconds: float, only: list[str] | None) -> None:
+    """Measure what one GPU holds."""
+    known = [target.name for target in capacity_gpu.TARGETS]
+    if strange := set(only or ()) - set(known):
+        raise typer.BadParameter(f"{', '.join(sorted(strange))}: known are {', '.join(known)}")
+    logs.configure("error", "console")
+    console = Console()
+
+    def load_of(settings: Settings, streams: int, clip: Path) -> Load:
+        run = run_analyzer(Variant.ANALYZER, streams, seconds, settings, clip, untrained=True)
+        return asyncio.run(run)
+
+    try:
+        path = capacity_gpu.run(
+            [one for one in capacity_gpu.TARGETS if not only or one.name in only],
+            hardware(),
+            out,
+            load_of,
+            seconds=seconds,
+            told=lambda one: console.print(capacity_gpu.table([one])),
+        )
+    except capacity_gpu.GpuMissing as error:
+        Console(stderr=True).print(str(error))
+        raise typer.Exit(1) from None
+    console.print(f"{path}", soft_wrap=True)
+
+
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdigit() and height.isdigit()):
@@ -363,8 +404,17 @@ def main(
         float, typer.Option(min=0, help="No further such search begins after.")
     ] = 9.0,
     quick: Annotated[bool, typer.Option("--quick", help="2 s per load, 2 streams.")] = False,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="What one GPU holds, target by target.")
+    ] = False,
+    only_target: Annotated[
+        list[str] | None, typer.Option(help="With --gpu: default, exact or foundation.")
+    ] = None,
 ) -> None:
     """Find how many streams this machine holds, beside the alternatives."""
+    if gpu:
+        _on_gpu(out, 2.0 if quick else seconds, only_target)
+        return
     if workers or cores:
         usable = sorted(os.sched_getaffinity(0))
         try:

@@ -234,18 +234,23 @@ def _services(parts: Station) -> dict[str, object]:
 
 def _card(settings: Settings, parts: Station, at: Whereabouts) -> WorkerCard:
     """Return who a worker is."""
-    gpu = {"gpu": "true"} if on_gpu(settings) else {}
     return WorkerCard(
         name=at.name,
         node=at.node,
         pid=os.getpid(),
         version=version("styleflow-live"),
-        labels={**gpu, **at.labels, **settings.cluster.labels},
+        labels=labels_of(settings, at),
         device=settings.model.device,
         max_streams=settings.analyzer.max_streams,
         models=parts.cards,
         incarnation=at.incarnation,
     )
+
+
+def labels_of(settings: Settings, at: Whereabouts) -> dict[str, str]:
+    """Return a worker's labels: its machine's, the configured ones, and whether it has a GPU."""
+    gpu = {"gpu": "true"} if at.gpus else {}
+    return {**gpu, **at.labels, **settings.cluster.labels}
 
 
 def on_gpu(settings: Settings) -> bool:

@@ -20,6 +20,7 @@ from cli.memory import Memory
 from cli.settings import Settings
 from stream.analyzer.streams import StreamSpec
 from stream.clock import Clock
+from stream.cluster.crew import Crew, crew
 from stream.cluster.figures import relay_figures
 from stream.cluster.gateway import Gateway
 from stream.cluster.incidents import GatewayIncidents
@@ -67,12 +68,9 @@ def cluster(settings: Settings) -> Iterator[RayCluster]:
         RayMissing: the extra is not installed.
         ClusterUnreachable: it cannot be started, or nobody answers.
     """
-    wanted = settings.cluster
-    gpu = on_gpu(settings)
-    count = wanted.workers
-    if count is None and not wanted.address:
-        count = _gpus() if gpu else cores()
-    made = RayCluster(wanted.address, count or 0, (count or 0) if gpu else 0)
+    address = settings.cluster.address
+    own = Crew(0) if address else _crew(settings)
+    made = RayCluster(address, own.workers, own.gpus)
     try:
         with redirect_stdout(_RayLines()):
             yield made
@@ -80,11 +78,23 @@ def cluster(settings: Settings) -> Iterator[RayCluster]:
         made.close()
 
 
+def _crew(settings: Settings) -> Crew:
+    """Return the workers of this machine, which has a Ray of its own."""
+    gpu = on_gpu(settings)
+    return crew(settings.cluster.workers, cores(), _gpus() if gpu else 0, on_gpu=gpu)
+
+
+def _joining(ray: RayCluster, settings: Settings) -> Crew:
+    """Return the workers that join a cluster: one for each GPU, or core, if nobody says."""
+    wanted, gpu = settings.cluster.workers, on_gpu(settings)
+    return Crew(ray.room(gpu=gpu) if wanted is None else wanted, gpu=1.0 if gpu else 0.0)
+
+
 def _gpus() -> int:
     """Return how many GPUs this machine has."""
-    import torch
+    import torch  # here: whoever runs on processors does not wait for it
 
-    return max(torch.cuda.device_count(), 1)
+    return torch.cuda.device_count()
 
 
 class _RayLines(io.TextIOBase):
@@ -180,12 +190,13 @@ async def _workers(
     Those of a cluster of our own are asked to end when this is left; others go on.
     """
     wanted = settings.cluster
-    count = wanted.workers if wanted.workers is not None else ray.room
+    own = _joining(ray, settings) if wanted.address else _crew(settings)
+    count = own.workers
     ray.start_director(ControlPlan(settings))
     share = count if not wanted.address else 1
     plan = WorkerPlan(settings, max(share, 1), untrained, sys.stderr.isatty())
     names = [f"{wanted.name}-{number}" for number in range(1, count + 1)]
-    handles = [ray.start_worker(name, plan, gpu=on_gpu(settings)) for name in names]
+    handles = [ray.start_worker(name, plan, gpu=own.gpu) for name in names]
     lines = [asyncio.create_task(_relay_lines(handle)) for handle in handles]
     try:
         with loading(f"starting {count} workers"):

@@ -11,7 +11,7 @@ puts a module of the same inputs and outputs in such a network's place:
   padded, no thread waits for another, and an item's answer is the same bit for bit whoever its
   neighbours are.
 - On CUDA, where launching is what costs, a batch is padded to the next of a few sizes and each size
-  is captured once as a CUDA graph, `Captured`. It refuses changed shapes.
+  is recorded once as a CUDA graph (`styleflow.graphs`), and so are a detector's `steps`.
 
 Compiling takes about a second per network, so the converted graph is kept in a folder. A kept graph
 is believed only after it has answered like the network on a probe; so is a fresh one. Everything is
@@ -30,7 +30,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,7 +40,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from styleflow.eight_bits import quantise, ranges_of, round_weights
-from styleflow.errors import RuntimeDiffers, ShapeMismatch
+from styleflow.errors import RuntimeDiffers
+from styleflow.graphs import Answer, Captured, Signature, capture_steps, changed, signature_of
 from styleflow.openvino_core import core, library
 from styleflow.runtime_settings import Precision, Runtime, RuntimeSettings
 
@@ -70,24 +71,8 @@ _EIGHT_BIT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 EIGHT_BIT_GROUP = 32
 """Numbers of an input that share a scale while int8 multiplies them."""
 
-GRAPH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Batch sizes that are captured on CUDA; larger batches go in several pieces."""
-
-Signature = tuple[tuple[tuple[int, ...], torch.dtype], ...]
-"""Shape without the batch, and type, of every input."""
-
-
-Answer = Tensor | tuple[Tensor, ...]
-"""What a network without memory returns: one tensor or several."""
-
 Finish = Callable[[], Answer]
 """Waits for a call that was begun, and returns what it returns; called once."""
-
-Play = Callable[[], Answer]
-"""Does a recorded call again, on whatever its inputs hold now."""
-
-Capture = Callable[[nn.Module, tuple[Tensor, ...]], Play]
-"""Records a network's call on some inputs that stay where they are."""
 
 
 def accelerated(net: nn.Module, settings: RuntimeSettings) -> nn.Module:
@@ -124,7 +109,8 @@ def begin(net: nn.Module, *inputs: Tensor) -> Finish:
 def accelerate(detector: object, settings: RuntimeSettings) -> None:
     """Accelerate the parts of a detector that it names in `stateless`; in place, for good.
 
-    Those that it names in `reduced` are computed by `reduced`.
+    Those that it names in `reduced` are computed by `reduced`. On CUDA its `steps`, methods that
+    take and return what a row remembers, are recorded as well.
     """
     bearing = getattr(detector, "reduced", ())
     for name in getattr(detector, "stateless", ()):
@@ -132,6 +118,14 @@ def accelerate(detector: object, settings: RuntimeSettings) -> None:
         if net is not None:
             its = reduced(settings, net) if name in bearing else settings
             setattr(detector, name, accelerated(net, its))
+    if settings.runtime is not Runtime.TORCH and _on_cuda(detector):
+        capture_steps(detector)
+
+
+def _on_cuda(detector: object) -> bool:
+    """Return whether a detector that is a network computes on CUDA."""
+    weight = next(detector.parameters(), None) if isinstance(detector, nn.Module) else None
+    return weight is not None and weight.device.type == "cuda"
 
 
 def reduced(settings: RuntimeSettings, net: nn.Module) -> RuntimeSettings:
@@ -211,13 +205,13 @@ class Compiled(nn.Module):
         return self._compiled(inputs).answer([_array(x) for x in inputs])
 
     def _compiled(self, inputs: tuple[Tensor, ...]) -> _Graph:
-        wanted = _signature(inputs)
+        wanted = signature_of(inputs)
         if self._graph is None:
             # Converting traces the network, which inference mode does not allow.
             with torch.inference_mode(mode=False), torch.no_grad():
                 self._graph = _Graph.of(self.net, wanted, self._settings)
         if wanted != self._graph.signature:
-            raise _changed(self._graph.signature, inputs)
+            raise changed(self._graph.signature, inputs)
         return self._graph
 
 
@@ -326,109 +320,6 @@ class _Graph:
         for index, values in enumerate(outputs):
             request.set_output_tensor(index, self._tensor(values[one], shared_memory=True))
         return request
-
-
-class Captured(nn.Module):
-    """A network whose calls are recorded once per batch size and then played back.
-
-    Args:
-        net: see `accelerated`.
-        capture: records a call on inputs that stay where they are; a CUDA graph unless given.
-            Wherever it is a plain call, this is a network that pads its batches.
-        sizes: batch sizes to record, ascending.
-    """
-
-    def __init__(
-        self, net: nn.Module, capture: Capture | None = None, sizes: Sequence[int] = GRAPH_SIZES
-    ) -> None:
-        super().__init__()
-        self.net = net
-        self._capture = capture or cuda_graph
-        self._sizes = tuple(sizes)
-        self._played: dict[int, _Recording] = {}
-        self._signature: Signature | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Captured:
-        """Return a copy that records anew: what is recorded belongs to this network's tensors."""
-        return Captured(copy.deepcopy(self.net, memo), self._capture, self._sizes)
-
-    def forward(self, *inputs: Tensor) -> Answer:
-        """Return what the network returns, as new tensors.
-
-        Raises:
-            ShapeMismatch: items of another shape or type than at the first call.
-        """
-        signature = _signature(inputs)
-        if self._signature is None:
-            self._signature = signature
-        if signature != self._signature:
-            raise _changed(self._signature, inputs)
-        most = self._sizes[-1]
-        pieces = zip(*(torch.split(x, most) for x in inputs), strict=True)
-        answers = [self._play(piece) for piece in pieces]
-        if len(answers) == 1:
-            return answers[0]
-        if isinstance(answers[0], Tensor):
-            return torch.cat(cast(list[Tensor], answers))
-        return tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
-
-    def _play(self, inputs: Sequence[Tensor]) -> Answer:
-        batch = inputs[0].shape[0]
-        size = next(size for size in self._sizes if size >= batch)
-        recording = self._played.get(size)
-        if recording is None:
-            recording = self._played[size] = self._record(size, inputs)
-        for held, given in zip(recording.inputs, inputs, strict=True):
-            held[:batch].copy_(given, non_blocking=True)
-        answer = recording.play()
-        if isinstance(answer, Tensor):
-            return answer[:batch].clone()
-        return tuple(part[:batch].clone() for part in answer)
-
-    def _record(self, size: int, like: Sequence[Tensor]) -> _Recording:
-        held = tuple(x.new_zeros(size, *x.shape[1:]) for x in like)
-        return _Recording(held, self._capture(self.net, held))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Recording:
-    """The inputs that a recorded call reads, and what plays it."""
-
-    inputs: tuple[Tensor, ...]
-    play: Play
-
-
-def cuda_graph(net: nn.Module, inputs: tuple[Tensor, ...]) -> Play:
-    """Record a call as a CUDA graph, after the runs on a side stream that CUDA asks for."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            net(*inputs)
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        answer = net(*inputs)
-
-    def play() -> Answer:
-        graph.replay()
-        return cast(Answer, answer)
-
-    return play
-
-
-def plain_call(net: nn.Module, inputs: tuple[Tensor, ...]) -> Play:
-    """Record nothing: call the network anew each time."""
-    return lambda: cast(Answer, net(*inputs))
-
-
-def _signature(inputs: Sequence[Tensor]) -> Signature:
-    return tuple((tuple(x.shape[1:]), x.dtype) for x in inputs)
-
-
-def _changed(signature: Signature, inputs: Sequence[Tensor]) -> ShapeMismatch:
-    expected = ", ".join(f"(B, {', '.join(map(str, s))}) {t}" for s, t in signature)
-    return ShapeMismatch("inputs of a compiled network", expected, inputs[0].shape)
 
 
 def _array(x: Tensor) -> NDArray[Any]:

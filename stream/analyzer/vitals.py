@@ -21,6 +21,7 @@ from stream.publish.hub import Hub
 from stream.scheduling.degradation import Degradation
 from stream.second_look.second_looks import SecondLooks
 from stream.webrtc.sessions import Sessions, StreamTotals
+from styleflow.graph_pool import process_pool
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +105,7 @@ class Vitals:
             yield from figures.call_figures(id, self.sessions.totals(id) or called)
         yield from figures.socket_figures(sockets.ended())
         yield from figures.device_figures(self.worker.batching, self.devices)
+        yield from figures.graph_figures(process_pool().counts)
         yield from figures.degradation_figures(self.degradation)
         if self.second is not None:
             yield from figures.second_look_figures(self.second)

@@ -70,12 +70,14 @@ class Whereabouts:
         node: name of the machine.
         labels: of the machine, as whoever started Ray there gave them.
         incarnation: unguessable.
+        gpus: numbers of the GPUs that Ray has given it; no others are visible to its process.
     """
 
     name: str
     node: str
     labels: Mapping[str, str]
     incarnation: str
+    gpus: tuple[str, ...] = ()
 
 
 class RunningWorker(Protocol):
@@ -185,7 +187,9 @@ class WorkerActor(_Actor):
             for key, value in context.get_node_labels().items()
             if not key.startswith("ray.io/")
         }
-        at = Whereabouts(self._name, socket.gethostname(), labels, secrets.token_urlsafe(12))
+        gpus = tuple(context.get_accelerator_ids().get("GPU", ()))
+        unguessable = secrets.token_urlsafe(12)
+        at = Whereabouts(self._name, socket.gethostname(), labels, unguessable, gpus)
         return await self._stack.enter_async_context(self._plan(at, RayDirectorHandle()))
 
     def _running(self) -> RunningWorker:
@@ -423,7 +427,7 @@ class RayCluster:
     Args:
         address: of a cluster to join; empty starts one that serves this process alone.
         workers: how many a cluster that is started here has room for.
-        gpus: how many of its workers want a GPU.
+        gpus: how many GPUs a cluster that is started here hands out.
 
     Raises:
         RayMissing: the extra is not installed.
@@ -448,18 +452,23 @@ class RayCluster:
             raise ClusterUnreachable(address or "this machine", str(error)) from None
         self.director = RayDirectorHandle()
 
-    @property
-    def room(self) -> int:
-        """How many workers it has room for: one for each CPU that Ray was told of."""
-        return int(self._ray.cluster_resources().get("CPU", 0))
+    def room(self, *, gpu: bool = False) -> int:
+        """Return how many workers it has room for: one for each CPU, or GPU, that Ray knows."""
+        return int(self._ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
 
     def start_director(self, plan: DirectorPlan) -> None:
         """Start the director, unless there is one."""
         self._start(DirectorActor, DIRECTOR, plan, num_cpus=0, resources=self._at_head())
 
-    def start_worker(self, name: str, plan: Plan, *, gpu: bool = False) -> RayWorkerHandle:
-        """Start a worker, unless there is one of this name."""
-        self._start(WorkerActor, name, plan, name, num_cpus=1, num_gpus=1 if gpu else 0)
+    def start_worker(self, name: str, plan: Plan, *, gpu: float = 0.0) -> RayWorkerHandle:
+        """Start a worker, unless there is one of this name.
+
+        Args:
+            name: of the worker.
+            plan: makes it.
+            gpu: share of a GPU that it is given, 0..1; Ray shows its process that one alone.
+        """
+        self._start(WorkerActor, name, plan, name, num_cpus=1, num_gpus=gpu)
         return RayWorkerHandle(name)
 
     def _start(self, actor: type, name: str, *args: Any, **options: Any) -> None:

@@ -1,11 +1,13 @@
 """The accelerator, seen from the rest of `stream`: plans in, ratings out.
 
 One thread owns a `Device` and calls `run`; only `stats` may be read from elsewhere. All crops of a
-run travel to the device in one copy, and all logits travel back in one.
+run travel to the device in one copy, and all logits travel back in one, which is the only thing
+that is ever waited for.
 
 `run` is `begin` and `finish`. What a detector sees in a frame depends on that frame alone, so
-`begin` only begins the looks of a run, and whoever owns the device may do something else while they
-are computed. `finish` waits for them and does whatever must keep its order.
+`begin` begins the looks of a run, and whoever owns the device may do something else while they are
+computed. Where there are lanes (`styleflow.lanes`), the rest is put behind the looks at once, and
+`finish` only waits for the logits; on a CPU `finish` does whatever must keep its order.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -23,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stream.device.download import Downloader
 from stream.device.schedule import PushRow, RateRow, Schedule, schedule
 from stream.device.slots import Slots
 from stream.device.state import State
@@ -31,6 +34,8 @@ from stream.engine.plan import Plan, Ratings, TrackKey
 from styleflow.detectors.protocol import Detector
 from styleflow.errors import ShapeMismatch
 from styleflow.faces.face import Image
+from styleflow.graphs import GRAPH_SIZES, bucket
+from styleflow.lanes import Lanes, Mark, lanes_of
 from styleflow.overlay import Patch
 
 MAX_BATCH = 64
@@ -55,6 +60,7 @@ class DeviceStats:
         undefined: logits that were asked for and were not a number, as before a full window.
         refusals: frames not fed because all slots were taken.
         batches: how often each number of crops was fed in one call.
+        transfers: copies of logits from the device.
     """
 
     slots: int
@@ -66,6 +72,33 @@ class DeviceStats:
     undefined: int = 0
     refusals: int = 0
     batches: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    transfers: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """Looks of a run that were begun.
+
+    Attributes:
+        finish: waits for what is seen, if the thread has to.
+        seen: place behind them in their lane.
+    """
+
+    finish: Callable[[], tuple[Tensor, ...]]
+    seen: Mark
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Logits of a run on their way back.
+
+    Attributes:
+        rows: whose.
+        arrived: waits for them.
+    """
+
+    rows: tuple[RateRow, ...]
+    arrived: Callable[[], list[float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +109,17 @@ class Begun:
         plans: what was asked for.
         todo: in which order.
         crops: on the device, batch by batch in the order of their use.
-        looks: waits for what is seen in those that are looked at; None when nothing was begun.
+        there: place behind the crops in their lane.
+        looks: at those that are looked at; None when none was begun.
+        asked: logits; None when they are asked for at the end.
     """
 
     plans: tuple[Plan, ...]
     todo: Schedule
     crops: tuple[Tensor, ...]
-    looks: Callable[[], tuple[Tensor, ...]] | None
+    there: Mark
+    looks: Looks | None
+    asked: Asked | None = None
 
 
 class Device:
@@ -93,6 +130,7 @@ class Device:
         slots: how many tracks can be held at the same time; memory for all is taken at once.
         torch_device: where the detector's weights live, such as `cpu` or `cuda:0`.
         threads: CPU threads of torch in this process; torch's own choice when None.
+        lanes: order the work; those of `torch_device` when None.
     """
 
     def __init__(
@@ -101,15 +139,19 @@ class Device:
         slots: int,
         torch_device: str = "cpu",
         threads: int | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
         self.detector = detector
         self._device = torch.device(torch_device)
+        self._lanes = lanes or lanes_of(self._device)
         self._send = Uploader(self._device)
+        self._fetch = Downloader(self._device)
         self._slots = Slots(slots)
         with torch.inference_mode():
             self._state = State(detector, slots, self._device)
+        self._lanes.settle()
         self._stats = DeviceStats(slots)
         self._batches: Counter[int] = Counter()
 
@@ -144,8 +186,12 @@ class Device:
         with _computing():
             todo = schedule(plans, self._slots)
             try:
-                crops = tuple(self._upload(todo))
-                return Begun(tuple(plans), todo, crops, self._begin_looks(todo, crops))
+                with self._lanes.decode():
+                    crops = tuple(self._upload(todo))
+                    there = self._lanes.decode.mark()
+                looks = self._begin_looks(todo, crops, there)
+                begun = Begun(tuple(plans), todo, crops, there, looks)
+                return replace(begun, asked=self._ask(begun)) if self._lanes.beside else begun
             except BaseException:
                 self.abandon(plans)
                 raise
@@ -159,7 +205,8 @@ class Device:
         todo = begun.todo
         with _computing():
             try:
-                logits = self._execute(begun)
+                asked = begun.asked or self._ask(begun)
+                logits = list(zip(asked.rows, asked.arrived(), strict=True))
             except BaseException:
                 self.abandon(begun.plans)
                 raise
@@ -187,11 +234,18 @@ class Device:
         torch.set_flush_denormal(True)
 
     def warm_up(self) -> None:
-        """Run the network once per usual batch size, so that the first frames are not late."""
+        """Run the network once per usual batch size, so that the first frames are not late.
+
+        On a GPU that is each size that is recorded and that as many tracks as there are can fill.
+        """
         size = self.detector.clip.size_px
-        with _computing():
-            state = self.detector.init_state(max(_WARM_UP_BATCHES))
-            for batch in _WARM_UP_BATCHES:
+        batches: Sequence[int] = _WARM_UP_BATCHES
+        if self._lanes.beside:
+            most = bucket(min(self._slots.capacity, MAX_BATCH), GRAPH_SIZES)
+            batches = [batch for batch in GRAPH_SIZES if batch <= most]
+        with _computing(), self._lanes.head():
+            state = self.detector.init_state(max(batches))
+            for batch in batches:
                 rows = torch.arange(batch, device=self._device)
                 crops = torch.zeros(batch, size, size, 3, dtype=torch.uint8, device=self._device)
                 self.detector.clear(state, rows)
@@ -204,7 +258,7 @@ class Device:
         A detector that cannot say points at nothing. It costs about as much as another rating.
         """
         slots = {key: slot for key in keys if (slot := self._slots.lookup(key)) is not None}
-        with _computing():
+        with _computing(), self._lanes.head():
             found = self._state.patches(list(slots.values()))
         return dict(zip(slots, found, strict=True))
 
@@ -217,12 +271,10 @@ class Device:
 
     def _check(self, image: Image) -> None:
         size = self.detector.clip.size_px
-        if image.shape != (size, size, 3) or image.dtype != np.uint8:
+        if tuple(image.shape) != (size, size, 3) or image.dtype not in (np.uint8, torch.uint8):
             raise ShapeMismatch("aligned crop", f"({size}, {size}, 3) uint8", image.shape)
 
-    def _begin_looks(
-        self, todo: Schedule, crops: Sequence[Tensor]
-    ) -> Callable[[], tuple[Tensor, ...]] | None:
+    def _begin_looks(self, todo: Schedule, crops: Sequence[Tensor], there: Mark) -> Looks | None:
         """Begin every look of a run, unless there are more than memory is meant for."""
         looked: list[Tensor] = []
         batches = iter(crops)
@@ -234,11 +286,31 @@ class Device:
                 looked += [crop for crop, row in zip(batch, pushes, strict=True) if _looks(row)]
         if not 0 < len(looked) <= MAX_BATCH:
             return None
-        return self._state.begin_looks(torch.stack(looked))
+        encode = self._lanes.encode
+        with encode():
+            encode.after(there)
+            finish = self._state.begin_looks(torch.stack(looked))
+            encode.keep(*crops)
+            return None if finish is None else Looks(finish, encode.mark())
 
-    def _execute(self, begun: Begun) -> list[tuple[RateRow, float]]:
+    def _ask(self, begun: Begun) -> Asked:
+        """Do whatever must keep its order, and begin to fetch the logits."""
+        head = self._lanes.head
+        with head():
+            head.after(begun.there)
+            seen = None
+            if begun.looks is not None:
+                seen = begun.looks.finish()
+                head.after(begun.looks.seen)
+            rows, logits = self._execute(begun, seen)
+            head.keep(*begun.crops, *(seen or ()))
+            return Asked(tuple(rows), self._fetch.begin(logits))
+
+    def _execute(
+        self, begun: Begun, seen: tuple[Tensor, ...] | None
+    ) -> tuple[list[RateRow], list[Tensor]]:
+        """Return what was asked for and the logits, `(B,)` each, on the device."""
         crops = iter(begun.crops)
-        seen = None if begun.looks is None else begun.looks()
         rated: list[RateRow] = []
         logits: list[Tensor] = []
         for turn in begun.todo.rounds:
@@ -252,10 +324,7 @@ class Device:
             for rates in _chunks(turn.rates):
                 rated += rates
                 logits.append(self._state.rate([rate.slot for rate in rates]))
-        if not logits:
-            return []
-        values: list[float] = torch.cat(logits).float().cpu().tolist()
-        return list(zip(rated, values, strict=True))
+        return rated, logits
 
     def _push(
         self,
@@ -301,6 +370,7 @@ class Device:
             undefined=before.undefined + asked - answered,
             refusals=self._slots.refused,
             batches=MappingProxyType(dict(self._batches)),
+            transfers=self._fetch.transfers,
         )
 
 

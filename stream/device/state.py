@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stream.device.slots import Slot, StaleSlot
 from styleflow.detectors.protocol import Detector, Explaining, Looking
+from styleflow.lanes import sent
 from styleflow.overlay import Patch
 
 
@@ -31,6 +32,7 @@ class State:
         self._device = device
         self._tensors = detector.init_state(slots)
         self._generations = [0] * slots
+        self._looked = [False] * slots
 
     def clear(self, slots: Sequence[Slot]) -> None:
         """Make rows forget everything and begin the slots' generations.
@@ -43,6 +45,7 @@ class State:
                 raise StaleSlot(slot, self._generations[slot.row])
         for slot in slots:
             self._generations[slot.row] = slot.generation
+            self._looked[slot.row] = False
         self._detector.clear(self._tensors, self._tensor([slot.row for slot in slots]))
 
     def push(
@@ -59,7 +62,8 @@ class State:
             slots: where to.
             images: one of each.
             missing: grid slots before each.
-            looks: which are looked at, by a detector that looks at few; as it likes when None.
+            looks: which are looked at, by a detector that looks at few; as it likes when None. A
+                row's first frame is looked at in any case.
             seen: what was seen in those, when it was begun before; see `begin_looks`.
 
         Raises:
@@ -67,8 +71,12 @@ class State:
         """
         rows, gaps = self._rows(slots), self._tensor(missing)
         if looks is not None and self._looking is not None:
-            looked = torch.tensor(list(looks), dtype=torch.bool, device=self._device)
-            self._looking.push_looks(self._tensors, rows, images, gaps, looked, seen)
+            known = [
+                look or not self._looked[slot.row] for slot, look in zip(slots, looks, strict=True)
+            ]
+            self._looking.push_looks(self._tensors, rows, images, gaps, known, seen)
+            for slot in slots:
+                self._looked[slot.row] = True
         else:
             self._detector.push(self._tensors, rows, images, gaps)
 
@@ -109,4 +117,4 @@ class State:
         return self._tensor([slot.row for slot in slots])
 
     def _tensor(self, values: Sequence[int]) -> Tensor:
-        return torch.tensor(list(values), dtype=torch.int64, device=self._device)
+        return sent(values, self._device)

@@ -12,11 +12,11 @@ from styleflow.faces.face import Image
 
 
 class Uploader:
-    """Copies pictures to a device.
+    """Copies pictures to a device, on the lane of whoever calls.
 
     To a GPU they travel through page-locked memory, so that the copy runs beside the computation
-    and the thread goes on. That memory is kept and grows to the largest run; it is written again
-    only when the copy before has left it.
+    and the thread goes on. It is torch's own pool that lends this memory, and lends it again only
+    when the copy has left it. Pictures that are on the device already stay there.
 
     Args:
         device: where the pictures go.
@@ -24,23 +24,21 @@ class Uploader:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._staged = torch.empty(0, dtype=torch.uint8)
-        self._left: torch.cuda.Event | None = None
 
-    def __call__(self, images: Sequence[Image]) -> Tensor:
+    def __call__(self, images: Sequence[Image | Tensor]) -> Tensor:
         """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device."""
+        brought = [image for image in images if not isinstance(image, Tensor)]
+        if len(brought) == len(images):
+            return self._bring(brought)
+        arrived = iter(self._bring(brought) if brought else ())
+        return torch.stack(
+            [image if isinstance(image, Tensor) else next(arrived) for image in images]
+        )
+
+    def _bring(self, images: Sequence[Image]) -> Tensor:
         if self._device.type != "cuda":
             return torch.from_numpy(np.stack(images)).to(self._device)
-        if self._left is not None:
-            self._left.synchronize()
-        staged = self._room(len(images) * images[0].size).view(len(images), *images[0].shape)
+        shape = (len(images), *images[0].shape)
+        staged = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         np.stack(images, out=staged.numpy())
-        sent = staged.to(self._device, non_blocking=True)
-        self._left = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        self._left.record()
-        return sent
-
-    def _room(self, size: int) -> Tensor:
-        if self._staged.numel() < size:
-            self._staged = torch.empty(size, dtype=torch.uint8, pin_memory=True)
-        return self._staged[:size]
+        return staged.to(self._device, non_blocking=True)

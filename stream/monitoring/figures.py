@@ -31,6 +31,7 @@ from stream.scheduling.degradation import Degradation
 from stream.second_look.second_looks import SecondLooks
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
+from styleflow.graph_pool import GraphCounts
 
 
 def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:
@@ -84,6 +85,16 @@ def device_figures(batching: BatcherStats, devices: Sequence[Device]) -> Iterato
         yield Figure("slots", stats.slots, (name,))
         yield Figure("slots_used", stats.used, (name,))
         yield Figure("slots_refused_total", stats.refusals, (name,))
+        yield Figure("device_transfers_total", stats.transfers, (name,))
+
+
+def graph_figures(counts: GraphCounts) -> Iterator[Figure]:
+    """Yield how many calls of networks are recorded for a GPU, and how often that served."""
+    yield Figure("graphs", counts.held)
+    yield Figure("graphs_captured_total", counts.captured)
+    yield Figure("graph_replays_total", counts.replayed)
+    for why, count in counts.fallen_back.items():
+        yield Figure("graph_fallbacks_total", count, (why.value,))
 
 
 def degradation_figures(degradation: Degradation) -> Iterator[Figure]:

@@ -79,6 +79,16 @@ SCRAPED = (
     Family("gauge", "slots_used", "Device slots in use.", ("detector",)),
     Family("gauge", "slots", "Device slots in all.", ("detector",)),
     Family("counter", "slots_refused_total", "Frames refused for want of a slot.", ("detector",)),
+    Family("gauge", "graphs", "Calls of networks that are recorded for the GPU."),
+    Family("counter", "graphs_captured_total", "Calls of networks that were ever recorded."),
+    Family("counter", "graph_replays_total", "Batches that a recorded call has answered."),
+    Family(
+        "counter",
+        "graph_fallbacks_total",
+        "Batches on a GPU that were answered without a recorded call, by reason.",
+        ("reason",),
+    ),
+    Family("counter", "device_transfers_total", "Copies of logits to the host.", ("detector",)),
     Family("counter", "explained_pictures_total", "Pictures kept with what a detector points at."),
     Family(
         "counter",

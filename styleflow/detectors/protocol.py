@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from styleflow.calibration import Calibration
@@ -103,13 +103,14 @@ class Looking(Protocol):
         rows: Tensor,
         images: Tensor,
         missing: Tensor,
-        looks: Tensor,
+        looks: Sequence[bool],
         seen: tuple[Tensor, ...] | None = None,
     ) -> None:
         """Feed one sampled frame to each row, as `push` does, and look at some of them.
 
-        `looks`, `(B,)` bool, says at which; a row's first frame is looked at in any case. `seen` is
-        what `begin_looks` gave for these frames, in their order; None looks now.
+        `looks`, one for each row, says at which: always at the first frame after `clear`. It is
+        known to the caller so that nobody has to wait for the device. `seen` is what `begin_looks`
+        gave for these frames, in their order; None looks now.
         """
         ...
 

@@ -86,10 +86,13 @@ ARROWS = {
     "styleflow.runtime_settings": "",
     "styleflow.openvino_core": "",
     "styleflow.eight_bits": "errors openvino_core",
-    "styleflow.runtime": "eight_bits errors openvino_core runtime_settings",
+    "styleflow.lanes": "",
+    "styleflow.graph_pool": "",
+    "styleflow.graphs": "errors graph_pool lanes",
+    "styleflow.runtime": "eight_bits errors graphs openvino_core runtime_settings",
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
-    "styleflow.detectors": "calibration cards clips digest eight_bits errors overlay runtime",
+    "styleflow.detectors": "calibration cards clips digest eight_bits errors lanes overlay runtime",
     "styleflow.pictures": "faces",
     "styleflow.weights": "calibration cards detectors digest errors faces runtime runtime_settings",
     # what is learned from, learning, and how well it went

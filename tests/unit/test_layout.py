@@ -12,6 +12,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "cli/test_default_figures.py": "committed figures against an evaluation of the shipped weights",
     "cli/test_training.py": "prepare, train and preview, one after the other",
     "cli/test_training_methods.py": "every training method through the command line",
+    "stream/device/test_beside.py": "lanes, transfers and recorded calls under the device",
     "stream/device/test_published_detectors.py": "the device with each published detector",
     "stream/store/test_killed.py": "what a killed process leaves behind",
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",

@@ -20,7 +20,7 @@ OLD = {
     r"\brungs?\b": "degradation level",
     r"\bladder\b": "degradation",
     r"\bswitchboard\b": "sessions",
-    r"\blanes?\b": "send queue",
+    r"(?<!/)\blanes?\b": "send queue",
     r"\blook(s|ed)? anew\b": "re-detect",
     r"\bin doubt\b": "uncertain identity",
     r"\b(is|are) worth as evidence\b": "evidence weight",

@@ -106,9 +106,9 @@ class CaddmDetector:
     @torch.no_grad()
     def reanchor(self, state: CaddmState, rows: Tensor, images: Tensor) -> None:
         """Judge the newest frame of each row anew, from another crop; rows without one stay."""
-        seen = state.pushed[rows] > 0
-        if seen.any():
-            self._judge(state, rows[seen], images[seen])
+        # All are judged, so that nobody waits to hear which; of a row without a frame nothing is
+        # ever read.
+        self._judge(state, rows, images)
 
     @torch.no_grad()
     def rate(self, state: CaddmState, rows: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from styleflow.calibration import Calibration
 from styleflow.cards import ModelCard, TemporalMode, TrainingStatus
 from styleflow.detectors.styleflow_live.network import StyleFlowLive, StyleFlowLiveDims
 from styleflow.errors import ShapeMismatch, WeightsUnusable
+from styleflow.lanes import sent
 from styleflow.overlay import Patch, PointsAt
 
 UNSAVED = ModelCard("styleflow-live", "unsaved", TemporalMode.CAUSAL, TrainingStatus.UNTRAINED, "")
@@ -54,6 +55,9 @@ class StyleFlowLiveDetector(StyleFlowLive):
 
     stateless: ClassVar[tuple[str, ...]] = ("encoder",)
     """Parts that keep nothing between calls, which a runtime may run in its own way."""
+
+    steps: ClassVar[tuple[str, ...]] = ("advance",)
+    """Methods from what rows remember to what they remember then, which an accelerator records."""
 
     reduced: ClassVar[tuple[str, ...]] = ("encoder",)
     """Those of them that half the precision serves as well: ratings moved by 1 % of the distance
@@ -117,7 +121,7 @@ class StyleFlowLiveDetector(StyleFlowLive):
             state.weight,
             state.traces,
         ):
-            gathered[rows] = 0
+            gathered.index_fill_(0, rows, 0)
 
     @torch.no_grad()
     def push(
@@ -132,7 +136,8 @@ class StyleFlowLiveDetector(StyleFlowLive):
             ShapeMismatch: crops of another size.
         """
         due = state.since[rows] + missing + 1 >= self.dims.look_every
-        self.push_looks(state, rows, images, missing, due)
+        looks: list[bool] = (due | ~state.looked[rows]).tolist()
+        self.push_looks(state, rows, images, missing, looks)
 
     @torch.no_grad()
     def begin_looks(self, images: Tensor) -> Callable[[], tuple[Tensor, ...]]:
@@ -151,23 +156,29 @@ class StyleFlowLiveDetector(StyleFlowLive):
         rows: Tensor,
         images: Tensor,
         missing: Tensor,
-        looks: Tensor,
+        looks: Sequence[bool],
         seen: tuple[Tensor, ...] | None = None,
     ) -> None:
         """Feed one sampled frame to each row and look at some; see `Looking.push_looks`.
+
+        Nothing waits for the device.
 
         Raises:
             ShapeMismatch: crops of another size, or other looks than were begun.
         """
         self._check(images)
         state.since[rows] = state.since[rows] + missing + 1
-        looking = ~state.looked[rows] | looks
-        count = int(looking.sum())
-        if seen is not None and len(seen[0]) != count:
-            raise ShapeMismatch("looks that were begun", f"({count}, ...)", seen[0].shape)
-        if count:
-            features, traces = self.look(images[looking]) if seen is None else seen
-            self._take_in(state, rows[looking], features, traces)
+        at = [place for place, look in enumerate(looks) if look]
+        if seen is not None and len(seen[0]) != len(at):
+            raise ShapeMismatch("looks that were begun", f"({len(at)}, ...)", seen[0].shape)
+        if not at:
+            return
+        if len(at) < len(looks):
+            places = sent(at, rows.device)
+            rows = rows[places]
+            images = images if seen is not None else images[places]
+        features, traces = self.look(images) if seen is None else seen
+        self._take_in(state, rows, features, traces)
 
     def reanchor(self, state: StyleFlowLiveState, rows: Tensor, images: Tensor) -> None:
         """Do nothing: statistics over all patches hardly depend on where the crop begins.
@@ -234,15 +245,45 @@ class StyleFlowLiveDetector(StyleFlowLive):
         self, state: StyleFlowLiveState, rows: Tensor, features: Tensor, traces: Tensor
     ) -> None:
         """Gather what was seen in frames, each the newest of its row."""
-        latents, since = self.latents(features), state.since[rows]
-        hidden = state.hidden[rows]
-        followed = self.follow(hidden, latents - state.last_latent[rows], since)
-        hidden = torch.where(state.looked[rows][:, None, None], followed, hidden)
-        kept = self.kept(since)
-        logits = self.look_logits(features) + self.flow_logits(hidden, features)
-        state.evidence[rows] = state.evidence[rows] * kept + logits
-        state.weight[rows] = state.weight[rows] * kept + 1
+        known = (
+            state.hidden,
+            state.last_latent,
+            state.looked,
+            state.since,
+            state.evidence,
+            state.weight,
+        )
+        hidden, latents, evidence, weight = self.advance(features, *(t[rows] for t in known))
         state.hidden[rows], state.last_latent[rows] = hidden, latents
+        state.evidence[rows], state.weight[rows] = evidence, weight
         state.traces[rows] = traces + self.map_bias
-        state.looked[rows] = True
-        state.since[rows] = 0
+        state.looked.index_fill_(0, rows, value=True)
+        state.since.index_fill_(0, rows, 0)
+
+    def advance(
+        self,
+        features: Tensor,
+        hidden: Tensor,
+        last_latent: Tensor,
+        looked: Tensor,
+        since: Tensor,
+        evidence: Tensor,
+        weight: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what rows remember after a look: hidden states, latents, evidence and weight.
+
+        Args:
+            features: statistics of the looks, `(B, blocks, 4, D)`.
+            hidden: what they remembered before, as are the rest; see `StyleFlowLiveState`.
+            last_latent: likewise.
+            looked: likewise.
+            since: likewise, this frame counted.
+            evidence: likewise.
+            weight: likewise.
+        """
+        latents = self.latents(features)
+        followed = self.follow(hidden, latents - last_latent, since)
+        after = torch.where(looked[:, None, None], followed, hidden)
+        kept = self.kept(since)
+        logits = self.look_logits(features) + self.flow_logits(after, features)
+        return after, latents, evidence * kept + logits, weight * kept + 1

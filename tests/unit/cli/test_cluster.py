@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.cluster import ControlPlan, RunningWorker, WorkerPlan, cores, shared
+from cli.cluster import ControlPlan, RunningWorker, WorkerPlan, cores, labels_of, shared
 from cli.log_sink import LineRing
 from cli.settings import load
 from stream.cluster import ray_cluster
 from stream.cluster.errors import RayMissing
-from stream.cluster.ray_cluster import DIRECTOR, RayDirectorHandle, RayWorkerHandle
+from stream.cluster.ray_cluster import DIRECTOR, RayDirectorHandle, RayWorkerHandle, Whereabouts
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -82,6 +82,16 @@ def test_workers_of_one_machine_share_its_cores() -> None:
     fixed = load(None, {}, {"model": {"workers": 3, "device": "cuda:1"}})
     model = shared(fixed, 8).model
     assert (model.workers, model.device) == (3, "cuda")
+
+
+@pytest.mark.parametrize(("gpus", "own"), [((), {}), (("1",), {"gpu": "true"})])
+def test_a_worker_that_was_given_a_gpu_says_so_by_itself(
+    gpus: tuple[str, ...], own: dict[str, str]
+) -> None:
+    """Symptom: the label said what was configured, whatever the worker had been given."""
+    settings = load(None, {}, {"model": {"device": "cuda"}, "cluster": {"labels": {"row": 2}}})
+    at = Whereabouts("worker-1", "here", {"site": "north"}, "secret", gpus)
+    assert labels_of(settings, at) == {**own, "site": "north", "row": "2"}
 
 
 async def test_log_lines_are_waited_for() -> None:

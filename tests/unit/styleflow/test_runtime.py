@@ -21,14 +21,13 @@ from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.detectors.styleflow_live.live import StyleFlowLiveDetector
 from styleflow.errors import RuntimeDiffers, ShapeMismatch
 from styleflow.faces.networks import BlazeFaceNet, FaceMeshNet, PictureNet
+from styleflow.graphs import Captured, rehearsed
 from styleflow.runtime import (
-    Captured,
     Compiled,
     accelerate,
     accelerated,
     begin,
     computed_in,
-    plain_call,
     reduced,
 )
 from styleflow.runtime_settings import Precision, Runtime, RuntimeSettings
@@ -231,7 +230,7 @@ def test_a_detector_tells_what_its_parts_are_computed_in(asked: Precision, told:
     assert computed_in(object()) == "float32"
 
 
-@pytest.mark.parametrize("elsewhere", [compiled, lambda net: Captured(net, plain_call)])
+@pytest.mark.parametrize("elsewhere", [compiled, lambda net: Captured(net, rehearsed)])
 @torch.inference_mode()
 def test_a_copy_in_use_has_weights_of_its_own(elsewhere: Callable[[nn.Module], nn.Module]) -> None:
     """Ablation copies a detector that has rated clips already, and then silences a part of it."""
@@ -414,44 +413,3 @@ def test_other_types_and_torch_itself_are_left_alone() -> None:
     assert isinstance(accelerated(Toy(), RuntimeSettings(Runtime.TORCH)), Toy)
     with pytest.raises(ValueError, match="workers"):
         RuntimeSettings(workers=0)
-
-
-@torch.inference_mode()
-def test_a_captured_network_pads_to_few_sizes_and_cuts_back() -> None:
-    """The path of CUDA graphs, with plain calls where there is no CUDA."""
-    net = Toy()
-    sizes: list[int] = []
-
-    def capture(module: nn.Module, inputs: tuple[Tensor, ...]) -> runtime.Play:
-        sizes.append(len(inputs[0]))
-        return plain_call(module, inputs)
-
-    fast = Captured(net, capture, sizes=(1, 2, 4))
-    for batch in (3, 1, 2, 4, 9):
-        inputs = crops(batch, batch), crops(batch + 50, batch)
-        for ours, theirs in zip(fast(*inputs), net(*inputs), strict=True):
-            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-    assert sorted(sizes) == [1, 2, 4]
-    with pytest.raises(ShapeMismatch):
-        fast(torch.zeros(1, 16, 16, 3, dtype=torch.uint8), crops(1, 1))
-
-
-@torch.inference_mode()
-def test_answers_of_a_captured_network_outlive_its_next_call() -> None:
-    fast = Captured(Toy(), plain_call)
-    first = fast(crops(0, 2), crops(1, 2))
-    kept = [answer.clone() for answer in first]
-    fast(crops(2, 2), crops(3, 2))
-    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
-
-
-@pytest.mark.gpu
-@torch.inference_mode()
-def test_cuda_graphs_answer_like_the_network() -> None:
-    net = Toy().cuda()
-    fast = accelerated(net, RuntimeSettings())
-    assert isinstance(fast, Captured)
-    for batch in (3, 1, 5, 70):
-        inputs = crops(batch, batch).cuda(), crops(batch + 50, batch).cuda()
-        for ours, theirs in zip(fast(*inputs), net(*inputs), strict=True):
-            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

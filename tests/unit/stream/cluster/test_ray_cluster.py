@@ -172,7 +172,9 @@ class Planned:
 def context(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have Ray say on which machine this is."""
     labels = {"site": "north", "ray.io/node-id": "00"}
-    made = SimpleNamespace(get_node_labels=lambda: labels)
+    made = SimpleNamespace(
+        get_node_labels=lambda: labels, get_accelerator_ids=lambda: {"GPU": ["1"]}
+    )
     monkeypatch.setattr(ray, "get_runtime_context", lambda: made)
 
 

@@ -10,26 +10,31 @@ from styleflow.detectors.caddm.live import DeployableCaddm
 from styleflow.detectors.caddm.network import CaddmDims
 from styleflow.detectors.fakestormer.backbone import FakeStormerDims
 from styleflow.detectors.fakestormer.live import DeployableFakeStormer
+from styleflow.graph_pool import GraphPool
+from styleflow.graphs import Captured, rehearsed
+from styleflow.runtime import accelerate
+from styleflow.runtime_settings import RuntimeSettings
 from tests.support.published import toy_gend
+from tests.support.waits import Waits
 
 A, B = (TrackKey("lobby", n) for n in range(2))
 
 
-def _caddm():
+def _caddm(where="cpu"):
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        return DeployableCaddm(CaddmDims(backbone="resnet10-slim", window=3)).deploy()
+        return DeployableCaddm(CaddmDims(backbone="resnet10-slim", window=3)).deploy(where)
 
 
-def _fakestormer():
+def _fakestormer(where="cpu"):
     dims = FakeStormerDims(image_px=32, patch_px=8, width=24, depth=2, heads=3, frames=4)
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        return DeployableFakeStormer(dims).deploy()
+        return DeployableFakeStormer(dims).deploy(where)
 
 
-def _gend():
-    return toy_gend().deploy()
+def _gend(where="cpu"):
+    return toy_gend().deploy(where)
 
 
 def _crops(detector, *seeds):
@@ -112,3 +117,66 @@ def test_training_works_after_live_use(make):
     batch = crops[None] if isinstance(network, DeployableFakeStormer) else crops
     network(network.network_input(batch)).logit.sum().backward()
     assert any(p.grad is not None for p in network.parameters())
+
+
+def _moved(detector, number, **seeds):
+    """A plan whose first track gets another anchor at every frame."""
+    plan = _plan(detector, number, **seeds)
+    first, *others = plan.pushes
+    again = Push(first.key, first.image, reanchored=_crops(detector, number + 700)[0])
+    return Plan(number, "lobby", (), (again, *others), plan.rates)
+
+
+@pytest.mark.parametrize("make", [_caddm, _gend])
+def test_a_run_of_a_detector_of_single_frames_waits_for_nothing_but_its_logits(make):
+    """Symptom: which rows had a frame to be replaced was read from the device."""
+    detector = make()
+    device = Device(detector, 2)
+    for number in range(3):
+        with Waits() as waits:
+            device.run([_moved(detector, number, a=number, b=number + 9)])
+        assert waits.found == ["tolist"]
+
+
+def test_frames_that_are_judged_in_buckets_are_judged_as_alone():
+    pool, ours, theirs = GraphPool(), _gend(), _gend()
+    ours.judge = Captured(ours.judge, rehearsed, pool=pool)
+    mine, wanted = Device(ours, 2), Device(theirs, 2)
+    for number in range(5):
+        seeds = {"a": number} | ({"b": number + 50} if number % 2 else {})
+        plan = _moved(theirs, number, **seeds)
+        logits = wanted.run([plan])[0].logits
+        assert mine.run([plan])[0].logits == pytest.approx(logits, abs=1e-5)
+    assert pool.counts.replayed
+    assert not any(pool.counts.fallen_back.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("make", [_caddm, _fakestormer, _gend])
+def test_on_a_gpu_the_logits_are_those_of_the_processor(make):
+    detector = make("cuda")
+    accelerate(detector, RuntimeSettings())
+    gpu, cpu = Device(detector, 2, "cuda"), Device(make(), 2)
+    gpu.warm_up()
+    for number in range(6):
+        plan = _moved(detector, number, a=number, b=number + 9)
+        mine, wanted = gpu.run([plan])[0].logits, cpu.run([plan])[0].logits
+        assert mine == pytest.approx(wanted, abs=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("make", [_caddm, _gend])
+def test_on_a_gpu_a_run_waits_for_nothing_but_its_logits(make):
+    detector = make("cuda")
+    accelerate(detector, RuntimeSettings())
+    device = Device(detector, 2, "cuda")
+    device.warm_up()
+    device.run([_moved(detector, 0, a=0, b=9)])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for number in range(1, 4):
+            device.run([_moved(detector, number, a=number, b=number + 9)])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

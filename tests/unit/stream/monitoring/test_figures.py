@@ -48,6 +48,7 @@ from stream.store.writer import StoreWriter
 from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
+from styleflow.graph_pool import GraphPool
 from tests.support.alerts import PlayedChannel, rule
 from tests.support.canaries import pair, played_canaries
 from tests.support.evidence import EvidenceRig
@@ -96,6 +97,7 @@ def everything() -> list[Figure]:
         *figures.socket_figures({SocketEnd.MOVED: 11}),
         *figures.dropped_figures("a", {"overrun": 3}),
         *figures.device_figures(Batcher(BatcherSettings()).stats, toy_pipeline(slots=4).devices),
+        *figures.graph_figures(GraphPool().counts),
         *figures.degradation_figures(Degradation()),
         *figures.second_look_figures(SecondLookRig().looks),
         *figures.viewer_figures(hub, Pictures()),

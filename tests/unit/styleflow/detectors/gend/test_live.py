@@ -11,7 +11,8 @@ from styleflow.detectors.gend.live import DeployableGend, GendDetector
 from styleflow.detectors.gend.network import Gend, GendDims, fake_logit
 from styleflow.detectors.layers.seeding import seed_weights
 from styleflow.errors import ShapeMismatch
-from styleflow.runtime import Captured, Compiled, accelerate, plain_call
+from styleflow.graphs import Captured, rehearsed
+from styleflow.runtime import Compiled, accelerate
 from styleflow.runtime_settings import RuntimeSettings
 
 SLIM = GendDims(encoder="clip-slim", window_s=1.5)
@@ -143,7 +144,7 @@ def test_a_captured_detector_brings_nothing_to_the_device(
     made = deployed(GendDims(encoder=encoder))
     images = crops(3, seed=4)
     wanted = made.judge(images)
-    made.judge = Captured(made.judge, plain_call)
+    made.judge = Captured(made.judge, rehearsed)
     monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("brought to the device"))
     torch.testing.assert_close(made.judge(images), wanted, atol=1e-5, rtol=1e-5)
 
