@@ -89,7 +89,8 @@ class Gateway:
         folder: Path,
     ) -> None:
         self.url = f"http://{address}:{port}"
-        self._command = [*under, sys.executable, "-m", "cli.main", *words, "--port", str(port)]
+        program = [sys.executable, "-m", "tests.support.own_machine", "cli.main"]
+        self._command = [*under, *program, *words, "--port", str(port)]
         self._env = dict(env)
         self._log = folder / f"gateway-{port}.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -38,6 +38,7 @@ from stream.cluster.protocol import WorkerCard, WorkerHandle
 from stream.cluster.ray_cluster import RayCluster, RayDirectorHandle, Whereabouts
 from stream.cluster.settings import ClusterSettings
 from stream.cluster.worker import StreamWorker
+from stream.engine.settings import EngineSettings
 from stream.errors import StreamUnknown
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import BLOCK_BITS, BlocksInFile, EventIds, block_of
@@ -137,6 +138,10 @@ class ScriptedAnalyzer:
             await asyncio.gather(played.task, return_exceptions=True)
         self._say(played, StreamRemoved(stream, played.epoch, moved=moved))
         del self._streams[stream]
+
+    async def thresholds(self, stream: str | None = None) -> EngineSettings:
+        """Return what everybody is judged by; a director that begins asks for it."""
+        return EngineSettings()
 
     def spec(self, stream: str) -> StreamSpec:
         """Return a stream's settings. Raises StreamUnknown."""
@@ -250,7 +255,7 @@ async def _worker(
     card = WorkerCard(
         at.name, at.node, os.getpid(), "scripted", {}, "none", MAX_STREAMS, (CARD,), at.incarnation
     )
-    services = {"control": ("specs", "status")}
+    services = {"control": ("specs", "status", "thresholds")}
     # It has all of an analyzer that a worker asks for as long as nobody calls.
     played = cast(Analyzer, analyzer)
     writer = memory.writer

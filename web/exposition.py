@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
@@ -13,22 +14,34 @@ from prometheus_client.registry import Collector
 from stream.cluster.machines import Machines
 
 
-async def exposition(registry: CollectorRegistry, machines: Machines) -> bytes:
-    """Return everybody's metrics in Prometheus's text format.
+class Part(StrEnum):
+    """Whose metrics are told; several gateways tell the same of workers."""
+
+    ALL = "all"
+    GATEWAY = "gateway"
+    WORKERS = "workers"
+
+
+async def exposition(
+    registry: CollectorRegistry, machines: Machines, part: Part = Part.ALL
+) -> bytes:
+    """Return metrics in Prometheus's text format.
 
     A worker whose text is not in that format is left out and counted.
 
     Args:
         registry: this process's own; its series get no label.
         machines: have the workers' texts, of those that answer in time.
+        part: whose are told.
     """
-    texts = await machines.metrics()
-    if not texts:
+    texts = await machines.metrics() if part is not Part.GATEWAY else {}
+    if not texts and part is not Part.WORKERS:
         return generate_latest(registry)
     theirs, odd = await asyncio.to_thread(_parsed, texts)
     for worker, why in odd.items():
         machines.miss(worker, why)
-    both = [*registry.collect(), *theirs]  # ours on the event loop, whose parts they count
+    ours = registry.collect() if part is Part.ALL else ()
+    both = [*ours, *theirs]  # ours on the event loop, whose parts they count
     return await asyncio.to_thread(lambda: generate_latest(_Families(both)))
 
 

@@ -28,7 +28,8 @@ import structlog
 
 from stream.analyzer.streams import StreamSpec, StreamStatus
 from stream.cluster.errors import ClusterUnreachable, RayMissing
-from stream.cluster.protocol import Batch, Beat, Table, WorkerCard
+from stream.cluster.protocol import Table
+from stream.cluster.worker_calls import BEAT_S, CALL_S, WorkerCalls
 from stream.engine.settings import EngineSettings
 from stream.errors import WorkerGone
 
@@ -37,10 +38,6 @@ log = structlog.get_logger(__name__)
 NAMESPACE = "styleflow"
 DIRECTOR = "styleflow-director"
 
-CALL_S = 30.0
-"""Longest time that a call may take, unless it says otherwise: stopping a stream takes seconds."""
-
-BEAT_S = 5.0
 STOP_S = 20.0
 
 AGAIN_S = 10.0
@@ -294,7 +291,8 @@ class _Handle:
         """Have it end what it runs. Raises WorkerGone."""
         await self._remote("stop", within_s)
 
-    async def _call(self, method: str, *args: Any, limit_s: float = CALL_S, **named: Any) -> Any:
+    async def call(self, method: str, limit_s: float, *args: Any, **named: Any) -> Any:
+        """Call a method of what the actor runs. Raises WorkerGone, and what the method raises."""
         return await self._remote("call", limit_s, method, *args, **named)
 
     async def _remote(self, method: str, limit_s: float, *args: Any, **named: Any) -> Any:
@@ -318,46 +316,12 @@ class _Handle:
         return type(self), (self.name,)
 
 
-class RayWorkerHandle(_Handle):
+class RayWorkerHandle(_Handle, WorkerCalls):
     """A worker in a process of its own; implements `WorkerHandle`.
 
     Args:
         name: of its actor.
     """
-
-    async def card(self) -> WorkerCard:
-        """Return who it is."""
-        card: WorkerCard = await self._call("card", limit_s=BEAT_S)
-        return card
-
-    async def beat(self) -> Beat:
-        """Return how it is doing."""
-        beat: Beat = await self._call("beat", limit_s=BEAT_S)
-        return beat
-
-    async def own(self, spec: StreamSpec, generation: int) -> StreamStatus:
-        """Start a stream."""
-        status: StreamStatus = await self._call("own", spec, generation)
-        return status
-
-    async def disown(self, stream: str, generation: int, *, moved: bool) -> None:
-        """Stop a stream."""
-        await self._call("disown", stream, generation, moved=moved)
-
-    async def ask(self, service: str, method: str, *args: Any, **named: Any) -> Any:
-        """Call a method of one of its parts."""
-        return await self._call("ask", service, method, *args, **named)
-
-    async def feed(self, position: int | None, incarnation: str, wait_s: float) -> Batch:
-        """Return events."""
-        limit_s = wait_s + BEAT_S
-        batch: Batch = await self._call("feed", position, incarnation, wait_s, limit_s=limit_s)
-        return batch
-
-    async def metrics(self) -> str:
-        """Return its figures."""
-        text: str = await self._call("metrics", limit_s=BEAT_S)
-        return text
 
     async def lines(self, position: int, wait_s: float) -> tuple[int, tuple[str, ...]]:
         """Return log lines from a position on, and where to go on."""
@@ -374,44 +338,44 @@ class RayDirectorHandle(_Handle):
 
     async def table(self, version: int, wait_s: float) -> Table:
         """Return the table once it is newer."""
-        table: Table = await self._call("table", version, wait_s, limit_s=wait_s + BEAT_S)
+        table: Table = await self.call("table", wait_s + BEAT_S, version, wait_s)
         return table
 
     async def add(self, spec: StreamSpec) -> StreamStatus:
         """Give a stream to a worker."""
-        status: StreamStatus = await self._call("add", spec)
+        status: StreamStatus = await self.call("add", CALL_S, spec)
         return status
 
     async def change(self, spec: StreamSpec) -> StreamStatus:
         """Give a stream other settings."""
-        status: StreamStatus = await self._call("change", spec)
+        status: StreamStatus = await self.call("change", CALL_S, spec)
         return status
 
     async def remove(self, stream: str) -> None:
         """Stop and forget a stream."""
-        await self._call("remove", stream)
+        await self.call("remove", CALL_S, stream)
 
     async def claim(self, stream: str) -> str:
         """Return the worker for a call."""
-        worker: str = await self._call("claim", stream)
+        worker: str = await self.call("claim", CALL_S, stream)
         return worker
 
     async def drain(self, worker: str, *, draining: bool) -> None:
         """Move a worker's streams away, or take that back."""
-        await self._call("drain", worker, draining=draining)
+        await self.call("drain", CALL_S, worker, draining=draining)
 
     async def block(self) -> int:
         """Return the number of a block that nobody has had."""
-        block: int = await self._call("block")
+        block: int = await self.call("block", CALL_S)
         return block
 
     async def want(self, specs: Sequence[StreamSpec]) -> None:
         """Have streams placed that are not there yet."""
-        await self._call("want", specs)
+        await self.call("want", CALL_S, specs)
 
     async def retune(self, settings: EngineSettings, stream: str | None = None) -> None:
         """Judge one stream, or all, by other thresholds."""
-        await self._call("retune", settings, stream)
+        await self.call("retune", CALL_S, settings, stream)
 
 
 # --- the cluster ----------------------------------------------------------------------------------

@@ -74,9 +74,22 @@ _PATIENCE = {
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
-    "options": "-c lock_timeout=30s",
+    "options": " ".join(
+        f"-c {name}={value}"
+        for name, value in {
+            "lock_timeout": "30s",
+            "tcp_user_timeout": "10s",  # the server gives us up, too, with all that we have locked
+            "tcp_keepalives_idle": "4s",
+            "tcp_keepalives_interval": "2s",
+            "tcp_keepalives_count": "3",
+        }.items()
+    ),
 }
-"""What libpq is told, unless the URL tells it otherwise."""
+"""What libpq and the server are told, unless the URL tells them otherwise."""
+
+_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+"""What a writer tells the server: one that is held up in a transaction gives up its locks, which
+the next owner of its streams waits for."""
 
 _VERSION = "alembic_version"
 _MIGRATING = 0x5374_796C  # any number that nobody else locks with
@@ -116,6 +129,8 @@ class Database:
         """
         engine = self.engine.execution_options(**{WRITING: True})
         with self.telling(), engine.begin() as connection:
+            if self.file is None:
+                connection.exec_driver_sql(_IDLE)
             yield connection
 
     @contextmanager

@@ -22,8 +22,6 @@ from stream.analyzer.streams import StreamSpec, StreamStatus
 from stream.clock import Clock, SystemClock
 from stream.cluster.protocol import (
     EPOCHS_PER_GENERATION,
-    Batch,
-    Beat,
     Owned,
     Table,
     WorkerCard,
@@ -32,6 +30,7 @@ from stream.cluster.protocol import (
 )
 from stream.cluster.services import ASKABLE
 from stream.cluster.worker import StreamWorker
+from stream.cluster.worker_calls import WorkerCalls
 from stream.engine.settings import EngineSettings
 from stream.errors import (
     Overloaded,
@@ -122,7 +121,7 @@ class LocalWorker:
 
 
 @dataclass(eq=False)
-class LocalHandle:
+class LocalHandle(WorkerCalls):
     """A worker as others reach it: everything crosses as a pickle, and may be hindered.
 
     Attributes:
@@ -150,7 +149,8 @@ class LocalHandle:
         """Let calls go on."""
         self._running.set()
 
-    async def _call(self, method: str, *args: Any, **named: Any) -> Any:
+    async def call(self, method: str, limit_s: float, *args: Any, **named: Any) -> Any:
+        """Call a method of the worker, without a limit: what waits in a test waits on purpose."""
         self.calls[method] = self.calls.get(method, 0) + 1
         args, named = crossed((args, named))
         await self._reached()
@@ -166,39 +166,6 @@ class LocalHandle:
         if self.cut or self.dead:
             await asyncio.sleep(0)
             raise WorkerGone(self.name)
-
-    async def card(self) -> WorkerCard:
-        """Return who it is."""
-        card: WorkerCard = await self._call("card")
-        return card
-
-    async def beat(self) -> Beat:
-        """Return how it is doing."""
-        beat: Beat = await self._call("beat")
-        return beat
-
-    async def own(self, spec: StreamSpec, generation: int) -> StreamStatus:
-        """Start a stream."""
-        status: StreamStatus = await self._call("own", spec, generation)
-        return status
-
-    async def disown(self, stream: str, generation: int, *, moved: bool) -> None:
-        """Stop a stream."""
-        await self._call("disown", stream, generation, moved=moved)
-
-    async def ask(self, service: str, method: str, *args: Any, **named: Any) -> Any:
-        """Call a method of one of its parts."""
-        return await self._call("ask", service, method, *args, **named)
-
-    async def feed(self, position: int | None, incarnation: str, wait_s: float) -> Batch:
-        """Return events."""
-        batch: Batch = await self._call("feed", position, incarnation, wait_s)
-        return batch
-
-    async def metrics(self) -> str:
-        """Return its figures."""
-        text: str = await self._call("metrics")
-        return text
 
 
 class ScriptedDirector:

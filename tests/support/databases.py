@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +39,16 @@ def program(name: str) -> str:
 
 
 class Postgres:
-    """A PostgreSQL server with a data directory of its own; a context manager."""
+    """A PostgreSQL server with a data directory of its own; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        under: command that runs another one on its machine; empty on this one.
+        address: where it listens; whoever is in its network, or on this machine, may come in.
+    """
+
+    def __init__(self, under: Sequence[str] = (), address: str = "127.0.0.1") -> None:
         self._server, self._initdb = program("postgres"), program("initdb")
+        self._under, self._address = tuple(under), address
         self._user = _unprivileged()
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,6 +68,8 @@ class Postgres:
             group=self._group,
             extra_groups=None if self._user is None else [],
         )
+        with (self._folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {self._address}/24 trust\n")
         try:
             self.start()
             self._execute("CREATE DATABASE template_styleflow")
@@ -79,17 +87,15 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = ["-D", "data", "-k", str(self._folder), "-h", "127.0.0.1", "-p", str(self.port)]
+        at = ["-h", self._address, "-p", str(self.port)]
+        options = ["-D", "data", "-k", str(self._folder), *at]
         quick = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=50"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._server, *options, *quick],
+                [*self._under, *self._as_user, self._server, *options, *quick],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                user=self._user,
-                group=self._group,
-                extra_groups=None if self._user is None else [],
             )
         pause = threading.Event()
         for _ in range(600):
@@ -114,7 +120,7 @@ class Postgres:
 
     def url(self, name: str = "postgres") -> str:
         """Return the URL of a database."""
-        return f"postgresql://postgres:hunter2@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://postgres:hunter2@{self._address}:{self.port}/{name}"
 
     def empty(self) -> str:
         """Return the URL of a new database without tables."""
@@ -130,12 +136,20 @@ class Postgres:
         return self.url(name)
 
     @property
+    def _as_user(self) -> tuple[str, ...]:
+        """The command that runs another one as whom the server runs."""
+        if self._user is None:
+            return ()
+        whom = f"--reuid={self._user}", f"--regid={self._group}"
+        return ("setpriv", *whom, "--clear-groups")
+
+    @property
     def _group(self) -> int | None:
         return None if self._user is None else pwd.getpwnam(self._user).pw_gid
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", self.port)) != 0:
+            if probe.connect_ex((self._address, self.port)) != 0:
                 return False
         try:
             self._execute("SELECT 1")

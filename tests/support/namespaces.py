@@ -18,6 +18,8 @@ from typing import Self
 
 _PREFIX = "sfn"
 _TRY_S, _TRIES = 0.02, 250
+_NOBODY = "02:00:00:00:00:00"
+"""Hardware address that no machine has."""
 
 
 def missing() -> str:
@@ -84,6 +86,8 @@ class Namespaces:
             _must("-n", space, "addr", "add", f"{self.address(name)}/24", "dev", "eth0")
             _must("-n", space, "link", "set", "eth0", "up")
             _must("-n", space, "link", "set", "lo", "up")
+            # It leads nowhere, but without one a program cannot tell which address is its own.
+            _must("-n", space, "route", "add", "default", "via", self.here)
 
     def namespace(self, name: str) -> str:
         """Return what the kernel knows a machine by."""
@@ -103,6 +107,19 @@ class Namespaces:
     def cut(self, name: str, *, cut: bool = True) -> None:
         """Pull a machine's cable, or plug it in again."""
         _must("link", "set", self._link(name), "down" if cut else "up")
+
+    def part(self, name: str, other: str, *, cut: bool = True) -> None:
+        """Have nothing that two machines send to each other arrive, or take that back.
+
+        They reach all others; nobody tells them that packets are lost.
+        """
+        for one, address in ((name, self.address(other)), (other, self.address(name))):
+            space = self.namespace(one)
+            if cut:
+                nobody = ("lladdr", _NOBODY, "nud", "permanent")
+                _must("-n", space, "neigh", "replace", address, *nobody, "dev", "eth0")
+            else:
+                _must("-n", space, "neigh", "del", address, "dev", "eth0")
 
     def processes(self, name: str) -> tuple[int, ...]:
         """Return the processes that run on a machine."""

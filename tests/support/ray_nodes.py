@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,13 +26,18 @@ class RayNodes:
         machines: where they run.
         head: name of the machine with Ray's control service.
         env: environment of everything that runs in them.
+        redis: address of what keeps who is where beyond the head's end; empty for its memory alone.
 
     Attributes:
         address: of the cluster.
     """
 
     def __init__(
-        self, machines: Namespaces, head: str = "head", env: dict[str, str] | None = None
+        self,
+        machines: Namespaces,
+        head: str = "head",
+        env: dict[str, str] | None = None,
+        redis: str = "",
     ) -> None:
         self._machines = machines
         self._head = head
@@ -45,6 +51,8 @@ class RayNodes:
             "RAY_worker_niceness": "0",  # Ray's own default is 15
             **(env or {}),
         }
+        self._of_head = {"RAY_REDIS_ADDRESS": redis} if redis else {}
+        self._control: tuple[tuple[str, ...], dict[str, str]] | None = None
         self.address = f"{machines.address(head)}:{PORT}"
 
     def __enter__(self) -> Self:
@@ -77,8 +85,9 @@ class RayNodes:
         ]
         if name != self._head:
             command.remove("--include-dashboard=false")
+        env = {**self.env, **(self._of_head if name == self._head else {})}
         done = subprocess.run(
-            command, env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=START_S
+            command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=START_S
         )
         if done.returncode:
             raise RuntimeError(f"Ray on {name}: {done.stdout[-500:]} {done.stderr[-1500:]}")
@@ -86,6 +95,39 @@ class RayNodes:
     def kill(self, name: str) -> None:
         """Lose a machine with everything on it."""
         self._machines.kill(name)
+
+    def kill_control(self) -> None:
+        """End Ray's control service alone, as a fault of it would.
+
+        Raises:
+            LookupError: it does not run.
+        """
+        for pid in self._machines.processes(self._head):
+            command = _zero_ended(pid, "cmdline")
+            if command and Path(command[0]).name == "gcs_server":
+                said = (pair.partition("=") for pair in _zero_ended(pid, "environ"))
+                self._control = command, {key: value for key, _, value in said}
+                os.kill(pid, signal.SIGKILL)
+                return
+        raise LookupError("Ray's control service does not run")
+
+    def start_control(self) -> None:
+        """Start Ray's control service again as it was before it was killed, as a supervisor does.
+
+        Raises:
+            LookupError: it was not killed.
+        """
+        if self._control is None:
+            raise LookupError("Ray's control service was not killed")
+        command, env = self._control
+        subprocess.Popen(
+            [*self._machines.under(self._head), *command],
+            env=env,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def memory_mb(self, name: str) -> float:
         """Return what a machine's processes hold, shared pages divided among them, in 10^6 B."""
@@ -97,3 +139,12 @@ class RayNodes:
                 continue
             total += next(int(line.split()[1]) for line in text.splitlines() if "Pss:" in line)
         return total * 1024 / 1e6
+
+
+def _zero_ended(pid: int, file: str) -> tuple[str, ...]:
+    """Return the words of a file of a process; none of one that has ended."""
+    try:
+        text = Path(f"/proc/{pid}/{file}").read_bytes()
+    except OSError:
+        return ()
+    return tuple(text.decode(errors="replace").rstrip("\0").split("\0"))

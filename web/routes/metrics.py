@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
 from stream.cluster.machines import Machines
-from web.exposition import exposition
+from web.exposition import Part, exposition
 from web.security.auth import Scope
 from web.security.scopes import ScopeCheck
 
@@ -23,8 +23,9 @@ def routes(registry: CollectorRegistry, machines: Machines, scopes: ScopeCheck) 
     router = APIRouter(tags=["descriptions"])
 
     @router.get("/metrics", dependencies=[Depends(scopes.require(Scope.METRICS))])
-    async def get_metrics() -> Response:
-        """Return Prometheus metrics."""
-        return Response(await exposition(registry, machines), media_type=CONTENT_TYPE_LATEST)
+    async def get_metrics(of: Part = Part.ALL) -> Response:
+        """Return Prometheus metrics: of everybody, of this process alone, or of workers alone."""
+        told = await exposition(registry, machines, of)
+        return Response(told, media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.machines import PlayedMachines, table, worker
-from web.exposition import exposition
+from web.exposition import Part, exposition
 
 
 def registry(streams: int, *names: str) -> CollectorRegistry:
@@ -60,3 +60,24 @@ async def test_a_worker_that_talks_nonsense_is_left_out_and_counted() -> None:
     assert 'worker="worker-2"' in said
     assert 'worker="worker-1"' not in said
     assert machines.missed == {"worker-1": 1}
+
+
+async def test_several_gateways_count_a_worker_once_where_workers_are_scraped_apart() -> None:
+    """Each of two gateways tells its own series, and any one of them those of all workers."""
+    machines = PlayedMachines(table(worker("worker-1")))
+    machines.workers["worker-1"].text = text(1, "lobby")
+    gateways = [registry(0), registry(0)]
+    own = [(await exposition(each, machines, Part.GATEWAY)).decode() for each in gateways]
+    theirs = (await exposition(gateways[0], machines, Part.WORKERS)).decode()
+    told = [sample for part in (*own, theirs) for sample in samples(part)]
+    assert told.count(("styleflow_scores_total", "lobby", "worker-1")) == 1
+    assert told.count(("styleflow_streams", "", "")) == 2
+
+
+def samples(said: str) -> list[tuple[str, str, str]]:
+    """Return which series a text has, by name, stream and worker."""
+    return [
+        (sample.name, sample.labels.get("stream", ""), sample.labels.get("worker", ""))
+        for family in text_string_to_metric_families(said)
+        for sample in family.samples
+    ]
