@@ -392,9 +392,16 @@ class RayDirectorHandle(_Handle):
         worker: str = await self._call("claim", stream)
         return worker
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
+    async def drain(
+        self, worker: str, *, draining: bool, why: str = "", force: bool = False
+    ) -> None:
         """Move a worker's streams away, or take that back."""
-        await self._call("drain", worker, draining=draining)
+        await self._call("drain", worker, draining=draining, why=why, force=force)
+
+    async def fill(self, worker: str) -> int:
+        """Give a worker its share of the others' streams."""
+        moved: int = await self._call("fill", worker)
+        return moved
 
     async def block(self) -> int:
         """Return the number of a block that nobody has had."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
@@ -52,10 +53,13 @@ def beat(
     *,
     refuses: bool = False,
     live: bool = True,
+    called: frozenset[str] = frozenset(),
 ) -> Beat:
     """Return what a worker says of itself."""
     details = {"device": "computes" if live else "hangs"}
-    return Beat(of.incarnation, busy, 0, refuses, owned or {}, Health(live, live, details), 0)
+    return Beat(
+        of.incarnation, busy, 0, refuses, owned or {}, Health(live, live, details), 0, called
+    )
 
 
 class PaperWorker:
@@ -68,6 +72,8 @@ class PaperWorker:
         busy: share of time that it says to compute.
         live: whether its device works.
         refuses: what it raises when it is given a stream.
+        called: its streams that a peer is sending.
+        made_of: digest of what it was started with.
         told: what it was told, in order.
     """
 
@@ -81,6 +87,8 @@ class PaperWorker:
         self.busy = 0.0
         self.live = True
         self.refuses: Exception | None = None
+        self.called: frozenset[str] = frozenset()
+        self.made_of = ""
         self.told: list[tuple[str, str, int]] = []
 
     @property
@@ -97,12 +105,15 @@ class PaperWorker:
 
     async def card(self) -> WorkerCard:
         """Return who it is."""
-        return card(self.name, self.incarnation, self.labels, self.room)
+        made = card(self.name, self.incarnation, self.labels, self.room)
+        return replace(made, made_of=self.made_of)
 
     async def beat(self) -> Beat:
         """Return how it is doing."""
         owned = {id: generation for id, (_, generation) in self.owned.items()}
-        return beat(await self.card(), owned, self.busy, live=self.live)
+        return beat(
+            await self.card(), owned, self.busy, live=self.live, called=self.called & owned.keys()
+        )
 
     async def own(self, spec: StreamSpec, generation: int) -> StreamStatus:
         """Write a stream down."""

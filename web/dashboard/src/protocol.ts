@@ -1394,6 +1394,8 @@ export interface WorkerEntry {
   full: boolean;
   /** its streams are moved away, and it gets no others */
   draining: boolean;
+  /** it was started with other settings, or of another version, than this gateway */
+  outdated: boolean;
   /** it answers */
   alive: boolean;
   /** seconds since it answered last */

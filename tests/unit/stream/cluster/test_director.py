@@ -27,6 +27,7 @@ from stream.errors import (
     WorkerGone,
     WorkerUnknown,
 )
+from stream.store.errors import StoreUnavailable
 from tests.support.cluster import LocalHandle
 from tests.support.workers import PaperWorker, spec
 
@@ -37,11 +38,46 @@ STEPS, TURNS = 4, 10
 """Steps, and after each turns of the event loop in which everything that can go on has gone on."""
 
 
+class PaperNotes:
+    """Notes that outlive a director; `away` while the store cannot be asked."""
+
+    def __init__(self, newest: Mapping[str, int] | None = None) -> None:
+        self.away = False
+        self.kept: dict[str, str] = {}
+        self.seen = newest or {}
+
+    async def drained(self) -> Mapping[str, str]:
+        """Return who is drained."""
+        self.asked()
+        return dict(self.kept)
+
+    async def newest(self) -> Mapping[str, int]:
+        """Return the newest generations."""
+        self.asked()
+        return self.seen
+
+    async def keep(self, drained: Mapping[str, str]) -> None:
+        """Write who is drained."""
+        self.asked()
+        self.kept = dict(drained)
+
+    def asked(self) -> None:
+        """Fail while the store is away."""
+        if self.away:
+            raise StoreUnavailable("store", "is away")
+
+
 class Cluster:
     """Some workers and a director, whose time is in the test's hands."""
 
-    def __init__(self, *workers: PaperWorker, numbers: itertools.count[int] | None = None) -> None:
+    def __init__(
+        self,
+        *workers: PaperWorker,
+        numbers: itertools.count[int] | None = None,
+        notes: PaperNotes | None = None,
+    ) -> None:
         self.clock = ManualClock()
+        self.notes = notes
         self.numbers = numbers or itertools.count(1024)
         self.workers = {worker.name: worker for worker in workers}
         self.handles = {name: LocalHandle(at, name) for name, at in self.workers.items()}
@@ -50,7 +86,9 @@ class Cluster:
 
     def begin(self) -> Director:
         """Return a director that knows nothing yet."""
-        return Director(self.find, SETTINGS, self.clock, lambda: next(self.numbers), self.restart)
+        return Director(
+            self.find, SETTINGS, self.clock, lambda: next(self.numbers), self.restart, self.notes
+        )
 
     async def find(self) -> Mapping[str, WorkerHandle]:
         """Return the workers."""
@@ -542,6 +580,75 @@ def test_a_new_director_learns_what_there_is_and_disturbs_nobody() -> None:
         assert after.version > before.version
         assert dict(after.streams) == dict(before.streams)
         assert [len(worker.told) for worker in cluster.workers.values()] == told
+
+    run(test())
+
+
+def test_a_new_director_knows_who_was_drained_and_by_whom() -> None:
+    async def test() -> None:
+        notes = PaperNotes()
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=notes)
+        await cluster.pass_()
+        await cluster.asked(cluster.director.drain("a", draining=True, why="upgrade"))
+        assert notes.kept == {"a": "upgrade"}
+        cluster.director = cluster.begin()
+        await cluster.pass_()
+        await cluster.asked(cluster.director.add(spec("s0")))
+        assert await cluster.owners() == {"s0": "b"}
+        assert (await cluster.table()).drained == {"a": "upgrade"}
+        await cluster.asked(cluster.director.drain("a", draining=False))
+        assert notes.kept == {}
+
+    run(test())
+
+
+def test_who_is_drained_is_written_when_the_store_is_back() -> None:
+    async def test() -> None:
+        notes = PaperNotes()
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=notes)
+        await cluster.pass_()
+        notes.away = True
+        await cluster.asked(cluster.director.drain("a", draining=True))
+        assert notes.kept == {}
+        assert (await cluster.table()).workers["a"].draining
+        notes.away = False
+        await cluster.pass_(2.0)
+        assert notes.kept == {"a": ""}
+
+    run(test())
+
+
+def test_a_new_director_does_not_wait_for_a_store_that_is_away() -> None:
+    async def test() -> None:
+        notes = PaperNotes({"gate": 9000})
+        notes.kept, notes.away = {"a": ""}, True
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=notes)
+        cluster.workers["a"].owned["gate"] = spec("gate"), 1500
+        await cluster.pass_(SETTINGS.lost_s + 0.5)
+        assert await cluster.owners() == {"gate": "a"}
+        notes.away = False
+        await cluster.pass_(2.0)
+        assert (await cluster.table()).workers["a"].draining
+        await cluster.pass_(SETTINGS.lost_s + 0.5)
+        assert await cluster.owners() == {"gate": "b"}
+        assert cluster.workers["b"].owned["gate"][1] > 9000
+
+    run(test())
+
+
+def test_a_new_director_that_meets_an_older_owner_first_believes_the_newest_one() -> None:
+    async def test() -> None:
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=PaperNotes({"gate": 2000}))
+        cluster.workers["a"].owned["gate"] = spec("gate"), 1500
+        cluster.workers["b"].owned["gate"] = spec("gate"), 2000
+        cluster.handles["b"].cut = True
+        await cluster.pass_(1.0)
+        assert await cluster.owners() == {"gate": ""}
+        assert "gate" not in cluster.workers["a"].owned
+        cluster.handles["b"].cut = False
+        await cluster.pass_(1.0)
+        assert await cluster.owners() == {"gate": "b"}
+        assert cluster.workers["b"].owned["gate"][1] == 2000
 
     run(test())
 
