@@ -134,7 +134,13 @@ async def behind_gateway(
         )
         gateway.remark(memory.health)
         made_of = digest(settings, untrained=untrained)
-        machines = Cluster(lambda: gateway.table, ray.director, RayWorkerHandle, made_of=made_of)
+        machines = Cluster(
+            lambda: gateway.table,
+            ray.director,
+            RayWorkerHandle,
+            made_of=made_of,
+            named=settings.cluster.name,
+        )
         metrics.scraped.attach(machines.figures)
         relay = gateway.relay
         metrics.scraped.attach(lambda: relay_figures(relay.counts, relay.fence.fenced))

@@ -18,7 +18,7 @@ import structlog
 
 from stream.analyzer.streams import Health, StreamStatus
 from stream.cluster.figures import cluster_figures
-from stream.cluster.protocol import Table, WorkerCard, WorkerView
+from stream.cluster.protocol import Table, WorkerCard, WorkerView, is_called
 from stream.errors import OnlyWorker, StreamError, WorkerUnknown
 from stream.events import DegradationLevel
 from stream.monitoring.metrics import Figure
@@ -209,6 +209,7 @@ class Cluster:
         within_s: how long a worker's metrics are waited for.
         made_of: digest of what workers are started with by this gateway, as in `WorkerCard`; empty
             when that is not known.
+        named: what these workers are called, with a number after it; empty means all.
 
     Attributes:
         missed: by worker, how often its metrics did not come in time.
@@ -223,9 +224,11 @@ class Cluster:
         handle: Callable[[str], Measured],
         within_s: float = WITHIN_S,
         made_of: str = "",
+        named: str = "",
     ) -> None:
         self._told = table
         self._made_of = made_of
+        self._named = named
         self.missed: Counter[str] = Counter()
         self._director = director
         self._handle = handle
@@ -241,8 +244,9 @@ class Cluster:
         return "" if owned is None else owned.worker
 
     def outdated(self, worker: WorkerView) -> bool:
-        """Say whether a worker was started with other settings than this gateway."""
-        return bool(self._made_of) and worker.card.made_of != self._made_of
+        """Say whether a worker of this gateway's name was started with other settings than it."""
+        mine = bool(self._made_of) and is_called(worker.card.name, self._named)
+        return mine and worker.card.made_of != self._made_of
 
     async def drain(self, worker: str, *, draining: bool, force: bool = False) -> None:
         """Have the director drain a worker, or take that back."""

@@ -54,6 +54,11 @@ class WorkerCard:
     made_of: str = ""
 
 
+def is_called(worker: str, name: str) -> bool:
+    """Say whether a worker has a name with a number after it, as those of a gateway; or any."""
+    return not name or worker.rpartition("-")[0] == name
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
     """How a worker is doing, answered whenever it is asked.

@@ -43,6 +43,12 @@ CALL_S = 30.0
 BEAT_S = 5.0
 STOP_S = 20.0
 
+STARTED_S = 180.0
+"""How long an actor may take to be built: a worker loads its models."""
+
+FREE_S = 0.1
+"""Pause between two looks whether the name of an actor that was ended is free."""
+
 AGAIN_S = 10.0
 """Pause after building something in vain, such as without the store's server."""
 
@@ -468,6 +474,30 @@ class RayCluster:
         """Start a worker, unless there is one of this name."""
         self._start(WorkerActor, name, plan, name, num_cpus=1, num_gpus=1 if gpu else 0)
         return RayWorkerHandle(name)
+
+    async def replace_director(self, plan: DirectorPlan) -> None:
+        """End the director and start another one in its place."""
+        await self._end(self.director)
+        self.start_director(plan)
+        await self.director.ready(STARTED_S)
+
+    async def replace_worker(self, name: str, plan: Plan, *, gpu: bool = False) -> None:
+        """End a worker, if there is one, and start another in its place; wait until it is built.
+
+        Raises WorkerGone, or what building it raised.
+        """
+        await self._end(RayWorkerHandle(name))
+        await self.start_worker(name, plan, gpu=gpu).ready(STARTED_S)
+
+    async def _end(self, handle: _Handle) -> None:
+        """End an actor for good, and wait until its name is free."""
+        with suppress(WorkerGone):
+            await handle.stop()
+        async with asyncio.timeout(STOP_S):
+            with suppress(ValueError):  # it is gone
+                while True:
+                    self._ray.kill(await _found(handle.name), no_restart=True)
+                    await asyncio.sleep(FREE_S)
 
     def _start(self, actor: type, name: str, *args: Any, **options: Any) -> None:
         made = self._ray.remote(actor).options(

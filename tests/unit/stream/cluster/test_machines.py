@@ -160,3 +160,13 @@ async def test_a_gateway_s_machines_are_those_that_its_director_knows() -> None:
         with pytest.raises(WorkerUnknown):
             await machines.drain("worker-9", draining=True)
         await gateway.remove("lobby")
+
+
+def test_only_workers_of_the_gateway_s_own_name_are_outdated_by_its_settings() -> None:
+    played = PlayedMachines(table())
+    machines = Cluster(lambda: None, played, PlayedWorker, made_of="new", named="worker")
+    assert not machines.outdated(worker("worker-1"))
+    assert machines.outdated(worker("worker-2", made_of="old"))
+    assert not machines.outdated(worker("gpu-1", made_of="old"))
+    unknown = Cluster(lambda: None, played, PlayedWorker)
+    assert not unknown.outdated(worker("worker-2", made_of="old"))
