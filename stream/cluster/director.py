@@ -22,6 +22,7 @@ import structlog
 
 from stream.analyzer.streams import StreamSpec, StreamStatus
 from stream.clock import Clock
+from stream.cluster.estate import Estate
 from stream.cluster.notes import NoteKeeper, Notes
 from stream.cluster.orders import Order, Own
 from stream.cluster.placement import Placement
@@ -129,6 +130,7 @@ class Director:
         self._number = self._placement.number()
         self._notes = NoteKeeper(notes, self._placement, clock, self._start)
         self._made_of = made_of
+        self._estate = Estate(clock, self._start, self._placement.inherited)
         self._handles: dict[str, WorkerHandle] = {}
         self._seen: dict[str, float] = {}
         self._found = False
@@ -184,11 +186,17 @@ class Director:
             self._ready.set()
             for order in self._placement.decide(now, hold=self._awaits_workers(now)):
                 self._send(order, now)
+            self._estate.step(now, self._living())
         self._answer_callers(now)
         if self._placement.version != self._told:
             self._told = self._placement.version
             self._news.set()
             self._news = asyncio.Event()
+
+    def _living(self) -> dict[str, WorkerHandle]:
+        """Return the workers that live, those that are drained last."""
+        names = sorted(self._placement.living(), key=lambda name: name in self._placement.drained)
+        return {name: self._handles[name] for name in names if name in self._handles}
 
     def _start(self, what: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(what)

@@ -48,9 +48,9 @@ MAX_REMOVED = 4096
 
 _MINUTE_S = 60.0
 
-COUNTED = ("moves", "deaths", "adoptions", "refusals")
+COUNTED = ("moves", "deaths", "adoptions", "refusals", "inherited")
 """What is counted: streams moved from a living worker, workers lost, streams found at workers,
-streams that were refused for want of room."""
+streams that were refused for want of room, alerts and videos taken over from gone workers."""
 
 
 class Placement:
@@ -270,6 +270,14 @@ class Placement:
 
     def _heed_drain(self, member: Member) -> None:
         member.draining = member.name in self.drained
+
+    def inherited(self, count: int) -> None:
+        """Count what was taken over from workers that are gone."""
+        self._counts["inherited"] += count
+
+    def living(self) -> list[str]:
+        """Return the workers that count as alive."""
+        return sorted(name for name, member in self._members.items() if member.alive)
 
     def quiet(self, now: float) -> dict[str, float]:
         """Return for each worker that counts as alive how long it has said nothing, seconds."""

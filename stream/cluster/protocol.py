@@ -216,7 +216,8 @@ class Table:
         version: rises with every change of streams, owners and workers (not with `busy`).
         workers: by name.
         streams: by id.
-        counts: what was done so far: `moves`, `deaths`, `adoptions`, `refusals`.
+        counts: what was done so far: `moves`, `deaths`, `adoptions`, `refusals`,
+            `inherited`.
         thresholds: what all streams are judged by where that was changed; None as configured.
         director: number of the director; another one means that it has begun anew.
         drained: workers that are drained, those that are not there included, and by whom.

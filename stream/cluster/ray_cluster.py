@@ -479,7 +479,7 @@ class RayCluster:
         """End the director and start another one in its place."""
         await self._end(self.director)
         self.start_director(plan)
-        await self.director.ready(STARTED_S)
+        await RayDirectorHandle().ready(STARTED_S)  # one that knows nothing of the old process
 
     async def replace_worker(self, name: str, plan: Plan, *, gpu: bool = False) -> None:
         """End a worker, if there is one, and start another in its place; wait until it is built.

@@ -54,7 +54,7 @@ def table(*workers: WorkerView, waiting: tuple[str, ...] = ()) -> Table:
         )
         for stream, owner in {**owners, **dict.fromkeys(waiting, "")}.items()
     }
-    counts = {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2}
+    counts = {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2, "inherited": 4}
     return Table(1, {view.card.name: view for view in workers}, streams, counts)
 
 

@@ -77,7 +77,7 @@ class WorkersView(BaseModel):
     workers: tuple[WorkerEntry, ...]
     waiting: tuple[WaitingStream, ...] = Field(description="streams that no worker has")
     counts: dict[str, int] = Field(
-        description="what the director has done: moves, deaths, adoptions, refusals"
+        description="what the director has done: moves, deaths, adoptions, refusals, inherited"
     )
 
 

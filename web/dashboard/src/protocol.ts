@@ -1411,7 +1411,7 @@ export interface WorkersView {
   workers: WorkerEntry[];
   /** streams that no worker has */
   waiting: WaitingStream[];
-  /** what the director has done: moves, deaths, adoptions, refusals */
+  /** what the director has done: moves, deaths, adoptions, refusals, inherited */
   counts: Record<string, number>;
 }
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from stream.cluster.director import ORDER_S, START_S, STARTING_S
+from stream.cluster.estate import MOURN_S
 from stream.engine.settings import EngineSettings
 from stream.errors import (
     Overloaded,
@@ -552,6 +553,46 @@ def test_generations_of_a_new_director_are_above_all_that_workers_hold() -> None
         cluster.director = cluster.begin()
         await cluster.pass_(1.0)
         assert await cluster.director.block() > newest
+
+    run(test())
+
+
+def test_a_living_worker_is_told_who_lives_once_another_one_is_gone_for_good() -> None:
+    async def test() -> None:
+        cluster = await filled(PaperWorker("a"), PaperWorker("b"), streams=0)
+        cluster.handles["b"].dead = True
+        await cluster.pass_(30.0)
+        assert cluster.workers["a"].inherits == []  # it may come back
+        await cluster.pass_(MOURN_S)
+        assert cluster.workers["a"].inherits[-1] == ("a",)
+        told = len(cluster.workers["a"].inherits)
+        assert (await cluster.table()).counts["inherited"] == told
+
+    run(test())
+
+
+def test_a_worker_that_is_restarted_meanwhile_keeps_what_is_its_own() -> None:
+    async def test() -> None:
+        cluster = await filled(PaperWorker("a"), PaperWorker("b"), streams=0)
+        await cluster.pass_(MOURN_S)
+        cluster.handles["b"].cut = True
+        await cluster.pass_(40.0)
+        cluster.handles["b"].cut = False
+        await cluster.pass_(30.0)
+        told = [*cluster.workers["a"].inherits, *cluster.workers["b"].inherits]
+        assert told
+        assert set(told) == {("a", "b")}
+
+    run(test())
+
+
+def test_a_drained_worker_is_no_heir_where_there_is_another() -> None:
+    async def test() -> None:
+        cluster = await filled(PaperWorker("a"), PaperWorker("b"), streams=0)
+        await cluster.asked(cluster.director.drain("a", draining=True))
+        await cluster.pass_(2 * MOURN_S)
+        assert cluster.workers["a"].inherits == []
+        assert cluster.workers["b"].inherits
 
     run(test())
 

@@ -121,6 +121,7 @@ def test_what_the_director_has_done_is_counted_under_its_metrics() -> None:
     assert found["stream_moves_total",] == 3
     assert found["worker_deaths_total",] == 1
     assert found["placements_refused_total",] == 2
+    assert found["estate_inherited_total",] == 4
     assert found["streams_waiting",] == 1
 
 
@@ -129,7 +130,7 @@ def test_what_has_not_happened_in_a_cluster_is_counted_as_0() -> None:
     machines = PlayedMachines(replace(table(worker("worker-1")), counts={}))
     begun = [*machines.figures(), *relay_figures(RelayCounts(), 0)]
     counters = [figure for figure in begun if figure.name.endswith("_total")]
-    assert len(counters) == 10
+    assert len(counters) == 11
     assert {figure.value for figure in counters} == {0}
     assert ("worker_metrics_missed_total", ("worker-1",)) in [(f.name, f.labels) for f in begun]
 

@@ -54,7 +54,8 @@ async def test_workers_are_listed_by_machine_and_name() -> None:
     assert (first["overload"], first["labels"]) == ("none", {"site": "north"})
     assert (second["overload"], second["busy"]) == ("longer_hop", 1.0)
     assert said["waiting"] == [{"id": "yard", "why": "every worker is full"}]
-    assert said["counts"] == {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2}
+    done = {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2, "inherited": 4}
+    assert said["counts"] == done
     assert status["worker"] == "worker-3"
 
 
