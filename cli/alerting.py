@@ -45,8 +45,7 @@ async def alerting(
     clock: Clock,
     store: StoreAccess | None,
     incidents: Incidents,
-    *,
-    waiting: bool = True,
+    worker: str = "",
 ) -> AsyncIterator[Alerts]:
     """Have alerts follow the events and be delivered, from the first stream to the last.
 
@@ -56,15 +55,15 @@ async def alerting(
         clock: where time comes from.
         store: remembers messages.
         incidents: are snoozed by switches.
-        waiting: send messages that wait in the store.
+        worker: its name, where several processes share the store.
 
     Raises:
         AlertChannelMissing: a channel needs a library that is not here.
     """
     program = version("styleflow-live")
     channels = build_channels(settings.channels, clock, program, IncidentSnoozes(incidents))
-    alerts = Alerts(channels, settings, store, clock)
-    await alerts.load(waiting=waiting)
+    alerts = Alerts(channels, settings, store, clock, worker=worker)
+    await alerts.load()
     events.attach(alerts)
     task = asyncio.create_task(alerts.run(), name="alerts")
     try:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from platformdirs import user_data_path
 from prometheus_client import disable_created_metrics, generate_latest
+from pydantic import SecretStr
 
 from cli import logs
+from cli.director_notes import notes_of
 from cli.log_sink import LineRing
 from cli.memory import Memory
 from cli.settings import ModelConfig, Settings
@@ -88,6 +93,11 @@ class WorkerPlan:
         """Return what runs a worker."""
         return _worker(self, at, director)
 
+    @property
+    def made_of(self) -> str:
+        """A digest of what its workers are started with; see `digest`."""
+        return digest(self.settings, untrained=self.untrained)
+
 
 @asynccontextmanager
 async def _worker(
@@ -119,7 +129,7 @@ async def _worker(
         owned = writer.ownership.owns if writer is not None else _nothing
         yield RunningWorker(
             StreamWorker(
-                _card(settings, parts, at),
+                _card(settings, parts, at, plan.made_of),
                 parts.analyzer,
                 _services(parts),
                 ASKABLE,
@@ -175,7 +185,13 @@ async def _director(
     above = await asyncio.to_thread(_newest, settings, clock, needed=not file.exists())
     blocks = BlocksInFile(file, clock, above)
     director = Director(
-        workers, settings.cluster, clock, lambda: blocks().start >> BLOCK_BITS, restart
+        workers,
+        settings.cluster,
+        clock,
+        lambda: blocks().start >> BLOCK_BITS,
+        restart,
+        notes_of(settings.store),
+        digest(settings),
     )
     task = asyncio.create_task(director.run(), name="director")
     try:
@@ -232,7 +248,7 @@ def _services(parts: Station) -> dict[str, object]:
     return {name: part for name, part in services.items() if part is not None}
 
 
-def _card(settings: Settings, parts: Station, at: Whereabouts) -> WorkerCard:
+def _card(settings: Settings, parts: Station, at: Whereabouts, made_of: str) -> WorkerCard:
     """Return who a worker is."""
     return WorkerCard(
         name=at.name,
@@ -244,6 +260,7 @@ def _card(settings: Settings, parts: Station, at: Whereabouts) -> WorkerCard:
         max_streams=settings.analyzer.max_streams,
         models=parts.cards,
         incarnation=at.incarnation,
+        made_of=made_of,
     )
 
 
@@ -251,6 +268,34 @@ def labels_of(settings: Settings, at: Whereabouts) -> dict[str, str]:
     """Return a worker's labels: its machine's, the configured ones, and whether it has a GPU."""
     gpu = {"gpu": "true"} if at.gpus else {}
     return {**gpu, **at.labels, **settings.cluster.labels}
+
+
+OF_GATEWAYS = {
+    "web": True,
+    "streams": True,
+    "cluster": {"workers", "address"},
+}
+"""Settings that neither workers nor the director know; gateways of one cluster differ in them."""
+
+
+def digest(settings: Settings, *, untrained: bool = False) -> str:
+    """Return a digest of what workers are made of: settings, secrets included, and the version.
+
+    It tells whether two are alike and is not shown to anybody: secrets might be guessed from it.
+    """
+    told = settings.model_dump(exclude=OF_GATEWAYS)  # type: ignore[arg-type]
+    parts = (version("styleflow-live"), untrained, told)
+    text = json.dumps(parts, default=_plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON does not have as one that it has."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    return value.value if isinstance(value, Enum) else str(value)
 
 
 def on_gpu(settings: Settings) -> bool:

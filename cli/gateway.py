@@ -13,7 +13,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from cli import logs
-from cli.cluster import ControlPlan, WorkerPlan, cores, on_gpu
+from cli.cluster import ControlPlan, WorkerPlan, cores, digest, on_gpu
+from cli.director_notes import notes_of
 from cli.front import Front, Loading
 from cli.incidents import evidence_folder
 from cli.memory import Memory
@@ -42,6 +43,7 @@ from stream.monitoring.figures import subscriber_figures
 from stream.monitoring.metrics import Metrics
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Hub, HubSettings
+from stream.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +143,14 @@ async def behind_gateway(
             ray.director, RayWorkerHandle, events, hub, clock, settings.engine, wanted
         )
         gateway.remark(memory.health)
-        machines = Cluster(lambda: gateway.table, ray.director, RayWorkerHandle)
+        made_of = digest(settings, untrained=untrained)
+        machines = Cluster(
+            lambda: gateway.table,
+            ray.director,
+            RayWorkerHandle,
+            made_of=made_of,
+            named=settings.cluster.name,
+        )
         metrics.scraped.attach(machines.figures)
         relay = gateway.relay
         metrics.scraped.attach(lambda: relay_figures(relay.counts, relay.fence.fenced))
@@ -192,6 +201,8 @@ async def _workers(
     wanted = settings.cluster
     own = _joining(ray, settings) if wanted.address else _crew(settings)
     count = own.workers
+    if not wanted.address:
+        await asyncio.to_thread(_forget_drains, settings)
     ray.start_director(ControlPlan(settings))
     share = count if not wanted.address else 1
     plan = WorkerPlan(settings, max(share, 1), untrained, sys.stderr.isatty())
@@ -210,6 +221,17 @@ async def _workers(
         for task in lines:
             task.cancel()
         await asyncio.gather(*lines, return_exceptions=True)
+
+
+def _forget_drains(settings: Settings) -> None:
+    """Have none of the workers drained that were before: they end with this process."""
+    notes = notes_of(settings.store)
+    if notes is None:
+        return
+    try:
+        notes.forget()
+    except StoreError as error:
+        log.warning("workers that were drained before may be drained again", reason=str(error))
 
 
 async def _relay_lines(worker: RayWorkerHandle) -> None:

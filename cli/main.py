@@ -17,6 +17,7 @@ from rich.console import Console
 from cli.baseline_app import baseline_app
 from cli.challenge_app import challenge
 from cli.checkpoints_app import checkpoints_app
+from cli.cluster_app import cluster_app
 from cli.commands import ConfigOption, UntrainedOption, readable
 from cli.evaluate_app import evaluate_app
 from cli.evidence_app import evidence_app
@@ -42,6 +43,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(evidence_app, name="evidence")
 app.add_typer(checkpoints_app, name="checkpoints")
+app.add_typer(cluster_app, name="cluster")
 app.add_typer(ensemble_app, name="ensemble")
 app.add_typer(models_app, name="models")
 app.add_typer(store_app, name="store")

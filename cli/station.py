@@ -142,8 +142,7 @@ async def station(
     analyzer.remark(memory.health)
     metrics.scraped.attach(memory.figures)
     metrics.scraped.attach(lambda: incident_figures(incidents))
-    waiting = alone or worker == f"{settings.cluster.name}-1"
-    watched = alerting(settings.alerts, events, clock, memory.store, incidents, waiting=waiting)
+    watched = alerting(settings.alerts, events, clock, memory.store, incidents, worker)
     drift = memory.drift(events, clock, settings.drift)
     analyzer.notice_drift(drift.sentences)
     metrics.scraped.attach(lambda: drift_figures(drift))

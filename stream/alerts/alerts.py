@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -117,6 +117,7 @@ class Alerts:
         store: where messages and the page's rules outlive the process; without one they do not.
         clock: where time comes from.
         rng: draws the waits between attempts.
+        worker: its name, where several processes share the store; each sends its own messages.
 
     Attributes:
         outbox: messages on their way.
@@ -130,6 +131,7 @@ class Alerts:
         store: StoreAccess | None,
         clock: Clock,
         rng: random.Random | None = None,
+        worker: str = "",
     ) -> None:
         self.faults = 0
         self._channels = {channel.name: channel for channel in channels}
@@ -140,30 +142,43 @@ class Alerts:
         self._made: dict[str, Rule] = {}
         self._engine = RuleEngine(settings.rules)
         self._wake = {name: asyncio.Event() for name in self._channels}
-        self.outbox = Outbox(self._channels, store, settings.outbox, rng or random.Random())
+        self._worker = worker
+        rng = rng or random.Random()
+        self.outbox = Outbox(self._channels, store, settings.outbox, rng, worker)
 
-    async def load(self, *, waiting: bool = True) -> None:
-        """Go on where the last process stopped. What cannot be read is logged and left behind.
-
-        Args:
-            waiting: send the messages that wait in the store; where several processes share it,
-                one of them does.
-        """
+    async def load(self) -> None:
+        """Go on where the last process stopped. What cannot be read is logged and left behind."""
         try:
             if self._store is not None:
-                await asyncio.to_thread(self._read, self._store, waiting=waiting)
+                await asyncio.to_thread(self._read, self._store)
         except Exception:
             log.exception("alerts of before cannot be read from the store")
         self._engine.replace(self._rules())
 
-    def _read(self, store: StoreAccess, *, waiting: bool) -> None:
+    def _read(self, store: StoreAccess) -> None:
         with store.reading() as connection:
             for rule in records.read_rules(connection):
                 if rule.name not in self._configured:
                     self._made[rule.name] = rule
             self._engine.restore(records.told(connection, REMEMBERED))
-            if waiting:
-                self.outbox.restore(records.waiting(connection, self._channels))
+            self.outbox.restore(records.waiting(connection, self._channels, self._worker))
+
+    async def inherit(self, living: Collection[str]) -> int:
+        """Send what was to be sent by workers that live no more, some of it at a time.
+
+        Returns:
+            How many messages were taken over.
+
+        Raises StoreUnavailable.
+        """
+        names, heir = tuple(self._channels), self._worker
+        taken = await self._write(lambda c: records.inherit(c, names, heir, living)) or []
+        self.outbox.restore(taken)
+        for channel in {parcel.message.channel for parcel in taken}:
+            self._wake[channel].set()
+        if taken:
+            log.info("alerts of workers that are gone are sent", messages=len(taken))
+        return len(taken)
 
     def accept(self, stamped: StampedEvent) -> None:
         """Take the next event."""

@@ -50,6 +50,7 @@ class Outbox:
         store: where messages outlive the process; without one they do not.
         settings: bounds, and how often a message is tried.
         rng: draws the waits.
+        worker: who sends them, where several share the store.
 
     Attributes:
         counts: what became of messages, by channel.
@@ -64,6 +65,7 @@ class Outbox:
         store: StoreAccess | None,
         settings: OutboxSettings,
         rng: random.Random,
+        worker: str = "",
     ) -> None:
         self._queues: dict[str, dict[str, Parcel]] = {name: {} for name in channels}
         self.counts = {name: ChannelCounts() for name in self._queues}
@@ -73,6 +75,7 @@ class Outbox:
         self._store = store
         self._settings = settings
         self._rng = rng
+        self._worker = worker
 
     def restore(self, parcels: Iterable[Parcel]) -> None:
         """Go on with messages of before a restart, oldest first."""
@@ -85,7 +88,7 @@ class Outbox:
         if queue is None or message.id in queue:
             return
         parcel = Parcel(message, now)
-        self._write(partial(add_parcel, parcel=parcel))
+        self._write(partial(add_parcel, parcel=parcel, worker=self._worker))
         self._keep(parcel)
 
     def take(self, channel: str, now: datetime) -> Parcel | None:
@@ -128,7 +131,7 @@ class Outbox:
         if parcel.message.id not in self._queues[channel]:
             return  # it gave way meanwhile
         self._queues[channel][parcel.message.id] = later
-        self._write(partial(write_parcel, parcel=later, state=ParcelState.WAITING))
+        self._write(self._fate(later, ParcelState.WAITING))
         self._give_up_old(channel, now)
 
     def wait_s(self, attempts: int) -> float:
@@ -162,7 +165,11 @@ class Outbox:
 
     def _finish(self, parcel: Parcel, state: ParcelState) -> None:
         self._queues[parcel.message.channel].pop(parcel.message.id, None)
-        self._write(partial(write_parcel, parcel=parcel, state=state))
+        self._write(self._fate(parcel, state))
+
+    def _fate(self, parcel: Parcel, state: ParcelState) -> Write[None]:
+        """Return what writes what became of a message."""
+        return partial(write_parcel, parcel=parcel, state=state, worker=self._worker)
 
     def _write(self, write: Write[None]) -> None:
         if self._store is not None:

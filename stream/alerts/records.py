@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from stream.alerts.messages import Message
 from stream.alerts.rules import AlertKind, Told
@@ -18,6 +18,9 @@ from stream.alerts.settings import Rule
 from stream.errors import SettingInvalid
 from stream.store.access import from_us, to_us
 from stream.store.tables import alert_rules, outbox
+
+INHERITED_AT_ONCE = 200
+"""Messages of workers that are gone that are taken in one transaction."""
 
 PRUNED_AT_ONCE = 500
 """Old rows that are removed in one transaction."""
@@ -54,8 +57,8 @@ class Parcel:
         return replace(self, attempts=self.attempts + 1, error=error, due=due)
 
 
-def add_parcel(connection: Connection, parcel: Parcel) -> None:
-    """Write a message that is new; one that is there already stays as it is."""
+def add_parcel(connection: Connection, parcel: Parcel, worker: str = "") -> None:
+    """Write a message that is new, and who sends it; one that is there already stays as it is."""
     message = parcel.message
     if connection.scalar(select(outbox.c.id).where(outbox.c.id == message.id)) is not None:
         return
@@ -71,13 +74,16 @@ def add_parcel(connection: Connection, parcel: Parcel) -> None:
             attempts=parcel.attempts,
             state=ParcelState.WAITING,
             error=parcel.error,
+            worker=worker,
         )
     )
 
 
-def write_parcel(connection: Connection, parcel: Parcel, state: ParcelState) -> None:
+def write_parcel(
+    connection: Connection, parcel: Parcel, state: ParcelState, worker: str = ""
+) -> None:
     """Write what became of a message."""
-    add_parcel(connection, parcel)
+    add_parcel(connection, parcel, worker)
     connection.execute(
         update(outbox)
         .where(outbox.c.id == parcel.message.id)
@@ -87,18 +93,44 @@ def write_parcel(connection: Connection, parcel: Parcel, state: ParcelState) -> 
     )
 
 
-def waiting(connection: Connection, channels: Iterable[str]) -> Iterator[Parcel]:
-    """Yield the messages of some channels that are still on their way, oldest first."""
-    rows = connection.execute(
+def waiting(connection: Connection, channels: Iterable[str], worker: str = "") -> Iterator[Parcel]:
+    """Yield the messages of some channels that are still on their way, oldest first.
+
+    Those of one worker, where several share the store.
+    """
+    query = _waiting(channels)
+    if worker:
+        query = query.where(outbox.c.worker == worker)
+    yield from map(_parcel, connection.execute(query))
+
+
+def inherit(
+    connection: Connection, channels: Iterable[str], heir: str, living: Collection[str]
+) -> list[Parcel]:
+    """Have a worker send what others were to send that live no more, and return it, oldest first.
+
+    So many at a time; the rest is taken the next time.
+    """
+    query = _waiting(channels).where(outbox.c.worker.not_in([heir, *living]))
+    taken = [_parcel(row) for row in connection.execute(query.limit(INHERITED_AT_ONCE))]
+    ids = [parcel.message.id for parcel in taken]
+    connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(worker=heir))
+    return taken
+
+
+def _waiting(channels: Iterable[str]) -> Select[Any]:
+    return (
         select(outbox)
         .where(outbox.c.state == ParcelState.WAITING, outbox.c.channel.in_(list(channels)))
         .order_by(outbox.c.created, outbox.c.id)
     )
-    for row in rows:
-        body = json.loads(row.payload)
-        created = from_us(row.created)
-        message = Message(row.id, row.rule, row.channel, row.incident, created, body)
-        yield Parcel(message, from_us(row.due), row.attempts, row.error)
+
+
+def _parcel(row: Row[Any]) -> Parcel:
+    message = Message(
+        row.id, row.rule, row.channel, row.incident, from_us(row.created), json.loads(row.payload)
+    )
+    return Parcel(message, from_us(row.due), row.attempts, row.error)
 
 
 def told(connection: Connection, most: int) -> list[Told]:

@@ -406,6 +406,10 @@ class Analyzer:
         """End a call because its peer wishes so."""
         await self._sessions.hang_up(stream, session, publisher)
 
+    def called(self, stream: str) -> bool:
+        """Say whether a peer is sending a stream now."""
+        return self._sessions.called(stream)
+
     def has_page(self, stream: str) -> bool:
         """Say whether a stream's caller has a page open that shows prompts."""
         return self._sessions.has_page(stream)
@@ -581,12 +585,7 @@ class Analyzer:
         self._pictures.prune(now)
 
     def weigh(self, now: float, work: Work) -> None:
-        """Leave out more work or less, as the device worker keeps up.
-
-        Args:
-            now: monotonic seconds.
-            work: everything that the device worker has done so far.
-        """
+        """Leave out more work or less, as the device worker keeps up with all of its `work`."""
         degradation = self._degradation
         if not degradation.observe(now, work):
             return

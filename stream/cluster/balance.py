@@ -73,3 +73,56 @@ def leaves(places: Collection[Place], now: float) -> list[Place]:
         movable,
         key=lambda place: (place.spec.priority is not Priority.LOW, place.placed, place.spec.id),
     )
+
+
+LEAST = 0.001
+"""Share that a stream costs at least, so that idle workers have streams by number."""
+
+
+def even(
+    taker: Member,
+    members: Mapping[str, Member],
+    owned: Mapping[str, Collection[Place]],
+    settings: ClusterSettings,
+    now: float,
+) -> list[Place]:
+    """Return the streams that a worker takes from the busiest others so that it does its share.
+
+    A move is made only if it leaves both less apart than before. Of a worker those go first that it
+    was given last: when the taker was drained, these were its own. Streams that are called stay.
+
+    Args:
+        taker: the worker that has little to do.
+        members: all workers, by name.
+        owned: streams of each, by its name.
+        settings: with the estimate of a stream's share.
+        now: monotonic seconds.
+    """
+    living = [one for one in members.values() if one.alive]
+    if taker not in living or taker.draining:
+        return []
+    loads = {m.name: load(m, owned[m.name], settings, now) for m in living}
+    loads = {name: max(share, LEAST * len(owned[name])) for name, share in loads.items()}
+    costs = {name: share / max(len(owned[name]), 1) for name, share in loads.items()}
+    left = {
+        one.name: sorted(
+            (p for p in owned[one.name] if not p.is_call and taker.takes(p.spec)),
+            key=lambda place: (place.placed, place.spec.id),
+        )
+        for one in living
+        if one is not taker
+    }
+    moves: list[Place] = []
+    while givers := [
+        name for name, places in left.items() if places and _evens(loads, costs, name, taker.name)
+    ]:
+        giver = max(givers, key=lambda name: (loads[name], name))
+        moves.append(left[giver].pop())
+        loads[giver] -= costs[giver]
+        loads[taker.name] += costs[giver]
+    return moves
+
+
+def _evens(loads: Mapping[str, float], costs: Mapping[str, float], giver: str, taker: str) -> bool:
+    """Say whether a stream's move leaves two workers less apart."""
+    return loads[giver] - loads[taker] > costs[giver] * 1.001

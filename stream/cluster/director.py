@@ -3,8 +3,9 @@
 Theory of operation. `step` does everything that is due: it asks workers how they are (one question
 to each at a time, so that one that hangs delays nobody), counts those as lost that have been silent
 for too long, and starts the orders that are missing, a task each. Whatever ends wakes `run`, which
-steps again. Nothing is kept anywhere: a director that begins learns from the workers what there is,
-and gives no order before all have answered or had the time to.
+steps again. A director that begins learns from the workers what there is, and from its `Notes` who
+was drained and how new the newest owners were; it gives no order before all have answered or had
+the time to.
 
 Belongs to one event loop. Everything that is waited for has an end: a question after
 `cluster.lost_s`, an order after `ORDER_S`, whoever asks for a stream after `START_S`.
@@ -21,12 +22,14 @@ import structlog
 
 from stream.analyzer.streams import StreamSpec, StreamStatus
 from stream.clock import Clock
+from stream.cluster.estate import Estate
+from stream.cluster.notes import NoteKeeper, Notes
 from stream.cluster.orders import Order, Own
 from stream.cluster.placement import Placement
 from stream.cluster.protocol import Beat, Table, WorkerHandle
 from stream.cluster.settings import ClusterSettings
 from stream.engine.settings import EngineSettings
-from stream.errors import Overloaded, StreamUnknown, TooManyStreams, WorkerGone, WorkerUnknown
+from stream.errors import Overloaded, StreamUnknown, TooManyStreams, WorkerGone
 from styleflow.errors import StyleFlowError
 
 log = structlog.get_logger(__name__)
@@ -105,6 +108,8 @@ class Director:
         numbers: returns a start epoch of event numbers that nobody else has; see
             `stream.event_log.ids`. Generations are such numbers.
         restart: ends a worker's process, so that another one comes in its place.
+        notes: what outlives the director.
+        made_of: digest of what it was started with.
     """
 
     def __init__(
@@ -114,6 +119,8 @@ class Director:
         clock: Clock,
         numbers: Callable[[], int],
         restart: Callable[[str], Awaitable[None]] = _no_restart,
+        notes: Notes | None = None,
+        made_of: str = "",
     ) -> None:
         self._find = find
         self._settings = settings
@@ -121,6 +128,9 @@ class Director:
         self._restart = restart
         self._placement = Placement(settings, numbers)
         self._number = self._placement.number()
+        self._notes = NoteKeeper(notes, self._placement, clock, self._start)
+        self._made_of = made_of
+        self._estate = Estate(clock, self._start, self._placement.inherited)
         self._handles: dict[str, WorkerHandle] = {}
         self._seen: dict[str, float] = {}
         self._found = False
@@ -169,17 +179,24 @@ class Director:
         """Do everything that is due now; waits for nothing."""
         now = self._clock.monotonic()
         self._look_for_workers(now)
+        self._notes.step(now)
         self._ask_workers(now)
         self._give_up(now)
         if self._has_heard_everybody(now):
             self._ready.set()
             for order in self._placement.decide(now, hold=self._awaits_workers(now)):
                 self._send(order, now)
+            self._estate.step(now, self._living())
         self._answer_callers(now)
         if self._placement.version != self._told:
             self._told = self._placement.version
             self._news.set()
             self._news = asyncio.Event()
+
+    def _living(self) -> dict[str, WorkerHandle]:
+        """Return the workers that live, those that are drained last."""
+        names = sorted(self._placement.living(), key=lambda name: name in self._placement.drained)
+        return {name: self._handles[name] for name in names if name in self._handles}
 
     def _start(self, what: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(what)
@@ -223,7 +240,7 @@ class Director:
         """Say whether every worker has answered or had the time to; once true, it stays so."""
         if self._ready.is_set() or now - self._began >= self._settings.lost_s:
             return True
-        return self._found and set(self._handles) <= self._heard
+        return self._found and self._notes.recalled and set(self._handles) <= self._heard
 
     def _awaits_workers(self, now: float) -> bool:
         """Say whether workers are still starting, so that the first one is not given everything."""
@@ -480,13 +497,21 @@ class Director:
         await self._ready.wait()
         return self._placement.claim(stream, self._clock.monotonic())
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
-        """Move a worker's streams away, or take that back. Raises WorkerUnknown."""
+    async def drain(
+        self, worker: str, *, draining: bool, why: str = "", force: bool = False
+    ) -> None:
+        """Move a worker's streams away, or take that back; see `DirectorHandle.drain`."""
         await self._ready.wait()
-        if worker not in self._handles:
-            raise WorkerUnknown(worker)
-        self._placement.drain(worker, draining=draining)
+        self._placement.drain(worker, draining=draining, why=why, force=force)
         self._woken.set()
+        await self._notes.kept()
+
+    async def fill(self, worker: str) -> int:
+        """Give a worker its share of the others' streams; see `DirectorHandle.fill`."""
+        await self._ready.wait()
+        moved = self._placement.fill(worker, self._clock.monotonic())
+        self._woken.set()
+        return moved
 
     async def block(self) -> int:
         """Return a start epoch that nobody else has; see `DirectorHandle.block`."""
@@ -505,7 +530,7 @@ class Director:
             except TimeoutError:
                 pass
         table = self._placement.table(self._clock.monotonic())
-        return replace(table, version=self._version, director=self._number)
+        return replace(table, version=self._version, director=self._number, made_of=self._made_of)
 
     @property
     def _version(self) -> int:

@@ -2,7 +2,8 @@
 
 StreamError
 ├── RayMissing          workers are wanted, and the extra is not installed
-└── ClusterUnreachable  Ray cannot be started here, or does not answer
+├── ClusterUnreachable  Ray cannot be started here, or does not answer
+└── UpgradeStuck        a rolling upgrade does not get any further with a worker
 """
 
 from __future__ import annotations
@@ -37,3 +38,18 @@ class ClusterUnreachable(StreamError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+
+@dataclass(eq=False)
+class UpgradeStuck(StreamError):
+    """A rolling upgrade does not get any further with a worker."""
+
+    code = "upgrade_stuck"
+    title = "The upgrade has stopped"
+    hint = "Workers before it are done; see to this one, and run the same command again to go on"
+
+    worker: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.worker}: {self.why}"

@@ -15,6 +15,7 @@ _COUNTS = {
     "deaths": "worker_deaths_total",
     "adoptions": "streams_adopted_total",
     "refusals": "placements_refused_total",
+    "inherited": "estate_inherited_total",
 }
 """Metrics by the director's own words for what it has done."""
 

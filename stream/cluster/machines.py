@@ -18,7 +18,7 @@ import structlog
 
 from stream.analyzer.streams import Health, StreamStatus
 from stream.cluster.figures import cluster_figures
-from stream.cluster.protocol import Table, WorkerCard, WorkerView
+from stream.cluster.protocol import Table, WorkerCard, WorkerView, is_called
 from stream.errors import OnlyWorker, StreamError, WorkerUnknown
 from stream.events import DegradationLevel
 from stream.monitoring.metrics import Figure
@@ -51,8 +51,14 @@ class Machines(Protocol):
         """Return the name of a stream's worker; empty if it has none, or there is no cluster."""
         ...
 
-    def drain(self, worker: str, *, draining: bool) -> Awaitable[None]:
+    def outdated(self, worker: WorkerView) -> bool:
+        """Say whether a worker was started with other settings, or of another version."""
+        ...
+
+    def drain(self, worker: str, *, draining: bool, force: bool = False) -> Awaitable[None]:
         """Move a worker's streams away and give it no more, or take that back.
+
+        Calls are waited for, unless configured streams are to be moved by force.
 
         Raises WorkerUnknown, or OnlyWorker where there is no other.
         """
@@ -85,7 +91,7 @@ class Lone(Protocol):
 class Drainer(Protocol):
     """The director, as far as it drains workers."""
 
-    def drain(self, worker: str, *, draining: bool) -> Awaitable[None]:
+    def drain(self, worker: str, *, draining: bool, force: bool = False) -> Awaitable[None]:
         """Move a worker's streams away and give it no more, or take that back."""
         ...
 
@@ -174,7 +180,11 @@ class OneProcess:
         """Return nothing: there is no choice."""
         return ""
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
+    def outdated(self, worker: WorkerView) -> bool:
+        """Return no: it is this process."""
+        return False
+
+    async def drain(self, worker: str, *, draining: bool, force: bool = False) -> None:
         """Refuse: the streams have nowhere to go."""
         if worker != THIS_PROCESS:
             raise WorkerUnknown(worker)
@@ -197,6 +207,9 @@ class Cluster:
         director: drains workers.
         handle: returns the worker of a name.
         within_s: how long a worker's metrics are waited for.
+        made_of: digest of what workers are started with by this gateway, as in `WorkerCard`; empty
+            when that is not known.
+        named: what these workers are called, with a number after it; empty means all.
 
     Attributes:
         missed: by worker, how often its metrics did not come in time.
@@ -210,8 +223,12 @@ class Cluster:
         director: Drainer,
         handle: Callable[[str], Measured],
         within_s: float = WITHIN_S,
+        made_of: str = "",
+        named: str = "",
     ) -> None:
         self._told = table
+        self._made_of = made_of
+        self._named = named
         self.missed: Counter[str] = Counter()
         self._director = director
         self._handle = handle
@@ -226,9 +243,14 @@ class Cluster:
         owned = self.table().streams.get(stream)
         return "" if owned is None else owned.worker
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
+    def outdated(self, worker: WorkerView) -> bool:
+        """Say whether a worker of this gateway's name was started with other settings than it."""
+        mine = bool(self._made_of) and is_called(worker.card.name, self._named)
+        return mine and worker.card.made_of != self._made_of
+
+    async def drain(self, worker: str, *, draining: bool, force: bool = False) -> None:
         """Have the director drain a worker, or take that back."""
-        await self._director.drain(worker, draining=draining)
+        await self._director.drain(worker, draining=draining, force=force)
 
     async def metrics(self) -> Mapping[str, str]:
         """Return by worker its metrics; all are asked at the same time, and none for long."""

@@ -24,12 +24,14 @@ class Member:
         heard: when it answered last.
         alive: whether it answers, and its device works.
         draining: whether its streams are being moved away.
+        forced: whether those that are being called are, too.
         busy: measured share of time that its device thread computes.
         degradation: level of what it leaves out.
         refuses: whether it said that it is full.
         details: a sentence per check of its health.
         holds: streams that it runs, with generations, as it said or as an order has changed since.
         settled: when an order about a stream was carried out; older answers do not know of it.
+        called: streams that a peer is sending to it, as it said last.
         hot_since: since when it is busier than it should be; None when it is not.
     """
 
@@ -37,12 +39,14 @@ class Member:
     heard: float
     alive: bool = True
     draining: bool = False
+    forced: bool = False
     busy: float = 0.0
     degradation: int = 0
     refuses: bool = False
     details: Mapping[str, str] = field(default_factory=dict)
     holds: dict[str, int] = field(default_factory=dict)
     settled: dict[str, float] = field(default_factory=dict)
+    called: frozenset[str] = frozenset()
     hot_since: float | None = None
 
     @property
@@ -57,6 +61,10 @@ class Member:
     def takes(self, spec: StreamSpec) -> bool:
         """Say whether a stream may be given to it, if there is room."""
         return self.alive and not self.draining and self.has(spec.placement)
+
+    def keeps(self, place: Place) -> bool:
+        """Say whether a stream has to stay until its call is over."""
+        return not place.kept or (place.spec.id in self.called and not self.forced)
 
     def report(self, beat: Beat, asked: float) -> None:
         """Take what it said about its streams, except where orders are newer than the question."""

@@ -20,7 +20,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stream.analyzer.streams import Priority, StreamSpec
-from stream.cluster.balance import least_busy, leaves, load
+from stream.cluster.balance import even, leaves, load
+from stream.cluster.choice import Chooser
 from stream.cluster.members import Member, Place
 from stream.cluster.orders import AGAIN_S, Disown, Order, Orders, Own
 from stream.cluster.protocol import Beat, Table, WorkerCard
@@ -36,12 +37,6 @@ from stream.errors import (
     WorkerUnknown,
 )
 
-RETRY_S = 30.0
-"""When to ask again while every worker is full."""
-
-CLAIM_S = 10.0
-"""How long the worker that was named for a call stays the one for that stream."""
-
 MAX_REST_S = 60.0
 """Longest pause between two tries to start a stream that its workers cannot start."""
 
@@ -51,14 +46,11 @@ MAX_REFUSED_S = 2.0
 MAX_REMOVED = 4096
 """Removed streams that are remembered, for workers that were cut off and still run them."""
 
-MAX_CLAIMS = 1024
-"""Claims that are remembered; the oldest gives way."""
-
 _MINUTE_S = 60.0
 
-COUNTED = ("moves", "deaths", "adoptions", "refusals")
+COUNTED = ("moves", "deaths", "adoptions", "refusals", "inherited")
 """What is counted: streams moved from a living worker, workers lost, streams found at workers,
-streams that were refused for want of room."""
+streams that were refused for want of room, alerts and videos taken over from gone workers."""
 
 
 class Placement:
@@ -71,18 +63,21 @@ class Placement:
     Attributes:
         version: rises with every change of streams, owners and workers.
         thresholds: what all streams are judged by, where that was changed.
+        drained: workers that are drained, and by whom; those that are gone included.
     """
 
     def __init__(self, settings: ClusterSettings, numbers: Callable[[], int]) -> None:
         self.version = 0
         self.thresholds: EngineSettings | None = None
+        self.drained: dict[str, str] = {}
         self._settings = settings
         self._numbers = numbers
         self._highest = 0
         self._members: dict[str, Member] = {}
         self._places: dict[str, Place] = {}
         self._removed: dict[str, int] = {}
-        self._claims: dict[str, tuple[str, float]] = {}
+        self._newest: dict[str, int] = {}
+        self._chooser = Chooser(settings, self._members, self._places)
         self._orders = Orders()
         self._moves: deque[float] = deque(maxlen=max(settings.moves_per_minute, 1))
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
@@ -102,13 +97,13 @@ class Placement:
     def joined(self, card: WorkerCard, now: float) -> None:
         """Take in a worker, or the process that has come in the place of another one.
 
-        Who was drained stays so until that is taken back.
+        Who is drained stays so until that is taken back.
         """
         before = self._members.get(card.name)
         if before is not None:
             self.lost(card.name, "was restarted", now)
-        draining = before is not None and before.draining
-        self._members[card.name] = Member(card, now, draining=draining)
+        self._members[card.name] = member = Member(card, now)
+        self._heed_drain(member)
         self._changed()
 
     def beat(self, worker: str, beat: Beat, asked: float, now: float) -> frozenset[str]:
@@ -136,6 +131,7 @@ class Placement:
         member.alive, member.heard = True, now
         member.busy, member.degradation = beat.busy, beat.degradation
         member.refuses, member.details = beat.refuses, beat.health.details
+        member.called = beat.called
         if beat.busy <= self._settings.high:
             member.hot_since = None
         elif member.hot_since is None:
@@ -153,6 +149,8 @@ class Placement:
                 continue
             if place is None:
                 yield stream
+            elif held < self._newest.get(stream, 0):
+                continue
             elif held > place.generation or (held == place.generation and not place.worker):
                 self._adopt(place, member, held, now)
 
@@ -186,8 +184,36 @@ class Placement:
             kept = not spec.source.url.is_call
             place = Place(spec, kept, thresholds=thresholds.get(spec.id))
             self._places[spec.id] = place
-            if member.alive:
+            if held < self._newest.get(spec.id, 0):
+                self._await_newest(place, held, now)
+            elif member.alive:
                 self._adopt(place, member, held, now)
+
+    def heed(self, newest: Mapping[str, int], now: float) -> None:
+        """Take in the newest generation of streams that the store has seen.
+
+        Who holds a stream under a lower one is no owner, however alone: what it says is not heard.
+        The newest owner is waited for as long as a worker may be silent, then another one is found.
+        """
+        self._highest = max(self._highest, *newest.values(), 0)
+        self._newest = dict(newest)
+        for stream, place in tuple(self._places.items()):
+            if 0 < place.generation < newest.get(stream, 0):
+                self._await_newest(place, place.generation, now)
+
+    def _await_newest(self, place: Place, held: int, now: float) -> None:
+        """Leave a stream without an owner that is held under an older generation than the newest.
+
+        A stream that a call has made is ended there: whoever called has called again since.
+        """
+        if place.kept:
+            place.worker, place.waiting = "", "its newest owner does not answer"
+            place.generation = self._newest[place.spec.id]
+            place.rests = now + self._settings.lost_s
+        else:
+            del self._places[place.spec.id]
+            self._bar(place.spec.id, held)
+        self._changed()
 
     def lost(
         self, worker: str, why: str, now: float, details: Mapping[str, str] | None = None
@@ -198,9 +224,10 @@ class Placement:
             return
         member.alive, member.hot_since = False, None
         member.details = details or {"worker": why}
-        self._counts["deaths"] += 1
+        if not member.draining or self._owned_by(worker):  # else whoever drained it has ended it
+            self._counts["deaths"] += 1
         self._orders.drop(worker)
-        self._claims = {id: claim for id, claim in self._claims.items() if claim[0] != worker}
+        self._chooser.lost(worker)
         for place in self._owned_by(worker):
             if place.kept:
                 place.worker, place.waiting = "", f"worker {worker!r} {why}"
@@ -215,12 +242,42 @@ class Placement:
             del self._members[worker]
             self._changed()
 
-    def drain(self, worker: str, *, draining: bool) -> None:
-        """Have a worker's streams moved away, or take that back. Raises WorkerUnknown."""
-        member = self._member(worker)
-        if member.draining != draining:
-            member.draining = draining
+    def drain(self, worker: str, *, draining: bool, why: str = "", force: bool = False) -> None:
+        """Have a worker's streams moved away, or take that back; see `DirectorHandle.drain`.
+
+        One that is drained and gone may be taken back, too.
+        """
+        if worker not in self.drained or draining:
+            self._member(worker)
+        before = dict(self.drained)
+        if draining:
+            self.drained.setdefault(worker, why)
+        else:
+            self.drained.pop(worker, None)
+        member = self._members.get(worker)
+        if member is not None:
+            member.forced = draining and force
+            self._heed_drain(member)
+        if before != self.drained:
             self._changed()
+
+    def remember(self, drained: Mapping[str, str]) -> None:
+        """Take in who was drained when the last director ended, and by whom."""
+        self.drained |= drained
+        for member in self._members.values():
+            self._heed_drain(member)
+        self._changed()
+
+    def _heed_drain(self, member: Member) -> None:
+        member.draining = member.name in self.drained
+
+    def inherited(self, count: int) -> None:
+        """Count what was taken over from workers that are gone."""
+        self._counts["inherited"] += count
+
+    def living(self) -> list[str]:
+        """Return the workers that count as alive."""
+        return sorted(name for name, member in self._members.items() if member.alive)
 
     def quiet(self, now: float) -> dict[str, float]:
         """Return for each worker that counts as alive how long it has said nothing, seconds."""
@@ -276,12 +333,16 @@ class Placement:
         """Forget a stream; whoever holds it is told to stop. Raises StreamUnknown."""
         place = self._place(stream)
         del self._places[stream]
-        self._claims.pop(stream, None)
+        self._chooser.unclaim(stream)
+        self._bar(stream, max(place.generation, self._highest))
+        self._changed()
+
+    def _bar(self, stream: str, generation: int) -> None:
+        """Have a stream stopped wherever it is held up to a generation."""
         self._removed.pop(stream, None)
-        self._removed[stream] = max(place.generation, self._highest)
+        self._removed[stream] = generation
         while len(self._removed) > MAX_REMOVED:
             del self._removed[next(iter(self._removed))]
-        self._changed()
 
     def retune(self, thresholds: EngineSettings, stream: str | None) -> tuple[str, ...]:
         """Keep what a stream, or all, are judged by; return the workers to be told.
@@ -313,14 +374,10 @@ class Placement:
             if not place.worker:
                 raise WorkerGone("")
             return place.worker
-        claimed = self._claims.get(stream)
-        if claimed is not None and now < claimed[1] and self._open(claimed[0]):
-            return claimed[0]
-        worker = self._choice(None, now).name
-        self._claims.pop(stream, None)
-        self._claims[stream] = worker, now + CLAIM_S
-        while len(self._claims) > MAX_CLAIMS:
-            del self._claims[next(iter(self._claims))]
+        worker = self._chooser.claimed(stream, now)
+        if not worker:
+            worker = self._choice(None, now).name
+            self._chooser.claim(stream, worker, now)
         return worker
 
     def owner(self, stream: str) -> str:
@@ -400,7 +457,7 @@ class Placement:
             if not place.worker and place.rests <= now and not (hold and place.generation == 0)
         ]
         for place in sorted(waiting, key=lambda place: place.spec.priority is Priority.LOW):
-            member = self._taker(place, now)
+            member = self._chooser.taker(place, now)
             if member is not None:
                 self._give(place, member, now)
             elif place.waiting != (why := self._why(place.spec)):
@@ -419,16 +476,28 @@ class Placement:
     def _move_misplaced(self, now: float) -> None:
         """Move streams of workers that drain, or that lack a label, as far as others take them.
 
-        A stream that a call has made stays: it ends with the call.
+        A stream that a call has made stays: it ends with the call. So does one of the configuration
+        while it is being called, unless the drain is forced.
         """
         for place in self._places.values():
             owner = self._members.get(place.worker)
-            if owner is None or owner.takes(place.spec) or place.rests > now or not place.kept:
+            if owner is None or owner.takes(place.spec) or place.rests > now or owner.keeps(place):
                 continue
-            member = self._taker(place, now)
+            member = self._chooser.taker(place, now)
             if member is not None:
                 self._give(place, member, now)
                 self._counts["moves"] += 1
+
+    def fill(self, worker: str, now: float) -> int:
+        """Give a worker its share of the others' streams; see `DirectorHandle.fill`."""
+        member, moved = self._member(worker), 0
+        moves = even(member, self._members, self._chooser.owned(), self._settings, now)
+        for place in moves:
+            if member in self._chooser.with_room(place.spec):
+                self._give(place, member, now)
+                self._counts["moves"] += 1
+                moved += 1
+        return moved
 
     def _balance(self, now: float) -> None:
         """Move one stream from a worker that is too busy to one that is not."""
@@ -445,14 +514,14 @@ class Placement:
 
     def _relieve(self, member: Member, now: float) -> bool:
         """Move one stream away from a worker; say whether one could go."""
-        owned = self._owned()
+        owned = self._chooser.owned()
         for place in leaves(owned[member.name], now):
             idle = [
                 other
-                for other in self._with_room(place.spec)
+                for other in self._chooser.with_room(place.spec)
                 if load(other, owned[other.name], self._settings, now) < self._settings.low
             ]
-            target = self._least_busy(idle, now)
+            target = self._chooser.least_busy(idle, now)
             if target is not None and target is not member:
                 self._give(place, target, now)
                 place.moved, member.hot_since = now, now
@@ -467,66 +536,15 @@ class Placement:
         place.placed, place.waiting = now, ""
         self._changed()
 
-    # --- choice -------------------------------------------------------------------------------
+    # --- small ones ---------------------------------------------------------------------------
 
     def _choice(self, spec: StreamSpec | None, now: float) -> Member:
-        """Return the worker for a new stream, None for a call's.
-
-        Raises PlacementImpossible, WorkerGone, TooManyStreams or Overloaded.
-        """
-        member = self._least_busy(self._with_room(spec), now)
-        if member is not None:
-            return member
-        labels = spec.placement if spec else {}
-        fitting = [member for member in self._members.values() if member.has(labels)]
-        if spec is not None and self._members and not fitting:
-            raise PlacementImpossible(spec.id, labels)
-        living = [member for member in fitting if member.alive and not member.draining]
-        if not living:
-            raise WorkerGone("")
-        self._counts["refusals"] += 1
-        owned = self._owned()
-        if all(len(owned[member.name]) >= member.card.max_streams for member in living):
-            raise TooManyStreams(sum(member.card.max_streams for member in living))
-        raise Overloaded(RETRY_S)
-
-    def _taker(self, place: Place, now: float) -> Member | None:
-        """Return the worker for a stream that exists; what ran is not refused for overload."""
-        members = self._with_room(place.spec)
-        if not members and place.carried:
-            members = self._with_room(place.spec, overloaded=True)
-        return self._least_busy(members, now)
-
-    def _with_room(self, spec: StreamSpec | None, *, overloaded: bool = False) -> list[Member]:
-        """Return the workers that a stream may be given to now, overloaded ones if need be."""
-        owned = self._owned()
-        return [
-            member
-            for member in self._members.values()
-            if (member.takes(spec) if spec else member.alive and not member.draining)
-            and (overloaded or not member.refuses)
-            and len(owned[member.name]) < member.card.max_streams
-        ]
-
-    def _least_busy(self, members: Iterable[Member], now: float) -> Member | None:
-        claimed = Counter(
-            worker
-            for stream, (worker, until) in self._claims.items()
-            if until > now and stream not in self._places
-        )
-        return least_busy(members, self._owned(), claimed, self._settings, now)
-
-    def _open(self, worker: str) -> bool:
-        member = self._members.get(worker)
-        return member is not None and member.alive and not member.draining
-
-    def _owned(self) -> dict[str, list[Place]]:
-        """Return the streams of each worker."""
-        owned: dict[str, list[Place]] = {name: [] for name in self._members}
-        for place in self._places.values():
-            if place.worker:
-                owned[place.worker].append(place)
-        return owned
+        """Return the worker for a new stream, None for a call's; see `Chooser.choice`."""
+        try:
+            return self._chooser.choice(spec, now)
+        except (TooManyStreams, Overloaded):
+            self._counts["refusals"] += 1
+            raise
 
     def _owned_by(self, worker: str) -> list[Place]:
         return [place for place in self._places.values() if place.worker == worker]
@@ -541,13 +559,14 @@ class Placement:
 
     def table(self, now: float) -> Table:
         """Return everything that is known."""
-        owned = self._owned()
+        owned = self._chooser.owned()
         workers = {
             name: member.view(now, (place.spec.id for place in owned[name]))
             for name, member in sorted(self._members.items())
         }
         streams = {id: place.view() for id, place in sorted(self._places.items())}
-        return Table(self.version, workers, streams, dict(self._counts), self.thresholds)
+        counts, drained = dict(self._counts), dict(self.drained)
+        return Table(self.version, workers, streams, counts, self.thresholds, drained=drained)
 
     def _changed(self) -> None:
         self.version += 1

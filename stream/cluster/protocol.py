@@ -38,6 +38,8 @@ class WorkerCard:
         max_streams: how many it takes at most.
         models: the models that score its streams, the first one first.
         incarnation: unguessable; another one means that the process is another one.
+        made_of: digest of the settings and the version that it was started with; empty when that is
+            not known. It tells whether they are others, and nothing of them.
     """
 
     name: str
@@ -49,6 +51,12 @@ class WorkerCard:
     max_streams: int
     models: tuple[ModelCard, ...]
     incarnation: str
+    made_of: str = ""
+
+
+def is_called(worker: str, name: str) -> bool:
+    """Say whether a worker has a name with a number after it, as those of a gateway; or any."""
+    return not name or worker.rpartition("-")[0] == name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,7 @@ class Beat:
         owned: streams that it runs now, with their generations.
         health: of its analyzer; not `live` means that its device hangs.
         sent: position after the newest event in its feed.
+        called: those of its streams that a peer is sending now.
     """
 
     incarnation: str
@@ -72,6 +81,7 @@ class Beat:
     owned: Mapping[str, int]
     health: Health
     sent: int
+    called: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +216,12 @@ class Table:
         version: rises with every change of streams, owners and workers (not with `busy`).
         workers: by name.
         streams: by id.
-        counts: what was done so far: `moves`, `deaths`, `adoptions`, `refusals`.
+        counts: what was done so far: `moves`, `deaths`, `adoptions`, `refusals`,
+            `inherited`.
         thresholds: what all streams are judged by where that was changed; None as configured.
         director: number of the director; another one means that it has begun anew.
+        drained: workers that are drained, those that are not there included, and by whom.
+        made_of: digest of what the director was started with, as in `WorkerCard`.
     """
 
     version: int
@@ -217,6 +230,8 @@ class Table:
     counts: Mapping[str, int] = field(default_factory=dict)
     thresholds: EngineSettings | None = None
     director: int = 0
+    drained: Mapping[str, str] = field(default_factory=dict)
+    made_of: str = ""
 
 
 class DirectorHandle(Protocol):
@@ -277,8 +292,29 @@ class DirectorHandle(Protocol):
         """
         ...
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
+    async def drain(
+        self, worker: str, *, draining: bool, why: str = "", force: bool = False
+    ) -> None:
         """Move a worker's streams away and give it no more, or take that back.
+
+        It is remembered when the director or the worker is restarted. Calls are waited for: each
+        ends by itself, or after `webrtc.max_session_s`.
+
+        Args:
+            worker: its name.
+            draining: whether it is to be drained.
+            why: who asked for it, in a word; empty for people.
+            force: move configured streams that are being called, too, which ends these calls.
+
+        Raises WorkerUnknown.
+        """
+        ...
+
+    async def fill(self, worker: str) -> int:
+        """Give a worker that has little to do its share of the others' streams, calls excepted.
+
+        Returns:
+            How many streams are being moved.
 
         Raises WorkerUnknown.
         """

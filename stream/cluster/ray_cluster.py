@@ -40,6 +40,12 @@ DIRECTOR = "styleflow-director"
 
 STOP_S = 20.0
 
+STARTED_S = 180.0
+"""How long an actor may take to be built: a worker loads its models."""
+
+FREE_S = 0.1
+"""Pause between two looks whether the name of an actor that was ended is free."""
+
 AGAIN_S = 10.0
 """Pause after building something in vain, such as without the store's server."""
 
@@ -360,9 +366,16 @@ class RayDirectorHandle(_Handle):
         worker: str = await self.call("claim", CALL_S, stream)
         return worker
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
+    async def drain(
+        self, worker: str, *, draining: bool, why: str = "", force: bool = False
+    ) -> None:
         """Move a worker's streams away, or take that back."""
-        await self.call("drain", CALL_S, worker, draining=draining)
+        await self.call("drain", CALL_S, worker, draining=draining, why=why, force=force)
+
+    async def fill(self, worker: str) -> int:
+        """Give a worker its share of the others' streams."""
+        moved: int = await self.call("fill", CALL_S, worker)
+        return moved
 
     async def block(self) -> int:
         """Return the number of a block that nobody has had."""
@@ -434,6 +447,30 @@ class RayCluster:
         """
         self._start(WorkerActor, name, plan, name, num_cpus=1, num_gpus=gpu)
         return RayWorkerHandle(name)
+
+    async def replace_director(self, plan: DirectorPlan) -> None:
+        """End the director and start another one in its place."""
+        await self._end(self.director)
+        self.start_director(plan)
+        await RayDirectorHandle().ready(STARTED_S)  # one that knows nothing of the old process
+
+    async def replace_worker(self, name: str, plan: Plan, *, gpu: float = 0.0) -> None:
+        """End a worker, if there is one, and start another in its place; wait until it is built.
+
+        Raises WorkerGone, or what building it raised.
+        """
+        await self._end(RayWorkerHandle(name))
+        await self.start_worker(name, plan, gpu=gpu).ready(STARTED_S)
+
+    async def _end(self, handle: _Handle) -> None:
+        """End an actor for good, and wait until its name is free."""
+        with suppress(WorkerGone):
+            await handle.stop()
+        async with asyncio.timeout(STOP_S):
+            with suppress(ValueError):  # it is gone
+                while True:
+                    self._ray.kill(await _found(handle.name), no_restart=True)
+                    await asyncio.sleep(FREE_S)
 
     def _start(self, actor: type, name: str, *args: Any, **options: Any) -> None:
         made = self._ray.remote(actor).options(

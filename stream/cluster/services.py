@@ -42,7 +42,10 @@ ASKABLE: Mapping[str, frozenset[str]] = {
     "drift": frozenset(("state",)),
     "canaries": frozenset(("report", "age_s", "learn_anew")),
     "challenges": frozenset(("ask", "of", "has_page", "find")),
-    "alerts": frozenset(("rules", "channels", "put_rule", "remove_rule", "test", "reread")),
+    "alerts": frozenset(
+        ("rules", "channels", "put_rule", "remove_rule", "test", "reread", "inherit")
+    ),
+    "evidence": frozenset(("inherit",)),
 }
 """Methods and values that workers answer, by service."""
 

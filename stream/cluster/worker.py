@@ -122,6 +122,7 @@ class StreamWorker:
             owned=owned,
             health=analyzer.health(),
             sent=self._feed.end,
+            called=frozenset(filter(analyzer.called, owned)),
         )
 
     def _owned(self) -> dict[str, int]:

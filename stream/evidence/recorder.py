@@ -46,6 +46,9 @@ PRUNE_S = 60.0
 SAVED_S = 30.0
 """How long it may take to store that clips give way; their files stay until then."""
 
+ABANDONED_S = 600.0
+"""How long after an incident was closed nobody can be writing its video any more."""
+
 MAX_UNSAVED = 1024
 """Rows that may await their being stored; the oldest gives way."""
 
@@ -290,6 +293,26 @@ class EvidenceRecorder:
         if incident not in self._mine():
             self._save(EvidenceRow(incident))
             self._told(incident, Evidence())
+
+    async def inherit(self) -> int:
+        """Give up the videos that workers which are gone were about to keep.
+
+        Those of incidents that were closed so long ago that nobody can be writing them still.
+
+        Returns:
+            How many were given up. Raises StoreError.
+        """
+        before = self._clock.utc() - timedelta(seconds=ABANDONED_S)
+
+        def read() -> list[EvidenceRow]:
+            with self._store.reading() as connection:
+                return records.abandoned(connection, before)
+
+        mine = self._mine()
+        left = [row.incident for row in await asyncio.to_thread(read) if row.incident not in mine]
+        for name in left:
+            self.give_up(name)
+        return len(left)
 
     def _mine(self) -> set[str]:
         """Return the incidents that this run is about to keep video of, or has."""

@@ -106,6 +106,22 @@ def left_over(connection: Connection) -> list[EvidenceRow]:
     return [_row(found) for found in connection.execute(query)]
 
 
+def abandoned(connection: Connection, before: datetime) -> list[EvidenceRow]:
+    """Return what somebody was about to keep of incidents that were closed long ago, oldest first.
+
+    So many at a time; the rest is found the next time.
+    """
+    query = (
+        select(evidence)
+        .join(incidents, incidents.c.id == evidence.c.incident)
+        .where(evidence.c.state == EvidenceState.PENDING.value)
+        .where(incidents.c.closed.is_not(None), incidents.c.closed < to_us(before))
+        .order_by(incidents.c.closed)
+        .limit(MAX_RECONCILED)
+    )
+    return [_row(found) for found in connection.execute(query)]
+
+
 def untold(connection: Connection) -> Iterator[EvidenceRow]:
     """Yield what is kept of incidents that say something else of it; of the newest ones."""
     query = (

@@ -299,6 +299,7 @@ SCRAPED = (
         "Streams that a director found with a worker, rather than gave to it.",
     ),
     Family("counter", "placements_refused_total", "Times that a stream found no room."),
+    Family("counter", "estate_inherited_total", "Alerts and videos taken over from gone workers."),
     Family(
         "counter",
         "worker_metrics_missed_total",

@@ -46,10 +46,10 @@ from stream.store.tables import events
 FILE = "styleflow.db"
 """Name of the SQLite file in the user's data directory."""
 
-HEAD = "0003"
+HEAD = "0004"
 """Newest revision of the tables."""
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision that this version can bring up to date, oldest first."""
 
 _BARE = "styleflow_bare"

@@ -30,6 +30,10 @@ MAX_OWNED = 4096
 """Streams whose generations an analyzer remembers; the oldest gives way."""
 
 
+MAX_READ = 65_536
+"""Streams whose newest generation is read at once."""
+
+
 class _Row(Protocol):
     @property
     def stream(self) -> str: ...
@@ -48,6 +52,13 @@ def highest_generation(database: Database) -> int:
     """
     with database.reading() as connection:
         return int(connection.execute(select(func.max(owners.c.generation))).scalar() or 0)
+
+
+def newest_generations(connection: Connection) -> dict[str, int]:
+    """Return the newest generation of streams, those given last if there are very many."""
+    wanted = select(owners.c.stream, owners.c.generation)
+    rows = connection.execute(wanted.order_by(owners.c.generation.desc()).limit(MAX_READ))
+    return {str(stream): int(generation) for stream, generation in rows}
 
 
 class Ownership:

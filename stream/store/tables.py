@@ -238,6 +238,13 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("state", String(16), nullable=False, comment="waiting, delivered or given_up"),
     Column("error", Text, nullable=False, server_default=""),
+    Column(
+        "worker",
+        String(128),
+        nullable=False,
+        server_default="",
+        comment="that sends it; empty where one process does everything",
+    ),
     Index("ix_outbox_due", "state", "due"),
 )
 """Alerts on their way: at least once, with an id to tell repeats."""
@@ -258,3 +265,17 @@ owners = Table(
     Column("generation", BigInteger, nullable=False, comment="of the newest owner"),
 )
 """Streams that one of several analyzers was given; rows of older owners are not written."""
+
+drains = Table(
+    "drains",
+    metadata,
+    Column("worker", String(128), primary_key=True),
+    Column(
+        "why",
+        String(64),
+        nullable=False,
+        server_default="",
+        comment="who asked for it; empty for people",
+    ),
+)
+"""Workers of a cluster that are drained, for the director after this one."""

@@ -321,7 +321,13 @@ class ScriptedDirector:
                 self.owned[stream] = Owned(specs[stream], beat.owned[stream], name)
                 await self.changed()
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
+    async def fill(self, worker: str) -> int:
+        """Move nothing."""
+        return 0
+
+    async def drain(
+        self, worker: str, *, draining: bool, why: str = "", force: bool = False
+    ) -> None:
         """Move a worker's streams away, or take that back."""
         if worker not in self.handles:
             raise WorkerUnknown(worker)

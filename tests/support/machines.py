@@ -13,7 +13,9 @@ from stream.ingest.source import SourceSettings, SourceUrl
 from tests.support.wire import UNTRAINED
 
 
-def worker(name: str, *streams: str, node: str = "north-1", version: str = "1.0") -> WorkerView:
+def worker(
+    name: str, *streams: str, node: str = "north-1", version: str = "1.0", made_of: str = "new"
+) -> WorkerView:
     """Return a worker that is well."""
     card = WorkerCard(
         name=name,
@@ -25,6 +27,7 @@ def worker(name: str, *streams: str, node: str = "north-1", version: str = "1.0"
         max_streams=16,
         models=(UNTRAINED,),
         incarnation=f"{name}-first",
+        made_of=made_of,
     )
     return WorkerView(
         card=card,
@@ -51,7 +54,7 @@ def table(*workers: WorkerView, waiting: tuple[str, ...] = ()) -> Table:
         )
         for stream, owner in {**owners, **dict.fromkeys(waiting, "")}.items()
     }
-    counts = {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2}
+    counts = {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2, "inherited": 4}
     return Table(1, {view.card.name: view for view in workers}, streams, counts)
 
 
@@ -79,19 +82,22 @@ class PlayedMachines(Cluster):
         now: what the director says.
         workers: who answers for its figures, by name.
         drained: who was drained, or taken back, in order.
+        forced: who was drained by force.
     """
 
     def __init__(self, now: Table, within_s: float = 30.0) -> None:
         self.now = now
         self.workers = {name: PlayedWorker() for name in now.workers}
         self.drained: list[tuple[str, bool]] = []
-        super().__init__(lambda: self.now, self, lambda name: self.workers[name], within_s)
+        self.forced: list[str] = []
+        super().__init__(lambda: self.now, self, lambda name: self.workers[name], within_s, "new")
 
-    async def drain(self, worker: str, *, draining: bool) -> None:
+    async def drain(self, worker: str, *, draining: bool, force: bool = False) -> None:
         """Mark a worker, as the director does before it moves anything."""
         if worker not in self.now.workers:
             raise WorkerUnknown(worker)
         self.drained.append((worker, draining))
+        self.forced += [worker] if force else []
         self.put(replace(self.now.workers[worker], draining=draining))
 
     def put(self, view: WorkerView) -> None:

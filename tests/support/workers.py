@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from stream.analyzer.streams import Health, Priority, StreamSpec, StreamStatus
@@ -52,10 +53,13 @@ def beat(
     *,
     refuses: bool = False,
     live: bool = True,
+    called: frozenset[str] = frozenset(),
 ) -> Beat:
     """Return what a worker says of itself."""
     details = {"device": "computes" if live else "hangs"}
-    return Beat(of.incarnation, busy, 0, refuses, owned or {}, Health(live, live, details), 0)
+    return Beat(
+        of.incarnation, busy, 0, refuses, owned or {}, Health(live, live, details), 0, called
+    )
 
 
 class PaperWorker:
@@ -68,7 +72,10 @@ class PaperWorker:
         busy: share of time that it says to compute.
         live: whether its device works.
         refuses: what it raises when it is given a stream.
+        called: its streams that a peer is sending.
+        made_of: digest of what it was started with.
         told: what it was told, in order.
+        inherits: who it was told lives, each time it was to take over what others left.
     """
 
     def __init__(self, name: str, labels: Mapping[str, str] | None = None, room: int = 16) -> None:
@@ -81,6 +88,9 @@ class PaperWorker:
         self.busy = 0.0
         self.live = True
         self.refuses: Exception | None = None
+        self.called: frozenset[str] = frozenset()
+        self.made_of = ""
+        self.inherits: list[tuple[str, ...]] = []
         self.told: list[tuple[str, str, int]] = []
 
     @property
@@ -97,12 +107,15 @@ class PaperWorker:
 
     async def card(self) -> WorkerCard:
         """Return who it is."""
-        return card(self.name, self.incarnation, self.labels, self.room)
+        made = card(self.name, self.incarnation, self.labels, self.room)
+        return replace(made, made_of=self.made_of)
 
     async def beat(self) -> Beat:
         """Return how it is doing."""
         owned = {id: generation for id, (_, generation) in self.owned.items()}
-        return beat(await self.card(), owned, self.busy, live=self.live)
+        return beat(
+            await self.card(), owned, self.busy, live=self.live, called=self.called & owned.keys()
+        )
 
     async def own(self, spec: StreamSpec, generation: int) -> StreamStatus:
         """Write a stream down."""
@@ -120,7 +133,11 @@ class PaperWorker:
 
     async def ask(self, service: str, method: str, *args: Any, **named: Any) -> Any:
         """Answer what the director asks."""
-        assert service == "control"
+        if (service, method) == ("alerts", "inherit"):
+            self.inherits.append(args[0])
+            return 1
+        if service != "control":
+            raise LookupError(service)
         return getattr(self, f"answer_{method}")(*args, **named)
 
     def answer_specs(self) -> tuple[StreamSpec, ...]:

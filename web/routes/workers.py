@@ -7,12 +7,12 @@ from functools import partial
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from stream.clock import Clock
 from stream.cluster.machines import Machines
-from stream.cluster.protocol import Table, WorkerView
+from stream.cluster.protocol import WorkerView
 from stream.errors import WorkerUnknown
 from stream.events import DegradationLevel
 from stream.publish.encode import model_data
@@ -29,6 +29,12 @@ NOTED_S = 2.0
 """How long an answer waits for the audit log to be on disk."""
 
 WorkerName = Annotated[str, Path(min_length=1, max_length=128)]
+
+
+Force = Annotated[
+    bool,
+    Query(description="also move configured streams that are being called: that ends the calls"),
+]
 
 
 class WorkerEntry(BaseModel):
@@ -49,6 +55,9 @@ class WorkerEntry(BaseModel):
     overload: str = Field(description="what it leaves out, as in a stream's status")
     full: bool = Field(description="it takes no further stream")
     draining: bool = Field(description="its streams are moved away, and it gets no others")
+    outdated: bool = Field(
+        description="it was started with other settings, or of another version, than this gateway"
+    )
     alive: bool = Field(description="it answers")
     quiet_s: float = Field(description="seconds since it answered last")
     health: dict[str, str] = Field(description="one sentence per check")
@@ -68,7 +77,7 @@ class WorkersView(BaseModel):
     workers: tuple[WorkerEntry, ...]
     waiting: tuple[WaitingStream, ...] = Field(description="streams that no worker has")
     counts: dict[str, int] = Field(
-        description="what the director has done: moves, deaths, adoptions, refusals"
+        description="what the director has done: moves, deaths, adoptions, refusals, inherited"
     )
 
 
@@ -88,8 +97,8 @@ def routes(
     router = APIRouter(prefix="/api/v1/workers", tags=["workers"])
     refusals = documented_problems(401, 403, 404, 409, 422, 503)
 
-    async def steered(name: str, *, draining: bool) -> WorkerEntry:
-        await machines.drain(name, draining=draining)
+    async def steered(name: str, *, draining: bool, force: bool = False) -> WorkerEntry:
+        await machines.drain(name, draining=draining, force=force)
         action = "worker.drained" if draining else "worker.undrained"
         log.info(action, worker=name)
         if store is not None:
@@ -99,17 +108,20 @@ def routes(
         found = machines.table().workers.get(name)
         if found is None:
             raise WorkerUnknown(name)
-        return _entry(found).model_copy(update={"draining": draining})
+        return _entry(found, machines).model_copy(update={"draining": draining})
 
     @router.get("", dependencies=[read], responses=documented_problems(401))
     async def list_workers() -> WorkersView:
         """List every worker with its streams and how busy it is."""
-        return _view(machines.table(), several=machines.several)
+        return _view(machines)
 
     @router.put("/{name}/drain", dependencies=[steer], responses=refusals)
-    async def drain_worker(name: WorkerName) -> WorkerEntry:
-        """Move a worker's streams to others, one after the other, and give it no more."""
-        return await steered(name, draining=True)
+    async def drain_worker(name: WorkerName, *, force: Force = False) -> WorkerEntry:
+        """Move a worker's streams to others, and give it no more.
+
+        Streams that are being called stay until their calls are over.
+        """
+        return await steered(name, draining=True, force=force)
 
     @router.delete("/{name}/drain", dependencies=[steer], responses=refusals)
     async def undrain_worker(name: WorkerName) -> WorkerEntry:
@@ -127,18 +139,19 @@ async def _noted(store: StoreAccess, write: partial[audit.AuditEntry]) -> None:
         log.warning("draining a worker is not in the audit log yet")
 
 
-def _view(table: Table, *, several: bool) -> WorkersView:
+def _view(machines: Machines) -> WorkersView:
+    table = machines.table()
     workers = sorted(table.workers.values(), key=lambda one: (one.card.node, one.card.name))
     waiting = sorted(name for name, owned in table.streams.items() if not owned.worker)
     return WorkersView(
-        several=several,
-        workers=tuple(map(_entry, workers)),
+        several=machines.several,
+        workers=tuple(_entry(worker, machines) for worker in workers),
         waiting=tuple(WaitingStream(id=id, why=table.streams[id].waiting) for id in waiting),
         counts=dict(table.counts),
     )
 
 
-def _entry(worker: WorkerView) -> WorkerEntry:
+def _entry(worker: WorkerView, machines: Machines) -> WorkerEntry:
     card = worker.card
     return WorkerEntry(
         name=card.name,
@@ -154,6 +167,7 @@ def _entry(worker: WorkerView) -> WorkerEntry:
         overload=DegradationLevel(worker.degradation).word,
         full=worker.full,
         draining=worker.draining,
+        outdated=machines.outdated(worker),
         alive=worker.alive,
         quiet_s=worker.quiet_s,
         health=dict(worker.details),

@@ -7,10 +7,11 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cli.cluster import ControlPlan, RunningWorker, WorkerPlan, cores, labels_of, shared
+from cli.cluster import ControlPlan, RunningWorker, WorkerPlan, cores, digest, labels_of, shared
 from cli.log_sink import LineRing
 from cli.settings import load
 from stream.cluster import ray_cluster
@@ -63,6 +64,39 @@ def test_plans_cross_and_their_secrets_are_not_shown(
     made = plan(load(None, {}, STREAMS))
     assert pickle.loads(pickle.dumps(made)) == made
     assert "hunter2" not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"model": {"device": "cuda"}}, True),
+        ({"store": {"url": "postgresql://ann:hunter3@db/styleflow"}}, True),
+        ({"cluster": {"labels": {"site": "north"}}}, True),
+        ({"cluster": {"address": "head:6379", "workers": 7}}, False),
+        ({"web": {"port": 9000}}, False),
+        (STREAMS, False),
+    ],
+)
+def test_the_digest_is_of_what_workers_know(other: dict[str, Any], *, differs: bool) -> None:
+    of = {"store": {"url": "postgresql://ann:hunter2@db/styleflow"}}
+    plain, changed = load(None, {}, of), load(None, {}, {**of, **other})
+    assert (digest(plain) != digest(changed)) is differs
+    assert WorkerPlan(plain).made_of == digest(plain)
+    assert digest(plain, untrained=True) != digest(plain)
+
+
+def test_the_digest_is_the_same_in_every_process() -> None:
+    program = """
+from cli.cluster import digest
+from cli.settings import load
+print(digest(load(None, {})))
+"""
+    command = [sys.executable, "-c", program]
+    found = {
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
+    assert found == {digest(load(None, {})) + "\n"}
 
 
 def test_handles_cross_by_name() -> None:

@@ -1415,6 +1415,8 @@ export interface WorkerEntry {
   full: boolean;
   /** its streams are moved away, and it gets no others */
   draining: boolean;
+  /** it was started with other settings, or of another version, than this gateway */
+  outdated: boolean;
   /** it answers */
   alive: boolean;
   /** seconds since it answered last */
@@ -1430,7 +1432,7 @@ export interface WorkersView {
   workers: WorkerEntry[];
   /** streams that no worker has */
   waiting: WaitingStream[];
-  /** what the director has done: moves, deaths, adoptions, refusals */
+  /** what the director has done: moves, deaths, adoptions, refusals, inherited */
   counts: Record<string, number>;
 }
 

@@ -30,6 +30,7 @@ function worker(name: string, more: Partial<WorkerEntry> = {}): WorkerEntry {
     overload: "none",
     full: false,
     draining: false,
+    outdated: false,
     alive: true,
     quiet_s: 0.2,
     health: { device: "answers" },
@@ -58,6 +59,15 @@ test("a dead worker says since when, and what becomes of its streams", () => {
   expect(nextWords(dead, view(dead, worker("b", { full: true })))).toContain("waiting: no other worker has room");
   const empty = worker("a", { alive: false, quiet_s: 12 });
   expect(nextWords(empty, view(empty, worker("b")))).toContain("Its streams were given to others");
+});
+
+test("workers that were started with other settings are named, with what brings them up to date", () => {
+  expect(differences(view(worker("a"), worker("b")))).toEqual([]);
+  const [one] = differences(view(worker("a", { outdated: true }), worker("b")));
+  expect(one).toContain("a runs with other settings than this gateway");
+  expect(one).toContain("styleflow cluster upgrade");
+  const [two] = differences(view(worker("a", { outdated: true }), worker("b", { outdated: true })));
+  expect(two).toContain("a, b run with other settings");
 });
 
 test("a draining worker says what moves, or that nothing can", () => {

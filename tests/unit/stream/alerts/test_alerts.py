@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from stream.alerts import alerts as module
+from stream.alerts import records
 from stream.alerts.alerts import Alerts
 from stream.alerts.channels.webhook import Webhook
 from stream.alerts.errors import (
@@ -64,9 +65,11 @@ def webhook(url: str, clock: ManualClock) -> Webhook:
     return Webhook(settings, clock, system_resolver)
 
 
-def alerts_of(kept: DirectStore, clock: ManualClock, *channels: PlayedChannel | Webhook) -> Alerts:
+def alerts_of(
+    kept: DirectStore, clock: ManualClock, *channels: PlayedChannel | Webhook, worker: str = ""
+) -> Alerts:
     settings = AlertsSettings(rules=(rule(channels=tuple(c.name for c in channels)),))
-    return Alerts(channels, settings, kept, clock, random.Random(3))
+    return Alerts(channels, settings, kept, clock, random.Random(3), worker)
 
 
 async def step_through(alerts: Alerts, clock: ManualClock, name: str = "hook") -> None:
@@ -174,15 +177,60 @@ async def test_after_a_restart_nothing_is_told_twice(kept: DirectStore) -> None:
     assert [message.kind.value for message in before.taken + after.taken] == ["opened", "closed"]
 
 
-async def test_what_waits_in_a_store_of_several_is_sent_by_one_of_them(kept: DirectStore) -> None:
-    clock, other, first = ManualClock(epoch=BEGAN), PlayedChannel(), PlayedChannel()
-    before = alerts_of(kept, clock, PlayedChannel())
+async def test_a_worker_that_is_restarted_sends_what_it_had_and_nothing_of_others(
+    kept: DirectStore,
+) -> None:
+    clock, other, own = ManualClock(epoch=BEGAN), PlayedChannel(), PlayedChannel()
+    before = alerts_of(kept, clock, PlayedChannel(), worker="worker-2")
     before.accept(stamped(changed()))
-    for channel, waiting in ((other, False), (first, True)):
-        alerts = alerts_of(kept, clock, channel)
-        await alerts.load(waiting=waiting)
-        assert await alerts.step("hook") == waiting
-    assert (len(other.taken), len(first.taken)) == (0, 1)
+    for channel, name in ((other, "worker-1"), (own, "worker-2")):
+        alerts = alerts_of(kept, clock, channel, worker=name)
+        await alerts.load()
+        assert await alerts.step("hook") == (name == "worker-2")
+    assert (len(other.taken), len(own.taken)) == (0, 1)
+
+
+async def test_alerts_of_a_worker_that_is_gone_are_sent_by_its_heir_once(kept: DirectStore) -> None:
+    clock, heard = ManualClock(epoch=BEGAN), PlayedChannel()
+    dead, busy = (
+        alerts_of(kept, clock, PlayedChannel(), worker=name) for name in ("worker-2", "worker-3")
+    )
+    dead.accept(stamped(changed(id="i2")))
+    busy.accept(stamped(changed(id="i3")))
+    heir = alerts_of(kept, clock, heard, worker="worker-1")
+    await heir.load()
+    living = ("worker-1", "worker-3")
+    assert await heir.inherit(living) == 1
+    assert await heir.inherit(living) == 0
+    assert await heir.step("hook")
+    assert not await heir.step("hook")
+    assert [message.incident for message in heard.taken] == ["i2"]
+    returned = alerts_of(kept, clock, PlayedChannel(), worker="worker-2")
+    await returned.load()
+    assert not await returned.step("hook")  # it is the heir's now
+
+
+async def test_an_heir_takes_so_many_messages_at_a_time(
+    kept: DirectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "INHERITED_AT_ONCE", 2)
+    clock = ManualClock(epoch=BEGAN)
+    dead = alerts_of(kept, clock, PlayedChannel(), worker="worker-2")
+    for number in range(3):
+        dead.accept(stamped(changed(id=f"i{number}")))
+    heir = alerts_of(kept, clock, PlayedChannel(), worker="worker-1")
+    assert [await heir.inherit(("worker-1",)) for _ in range(3)] == [2, 1, 0]
+
+
+async def test_what_one_process_left_is_sent_by_workers_that_come_after_it(
+    kept: DirectStore,
+) -> None:
+    clock, heard = ManualClock(epoch=BEGAN), PlayedChannel()
+    alone = alerts_of(kept, clock, PlayedChannel())
+    alone.accept(stamped(changed()))
+    heir = alerts_of(kept, clock, heard, worker="worker-1")
+    assert await heir.inherit(("worker-1",)) == 1
+    assert await heir.step("hook")
 
 
 async def test_rules_that_another_process_has_made_hold_once_they_are_read(

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
 
 import pytest
 
-from stream.clock import ManualClock
-from stream.cluster.director import ORDER_S, START_S, STARTING_S, Director
-from stream.cluster.protocol import Table, WorkerHandle
-from stream.cluster.settings import ClusterSettings
+from stream.cluster.director import ORDER_S, START_S, STARTING_S
+from stream.cluster.estate import MOURN_S
 from stream.engine.settings import EngineSettings
 from stream.errors import (
     Overloaded,
@@ -28,92 +24,8 @@ from stream.errors import (
     WorkerUnknown,
 )
 from tests.support.cluster import LocalHandle
+from tests.support.directed import SETTINGS, Cluster, PaperNotes, filled, run
 from tests.support.workers import PaperWorker, spec
-
-T = TypeVar("T")
-
-SETTINGS = ClusterSettings()
-STEPS, TURNS = 4, 10
-"""Steps, and after each turns of the event loop in which everything that can go on has gone on."""
-
-
-class Cluster:
-    """Some workers and a director, whose time is in the test's hands."""
-
-    def __init__(self, *workers: PaperWorker, numbers: itertools.count[int] | None = None) -> None:
-        self.clock = ManualClock()
-        self.numbers = numbers or itertools.count(1024)
-        self.workers = {worker.name: worker for worker in workers}
-        self.handles = {name: LocalHandle(at, name) for name, at in self.workers.items()}
-        self.restarted: list[str] = []
-        self.director = self.begin()
-
-    def begin(self) -> Director:
-        """Return a director that knows nothing yet."""
-        return Director(self.find, SETTINGS, self.clock, lambda: next(self.numbers), self.restart)
-
-    async def find(self) -> Mapping[str, WorkerHandle]:
-        """Return the workers."""
-        return dict(self.handles)
-
-    async def restart(self, name: str) -> None:
-        """Have another process come in a worker's place."""
-        self.restarted.append(name)
-        self.workers[name].restart()
-
-    async def pass_(self, seconds: float = 0.0) -> None:
-        """Let time pass in small steps, and everything go on that can."""
-        left = seconds
-        while True:
-            for _ in range(STEPS):
-                self.director.step()
-                for _ in range(TURNS):
-                    await asyncio.sleep(0)
-            if left <= 0:
-                return
-            self.clock.advance(min(left, 0.5))
-            left -= 0.5
-
-    async def asked(self, question: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
-        """Return the director's answer, or raise what it raises."""
-        task = asyncio.ensure_future(question)
-        await self.pass_(seconds)
-        assert task.done(), "the director has not answered"
-        return task.result()
-
-    async def table(self) -> Table:
-        """Return the table as it is."""
-        return await self.director.table(0, 0.0)
-
-    async def owners(self) -> dict[str, str]:
-        """Return who owns what."""
-        return {id: owned.worker for id, owned in (await self.table()).streams.items()}
-
-    async def holders(self) -> dict[str, list[str]]:
-        """Return who runs what."""
-        streams = (await self.table()).streams
-        return {s: [n for n, w in self.workers.items() if s in w.owned] for s in streams}
-
-
-def run(test: Awaitable[None]) -> None:
-    """Run a test on an event loop of its own."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(30):
-            await test
-
-    asyncio.run(bounded())
-
-
-async def filled(*workers: PaperWorker, streams: int = 4) -> Cluster:
-    """Return a cluster whose workers have some streams."""
-    cluster = Cluster(*workers)
-    await cluster.pass_()
-    for number in range(streams):
-        await cluster.asked(cluster.director.add(spec(f"s{number}")))
-    await cluster.pass_(1.0)
-    return cluster
-
 
 # --- streams --------------------------------------------------------------------------------------
 
@@ -546,6 +458,75 @@ def test_a_new_director_learns_what_there_is_and_disturbs_nobody() -> None:
     run(test())
 
 
+def test_a_new_director_knows_who_was_drained_and_by_whom() -> None:
+    async def test() -> None:
+        notes = PaperNotes()
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=notes)
+        await cluster.pass_()
+        await cluster.asked(cluster.director.drain("a", draining=True, why="upgrade"))
+        assert notes.kept == {"a": "upgrade"}
+        cluster.director = cluster.begin()
+        await cluster.pass_()
+        await cluster.asked(cluster.director.add(spec("s0")))
+        assert await cluster.owners() == {"s0": "b"}
+        assert (await cluster.table()).drained == {"a": "upgrade"}
+        await cluster.asked(cluster.director.drain("a", draining=False))
+        assert notes.kept == {}
+
+    run(test())
+
+
+def test_who_is_drained_is_written_when_the_store_is_back() -> None:
+    async def test() -> None:
+        notes = PaperNotes()
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=notes)
+        await cluster.pass_()
+        notes.away = True
+        await cluster.asked(cluster.director.drain("a", draining=True))
+        assert notes.kept == {}
+        assert (await cluster.table()).workers["a"].draining
+        notes.away = False
+        await cluster.pass_(2.0)
+        assert notes.kept == {"a": ""}
+
+    run(test())
+
+
+def test_a_new_director_does_not_wait_for_a_store_that_is_away() -> None:
+    async def test() -> None:
+        notes = PaperNotes({"gate": 9000})
+        notes.kept, notes.away = {"a": ""}, True
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=notes)
+        cluster.workers["a"].owned["gate"] = spec("gate"), 1500
+        await cluster.pass_(SETTINGS.lost_s + 0.5)
+        assert await cluster.owners() == {"gate": "a"}
+        notes.away = False
+        await cluster.pass_(2.0)
+        assert (await cluster.table()).workers["a"].draining
+        await cluster.pass_(SETTINGS.lost_s + 0.5)
+        assert await cluster.owners() == {"gate": "b"}
+        assert cluster.workers["b"].owned["gate"][1] > 9000
+
+    run(test())
+
+
+def test_a_new_director_that_meets_an_older_owner_first_believes_the_newest_one() -> None:
+    async def test() -> None:
+        cluster = Cluster(PaperWorker("a"), PaperWorker("b"), notes=PaperNotes({"gate": 2000}))
+        cluster.workers["a"].owned["gate"] = spec("gate"), 1500
+        cluster.workers["b"].owned["gate"] = spec("gate"), 2000
+        cluster.handles["b"].cut = True
+        await cluster.pass_(1.0)
+        assert await cluster.owners() == {"gate": ""}
+        assert "gate" not in cluster.workers["a"].owned
+        cluster.handles["b"].cut = False
+        await cluster.pass_(1.0)
+        assert await cluster.owners() == {"gate": "b"}
+        assert cluster.workers["b"].owned["gate"][1] == 2000
+
+    run(test())
+
+
 def test_a_new_director_waits_for_workers_before_it_gives_their_streams_away() -> None:
     async def test() -> None:
         cluster = await filled(PaperWorker("a"), PaperWorker("b"))
@@ -572,6 +553,46 @@ def test_generations_of_a_new_director_are_above_all_that_workers_hold() -> None
         cluster.director = cluster.begin()
         await cluster.pass_(1.0)
         assert await cluster.director.block() > newest
+
+    run(test())
+
+
+def test_a_living_worker_is_told_who_lives_once_another_one_is_gone_for_good() -> None:
+    async def test() -> None:
+        cluster = await filled(PaperWorker("a"), PaperWorker("b"), streams=0)
+        cluster.handles["b"].dead = True
+        await cluster.pass_(30.0)
+        assert cluster.workers["a"].inherits == []  # it may come back
+        await cluster.pass_(MOURN_S)
+        assert cluster.workers["a"].inherits[-1] == ("a",)
+        told = len(cluster.workers["a"].inherits)
+        assert (await cluster.table()).counts["inherited"] == told
+
+    run(test())
+
+
+def test_a_worker_that_is_restarted_meanwhile_keeps_what_is_its_own() -> None:
+    async def test() -> None:
+        cluster = await filled(PaperWorker("a"), PaperWorker("b"), streams=0)
+        await cluster.pass_(MOURN_S)
+        cluster.handles["b"].cut = True
+        await cluster.pass_(40.0)
+        cluster.handles["b"].cut = False
+        await cluster.pass_(30.0)
+        told = [*cluster.workers["a"].inherits, *cluster.workers["b"].inherits]
+        assert told
+        assert set(told) == {("a", "b")}
+
+    run(test())
+
+
+def test_a_drained_worker_is_no_heir_where_there_is_another() -> None:
+    async def test() -> None:
+        cluster = await filled(PaperWorker("a"), PaperWorker("b"), streams=0)
+        await cluster.asked(cluster.director.drain("a", draining=True))
+        await cluster.pass_(2 * MOURN_S)
+        assert cluster.workers["a"].inherits == []
+        assert cluster.workers["b"].inherits
 
     run(test())
 

@@ -121,6 +121,7 @@ def test_what_the_director_has_done_is_counted_under_its_metrics() -> None:
     assert found["stream_moves_total",] == 3
     assert found["worker_deaths_total",] == 1
     assert found["placements_refused_total",] == 2
+    assert found["estate_inherited_total",] == 4
     assert found["streams_waiting",] == 1
 
 
@@ -129,7 +130,7 @@ def test_what_has_not_happened_in_a_cluster_is_counted_as_0() -> None:
     machines = PlayedMachines(replace(table(worker("worker-1")), counts={}))
     begun = [*machines.figures(), *relay_figures(RelayCounts(), 0)]
     counters = [figure for figure in begun if figure.name.endswith("_total")]
-    assert len(counters) == 10
+    assert len(counters) == 11
     assert {figure.value for figure in counters} == {0}
     assert ("worker_metrics_missed_total", ("worker-1",)) in [(f.name, f.labels) for f in begun]
 
@@ -160,3 +161,13 @@ async def test_a_gateway_s_machines_are_those_that_its_director_knows() -> None:
         with pytest.raises(WorkerUnknown):
             await machines.drain("worker-9", draining=True)
         await gateway.remove("lobby")
+
+
+def test_only_workers_of_the_gateway_s_own_name_are_outdated_by_its_settings() -> None:
+    played = PlayedMachines(table())
+    machines = Cluster(lambda: None, played, PlayedWorker, made_of="new", named="worker")
+    assert not machines.outdated(worker("worker-1"))
+    assert machines.outdated(worker("worker-2", made_of="old"))
+    assert not machines.outdated(worker("gpu-1", made_of="old"))
+    unknown = Cluster(lambda: None, played, PlayedWorker)
+    assert not unknown.outdated(worker("worker-2", made_of="old"))

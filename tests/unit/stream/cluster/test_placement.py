@@ -10,9 +10,10 @@ import pytest
 
 from stream.analyzer.streams import Priority
 from stream.cluster.balance import REST_S
+from stream.cluster.choice import CLAIM_S
 from stream.cluster.members import SETTLE_S
 from stream.cluster.orders import HANDOVER_S, Disown, Own
-from stream.cluster.placement import CLAIM_S, MAX_REST_S, Placement
+from stream.cluster.placement import MAX_REST_S, Placement
 from stream.cluster.protocol import WorkerCard
 from stream.cluster.settings import ClusterSettings
 from stream.errors import (
@@ -38,6 +39,7 @@ class Cluster:
         self.holds: dict[str, dict[str, int]] = {name: {} for name in self.cards}
         self.busy: dict[str, float] = dict.fromkeys(self.cards, 0.0)
         self.full: set[str] = set()
+        self.called: set[str] = set()
         numbers = itertools.count(1024)
         self.placement = Placement(settings or ClusterSettings(), lambda: next(numbers))
         for of in cards:
@@ -48,7 +50,9 @@ class Cluster:
         """Have workers say how they are."""
         for name in names or self.cards:
             refuses = name in self.full
-            said = beat(self.cards[name], dict(self.holds[name]), self.busy[name], refuses=refuses)
+            holds = dict(self.holds[name])
+            called = frozenset(self.called & holds.keys())
+            said = beat(self.cards[name], holds, self.busy[name], refuses=refuses, called=called)
             self.placement.beat(name, said, self.now, self.now)
 
     def go(self, seconds: float = 0.0) -> list[Own | Disown]:
@@ -481,6 +485,175 @@ def test_streams_of_a_drained_worker_stay_where_nobody_else_can_take_them() -> N
     cluster.placement.drain("a", draining=True)
     assert cluster.go() == []
     assert cluster.per_worker() == {"a": 2}
+
+
+def test_a_configured_stream_that_is_being_called_moves_when_its_call_is_over() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    cluster.placement.want(spec("door", url="whip://"))
+    cluster.go()
+    owner = cluster.owners()["door"]
+    cluster.called = {"door"}
+    cluster.hear()
+    cluster.placement.drain(owner, draining=True)
+    assert cluster.go(3600.0) == []
+    assert cluster.owners()["door"] == owner
+    cluster.called.clear()
+    cluster.hear()
+    cluster.go()
+    assert cluster.owners()["door"] != owner
+
+
+def test_a_forced_drain_moves_a_configured_stream_that_is_being_called_at_once() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    cluster.placement.want(spec("door", url="whip://"))
+    cluster.go()
+    owner = cluster.owners()["door"]
+    cluster.called = {"door"}
+    cluster.hear()
+    cluster.placement.drain(owner, draining=True)
+    cluster.go()
+    cluster.placement.drain(owner, draining=True, force=True)
+    cluster.go()
+    assert cluster.owners()["door"] != owner
+
+
+def test_a_drained_worker_stays_so_though_it_was_gone_for_a_while() -> None:
+    cluster = full(2, card("a"), card("b"))
+    cluster.placement.drain("a", draining=True, why="upgrade")
+    cluster.go()
+    deaths = cluster.count("deaths")
+    cluster.placement.lost("a", "is gone", cluster.now)
+    cluster.placement.left("a")
+    assert cluster.placement.table(cluster.now).drained == {"a": "upgrade"}
+    cluster.holds["a"] = {}
+    cluster.placement.joined(card("a", "a-2"), cluster.now)
+    assert cluster.placement.table(cluster.now).workers["a"].draining
+    assert cluster.placement.add(spec("new"), cluster.now) == "b"
+    assert cluster.count("deaths") == deaths  # whoever drained it has ended it
+
+
+def test_a_drained_worker_that_is_gone_can_be_taken_back() -> None:
+    cluster = full(2, card("a"), card("b"))
+    cluster.placement.drain("a", draining=True)
+    cluster.go()
+    cluster.placement.lost("a", "is gone", cluster.now)
+    cluster.placement.left("a")
+    cluster.placement.drain("a", draining=False)
+    assert cluster.placement.table(cluster.now).drained == {}
+    with pytest.raises(WorkerUnknown):
+        cluster.placement.drain("a", draining=False)
+
+
+# --- filling --------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_comes_back_is_given_its_share_by_number_where_nothing_is_measured() -> None:
+    cluster = full(6, card("a"), card("b"))
+    cluster.placement.drain("a", draining=True)
+    cluster.go(1.0)
+    cluster.placement.drain("a", draining=False)
+    cluster.now += 2 * SETTLE_S
+    assert cluster.placement.fill("a", cluster.now) == 3
+    cluster.go()
+    assert cluster.per_worker() == {"a": 3, "b": 3}
+    assert cluster.placement.fill("a", cluster.now) == 0
+
+
+def test_filling_gives_back_first_what_came_last() -> None:
+    cluster = full(6, card("a"), card("b"))
+    own = {stream for stream, worker in cluster.owners().items() if worker == "a"}
+    cluster.placement.drain("a", draining=True)
+    cluster.go(1.0)
+    cluster.placement.drain("a", draining=False)
+    cluster.placement.fill("a", cluster.now)
+    cluster.go()
+    assert {stream for stream, worker in cluster.owners().items() if worker == "a"} == own
+
+
+def test_filling_takes_from_the_busiest_by_measured_share() -> None:
+    cluster = full(8, card("a"), card("b"), card("c"))
+    cluster.placement.drain("a", draining=True)
+    cluster.go(1.0)
+    cluster.placement.drain("a", draining=False)
+    cluster.now += 2 * SETTLE_S
+    cluster.busy |= {"a": 0.0, "b": 0.8, "c": 0.2}
+    cluster.hear()
+    before = cluster.per_worker()
+    cluster.placement.fill("a", cluster.now)
+    cluster.go()
+    assert cluster.per_worker()["c"] == before["c"]
+    assert cluster.per_worker()["b"] == before["b"] - 2
+
+
+def test_filling_leaves_calls_and_labels_alone_and_gives_nothing_to_a_drained_worker() -> None:
+    cluster = Cluster(card("a"), card("b", labels={"site": "north"}))
+    cluster.placement.drain("a", draining=True)
+    for number in range(2):
+        cluster.placement.add(spec(f"call{number}", url="whip://"), cluster.now)
+        cluster.placement.add(spec(f"north{number}", {"site": "north"}), cluster.now)
+    cluster.go()
+    assert cluster.placement.fill("a", cluster.now) == 0
+    cluster.placement.drain("a", draining=False)
+    assert cluster.placement.fill("a", cluster.now) == 0
+    with pytest.raises(WorkerUnknown):
+        cluster.placement.fill("x", cluster.now)
+
+
+# --- the newest owner -----------------------------------------------------------------------------
+
+
+def found(at: Cluster, worker: str, stream: str, generation: int, url: str = "") -> None:
+    """Have a worker say that it runs a stream, and its settings be asked for."""
+    at.holds[worker] = {stream: generation}
+    said = beat(at.cards[worker], at.holds[worker])
+    if at.placement.beat(worker, said, at.now, at.now):
+        specs = [spec(stream, url=url or "demo://authentic")]
+        at.placement.learn(worker, specs, {}, at.now)
+
+
+def test_an_older_owner_is_not_believed_where_the_store_has_seen_a_newer_one() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    cluster.placement.heed({"gate": 2000}, cluster.now)
+    found(cluster, "a", "gate", 1500)
+    assert cluster.owners() == {"gate": ""}
+    orders = cluster.go()
+    assert [(type(o), o.worker) for o in orders] == [(Disown, "a")]
+    found(cluster, "b", "gate", 2000)
+    assert cluster.owners() == {"gate": "b"}
+    assert cluster.go() == []
+
+
+def test_a_newest_owner_that_stays_away_is_followed_by_a_newer_one() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    cluster.placement.heed({"gate": 2000}, cluster.now)
+    found(cluster, "a", "gate", 1500)
+    cluster.go()
+    assert cluster.owners() == {"gate": ""}
+    orders = cluster.go(ClusterSettings().lost_s)
+    assert [order.generation > 2000 for order in orders] == [True]
+    assert cluster.owners()["gate"] in ("a", "b")
+
+
+def test_what_the_store_has_seen_counts_though_it_is_read_late() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    found(cluster, "a", "gate", 1500)
+    assert cluster.owners() == {"gate": "a"}
+    cluster.placement.heed({"gate": 2000, "gone": 3000}, cluster.now)
+    assert cluster.owners() == {"gate": ""}
+    found(cluster, "b", "gate", 2000)
+    assert cluster.owners() == {"gate": "b"}
+    assert cluster.placement.number() > 3000
+
+
+def test_an_older_call_is_ended_where_the_store_has_seen_a_newer_one() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    cluster.placement.heed({"door": 2000}, cluster.now)
+    found(cluster, "a", "door", 1500, url="whip://")
+    assert cluster.owners() == {}
+    orders = cluster.go()
+    assert [(o.worker, o.generation) for o in orders] == [("a", 1500)]
+    found(cluster, "b", "door", 2000, url="whip://")
+    assert cluster.owners() == {"door": "b"}
 
 
 def test_only_known_workers_are_drained() -> None:

@@ -122,7 +122,8 @@ async def test_a_call_that_never_ends_has_an_end(actors: dict[str, FakeActor]) -
 async def test_the_director_is_found_by_its_name(actors: dict[str, FakeActor]) -> None:
     actor = actors["styleflow-director"] = FakeActor(nothing)
     await RayDirectorHandle().drain("worker-1", draining=True)
-    assert actor.asked == [("call", ("drain", "worker-1"), {"draining": True})]
+    named = {"draining": True, "why": "", "force": False}
+    assert actor.asked == [("call", ("drain", "worker-1"), named)]
 
 
 class Running:

@@ -40,6 +40,7 @@ from stream.errors import IncidentUnknown, StreamUnknown, WorkerGone
 from stream.event_log.event_log import EventLog
 from stream.events import Verdict, VerdictChanged
 from stream.evidence.explained import ExplainedMoments
+from stream.evidence.recorder import EvidenceRecorder
 from stream.incident import Incident, Label
 from stream.incidents.records import Wanted
 from stream.incidents.service import Change, Incidents
@@ -166,6 +167,7 @@ def test_everything_that_may_be_asked_is_there() -> None:
         "canaries": Canaries,
         "challenges": Challenges,
         "alerts": Alerts,
+        "evidence": EvidenceRecorder,
     }
     assert kinds.keys() == ASKABLE.keys()
     missing = {

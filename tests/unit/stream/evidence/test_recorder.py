@@ -11,6 +11,7 @@ import pytest
 
 from stream.errors import EvidenceMissing
 from stream.events import CaptureConditions
+from stream.evidence.recorder import ABANDONED_S
 from stream.evidence.settings import EvidenceSettings
 from stream.evidence.shelf import PICTURE, SIDECAR
 from stream.evidence.sidecar import Sidecar
@@ -176,6 +177,27 @@ async def test_what_an_earlier_run_was_about_to_keep_is_none(
     assert next_run.states() == {ONE: EvidenceState.KEPT, TWO: EvidenceState.NONE}
     assert {path.name for path in rig.folder.iterdir()} == {ONE, "somebody-elses"}
     assert (await next_run.recorder.file(ONE, "clip")).is_file()
+
+
+async def test_a_video_of_a_closed_incident_whose_worker_is_gone_is_given_up_by_its_heir(
+    rig: EvidenceRig, tmp_path: Path
+) -> None:
+    rig.close(rig.open(ONE), 0.0)  # closed, and its worker dies before the video is written
+    rig.open(TWO)  # whoever takes the stream over closes this one
+    heir = EvidenceRig(tmp_path, store=rig.store)
+    assert await heir.recorder.inherit() == 0
+    heir.clock.advance(ABANDONED_S + 1)
+    assert await heir.recorder.inherit() == 1
+    assert heir.told == [(ONE, Evidence())]
+    assert heir.states() == {ONE: EvidenceState.NONE, TWO: EvidenceState.PENDING}
+    assert await heir.recorder.inherit() == 0
+
+
+async def test_an_heir_gives_up_no_video_of_its_own(rig: EvidenceRig) -> None:
+    rig.close(rig.open(ONE), 0.0)
+    rig.clock.advance(ABANDONED_S + 1)
+    assert await rig.recorder.inherit() == 0
+    assert rig.states() == {ONE: EvidenceState.PENDING}
 
 
 async def test_an_incident_that_was_never_told_of_its_clip_is_at_the_next_start(

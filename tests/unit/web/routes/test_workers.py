@@ -54,7 +54,8 @@ async def test_workers_are_listed_by_machine_and_name() -> None:
     assert (first["overload"], first["labels"]) == ("none", {"site": "north"})
     assert (second["overload"], second["busy"]) == ("longer_hop", 1.0)
     assert said["waiting"] == [{"id": "yard", "why": "every worker is full"}]
-    assert said["counts"] == {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2}
+    done = {"moves": 3, "deaths": 1, "adoptions": 0, "refusals": 2, "inherited": 4}
+    assert said["counts"] == done
     assert status["worker"] == "worker-3"
 
 
@@ -67,6 +68,21 @@ async def test_a_worker_is_drained_and_taken_back() -> None:
     assert (drained["name"], drained["draining"], back["draining"]) == ("worker-1", True, False)
     assert machines.drained == [("worker-1", True), ("worker-1", False)]
     assert unknown["code"] == "worker_unknown"
+
+
+async def test_a_worker_is_drained_by_force_only_when_that_is_asked_for() -> None:
+    machines = PlayedMachines(table(worker("worker-1", "lobby"), worker("worker-2")))
+    async with WebRig(machines=machines).client() as http:
+        await http.put("/api/v1/workers/worker-2/drain")
+        await http.put("/api/v1/workers/worker-1/drain?force=true")
+    assert machines.forced == ["worker-1"]
+
+
+async def test_workers_that_were_started_with_other_settings_are_said_to_be_outdated() -> None:
+    machines = PlayedMachines(table(worker("worker-1"), worker("worker-2", made_of="old")))
+    async with WebRig(machines=machines).client() as http:
+        said = (await http.get("/api/v1/workers")).json()["workers"]
+    assert [each["outdated"] for each in said] == [False, True]
 
 
 async def test_who_drained_a_worker_is_in_the_audit_log(database: Database) -> None:

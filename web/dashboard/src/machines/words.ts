@@ -127,6 +127,13 @@ export function differences(view: WorkersView): string[] {
   if (versions) {
     said.push(`${versions}. While an upgrade rolls on that is meant; drain those that are left behind and start them anew.`);
   }
+  const outdated = living.filter((worker) => worker.outdated).map(({ name }) => name);
+  if (outdated.length > 0) {
+    const [verb, them] = outdated.length === 1 ? ["runs", "it"] : ["run", "them"];
+    said.push(
+      `${outdated.join(", ")} ${verb} with other settings than this gateway, or another version: \`styleflow cluster upgrade\` starts ${them} anew.`,
+    );
+  }
   if (models) said.push(`${models}. Scores of different weights do not compare.`);
   return said;
 }
