@@ -137,6 +137,10 @@ class _Catch:
         """End."""
         return ()
 
+    def reports(self, now: float) -> tuple[Event, ...]:
+        """Say nothing of how the stream is doing."""
+        return ()
+
     def process(self, batch: Sequence[tuple[Frame, int]]) -> Processed:
         """Keep a frame."""
         self.frames += [frame for frame, _ in batch]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+
 from cli.settings import DetectorConfig, Settings
 from stream.baseline.making import Rated
 from stream.clock import Clock
@@ -223,6 +225,9 @@ def _pipeline(
     cameras: Callable[[str, ModelCard], Camera | None] | None = None,
     second: SecondLooks | None = None,
 ) -> Pipeline:
+    # Pictures are small and come on many threads. OpenCV's own threads would wait for each other
+    # by spinning, and all of them for one that another program keeps from its core.
+    cv2.setNumThreads(1)
     finder = load_finder(settings.model.device, runtime(settings))
     clips = [device.detector.clip for device in devices]
     return Pipeline(

@@ -367,7 +367,13 @@ class Engine:
         """Return whether the schedule of looks has a track's newest frame looked at."""
         if fresh:
             track.looks.restart()
-        return track.looks.looks(seen.slot, self._pace, self.hop_factor, seen.overrun)
+        return track.looks.looks(
+            seen.slot,
+            self._pace,
+            self.hop_factor,
+            seen.overrun,
+            strained=self._coverage.overrun > self.settings.max_overrun,
+        )
 
     def _keep(self, plan: Plan, record: PlanRecord) -> None:
         self._records[plan.number] = record

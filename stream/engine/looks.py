@@ -11,7 +11,9 @@ once, and only then do the two differ.
 
 Under overload frames give way, and what is left would then be looked at ever more often: a load
 that is a little too high would bring down everything. So a frame that gave way does not count
-towards the distance to the next look; looks become rare together with frames.
+towards the distance to the next look; looks become rare together with frames. And where so many
+give way that there is no verdict for it, looks keep the distance that they have with one: otherwise
+a load that costs verdicts would double the looks, and bring itself about.
 """
 
 from __future__ import annotations
@@ -81,7 +83,15 @@ class LookClock:
         """Take note of whether the track had a verdict as of the frame in `slot`."""
         self._answers.append((slot, settled))
 
-    def looks(self, slot: int, pace: LookPace, factor: int = 1, overrun: int = 0) -> bool:
+    def looks(
+        self,
+        slot: int,
+        pace: LookPace,
+        factor: int = 1,
+        overrun: int = 0,
+        *,
+        strained: bool = False,
+    ) -> bool:
         """Return whether the frame in `slot`, later than every earlier one, is looked at.
 
         Args:
@@ -89,6 +99,7 @@ class LookClock:
             pace: distances between looks.
             factor: times as long they are, under overload.
             overrun: sampled frames that gave way just before this one.
+            strained: so many give way that the stream has no verdicts.
         """
         while self._answers and self._answers[0][0] + pace.answered <= slot:
             _, self._settled = self._answers.popleft()
@@ -100,7 +111,10 @@ class LookClock:
             distance = pace.early
         else:
             distance = pace.settled if self._settled else pace.usual
-        if slot - self._last < distance * factor:
+        distance *= factor
+        if strained:
+            distance = max(distance, pace.settled)
+        if slot - self._last < distance:
             return False
         self._last = slot
         return True

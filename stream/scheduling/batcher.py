@@ -5,6 +5,11 @@ queue heads that are due first, at most `per_stream` from one stream. A full que
 item go, and an item that has become too old is let go when a batch is taken; both are counted and
 told to whoever gets the stream's next item.
 
+A short burst waits and is worked off. But where more arrives than can be worked off, queues would
+stand full for ever, and every item be late by their length for nothing: as many have to give way
+anyhow. So once batch after batch has left behind items older than `budget_s`, for `patience_s`,
+such items give way to their stream's newest one, until for `max_age_s` none had to.
+
 Where large batches are cheap, a batch may be held back for `window_s`. `hold` says for how long
 still. It closes when it is full or every stream is in it; when its oldest item is `window_s` old;
 and at once when, at the rate at which items have been arriving, none is expected before that.
@@ -157,6 +162,41 @@ class _Pace:
         return self._gap - silent if silent < self._gap else silent
 
 
+class _Standing:
+    """Whether queues stand: late items have been left behind for a while, by batch after batch.
+
+    Args:
+        patience_s: for how long.
+        calm_s: for how long none must have had to give way before they stand no more.
+    """
+
+    def __init__(self, patience_s: float, calm_s: float) -> None:
+        self._patience_s = patience_s
+        self._calm_s = calm_s
+        self._left_since: float | None = None
+        self._let_go_at: float | None = None  # None: queues do not stand
+
+    @property
+    def holding(self) -> bool:
+        """Whether queues stand."""
+        return self._let_go_at is not None
+
+    def let_go(self, now: float) -> None:
+        """Learn that a late item had to give way."""
+        self._let_go_at = now
+
+    def learn(self, now: float, *, left: bool) -> None:
+        """Learn whether the batch of this moment has left late items behind."""
+        if self._let_go_at is not None and now - self._let_go_at >= self._calm_s:
+            self._let_go_at = None
+        if not left:
+            self._left_since = None
+        elif self._left_since is None:
+            self._left_since = now
+        elif self._let_go_at is None and now - self._left_since >= self._patience_s:
+            self._let_go_at = now
+
+
 class Batcher(Generic[T]):
     """Chooses what runs next, earliest due first.
 
@@ -170,6 +210,7 @@ class Batcher(Generic[T]):
         self.settings = settings
         self._queues: dict[str, _Queue[T]] = {}
         self._pace = _Pace()
+        self._standing = _Standing(settings.patience_s, settings.max_age_s)
         self._batches = 0
         self._items = 0
         self._crowded = 0
@@ -234,6 +275,8 @@ class Batcher(Generic[T]):
         line: list[tuple[float, int, str]] = []
         for place, (stream, queue) in enumerate(self._queues.items()):
             self._drop_stale(queue, now)
+            if self._standing.holding:
+                self._drop_late(queue, now)
             if queue.items and queue.due is not None:
                 line.append((queue.due, place, stream))
         heapq.heapify(line)
@@ -247,6 +290,7 @@ class Batcher(Generic[T]):
             if queue.due is not None and served[stream] < self.settings.per_stream:
                 heapq.heappush(line, (queue.due, place, stream))
         self._rotate(served)
+        self._standing.learn(now, left=any(self._is_late(q, now) for q in self._queues.values()))
         if batch:
             self._batches += 1
             self._items += len(batch)
@@ -275,6 +319,16 @@ class Batcher(Generic[T]):
         while queue.items and now - queue.items[0].arrived > self.settings.max_age_s:
             queue.let_go()
             self._stale += 1
+
+    def _is_late(self, queue: _Queue[T], now: float) -> bool:
+        return bool(queue.items) and now - queue.items[0].arrived > self.settings.budget_s
+
+    def _drop_late(self, queue: _Queue[T], now: float) -> None:
+        """Let late items of a stream go, but for its newest."""
+        while len(queue.items) > 1 and self._is_late(queue, now):
+            queue.let_go()
+            self._crowded += 1
+            self._standing.let_go(now)
 
     @staticmethod
     def _serve(stream: str, queue: _Queue[T]) -> Item[T]:

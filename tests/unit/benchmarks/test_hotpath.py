@@ -1,11 +1,13 @@
 """Promises of the benchmark of the hot path."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.hotpath import AGREEMENT, SIDES, Floor, Run, cost_of, deal, table
+from benchmarks.cameras import render
+from benchmarks.hotpath import AGREEMENT, SIDES, Floor, Run, cost_of, deal, decoded, table
 from stream.events import CaptureConditions, Frame
 
 
@@ -29,6 +31,11 @@ def run(number: int, cpu: list[float], logits: list[float]) -> Run:
     made.side, made.cpu, made.wall = SIDES[number], cpu, cpu
     made.logits = {("camera-0", n * 0.24, "d"): logit for n, logit in enumerate(logits)}
     return made
+
+
+def test_a_clip_is_decoded_to_its_sampled_frames(tmp_path: Path) -> None:
+    clip = render(tmp_path / "clip.mp4", 1.0, size=(64, 48))
+    assert [frame.slot for frame in decoded(clip, 12.5)] == list(range(13))
 
 
 def test_streams_go_to_and_fro_through_the_clip_without_a_jump() -> None:

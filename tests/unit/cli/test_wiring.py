@@ -6,8 +6,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import pytest
 
+from cli import wiring
 from cli.settings import DetectorConfig, Settings, load
 from cli.wiring import deciders, detector, second_looks
 from stream.clock import ManualClock
@@ -20,6 +22,7 @@ from styleflow.decisions import shipped_table
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.errors import DecisionTableUnusable, DetectorWeightsMissing
 from styleflow.weights.checkpoint import shipped
+from tests.support.models import toy_network
 
 
 def device(**changes: str) -> Any:
@@ -40,6 +43,18 @@ def test_a_budget_decides_for_the_detector_of_the_table_and_for_no_other():
     made = deciders(settings(by="budget"), [device(), device(name="other")])
     assert isinstance(made("styleflow-live"), Budget)
     assert isinstance(made("other"), Thresholds)
+
+
+def test_no_thread_of_opencv_is_waited_for(monkeypatch):
+    """Its threads wait for each other by spinning: 5 of 110 ms of CPU per second and stream."""
+    monkeypatch.setattr(wiring, "load_finder", lambda *_: object())
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        wiring.around(settings(), ManualClock(), toy_network())
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_every_stream_has_an_account_of_its_own():

@@ -8,6 +8,7 @@ from stream.engine.engine import Engine
 from stream.engine.looks import LookClock, LookPace
 from stream.engine.plan import Plan
 from stream.engine.settings import EngineSettings
+from stream.events import AbstainReason
 from tests.support.engine import CLIP, FakeDevice, engine, face, seen
 
 PACE = LookPace(early=3, early_for=25, usual=6, settled=12, answered=12)
@@ -44,6 +45,28 @@ def test_frames_that_gave_way_do_not_bring_the_next_look_nearer():
     taken_in = range(33, 93, 3)  # two of three give way
     looks = [slot for slot in taken_in if clock.looks(slot, PACE, overrun=2)]
     assert looks == [48, 66, 84]  # every sixth frame that was taken in
+
+
+def test_a_load_that_costs_the_verdict_does_not_double_the_looks():
+    """Without a verdict a face is looked at twice as often: what is too much would become more."""
+    core, device = engine(), FakeDevice()
+    looks = []
+    for frame in range(150):
+        # From frame 75 on, of three frames two give way.
+        slot, overrun = (frame, 0) if frame < 75 else (75 + 3 * (frame - 75), 2 * (frame > 75))
+        shown = face(1, 3.0)
+        plan, _ = core.step(seen(slot, shown, started=(1,) if frame == 0 else (), overrun=overrun))
+        looks += [frame for push in plan.pushes if push.look]
+        _answer(core, device, plan)
+    assert AbstainReason.OVERLOADED in core.report(0.0).reasons
+    assert {after - before for before, after in pairwise(looks) if before >= 50} == {12}
+
+
+def test_a_track_that_begins_while_frames_give_way_is_not_looked_at_more_often():
+    clock = LookClock()
+    taken_in = range(0, 108, 3)  # two of three give way
+    looks = [slot for slot in taken_in if clock.looks(slot, PACE, overrun=2, strained=True)]
+    assert looks == [0, 36, 72]
 
 
 def test_a_fresh_start_is_looked_at_at_once():

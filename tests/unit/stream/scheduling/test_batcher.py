@@ -167,3 +167,67 @@ def test_no_stream_starves_under_overload(
     slowest_period = 0.2 / 0.04
     backlog = len(periods) * (settings.capacity + 1)
     assert worst <= patience_ticks + slowest_period + backlog
+
+
+def _worked_off(streams: int, seconds: float = 30.0) -> tuple[list[float], float]:
+    """Return at what ages a device is done with items, and the share that gave way.
+
+    Every stream has an item each 80 ms; a batch takes 4 ms, and 5.5 ms for each of its items.
+    """
+    batcher: Batcher[int] = Batcher(BatcherSettings())
+    coming = sorted(
+        (0.08 * (number + place / streams), f"camera-{place}")
+        for number in range(round(seconds / 0.08))
+        for place in range(streams)
+    )
+    now, at, ages = 0.0, 0, list[float]()
+    while at < len(coming):
+        now = max(now, coming[at][0])
+        while at < len(coming) and coming[at][0] <= now:
+            batcher.offer(coming[at][1], at, coming[at][0])
+            at += 1
+        while at < len(coming) and (batch := batcher.take(now)):
+            now += 0.004 + 0.0055 * len(batch)
+            ages += [now - item.arrived for item in batch]
+            while at < len(coming) and coming[at][0] <= now:
+                batcher.offer(coming[at][1], at, coming[at][0])
+                at += 1
+    stats = batcher.stats
+    return sorted(ages), (stats.crowded + stats.stale) / len(coming)
+
+
+def test_one_stream_too_many_does_not_make_every_item_late_by_a_full_queue() -> None:
+    holding, none_lost = _worked_off(13)
+    ages, lost = _worked_off(15)
+    assert none_lost == 0
+    excess = 1 - 13.9 / 15  # what comes beyond what the device can do, give or take a batch
+    assert lost == pytest.approx(excess, abs=0.02)
+    p95 = ages[int(0.95 * len(ages))]
+    assert p95 < 4 * holding[int(0.95 * len(holding))]
+
+
+def test_a_burst_is_worked_off_and_nothing_of_it_lost() -> None:
+    batcher: Batcher[int] = Batcher(BatcherSettings(max_batch=8))
+    for number in range(4):
+        for stream in range(8):
+            batcher.offer(f"camera-{stream}", number, number * 0.08)
+    taken = [item for turn in range(4) for item in batcher.take(0.35 + 0.1 * turn)]
+    assert len(taken) == 32
+    assert not any(item.overrun for item in taken)
+
+
+def test_queues_that_stood_are_worked_off_as_ever_once_the_load_is_gone() -> None:
+    batcher: Batcher[int] = Batcher(BatcherSettings(max_batch=1))
+    for turn in range(20):  # two come for one that is taken
+        for stream in ("a", "b"):
+            batcher.offer(stream, turn, turn * 0.08)
+        batcher.take(turn * 0.08 + 0.01)
+    assert batcher.stats.crowded > 0
+    while batcher.take(1.7):
+        pass
+    batcher.take(4.0)
+    before = batcher.stats.crowded
+    for number in range(4):
+        batcher.offer("a", number, 4.0 + number * 0.08)
+    assert [batcher.take(4.35)[0].value for _ in range(4)] == [0, 1, 2, 3]
+    assert batcher.stats.crowded == before
