@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from styleflow.faces.face import Image
+from styleflow.faces.device_picture import Pixels, stacked
 
 
 class Uploader:
@@ -27,14 +27,20 @@ class Uploader:
         self._staged = torch.empty(0, dtype=torch.uint8)
         self._left: torch.cuda.Event | None = None
 
-    def __call__(self, images: Sequence[Image]) -> Tensor:
-        """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device."""
+    def __call__(self, images: Sequence[Pixels]) -> Tensor:
+        """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device.
+
+        Those that are there already stay there.
+        """
+        here = [image for image in images if isinstance(image, np.ndarray)]
+        if len(here) < len(images):
+            return stacked(images, self._device)
         if self._device.type != "cuda":
-            return torch.from_numpy(np.stack(images)).to(self._device)
+            return torch.from_numpy(np.stack(here)).to(self._device)
         if self._left is not None:
             self._left.synchronize()
-        staged = self._room(len(images) * images[0].size).view(len(images), *images[0].shape)
-        np.stack(images, out=staged.numpy())
+        staged = self._room(len(here) * here[0].size).view(len(here), *here[0].shape)
+        np.stack(here, out=staged.numpy())
         sent = staged.to(self._device, non_blocking=True)
         self._left = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._left.record()
