@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from styleflow.faces.device_picture import Pixels, stacked
 from styleflow.faces.face import Image
 
 
@@ -25,15 +26,13 @@ class Uploader:
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def __call__(self, images: Sequence[Image | Tensor]) -> Tensor:
-        """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device."""
-        brought = [image for image in images if not isinstance(image, Tensor)]
-        if len(brought) == len(images):
-            return self._bring(brought)
-        arrived = iter(self._bring(brought) if brought else ())
-        return torch.stack(
-            [image if isinstance(image, Tensor) else next(arrived) for image in images]
-        )
+    def __call__(self, images: Sequence[Pixels]) -> Tensor:
+        """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device.
+
+        Those that are there already stay there.
+        """
+        here = [image for image in images if isinstance(image, np.ndarray)]
+        return self._bring(here) if len(here) == len(images) else stacked(images, self._device)
 
     def _bring(self, images: Sequence[Image]) -> Tensor:
         if self._device.type != "cuda":
