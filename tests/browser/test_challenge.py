@@ -63,7 +63,7 @@ async def flashed(context: BrowserContext, rig: CallRig, *, follows: bool) -> tu
     stream = page.url.rpartition("/")[2]
     await rig.until(lambda: rig.scores(stream), "scores")
     url = f"http://127.0.0.1:{rig.port}/api/v1/streams/{stream}/challenges"
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=20) as http:
         asked = await http.post(url, json={"task": "flash"})
     assert asked.status_code == 201, asked.text
     assert asked.json()["shown"] == "caller"

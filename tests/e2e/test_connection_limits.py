@@ -113,7 +113,7 @@ async def test_a_connection_that_asks_again_and_again_keeps_its_place() -> None:
     limits = ConnectionSettings(waiting=2, per_address=2)
     async with (
         served(WebRig().app, connections=limits) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http,
     ):
         for _ in range(20):
             assert (await http.get("/livez")).status_code == 200

@@ -63,7 +63,7 @@ def test_a_camera_becomes_scores(server: Server, camera: RtspServer, path: str) 
     assert data["latency_ms"] > 0
     assert data["box"]["x1"] > data["box"]["x0"]
     assert server.remove(stream).status_code in (200, 204)
-    assert httpx.get(f"{server.url}/api/v1/streams/{stream}").status_code == 404
+    assert httpx.get(f"{server.url}/api/v1/streams/{stream}", timeout=20).status_code == 404
 
 
 def test_a_camera_that_dies_comes_back_in_a_new_epoch(server: Server, camera: RtspServer) -> None:
@@ -107,8 +107,8 @@ def test_a_wrong_password_is_said_and_never_shown(
             assert failed["data"]["code"] == "auth"
             assert failed["data"]["retry_in_s"] >= 30
             told = [answer.text, str(watcher.messages)]
-        told.append(httpx.get(f"{server.url}/api/v1/streams").text)
-        told.append(httpx.get(f"{server.url}/metrics").text)
+        told.append(httpx.get(f"{server.url}/api/v1/streams", timeout=20).text)
+        told.append(httpx.get(f"{server.url}/metrics", timeout=20).text)
         server.remove("locked")
     told += server.log
     assert not [text for text in told if "hunter2" in text or "p%40ss" in text]

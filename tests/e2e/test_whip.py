@@ -95,7 +95,7 @@ async def test_a_call_becomes_scores_for_everybody_and_for_the_caller(
 
 
 async def test_a_stream_that_is_configured_stays_and_counts_epochs(rig: CallRig) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}", timeout=20) as client:
         body = {"id": "me", "source": {"url": "whip://"}}
         assert (await client.post("/api/v1/streams", json=body)).status_code == 201
         view = (await client.get("/api/v1/streams/me")).json()
@@ -225,7 +225,7 @@ async def test_an_empty_datagram_or_any_other_from_anywhere_does_not_end_a_call(
         assert refused[DatagramRefusal.STRANGER] > 50
         assert refused[DatagramRefusal.MALFORMED] > 500
         assert not [e for e in rig.events("stream_changed") if e["state"] == "ended"]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}", timeout=20) as client:
             metrics = (await client.get("/metrics")).text
         name = "styleflow_call_datagrams_refused_total"
         assert f'{name}{{reason="stranger",stream="me"}}' in metrics
@@ -392,7 +392,7 @@ async def test_trickled_candidates_connect_a_peer_that_named_none(rig: CallRig) 
         named = [line for line in lines if is_useful(line)]
         fragment = "\r\n".join([ufrag, "m=video 9 UDP/TLS/RTP/SAVPF 0", mid, *named])
         headers = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": caller.etag}
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=20) as client:
             answer = await client.patch(caller.location, content=fragment, headers=headers)
             assert answer.status_code == 204
             restart = await client.patch(
@@ -403,7 +403,7 @@ async def test_trickled_candidates_connect_a_peer_that_named_none(rig: CallRig) 
 
 async def test_offers_are_refused_before_anything_is_opened(rig: CallRig) -> None:
     before = sockets()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}", timeout=20) as client:
         for text, status in (("garbage", 400), ("v=0\r\ns=-\r\n", 422)):
             answer = await client.post(
                 "/whip/me", content=text, headers={"Content-Type": "application/sdp"}
@@ -414,7 +414,7 @@ async def test_offers_are_refused_before_anything_is_opened(rig: CallRig) -> Non
 
 
 async def test_a_camera_cannot_be_called(rig: CallRig) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}", timeout=20) as client:
         body = {"id": "cam", "source": {"url": "demo://authentic?seconds=1&size=320x240"}}
         assert (await client.post("/api/v1/streams", json=body)).status_code == 201
     async with Caller(rig.url("cam")) as caller:
@@ -463,7 +463,7 @@ async def test_a_call_of_one_publisher_is_neither_changed_nor_ended_by_another()
             await caller.call()
             await rig.until(rig.scores, "scores")
             trickle["If-Match"] = caller.etag
-            async with httpx.AsyncClient(headers=shown(BOB)) as bob:
+            async with httpx.AsyncClient(timeout=20, headers=shown(BOB)) as bob:
                 answers = [
                     await bob.patch(caller.location, content="a=mid:0\r\n", headers=trickle),
                     await bob.delete(caller.location),
@@ -474,7 +474,7 @@ async def test_a_call_of_one_publisher_is_neither_changed_nor_ended_by_another()
             assert await caller.delete() == 200
         async with Caller(rig.url("again"), token=BOB) as caller:
             await caller.call()
-            async with httpx.AsyncClient(headers=shown(EVE)) as eve:
+            async with httpx.AsyncClient(timeout=20, headers=shown(EVE)) as eve:
                 assert (await eve.delete(caller.location)).status_code == 200
 
 

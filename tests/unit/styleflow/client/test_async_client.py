@@ -17,6 +17,7 @@ from styleflow.client import async_client as asynchronous
 from styleflow.client import sync_client as blocking
 from styleflow.client.messages import EventMessage, Message, SubscribedMessage
 from tests.support.incidents import incident
+from tests.support.ports import free_port
 from tests.support.web import lobby, resolver, served
 from tests.support.wire import track_started
 
@@ -69,7 +70,8 @@ async def test_a_subscription_goes_on_where_it_was_after_a_restart() -> None:
     def tracks() -> list[int]:
         return [getattr(m.data, "track", 0) for m in read if isinstance(m, EventMessage)]
 
-    async with served(rig.app) as port:
+    port = free_port()  # nobody else's between the two
+    async with served(rig.app, port):
         following = asyncio.create_task(follow(f"http://127.0.0.1:{port}", last=4))
         while 1 not in tracks():
             rig.publish(track_started(track=1))

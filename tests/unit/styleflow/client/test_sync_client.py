@@ -30,6 +30,7 @@ from styleflow.client.messages import (
 from styleflow.client.sync_client import Subscription
 from tests.support.certificates import self_signed
 from tests.support.incidents import incident
+from tests.support.ports import free_port
 from tests.support.web import WebRig, lobby, resolver, served
 from tests.support.wire import score, track_started
 from web.security.auth import Role, Token, TokenDigest
@@ -154,7 +155,8 @@ async def test_a_subscription_goes_on_where_it_was_after_a_restart() -> None:
                 assert live.reconnects == 1
                 assert live.skipped == 0
 
-    async with served(rig.app) as port:
+    port = free_port()  # nobody else's between the two
+    async with served(rig.app, port):
         reading = asyncio.create_task(blocking(lambda: work(f"http://127.0.0.1:{port}")))
         while not first.is_set():
             rig.publish(track_started(track=1))
