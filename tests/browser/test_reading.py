@@ -105,6 +105,9 @@ async def test_help_shows_the_figures_of_the_model_that_runs_and_of_no_other(
     await expect(first).to_contain_text(f"{SHIPPED['auc']['low']:.2f} to")
     flagged = round(100 * SHIPPED["flagged_at_5"]["value"])
     await expect(first).to_contain_text(f"it flags {flagged} of 100 fakes")
+    await expect(first).to_contain_text("These clips chose the model, so count on less.")
+    once = round(100 * SHIPPED["once"]["auc"]["value"])
+    await expect(first).to_contain_text(f"looked at once, it was {once} of 100")
     await expect(second).to_contain_text("Nothing was measured of these weights here")
 
 

@@ -359,7 +359,7 @@ const LIMITS: Record<Model["status"], string> = {
   untrained: "The model is untrained: its numbers mean nothing.",
   uncalibrated: "The model's scores are not calibrated: they order faces, but are no probabilities.",
   experimental:
-    "The model is experimental: what it finds is a hint to look, and it may miss what is there.",
+    "The model is experimental: what it finds is a hint to look. It is often wrong on methods of synthesis that it has not seen, and may miss what is there.",
   trained: "A model errs. Lighting, make-up, filters and poor video can raise a score.",
 };
 

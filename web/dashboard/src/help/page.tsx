@@ -103,7 +103,10 @@ function Verdicts() {
           <dt>
             <ConditionIcon of="undecided" /> {VERDICTS.undecided}
           </dt>
-          <dd>Enough was seen, but the score lies between the two thresholds.</dd>
+          <dd>
+            Enough was seen, but the score lies between the two thresholds, or so near even odds that the
+            model is often wrong there.
+          </dd>
         </div>
         <div class="is-hindered">
           <dt>
