@@ -122,6 +122,7 @@ def pipeline(variant: Variant, settings: Settings, clock: SystemClock, seen: Rec
         settings.engine,
         clock,
         seen,
+        decoding=wiring.decoding(settings),
     )
 
 
