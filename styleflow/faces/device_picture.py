@@ -177,9 +177,8 @@ class DevicePicture:
     def sharpness_and_brightness(self, rows: slice, columns: slice) -> tuple[float, float]:
         """Return variance of the Laplacian and mean of a part's luma, in grey levels."""
         part = self.pixels()[rows, columns].to(torch.int32)
-        weights = torch.tensor(_LUMA, dtype=torch.int32).to(part.device)
-        sums = (part * weights).sum(-1, dtype=torch.int32) + (1 << (_LUMA_BITS - 1))
-        luma = (sums >> _LUMA_BITS).double()
+        red, green, blue = (part[..., n] * weight for n, weight in enumerate(_LUMA))
+        luma = ((red + green + blue + (1 << (_LUMA_BITS - 1))) >> _LUMA_BITS).double()
         wide = functional.pad(luma[None, None], (1, 1, 1, 1), mode="reflect")[0, 0]
         beside = wide[1:-1, :-2] + wide[1:-1, 2:] + wide[:-2, 1:-1] + wide[2:, 1:-1]
         edges = beside - 4 * luma

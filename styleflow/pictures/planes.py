@@ -73,6 +73,8 @@ class Planes:
         interleaved = _INTERLEAVED.get(form.name)
         if weights is None or (interleaved is None and not PLANAR.fullmatch(form.name)):
             return None
+        if interleaved is None and frame.sw_format is not None:
+            return None  # of a GPU's pictures PyAV hands over interleaved chroma alone
         # The capsule, because PyAV refuses to be told a CUDA stream and torch would tell one.
         first, *rest = (from_dlpack(plane.__dlpack__()) for plane in frame.planes[:3])
         if interleaved is None:
