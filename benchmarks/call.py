@@ -56,6 +56,7 @@ from stream.perception.perception import Perceiving, Perception
 from stream.pipeline import Pipeline
 from stream.publish.history import StreamHistories
 from stream.publish.hub import Filter, Hub
+from styleflow.faces.device_picture import host
 from styleflow.faces.face import Image
 from styleflow.weights.face_networks import load_finder
 from web.app import create_app
@@ -148,7 +149,7 @@ class ReadingPerception(Perception):
 
     def perceiving(self, frame: Frame, overrun: int = 0) -> Perceiving:
         """Look at a frame and remember what time it shows."""
-        time = read(frame.image)
+        time = read(host(frame.image))
         if time is not None:
             self.shown[frame.epoch, frame.at] = time
             while len(self.shown) > 1000:
@@ -299,7 +300,7 @@ class _Slow:
         until = self._clock.monotonic() + self._seconds
         seen = yield from self._inner.perceiving(frame, overrun)
         while self._clock.monotonic() < until:
-            np.linalg.norm(frame.image.astype(np.float32))
+            np.linalg.norm(host(frame.image).astype(np.float32))
         return seen
 
 

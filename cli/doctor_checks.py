@@ -102,6 +102,25 @@ def torch(settings: Settings) -> Iterator[Finding]:
         yield Finding("gpu", State.FINE, "none; the CPU is used")
 
 
+def decoder(settings: Settings) -> Iterator[Finding]:
+    """Say whether a GPU decodes video here, and if not, why and whether that is wanted."""
+    from styleflow.pictures.hardware import why_not
+
+    model = settings.model
+    reason = why_not(model.device if model.device.startswith("cuda") else "cuda")
+    if not model.device.startswith("cuda"):
+        there = "a GPU could, with model.device: cuda" if reason is None else f"no NVDEC: {reason}"
+        yield Finding("decoder", State.FINE, f"the processor decodes video; {there}")
+    elif model.decoding == "cpu":
+        yield Finding("decoder", State.FINE, "the processor decodes video, as model.decoding says")
+    elif reason is None:
+        yield Finding("decoder", State.FINE, f"NVDEC of {model.device}; the processor for the rest")
+    else:
+        found = f"no NVDEC: {reason}; the processor decodes every stream"
+        todo = "see that the driver's libnvcuvid is there (in a container: the video capability)"
+        yield Finding("decoder", State.NOTE, found, todo)
+
+
 def codecs(_: Settings) -> Iterator[Finding]:
     """Say which decoders PyAV has."""
     import av
@@ -337,6 +356,7 @@ def _version(package: str) -> str:
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("python", python),
     ("torch", torch),
+    ("decoder", decoder),
     ("codecs", codecs),
     ("models", models),
     ("port", port),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from stream.explain.overlay import Explanation, paint
+from styleflow.faces.device_picture import host
 from styleflow.faces.face import Image
 
 MAX_PICTURES = 2000
@@ -50,7 +51,7 @@ def annotated(said: Explanation) -> Image:
     What stands out in the frame itself is blue, what changes over time and everything else red.
     """
     box = said.face.box
-    drawn = np.array(paint(said.frame.image, said.corners, said.regions))
+    drawn = np.array(paint(host(said.frame.image), said.corners, said.regions))
     top_left, bottom_right = (round(box.x0), round(box.y0)), (round(box.x1), round(box.y1))
     cv2.rectangle(drawn, top_left, bottom_right, (60, 200, 120))
     words = f"{said.detector} {said.frame.at:.2f} s"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from stream.clock import SystemClock
+from styleflow.pictures.hardware import why_not
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -24,6 +25,7 @@ def hardware() -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "gpu_decoding": why_not() or "NVDEC",
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -145,6 +145,9 @@ class ModelConfig(_Section):
         checkpoint: file of weights; empty means the built-in model, which says how far its scores
             may be trusted.
         device: cpu, cuda or cuda:N.
+        decoding: what decodes video where device is a GPU: auto is the GPU (NVDEC) for what it can
+            decode and the processor for the rest; cpu is the processor alone. Pictures lie on the
+            GPU either way.
         runtime: what runs networks without memory. auto is OpenVINO on a CPU and CUDA graphs on a
             GPU; torch is PyTorch as it is.
         workers: faces that OpenVINO works on at the same time, a thread each; empty means one per
@@ -161,6 +164,7 @@ class ModelConfig(_Section):
 
     checkpoint: Path | None = None
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    decoding: Literal["auto", "cpu"] = "auto"
     runtime: Runtime = Runtime.AUTO
     workers: Annotated[int, Field(ge=1, le=64)] | None = 1
     threads: Annotated[int, Field(ge=1, le=4096)] | None = 1

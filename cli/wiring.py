@@ -29,6 +29,7 @@ from styleflow.detectors.protocol import Detector, HopAware
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.detectors.styleflow.network import StyleFlowDims
 from styleflow.errors import DecisionTableUnusable
+from styleflow.pictures.hardware import Decoding
 from styleflow.runtime import accelerate
 from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights import importing
@@ -236,7 +237,14 @@ def _pipeline(
         deciders(settings, devices),
         cameras,
         second,
+        decoding(settings),
     )
+
+
+def decoding(settings: Settings) -> Decoding:
+    """Return where video is decoded, and where its pictures lie."""
+    model = settings.model
+    return Decoding.on(model.device, hardware=model.decoding == "auto")
 
 
 def deciders(settings: Settings, devices: Sequence[Device]) -> Callable[[str], Deciders]:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from stream.baseline_mark import BaselineMark
 from stream.compliance import Challenge
 from stream.incident import Incident, IncidentStep
 from styleflow.cards import ModelCard, TrainingStatus
-from styleflow.faces.face import AlignedFace, Box, FaceQuality, Image
+from styleflow.faces.face import AlignedFace, Box, FaceQuality
 from styleflow.faces.face import TrackEnd as TrackEnd
+
+if TYPE_CHECKING:
+    from styleflow.faces.device_picture import Pixels
 
 
 class ConnectionState(Enum):
@@ -194,7 +198,7 @@ class Frame:
         slot: index on the cadence grid of this epoch; a jump of more than one is a gap.
         at: media seconds since the epoch began.
         arrived: monotonic seconds at which its packet arrived.
-        image: RGB picture, `(H, W, 3)` uint8.
+        image: RGB picture, `(H, W, 3)` uint8, in memory or on the device that scores it.
         capture: the conditions under which it was captured.
     """
 
@@ -203,7 +207,7 @@ class Frame:
     slot: int
     at: float
     arrived: float
-    image: Image
+    image: Pixels
     capture: CaptureConditions = CaptureConditions()
 
 

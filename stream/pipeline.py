@@ -57,6 +57,7 @@ from styleflow.detectors.protocol import points_at
 from styleflow.ensemble import Ensemble
 from styleflow.faces.crops.framing import crop_corners
 from styleflow.overlay import PointsAt
+from styleflow.pictures.hardware import Decoding
 
 _log = logging.getLogger(__name__)
 
@@ -116,12 +117,15 @@ class Pipeline:
         cameras: knows a stream's own known-real video, by its id and for a detector; none is known
             when None.
         second: a heavier detector that is shown the first detector's faces now and then.
+        decoding: where the pictures that it is given should lie, and be decoded; in memory when
+            None.
 
     Attributes:
         observe: the same, for whoever runs the stages around this pipeline.
         cadence_hz: frames that it wants of a stream, per media second.
         scorers: every scorer on a stream: the detectors', then the ensemble's if there is one.
         second: see above.
+        decoding: see above; for whoever reads its streams.
 
     Raises:
         SettingInvalid: two detectors of one name, cadences without a common grid, or an ensemble
@@ -140,7 +144,9 @@ class Pipeline:
         deciders: Callable[[str], Deciders] | None = None,
         cameras: Callable[[str, ModelCard], Camera | None] | None = None,
         second: SecondLooks | None = None,
+        decoding: Decoding | None = None,
     ) -> None:
+        self.decoding = decoding or Decoding()
         self.devices = tuple(devices)
         self.second = second
         self._deciders = deciders or _by_thresholds

@@ -127,7 +127,7 @@ class Analyzer:
         self.events = events or EventLog(clock)
         self._models = tuple(ScoringModel(s.card, s.calibration.fitted) for s in pipeline.scorers)
         self._second = pipeline.second.scoring if pipeline.second is not None else None
-        self._cadence_hz = pipeline.cadence_hz
+        self._cadence_hz, self._decoding = pipeline.cadence_hz, pipeline.decoding
         self._engine = pipeline.settings
         self._pictures = Pictures()
         self.watch = Watch()
@@ -260,11 +260,11 @@ class Analyzer:
 
     def _ingest_of(self, spec: StreamSpec) -> Callable[[int, PacketLog], Ingest]:
         """Return what makes the ingests of a stream."""
-        access = self._access(spec)
+        access, decoding = self._access(spec), self._decoding
 
         def make(first_epoch: int, packets: PacketLog) -> Ingest:
             rng = random.Random(self._rng.random())
-            context = IngestContext(self._cadence_hz, rng, packets, access, first_epoch)
+            context = IngestContext(self._cadence_hz, rng, packets, access, first_epoch, decoding)
             return Ingest(spec.id, spec.source, self._clock, context)
 
         return make

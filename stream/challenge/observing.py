@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from stream.challenge.pose import head_pose
 from styleflow.faces.align import fit, is_alignable, warp, yaw_deg
-from styleflow.faces.face import Face, Image
+from styleflow.faces.device_picture import Pixels, host
+from styleflow.faces.face import Face
 
 Grey = NDArray[np.float32]
 Colours = NDArray[np.float32]
@@ -72,7 +73,7 @@ class Observation:
 
 
 def observe(
-    image: Image, faces: Sequence[tuple[int, Face]], arrived: float, epoch: int
+    image: Pixels, faces: Sequence[tuple[int, Face]], arrived: float, epoch: int
 ) -> Observation:
     """Return what is measured of the largest face in a picture.
 
@@ -87,7 +88,7 @@ def observe(
         return Observation(arrived, epoch, 0)
     track, face = ordered[0]
     near = sum(other.box.side >= BESIDE * face.box.side for _, other in ordered)
-    crop = warp(image, fit(face.points), _CROP)
+    crop = host(warp(image, fit(face.points), _CROP))
     grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.float32)
     tilt = head_pose(face.mesh)[1] if face.mesh is not None else 0.0
     return Observation(

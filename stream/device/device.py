@@ -33,7 +33,7 @@ from stream.device.upload import Uploader
 from stream.engine.plan import Plan, Ratings, TrackKey
 from styleflow.detectors.protocol import Detector
 from styleflow.errors import ShapeMismatch
-from styleflow.faces.face import Image
+from styleflow.faces.device_picture import Pixels
 from styleflow.graphs import GRAPH_SIZES, bucket
 from styleflow.lanes import Lanes, Mark, lanes_of
 from styleflow.overlay import Patch
@@ -281,9 +281,9 @@ class Device:
         except RuntimeError:
             return False
 
-    def _check(self, image: Image) -> None:
+    def _check(self, image: Pixels) -> None:
         size = self.detector.clip.size_px
-        if tuple(image.shape) != (size, size, 3) or image.dtype not in (np.uint8, torch.uint8):
+        if image.shape != (size, size, 3) or image.dtype != np.uint8:
             raise ShapeMismatch("aligned crop", f"({size}, {size}, 3) uint8", image.shape)
 
     def _begin_looks(self, todo: Schedule, crops: Sequence[Tensor], there: Mark) -> Looks | None:
@@ -357,7 +357,7 @@ class Device:
 
     def _upload(self, todo: Schedule) -> Iterator[Tensor]:
         """Copy every crop of a run at once; yield the batches in the order of their use."""
-        batches: list[list[Image]] = []
+        batches: list[list[Pixels]] = []
         for turn in todo.rounds:
             for pushes in _chunks(turn.pushes):
                 batches.append([row.push.image for row in pushes])

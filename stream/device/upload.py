@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from styleflow.faces.device_picture import Pixels
 from styleflow.faces.face import Image
 
 
@@ -25,14 +26,14 @@ class Uploader:
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def __call__(self, images: Sequence[Image | Tensor]) -> Tensor:
+    def __call__(self, images: Sequence[Pixels]) -> Tensor:
         """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device."""
-        brought = [image for image in images if not isinstance(image, Tensor)]
+        brought = [image for image in images if isinstance(image, np.ndarray)]
         if len(brought) == len(images):
             return self._bring(brought)
         arrived = iter(self._bring(brought) if brought else ())
         return torch.stack(
-            [image if isinstance(image, Tensor) else next(arrived) for image in images]
+            [next(arrived) if isinstance(image, np.ndarray) else image.pixels() for image in images]
         )
 
     def _bring(self, images: Sequence[Image]) -> Tensor:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from styleflow.faces.face import Image
+if TYPE_CHECKING:
+    from styleflow.faces.device_picture import Pixels
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,7 +28,7 @@ class Push:
 
     Attributes:
         key: the track.
-        image: the aligned crop, `(S, S, 3)` RGB uint8.
+        image: the aligned crop, `(S, S, 3)` RGB uint8, in memory or on the device.
         reanchored: the same frame under the new anchor, when the anchor moved at this frame.
         missing: grid slots that held no usable frame since the track's previous push. The style
             delta across a gap is not fed; the hidden state decays towards its learned start.
@@ -36,8 +38,8 @@ class Push:
     """
 
     key: TrackKey
-    image: Image
-    reanchored: Image | None = None
+    image: Pixels
+    reanchored: Pixels | None = None
     missing: int = 0
     fresh: bool = False
     look: bool = True

@@ -25,6 +25,7 @@ from stream.errors import OverlaysBusy
 from stream.events import Frame, Score
 from stream.explain.overlay import Explanation, paint, strongest
 from stream.explain.stills import ExplainedFace, Overlay, ShownFace, Still, encode_jpeg, step_for
+from styleflow.faces.device_picture import host
 from styleflow.faces.face import Box
 
 
@@ -247,7 +248,7 @@ class Pictures:
         return True
 
     def _encode(self, kept: _Kept, step: int, drawn: bool) -> Still:  # noqa: FBT001 - a key's half
-        frame, image = kept.frame, kept.frame.image
+        frame, image = kept.frame, host(kept.frame.image)
         height, width = image.shape[:2]
         if drawn and kept.overlay is not None:
             for face in kept.overlay.faces:

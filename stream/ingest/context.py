@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from stream.ingest.open import OpenSource, Wait, open_source
 from stream.ingest.packets import PacketLog
+from styleflow.pictures.hardware import Decoding
 
 
 def _at_once(wait: Wait) -> bool:
@@ -48,6 +49,7 @@ class IngestContext:
             writes to the same log.
         access: the way to the source.
         first_epoch: number of its first epoch; an ingest that replaces another counts on.
+        decoding: where video is decoded and where its pictures lie.
     """
 
     cadence_hz: float
@@ -55,3 +57,4 @@ class IngestContext:
     log: PacketLog = field(default_factory=PacketLog)
     access: SourceAccess = field(default_factory=SourceAccess)
     first_epoch: int = 1
+    decoding: Decoding = field(default_factory=Decoding)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream.events import ReasonCode
 from stream.ingest.packets import PacketLogCounters
 from stream.ingest.timeline import Damage, Discard, Moment
+from styleflow.pictures.hardware import Fallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class IngestCounters:
         ends: connections ended, by reason.
         log: how full the packet log is and what it let go.
         newest: monotonic seconds at which the newest decoded picture arrived, or None.
+        on_gpu: packets that a GPU's decoder was given.
+        fallbacks: decoders that were meant to be a GPU's and are the processor's, by why.
     """
 
     packets: int
@@ -45,6 +48,8 @@ class IngestCounters:
     ends: Mapping[ReasonCode, int]
     log: PacketLogCounters
     newest: float | None = None
+    on_gpu: int = 0
+    fallbacks: Mapping[Fallback, int] = field(default_factory=dict)
 
     def plus(self, later: IngestCounters) -> IngestCounters:
         """Return the totals of this ingest and of a later one that has the same packet log."""
@@ -62,6 +67,8 @@ class IngestCounters:
             ends=Counter(self.ends) + Counter(later.ends),
             log=later.log,
             newest=self.newest if later.newest is None else later.newest,
+            on_gpu=self.on_gpu + later.on_gpu,
+            fallbacks=Counter(self.fallbacks) + Counter(later.fallbacks),
         )
 
 
@@ -76,6 +83,8 @@ class Tally:
         self._contaminated: Counter[Damage] = Counter()
         self._ends: Counter[ReasonCode] = Counter()
         self._newest: float | None = None
+        self._on_gpu = 0
+        self._fallbacks: Counter[Fallback] = Counter()
 
     def attempt(self) -> None:
         """Count a connection that is tried."""
@@ -102,6 +111,16 @@ class Tally:
         """Count packets that the decoder refused."""
         with self._lock:
             self._refused += packets
+
+    def given_to_gpu(self) -> None:
+        """Count a packet that a GPU's decoder is given."""
+        with self._lock:
+            self._on_gpu += 1
+
+    def fell_back(self, reason: Fallback) -> None:
+        """Count a decoder that is the processor's and was meant to be a GPU's."""
+        with self._lock:
+            self._fallbacks[reason] += 1
 
     def picture(self, moment: Moment | Discard, arrived: float) -> None:
         """Count a decoded picture, with what its place in media time says and when it arrived."""
@@ -149,4 +168,6 @@ class Tally:
                 ends=dict(self._ends),
                 log=log,
                 newest=self._newest,
+                on_gpu=self._on_gpu,
+                fallbacks=dict(self._fallbacks),
             )

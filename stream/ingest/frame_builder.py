@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import structlog
+
 from stream.errors import SourceError
 from stream.events import CaptureConditions, EpochStarted, Frame, ReasonCode
 from stream.ingest.conditions import CaptureMeter
@@ -20,7 +22,11 @@ from stream.ingest.counters import Tally
 from stream.ingest.decode import Decoder, Picture
 from stream.ingest.source import Packet, SourceTraits
 from stream.ingest.timeline import Discard, Moment, Stamp, Timeline
+from styleflow.faces.device_picture import Pixels
+from styleflow.pictures.hardware import Decoding, Fallback, Refusal
 from styleflow.sampling import GridSampler
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class FrameBuilder:
         self._meter = CaptureMeter(context.access.loss)
         self._sampler: GridSampler[_Candidate] = GridSampler(context.cadence_hz)
         self._decoder: Decoder | None = None
+        self._decoding = context.decoding
+        self._told: set[Fallback] = set()
         self._traits = SourceTraits()
 
     def connected(self, traits: SourceTraits) -> None:
@@ -71,14 +79,20 @@ class FrameBuilder:
         if self._decoder is not None and self._decoder.format != packet.format:
             yield from self._flush_decoder()
         if self._decoder is None and packet.keyframe:
-            self._decoder = Decoder(packet.format, complete=self._traits.complete)
+            complete, decoding = self._traits.complete, self._decoding
+            self._decoder = Decoder(packet.format, complete=complete, decoding=decoding)
+            self._note_fallback(self._decoder, None)
             self._timeline.declared(packet.format.frame_rate, packet.format.duration_s)
         if self._decoder is None:
             self._tally.before_keyframe()
             return
-        for picture in self._decode(self._decoder, packet):
+        decoder = self._decoder
+        waited = decoder.awaits_keyframe
+        for picture in self._decode(decoder, packet):
             self._check_size(picture)
             yield from self._place(picture)
+        if decoder.awaits_keyframe and not waited:
+            yield KeyframeNeeded()
 
     def finish(self) -> Iterator[Output]:
         """Yield what is still held back when a connection ends."""
@@ -86,12 +100,30 @@ class FrameBuilder:
         yield from self._finish_sampling()
 
     def _decode(self, decoder: Decoder, packet: Packet) -> list[Picture]:
-        refused = decoder.refused
+        refused, before = decoder.refused, decoder.fallback
+        if decoder.on_gpu:
+            self._tally.given_to_gpu()
         try:
             return decoder.decode(packet)
         finally:
+            self._note_fallback(decoder, before)
             if decoder.refused > refused:
                 self._tally.refused(decoder.refused - refused)
+
+    def _note_fallback(self, decoder: Decoder, before: Refusal | None) -> None:
+        """Count why a decoder is not a GPU's, if that is new, and log each reason once."""
+        refusal = decoder.fallback
+        if refusal is None or refusal is before:
+            return
+        self._tally.fell_back(refusal.reason)
+        if refusal.reason not in self._told:
+            self._told.add(refusal.reason)
+            log.warning(
+                "the processor decodes what a GPU should",
+                stream=self._stream,
+                reason=refusal.reason.value,
+                detail=refusal.detail,
+            )
 
     def _check_size(self, picture: Picture) -> None:
         width, height = picture.size
@@ -148,6 +180,22 @@ class FrameBuilder:
             slot=slot,
             at=moment.at,
             arrived=picture.arrived,
-            image=picture.rgb(),
+            image=self._pixels(picture),
             capture=capture,
         )
+
+    def _pixels(self, picture: Picture) -> Pixels:
+        """Return a picture where pictures lie; in memory from now on where that has failed."""
+        device = self._decoding.pictures
+        if device is None:
+            return picture.rgb()
+        try:
+            return picture.on(device)
+        except RuntimeError as error:
+            self._decoding = Decoding()
+            refusal = Refusal(Fallback.BROKEN, str(error))
+            if self._decoder is not None:
+                before = self._decoder.fallback
+                self._decoder.fall_back(refusal.detail)
+                self._note_fallback(self._decoder, before)
+            return picture.rgb()

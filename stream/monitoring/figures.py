@@ -32,6 +32,7 @@ from stream.second_look.second_looks import SecondLooks
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from styleflow.graph_pool import GraphCounts
+from styleflow.pictures.hardware import Fallback
 
 
 def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:
@@ -41,6 +42,10 @@ def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:
     yield Figure("frames_sampled_total", done.sampled, (stream,))
     yield Figure("frames_missing_total", done.missing, (stream,))
     yield Figure("decode_errors_total", done.refused, (stream,))
+    yield Figure("packets_decoded_on_gpu_total", done.on_gpu, (stream,))
+    for fallback in Fallback:
+        count = done.fallbacks.get(fallback, 0)
+        yield Figure("decoder_fallbacks_total", count, (stream, fallback.value))
     for code in ReasonCode:
         yield Figure("reconnects_total", done.ends.get(code, 0), (stream, code.value))
     for damage in Damage:

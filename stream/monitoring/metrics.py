@@ -75,6 +75,18 @@ SCRAPED = (
         "counter", "frames_missing_total", "Source frames that the PTS say were lost.", ("stream",)
     ),
     Family("counter", "decode_errors_total", "Packets that the decoder refused.", ("stream",)),
+    Family(
+        "counter",
+        "packets_decoded_on_gpu_total",
+        "Packets that a GPU's decoder was given.",
+        ("stream",),
+    ),
+    Family(
+        "counter",
+        "decoder_fallbacks_total",
+        "Decoders that were meant to be a GPU's and are the processor's, by reason.",
+        ("stream", "reason"),
+    ),
     Family("gauge", "batch_fill_ratio", "Mean share of max_batch that was used."),
     Family("gauge", "slots_used", "Device slots in use.", ("detector",)),
     Family("gauge", "slots", "Device slots in all.", ("detector",)),

@@ -70,7 +70,12 @@ def replay(
     """
     media = media or media_time(pipeline)
     clock = clock or ManualClock()
-    context = IngestContext(pipeline.cadence_hz, random.Random(0), access=SourceAccess(opener))
+    context = IngestContext(
+        pipeline.cadence_hz,
+        random.Random(0),
+        access=SourceAccess(opener),
+        decoding=pipeline.decoding,
+    )
     ingest = Ingest(STREAM, source, clock, context)
     failure: SourceError | None = None
     done = False

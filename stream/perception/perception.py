@@ -28,7 +28,8 @@ from stream.perception.settings import PerceptionSettings
 from stream.perception.view import DetectorView
 from styleflow.clips import ClipSpec
 from styleflow.faces.appearance import Appearance, describe
-from styleflow.faces.face import Face, FaceRequest, Image, TrackEnd
+from styleflow.faces.device_picture import Pixels
+from styleflow.faces.face import Face, FaceRequest, TrackEnd
 from styleflow.faces.track import FaceTracker
 
 Views = tuple[Perceived | None, ...]
@@ -145,7 +146,7 @@ class Perception:
         """The epoch of the newest frame; None before the first."""
         return self._epoch
 
-    def _fit(self, image: Image) -> None:
+    def _fit(self, image: Pixels) -> None:
         """Map what is known onto pictures of this size, if it is another than before."""
         size = (image.shape[1], image.shape[0])
         if size == self._size:
@@ -177,7 +178,7 @@ class Perception:
         self._described = list(zip(faces, identities, strict=True))
         return faces, identities, over
 
-    def _describe(self, image: Image, faces: Sequence[Face]) -> _Identities:
+    def _describe(self, image: Pixels, faces: Sequence[Face]) -> _Identities:
         """Return the appearance of each face; one in which nothing moved looks as it did."""
         before = {id(face.mesh): seen for face, seen in self._described}
         return [

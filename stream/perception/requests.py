@@ -6,17 +6,18 @@ from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import Protocol, cast, runtime_checkable
 
-from styleflow.faces.face import Face, FaceRequest, Image
+from styleflow.faces.device_picture import Pixels
+from styleflow.faces.face import Face, FaceRequest
 
 
 class Finder(Protocol):
     """A face finder. It holds nothing of anyone's, so streams may share it."""
 
-    def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
+    def find(self, image: Pixels, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
         """Return the faces in a picture, most confident first."""
         ...
 
-    def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+    def follow(self, image: Pixels, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return where the faces of the previous frame are now."""
         ...
 

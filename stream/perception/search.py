@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from stream.perception.requests import Searching
 from stream.perception.settings import PerceptionSettings
 from stream.perception.turns import Turns
-from styleflow.faces.face import Face, FaceRequest, Image
+from styleflow.faces.device_picture import Pixels
+from styleflow.faces.face import Face, FaceRequest
 
 
 class FaceSearch:
@@ -66,7 +67,7 @@ class FaceSearch:
         since = self._since_detection
         return since is not None and since + 1 >= self._settings.doubt_every * self.factor
 
-    def search(self, image: Image, at: float, *, damaged: bool = False) -> Searching:
+    def search(self, image: Pixels, at: float, *, damaged: bool = False) -> Searching:
         """Return the faces in the next frame's picture, followed or detected as it is due.
 
         Args:
@@ -85,7 +86,7 @@ class FaceSearch:
         return (yield from self.detect(image, at, self.known, damaged=damaged))
 
     def detect(
-        self, image: Image, at: float, known: Sequence[Face], *, damaged: bool = False
+        self, image: Pixels, at: float, known: Sequence[Face], *, damaged: bool = False
     ) -> Searching:
         """Return the faces in a whole picture, searched with what is known of the previous one."""
         tiles = 0

@@ -17,6 +17,7 @@ from styleflow.data.video import FacePath, Frames, Times
 from styleflow.detectors.protocol import Detector
 from styleflow.faces.align import Anchoring
 from styleflow.faces.crops.framing import framer
+from styleflow.faces.device_picture import host
 from styleflow.faces.face import AlignedFace, Box, Face, Image, TrackedFace
 from styleflow.sampling import sample
 
@@ -65,9 +66,9 @@ def rate_offline(
             missing = 0 if before is None else slot - before - 1
             before = slot
             gap = torch.full_like(row, missing)
-            detector.push(state, row, _batch(face.image, device), gap)
+            detector.push(state, row, _batch(host(face.image), device), gap)
             if face.reanchored is not None:
-                detector.reanchor(state, row, _batch(face.reanchored, device))
+                detector.reanchor(state, row, _batch(host(face.reanchored), device))
             if number % hop == 0 or number == len(crops):
                 logits.append(float(detector.rate(state, row)[0]))
     usable = [logit for logit in logits if math.isfinite(logit)]

@@ -35,13 +35,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleflow.errors import ShapeMismatch
+from styleflow.faces.device_picture import DevicePicture, P, Pixels, averaged, warped
 from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, Points, TrackedFace
 from styleflow.faces.settings import AnchorSettings
 
 Transform = NDArray[np.float64]
 """A 2x3 matrix that maps (x, y, 1) to (x, y)."""
 
-Cut = Callable[[Image, Transform, int], Image]
+Cut = Callable[[Pixels, Transform, int], Pixels]
 """Makes the square crop of a side, in pixels, that an anchor cuts out of a picture."""
 
 TEMPLATE_PX = 256
@@ -157,7 +158,7 @@ class Aligner:
         self._cut = warp if cut is None else cut
 
     def align(
-        self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
+        self, image: Pixels, tracked: TrackedFace, at: float, before: Anchoring | None
     ) -> tuple[AlignedFace, Anchoring] | None:
         """Return a face aligned, and its track's anchoring for the next frame.
 
@@ -257,10 +258,8 @@ def apply(transform: Transform, points: Points) -> Points:
     return np.asarray(points @ transform[:, :2].T + transform[:, 2])
 
 
-def warp(
-    image: Image, anchor: Transform, size_px: int, *, border: int = cv2.BORDER_CONSTANT
-) -> Image:
-    """Return the square crop that an anchor cuts out of a picture.
+def warp(image: P, anchor: Transform, size_px: int, *, border: int = cv2.BORDER_CONSTANT) -> P:
+    """Return the square crop that an anchor cuts out of a picture, where the picture is.
 
     Args:
         image: `(H, W, 3)` uint8.
@@ -275,13 +274,10 @@ def warp(
     shrink = int(1.0 / max(math.hypot(transform[0, 0], transform[1, 0]), 1e-6))
     if shrink >= 2:
         image, transform = _shrink(image, transform, size_px, shrink)
-    crop = cv2.warpAffine(
-        image, transform, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=border
-    )
-    return np.asarray(crop, np.uint8)
+    return warped(image, transform, (size_px, size_px), border=border)
 
 
-def mirrored_warp(image: Image, anchor: Transform, size_px: int) -> Image:
+def mirrored_warp(image: P, anchor: Transform, size_px: int) -> P:
     """Return the crop that an anchor cuts out, the picture mirrored where the crop leaves it.
 
     Inside the picture it is `warp`'s, pixel for pixel. A black border is an edge that no face has,
@@ -290,7 +286,7 @@ def mirrored_warp(image: Image, anchor: Transform, size_px: int) -> Image:
     return warp(image, anchor, size_px, border=cv2.BORDER_REFLECT_101)
 
 
-def leaves(anchor: Transform, image: Image) -> bool:
+def leaves(anchor: Transform, image: Pixels) -> bool:
     """Say whether the crop that an anchor cuts out shows anything beyond the picture."""
     back = np.asarray(cv2.invertAffineTransform(anchor), np.float64)
     corners = apply(back, _CORNERS)
@@ -303,22 +299,30 @@ def sharpness(crop: Image) -> float:
     return _sharpness(_face_luma(crop))
 
 
-def measure_quality(crop: Image, face: Face) -> FaceQuality:
+def measure_quality(crop: Pixels, face: Face) -> FaceQuality:
     """Return what limits the evidence of an aligned crop, `(S, S, 3)` RGB uint8."""
-    luma = _face_luma(crop)
+    if isinstance(crop, DevicePicture):
+        sharp, brightness = crop.sharpness_and_brightness(*_face_part(crop))
+    else:
+        luma = _face_luma(crop)
+        sharp, brightness = _sharpness(luma), float(luma.mean())
     return FaceQuality(
         face_px=face.box.side,
-        sharpness=_sharpness(luma),
-        brightness=float(luma.mean()),
+        sharpness=sharp,
+        brightness=brightness,
         yaw_deg=yaw_deg(face.points),
     )
 
 
-def _face_luma(crop: Image) -> Image:
+def _face_part(crop: Pixels) -> tuple[slice, slice]:
+    """Return the rows and columns of a crop that show nothing but the face."""
     size = crop.shape[0]
     rows = slice(*(round(f * size) for f in _FACE_ROWS))
-    columns = slice(*(round(f * size) for f in _FACE_COLUMNS))
-    face = np.ascontiguousarray(crop[rows, columns])
+    return rows, slice(*(round(f * size) for f in _FACE_COLUMNS))
+
+
+def _face_luma(crop: Image) -> Image:
+    face = np.ascontiguousarray(crop[*_face_part(crop)])
     return np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
@@ -366,9 +370,7 @@ def _strays(
     )
 
 
-def _shrink(
-    image: Image, transform: Transform, size_px: int, shrink: int
-) -> tuple[Image, Transform]:
+def _shrink(image: P, transform: Transform, size_px: int, shrink: int) -> tuple[P, Transform]:
     """Average away what a strong reduction would alias, round the part that is needed."""
     inverse = np.asarray(cv2.invertAffineTransform(transform), np.float64)
     corners = apply(inverse, np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]]))
@@ -382,13 +384,11 @@ def _shrink(
     if x1 <= x0 or y1 <= y0:
         return image, transform
     size = ((x1 - x0) // shrink, (y1 - y0) // shrink)
-    small = cv2.resize(image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
+    small = averaged(image, slice(y0, y1), slice(x0, x1), size)
     # A small pixel's middle is the middle of the `shrink` pixels that it averages.
     offset = np.array([x0, y0]) + (shrink - 1) / 2
     turn = transform[:, :2]
-    return np.asarray(small, np.uint8), np.column_stack(
-        [turn * shrink, turn @ offset + transform[:, 2]]
-    )
+    return small, np.column_stack([turn * shrink, turn @ offset + transform[:, 2]])
 
 
 def _middle(points: NDArray[Any]) -> Any:

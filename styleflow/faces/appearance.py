@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleflow.faces.align import fit, is_alignable, warp
-from styleflow.faces.face import Face, Image
+from styleflow.faces.device_picture import Pixels, host
+from styleflow.faces.face import Face
 
 Appearance = NDArray[np.float32]
 """A unit vector, `(288,)`; two of them are at most sqrt(2) apart."""
@@ -24,7 +25,7 @@ _CELLS = 6
 _DIRECTIONS = 8
 
 
-def describe(image: Image, face: Face) -> Appearance | None:
+def describe(image: Pixels, face: Face) -> Appearance | None:
     """Return the appearance of a face, or None when its five points name no transform.
 
     Args:
@@ -33,7 +34,7 @@ def describe(image: Image, face: Face) -> Appearance | None:
     """
     if not is_alignable(face.points):
         return None
-    crop = warp(image, fit(face.points), _CROP_PX)[_ROWS, _COLUMNS]
+    crop = host(warp(image, fit(face.points), _CROP_PX))[_ROWS, _COLUMNS]
     luma = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2GRAY).astype(np.float32)
     cells = _edges(np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32))
     strength = np.linalg.norm(cells, axis=-1, keepdims=True)

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from styleflow.faces.device_picture import DevicePicture, Pixels, stacked
 from styleflow.faces.face import Box, Face, Image
 from styleflow.faces.networks import DETECTOR_GRID, INPUT_PX, BlazeFaceNet, PictureNet
 from styleflow.runtime import accelerated
@@ -72,7 +74,7 @@ class BlazeFace:
         self._device = next(net.parameters()).device
         self.settings = settings or DetectorSettings()
 
-    def detect(self, image: Image, tiles: int = 0) -> tuple[Face, ...]:
+    def detect(self, image: Pixels, tiles: int = 0) -> tuple[Face, ...]:
         """Return the faces in one RGB picture, most confident first.
 
         The five points are coarse: BlazeFace knows the middle of a mouth but not its corners,
@@ -86,7 +88,7 @@ class BlazeFace:
         """
         return self.detect_all([(image, tiles)])[0]
 
-    def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
+    def detect_all(self, pictures: Sequence[tuple[Pixels, int]]) -> list[tuple[Face, ...]]:
         """Return what `detect` says of each picture and its `tiles`; one pass of the network."""
         searches = [
             (number, image, tile)
@@ -95,33 +97,35 @@ class BlazeFace:
         ]
         if not searches:
             return [()] * len(pictures)
-        boxes, logits = self.infer(
-            np.stack([_letterbox(image, tile) for _, image, tile in searches])
-        )
+        letters = [_letterbox(image, tile) for _, image, tile in searches]
+        boxes, logits = self._infer(stacked(letters, self._device))
         found: list[list[NDArray[np.float64]]] = [[] for _ in pictures]
         for place, (number, image, tile) in enumerate(searches):
             size, least = image.shape[:2], self.settings.min_confidence
             found[number].append(_decode(boxes[place], logits[place], tile, size, least))
         return [_merge(np.concatenate(rows), self.settings) if rows else () for rows in found]
 
-    def smallest_px(self, image: Image, tiles: int = 0) -> float:
+    def smallest_px(self, image: Pixels, tiles: int = 0) -> float:
         """Return the side of the smallest faces that `detect` would find in this picture."""
         height, width = image.shape[:2]
         squares = _tiles(height, width, tiles)
         return _SMALLEST * (squares[0].side if squares else max(height, width))
 
-    @torch.inference_mode()
     def infer(self, pictures: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the network's boxes, `(N, cells, 16)`, and logits, `(N, cells)`.
 
         Args:
             pictures: `(N, INPUT_PX, INPUT_PX, 3)` RGB uint8.
         """
-        boxes, logits = self._net(torch.from_numpy(pictures).to(self._device))
+        return self._infer(torch.from_numpy(pictures).to(self._device))
+
+    @torch.inference_mode()
+    def _infer(self, pictures: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        boxes, logits = self._net(pictures)
         return boxes.float().cpu().numpy(), logits.float().cpu().numpy()
 
 
-def _squares(image: Image, tiles: int) -> list[_Tile]:
+def _squares(image: Pixels, tiles: int) -> list[_Tile]:
     """Return every square to search in a picture: the whole of it, then its tiles."""
     height, width = image.shape[:2]
     if min(height, width) < 1:
@@ -148,9 +152,12 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(i * (length - side) / (count - 1)) for i in range(count)]
 
 
-def _letterbox(image: Image, tile: _Tile) -> Image:
+def _letterbox(image: Pixels, tile: _Tile) -> Pixels:
     """Return a tile of the picture at the network's size; what lies outside is black."""
-    part = image[tile.y : tile.y + tile.side, tile.x : tile.x + tile.side]
+    rows, columns = slice(tile.y, tile.y + tile.side), slice(tile.x, tile.x + tile.side)
+    if not isinstance(image, np.ndarray):
+        return _letterbox_there(image.part(rows, columns), INPUT_PX / tile.side)
+    part = image[rows, columns]
     scale = INPUT_PX / tile.side
     height = max(1, round(part.shape[0] * scale))
     width = max(1, round(part.shape[1] * scale))
@@ -159,6 +166,12 @@ def _letterbox(image: Image, tile: _Tile) -> Image:
     picture = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
     picture[:height, :width] = cv2.resize(part, (width, height), interpolation=method)
     return picture
+
+
+def _letterbox_there(part: DevicePicture, scale: float) -> DevicePicture:
+    height, width = (max(1, round(length * scale)) for length in part.shape[:2])
+    small = part.averaged(width, height) if scale < 1 else part.stretched(width, height)
+    return small.padded(INPUT_PX, INPUT_PX)
 
 
 def _cells() -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from styleflow.faces.device_picture import Pixels
     from styleflow.faces.sight import Sight
 
 Image = NDArray[np.uint8]
@@ -129,7 +130,8 @@ class AlignedFace:
     Attributes:
         track: whose face it is.
         face: the detection in source pixels.
-        image: the crop under the track's current anchor, `(S, S, 3)` RGB uint8.
+        image: the crop under the track's current anchor, `(S, S, 3)` RGB uint8; on the device where
+            the picture is.
         reanchored: the same frame under a *new* anchor, when the anchor moved at this frame; the
             next style delta is taken against this one, so every delta lies under one transform.
         quality: what limits the evidence.
@@ -139,8 +141,8 @@ class AlignedFace:
 
     track: int
     face: Face
-    image: Image
-    reanchored: Image | None
+    image: Pixels
+    reanchored: Pixels | None
     quality: FaceQuality
     anchor: NDArray[np.float64] | None = None
 
@@ -156,7 +158,7 @@ class FaceRequest:
         tiles: how closely to search for small faces, see `BlazeFace.detect`.
     """
 
-    image: Image
+    image: Pixels
     known: tuple[Face, ...] = ()
     detect: bool = False
     tiles: int = 0
@@ -165,6 +167,6 @@ class FaceRequest:
 class FaceDetector(Protocol):
     """Anything that finds faces in a picture."""
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
+    def detect(self, image: Pixels) -> tuple[Face, ...]:
         """Return the faces in one RGB picture, most confident first."""
         ...

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from styleflow.faces.face import Box, Face, FaceDetector, FaceRequest, Image
+from styleflow.faces.device_picture import Pixels
+from styleflow.faces.face import Box, Face, FaceDetector, FaceRequest
 from styleflow.faces.mesh import FaceMesh
 from styleflow.faces.networks import INPUT_PX
 from styleflow.faces.sight import Sight
@@ -25,11 +26,11 @@ _GONE = 0.2  # below it an overlooked face is dropped
 class TilingDetector(FaceDetector, Protocol):
     """A face detector that can search parts closely, and many pictures at once."""
 
-    def detect_all(self, pictures: Sequence[tuple[Image, int]]) -> list[tuple[Face, ...]]:
+    def detect_all(self, pictures: Sequence[tuple[Pixels, int]]) -> list[tuple[Face, ...]]:
         """Return the faces in each picture, most confident first; each comes with its `tiles`."""
         ...
 
-    def smallest_px(self, image: Image, tiles: int = 0) -> float:
+    def smallest_px(self, image: Pixels, tiles: int = 0) -> float:
         """Return the side of the smallest faces that a detection would find in this picture."""
         ...
 
@@ -61,7 +62,7 @@ class FaceFinder:
         middle, corner = np.full((5, 2), INPUT_PX / 2), float(INPUT_PX)
         self.mesh.refine(blank, [Face(Box(0.0, 0.0, corner, corner), middle, 1.0)])
 
-    def find(self, image: Image, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
+    def find(self, image: Pixels, tiles: int = 0, known: Sequence[Face] = ()) -> tuple[Face, ...]:
         """Return the faces in a picture, detected ones first, with landmarks.
 
         Args:
@@ -75,7 +76,7 @@ class FaceFinder:
         """
         return self.find_all([FaceRequest(image, tuple(known), detect=True, tiles=tiles)])[0]
 
-    def follow(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+    def follow(self, image: Pixels, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Return where the faces of the previous frame are now; those that vanished are left out.
 
         Runs the mesh alone, all faces in one pass; a face in which nothing moved keeps its
@@ -117,7 +118,7 @@ class FaceFinder:
 
     def _kept(
         self,
-        image: Image,
+        image: Pixels,
         refined: Sequence[tuple[Face, float]],
         still: Sequence[Face | None],
     ) -> tuple[Face, ...]:
@@ -135,13 +136,13 @@ class FaceFinder:
         return _distinct(face for face in found if _is_inside(face, width, height))
 
 
-def _still(image: Image, face: Face) -> Face | None:
+def _still(image: Pixels, face: Face) -> Face | None:
     """Return a known face as it is in a picture in which nothing of it moved, else None."""
     sight = None if face.sight is None or face.mesh is None else face.sight.again(image)
     return None if sight is None else replace(face, sight=sight)
 
 
-def _seen(image: Image, face: Face) -> Face:
+def _seen(image: Pixels, face: Face) -> Face:
     """Return a face whose landmarks were just laid, with what they were laid over."""
     box = face.box
     return replace(face, sight=Sight.of(image, (box.x0, box.y0, box.x1, box.y1)))

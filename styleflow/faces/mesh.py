@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from itertools import islice
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from styleflow.faces.device_picture import Pixels, stacked, warped
 from styleflow.faces.face import Box, Face, Image, Points
 from styleflow.faces.networks import INPUT_PX, FaceMeshNet, PictureNet
 from styleflow.runtime import accelerated
@@ -36,7 +37,7 @@ class FaceMesh:
         self._net = pictures if runtime is None else accelerated(pictures, runtime)
         self._device = next(net.parameters()).device
 
-    def refine(self, image: Image, faces: Sequence[Face]) -> tuple[tuple[Face, float], ...]:
+    def refine(self, image: Pixels, faces: Sequence[Face]) -> tuple[tuple[Face, float], ...]:
         """Return every face with its landmarks, and how sure the mesh is that it is a face.
 
         The new box is the upright rectangle round the landmarks, the new five points are theirs;
@@ -52,7 +53,7 @@ class FaceMesh:
         return self.refine_all([(image, faces)])[0]
 
     def refine_all(
-        self, pictures: Sequence[tuple[Image, Sequence[Face]]]
+        self, pictures: Sequence[tuple[Pixels, Sequence[Face]]]
     ) -> list[tuple[tuple[Face, float], ...]]:
         """Return what `refine` says of each picture and its faces; one pass of the network."""
         regions = [[_region(face) for face in faces] for _, faces in pictures]
@@ -63,7 +64,7 @@ class FaceMesh:
         ]
         if not crops:
             return [()] * len(pictures)
-        landmarks, presence = self.infer(np.stack(crops))
+        landmarks, presence = self._infer(stacked(crops, self._device))
         placed = iter(range(len(crops)))
         return [
             tuple(
@@ -73,14 +74,17 @@ class FaceMesh:
             for (_, faces), wanted in zip(pictures, regions, strict=True)
         ]
 
-    @torch.inference_mode()
     def infer(self, crops: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the network's landmarks, `(N, 468, 2)` px of the crop, and presence, `(N,)`.
 
         Args:
             crops: `(N, INPUT_PX, INPUT_PX, 3)` RGB uint8.
         """
-        landmarks, logits = self._net(torch.from_numpy(crops).to(self._device))
+        return self._infer(torch.from_numpy(crops).to(self._device))
+
+    @torch.inference_mode()
+    def _infer(self, crops: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        landmarks, logits = self._net(crops)
         xy = landmarks[..., :2].double().cpu().numpy()
         return xy, torch.sigmoid(logits.double()).cpu().numpy()
 
@@ -115,10 +119,8 @@ def _extent(face: Face, upright: NDArray[np.float64]) -> tuple[NDArray[np.float6
     return upright.T @ ((low + high) / 2), float((high - low).max())
 
 
-def _crop(image: Image, region: NDArray[np.float64]) -> Image:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(image, region, (INPUT_PX, INPUT_PX), flags=flags)
-    return np.asarray(crop, np.uint8)
+def _crop(image: Pixels, region: NDArray[np.float64]) -> Pixels:
+    return warped(image, region, (INPUT_PX, INPUT_PX), inverse=True)
 
 
 def _to_image(landmarks: NDArray[np.float64], region: NDArray[np.float64]) -> Points:

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from styleflow.faces.device_picture import Pixels
+
 Corners = tuple[float, float, float, float]
 """A face's rectangle in a picture: x0, y0, x1, y1."""
 
@@ -50,7 +52,7 @@ class Sight:
     reused: int = 0
 
     @classmethod
-    def of(cls, image: NDArray[np.uint8], face: Corners) -> Sight | None:
+    def of(cls, image: Pixels, face: Corners) -> Sight | None:
         """Return the sight of a face in a picture, `(H, W, 3)`; None where no part is inside."""
         if not all(map(math.isfinite, face)):
             return None
@@ -65,17 +67,24 @@ class Sight:
             return None
         step = max(1, min(y1 - y0, x1 - x0) // _SAMPLES)
         place = (slice(y0, y1, step), slice(x0, x1, step))
-        return cls(np.ascontiguousarray(image[*place, 1]), place, (height, width))
+        return cls(_green(image, place), place, (height, width))
 
-    def again(self, image: NDArray[np.uint8]) -> Sight | None:
+    def again(self, image: Pixels) -> Sight | None:
         """Return the sight for a later picture in which nothing moved; None where something did.
 
         Also None once the landmarks have served `MOST_REUSED` pictures beyond their own.
         """
         if self.reused >= MOST_REUSED or image.shape[:2] != self.size:
             return None
-        apart = cv2.absdiff(self.pixels, np.ascontiguousarray(image[*self.place, 1]))
+        apart = cv2.absdiff(self.pixels, _green(image, self.place))
         cells = cv2.resize(apart, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
         if int(cells.max()) > STILL_LEVELS:
             return None
         return replace(self, reused=self.reused + 1)
+
+
+def _green(image: Pixels, place: tuple[slice, slice]) -> NDArray[np.uint8]:
+    """Return green of a part of a picture, in memory; from a device only that is copied."""
+    if isinstance(image, np.ndarray):
+        return np.ascontiguousarray(image[*place, 1])
+    return image.green(*place)

@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from styleflow.faces.face import Image
 from styleflow.pictures.colour import is_foreign, to_standard
 
-_PLANAR = re.compile(r"yuv[aj]?4\d\dp(\d+le)?")
+PLANAR = re.compile(r"yuv[aj]?4\d\dp(\d+le)?")
+"""Names of the pixel formats whose luma and chroma are planes of their own."""
+
 _UNPACKED = {"nv12": "yuv420p", "nv16": "yuv422p", "p010le": "yuv420p10le"}  # without loss
 
 _BT601 = frozenset({2, 5, 6})  # AVCOL_SPC_UNSPECIFIED, BT470BG and SMPTE170M
@@ -44,7 +46,7 @@ _Plane = NDArray[np.integer[Any] | np.floating[Any]]
 
 def to_rgb(frame: VideoFrame) -> Image:
     """Return a frame's picture as RGB of BT.709's colours, `(H, W, 3)` uint8."""
-    full = _is_full(frame)
+    full = is_full(frame)
     if is_common(frame) and frame.width % 2 == 0 and frame.height % 2 == 0:
         if frame.format.name == "yuv420p":
             return _i420_to_rgb(frame)
@@ -63,11 +65,46 @@ def to_rgb(frame: VideoFrame) -> Image:
 
 def is_common(frame: VideoFrame) -> bool:
     """Say whether a frame's colours are those that are meant when nothing is said of them."""
-    return not _is_full(frame) and frame.colorspace in _BT601 and not is_foreign(frame)
+    return not is_full(frame) and frame.colorspace in _BT601 and not is_foreign(frame)
 
 
-def _is_full(frame: VideoFrame) -> bool:
+def is_full(frame: VideoFrame) -> bool:
+    """Say whether a frame's samples use the full range of their bits."""
     return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+
+
+def weights_of(frame: VideoFrame) -> tuple[float, float] | None:
+    """Return the shares of red and blue in a frame's luma; None when it is not YUV."""
+    matrix = frame.colorspace
+    if is_foreign(frame) and matrix in (0, 2):
+        matrix = _WIDE
+    return _WEIGHTS.get(matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """What takes luma and chroma to RGB.
+
+    Attributes:
+        bits: of a sample.
+        weights: shares of red and blue in luma.
+    """
+
+    bits: int
+    weights: tuple[float, float]
+
+    def matrix(self, white: float, *, full: bool) -> NDArray[np.float64]:
+        """Return what takes samples to RGB, `(3, 4)`, the last column being added."""
+        step = 1 << (self.bits - 8)
+        top = (1 << self.bits) - 1
+        black, luma, chroma = (0, top, top) if full else (16 * step, 219 * step, 224 * step)
+        kr, kb = self.weights
+        red, blue, green = 2 - 2 * kr, 2 - 2 * kb, 1 - kr - kb
+        turn = np.array(
+            [[1, 0, red], [1, -kb * blue / green, -kr * red / green], [1, blue, 0]], np.float64
+        )
+        turn *= white / np.array([luma, chroma, chroma])
+        return np.column_stack([turn, -turn @ [black, 128 * step, 128 * step]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +126,10 @@ class _Samples:
     @classmethod
     def of(cls, frame: VideoFrame) -> _Samples | None:
         """Return the samples of a frame; None when it is not YUV, or packed in another way."""
-        matrix = frame.colorspace
-        if is_foreign(frame) and matrix in (0, 2):
-            matrix = _WIDE
-        weights = _WEIGHTS.get(matrix)
+        weights = weights_of(frame)
         if frame.format.name in _UNPACKED:
             frame = frame.reformat(format=_UNPACKED[frame.format.name], threads=1)
-        if weights is None or not _PLANAR.fullmatch(frame.format.name):
+        if weights is None or not PLANAR.fullmatch(frame.format.name):
             return None
         kind = np.uint8 if frame.format.components[0].bits == 8 else np.uint16
         luma, blue, red = (_view(plane, kind) for plane in frame.planes[:3])
@@ -113,17 +147,8 @@ class _Samples:
         return np.asarray(cv2.convertScaleAbs(fine, alpha=1 / 256), np.uint8)
 
     def matrix(self, white: float, *, full: bool) -> NDArray[np.float64]:
-        """Return what takes samples to RGB, `(3, 4)`, the last column being added."""
-        step = 1 << (self.bits - 8)
-        top = (1 << self.bits) - 1
-        black, luma, chroma = (0, top, top) if full else (16 * step, 219 * step, 224 * step)
-        kr, kb = self.weights
-        red, blue, green = 2 - 2 * kr, 2 - 2 * kb, 1 - kr - kb
-        turn = np.array(
-            [[1, 0, red], [1, -kb * blue / green, -kr * red / green], [1, blue, 0]], np.float64
-        )
-        turn *= white / np.array([luma, chroma, chroma])
-        return np.column_stack([turn, -turn @ [black, 128 * step, 128 * step]])
+        """Return what takes samples to RGB; see `Coefficients.matrix`."""
+        return Coefficients(self.bits, self.weights).matrix(white, full=full)
 
 
 def _spread(chroma: _Plane, shared: tuple[int, int], luma: _Plane) -> _Plane:

@@ -80,14 +80,23 @@ def square(image: Image, pixel_aspect: Fraction | None, max_pixels: int) -> Imag
         pixel_aspect: width of a stored pixel over its height; None or 0 when nobody knows.
         max_pixels: the picture grows in its shorter direction, but not beyond this.
     """
-    aspect = float(pixel_aspect or 1)
-    if abs(aspect - 1.0) < _SQUARE_ENOUGH or not 1 / _WIDEST <= aspect <= _WIDEST:
-        return image
     height, width = image.shape[:2]
-    grows = width * height * max(aspect, 1 / aspect) <= max_pixels
-    if (aspect > 1) == grows:
-        size = (max(round(width * aspect), 1), height)
-    else:
-        size = (width, max(round(height / aspect), 1))
+    size = squared_size(width, height, pixel_aspect, max_pixels)
+    if size == (width, height):
+        return image
+    grows = size[0] > width or size[1] > height
     how = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+
+def squared_size(
+    width: int, height: int, pixel_aspect: Fraction | None, max_pixels: int
+) -> tuple[int, int]:
+    """Return the width and height that a picture has with square pixels; see `square`."""
+    aspect = float(pixel_aspect or 1)
+    if abs(aspect - 1.0) < _SQUARE_ENOUGH or not 1 / _WIDEST <= aspect <= _WIDEST:
+        return width, height
+    grows = width * height * max(aspect, 1 / aspect) <= max_pixels
+    if (aspect > 1) == grows:
+        return max(round(width * aspect), 1), height
+    return width, max(round(height / aspect), 1)

@@ -11,12 +11,15 @@ reaches less far up the forehead shows the network less of it.
 
 from __future__ import annotations
 
+from typing import cast
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from styleflow.errors import ShapeMismatch
-from styleflow.faces.face import Box, Image
+from styleflow.faces.device_picture import DevicePicture, P, part, warped
+from styleflow.faces.face import Box
 
 STORED_PX = 256
 ENLARGE = 0.25
@@ -34,7 +37,7 @@ def enlarged(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
     )
 
 
-def box_crop(image: Image, box: Box) -> Image:
+def box_crop(image: P, box: Box) -> P:
     """Return a face and a quarter around it, `(256, 256, 3)` uint8, its proportions lost.
 
     Raises:
@@ -44,11 +47,14 @@ def box_crop(image: Image, box: Box) -> Image:
     x0, y0, x1, y1 = enlarged(box, width, height)
     if x1 <= x0 or y1 <= y0:
         raise ValueError(f"box {box} lies outside a picture of {width}x{height}")
-    face = cv2.resize(image[y0:y1, x0:x1], (STORED_PX, STORED_PX), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(face, np.uint8)
+    rows, columns, size = slice(y0, y1), slice(x0, x1), (STORED_PX, STORED_PX)
+    if isinstance(image, DevicePicture):
+        return cast(P, image.part(rows, columns).stretched(*size))
+    there = cast(NDArray[np.uint8], image)[rows, columns]
+    return cast(P, np.asarray(cv2.resize(there, size, interpolation=cv2.INTER_LINEAR), np.uint8))
 
 
-def cut_margin(crop: Image, size_px: int = 224, margin_px: int = TEST_MARGIN_PX) -> Image:
+def cut_margin(crop: P, size_px: int = 224, margin_px: int = TEST_MARGIN_PX) -> P:
     """Cut a margin off and resample so that the outer pixels' centres stay the outer ones'.
 
     Args:
@@ -66,10 +72,8 @@ def cut_margin(crop: Image, size_px: int = 224, margin_px: int = TEST_MARGIN_PX)
     inner = side - 2 * margin_px
     if crop.shape != (side, side, 3) or inner < 2:
         raise ShapeMismatch("box crop", "(256, 256, 3)", crop.shape)
-    kept = crop[margin_px : side - margin_px, margin_px : side - margin_px]
-    size = (size_px, size_px)
-    resampled = cv2.warpAffine(kept, resampling(inner, size_px), size, flags=cv2.INTER_LINEAR)
-    return np.asarray(resampled, np.uint8)
+    inside = slice(margin_px, side - margin_px)
+    return warped(part(crop, inside, inside), resampling(inner, size_px), (size_px, size_px))
 
 
 def resampling(side: int, wanted: int) -> NDArray[np.float64]:
@@ -83,9 +87,7 @@ def resampling(side: int, wanted: int) -> NDArray[np.float64]:
     return np.array([[scale, 0.0, 0.0], [0.0, scale, 0.0]])
 
 
-def fakestormer_crop(
-    image: Image, box: Box, size_px: int = 224, margin_px: int = TEST_MARGIN_PX
-) -> Image:
+def fakestormer_crop(image: P, box: Box, size_px: int = 224, margin_px: int = TEST_MARGIN_PX) -> P:
     """Return a face as FakeSTormer saw faces in training, `(size_px, size_px, 3)` uint8."""
     return cut_margin(box_crop(image, box), size_px, margin_px)
 

@@ -10,13 +10,15 @@ Departs: takes five points from any landmark model, where the release takes dlib
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from styleflow.errors import ShapeMismatch
-from styleflow.faces.face import Image, Points
+from styleflow.faces.device_picture import DevicePicture, P
+from styleflow.faces.face import Points
 
 CROP_PX = 224
 TEST_SCALE = 0.9
@@ -126,7 +128,7 @@ def alignment(points: Points, jitter: Jitter | None = None) -> Homography:
     return np.asarray(stretch @ roll @ aligned, np.float64)
 
 
-def caddm_crop(image: Image, points: Points, jitter: Jitter | None = None) -> Image:
+def caddm_crop(image: P, points: Points, jitter: Jitter | None = None) -> P:
     """Return a face as CADDM saw faces in training, `(224, 224, 3)` uint8, black outside.
 
     The channels keep their order; the network's own input turns RGB into BGR.
@@ -137,8 +139,12 @@ def caddm_crop(image: Image, points: Points, jitter: Jitter | None = None) -> Im
             ones give a steadier crop.
         jitter: for training; None is the alignment of the test.
     """
-    crop = cv2.warpPerspective(image, alignment(points, jitter), (CROP_PX, CROP_PX))
-    return np.asarray(crop, np.uint8)
+    transform, size = alignment(points, jitter), (CROP_PX, CROP_PX)
+    if isinstance(image, DevicePicture):
+        # Without jitter, which only training has, the transform is a similarity.
+        return cast(P, image.warped(transform[:2], size))
+    crop = cv2.warpPerspective(cast(NDArray[np.uint8], image), transform, size)
+    return cast(P, np.asarray(crop, np.uint8))
 
 
 def crop_to_image(boxes: NDArray[np.float64], points: Points) -> NDArray[np.float64]:

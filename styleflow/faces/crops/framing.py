@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from styleflow.clips import ClipSpec, Framing, WideCrop
 from styleflow.faces.align import (
@@ -36,13 +37,14 @@ from styleflow.faces.crops.caddm import caddm_crop, crop_to_image
 from styleflow.faces.crops.clip_alignment import TEMPLATE_256
 from styleflow.faces.crops.gend import crop_corners as gend_corners
 from styleflow.faces.crops.gend import gend_crop
-from styleflow.faces.face import AlignedFace, Face, FaceQuality, Image, Points, TrackedFace
+from styleflow.faces.device_picture import DevicePicture, P, Pixels, warped
+from styleflow.faces.face import AlignedFace, Face, FaceQuality, Points, TrackedFace
 from styleflow.overlay import Patch
 
 QUALITY_PX = 128
 """Quality is measured on crops of this side; the engine's limits were found on them."""
 
-Crop = Callable[[Image, Face], Image | None]
+Crop = Callable[[Pixels, Face], Pixels | None]
 """Cuts a face out of a picture, or says None when there is nothing to cut."""
 
 _SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
@@ -52,7 +54,7 @@ class Framer(Protocol):
     """Cuts tracked faces out of pictures. Holds no track's state."""
 
     def align(
-        self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
+        self, image: Pixels, tracked: TrackedFace, at: float, before: Anchoring | None
     ) -> tuple[AlignedFace, Anchoring | None] | None:
         """Return a face as its detector wants it, and what its track's next frame needs.
 
@@ -111,7 +113,7 @@ class StyleFlowFramer:
         self._aligner = Aligner(size_px, settings, TEMPLATE_256, cut or plain_warp)
 
     def align(
-        self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
+        self, image: Pixels, tracked: TrackedFace, at: float, before: Anchoring | None
     ) -> tuple[AlignedFace, Anchoring | None] | None:
         """Return the crop and the anchoring of the track's next frame; see `Framer`."""
         done = self._aligner.align(image, tracked, at, before)
@@ -133,7 +135,7 @@ class FrameCropper:
         self._crop = crop
 
     def align(
-        self, image: Image, tracked: TrackedFace, at: float, before: Anchoring | None
+        self, image: Pixels, tracked: TrackedFace, at: float, before: Anchoring | None
     ) -> tuple[AlignedFace, Anchoring | None] | None:
         """Return the crop; see `Framer`."""
         if not is_alignable(tracked.face.points):
@@ -145,23 +147,22 @@ class FrameCropper:
         return AlignedFace(tracked.track, tracked.face, crop, None, quality), before
 
 
-def plain_quality(image: Image, face: Face) -> FaceQuality:
+def plain_quality(image: Pixels, face: Face) -> FaceQuality:
     """Return what limits the evidence of a face, measured under our own framing."""
     return measure_quality(warp(image, fit(face.points), QUALITY_PX), face)
 
 
-def plain_warp(image: Image, anchor: Transform, size_px: int) -> Image:
+def plain_warp(image: P, anchor: Transform, size_px: int) -> P:
     """Return the crop that an anchor cuts out, bilinear however large the face is.
 
     `warp` averages first what a strong reduction would alias; the published weights were trained
     without.
     """
     transform = anchor * (size_px / TEMPLATE_PX)
-    crop = cv2.warpAffine(image, transform, (size_px, size_px), flags=cv2.INTER_LINEAR)
-    return np.asarray(crop, np.uint8)
+    return warped(image, transform, (size_px, size_px))
 
 
-def wide_warp(image: Image, anchor: Transform, size_px: int) -> Image:
+def wide_warp(image: P, anchor: Transform, size_px: int) -> P:
     """Return what FFHQ's framing shows round the crop that an anchor cuts out, as `plain_warp`.
 
     Departs: FFHQ frames every picture by its own landmarks, whose jitter would look like style
@@ -176,26 +177,29 @@ def wide_warp(image: Image, anchor: Transform, size_px: int) -> Image:
     wide = WideCrop.of_size(size_px)
     transform = anchor * (wide.inner_px / TEMPLATE_PX)
     transform[:, 2] += (wide.left_px, wide.top_px)
-    crop = cv2.warpAffine(image, transform, (size_px, size_px), flags=cv2.INTER_LINEAR)
+    crop = warped(image, transform, (size_px, size_px))
     # The same once more inside: sampling rounds places, and the content branch wants its own.
     rows = slice(wide.top_px, wide.top_px + wide.inner_px)
     columns = slice(wide.left_px, wide.left_px + wide.inner_px)
-    crop[rows, columns] = plain_warp(image, anchor, wide.inner_px)
-    return np.asarray(crop, np.uint8)
+    inner = plain_warp(image, anchor, wide.inner_px)
+    if isinstance(crop, DevicePicture) and isinstance(inner, DevicePicture):
+        return cast(P, crop.pasted(rows, columns, inner))
+    cast(NDArray[np.uint8], crop)[rows, columns] = cast(NDArray[np.uint8], inner)
+    return crop
 
 
-def _caddm(image: Image, face: Face) -> Image | None:
+def _caddm(image: Pixels, face: Face) -> Pixels | None:
     return caddm_crop(image, face.points)
 
 
-def _fakestormer(image: Image, face: Face, size_px: int) -> Image | None:
+def _fakestormer(image: Pixels, face: Face, size_px: int) -> Pixels | None:
     try:
         return fakestormer_crop(image, face.box, size_px)
     except (ValueError, OverflowError):  # outside the picture, or no box at all
         return None
 
 
-def _gend(image: Image, face: Face, *, cubic: bool) -> Image | None:
+def _gend(image: Pixels, face: Face, *, cubic: bool) -> Pixels | None:
     try:
         return gend_crop(image, face.points, cubic=cubic)
     except ValueError:  # points that fall together

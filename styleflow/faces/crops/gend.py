@@ -13,6 +13,8 @@ larger than `MAX_SIDE_PX` is cut out at that size.
 
 from __future__ import annotations
 
+from typing import cast
+
 import cv2
 import numpy as np
 import torch
@@ -20,7 +22,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from styleflow.errors import ShapeMismatch
-from styleflow.faces.face import Image, Points
+from styleflow.faces.device_picture import DevicePicture, P, warped
+from styleflow.faces.face import Points
 
 CROP_PX = 224
 MARGIN = 1.3
@@ -79,7 +82,7 @@ def alignment(points: Points, side_px: int) -> NDArray[np.float64]:
     return np.asarray(found, np.float64)
 
 
-def source_crop(image: Image, points: Points) -> Image:
+def source_crop(image: P, points: Points) -> P:
     """Return a face as GenD's pre-processing stores it, `(S, S, 3)` uint8, black outside.
 
     Args:
@@ -90,11 +93,10 @@ def source_crop(image: Image, points: Points) -> Image:
         ValueError: the points name no direction.
     """
     side = source_side(points)
-    crop = cv2.warpAffine(image, alignment(points, side), (side, side), flags=cv2.INTER_LINEAR)
-    return np.asarray(crop, np.uint8)
+    return warped(image, alignment(points, side), (side, side))
 
 
-def resized(image: Image, side_px: int = CROP_PX, *, cubic: bool = True) -> Image:
+def resized(image: P, side_px: int = CROP_PX, *, cubic: bool = True) -> P:
     """Return a square picture at another size, averaging where it becomes smaller.
 
     Args:
@@ -108,12 +110,15 @@ def resized(image: Image, side_px: int = CROP_PX, *, cubic: bool = True) -> Imag
     if image.shape[0] == side_px:
         return image
     mode = "bicubic" if cubic else "bilinear"
-    planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    if isinstance(image, DevicePicture):
+        return cast(P, image.resized(side_px, side_px, mode))
+    here = np.ascontiguousarray(cast(NDArray[np.uint8], image))
+    planes = torch.from_numpy(here).permute(2, 0, 1)[None]
     small = functional.interpolate(planes, (side_px, side_px), mode=mode, antialias=True)
-    return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
+    return cast(P, np.ascontiguousarray(small[0].permute(1, 2, 0).numpy()))
 
 
-def gend_crop(image: Image, points: Points, *, cubic: bool = True) -> Image:
+def gend_crop(image: P, points: Points, *, cubic: bool = True) -> P:
     """Return a face as GenD's encoders see it, `(224, 224, 3)` uint8, black outside.
 
     Args:

@@ -29,6 +29,7 @@ from styleflow.detectors.registry import PUBLISHED
 from styleflow.digest import file_digest
 from styleflow.errors import VideosMissing
 from styleflow.faces.crops.framing import Framer, framer
+from styleflow.faces.device_picture import host
 from styleflow.faces.face import Box, Face, Image, TrackedFace
 from styleflow.faces.finder import FaceFinder
 from styleflow.faces.mesh import five_points
@@ -203,7 +204,7 @@ def _crop(made: Framer, image: Image, path: FacePath, number: int) -> Image | No
     (x0, y0), (x1, y1) = mesh.min(0), mesh.max(0)
     face = Face(Box(float(x0), float(y0), float(x1), float(y1)), five_points(mesh), 1.0)
     done = made.align(image, TrackedFace(0, face), 0.0, None)
-    return None if done is None else done[0].image
+    return None if done is None else host(done[0].image)
 
 
 def agreement(student: NDArray[Any], teacher: NDArray[np.float64]) -> float:

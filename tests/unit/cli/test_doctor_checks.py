@@ -18,6 +18,7 @@ from cli.doctor_checks import GIB, drift_s, is_synchronised
 from cli.finding import Finding, State
 from cli.settings import Settings
 from stream.store.database import HEAD, open_database
+from styleflow.pictures import hardware
 from styleflow.weights import cache, face_networks
 from tests.support.web import lobby, served
 
@@ -72,6 +73,29 @@ def test_every_decoder_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.state, "no cinepak2 (x)" in found.found) == (State.NOTE, True)
     monkeypatch.setattr(doctor_checks, "NEEDED", ("cinepak2",))
     assert next(doctor_checks.codecs(Settings())).state is State.WRONG
+
+
+@pytest.mark.parametrize(
+    ("device", "decoding", "reason", "state", "words"),
+    [
+        ("cpu", "auto", "no driver", State.FINE, "the processor decodes video; no NVDEC: no dr"),
+        ("cpu", "auto", None, State.FINE, "a GPU could, with model.device: cuda"),
+        ("cuda:1", "auto", None, State.FINE, "NVDEC of cuda:1"),
+        ("cuda", "auto", "no driver", State.NOTE, "no NVDEC: no driver; the processor decodes"),
+        ("cuda", "cpu", None, State.FINE, "as model.decoding says"),
+    ],
+)
+def test_it_is_said_what_decodes_video_and_why(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    decoding: str,
+    reason: str | None,
+    state: State,
+    words: str,
+) -> None:
+    monkeypatch.setattr(hardware, "why_not", lambda device: reason)
+    (found,) = doctor_checks.decoder(settings(model={"device": device, "decoding": decoding}))
+    assert (found.state, words in found.found) == (state, True), found.found
 
 
 def test_a_free_port_is_free_and_any_is_any() -> None:

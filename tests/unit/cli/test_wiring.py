@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cli import wiring
 from cli.settings import DetectorConfig, Settings, load
 from cli.wiring import deciders, detector, second_looks
 from stream.clock import ManualClock
@@ -19,6 +20,7 @@ from styleflow.clips import ClipSpec
 from styleflow.decisions import shipped_table
 from styleflow.detectors.registry import BUILT_IN
 from styleflow.errors import DecisionTableUnusable, DetectorWeightsMissing
+from styleflow.pictures.hardware import Decoding
 from styleflow.weights.checkpoint import shipped
 
 
@@ -67,6 +69,19 @@ def test_known_looks_of_a_detector_that_is_not_here_are_refused():
 def first(cadence_hz: float = 12.5) -> Any:
     """Return what wiring asks of the first detector's device: its clip."""
     return SimpleNamespace(detector=SimpleNamespace(clip=ClipSpec(32, cadence_hz, 224)))
+
+
+@pytest.mark.parametrize(
+    ("device", "decoding", "expected"),
+    [
+        ("cpu", "auto", Decoding()),
+        ("cuda:1", "auto", Decoding("cuda:1", hardware=True)),
+        ("cuda", "cpu", Decoding("cuda")),
+    ],
+)
+def test_pictures_lie_where_they_are_scored(device: str, decoding: str, expected: Decoding) -> None:
+    settings = Settings.model_validate({"model": {"device": device, "decoding": decoding}})
+    assert wiring.decoding(settings) == expected
 
 
 def test_there_is_no_second_look_unless_one_is_configured():

@@ -15,6 +15,7 @@ from stream.device.download import Downloader
 from stream.device.upload import Uploader
 from stream.engine.plan import Plan, Push, Rate, TrackKey
 from styleflow.detectors.protocol import Detector
+from styleflow.faces.device_picture import DevicePicture
 from styleflow.graph_pool import GraphPool
 from styleflow.graphs import Captured, capture_steps, rehearsed
 from styleflow.lanes import Lanes, Mark, lanes_of
@@ -266,18 +267,18 @@ def test_on_a_processor_no_step_is_recorded() -> None:
 
 def test_pictures_that_are_on_the_device_stay_there_and_keep_their_place() -> None:
     send = Uploader(torch.device("cpu"))
-    here = torch.from_numpy(crop(1))
+    here = DevicePicture(torch.from_numpy(crop(1)))
     sent = send([crop(0), here, crop(2)])
     assert torch.equal(sent, torch.stack([torch.from_numpy(crop(n)) for n in range(3)]))
-    assert torch.equal(send([here, here]), torch.stack([here, here]))
+    assert torch.equal(send([here, here]), torch.stack([here.pixels(), here.pixels()]))
 
 
 def test_crops_on_the_device_are_rated_like_those_that_are_brought() -> None:
     key = TrackKey("s", 0)
     logits = []
-    for image in (crop(3), torch.from_numpy(crop(3))):
+    for image in (crop(3), DevicePicture(torch.from_numpy(crop(3)))):
         (answer,) = Device(toy_network(), 2).run(
-            [Plan(0, "s", (), (Push(key, image),), (Rate(key),))]  # type: ignore[arg-type]
+            [Plan(0, "s", (), (Push(key, image),), (Rate(key),))]
         )
         logits.append(answer.logits[key])
     assert logits[0] == logits[1]

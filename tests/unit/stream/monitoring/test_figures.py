@@ -49,6 +49,7 @@ from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from styleflow.graph_pool import GraphPool
+from styleflow.pictures.hardware import Fallback
 from tests.support.alerts import PlayedChannel, rule
 from tests.support.canaries import pair, played_canaries
 from tests.support.evidence import EvidenceRig
@@ -65,6 +66,7 @@ DONE = IngestCounters(
     packets=100, bytes=5000, decoded=90, sampled=45, missing=2, refused=1, before_keyframe=7,
     attempts=3, discarded={next(iter(Discard)): 4}, contaminated={next(iter(Damage)): 5},
     ends={ReasonCode.TIMEOUT: 2}, log=PacketLogCounters(10, 500, 0, 0), newest=99.0,
+    on_gpu=80, fallbacks={Fallback.BROKEN: 1},
 )  # fmt: skip
 NOWHERE = connect("sqlite:////nowhere/file.db", Path("/nowhere"))
 NOBODY = Hub(ManualClock())
@@ -161,6 +163,9 @@ def test_every_scraped_family_is_fed_with_its_labels() -> None:
         ("last_frame_timestamp_seconds", {"stream": "a"}, 4999.0),
         ("camera_connections_cut_total", {"reason": "moved"}, 11),
         ("reconnects_total", {"stream": "a", "reason": "timeout"}, 2),
+        ("packets_decoded_on_gpu_total", {"stream": "a"}, 80),
+        ("decoder_fallbacks_total", {"stream": "a", "reason": "broken"}, 1),
+        ("decoder_fallbacks_total", {"stream": "a", "reason": "device"}, 0),
         ("frames_dropped_total", {"stream": "a", "reason": "overrun"}, 3),
         ("frames_dropped_total", {"stream": "a", "reason": "feed_full"}, 6),
         ("call_losses_total", {"stream": "a"}, 7),
