@@ -281,11 +281,17 @@ class Captured(nn.Module):
 
 
 class Method(nn.Module):
-    """A method of a network, as a network of its own that shares its weights."""
+    """A method as a network of its own.
 
-    def __init__(self, call: Callable[..., Answer]) -> None:
+    Args:
+        call: the bound method.
+        network: whose weights it computes with.
+    """
+
+    def __init__(self, call: Callable[..., Answer], network: nn.Module) -> None:
         super().__init__()
-        self.owner = cast(nn.Module, call.__self__)  # type: ignore[attr-defined]
+        self.network = network
+        self.owner: Any = call.__self__  # type: ignore[attr-defined]
         self._method = call.__name__
 
     def forward(self, *inputs: Tensor) -> Answer:
@@ -297,15 +303,32 @@ class Method(nn.Module):
 def capture_steps(
     detector: object, capture: Capture | None = None, pool: GraphPool | None = None
 ) -> None:
-    """Have the methods that a detector names in `steps` played back; in place, for good."""
+    """Have the methods that a detector names in `steps` played back; in place, for good.
+
+    They are without side effects, and items of a batch do not know of one another. The weights are
+    the detector's, or those of its `network`; batches are at most `at_once`, where that is said.
+    What it names in `stepping` has steps of its own.
+    """
+    network = network_of(detector)
+    most = getattr(detector, "at_once", GRAPH_SIZES[-1])
     for name in getattr(detector, "steps", ()):
+        assert network is not None, "steps have weights"
         step = Bucketed(
-            Method(getattr(detector, name)),
+            Method(getattr(detector, name), network),
             capture,
-            pool=pool,
+            [size for size in GRAPH_SIZES if size <= most],
+            pool,
             name=f"{type(detector).__name__}.{name}",
         )
         setattr(detector, name, step)
+    for name in getattr(detector, "stepping", ()):
+        capture_steps(getattr(detector, name), capture, pool)
+
+
+def network_of(detector: object) -> nn.Module | None:
+    """Return the network with a detector's weights: itself, or what it calls its network."""
+    network = detector if isinstance(detector, nn.Module) else getattr(detector, "network", None)
+    return network if isinstance(network, nn.Module) else None
 
 
 def cuda_graph(net: nn.Module, inputs: tuple[Tensor, ...]) -> Play:

@@ -41,7 +41,15 @@ from torch import Tensor, nn
 
 from styleflow.eight_bits import quantise, ranges_of, round_weights
 from styleflow.errors import RuntimeDiffers
-from styleflow.graphs import Answer, Captured, Signature, capture_steps, changed, signature_of
+from styleflow.graphs import (
+    Answer,
+    Captured,
+    Signature,
+    capture_steps,
+    changed,
+    network_of,
+    signature_of,
+)
 from styleflow.openvino_core import core, library
 from styleflow.runtime_settings import Precision, Runtime, RuntimeSettings
 
@@ -123,8 +131,9 @@ def accelerate(detector: object, settings: RuntimeSettings) -> None:
 
 
 def _on_cuda(detector: object) -> bool:
-    """Return whether a detector that is a network computes on CUDA."""
-    weight = next(detector.parameters(), None) if isinstance(detector, nn.Module) else None
+    """Return whether a detector whose network is known computes on CUDA."""
+    network = network_of(detector)
+    weight = None if network is None else next(network.parameters(), None)
     return weight is not None and weight.device.type == "cuda"
 
 

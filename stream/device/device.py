@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -250,7 +250,19 @@ class Device:
                 crops = torch.zeros(batch, size, size, 3, dtype=torch.uint8, device=self._device)
                 self.detector.clear(state, rows)
                 self.detector.push(state, rows, crops, torch.zeros_like(rows))
-                self.detector.rate(state, rows).cpu()
+                rated = self.detector.rate(state, rows).cpu()
+            if self._lanes.beside and not bool(rated.isfinite().all()):
+                self._warm_windows(state, batches)
+
+    def _warm_windows(self, state: Any, batches: Sequence[int]) -> None:
+        """Rate full windows of each size, of a detector that rates no others."""
+        size, most = self.detector.clip.size_px, max(batches)
+        rows = torch.arange(most, device=self._device)
+        crops = torch.zeros(most, size, size, 3, dtype=torch.uint8, device=self._device)
+        for _ in range(self.detector.clip.frames):
+            self.detector.push(state, rows, crops, torch.zeros_like(rows))
+        for batch in batches:
+            self.detector.rate(state, rows[:batch]).cpu()
 
     def explain(self, keys: Sequence[TrackKey]) -> Mapping[TrackKey, tuple[Patch, ...]]:
         """Return what the detector points at in the newest crop of tracks that have a slot.
@@ -271,7 +283,7 @@ class Device:
 
     def _check(self, image: Pixels) -> None:
         size = self.detector.clip.size_px
-        if tuple(image.shape) != (size, size, 3) or image.dtype not in (np.uint8, torch.uint8):
+        if image.shape != (size, size, 3) or image.dtype != np.uint8:
             raise ShapeMismatch("aligned crop", f"({size}, {size}, 3) uint8", image.shape)
 
     def _begin_looks(self, todo: Schedule, crops: Sequence[Tensor], there: Mark) -> Looks | None:

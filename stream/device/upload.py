@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from styleflow.faces.device_picture import Pixels, stacked
+from styleflow.faces.device_picture import Pixels
 from styleflow.faces.face import Image
 
 
@@ -27,12 +27,14 @@ class Uploader:
         self._device = device
 
     def __call__(self, images: Sequence[Pixels]) -> Tensor:
-        """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device.
-
-        Those that are there already stay there.
-        """
-        here = [image for image in images if isinstance(image, np.ndarray)]
-        return self._bring(here) if len(here) == len(images) else stacked(images, self._device)
+        """Return pictures of one shape, `(H, W, 3)` uint8, as `(B, H, W, 3)` on the device."""
+        brought = [image for image in images if isinstance(image, np.ndarray)]
+        if len(brought) == len(images):
+            return self._bring(brought)
+        arrived = iter(self._bring(brought) if brought else ())
+        return torch.stack(
+            [next(arrived) if isinstance(image, np.ndarray) else image.pixels() for image in images]
+        )
 
     def _bring(self, images: Sequence[Image]) -> Tensor:
         if self._device.type != "cuda":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -72,9 +72,10 @@ class FakeStormerDetector:
     """
 
     points_at: PointsAt | None = PointsAt.VULNERABILITY
+    steps: ClassVar[tuple[str, ...]] = ("score",)
 
     def __init__(self, model: DeployableFakeStormer) -> None:
-        self.model = model
+        self.model = self.network = model
         self.card = model.card
         self.clip = model.dims.clip
         self.calibration = model.calibration
@@ -120,8 +121,12 @@ class FakeStormerDetector:
         logits = torch.full(rows.shape, math.nan, device=rows.device)
         full = self._full(state, rows)
         if full.any():
-            logits[full] = self.model.score(self._window(state, rows[full])).float()
+            logits[full] = self.score(self._window(state, rows[full]))
         return logits
+
+    def score(self, clips: Tensor) -> Tensor:
+        """Return the logits, `(B,)` float32, of clips, `(B, 3, T, S, S)`, normalised."""
+        return self.model.score(clips).float()
 
     @torch.no_grad()
     def vulnerability(self, state: FakeStormerState, rows: Tensor) -> FakeStormerPrediction:

@@ -14,6 +14,7 @@ too (242 MB, 302 MB at odd hops).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -72,6 +73,9 @@ class StyleFlowDetector:
             pSp, 0.5 GB a clip in the content branch, at published dimensions).
     """
 
+    steps: ClassVar[tuple[str, ...]] = ("encode", "see")
+    stepping: ClassVar[tuple[str, ...]] = ("gru",)
+
     def __init__(
         self,
         network: StyleFlow,
@@ -89,12 +93,13 @@ class StyleFlowDetector:
         framing = FRAMINGS[dims.psp_input]
         self.clip = ClipSpec(dims.content.frames, CADENCE_HZ, dims.crop_px, framing)
         self.hop = hop
-        self._network = network.eval()
+        self.network = network.eval()
+        self._statistics = network.statistics()
         self.gru = StyleGruStream(network.style_gru, hop)
         keep = hop <= WORTH_KEEPING if keep_content is None else keep_content
         self._content = ContentStream(network.resnet, hop) if keep else None
         self._bridge = bridge
-        self._at_once = at_once
+        self.at_once = at_once
 
     def every(self, hop: int) -> StyleFlowDetector:
         """Return the same detector, sharing its weights, for ratings every `hop` sampled frames.
@@ -102,18 +107,18 @@ class StyleFlowDetector:
         Windows further apart than their length share nothing; they are laid out as side by side.
         """
         return StyleFlowDetector(
-            self._network,
+            self.network,
             self.card,
             self.calibration,
             hop=min(hop, self.clip.frames),
             bridge=self._bridge,
-            at_once=self._at_once,
+            at_once=self.at_once,
         )
 
     def init_state(self, slots: int) -> StyleFlowState:
         """Return the state of `slots` tracks that have seen nothing, on the weights' device."""
-        dims = self._network.dims
-        weight = self._network.style_gru.hidden_state
+        dims = self.network.dims
+        weight = self.network.style_gru.hidden_state
         size = dims.content.size_px
         return StyleFlowState(
             frames=torch.zeros(slots, dtype=torch.int64, device=weight.device),
@@ -140,10 +145,10 @@ class StyleFlowDetector:
         device = state.frames.device
         rows, images, missing = rows.to(device), images.to(device), missing.to(device)
         before = torch.where(missing > self._bridge, 0, state.frames[rows])
-        latents = self._network.latents(images, at_once=self._at_once)
+        latents = self._latents(images)
         deltas = (latents - state.newest[rows]).flatten(1)
         self.gru.push(state.gru, rows, deltas, before - 1)
-        state.crops[rows, before.remainder(self.clip.frames)] = self._network.content_crops(images)
+        state.crops[rows, before.remainder(self.clip.frames)] = self.network.content_crops(images)
         state.newest[rows] = latents
         state.frames[rows] = before + 1
         if self._content is not None and state.content is not None:
@@ -158,7 +163,22 @@ class StyleFlowDetector:
         """
         device = state.frames.device
         rows = rows.to(device)
-        state.newest[rows] = self._network.latents(images.to(device), at_once=self._at_once)
+        state.newest[rows] = self._latents(images.to(device))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return latents, `(B, levels, D)`, of at most `at_once` crops, `(B, S, S, 3)` uint8."""
+        return self.network.latents(images, at_once=len(images))
+
+    def see(self, crops: Tensor) -> Tensor:
+        """Return content tokens, `(B, T / 2, D)`, of at most `at_once` clips of crops.
+
+        Args:
+            crops: as the content branch sees them, `(B, T, 3, S', S')` uint8.
+        """
+        return self.network.resnet.features(self.network.normalised(crops, self._statistics))
+
+    def _latents(self, images: Tensor) -> Tensor:
+        return torch.cat([self.encode(part) for part in torch.split(images, self.at_once)])
 
     @torch.no_grad()
     def rate(self, state: StyleFlowState, rows: Tensor) -> Tensor:
@@ -166,7 +186,7 @@ class StyleFlowDetector:
         rows = rows.to(state.frames.device)
         logits = state.newest.new_full((len(rows),), torch.nan)
         ready = (state.frames[rows] >= self.clip.frames).nonzero().squeeze(1)
-        for part in torch.split(ready, self._at_once):
+        for part in torch.split(ready, self.at_once):
             if len(part):
                 logits[part] = self._logits(state, rows[part])
         return logits
@@ -178,12 +198,12 @@ class StyleFlowDetector:
         code = self.gru.code(state.gru, rows, frames - 1)
         order = start[:, None] + torch.arange(self.clip.frames, device=rows.device)
         crops = state.crops[rows[:, None], order.remainder(self.clip.frames)]  # (B, T, 3, S', S')
-        clips = self._network.normalised(crops)
         if self._content is None or state.content is None:
-            tokens = self._network.resnet.features(clips)
+            tokens = self.see(crops)
         else:
+            clips = self.network.normalised(crops, self._statistics)
             tokens = self._content.tokens(state.content, rows, start, clips)
-        logits: Tensor = self._network.resnet.head(tokens.float(), code)
+        logits: Tensor = self.network.resnet.head(tokens.float(), code)
         return logits
 
 

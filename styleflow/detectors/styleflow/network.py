@@ -224,20 +224,28 @@ class StyleFlow(nn.Module):
             crops = crops[:, :, rows, columns]
         return resized(crops, self.dims.content.size_px)
 
-    def normalised(self, crops: Tensor) -> Tensor:
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Return ImageNet's mean and spread of bytes, `(3, 1, 1, 1)`, where the content branch is.
+
+        A CUDA graph cannot record that they are brought there.
+        """
+        weight = self.resnet.s1.pathway0_stem.conv.weight
+        mean = weight.new_tensor(IMAGENET_MEAN)[:, None, None, None] * 255
+        std = weight.new_tensor(IMAGENET_STD)[:, None, None, None] * 255
+        return mean, std
+
+    def normalised(self, crops: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Return clips as the content branch takes them.
 
         Args:
             crops: RGB uint8, `(B, T, 3, S', S')`.
+            statistics: what `statistics` returns, if it has been asked.
 
         Returns:
             Clips, `(B, 3, T, S', S')`, normalised by ImageNet's statistics.
         """
-        dtype = self.resnet.s1.pathway0_stem.conv.weight.dtype
-        x = crops.transpose(1, 2).to(dtype)
-        mean = x.new_tensor(IMAGENET_MEAN)[:, None, None, None] * 255
-        std = x.new_tensor(IMAGENET_STD)[:, None, None, None] * 255
-        return (x - mean) / std
+        mean, std = statistics or self.statistics()
+        return (crops.transpose(1, 2).to(mean.dtype) - mean) / std
 
 
 def style_latents(

@@ -11,7 +11,7 @@ from styleflow.detectors.caddm.network import CaddmDims
 from styleflow.detectors.fakestormer.backbone import FakeStormerDims
 from styleflow.detectors.fakestormer.live import DeployableFakeStormer
 from styleflow.graph_pool import GraphPool
-from styleflow.graphs import Captured, rehearsed
+from styleflow.graphs import Captured, capture_steps, rehearsed
 from styleflow.runtime import accelerate
 from styleflow.runtime_settings import RuntimeSettings
 from tests.support.published import toy_gend
@@ -148,6 +148,18 @@ def test_frames_that_are_judged_in_buckets_are_judged_as_alone():
         logits = wanted.run([plan])[0].logits
         assert mine.run([plan])[0].logits == pytest.approx(logits, abs=1e-5)
     assert pool.counts.replayed
+    assert not any(pool.counts.fallen_back.values())
+
+
+def test_windows_that_are_rated_in_buckets_are_rated_as_alone():
+    pool, ours = GraphPool(), _fakestormer()
+    capture_steps(ours, rehearsed, pool)
+    mine, wanted = Device(ours, 2), Device(_fakestormer(), 2)
+    for number in range(6):
+        plan = _plan(ours, number, a=number, b=number + 50)
+        logits = wanted.run([plan])[0].logits
+        assert mine.run([plan])[0].logits == pytest.approx(logits, abs=1e-5)
+    assert pool.counts.replayed == 3
     assert not any(pool.counts.fallen_back.values())
 
 

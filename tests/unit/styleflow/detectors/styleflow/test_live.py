@@ -19,6 +19,8 @@ from styleflow.detectors.styleflow.network import StyleFlow, StyleFlowDims, styl
 from styleflow.detectors.styleflow.psp import PspDims
 from styleflow.detectors.styleflow.style_levels import StyleLevels
 from styleflow.errors import ShapeMismatch
+from styleflow.graph_pool import GraphPool
+from styleflow.graphs import capture_steps, rehearsed
 from styleflow.weights import checkpoint
 from styleflow.weights.checkpoint import Checkpoint
 
@@ -142,6 +144,25 @@ def test_live_windows_equal_offline_windows(hop: int) -> None:
     for row, ratings in got.items():
         ends, logits = zip(*ratings, strict=True)
         close(torch.stack(logits), windows(tracks[row], list(ends)))
+
+
+@pytest.mark.parametrize(("hop", "steps"), [(2, "ends_after"), (8, "ends")])
+def test_windows_of_recorded_steps_equal_offline_windows(hop: int, steps: str) -> None:
+    """Tracks come one by one: batches of one to three in buckets of one to four."""
+    live, pool = detector(hop, keep_content=False), GraphPool()
+    assert live.gru.staggered is (steps == "ends_after")
+    capture_steps(live, rehearsed, pool)
+    state = live.init_state(3)
+    tracks = [faces(50, 30 + row) for row in range(3)]
+    for tick in range(50):
+        rows = [row for row in range(3) if tick >= 3 * row]
+        feed(live, state, rows, [tracks[row][tick - 3 * row] for row in rows])
+        if tick >= 40 and tick % hop == 0:
+            logits = live.rate(state, torch.tensor(rows))
+            for row, logit in zip(rows, logits, strict=True):
+                close(logit, windows(tracks[row], [tick - 3 * row + 1])[0])
+    assert pool.counts.replayed > 50
+    assert not any(pool.counts.fallen_back.values())
 
 
 def test_pieces_of_the_offline_path_are_the_offline_path() -> None:
