@@ -113,6 +113,11 @@ class Gateway:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended."""
+        return self._process is not None and self._process.poll() is not None
+
     def start(self) -> None:
         """Start it; see `wait`."""
         with self._log.open("ab") as log:

@@ -145,6 +145,22 @@ def faults(results: Path) -> Iterator[str]:
             )
             yield "|---|---|---|---|---|---|"
             yield from map(_fault, result["faults"])
+            for outage in (one for one in result["faults"] if one.get("silent_s")):
+                yield ""
+                yield _outage(outage)
+
+
+def _outage(one: Result) -> str:
+    """Return how streams went on in an outage, and whether they moved again after it."""
+    silent = f"no stream was without a score for more than {one['silent_s']['most']:.1f} s"
+    moved = one["moved_s"]
+    said = f"While {one['fault']}, {silent}"
+    if moved is None:
+        return f"{said}, and what was told then was stored after it."
+    again = (
+        f"the streams of a worker that was drained then were scored elsewhere after {_span(moved)}"
+    )
+    return f"{said}; once it was back, {again}."
 
 
 def _fault(one: Result) -> str:

@@ -57,6 +57,11 @@ ANEW_S = 10.0
 BACKOFF_S = (0.1, 2.0)
 """First and longest pause before the director is asked again."""
 
+NO_DIRECTOR = (
+    "streams are scored and stored on where they are, and none is placed or moved; if that lasts, "
+    "the head of the cluster is gone: start it again, or all that needs it ends"
+)
+
 
 @dataclass(slots=True)
 class Board:
@@ -171,7 +176,7 @@ class Gateway:
             except (StreamError, TimeoutError, OSError) as error:
                 if self._quiet_since is None:
                     self._quiet_since = self._clock.monotonic()
-                    log.warning("the director does not answer", reason=str(error))
+                    log.warning("the director does not answer", reason=str(error), hint=NO_DIRECTOR)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, BACKOFF_S[1])
                 continue

@@ -65,6 +65,18 @@ GATEWAYS = {
 }
 
 
+OUTAGE = {
+    "fault": "the head is away",
+    "times": 2,
+    "noticed_s": None,
+    "scored_s": {"p50": 0.1, "most": 0.2},
+    "events_lost": 0,
+    "split_brain_scores": 0,
+    "silent_s": {"p50": 0.31, "most": 0.44},
+    "moved_s": {"p50": 2.5, "most": 3.7},
+}
+
+
 def page(folder: Path, **results: Any) -> str:
     for name, result in results.items():
         (folder / f"{name.replace('_', '-')}.json").write_text(json.dumps(result))
@@ -132,3 +144,17 @@ def test_the_newest_result_counts_by_the_day_it_was_measured(tmp_path: Path) -> 
 def test_a_page_without_its_places_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 places for capacity"):
         written("# Scaling", tmp_path)
+
+
+def test_an_outage_says_how_long_streams_were_silent_and_when_they_moved_again(
+    tmp_path: Path,
+) -> None:
+    result = {
+        **FAULTS,
+        "faults": [OUTAGE, {**OUTAGE, "fault": "the store is away", "moved_s": None}],
+    }
+    text = page(tmp_path, cluster_faults_abc=result)
+    assert "While the head is away, no stream was without a score for more than 0.4 s; once" in text
+    assert "were scored elsewhere after 2.5 s, at most 3.7 s." in text
+    assert "While the store is away" in text
+    assert "what was told then was stored after it." in text
