@@ -7,13 +7,15 @@ aligned face: indifferent to brightness and colour casts, cheap, and nothing any
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from styleflow.faces.align import fit, is_alignable, warp
-from styleflow.faces.device_picture import Pixels, host
-from styleflow.faces.face import Face
+from styleflow.faces.align import TEMPLATE_PX, Transform, apply, fit, is_alignable
+from styleflow.faces.device_picture import Pixels, luma_of
+from styleflow.faces.face import Face, Image
 
 Appearance = NDArray[np.float32]
 """A unit vector, `(288,)`; two of them are at most sqrt(2) apart."""
@@ -21,6 +23,7 @@ Appearance = NDArray[np.float32]
 _CROP_PX = 64
 _ROWS = slice(12, 62)  # forehead to chin, hair and jaw outline included
 _COLUMNS = slice(6, 58)
+_WINDOW = np.array([[x, y] for x in (6.0, 58.0) for y in (12.0, 62.0)])  # its corners
 _CELLS = 6
 _DIRECTIONS = 8
 
@@ -34,8 +37,7 @@ def describe(image: Pixels, face: Face) -> Appearance | None:
     """
     if not is_alignable(face.points):
         return None
-    crop = host(warp(image, fit(face.points), _CROP_PX))[_ROWS, _COLUMNS]
-    luma = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    luma = _luma(image, fit(face.points) * (_CROP_PX / TEMPLATE_PX)).astype(np.float32)
     cells = _edges(np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32))
     strength = np.linalg.norm(cells, axis=-1, keepdims=True)
     # The square root tames single strong edges; the mean keeps flat cells from shouting.
@@ -43,9 +45,41 @@ def describe(image: Pixels, face: Face) -> Appearance | None:
     return np.asarray(balanced / max(float(np.linalg.norm(balanced)), 1e-6), np.float32)
 
 
+def _luma(image: Pixels, anchor: Transform) -> Image:
+    """Return the luma of what the crop that an anchor cuts out shows of the window.
+
+    Made of no more of the picture than shows there, and of luma alone: in half the time of cutting
+    a crop in colour, to a grey level. A strong reduction is averaged before, on a grid that belongs
+    to the picture.
+
+    Args:
+        image: the picture, `(H, W, 3)` RGB uint8.
+        anchor: from the picture to the crop.
+    """
+    size = (_COLUMNS.stop - _COLUMNS.start, _ROWS.stop - _ROWS.start)
+    step = max(int(1.0 / max(math.hypot(anchor[0, 0], anchor[1, 0]), 1e-6)), 1)
+    shown = apply(np.asarray(cv2.invertAffineTransform(anchor), np.float64), _WINDOW)
+    low, high = shown.min(axis=0) / step, shown.max(axis=0) / step
+    height, width = image.shape[:2]
+    x0, y0 = (max(math.floor(v) - 1, 0) * step for v in low)
+    x1, y1 = (
+        min(math.ceil(v) + 1, n // step) * step for v, n in zip(high, (width, height), strict=True)
+    )
+    if x1 <= x0 or y1 <= y0:
+        return np.zeros(size[::-1], np.uint8)
+    luma = luma_of(image, slice(y0, y1), slice(x0, x1), step)
+    turn = anchor[:, :2]
+    # A small pixel's middle is the middle of the pixels that it averages.
+    shift = turn @ (np.array([x0, y0]) + (step - 1) / 2) + anchor[:, 2]
+    shift -= (_COLUMNS.start, _ROWS.start)
+    inside = np.column_stack([turn * step, shift])
+    return np.asarray(cv2.warpAffine(luma, inside, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+
 def distance(a: Appearance, b: Appearance) -> float:
     """Return how different two faces look; about 0.13 from frame to frame, 0.6 across people."""
-    return float(np.linalg.norm(a - b))
+    apart = a - b
+    return float(np.sqrt(apart.dot(apart)))  # as NumPy's norm, in a third of its time
 
 
 def _edges(luma: NDArray[np.float32]) -> NDArray[np.float32]:

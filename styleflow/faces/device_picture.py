@@ -176,14 +176,27 @@ class DevicePicture:
 
     def sharpness_and_brightness(self, rows: slice, columns: slice) -> tuple[float, float]:
         """Return variance of the Laplacian and mean of a part's luma, in grey levels."""
-        part = self.pixels()[rows, columns].to(torch.int32)
-        red, green, blue = (part[..., n] * weight for n, weight in enumerate(_LUMA))
-        luma = ((red + green + blue + (1 << (_LUMA_BITS - 1))) >> _LUMA_BITS).double()
+        luma = self._luma(rows, columns).double()
         wide = functional.pad(luma[None, None], (1, 1, 1, 1), mode="reflect")[0, 0]
         beside = wide[1:-1, :-2] + wide[1:-1, 2:] + wide[:-2, 1:-1] + wide[2:, 1:-1]
         edges = beside - 4 * luma
         sharp, bright = torch.stack([edges.var(correction=0), luma.mean()]).cpu().tolist()
         return sharp, bright
+
+    def luma(self, rows: slice, columns: slice, step: int = 1) -> NDArray[np.uint8]:
+        """Return luma of a part in memory, `(h, w)` uint8: the mean of `step` by `step` pixels."""
+        luma = self._luma(rows, columns).to(torch.uint8)
+        if step > 1:
+            height, width = luma.shape
+            grey = DevicePicture(luma[..., None].expand(-1, -1, 3))
+            luma = grey.averaged(width // step, height // step).pixels()[..., 0]
+        return np.ascontiguousarray(luma.cpu().numpy())
+
+    def _luma(self, rows: slice, columns: slice) -> Tensor:
+        """Return luma of a part, `(h, w)` int32, rounded as OpenCV does."""
+        part = self.pixels()[rows, columns].to(torch.int32)
+        red, green, blue = (part[..., n] * weight for n, weight in enumerate(_LUMA))
+        return (red + green + blue + (1 << (_LUMA_BITS - 1))) >> _LUMA_BITS
 
     def _interpolated(self, size: tuple[int, int], mode: str, *, antialias: bool) -> DevicePicture:
         planes = self.pixels().permute(2, 0, 1)[None].float()
@@ -250,6 +263,24 @@ def averaged(picture: P, rows: slice, columns: slice, size: tuple[int, int]) -> 
     image = cast(NDArray[np.uint8], picture)
     small = cv2.resize(image[rows, columns], size, interpolation=cv2.INTER_AREA)
     return cast(P, np.asarray(small, np.uint8))
+
+
+def luma_of(picture: Pixels, rows: slice, columns: slice, step: int = 1) -> NDArray[np.uint8]:
+    """Return luma of a part of a picture in memory, `(h, w)` uint8.
+
+    Args:
+        picture: `(H, W, 3)` uint8.
+        rows: of the part, a multiple of `step`.
+        columns: of the part, likewise.
+        step: how many pixels a side become one, their mean.
+    """
+    if isinstance(picture, DevicePicture):
+        return picture.luma(rows, columns, step)
+    luma = cv2.cvtColor(picture[rows, columns], cv2.COLOR_RGB2GRAY)
+    if step > 1:
+        small = (luma.shape[1] // step, luma.shape[0] // step)
+        luma = cv2.resize(luma, small, interpolation=cv2.INTER_AREA)
+    return np.asarray(luma, np.uint8)
 
 
 def host(picture: Pixels) -> NDArray[np.uint8]:

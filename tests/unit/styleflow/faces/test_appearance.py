@@ -52,6 +52,36 @@ def test_other_faces_are_further_than_the_limit() -> None:
             assert distance(a, b) > limit
 
 
+PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("scale", "at", "apart"),
+    [
+        pytest.param(1, (64, 64), (0.544, 0.565, 0.535), id="small"),
+        pytest.param(5, (320, 320), (0.550, 0.568, 0.544), id="large, averaged first"),
+        pytest.param(1, (20, 110), (0.438, 0.472, 0.442), id="half out of the picture"),
+    ],
+)
+def test_faces_are_as_far_apart_as_when_the_crop_was_cut_in_colour(
+    scale: int, at: tuple[int, int], apart: tuple[float, float, float]
+) -> None:
+    """The figures are of cutting 64 pixels in colour and taking the window's luma from them."""
+    face = face_at(*at, 77 * scale)
+    pictures = [
+        np.asarray(cv2.resize(textured_face(128, p), None, fx=scale, fy=scale, interpolation=2))
+        for p in range(3)
+    ]
+    seen = [described(picture, face) for picture in pictures]
+    found = [distance(seen[i], seen[j]) for i, j in PAIRS]
+    assert found == pytest.approx(apart, abs=0.005)
+
+
+def test_a_face_beyond_the_picture_has_an_appearance_of_nothing() -> None:
+    seen = described(textured_face(128, 0), face_at(400, 400, 77))
+    assert not seen.any()
+
+
 def test_without_usable_points_there_is_no_appearance(portrait: Image) -> None:
     face = face_at(224, 120)
     assert describe(portrait, Face(face.box, np.full((5, 2), np.nan), 0.9)) is None
