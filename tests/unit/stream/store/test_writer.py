@@ -428,10 +428,10 @@ def test_nothing_waits_for_the_thread(database: Database) -> None:
     thread.start()
     for event_ in (added(), *(score(track=n) for n in range(500))):
         log.append(event_)
-    assert writer.submit(snooze("lobby")).result(30) == "lobby"
+    assert writer.submit(snooze("lobby")).result(60) == "lobby"
     log.append(score(track=501))
     writer.stop()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
     with database.reading() as connection:
         assert len(connection.execute(select(scores)).all()) == 501
