@@ -333,6 +333,11 @@ def network_of(detector: object) -> nn.Module | None:
 
 def cuda_graph(net: nn.Module, inputs: tuple[Tensor, ...]) -> Play:
     """Record a call as a CUDA graph, after the runs on a side stream that CUDA asks for."""
+    with torch.cuda.device(inputs[0].device):
+        return _cuda_graph(net, inputs)
+
+
+def _cuda_graph(net: nn.Module, inputs: tuple[Tensor, ...]) -> Play:
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

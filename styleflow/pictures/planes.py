@@ -6,8 +6,8 @@ case (8-bit 4:2:0, limited range, BT.601, even sizes) is equal to the last bit o
 everything else differs by one grey level at most. What is not planar YUV or wider than BT.709 is
 converted in memory and sent over, see `on_device`.
 
-NVDEC writes on the CUDA device's default stream and takes its memory back there. So whoever
-converts waits for that stream first, and lets it wait for the conversion.
+NVDEC writes on the CUDA device's default stream and takes its memory back there. Conversion has a
+lane of its own (`styleflow.lanes`), which waits for that stream first, and lets it wait then.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from styleflow.faces.device_picture import DevicePicture
+from styleflow.lanes import lanes_of
 from styleflow.pictures.colour import is_foreign
 from styleflow.pictures.rgb import PLANAR, Coefficients, is_common, is_full, to_rgb, weights_of
 from styleflow.pictures.seen import MAX_PIXELS
@@ -162,7 +163,7 @@ def on_device(
     wanted = torch.device(device)
     if wanted.type == "cuda" and wanted.index is None:
         wanted = torch.device("cuda", torch.cuda.current_device())
-    with torch.inference_mode(), _beside_decoder(wanted):
+    with torch.inference_mode(), lanes_of(wanted).decode(), _beside_decoder(wanted):
         planes = None if is_foreign(frame) else Planes.of(frame)
         if planes is None:
             picture = DevicePicture(torch.from_numpy(to_rgb(in_memory(frame))).to(wanted))

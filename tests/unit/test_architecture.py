@@ -93,7 +93,7 @@ ARROWS = {
     # networks and their weights
     "styleflow.faces": "clips errors overlay runtime runtime_settings",
     "styleflow.detectors": "calibration cards clips digest eight_bits errors lanes overlay runtime",
-    "styleflow.pictures": "faces",
+    "styleflow.pictures": "faces lanes",
     "styleflow.weights": "calibration cards detectors digest errors faces runtime runtime_settings",
     # what is learned from, learning, and how well it went
     "styleflow.data": "errors faces pictures sampling video_tracks",

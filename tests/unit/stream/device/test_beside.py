@@ -244,6 +244,18 @@ def test_what_rows_remember_stays_right_under_padding() -> None:
     assert not any(pool.counts.fallen_back.values())
 
 
+def test_after_warming_up_nothing_is_recorded_while_frames_wait() -> None:
+    """Symptom: the first busy second of a GPU was spent on recording."""
+    pool = GraphPool()
+    device = Device(played_back(toy_network(), pool), 6, lanes=noting(beside=True)[0])
+    device.warm_up()
+    warm = pool.counts.captured
+    assert warm == 2 * 4, "1, 2, 4 and 8 of both parts"
+    for faces in (1, 3, 6, 2):
+        device.run([plan("s", faces, faces)])
+    assert pool.counts.captured == warm
+
+
 def test_the_recorded_step_of_a_copy_is_the_copys() -> None:
     """Symptom: a copy without a cue rated with the weights of the network it was made of."""
     network = toy_network()

@@ -288,6 +288,7 @@ def test_threads_are_torchs_threads():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_cuda_gives_the_logits_of_the_cpu():
     cpu, gpu = Device(toy_network(), 4), Device(toy_network().deploy("cuda"), 4, "cuda")
     for number in range(6):

@@ -12,6 +12,7 @@ from styleflow.detectors.fakestormer.backbone import FakeStormerDims
 from styleflow.detectors.fakestormer.live import DeployableFakeStormer
 from styleflow.graph_pool import GraphPool
 from styleflow.graphs import Captured, capture_steps, rehearsed
+from styleflow.lanes import Lanes, lanes_of
 from styleflow.runtime import accelerate
 from styleflow.runtime_settings import RuntimeSettings
 from tests.support.published import toy_gend
@@ -161,6 +162,26 @@ def test_windows_that_are_rated_in_buckets_are_rated_as_alone():
         assert mine.run([plan])[0].logits == pytest.approx(logits, abs=1e-5)
     assert pool.counts.replayed == 3
     assert not any(pool.counts.fallen_back.values())
+
+
+def test_windows_are_recorded_while_warming_up_and_not_while_frames_wait():
+    """Symptom: no window is full at the first frame, so nothing was rated while warming up."""
+    plain, pool, ours = lanes_of("cpu"), GraphPool(), _fakestormer()
+    capture_steps(ours, rehearsed, pool)
+    device = Device(ours, 2, lanes=_Beside(plain.decode, plain.encode, plain.head, beside=True))
+    device.warm_up()
+    assert pool.counts.captured == 2, "one window and two"
+    for number in range(6):
+        device.run([_plan(ours, number, a=number, b=number + 50)])
+    assert pool.counts.captured == 2
+    assert pool.counts.replayed
+
+
+class _Beside(Lanes):
+    """Lanes that say that they work beside the thread."""
+
+    def settle(self):
+        """Nothing was begun before."""
 
 
 @pytest.mark.gpu

@@ -150,6 +150,7 @@ def test_a_captured_detector_brings_nothing_to_the_device(
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @torch.inference_mode()
 def test_cuda_graphs_of_a_detector_answer_like_the_network() -> None:
     network = DeployableGend(SLIM)

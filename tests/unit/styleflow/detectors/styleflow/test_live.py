@@ -165,6 +165,27 @@ def test_windows_of_recorded_steps_equal_offline_windows(hop: int, steps: str) -
     assert not any(pool.counts.fallen_back.values())
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("hop", [2, 8])
+def test_windows_on_a_gpu_equal_offline_windows(hop: int) -> None:
+    """Recorded as CUDA graphs, for two tracks."""
+    live = StyleFlowDetector(network().cuda(), CARD, Calibration(), hop=hop, keep_content=False)
+    pool = GraphPool()
+    capture_steps(live, pool=pool)
+    state, tracks = live.init_state(2), [faces(48, 40 + row) for row in range(2)]
+    rows = torch.tensor([0, 1], device="cuda")
+    with torch.inference_mode():
+        for tick in range(48):
+            images = torch.stack([track[tick] for track in tracks]).cuda()
+            live.push(state, rows, images, torch.zeros_like(rows))
+        logits = live.rate(state, rows).cpu()
+    wanted = torch.stack([windows(track, [48])[0] for track in tracks])
+    torch.testing.assert_close(logits, wanted, atol=2e-2, rtol=2e-2)
+    assert pool.counts.replayed > 48
+    assert not any(pool.counts.fallen_back.values())
+
+
 def test_pieces_of_the_offline_path_are_the_offline_path() -> None:
     """What these tests compare with is `StyleFlow.forward`, with every frame encoded once."""
     track = faces(41, 20)
