@@ -11,15 +11,14 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.typing import Subprotocol
 
 import styleflow.client.calls as calls
 from styleflow.client.calls import Call
 from styleflow.client.endpoint import ADDRESS_HINT, DEFAULT_URL, Endpoint
 from styleflow.client.errors import AnalyzerAway, no_answer
-from styleflow.client.following import LARGEST_MESSAGE, Following
+from styleflow.client.following import Following
 from styleflow.client.messages import Message
 from styleflow.client.reconnect import Lost, Reconnect
 from styleflow.client.requests import IncidentChange, Subscribe
@@ -30,7 +29,8 @@ from styleflow.client.responses import (
     StatusView,
     StreamView,
 )
-from styleflow.client.values import SUBPROTOCOL, IncidentData, Label
+from styleflow.client.sockets import connection
+from styleflow.client.values import IncidentData, Label
 
 T = TypeVar("T")
 
@@ -316,7 +316,7 @@ class AsyncSubscription:
         while not self._closed.is_set():
             code: int | None = None
             try:
-                async with self._connection() as socket:
+                async with connection(self._endpoint) as socket:
                     self._socket = socket
                     for text in self._following.greetings():
                         await socket.send(text)
@@ -342,19 +342,3 @@ class AsyncSubscription:
                 self._on_lost(lost)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), lost.wait_s)
-
-    def _connection(self) -> _Direct:
-        return _Direct(
-            self._endpoint.socket,
-            ssl=self._endpoint.tls,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            max_size=LARGEST_MESSAGE,
-            open_timeout=self._endpoint.timeout_s,
-        )
-
-
-class _Direct(connect):
-    """A connection that follows no redirect: the token is for this analyzer alone."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc

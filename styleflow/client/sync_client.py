@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,14 +12,12 @@ from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.sync.client import ClientConnection, reconnect
-from websockets.typing import Subprotocol
 
 import styleflow.client.calls as calls
 from styleflow.client.calls import Call
 from styleflow.client.endpoint import ADDRESS_HINT, DEFAULT_URL, Endpoint
 from styleflow.client.errors import AnalyzerAway, no_answer
-from styleflow.client.following import LARGEST_MESSAGE, Following
+from styleflow.client.following import Following
 from styleflow.client.messages import Message
 from styleflow.client.reconnect import Lost, Reconnect
 from styleflow.client.requests import IncidentChange, Subscribe
@@ -29,7 +28,8 @@ from styleflow.client.responses import (
     StatusView,
     StreamView,
 )
-from styleflow.client.values import SUBPROTOCOL, IncidentData, Label
+from styleflow.client.sockets import BlockingSocket, blocking_connection
+from styleflow.client.values import IncidentData, Label
 
 T = TypeVar("T")
 
@@ -272,7 +272,7 @@ class Subscription:
         self._following = following
         self._on_lost = on_lost
         self._closed = threading.Event()
-        self._socket: ClientConnection | None = None
+        self._socket: BlockingSocket | None = None
         self._messages = self._run()
 
     @property
@@ -305,14 +305,16 @@ class Subscription:
     def close(self) -> None:
         """End it, from whichever thread; iteration then stops."""
         self._closed.set()
-        if self._socket is not None:
-            self._socket.close()
+        if (socket := self._socket) is not None:
+            socket.close_soon()
+        with suppress(ValueError):  # another thread is iterating, and ends it
+            self._messages.close()
 
-    def _run(self) -> Iterator[Message]:
+    def _run(self) -> Generator[Message]:
         while not self._closed.is_set():
             code: int | None = None
             try:
-                with self._connection() as socket:
+                with blocking_connection(self._endpoint) as socket:
                     self._socket = socket
                     for text in self._following.greetings():
                         socket.send(text)
@@ -337,19 +339,3 @@ class Subscription:
             if self._on_lost is not None:
                 self._on_lost(lost)
             self._closed.wait(lost.wait_s)
-
-    def _connection(self) -> _Direct:
-        return _Direct(
-            self._endpoint.socket,
-            ssl=self._endpoint.tls,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            max_size=LARGEST_MESSAGE,
-            open_timeout=self._endpoint.timeout_s,
-        )
-
-
-class _Direct(reconnect):
-    """A connection that follows no redirect: the token is for this analyzer alone."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -225,6 +226,68 @@ async def test_certificates_are_checked_over_http_and_the_websocket(tmp_path: Pa
 
     async with served(rig.app, ssl_certfile=str(certificate), ssl_keyfile=str(key)) as port:
         await blocking(lambda: work(f"https://127.0.0.1:{port}"))
+
+
+async def test_no_two_threads_use_one_tls_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL does not allow it: now and then a subscription stood still before it had begun."""
+    rig = await lobby()
+    certificate, key = self_signed(tmp_path)
+    used: dict[int, set[int]] = {}
+
+    def take_note(connection: object) -> None:
+        used.setdefault(id(connection), set()).add(threading.get_ident())
+
+    class Socket(ssl.SSLSocket):
+        def recv(self, *options: Any) -> bytes:
+            take_note(self)
+            return super().recv(*options)
+
+        def send(self, *options: Any) -> int:
+            take_note(self)
+            return super().send(*options)
+
+    class Memory(ssl.SSLObject):
+        def read(self, *options: Any) -> Any:
+            take_note(self)
+            return super().read(*options)
+
+        def write(self, data: Any) -> int:
+            take_note(self)
+            return super().write(data)
+
+    made = ssl.create_default_context
+
+    def watched(**options: Any) -> ssl.SSLContext:
+        context = made(**options)
+        context.sslsocket_class, context.sslobject_class = Socket, Memory
+        return context
+
+    def work(url: str) -> None:
+        with Client(url, ca_file=certificate) as client, client.subscribe() as live:
+            assert isinstance(next(live), SubscribedMessage)
+
+    async with served(rig.app, ssl_certfile=str(certificate), ssl_keyfile=str(key)) as port:
+        monkeypatch.setattr(ssl, "create_default_context", watched)
+        await blocking(lambda: work(f"https://127.0.0.1:{port}"))
+    assert used
+    assert all(len(threads) == 1 for threads in used.values())
+
+
+async def test_a_subscription_that_is_closed_leaves_no_thread() -> None:
+    rig = await lobby()
+
+    def work(url: str) -> None:
+        before = set(threading.enumerate())
+        with Client(url) as client:
+            for _ in range(3):
+                with client.subscribe("lobby") as live:
+                    next(live)
+        assert set(threading.enumerate()) <= before
+
+    async with at_port(rig) as url:
+        await blocking(lambda: work(url))
 
 
 async def test_the_lines_of_the_readme_print_scores() -> None:
