@@ -191,8 +191,11 @@ def _line(trial: Trial) -> str:
     )
     if trial.silent_s is None:
         return line
+    line += f", silent {trial.silent_s:.2f} s, {trial.refused} refused"
+    if found.fault not in OF_THE_HEAD:
+        return line
     moved = "never" if trial.moved_s is None else f"after {trial.moved_s:.2f} s"
-    return f"{line}, silent {trial.silent_s:.2f} s, moved {moved}, {trial.refused} refused"
+    return f"{line}, moved again {moved}"
 
 
 def main(

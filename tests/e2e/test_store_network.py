@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
 
-from stream.store.database import open_database
+from stream.clock import SystemClock
+from stream.event_log.event_log import EventLog
+from stream.event_log.ids import EventIds
+from stream.events import ScoringModel, StreamAdded, TrackStarted
+from stream.store.database import Database, open_database
 from stream.store.owners import Ownership, highest_generation
+from stream.store.settings import StoreSettings
+from stream.store.tables import scores
+from stream.store.writer import MAX_BATCH, StoreWriter
 from tests.support.databases import Postgres
 from tests.support.namespaces import Namespaces, missing
+from tests.support.store_child import CARD, score
 from tests.support.store_holder import STREAM
 
 if reason := missing():
@@ -22,6 +33,8 @@ if reason := missing():
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 MACHINES = ("lost", "keeper")
+AWAY, EVERY_S = 4000, 0.02
+"""Most scores during a cut, and the pause between two."""
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +75,55 @@ def test_a_stream_is_stored_by_its_next_owner_though_the_last_one_never_ends_its
         mine.owns(STREAM, 2)
         mine.tell(database)
         assert highest_generation(database) == 2
+
+
+@pytest.mark.parametrize(("queue", "loses"), [(16_384, False), (256, True)])
+def test_scores_of_a_cut_are_stored_once_after_it_and_those_without_room_are_counted(
+    queue: int, loses: bool, machines: Namespaces, server: Postgres, tmp_path: Path
+) -> None:
+    clock, pause = SystemClock(), threading.Event()
+    database = open_database(server.migrated(), tmp_path)
+    settings = StoreSettings(url=SecretStr(str(database.engine.url)), queue=queue)
+    writer, log = StoreWriter(database, settings, clock), EventLog(clock, EventIds())
+    log.attach(writer)
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    try:
+        log.append(StreamAdded("lobby", 0, "Lobby", (ScoringModel(CARD, calibrated=True),)))
+        log.append(TrackStarted("lobby", 1, 1, 0.5))
+        log.append(score(1, clock.monotonic()))
+        until(lambda: stored(database) == 1)
+        machines.cut("keeper")
+        told = 1
+        while not writer.failing and told < AWAY:
+            log.append(score(1, clock.monotonic()))
+            told += 1
+            pause.wait(EVERY_S)
+        assert writer.failing
+        assert writer.waiting <= queue + MAX_BATCH
+        machines.cut("keeper", cut=False)
+        until(lambda: not writer.failing and not writer.waiting)
+    finally:
+        machines.cut("keeper", cut=False)
+        writer.stop()
+        thread.join(60)
+    assert stored(database) + writer.lost == told
+    assert bool(writer.lost) == loses
+    assert writer.collisions == 0
+    database.close()
+
+
+def stored(database: Database) -> int:
+    """Return how many scores are stored."""
+    with database.reading() as connection:
+        return int(connection.execute(select(func.count()).select_from(scores)).scalar_one())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    pause = threading.Event()
+    for _ in range(600):
+        if holds():
+            return
+        pause.wait(0.1)
+    raise AssertionError("it never holds")
