@@ -47,8 +47,10 @@ class BatcherSettings:
         per_stream: items of one stream in one batch at most.
         capacity: items of one stream that may wait; the oldest gives way.
         budget_s: seconds after its arrival at which an item is due, unless the offer says so.
-        patience_s: seconds after its arrival at which any item is due, whatever its offer says.
-        max_age_s: seconds after its arrival beyond which an item is not worth running.
+        patience_s: seconds after its arrival at which any item is due, whatever its offer says; and
+            for which items have been left behind that are due, before they give way to newer ones.
+        max_age_s: seconds after its arrival beyond which an item is not worth running; and for
+            which none must have had to give way so, before due items may wait again.
         window_s: seconds after its arrival that an item may be held back for others to join its
             batch; 0 never holds back. It pays on a GPU. On a CPU a batch costs what its items cost,
             and whatever arrives during one batch is the next.
