@@ -31,6 +31,7 @@ from stream.cluster.errors import ClusterUnreachable, RayMissing
 from stream.cluster.protocol import Batch, Beat, Table, WorkerCard
 from stream.engine.settings import EngineSettings
 from stream.errors import WorkerGone
+from stream.webrtc.calls import ANYBODY, Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -393,9 +394,9 @@ class RayDirectorHandle(_Handle):
         """Stop and forget a stream."""
         await self._call("remove", stream)
 
-    async def claim(self, stream: str) -> str:
+    async def claim(self, stream: str, publisher: Publisher = ANYBODY) -> str:
         """Return the worker for a call."""
-        worker: str = await self._call("claim", stream)
+        worker: str = await self._call("claim", stream, publisher)
         return worker
 
     async def drain(
