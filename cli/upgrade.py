@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Mapping
+from contextlib import closing, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,6 @@ from rich.console import Console
 
 from cli import logs
 from cli.cluster import ControlPlan, WorkerPlan, digest, on_gpu
-from cli.gateway import cluster
 from cli.settings import Settings
 from cli.validation import validate
 from stream.clock import SystemClock
@@ -109,7 +110,7 @@ def run(
     made_of = digest(settings, untrained=untrained)
     how = replace(UpgradeSettings(made_of, digest(settings), settings.cluster.name), **wanted)
     clock = SystemClock()
-    with cluster(settings) as ray:
+    with redirect_stdout(io.StringIO()), closing(RayCluster(settings.cluster.address)) as ray:
         crew = RayCrew(ray, settings, untrained=untrained)
         upgrade = Upgrade(ray.director, crew, how, clock, Teller(console))
         try:

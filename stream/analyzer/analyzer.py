@@ -78,7 +78,7 @@ from stream.publish.hub import Hub
 from stream.scheduling.batcher import BatcherSettings, BatcherStats
 from stream.scheduling.degradation import Degradation, OverloadSettings, Work
 from stream.stream_state import StreamState
-from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings
+from stream.webrtc.calls import CallAnswer, Callers, Publisher, WebRtcSettings
 from stream.webrtc.sdp import Offer, check_offer
 from stream.webrtc.sessions import Sessions
 from styleflow.cards import ModelCard
@@ -406,9 +406,9 @@ class Analyzer:
         """End a call because its peer wishes so."""
         await self._sessions.hang_up(stream, session, publisher)
 
-    def called(self, stream: str) -> bool:
-        """Say whether a peer is sending a stream now."""
-        return self._sessions.called(stream)
+    def callers(self) -> Callers:
+        """Return who sends streams now, and who holds which."""
+        return self._sessions.callers()
 
     def has_page(self, stream: str) -> bool:
         """Say whether a stream's caller has a page open that shows prompts."""

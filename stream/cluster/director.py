@@ -30,6 +30,7 @@ from stream.cluster.protocol import Beat, Table, WorkerHandle
 from stream.cluster.settings import ClusterSettings
 from stream.engine.settings import EngineSettings
 from stream.errors import Overloaded, StreamUnknown, TooManyStreams, WorkerGone
+from stream.webrtc.calls import ANYBODY, Publisher
 from styleflow.errors import StyleFlowError
 
 log = structlog.get_logger(__name__)
@@ -492,10 +493,10 @@ class Director:
             await asyncio.wait(running)
             self.step()
 
-    async def claim(self, stream: str) -> str:
+    async def claim(self, stream: str, publisher: Publisher = ANYBODY) -> str:
         """Return the worker for a call; see `DirectorHandle.claim`."""
         await self._ready.wait()
-        return self._placement.claim(stream, self._clock.monotonic())
+        return self._placement.claim(stream, self._clock.monotonic(), publisher)
 
     async def drain(
         self, worker: str, *, draining: bool, why: str = "", force: bool = False

@@ -354,7 +354,7 @@ class Gateway:
             raise StreamIdReserved(stream)
         check_offer(offer)
         publisher = publisher or Publisher()
-        worker = await self._ask_director(self.director.claim(stream))
+        worker = await self._ask_director(self.director.claim(stream, portable(publisher)))
         answer: CallAnswer = await self.ask(
             worker, "control", "call", stream, offer, portable(publisher)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stream.analyzer.streams import StreamSpec
@@ -32,6 +32,7 @@ class Member:
         holds: streams that it runs, with generations, as it said or as an order has changed since.
         settled: when an order about a stream was carried out; older answers do not know of it.
         called: streams that a peer is sending to it, as it said last.
+        holders: credentials on which streams are sent to it, or were created, as it said last.
         hot_since: since when it is busier than it should be; None when it is not.
     """
 
@@ -47,6 +48,7 @@ class Member:
     holds: dict[str, int] = field(default_factory=dict)
     settled: dict[str, float] = field(default_factory=dict)
     called: frozenset[str] = frozenset()
+    holders: Mapping[str, Hashable] = field(default_factory=dict)
     hot_since: float | None = None
 
     @property

@@ -25,6 +25,7 @@ from stream.cluster.choice import Chooser
 from stream.cluster.members import Member, Place
 from stream.cluster.orders import AGAIN_S, Disown, Order, Orders, Own
 from stream.cluster.protocol import Beat, Table, WorkerCard
+from stream.cluster.publishers import Publishers
 from stream.cluster.settings import ClusterSettings
 from stream.engine.settings import EngineSettings
 from stream.errors import (
@@ -36,6 +37,7 @@ from stream.errors import (
     WorkerGone,
     WorkerUnknown,
 )
+from stream.webrtc.calls import ANYBODY, Publisher
 
 MAX_REST_S = 60.0
 """Longest pause between two tries to start a stream that its workers cannot start."""
@@ -78,6 +80,7 @@ class Placement:
         self._removed: dict[str, int] = {}
         self._newest: dict[str, int] = {}
         self._chooser = Chooser(settings, self._members, self._places)
+        self._publishers = Publishers()
         self._orders = Orders()
         self._moves: deque[float] = deque(maxlen=max(settings.moves_per_minute, 1))
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
@@ -131,7 +134,7 @@ class Placement:
         member.alive, member.heard = True, now
         member.busy, member.degradation = beat.busy, beat.degradation
         member.refuses, member.details = beat.refuses, beat.health.details
-        member.called = beat.called
+        member.called, member.holders = beat.called, beat.holders
         if beat.busy <= self._settings.high:
             member.hot_since = None
         elif member.hot_since is None:
@@ -364,11 +367,18 @@ class Placement:
         place = self._places.get(stream)
         return place.thresholds if place else None
 
-    def claim(self, stream: str, now: float) -> str:
+    def claim(self, stream: str, now: float, publisher: Publisher = ANYBODY) -> str:
         """Return the worker for a call: the stream's owner, or the one that is to create it.
 
-        Raises what `add` raises, and WorkerGone while a stream that exists has no owner.
+        Raises what `add` raises, PublisherFull, and WorkerGone while a stream that exists has no
+        owner.
         """
+        worker = self._worker_for_call(stream, now)
+        held = [member.holders for member in self._members.values() if member.alive]
+        self._publishers.claim(stream, publisher, held, now)
+        return worker
+
+    def _worker_for_call(self, stream: str, now: float) -> str:
         place = self._places.get(stream)
         if place is not None:
             if not place.worker:

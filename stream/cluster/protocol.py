@@ -13,7 +13,7 @@ anything may raise `WorkerGone`. Errors of `stream.errors` cross as themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from stream.analyzer.streams import Health, StreamSpec, StreamStatus
 from stream.engine.settings import EngineSettings
 from stream.event_log.event_log import StampedEvent
 from stream.store.owners import EPOCHS_PER_GENERATION as EPOCHS_PER_GENERATION
+from stream.webrtc.calls import ANYBODY, Publisher
 from styleflow.cards import ModelCard
 
 
@@ -72,6 +73,7 @@ class Beat:
         health: of its analyzer; not `live` means that its device hangs.
         sent: position after the newest event in its feed.
         called: those of its streams that a peer is sending now.
+        holders: credentials on which its streams are sent, or were created by calls.
     """
 
     incarnation: str
@@ -82,6 +84,7 @@ class Beat:
     health: Health
     sent: int
     called: frozenset[str] = frozenset()
+    holders: Mapping[str, Hashable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,10 +288,11 @@ class DirectorHandle(Protocol):
         """Stop and forget a stream. Raises StreamUnknown."""
         ...
 
-    async def claim(self, stream: str) -> str:
+    async def claim(self, stream: str, publisher: Publisher = ANYBODY) -> str:
         """Return the worker for a call: the stream's owner, or the one that is to create it.
 
-        Raises what `add` raises.
+        Raises what `add` raises, and PublisherFull where the publisher holds as many others at all
+        workers as it may.
         """
         ...
 

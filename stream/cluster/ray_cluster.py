@@ -32,6 +32,7 @@ from stream.cluster.protocol import Table
 from stream.cluster.worker_calls import BEAT_S, CALL_S, WorkerCalls
 from stream.engine.settings import EngineSettings
 from stream.errors import WorkerGone
+from stream.webrtc.calls import ANYBODY, Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -361,9 +362,9 @@ class RayDirectorHandle(_Handle):
         """Stop and forget a stream."""
         await self.call("remove", CALL_S, stream)
 
-    async def claim(self, stream: str) -> str:
+    async def claim(self, stream: str, publisher: Publisher = ANYBODY) -> str:
         """Return the worker for a call."""
-        worker: str = await self.call("claim", CALL_S, stream)
+        worker: str = await self.call("claim", CALL_S, stream, publisher)
         return worker
 
     async def drain(

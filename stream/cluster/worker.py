@@ -113,6 +113,7 @@ class StreamWorker:
     async def beat(self) -> Beat:
         """Return how it is doing; nothing is waited for."""
         analyzer, owned = self._analyzer, self._owned()
+        callers = analyzer.callers()
         full = len(owned) >= analyzer.settings.max_streams
         return Beat(
             incarnation=self._card.incarnation,
@@ -122,7 +123,8 @@ class StreamWorker:
             owned=owned,
             health=analyzer.health(),
             sent=self._feed.end,
-            called=frozenset(filter(analyzer.called, owned)),
+            called=callers.called & owned.keys(),
+            holders=callers.holders,
         )
 
     def _owned(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ Values only. `stream.webrtc.peer` speaks with peers, `stream.webrtc.sessions` ke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Protocol
@@ -139,6 +139,23 @@ class Publisher:
     def may_change(self, owner: Publisher) -> bool:
         """Return whether calls that were begun on another credential may be changed and ended."""
         return self.manages or self.credential == owner.credential
+
+
+ANYBODY = Publisher()
+"""Who calls where no credential is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Who sends streams of one analyzer.
+
+    Attributes:
+        called: streams that a peer is sending now.
+        holders: credentials on which streams are sent, or were created, by stream.
+    """
+
+    called: frozenset[str]
+    holders: Mapping[str, Hashable]
 
 
 @dataclass(frozen=True, slots=True)

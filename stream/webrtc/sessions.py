@@ -31,7 +31,7 @@ from stream.errors import (
 from stream.events import LinkQuality, ReasonCode
 from stream.ingest.context import SourceAccess
 from stream.publish.hub import Hub
-from stream.webrtc.calls import CallAnswer, Publisher, WebRtcSettings, calling_itself
+from stream.webrtc.calls import CallAnswer, Callers, Publisher, WebRtcSettings, calling_itself
 from stream.webrtc.data_channel import HubFull, ScoreSender
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.peer import Peer, ToldChannel
@@ -250,6 +250,15 @@ class Sessions:
             yield
         finally:
             self._claims.remove(claim)
+
+    def callers(self) -> Callers:
+        """Return who sends streams now, and who holds which; canaries are nobody's."""
+        sent = {s.stream: s.publisher.credential for s in self._sessions.values()}
+        held = {**self._creators, **sent}
+        return Callers(
+            frozenset(id for id in sent if not is_canary(id)),
+            {id: whose for id, whose in held.items() if not is_canary(id)},
+        )
 
     def _held(self, publisher: Publisher) -> set[str]:
         """Return the streams that a publisher sends, has created, or is about to send."""

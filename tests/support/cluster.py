@@ -45,6 +45,7 @@ from stream.event_log.ids import EventIds
 from stream.events import Event
 from stream.monitoring.metrics import Metrics
 from stream.publish.hub import Hub
+from stream.webrtc.calls import ANYBODY, Publisher
 from styleflow.cards import TrainingStatus
 from tests.support.path import toy_pipeline
 from tests.support.threads import SteppedThreads
@@ -308,7 +309,7 @@ class ScriptedDirector:
             await self.handles[owned.worker].ask("control", "retune", settings, stream)
         await self.changed()
 
-    async def claim(self, stream: str) -> str:
+    async def claim(self, stream: str, publisher: Publisher = ANYBODY) -> str:
         """Return the worker for a call."""
         return self.owned[stream].worker if stream in self.owned else self.least()
 

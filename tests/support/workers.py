@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -54,12 +54,12 @@ def beat(
     refuses: bool = False,
     live: bool = True,
     called: frozenset[str] = frozenset(),
+    holders: Mapping[str, Hashable] | None = None,
 ) -> Beat:
     """Return what a worker says of itself."""
     details = {"device": "computes" if live else "hangs"}
-    return Beat(
-        of.incarnation, busy, 0, refuses, owned or {}, Health(live, live, details), 0, called
-    )
+    health = Health(live, live, details)
+    return Beat(of.incarnation, busy, 0, refuses, owned or {}, health, 0, called, holders or {})
 
 
 class PaperWorker:

@@ -15,16 +15,19 @@ from stream.cluster.members import SETTLE_S
 from stream.cluster.orders import HANDOVER_S, Disown, Own
 from stream.cluster.placement import MAX_REST_S, Placement
 from stream.cluster.protocol import WorkerCard
+from stream.cluster.publishers import CLAIMED_S
 from stream.cluster.settings import ClusterSettings
 from stream.errors import (
     Overloaded,
     PlacementImpossible,
+    PublisherFull,
     StreamExists,
     StreamUnknown,
     TooManyStreams,
     WorkerGone,
     WorkerUnknown,
 )
+from stream.webrtc.calls import Publisher
 from tests.support.workers import beat, card, spec
 
 HIGH_S = 60.0
@@ -40,6 +43,7 @@ class Cluster:
         self.busy: dict[str, float] = dict.fromkeys(self.cards, 0.0)
         self.full: set[str] = set()
         self.called: set[str] = set()
+        self.holders: dict[str, dict[str, str]] = {name: {} for name in self.cards}
         numbers = itertools.count(1024)
         self.placement = Placement(settings or ClusterSettings(), lambda: next(numbers))
         for of in cards:
@@ -52,7 +56,14 @@ class Cluster:
             refuses = name in self.full
             holds = dict(self.holds[name])
             called = frozenset(self.called & holds.keys())
-            said = beat(self.cards[name], holds, self.busy[name], refuses=refuses, called=called)
+            said = beat(
+                self.cards[name],
+                holds,
+                self.busy[name],
+                refuses=refuses,
+                called=called,
+                holders=self.holders.get(name),
+            )
             self.placement.beat(name, said, self.now, self.now)
 
     def go(self, seconds: float = 0.0) -> list[Own | Disown]:
@@ -143,6 +154,40 @@ def test_two_who_ask_where_to_call_are_told_the_same() -> None:
     cluster.hear()
     assert cluster.placement.claim("call", cluster.now + CLAIM_S - 1) == first
     assert cluster.placement.claim("call", cluster.now + CLAIM_S) != first
+
+
+def test_a_publisher_s_limit_holds_for_all_workers_together() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    ann, ben = Publisher("ann", max_streams=2), Publisher("ben", max_streams=2)
+    cluster.holders = {"a": {"one": "ann"}, "b": {"two": "ann", "other": "ben"}}
+    cluster.hear()
+    with pytest.raises(PublisherFull):
+        cluster.placement.claim("three", cluster.now, ann)
+    cluster.placement.claim("two", cluster.now, ann)  # what it holds already may be called again
+    cluster.placement.claim("three", cluster.now, ben)
+    cluster.holders["a"].clear()
+    cluster.hear()
+    cluster.placement.claim("four", cluster.now, ann)
+
+
+def test_calls_that_no_worker_knows_of_yet_count_for_their_publisher() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    ann = Publisher("ann", max_streams=1)
+    cluster.placement.claim("one", cluster.now, ann)
+    with pytest.raises(PublisherFull):
+        cluster.placement.claim("two", cluster.now, ann)
+    cluster.placement.claim("one", cluster.now, ann)
+    cluster.now += CLAIMED_S  # it came to nothing
+    cluster.placement.claim("two", cluster.now, ann)
+
+
+def test_a_worker_that_is_lost_holds_nothing_for_a_publisher() -> None:
+    cluster = Cluster(card("a"), card("b"))
+    ann = Publisher("ann", max_streams=1)
+    cluster.holders["a"] = {"one": "ann"}
+    cluster.hear()
+    cluster.placement.lost("a", "is gone", cluster.now)
+    assert cluster.placement.claim("two", cluster.now, ann) == "b"
 
 
 def test_a_call_goes_to_the_owner_of_its_stream() -> None:

@@ -243,6 +243,19 @@ async def test_a_stream_that_a_call_makes_has_a_generation_of_its_own(clip: Path
         assert (await rig.worker.beat()).owned == {"guest": 5000}
 
 
+async def test_a_worker_says_who_sends_and_who_holds_streams(clip: Path) -> None:
+    rig = Rig(clip)
+    async with rig.analyzer:
+        await rig.worker.own(rig.spec("a"), 2)
+        assert (await rig.worker.beat()).called == frozenset()
+        answer = await rig.worker.ask("control", "call", "guest", only("VP8"), Publisher("ann"))
+        beat = await rig.worker.beat()
+        assert (beat.called, beat.holders) == ({"guest"}, {"guest": "ann"})
+        await rig.analyzer.hang_up("guest", answer.session, Publisher("ann"))
+        beat = await rig.worker.beat()
+        assert (beat.called, beat.holders) == (frozenset(), {"guest": "ann"})  # as it created it
+
+
 async def test_a_stream_s_epochs_go_on_in_its_generation_after_a_change(clip: Path) -> None:
     rig = Rig(clip)
     await rig.worker.own(rig.spec("a"), 2)
