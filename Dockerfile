@@ -55,6 +55,7 @@ ENV PATH=/opt/styleflow/bin:$PATH \
     STYLEFLOW_CACHE=/opt/styleflow/models \
     XDG_DATA_HOME=/data \
     STYLEFLOW__LOG__FORMAT=json \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
     PYTHONUNBUFFERED=1
 USER styleflow
 # Event numbers are counted here across restarts; give it a volume that is kept.

@@ -130,6 +130,7 @@ def pipeline(
         settings.engine,
         clock,
         seen,
+        decoding=wiring.decoding(settings),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from stream.events import ReasonCode
 from stream.ingest.packets import PacketLogCounters
 from stream.ingest.timeline import Damage, Discard, Moment
-from styleflow.pictures.hardware import Fallback
+from styleflow.pictures.fallback import Fallback
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from stream.ingest.source import Packet, StreamFormat
 from styleflow.faces.device_picture import Pixels
 from styleflow.faces.face import Image
 from styleflow.pictures.decode_order import REORDERING, DecodeOrder
-from styleflow.pictures.hardware import Decoding, Fallback, Refusal
+from styleflow.pictures.fallback import Fallback
+from styleflow.pictures.hardware import Decoding, Refusal
 from styleflow.pictures.planes import in_memory, on_device
 from styleflow.pictures.seen import MAX_PIXELS, as_seen
 from styleflow.pictures.upright import Orientation
@@ -95,7 +96,10 @@ class Picture:
         """
         if device is None:
             return self.rgb()
-        return on_device(self._frame, self._orientation, self._pixel_aspect, device)
+        try:
+            return on_device(self._frame, self._orientation, self._pixel_aspect, device)
+        except (BufferError, av.error.FFmpegError) as error:
+            raise RuntimeError(f"a picture cannot be handed over: {error}") from error
 
 
 class Decoder:

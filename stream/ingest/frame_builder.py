@@ -23,7 +23,8 @@ from stream.ingest.decode import Decoder, Picture
 from stream.ingest.source import Packet, SourceTraits
 from stream.ingest.timeline import Discard, Moment, Stamp, Timeline
 from styleflow.faces.device_picture import Pixels
-from styleflow.pictures.hardware import Decoding, Fallback, Refusal
+from styleflow.pictures.fallback import Fallback
+from styleflow.pictures.hardware import Decoding, Refusal
 from styleflow.sampling import GridSampler
 
 log = structlog.get_logger(__name__)

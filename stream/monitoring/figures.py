@@ -32,7 +32,7 @@ from stream.second_look.second_looks import SecondLooks
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from styleflow.graph_pool import GraphCounts
-from styleflow.pictures.hardware import Fallback
+from styleflow.pictures.fallback import Fallback
 
 
 def ingest_figures(stream: str, done: IngestCounters) -> Iterator[Figure]:

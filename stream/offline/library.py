@@ -24,6 +24,7 @@ from stream.pipeline import Pipeline
 from styleflow import analysis as public
 from styleflow.detectors.protocol import Detector, HopAware
 from styleflow.errors import VideoUnusable
+from styleflow.pictures.hardware import Decoding
 from styleflow.runtime_settings import RuntimeSettings
 from styleflow.weights.face_networks import graphs_dir, load_finder
 
@@ -71,6 +72,7 @@ def _pipeline(
         lambda: Perception(finder, [detector.clip], PerceptionSettings()),
         engine,
         clock,
+        decoding=Decoding.on(device),
     )
 
 

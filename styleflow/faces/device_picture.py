@@ -28,6 +28,7 @@ from torch.nn import functional
 from styleflow.errors import ShapeMismatch
 
 _STEPS = 32  # places between two pixels
+_HALF = _STEPS * _STEPS // 2
 _FINE = 1024  # of OpenCV's fixed point, for a pixel
 _FARTHEST = 1 << 29  # of a place, in those
 _LUMA = (9798, 19235, 3735)  # of red, green and blue, in 2**15
@@ -114,19 +115,13 @@ class DevicePicture:
         back = transform if inverse else cv2.invertAffineTransform(transform)
         pixels = self.pixels()
         height, width = pixels.shape[:2]
-        x, y = _places(np.asarray(back, np.float64), size, pixels.device)
-        crop = torch.full((size[1], size[0], 3), _STEPS * _STEPS // 2, device=pixels.device)
-        crop = crop.to(torch.int32)
-        for below in (0, 1):
-            rows, inside_y = _bounded((y >> 5) + below, height, border)
-            down = _weight(y, below)
-            for right in (0, 1):
-                columns, inside_x = _bounded((x >> 5) + right, width, border)
-                weight = down * _weight(x, right)
-                if inside_y is not None and inside_x is not None:
-                    weight = weight * (inside_y & inside_x)
-                crop += pixels[rows, columns] * weight[..., None]
-        return DevicePicture((crop >> 10).to(torch.uint8))
+        places = _places(np.asarray(back, np.float64), size, pixels.device)
+        shown, shares = _neighbours(places, (width, height), border)
+        index = shown[:, 1, None] * width + shown[None, :, 0]  # (2, 2, h, w): below, and right
+        weights = shares[:, 1, None] * shares[None, :, 0]
+        four = pixels.reshape(-1, 3)[index] * weights[..., None]
+        sums = four.sum((0, 1), dtype=torch.int32)
+        return DevicePicture(((sums + _HALF) >> 10).to(torch.uint8))
 
     def averaged(self, width: int, height: int) -> DevicePicture:
         """Return the picture made smaller as `cv2.INTER_AREA` does."""
@@ -177,9 +172,8 @@ class DevicePicture:
     def sharpness_and_brightness(self, rows: slice, columns: slice) -> tuple[float, float]:
         """Return variance of the Laplacian and mean of a part's luma, in grey levels."""
         part = self.pixels()[rows, columns].to(torch.int32)
-        weights = torch.tensor(_LUMA, dtype=torch.int32).to(part.device)
-        sums = (part * weights).sum(-1, dtype=torch.int32) + (1 << (_LUMA_BITS - 1))
-        luma = (sums >> _LUMA_BITS).double()
+        red, green, blue = (part[..., n] * weight for n, weight in enumerate(_LUMA))
+        luma = ((red + green + blue + (1 << (_LUMA_BITS - 1))) >> _LUMA_BITS).double()
         wide = functional.pad(luma[None, None], (1, 1, 1, 1), mode="reflect")[0, 0]
         beside = wide[1:-1, :-2] + wide[1:-1, 2:] + wide[:-2, 1:-1] + wide[2:, 1:-1]
         edges = beside - 4 * luma
@@ -269,33 +263,48 @@ def stacked(pictures: Sequence[Pixels], device: torch.device) -> Tensor:
     return torch.stack([each.to(device) for each in there])
 
 
-def _places(
-    back: NDArray[np.float64], size: tuple[int, int], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return where each pixel of a crop lies in its picture, in 1/32 pixels, x and y, `(h, w)`."""
+def _places(back: NDArray[np.float64], size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return where each pixel of a crop lies in its picture, in 1/32 px, x and y, `(2, h, w)`."""
     width, height = size
     across = np.rint(back[:, :1] * np.arange(width) * _FINE)
     down = np.rint((back[:, 1:2] * np.arange(height) + back[:, 2:]) * _FINE)
     down += _FINE // _STEPS // 2
     terms = np.clip(np.concatenate([across, down], 1), -_FARTHEST, _FARTHEST).astype(np.int32)
     on = torch.from_numpy(terms).to(device, non_blocking=True)
-    places = (on[:, None, :width] + on[:, width:, None]) >> 5
-    return places[0], places[1]
+    return (on[:, None, :width] + on[:, width:, None]) >> 5
 
 
-def _bounded(places: Tensor, length: int, border: int) -> tuple[Tensor, Tensor | None]:
-    """Return which pixel each place shows, and which of them lie inside, where others are black."""
+def _neighbours(places: Tensor, lengths: tuple[int, int], border: int) -> tuple[Tensor, Tensor]:
+    """Return the pixels that lie round each place, and their shares.
+
+    A launch costs more than what it computes here, so both neighbours and both directions go
+    together.
+
+    Args:
+        places: from `_places`.
+        lengths: width and height of the picture.
+        border: see `DevicePicture.warped`.
+
+    Returns:
+        Columns and rows, `(2, 2, h, w)` int64: of the nearer neighbour before and of the one that
+        follows, x and y; and the shares of each in 32, int32.
+    """
+    whole, part = places >> 5, places & (_STEPS - 1)
+    both = torch.stack([whole, whole + 1])
+    shares = torch.stack([_STEPS - part, part])
+    lasts = _column(tuple(length - 1 for length in lengths), str(places.device))
     if border == cv2.BORDER_REFLECT_101:
-        period = max(2 * (length - 1), 1)
-        there = places.abs() % period
-        return torch.minimum(there, period - there).clamp_(0, length - 1).long(), None
-    return places.clamp(0, length - 1).long(), (places >= 0) & (places < length)
+        periods = (2 * lasts).clamp(min=1)
+        there = both.abs() % periods
+        return torch.minimum(there, periods - there).clamp(min=0).minimum(lasts).long(), shares
+    inside = both.clamp(min=0).minimum(lasts)
+    return inside.long(), shares * (inside == both)
 
 
-def _weight(places: Tensor, following: int) -> Tensor:
-    """Return the share of a place's nearer pixel before it, or of the one that follows, in 32."""
-    part = places & (_STEPS - 1)
-    return part if following else _STEPS - part
+@functools.lru_cache(maxsize=256)
+def _column(values: tuple[int, ...], device: str) -> Tensor:
+    """Return numbers on a device, `(N, 1, 1)` int32."""
+    return torch.tensor(values, dtype=torch.int32).to(device)[:, None, None]
 
 
 def _rounded(values: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Decoding on a GPU: what NVDEC decodes, how its decoder is opened, and why one is not.
 
 PyAV 18 opens FFmpeg's own decoders on a device: `HWAccel("cuda", is_hw_owned=True)` leaves their
-pictures in the GPU's memory, whose planes DLPack hands to torch (`planes.py`). The device's primary
-CUDA context is used, which is torch's too. FFmpeg copies each picture out of the decoder's few
-surfaces on the device, so a picture may be kept as long as it is wanted.
+pictures in the GPU's memory, whose planes DLPack hands to torch (`planes.py`). The CUDA context is
+torch's. FFmpeg copies each picture out of the decoder's few surfaces on the device, so a picture
+may be kept as long as it is wanted.
 
 FFmpeg falls back by itself where the decoder does not take a stream (its profile, size or samples):
 then its pictures are in memory. Whatever else fails is the caller's to fall back from.
@@ -13,29 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
+from styleflow.pictures.fallback import Fallback
+
 _NVDEC = {"h264": "h264", "hevc": "hevc", "vp8": "vp8", "vp9": "vp9", "av1": "av1"}
 _NVDEC["libdav1d"] = "av1"  # the decoder in memory has no other way than memory
-
-
-class Fallback(Enum):
-    """Why video that a GPU should decode is decoded by the processor."""
-
-    CODEC = "codec"
-    """NVDEC does not decode it, or this build of FFmpeg cannot ask it to."""
-
-    DEVICE = "device"
-    """The GPU or its driver could not be opened."""
-
-    REFUSED = "refused"
-    """The decoder does not take this stream's profile, size or samples, or has no room for it."""
-
-    BROKEN = "broken"
-    """The decoder, or what makes RGB of its pictures, failed in the middle of the stream."""
+_CONTEXTS: tuple[dict[str, object], ...] = (
+    {"current_ctx": "1", "primary_ctx": "0"},
+    {"primary_ctx": "1"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +51,50 @@ def hardware_context(codec: str, device: str) -> av.VideoCodecContext | Refusal:
         return Refusal(Fallback.CODEC, f"NVDEC does not decode {codec}")
     if "cuda" not in hwdevices_available():
         return Refusal(Fallback.CODEC, "this build of FFmpeg knows no CUDA")
-    _, _, index = device.partition(":")
-    wanted = HWAccel("cuda", index or None, allow_software_fallback=True, is_hw_owned=True)
-    try:
-        context = av.CodecContext.create(name, "r", wanted)
-    except (av.error.FFmpegError, ValueError, MemoryError) as error:
-        said = getattr(error, "strerror", None) or error
-        return Refusal(Fallback.DEVICE, f"the CUDA device cannot be opened: {said}")
+    context = _opened(name, device)
+    if isinstance(context, Refusal):
+        return context
     if not isinstance(context, av.VideoCodecContext) or not context.is_hwaccel:
         return Refusal(Fallback.CODEC, f"this build of FFmpeg has no NVDEC for {name}")
     return context
+
+
+def _opened(name: str, device: str) -> av.CodecContext | Refusal:
+    """Return a decoder in torch's CUDA context, which is made if it is not there yet.
+
+    FFmpeg refuses to share a context that it has not made itself (`primary_ctx`: torch's is
+    scheduled otherwise), unless it is told to take the one that is current. A context of its own
+    would do as well, but for the memory.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return Refusal(Fallback.DEVICE, "torch sees no CUDA device")
+    _, _, index = device.partition(":")
+    said: object = None
+    try:
+        number = int(index or torch.cuda.current_device())
+        with torch.cuda.device(number):
+            torch.empty(1, device="cuda")  # has torch make its context, current on this thread
+            for options in _CONTEXTS:
+                try:
+                    return _created(name, number, options)
+                except (av.error.FFmpegError, ValueError, MemoryError) as error:
+                    said = getattr(error, "strerror", None) or error
+    except (RuntimeError, AssertionError) as error:
+        said = error
+    return Refusal(Fallback.DEVICE, f"the CUDA device cannot be used for video: {said}")
+
+
+def _created(name: str, number: int, options: dict[str, object]) -> av.CodecContext:
+    wanted = HWAccel(
+        "cuda",
+        str(number),
+        allow_software_fallback=True,
+        options=dict(options),
+        is_hw_owned=True,
+    )
+    return av.CodecContext.create(name, "r", wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ lane of its own (`styleflow.lanes`), which waits for that stream first, and lets
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -52,7 +53,7 @@ class Planes:
         bits: of a sample.
         shift: zero bits below it.
         turn: what takes Y, Cb and Cr to RGB in 2**20, `(3, 3)` int64.
-        shift_by: what is added then, `(3,)` int64.
+        added: what is added then, `(3,)` int64.
         black: of luma; darker samples are as dark. None where the sum says so.
     """
 
@@ -63,7 +64,7 @@ class Planes:
     bits: int
     shift: int
     turn: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-    shift_by: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    added: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
     black: int | None
 
     @classmethod
@@ -74,6 +75,8 @@ class Planes:
         interleaved = _INTERLEAVED.get(form.name)
         if weights is None or (interleaved is None and not PLANAR.fullmatch(form.name)):
             return None
+        if interleaved is None and frame.sw_format is not None:
+            return None  # of a GPU's pictures PyAV hands over interleaved chroma alone
         # The capsule, because PyAV refuses to be told a CUDA stream and torch would tell one.
         first, *rest = (from_dlpack(plane.__dlpack__()) for plane in frame.planes[:3])
         if interleaved is None:
@@ -100,13 +103,12 @@ class Planes:
         if self.black is not None:
             luma = (luma - self.black).clamp_(min=0)
         blue, red = self._whole(self.blue), self._whole(self.red)
-        rgb = torch.empty((height, width, 3), dtype=torch.uint8, device=luma.device)
-        for channel in range(3):
-            of_luma, of_blue, of_red = self.turn[channel].tolist()
-            added = int(self.shift_by[channel]) + (1 << (_BITS - 1))
-            colour = self._spread(blue * of_blue + red * of_red + added, height, width)
-            rgb[..., channel] = ((luma * of_luma + colour) >> _BITS).clamp_(0, 255)
-        return rgb
+        device = str(luma.device)
+        of_blue, of_red = (_row(self.turn[:, n].tolist(), device) for n in (1, 2))
+        added = _row((self.added + (1 << (_BITS - 1))).tolist(), device)
+        colour = blue[..., None] * of_blue + red[..., None] * of_red + added
+        rgb = (luma * int(self.turn[0, 0]))[..., None] + self._spread(colour, height, width)
+        return (rgb >> _BITS).clamp_(0, 255).to(torch.uint8)
 
     def to(self, device: torch.device) -> Planes:
         """Return the same planes on another device; a software decoder's go over as they are."""
@@ -120,7 +122,7 @@ class Planes:
         return samples >> self.shift if self.shift else samples
 
     def _spread(self, chroma: Tensor, height: int, width: int) -> Tensor:
-        """Return a plane of chroma in the size of luma's.
+        """Return what chroma adds, `(h, w, 3)`, in the size of luma, `(H, W, 3)`.
 
         An odd picture's last samples of chroma are missing where DLPack counts in whole pairs;
         those beside them stand for them.
@@ -132,9 +134,19 @@ class Planes:
             chroma = torch.cat([chroma, chroma[:, -1:]], 1)
         if self.shared == (1, 1):
             return chroma
-        h, w = chroma.shape
-        wide = chroma[:, None, :, None].expand(h, down, w, across)
-        return wide.reshape(h * down, w * across)[:height, :width]
+        h, w, _ = chroma.shape
+        wide = chroma[:, None, :, None].expand(h, down, w, across, 3)
+        return wide.reshape(h * down, w * across, 3)[:height, :width]
+
+
+def _row(values: list[int], device: str) -> Tensor:
+    return _numbers(tuple(values), device)
+
+
+@functools.lru_cache(maxsize=256)
+def _numbers(values: tuple[int, ...], device: str) -> Tensor:
+    """Return numbers on a device, `(N,)` int32."""
+    return torch.tensor(values, dtype=torch.int32).to(device)
 
 
 def on_device(

@@ -89,3 +89,11 @@ def test_the_image_has_what_the_store_and_the_past_may_need() -> None:
     assert "!docs/model-card.md" in ignored
     assert load(None, {"STYLEFLOW__STORE__URL": ""}).store.url.get_secret_value() == ""
     assert "STYLEFLOW__STORE__URL" in SERVICES["styleflow"]["environment"]
+
+
+def test_the_image_asks_for_the_driver_s_video_part() -> None:
+    """Containers get a GPU without its decoder unless they ask for it."""
+    (wanted,) = re.findall(
+        r"NVIDIA_DRIVER_CAPABILITIES=(\S+)", (ROOT / "Dockerfile").read_text("utf-8")
+    )
+    assert {"compute", "video"} <= set(wanted.split(","))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import structlog
 import torch
+from av.codec.hwaccel import HWAccel
 
 from stream.events import Frame
 from stream.ingest.context import IngestContext
@@ -21,7 +24,9 @@ from stream.ingest.frame_builder import FrameBuilder, KeyframeNeeded, Output
 from stream.ingest.packets import PacketLogCounters
 from stream.ingest.source import Packet, StreamFormat
 from styleflow.faces.device_picture import DevicePicture, host
-from styleflow.pictures.hardware import Decoding, Fallback, Refusal, hardware_context, why_not
+from styleflow.pictures import hardware
+from styleflow.pictures.fallback import Fallback
+from styleflow.pictures.hardware import Decoding, Refusal, hardware_context, why_not
 from tests.support.media import encode, moving_pictures
 
 NO_LOG = PacketLogCounters(0, 0, 0, 0)
@@ -278,6 +283,58 @@ def test_what_nvdec_does_not_decode_is_not_asked_of_it(codec: str) -> None:
     found = hardware_context(codec, "cuda")
     assert isinstance(found, Refusal)
     assert found.reason is Fallback.CODEC
+
+
+class PlayedCuda:
+    """The parts of `torch.cuda` that are asked before a decoder is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.current = 0
+        self.made: list[object] = []
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "device", self._device)
+        monkeypatch.setattr(torch, "empty", lambda *_, **kinds: self.made.append(kinds))
+
+    @contextmanager
+    def _device(self, number: int) -> Iterator[None]:
+        self.current = number
+        yield
+
+
+@pytest.mark.parametrize(("device", "number"), [("cuda", 2), ("cuda:1", 1)])
+def test_a_decoder_is_opened_in_torchs_context_first(
+    monkeypatch: pytest.MonkeyPatch, device: str, number: int
+) -> None:
+    """FFmpeg takes a context of another's making only if it is the current one."""
+    played, asked = PlayedCuda(monkeypatch), []
+
+    def create(name: str, mode: str, wanted: HWAccel) -> None:
+        asked.append((name, wanted.device_id, wanted.is_hw_owned, dict(wanted.options)))
+        raise av.error.PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(hardware.av, "CodecContext", SimpleNamespace(create=create))
+    found = hardware_context("libdav1d", device)
+    assert isinstance(found, Refusal)
+    assert found.reason is Fallback.DEVICE
+    assert (played.current, played.made) == (number, [{"device": "cuda"}])
+    assert [each[:3] for each in asked] == [("av1", number, True)] * 2
+    assert [each[3] for each in asked] == [
+        {"current_ctx": "1", "primary_ctx": "0"},
+        {"primary_ctx": "1"},
+    ]
+
+
+def test_a_device_that_torch_cannot_use_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    PlayedCuda(monkeypatch)
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access")
+
+    monkeypatch.setattr(torch, "empty", broken)
+    found = hardware_context("h264", "cuda")
+    assert isinstance(found, Refusal)
+    assert "illegal memory access" in found.detail
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

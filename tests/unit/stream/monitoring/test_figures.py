@@ -49,7 +49,7 @@ from stream.webrtc.calls import WebRtcSettings
 from stream.webrtc.datagrams import DatagramRefusal
 from stream.webrtc.sessions import Sessions, StreamTotals
 from styleflow.graph_pool import GraphPool
-from styleflow.pictures.hardware import Fallback
+from styleflow.pictures.fallback import Fallback
 from tests.support.alerts import PlayedChannel, rule
 from tests.support.canaries import pair, played_canaries
 from tests.support.evidence import EvidenceRig
