@@ -16,6 +16,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "stream/store/test_killed.py": "what a killed process leaves behind",
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
+    "stream/test_too_little_time.py": "batcher and engines on a device that is too slow",
     "test_architecture.py": "imports of all packages",
     "test_deploy.py": "the files in deploy, and what the image has for them",
     "test_deploy_cluster.py": "the files in deploy that run a cluster",
