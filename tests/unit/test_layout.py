@@ -19,6 +19,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "stream/publish/test_protocol_page.py": "docs/protocol.md against the schema",
     "stream/test_pictures_on_a_device.py": "pictures on a device from the decoder to the scores",
     "stream/test_side_by_side.py": "several detectors through perception, engine and device",
+    "stream/test_too_little_time.py": "batcher and engines on a device that is too slow",
     "test_architecture.py": "imports of all packages",
     "test_deploy.py": "the files in deploy, and what the image has for them",
     "test_deploy_cluster.py": "the files in deploy that run a cluster",
