@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -27,7 +28,7 @@ from tests.support.bundles import forged, unzipped
 from tests.support.calls import VIDEO, Caller, MovingTrack
 from tests.support.media import encode, face_pictures
 from tests.support.rtsp import Media, RtspServer
-from tests.support.server import ROOT, Server
+from tests.support.server import ROOT, Server, Watcher
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -100,14 +101,19 @@ def opened(message: dict[str, Any]) -> bool:
     return message["type"] == "event" and message["data"].get("step") == "opened"
 
 
-def exported(site: Path, camera: RtspServer, *, warm_s: float = 0.0) -> Path:
-    """Have a camera turn suspect and return the bundle of the incident."""
-    pause = threading.Event()
+def wait_for_scores(watcher: Watcher, count: int) -> None:
+    """Wait until so many scores have come, however long they take."""
+    seen = itertools.count(1)
+    watcher.wait(lambda m: m["type"] == "score" and next(seen) >= count, f"{count} scores", 120)
+
+
+def exported(site: Path, camera: RtspServer, *, scores: int = 1) -> Path:
+    """Have a camera turn suspect, with so many scores, and return the bundle of the incident."""
     with Server(site / "styleflow.yaml") as server:
         assert server.add("door", camera.url("/door")).is_success
         with server.watching("door") as watcher:
-            watcher.wait(opened, "incident", 60)
-        pause.wait(warm_s)
+            watcher.wait(opened, "incident", 120)
+            wait_for_scores(watcher, scores)
         camera.kill()
         incident = clip_of(server)
     file = site / "door.zip"
@@ -122,7 +128,7 @@ def test_the_packets_of_an_incident_give_the_recorded_scores_again(
 
     A bundle whose scores were altered and that was signed anew is told.
     """
-    file = exported(site, camera, warm_s=3)
+    file = exported(site, camera, scores=12)
     said = evidence(site, "replay", file)
     assert "the same to the last bit" in said
     compared = re.search(r"compared (\d+) scores, (\d+) of them", said)
@@ -150,8 +156,8 @@ async def test_a_call_that_turns_suspect_leaves_a_clip_that_plays_and_gives_the_
                 wanted = [each for each in known if each.mimeType == f"video/{codec}"]
                 transceiver.setCodecPreferences(wanted)
                 await caller.call()
-                told = await asyncio.to_thread(watcher.wait, opened, "incident", 60)
-                await asyncio.sleep(2)
+                told = await asyncio.to_thread(watcher.wait, opened, "incident", 120)
+                await asyncio.to_thread(wait_for_scores, watcher, 12)
                 assert await caller.delete() == 200
         incident = await asyncio.to_thread(clip_of, server)
         assert incident["id"] == told["data"]["incident"]["id"]
