@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -199,6 +199,9 @@ def check_readable(path: Path) -> None:
 def follow_face(frames: Iterable[Image] | Frames, finder: FaceFinder) -> FacePath | None:
     """Return where the largest face of a video is in every frame; None when there is none.
 
+    Landmarks are laid in every frame, in one where nothing moved, too: live video may keep them
+    there to save time, by a rule that is not to change what a training makes of its clips.
+
     Args:
         frames: consecutive pictures, RGB uint8; each is looked at once, so they may be a stream.
         finder: finds it, and finds it again where it was lost.
@@ -208,7 +211,7 @@ def follow_face(frames: Iterable[Image] | Frames, finder: FaceFinder) -> FacePat
     face: Face | None = None
     count = 0
     for frame in frames:
-        faces = finder.follow(frame, [face]) if face is not None else ()
+        faces = finder.follow(frame, [replace(face, sight=None)]) if face is not None else ()
         faces = faces or finder.find(frame)
         face = max(faces, key=lambda f: f.box.area, default=None)
         if face is not None and face.mesh is not None:

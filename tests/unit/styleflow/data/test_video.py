@@ -19,7 +19,9 @@ from styleflow.errors import VideoUnusable
 from styleflow.faces.face import Box, Face
 from styleflow.faces.mesh import five_points
 from tests.support.clips import face_clip, mesh_at
+from tests.support.faces import finder_or_skip
 from tests.support.media import encode, moving_pictures
+from tests.support.posed import portrait
 
 
 def _face(x, size=20.0):
@@ -39,6 +41,13 @@ class _Finder:
 
     def find(self, image, tiles=0, known=()):
         return self.script[image[0, 0, 0]]
+
+
+def test_landmarks_are_laid_in_every_frame_even_where_nothing_moved():
+    """Live video keeps them there; training would make other examples of its clips by that."""
+    finder = finder_or_skip()
+    assert follow_face([portrait()] * 3, finder).found.all()
+    assert (finder.laid, finder.reused) == (3, 0)
 
 
 def _numbered(frames):
