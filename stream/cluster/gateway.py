@@ -463,7 +463,7 @@ class Gateway:
         self._remarks.append(read)
 
     def health(self) -> Health:
-        """Return whether work may be sent here: a worker is alive, and the director was heard."""
+        """Return whether work may be sent here: a worker is alive, and somebody answers."""
         details = {"director": self._director_words(), "workers": self._worker_words()}
         for name, view in sorted(self.table.workers.items() if self.table is not None else ()):
             details[f"worker {name}"] = _view_words(view.alive, view.draining, view.quiet_s)
@@ -472,7 +472,9 @@ class Gateway:
             details["feeds"] = f"no events come from {', '.join(sorted(silent))}"
         for read in self._remarks:
             details |= read()
-        return Health(live=True, ready=bool(self.alive), details=details)
+        readers = self.relay.readers
+        deaf = self._quiet_since is not None and len(silent) == len(readers)
+        return Health(live=True, ready=bool(self.alive) and not deaf, details=details)
 
     def _director_words(self) -> str:
         if self._quiet_since is None:

@@ -312,6 +312,23 @@ async def test_health_has_a_sentence_for_every_worker() -> None:
         assert site.gateway.health().ready
 
 
+async def test_a_gateway_that_hears_neither_director_nor_worker_is_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = LocalCluster(1)
+
+    async def gone(version: int, wait_s: float) -> None:
+        raise WorkerGone("director")
+
+    async with sites(cluster) as (site,):
+        monkeypatch.setattr(cluster.director, "table", gone)
+        words = site.gateway.health
+        await until(lambda: "does not answer" in words().details["director"])
+        assert words().ready  # workers go on
+        cluster.cut_off("worker-1")
+        await until(lambda: not words().ready)
+
+
 async def test_what_a_dead_owner_is_asked_says_that_it_is_gone() -> None:
     cluster = LocalCluster(1)
     async with sites(cluster) as (site,):
