@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from stream.analyzer.streams import StreamSpec
 from stream.cluster.members import Member, Place
 
-HANDOVER_S = 1.0
-"""How long a stream's new owner waits for the old one to let go."""
+HANDOVER_S = 4.0
+"""How long a stream's new owner waits for the old one to let go: what that one says last would come
+too late otherwise, and not be shown. One that does not answer counts as lost before."""
 
 AGAIN_S = 1.0
 """Pause before a worker that did not let go of a stream is told again."""

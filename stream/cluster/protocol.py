@@ -9,12 +9,16 @@ believes the higher generation, so a worker that was thought dead and speaks aga
 
 Every method of a handle crosses processes: arguments and results are values that pickle, and
 anything may raise `WorkerGone`. Errors of `stream.errors` cross as themselves.
+
+While an upgrade rolls on, the two sides may be of different versions. New fields are therefore
+added at the end and have a default: a value without them takes it, and a side that does not know
+them yet passes over them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Protocol
 
 from stream.analyzer.streams import Health, StreamSpec, StreamStatus
@@ -23,6 +27,18 @@ from stream.event_log.event_log import StampedEvent
 from stream.store.owners import EPOCHS_PER_GENERATION as EPOCHS_PER_GENERATION
 from stream.webrtc.calls import ANYBODY, Publisher
 from styleflow.cards import ModelCard
+
+
+def _take(self: Any, state: list[Any]) -> None:
+    """Take the values of the fields as they crossed; what the other side lacks is as by default."""
+    known = iter(state)
+    for each in fields(self):
+        value = next(known, MISSING)
+        if value is MISSING:
+            value = each.default if each.default is not MISSING else None
+            if each.default_factory is not MISSING:
+                value = each.default_factory()
+        object.__setattr__(self, each.name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,8 @@ class WorkerCard:
     models: tuple[ModelCard, ...]
     incarnation: str
     made_of: str = ""
+
+    __setstate__ = _take
 
 
 def is_called(worker: str, name: str) -> bool:
@@ -86,6 +104,8 @@ class Beat:
     called: frozenset[str] = frozenset()
     holders: Mapping[str, Hashable] = field(default_factory=dict)
 
+    __setstate__ = _take
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -93,6 +113,8 @@ class Told:
 
     generation: int
     stamped: StampedEvent
+
+    __setstate__ = _take
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +135,8 @@ class Batch:
     told: tuple[Told, ...]
     fresh: bool = False
     lost: int = 0
+
+    __setstate__ = _take
 
 
 class WorkerHandle(Protocol):
@@ -191,6 +215,8 @@ class WorkerView:
     streams: tuple[str, ...]
     details: Mapping[str, str]
 
+    __setstate__ = _take
+
 
 @dataclass(frozen=True, slots=True)
 class Owned:
@@ -209,6 +235,8 @@ class Owned:
     worker: str
     waiting: str = ""
     thresholds: EngineSettings | None = None
+
+    __setstate__ = _take
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +263,8 @@ class Table:
     director: int = 0
     drained: Mapping[str, str] = field(default_factory=dict)
     made_of: str = ""
+
+    __setstate__ = _take
 
 
 class DirectorHandle(Protocol):

@@ -13,6 +13,7 @@ import pytest
 
 from stream.cluster.director import ORDER_S, START_S, STARTING_S
 from stream.cluster.estate import MOURN_S
+from stream.cluster.orders import HANDOVER_S
 from stream.engine.settings import EngineSettings
 from stream.errors import (
     Overloaded,
@@ -337,6 +338,7 @@ def test_a_worker_that_does_not_let_go_in_time_holds_up_its_successor_for_a_mome
 
         cluster.workers[owner].disown = hang  # type: ignore[method-assign]
         await cluster.asked(cluster.director.drain(owner, draining=True))
+        await cluster.pass_(HANDOVER_S - 1.0)
         assert "s0" not in cluster.workers[other].owned
         await cluster.pass_(1.5)
         assert "s0" in cluster.workers[other].owned
