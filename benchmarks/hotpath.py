@@ -50,6 +50,7 @@ from stream.ingest.source import Pace, Packet, SourceSettings, SourceUrl
 from stream.offline.replay import replay
 from stream.pipeline import Pipeline
 from styleflow.faces.networks import INPUT_PX
+from styleflow.pictures.hardware import Decoding
 from styleflow.runtime_settings import Runtime
 from styleflow.weights.face_networks import load_finder
 
@@ -128,6 +129,7 @@ class _Catch:
 
     def __init__(self, cadence_hz: float) -> None:
         self.cadence_hz = cadence_hz
+        self.decoding = Decoding()
         self.frames: list[Frame] = []
 
     def open(self, stream: str) -> None:

@@ -21,6 +21,7 @@ from styleflow.data.index import REAL, Entry, Refusal
 from styleflow.data.prepared import PrepareSettings, prepare_video
 from styleflow.data.video import follow_face, read_timed
 from styleflow.evaluation.offline import rate_offline
+from styleflow.pictures.hardware import Decoding
 from styleflow.sampling import sample
 from tests.support.clips import MiddleFinder
 from tests.support.media import encode
@@ -65,6 +66,7 @@ class _Listener:
 
     def __init__(self, cadence_hz: float) -> None:
         self.cadence_hz = cadence_hz
+        self.decoding = Decoding()
         self.taken: list[tuple[int, float, int]] = []
 
     def open(self, stream: str) -> None:
