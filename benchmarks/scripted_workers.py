@@ -21,14 +21,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from platformdirs import user_data_path
 from pydantic import SecretStr
 
 from cli.memory import Memory
-from stream.analyzer.analyzer import Analyzer
 from stream.analyzer.settings import AnalyzerSettings
 from stream.analyzer.status import status_of
 from stream.analyzer.streams import Health, StreamSpec, StreamStatus
@@ -39,7 +38,7 @@ from stream.cluster.ray_cluster import RayCluster, RayDirectorHandle, Whereabout
 from stream.cluster.settings import ClusterSettings
 from stream.cluster.worker import StreamWorker
 from stream.engine.settings import EngineSettings
-from stream.errors import StreamUnknown
+from stream.errors import NotACall, StreamUnknown
 from stream.event_log.event_log import EventLog
 from stream.event_log.ids import BLOCK_BITS, BlocksInFile, EventIds, block_of
 from stream.events import (
@@ -62,6 +61,7 @@ from stream.events import (
 from stream.scheduling.degradation import Degradation
 from stream.store.settings import StoreSettings
 from stream.stream_state import StreamState
+from stream.webrtc.calls import CallAnswer, Callers
 from tests.support.wire import CARD, score
 
 HOP_S = 0.24
@@ -138,6 +138,14 @@ class ScriptedAnalyzer:
             await asyncio.gather(played.task, return_exceptions=True)
         self._say(played, StreamRemoved(stream, played.epoch, moved=moved))
         del self._streams[stream]
+
+    async def call(self, stream: str, offer: str) -> CallAnswer:
+        """Answer nobody: there is no video. Raises NotACall."""
+        raise NotACall(stream)
+
+    def callers(self) -> Callers:
+        """Return that nobody calls."""
+        return Callers(frozenset(), {})
 
     async def thresholds(self, stream: str | None = None) -> EngineSettings:
         """Return what everybody is judged by; a director that begins asks for it."""
@@ -256,11 +264,9 @@ async def _worker(
         at.name, at.node, os.getpid(), "scripted", {}, "none", MAX_STREAMS, (CARD,), at.incarnation
     )
     services = {"control": ("specs", "status", "thresholds")}
-    # It has all of an analyzer that a worker asks for as long as nobody calls.
-    played = cast(Analyzer, analyzer)
     writer = memory.writer
     fence = writer.ownership.owns if writer is not None else _nothing
-    worker = StreamWorker(card, played, {}, services, ids=ids, block=director.block, fence=fence)
+    worker = StreamWorker(card, analyzer, {}, services, ids=ids, block=director.block, fence=fence)
     async with memory:
         yield ScriptedWorker(worker)
 

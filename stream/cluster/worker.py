@@ -12,17 +12,19 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from stream.analyzer.analyzer import Analyzer
-from stream.analyzer.streams import StreamSpec, StreamStatus
+from stream.analyzer.settings import AnalyzerSettings
+from stream.analyzer.streams import Health, StreamSpec, StreamStatus
 from stream.cluster.feed import Feed
 from stream.cluster.protocol import EPOCHS_PER_GENERATION, Batch, Beat, WorkerCard
 from stream.errors import StreamUnknown
+from stream.event_log.event_log import EventLog
 from stream.event_log.ids import EventIds, block_of
-from stream.webrtc.calls import CallAnswer
+from stream.events import DegradationLevel
+from stream.webrtc.calls import CallAnswer, Callers
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,80 @@ class _Turns:
                 self._locks[stream] = (lock, waiting - 1)
 
 
+class Load(Protocol):
+    """How much of an analyzer is in use; see `stream.scheduling.degradation.Degradation`."""
+
+    @property
+    def busy(self) -> float:
+        """Share of its device's time that is in use."""
+        ...
+
+    @property
+    def level(self) -> DegradationLevel:
+        """What it leaves out for want of time."""
+        ...
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it takes no further stream."""
+        ...
+
+
+class StreamRunner(Protocol):
+    """What a worker asks of an analyzer; see `stream.analyzer.analyzer.Analyzer`."""
+
+    @property
+    def events(self) -> EventLog:
+        """What is told of its streams."""
+        ...
+
+    @property
+    def settings(self) -> AnalyzerSettings:
+        """How much it takes on."""
+        ...
+
+    @property
+    def degradation(self) -> Load:
+        """How busy it is."""
+        ...
+
+    def number_epochs(self, after: Callable[[str], int]) -> None:
+        """Have the epochs of a stream that is started follow a number."""
+        ...
+
+    def health(self) -> Health:
+        """Return how it is."""
+        ...
+
+    def callers(self) -> Callers:
+        """Return who sends streams now."""
+        ...
+
+    def spec(self, stream: str) -> StreamSpec:
+        """Return a stream's settings. Raises StreamUnknown."""
+        ...
+
+    def status(self, stream: str) -> StreamStatus:
+        """Return how a stream stands. Raises StreamUnknown."""
+        ...
+
+    def statuses(self) -> tuple[StreamStatus, ...]:
+        """Return how every stream stands."""
+        ...
+
+    async def add(self, spec: StreamSpec, *, decided: bool = False) -> StreamStatus:
+        """Start a stream."""
+        ...
+
+    async def remove(self, stream: str, *, moved: bool = False) -> None:
+        """Stop a stream. Raises StreamUnknown."""
+        ...
+
+    async def call(self, stream: str, offer: str, /) -> CallAnswer:
+        """Answer a peer that offers to send a stream."""
+        ...
+
+
 class StreamWorker:
     """A worker in this process; implements `WorkerHandle`.
 
@@ -78,7 +154,7 @@ class StreamWorker:
     def __init__(
         self,
         card: WorkerCard,
-        analyzer: Analyzer,
+        analyzer: StreamRunner,
         services: Mapping[str, object],
         allowed: Mapping[str, Collection[str]],
         figures: Callable[[], str] = str,
