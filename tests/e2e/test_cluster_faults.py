@@ -15,7 +15,7 @@ if reason := missing():
     pytest.skip(reason, allow_module_level=True)
 
 from benchmarks.cluster_faults import run
-from benchmarks.cluster_rig import rig
+from benchmarks.cluster_rig import Rig, rig
 from benchmarks.fault_judge import Verdict
 from benchmarks.outages import outage
 from stream.clock import SystemClock
@@ -69,9 +69,14 @@ def test_workers_go_on_without_the_head_of_ray_and_all_ends_when_it_does_not_com
         assert found.verdict.noticed_s is not None
         made.nodes.kill("head")
         assert made.wait(lambda: all(g.has_ended for g in made.gateways), 3 * WITHOUT_HEAD_S)
-        left = [pid for name in ("left", "right") for pid in made.machines.processes(name)]
-        assert not any(b"Worker" in command(pid) for pid in left)
+        assert made.wait(lambda: not workers_of(made), 3 * WITHOUT_HEAD_S)
         assert all("does not answer" in gateway.tail() for gateway in made.gateways)
+
+
+def workers_of(made: Rig) -> list[bytes]:
+    """Return the workers that are left beside the head's machine."""
+    left = [pid for name in ("left", "right") for pid in made.machines.processes(name)]
+    return [name for name in map(command, left) if b"Worker" in name]
 
 
 def is_well(found: Verdict) -> None:

@@ -60,7 +60,7 @@ ELSEWHERE = {
     f"{STYLEFLOW} serve &": ("tests/support/server.py", "what the others of this test talk to"),
     f"{STYLEFLOW} serve --workers auto": ("tests/e2e/test_cluster.py", "there two of them"),
     f"{STYLEFLOW} serve --cluster head:6379 --workers 6": (
-        "benchmarks/cluster_faults.py",
+        "benchmarks/cluster_rig.py",
         "needs a cluster; there one of three nodes, which tests/e2e/test_cluster_faults.py runs",
     ),
     "make run": ("Makefile", "ends never; its parts are what `make test` sets up, and `demo`"),
