@@ -532,7 +532,8 @@ def test_streams_of_a_drained_worker_stay_where_nobody_else_can_take_them() -> N
     assert cluster.per_worker() == {"a": 2}
 
 
-def test_a_configured_stream_that_is_being_called_moves_when_its_call_is_over() -> None:
+def drained_in_a_call() -> tuple[Cluster, str]:
+    """Return a cluster whose configured stream is being called, and its owner, that is drained."""
     cluster = Cluster(card("a"), card("b"))
     cluster.placement.want(spec("door", url="whip://"))
     cluster.go()
@@ -540,6 +541,11 @@ def test_a_configured_stream_that_is_being_called_moves_when_its_call_is_over() 
     cluster.called = {"door"}
     cluster.hear()
     cluster.placement.drain(owner, draining=True)
+    return cluster, owner
+
+
+def test_a_configured_stream_that_is_being_called_moves_when_its_call_is_over() -> None:
+    cluster, owner = drained_in_a_call()
     assert cluster.go(3600.0) == []
     assert cluster.owners()["door"] == owner
     cluster.called.clear()
@@ -549,13 +555,7 @@ def test_a_configured_stream_that_is_being_called_moves_when_its_call_is_over() 
 
 
 def test_a_forced_drain_moves_a_configured_stream_that_is_being_called_at_once() -> None:
-    cluster = Cluster(card("a"), card("b"))
-    cluster.placement.want(spec("door", url="whip://"))
-    cluster.go()
-    owner = cluster.owners()["door"]
-    cluster.called = {"door"}
-    cluster.hear()
-    cluster.placement.drain(owner, draining=True)
+    cluster, owner = drained_in_a_call()
     cluster.go()
     cluster.placement.drain(owner, draining=True, force=True)
     cluster.go()
